@@ -1,0 +1,66 @@
+"""Weak-perspective camera in the face crop: crop coordinates span [-1, 1], x right, y down."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.spatial.transform import Rotation
+
+
+def rotation_matrices(rotation: np.ndarray) -> np.ndarray:
+    """Axis-angle [..., 3] in radians -> rotation matrices [..., 3, 3]."""
+    rotation = np.asarray(rotation)
+    flat = Rotation.from_rotvec(rotation.reshape(-1, 3)).as_matrix()
+    return flat.reshape(*rotation.shape[:-1], 3, 3).astype(np.float32)
+
+
+def project(vertices: np.ndarray, rotation: np.ndarray, translation: np.ndarray) -> np.ndarray:
+    """Place model vertices in the crop.
+
+    vertices [..., N, 3] in mm (x to the person's left, y up, z to the camera); rotation [..., 3] axis-angle;
+    translation [..., 3] = (tx, ty, log s), s in crop units per 100 mm.
+    Returns [..., N, 3]: u = tx + s x', v = ty - s y', depth = s z' (towards the camera positive), x' = R x / 100.
+    """
+    translation = np.asarray(translation, np.float32)
+    turned = vertices @ np.swapaxes(rotation_matrices(rotation), -1, -2) / 100.0
+    scale = np.exp(translation[..., 2])[..., None]
+    u = translation[..., 0, None] + scale * turned[..., 0]
+    v = translation[..., 1, None] - scale * turned[..., 1]
+    return np.stack([u, v, scale * turned[..., 2]], axis=-1).astype(np.float32)
+
+
+def rigid_fit(
+    vertices: np.ndarray, points: np.ndarray, weights: np.ndarray | None = None
+) -> tuple[np.ndarray, np.ndarray]:
+    """The pose that lays `vertices` [..., N, 3] (mm) onto `points` [..., N, 3] (crop units, depth towards the camera).
+
+    Weighted similarity Procrustes (Umeyama 1991), the inverse of `project`.
+    Returns rotation [..., 3] and translation [..., 3].
+    """
+    weights = np.ones(vertices.shape[-2]) if weights is None else np.asarray(weights)
+    w = (weights / weights.sum())[:, None]
+    source = np.asarray(vertices, np.float64) / 100.0
+    target = np.asarray(points, np.float64) * np.array([1.0, -1.0, 1.0])
+    source_mean, target_mean = (source * w).sum(-2), (target * w).sum(-2)
+    a, b = source - source_mean[..., None, :], target - target_mean[..., None, :]
+    covariance = np.swapaxes(b * w, -1, -2) @ a
+    u, singular, vt = np.linalg.svd(covariance)
+    sign = np.ones_like(singular)
+    sign[..., 2] = np.sign(np.linalg.det(u) * np.linalg.det(vt))
+    matrix = (u * sign[..., None, :]) @ vt
+    scale = (singular * sign).sum(-1) / (a**2 * w).sum((-1, -2))
+    offset = target_mean - scale[..., None] * (matrix @ source_mean[..., None])[..., 0]
+    rotation = Rotation.from_matrix(matrix.reshape(-1, 3, 3)).as_rotvec().reshape(*matrix.shape[:-2], 3)
+    translation = np.stack([offset[..., 0], -offset[..., 1], np.log(scale)], axis=-1)
+    return rotation.astype(np.float32), translation.astype(np.float32)
+
+
+def canonical(points: np.ndarray, rotation: np.ndarray, translation: np.ndarray) -> np.ndarray:
+    """Undo `project`: points [..., N, 3] in crop units -> vertices [..., N, 3] in mm.
+
+    The depth origin that weak perspective cannot see is set so that the result's depth is that of `points`.
+    """
+    translation = np.asarray(translation, np.float32)
+    offset = np.stack([translation[..., 0], translation[..., 1], np.zeros_like(translation[..., 0])], axis=-1)
+    centred = (points - offset[..., None, :]) * np.array([1.0, -1.0, 1.0], np.float32)
+    scale = np.exp(translation[..., 2])[..., None, None]
+    return (centred @ rotation_matrices(rotation) / scale * 100.0).astype(np.float32)
