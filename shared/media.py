@@ -1,0 +1,129 @@
+"""Read and write sound, photos and video; everything enters checked and leaves atomically.
+
+Sound is float32 mono at 16 kHz in [-1, 1], pictures are uint8 RGB [H, W, 3], time runs at 25 frames per second with
+frame i at i / 25 s.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import av
+import numpy as np
+
+from shared.audio import FPS, MAX_HOURS, SAMPLE_RATE, AudioTrack, frame_count, open_media, read_audio
+from shared.errors import InputError
+from shared.files import atomic_output, check_input, check_output
+from shared.images import read_image
+from shared.video_writer import VideoWriter
+
+__all__ = [
+    "FPS",
+    "MAX_HOURS",
+    "SAMPLE_RATE",
+    "AudioTrack",
+    "VideoInfo",
+    "VideoWriter",
+    "atomic_output",
+    "check_input",
+    "check_output",
+    "frame_count",
+    "read_audio",
+    "read_image",
+    "read_video",
+    "video_info",
+]
+
+
+@dataclass(frozen=True)
+class VideoInfo:
+    """What a video says of itself: upright size in pixels, its own frame rate and frame count, duration in seconds."""
+
+    width: int
+    height: int
+    fps: float
+    frames: int | None
+    duration: float | None
+    has_audio: bool
+
+
+def video_info(path: str | os.PathLike) -> VideoInfo:
+    """Describe a video without decoding more than its first frame; what the file does not state is None.
+
+    Raises:
+        InputError: no readable file, no video stream, no frame.
+    """
+    with open_media(path) as container:
+        stream = _video_stream(container, path)
+        first = next(_decoded(container, stream, path), None)
+        if first is None:
+            raise InputError(f"cannot use {path}: its video stream has no frames")
+        turned = getattr(first, "rotation", 0) % 180 != 0
+        if stream.duration is not None:
+            duration = float(stream.duration * stream.time_base)
+        else:
+            duration = container.duration / av.time_base if container.duration else None
+        return VideoInfo(
+            width=first.height if turned else first.width,
+            height=first.width if turned else first.height,
+            fps=float(stream.average_rate or FPS),
+            frames=stream.frames or None,
+            duration=duration,
+            has_audio=len(container.streams.audio) > 0,
+        )
+
+
+def read_video(path: str | os.PathLike) -> Iterator[np.ndarray]:
+    """Yield upright uint8 RGB frames [H, W, 3] at 25 frames per second, counted from the first frame.
+
+    Frames are dropped or repeated by their timestamps, each going to the nearest 1/25 s; a video that has 25 frames per
+    second comes out frame for frame.
+
+    Raises:
+        InputError: no readable file, no video stream, no frame.
+    """
+    with open_media(path) as container:
+        stream = _video_stream(container, path)
+        own_step = 1 / float(stream.average_rate or FPS)
+        start = held = None
+        given = 0
+        for count, frame in enumerate(_decoded(container, stream, path)):
+            time = count * own_step if frame.time is None else frame.time
+            start = time if start is None else start
+            place = round((time - start) * FPS)
+            while held is not None and given < place:
+                yield held
+                given += 1
+            held, last = _upright(frame), time
+        if held is None:
+            raise InputError(f"cannot use {path}: its video stream has no frames")
+        for _ in range(max(1 if given == 0 else 0, round((last - start + own_step) * FPS) - given)):
+            yield held
+
+
+def _video_stream(container: av.container.InputContainer, path: str | os.PathLike) -> av.VideoStream:
+    for stream in container.streams.video:
+        cover = "attached_pic" in str(getattr(stream, "disposition", ""))  # an album's cover is not a video
+        if stream.codec_context is not None and not cover:
+            stream.thread_type = "AUTO"
+            return stream
+    raise InputError(f"cannot read {path}: it has no video stream")
+
+
+def _decoded(container: av.container.InputContainer, stream: av.VideoStream, path: str | os.PathLike) -> Iterator:
+    try:
+        for packet in container.demux(stream):
+            try:
+                yield from packet.decode()
+            except av.InvalidDataError:  # a damaged packet is skipped, as players do
+                continue
+    except av.FFmpegError as error:
+        raise InputError(f"cannot read {path}: its pictures cannot be decoded ({error.strerror})") from error
+
+
+def _upright(frame: av.VideoFrame) -> np.ndarray:
+    """Apply the camera's rotation (degrees counter-clockwise in the display matrix)."""
+    turns = round(getattr(frame, "rotation", 0) / 90) % 4
+    return np.ascontiguousarray(np.rot90(frame.to_ndarray(format="rgb24"), turns))
