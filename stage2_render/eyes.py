@@ -1,0 +1,92 @@
+"""Eyeballs: they turn with the iris and lie behind the lids, which slide over them without squashing them."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+from shared.face_model.mediapipe_mesh import LEFT_EYE, LEFT_IRIS, RIGHT_EYE, RIGHT_IRIS
+from stage2_render.layers import (
+    Affine,
+    apply_affine,
+    bounds,
+    invert_affine,
+    opening,
+    pixel_grid,
+    smoothstep,
+    soft_mask,
+)
+
+# How far down (and up) a gaze goes beyond what the lids' own movement fakes in the tracker.
+_VERTICAL_GAZE = 0.6
+
+
+class EyeLayer:
+    """One eye of the photo (`side` of the person: "right" or "left").
+
+    region: uint8 RGB [h, w, 3]; source: float32 [478, 3] in its pixels.
+    """
+
+    def __init__(self, region: np.ndarray, source: np.ndarray, side: str) -> None:
+        self._region = region
+        self._ring = np.array(RIGHT_EYE if side == "right" else LEFT_EYE)
+        self._iris = np.array(RIGHT_IRIS if side == "right" else LEFT_IRIS)
+        self._source = source[:, :2].astype(np.float64)
+        self._corners = self._ring[[0, len(self._ring) // 2]]
+        self._width = float(np.linalg.norm(np.subtract(*self._source[self._corners])))
+        self._feather = 0.012 * self._width
+        # How deep inside the photo's own opening a pixel lies: only from there may the eyeball be taken.
+        height, width = region.shape[:2]
+        outline = opening(self._source[self._ring])
+        self._box = bounds(outline, 0.3 * self._width, (width, height))
+        self._open_enough = self._gap(self._source) > 0.12 * self._width
+        x0, y0, x1, y1 = self._box
+        if x1 - x0 < 4 or y1 - y0 < 4:
+            self._open_enough = False
+            return
+        inside = (soft_mask(outline, self._box, 0) > 0.5).astype(np.uint8)
+        self._depth = cv2.distanceTransform(inside, cv2.DIST_L2, 5)
+
+    def _gap(self, points: np.ndarray) -> float:
+        half = len(self._ring) // 2
+        upper, lower = self._ring[half // 2], self._ring[-half // 2]
+        return float(np.linalg.norm(points[lower] - points[upper]))
+
+    def render(self, target: np.ndarray, head: Affine):
+        """Layer float32 [h, w, 3], alpha [h, w], box; (None, None, box) when there is nothing to paint.
+
+        Only what the warp of the skin cannot do: where the eyeball's own place in the photo was hidden by a lid, the
+        warp's stretched opening shows through.
+        """
+        points = target[:, :2].astype(np.float64)
+        height, width = self._region.shape[:2]
+        outline = opening(points[self._ring])
+        box = bounds(outline, 2 + 3 * self._feather, (width, height))
+        if not self._open_enough or min(box[2] - box[0], box[3] - box[1]) < 2:
+            return None, None, box
+        back = invert_affine(self._motion(points, head))
+        pixels = pixel_grid(box)
+        iris = points[self._iris[0]]
+        radius = np.linalg.norm(points[self._iris[1:]] - iris, axis=-1).mean()
+        distance = np.linalg.norm(pixels - iris, axis=-1)
+        turns = 1 - smoothstep((distance - 1.1 * radius) / max(0.35 * self._width, 1e-6))
+        gaze = self._gaze(points, back)
+        where = (apply_affine(back, pixels) - gaze * turns[..., None]).astype(np.float32)
+        layer = cv2.remap(self._region, where, None, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
+        seen = cv2.remap(self._depth, where - np.float32(self._box[:2]), None, cv2.INTER_LINEAR)
+        alpha = soft_mask(outline, box, self._feather) * np.clip(seen / max(0.04 * self._width, 1.0), 0, 1)
+        return layer.astype(np.float32), alpha, box
+
+    def _motion(self, points: np.ndarray, head: Affine) -> Affine:
+        """The eye's socket: the head's linear part, carried along with the corners of the lids."""
+        offset = points[self._corners].mean(0) - head[:, :2] @ self._source[self._corners].mean(0)
+        return np.concatenate([head[:, :2], offset[:, None]], 1)
+
+    def _gaze(self, points: np.ndarray, back: Affine) -> np.ndarray:
+        """How far the iris moved within the socket, in photo pixels."""
+        moved = apply_affine(back, points[self._iris[0]]) - self._source[self._iris[0]]
+        openness = self._gap(points) / max(self._gap(self._source), 1e-6)
+        # Behind a closing lid the tracker guesses; the eye then keeps its height.
+        moved[1] *= _VERTICAL_GAZE * smoothstep((openness - 0.4) / 0.4)
+        limit = 0.25 * self._width
+        return moved * min(1.0, limit / max(float(np.linalg.norm(moved)), 1e-6))

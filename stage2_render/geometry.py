@@ -1,0 +1,196 @@
+"""The geometric renderer: the photo, warped so that the face mesh moves from where it is to where it should be.
+
+Inside the mesh every triangle carries its piece of the photo along (exact on the mesh), outside it a smooth field moves
+hair and ears and lets the background stand (`surround`); eyeballs lie behind the lids (`eyes`), teeth and the dark of
+the mouth behind the lips (`mouth`).
+"""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+from shared.face_model.mediapipe_mesh import triangles
+from shared.faces.crop import Crop
+from stage2_render.eyes import EyeLayer
+from stage2_render.layers import Affine, blend, fit_affine
+from stage2_render.mouth import MouthLayer
+from stage2_render.surround import SurroundField
+
+# Longest side, in cells, of the grid on which the flow is computed; between its nodes it is interpolated.
+MAX_GRID = 384
+# Fixed-point fraction bits of the rasteriser.
+_SHIFT = 8
+# Skull-fixed points at the depth of the teeth (under and beside the nose), and others that tell the head's turn.
+_UNDER_NOSE = (2, 97, 326, 98, 327)
+_SKULL = (2, 97, 326, 98, 327, 1, 4, 5, 195, 197, 6, 168, 33, 133, 362, 263, 48, 278)
+
+
+class MeshWarp:
+    """Animates one photo. Everything that depends on the photo alone is done once, here.
+
+    photo: uint8 RGB [H, W, 3]. source_vertices: float32 [478, 3], the tracker's points on the photo, in its pixels (x
+    right, y down, z negative towards the camera). crop: the square that may move; outside it frames are the photo.
+
+    Raises ValueError when shapes are wrong or the crop does not meet the photo.
+    """
+
+    def __init__(self, photo: np.ndarray, source_vertices: np.ndarray, crop: Crop) -> None:
+        if photo.ndim != 3 or photo.shape[2] != 3 or photo.dtype != np.uint8:
+            raise ValueError(f"photo must be uint8 [H, W, 3], not {photo.dtype} {list(photo.shape)}")
+        self._photo = photo
+        half = crop.side / 2
+        self.left, self.top = (max(round(c - half), 0) for c in (crop.center_x, crop.center_y))
+        self.right = min(round(crop.center_x + half), photo.shape[1])
+        self.bottom = min(round(crop.center_y + half), photo.shape[0])
+        self.width, self.height = self.right - self.left, self.bottom - self.top
+        if min(self.width, self.height) < 8:
+            raise ValueError("the crop hardly meets the photo")
+        self._region = np.ascontiguousarray(photo[self.top : self.bottom, self.left : self.right])
+        self._source = self._to_region(source_vertices)
+        ratio = min(1.0, MAX_GRID / max(self.width, self.height))
+        self._size = (max(round(self.width * ratio), 8), max(round(self.height * ratio), 8))
+        self._cell = np.array([self.width / self._size[0], self.height / self._size[1]], np.float32)
+        self._pixels = np.stack(np.meshgrid(np.arange(self.width), np.arange(self.height)), -1).astype(np.float32)
+        self._nodes = np.stack(np.meshgrid(np.arange(self._size[0]), np.arange(self._size[1])), -1).astype(np.float32)
+        self._triangles = triangles()
+        self._neighbours = _neighbours(self._triangles)
+        facing = _signed_areas(self._source[:468, :2], self._triangles)
+        self._facing = 1.0 if facing.sum() > 0 else -1.0
+        self._surround = SurroundField(self._region, self._source)
+        self._eyes = [EyeLayer(self._region, self._source, side) for side in ("right", "left")]
+        self._mouth = MouthLayer(self._region, self._source)
+
+    def __call__(self, target_vertices: np.ndarray) -> np.ndarray:
+        """The frame, uint8 [H, W, 3], in which the face of the photo has the vertices float32 [478, 3] (photo pixels).
+
+        Raises ValueError when the vertices have another shape or are not finite.
+        """
+        target = self._to_region(target_vertices)
+        displacement, _ = self._displacement(target)
+        if displacement.shape[:2] != (self.height, self.width):
+            displacement = cv2.resize(displacement, (self.width, self.height), interpolation=cv2.INTER_LINEAR)
+        where = cv2.add(displacement, self._pixels)
+        moved = cv2.remap(self._region, where, None, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
+        head = self._head_motion(target)
+        for layer in (*self._eyes, self._mouth):
+            blend(moved, *layer.render(target, head))
+        frame = self._photo.copy()
+        frame[self.top : self.bottom, self.left : self.right] = moved
+        return frame
+
+    def flow(self, target_vertices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Where the frame comes from, for whoever warps something else than the photo's pixels.
+
+        Returns float32 [h, w, 2], for each cell of the crop's grid (at most `MAX_GRID` long; cell centres, the crop's
+        part inside the photo) the x, y in photo pixels; and float32 [h, w], 1 where the photo shows what belongs
+        there, 0 where it cannot (inside of a mouth that the photo does not show open, cheeks that were turned away).
+        """
+        target = self._to_region(target_vertices)
+        displacement, hidden = self._displacement(target)
+        where = (self._nodes + 0.5) * self._cell - 0.5 + displacement
+        where += np.array([self.left, self.top], np.float32)
+        unseen = self._mouth.unseen(target, self._head_motion(target), self._size, self._cell)
+        return where, (1 - unseen) * (1 - hidden)
+
+    def _to_region(self, vertices: np.ndarray) -> np.ndarray:
+        vertices = np.asarray(vertices, np.float32)
+        if vertices.shape != (478, 3) or not np.isfinite(vertices).all():
+            raise ValueError(f"vertices must be finite [478, 3], not {list(vertices.shape)}")
+        return vertices - np.array([self.left, self.top, 0], np.float32)
+
+    def _head_motion(self, target: np.ndarray) -> Affine:
+        """How the upper jaw moves from the photo to the frame (region pixels)."""
+        source, moved = self._source[:, :2], target[:, :2]
+        linear = fit_affine(source[list(_SKULL)], moved[list(_SKULL)])[:, :2]
+        anchor = list(_UNDER_NOSE)
+        offset = moved[anchor].mean(0) - linear @ source[anchor].mean(0)
+        return np.concatenate([linear, offset[:, None]], 1)
+
+    def _displacement(self, target: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Source minus target, float32 [h, w, 2] in region pixels at the grid's nodes, and 1 where nothing is known."""
+        moved = (target - self._source)[:, :2]
+        field = self._surround.backward(moved, self._size)
+        ids = self._rasterise(target)
+        rows, columns = np.nonzero(ids)
+        if not len(rows):
+            return field, np.zeros(field.shape[:2], np.float32)
+        points = np.stack([columns, rows], -1).astype(np.float32)
+        points = (points + 0.5) * self._cell - 0.5
+        face, weights = self._locate(target, points, ids[rows, columns] - 1)
+        corners = self._triangles[face]
+        inside = np.zeros_like(field)
+        inside[rows, columns] = -np.einsum("nk,nkd->nd", weights, moved[corners])
+        # The two fields agree along the contour; a few cells of passage hide what the grid rounds.
+        covered = (ids > 0).astype(np.float32)
+        passage = np.clip(2 * cv2.blur(covered, (5, 5)) - 1, 0, 1)[..., None]
+        return field + passage * (inside - field), np.zeros(field.shape[:2], np.float32)
+
+    def _rasterise(self, target: np.ndarray) -> np.ndarray:
+        """1 + index of the foremost triangle at each node of the grid (0: none), int32 [h, w]."""
+        ids = np.zeros(self._size[::-1], np.int32)
+        corners = target[:468][self._triangles]
+        front = np.nonzero(self._facing * _signed_areas(target[:468, :2], self._triangles) > 0)[0]
+        order = front[np.argsort(-corners[front, :, 2].mean(1), kind="stable")]
+        grid = ((corners[..., :2] + 0.5) / self._cell - 0.5) * (1 << _SHIFT)
+        polygons = np.clip(np.rint(grid), -(1 << 24), 1 << 24).astype(np.int32)
+        for index in order:
+            cv2.fillConvexPoly(ids, polygons[index], int(index) + 1, shift=_SHIFT)
+        return ids
+
+    def _locate(self, target: np.ndarray, points: np.ndarray, face: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Barycentric weights [n, 3] of points in their triangles.
+
+        The rasteriser paints rims half a cell too wide. A point outside its triangle moves on to the neighbour across
+        that edge if it lies there, so that the flow is continuous in the vertices.
+        """
+        to_weights = _barycentric(target[:, :2], self._triangles)
+        weights = _apply(to_weights, face, points)
+        for _ in range(2):
+            worst = weights.argmin(1)
+            outside = np.nonzero(weights[np.arange(len(face)), worst] < 0)[0]
+            across = self._neighbours[face[outside], worst[outside]]
+            outside, across = outside[across >= 0], across[across >= 0]
+            other = _apply(to_weights, across, points[outside])
+            better = other.min(1) > weights[outside].min(1)
+            face[outside[better]], weights[outside[better]] = across[better], other[better]
+        return face, weights
+
+
+def _signed_areas(points: np.ndarray, faces: np.ndarray) -> np.ndarray:
+    a, b, c = points[faces[:, 0]], points[faces[:, 1]], points[faces[:, 2]]
+    return (b[:, 0] - a[:, 0]) * (c[:, 1] - a[:, 1]) - (b[:, 1] - a[:, 1]) * (c[:, 0] - a[:, 0])
+
+
+def _neighbours(faces: np.ndarray) -> np.ndarray:
+    """int [F, 3]: the triangle across the edge opposite to corner k, or -1."""
+    by_edge: dict[tuple[int, int], list[tuple[int, int]]] = {}
+    for index, face in enumerate(faces.tolist()):
+        for k in range(3):
+            edge = tuple(sorted((face[(k + 1) % 3], face[(k + 2) % 3])))
+            by_edge.setdefault(edge, []).append((index, k))
+    across = np.full((len(faces), 3), -1)
+    for pair in by_edge.values():
+        if len(pair) == 2:
+            (first, k), (second, m) = pair
+            across[first, k], across[second, m] = second, first
+    return across
+
+
+def _barycentric(points: np.ndarray, faces: np.ndarray) -> np.ndarray:
+    """float32 [F, 3, 3]: triangle -> (1, x, y) coefficients of its three barycentric coordinates, centred for precision
+    on its first corner by the caller's points being small (pixels)."""
+    a, b, c = (points[faces[:, k]].astype(np.float64) for k in range(3))
+    area = (b[:, 0] - a[:, 0]) * (c[:, 1] - a[:, 1]) - (b[:, 1] - a[:, 1]) * (c[:, 0] - a[:, 0])
+    area = np.where(abs(area) < 1e-9, 1e-9, area)[:, None]
+
+    def row(p, q):
+        return np.stack([p[:, 0] * q[:, 1] - p[:, 1] * q[:, 0], p[:, 1] - q[:, 1], q[:, 0] - p[:, 0]], -1) / area
+
+    return np.stack([row(b, c), row(c, a), row(a, b)], 1)
+
+
+def _apply(to_weights: np.ndarray, face: np.ndarray, points: np.ndarray) -> np.ndarray:
+    chosen = to_weights[face]
+    weights = chosen[..., 0] + chosen[..., 1] * points[:, :1] + chosen[..., 2] * points[:, 1:]
+    return weights.astype(np.float32)

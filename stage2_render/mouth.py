@@ -1,0 +1,185 @@
+"""The inside of the mouth, which a photo of closed lips does not show.
+
+What lies between the lips is layered from back to front: a dark cavity in the lips' own hue, tongue and lower teeth on
+the jaw, upper teeth on the skull (they do not follow the lips, the lips uncover them), and, wherever the photo's own
+mouth is open, the photo itself, also carried by the skull. Everything painted takes its light from the photo's skin and
+lips, so that a grey drawing gets a grey mouth.
+"""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+from shared.face_model.mediapipe_mesh import INNER_LIP_CENTRES, INNER_LIPS, OUTER_LIPS
+from stage2_render.layers import (
+    Affine,
+    apply_affine,
+    bounds,
+    invert_affine,
+    opening,
+    pixel_grid,
+    smoothstep,
+    soft_mask,
+)
+
+# Plain skin: cheeks, forehead, beside the nose.
+_SKIN = (50, 280, 101, 330, 205, 425, 117, 346, 151, 108, 337, 36, 266)
+_CHIN = (199, 200, 175, 152, 18)
+# Painted textures span this much of the mouth's width: x0, x1, y0, y1, y down from the closed lips' line.
+_SPAN = (-0.6, 0.6, -0.35, 0.45)
+# Edges of the teeth of one side from the middle outwards, in mouth widths (a mouth is about 52 mm wide).
+_UPPER_EDGES = (0.0, 0.155, 0.275, 0.37, 0.44)
+_LOWER_EDGES = (0.0, 0.10, 0.205, 0.305, 0.385)
+_LUMA = np.array([0.299, 0.587, 0.114], np.float32)
+
+
+class MouthLayer:
+    """The mouth of one photo. region: uint8 RGB [h, w, 3]; source: float32 [478, 3] in its pixels."""
+
+    def __init__(self, region: np.ndarray, source: np.ndarray) -> None:
+        self._region = region
+        self._source = source[:, :2].astype(np.float64)
+        self._size = (region.shape[1], region.shape[0])
+        corners = self._source[[INNER_LIPS[0], INNER_LIPS[len(INNER_LIPS) // 2]]]
+        across = corners[1] - corners[0]
+        outer = self._source[OUTER_LIPS[10]] - self._source[OUTER_LIPS[0]]
+        # Pursed lips hide how wide the teeth are; the face's width tells.
+        face = np.linalg.norm(self._source[454] - self._source[234])
+        self._width = max(float(np.linalg.norm(across)), 0.8 * float(np.linalg.norm(outer)), 0.27 * float(face), 2.0)
+        axis = across / max(float(np.linalg.norm(across)), 1e-6)
+        self._axes = np.stack([axis, [-axis[1], axis[0]]])
+        upper, lower = self._source[list(INNER_LIP_CENTRES)]
+        middle = (corners.mean(0) - upper) @ axis * axis
+        self._upper_origin, self._lower_origin = upper + middle, lower + middle
+        self._gap = self._mean_gap(self._source)
+        outline = opening(self._source[list(INNER_LIPS)])
+        self._inside_box = bounds(outline, 0.3 * self._width, self._size)
+        inside = soft_mask(outline, self._inside_box, 0) > 0.5
+        self._depth = _signed_distance(inside)
+        lips, skin = _colours(region, self._source)
+        self._upper, self._lower, self._cavity = _paint(lips, skin, self._width)
+
+    def render(self, target: np.ndarray, head: Affine):
+        """Layer float32 [h, w, 3], alpha [h, w], box (x0, y0, x1, y1); (None, None, box) when the lips are shut."""
+        points = target[:, :2].astype(np.float64)
+        outline = opening(points[list(INNER_LIPS)])
+        feather = 0.008 * self._width
+        box = bounds(outline, 2 + 3 * feather, self._size)
+        if min(box[2] - box[0], box[3] - box[1]) < 2:
+            return None, None, box
+        mask = soft_mask(outline, box, feather)
+        pixels = pixel_grid(box)
+        in_photo = apply_affine(invert_affine(head), pixels)
+        # Back to front.
+        jaw = apply_affine(invert_affine(self._jaw_motion(points, head)), pixels)
+        layer = np.broadcast_to(self._cavity, (*mask.shape, 3))
+        layer = _over(layer, self._lower, (jaw - self._lower_origin) @ self._axes.T / self._width)
+        layer = _over(layer, self._upper, (in_photo - self._upper_origin) @ self._axes.T / self._width)
+        # Little light enters a small opening, and lips shade what lies close behind them.
+        light = cv2.GaussianBlur(mask, (0, 0), max(0.045 * self._width, 0.5))
+        wide = smoothstep(self._mean_gap(points) / 0.16)
+        layer = layer * (0.25 + 0.75 * (0.35 + 0.65 * wide) * smoothstep(light * 1.1))[..., None]
+        photo = cv2.remap(
+            self._region, in_photo.astype(np.float32), None, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE
+        )
+        own = self._own(in_photo, points)[..., None]
+        return (layer + own * (photo - layer)).astype(np.float32), mask, box
+
+    def unseen(self, target: np.ndarray, head: Affine, size: tuple[int, int], cell: np.ndarray) -> np.ndarray:
+        """float32 [h, w] on a grid with cells of `cell` pixels: 1 where the photo does not show the mouth's inside."""
+        points = target[:, :2].astype(np.float64)
+        outline = (opening(points[list(INNER_LIPS)]) + 0.5) / cell - 0.5
+        box = bounds(outline, 2, size)
+        unseen = np.zeros(size[::-1], np.float32)
+        if min(box[2] - box[0], box[3] - box[1]) >= 1:
+            pixels = (pixel_grid(box) + 0.5) * cell - 0.5
+            own = self._own(apply_affine(invert_affine(head), pixels), points)
+            unseen[box[1] : box[3], box[0] : box[2]] = soft_mask(outline, box, 0) * (1 - own)
+        return unseen
+
+    def _own(self, in_photo: np.ndarray, points: np.ndarray) -> np.ndarray:
+        """[h, w] 0..1: how far the photo's own mouth, carried by the skull, is open at these photo points."""
+        where = (in_photo - np.array(self._inside_box[:2])).astype(np.float32)
+        depth = cv2.remap(self._depth, where, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        # As the lips part, their rims must not stay behind on the teeth.
+        parted = smoothstep((self._mean_gap(points) - self._gap) / 0.05)
+        rim = 0.015 * self._width
+        return np.clip((depth + rim * (1.5 - 2.5 * parted)) / max(rim, 1.0) + 0.5, 0, 1)
+
+    def _mean_gap(self, points: np.ndarray) -> float:
+        """Height of the opening in mouth widths, over the middle of the lips."""
+        upper, lower = points[[81, 82, 13, 312, 311]], points[[178, 87, 14, 317, 402]]
+        return float(np.maximum((lower - upper) @ self._axes[1], 0).mean()) / self._width
+
+    def _jaw_motion(self, points: np.ndarray, head: Affine) -> Affine:
+        """The head's turn, carried along with the chin."""
+        chin = list(_CHIN)
+        offset = points[chin].mean(0) - head[:, :2] @ self._source[chin].mean(0)
+        return np.concatenate([head[:, :2], offset[:, None]], 1)
+
+
+def _signed_distance(inside: np.ndarray) -> np.ndarray:
+    """Distance to the rim in pixels, positive inside."""
+    inside = inside.astype(np.uint8)
+    if not inside.any():
+        return np.full(inside.shape, -1e3, np.float32)
+    return cv2.distanceTransform(inside, cv2.DIST_L2, 5) - cv2.distanceTransform(1 - inside, cv2.DIST_L2, 5)
+
+
+def _colours(region: np.ndarray, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Mean colour of the lips and median colour of the skin, float [3] in 0..255."""
+    height, width = region.shape[:2]
+    lips = np.zeros((height, width), np.uint8)
+    cv2.fillPoly(lips, [np.rint(points[list(OUTER_LIPS)]).astype(np.int32)], 1)
+    cv2.fillPoly(lips, [np.rint(points[list(INNER_LIPS)]).astype(np.int32)], 0)
+    soft = cv2.GaussianBlur(region, (0, 0), max(0.008 * width, 0.5))
+    where = np.clip(np.rint(points[list(_SKIN)]), 0, [width - 1, height - 1]).astype(int)
+    skin = np.median(soft[where[:, 1], where[:, 0]].astype(np.float32), axis=0)
+    return (np.array(cv2.mean(region, lips)[:3], np.float32) if lips.any() else skin), skin
+
+
+def _paint(lips: np.ndarray, skin: np.ndarray, width: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Upper teeth and lower jaw as premultiplied RGBA float32 textures over `_SPAN`, and the cavity's colour."""
+    scale = float(np.clip(1.25 * width, 48, 320))
+    x0, x1, y0, y1 = _SPAN
+    columns, rows = np.arange(round((x1 - x0) * scale)), np.arange(round((y1 - y0) * scale))
+    x, y = np.meshgrid(x0 + (columns + 0.5) / scale, y0 + (rows + 0.5) / scale)
+    bright = float(skin @ _LUMA)
+    ivory = 0.52 * bright + min(82.0, 0.85 * bright)
+    # A quarter of the skin's tint: enamel is nearly white, but in the same light.
+    enamel = ivory * (1 + 0.25 * (skin / max(bright, 1.0) - 1))
+    lip_light = max(float(lips @ _LUMA), 1.0)
+    cavity = lips * min(0.24, 0.17 * bright / lip_light)
+    tongue = lips * min(0.62, 0.45 * bright / lip_light)
+    upper = _teeth(x, y, _UPPER_EDGES, edge=0.05 - 0.22 * x**2, enamel=enamel)
+    lower = _teeth(x, -y, _LOWER_EDGES, edge=0.012 - 0.25 * x**2, enamel=0.72 * enamel)
+    blob = 1 - smoothstep((np.hypot(x / 0.36, (y - 0.07) / 0.13) - 0.55) / 0.6)
+    tongue = np.concatenate([blob[..., None] * tongue * (1.1 - 1.2 * abs(x[..., None])), blob[..., None]], -1)
+    return upper, (lower + (1 - lower[..., 3:]) * tongue).astype(np.float32), cavity.astype(np.float32)
+
+
+def _teeth(x, y, edges, edge, enamel) -> np.ndarray:
+    """A row of teeth that hangs down to `edge`(x): premultiplied RGBA [h, w, 4]."""
+    side = abs(x)
+    bounds_ = np.array(edges)
+    nearest = abs(side[..., None] - bounds_[:-1]).min(-1)
+    # Rounded corners, thin shadows between teeth, and the arch turning away from the light.
+    tooth = np.clip(np.searchsorted(bounds_, side) - 1, 0, len(edges) - 2)
+    shorter = np.array([0.0, 0.012, 0.002, 0.012])[tooth]
+    edge = edge - shorter - 0.014 * np.exp(-((nearest / 0.016) ** 2))
+    alpha = smoothstep((edge - y) / 0.018 + 0.5) * (1 - smoothstep((side - 0.36) / 0.09))
+    shade = (1 - 0.22 * np.exp(-((nearest / 0.009) ** 2))) * (1 - 2.4 * side**2)
+    # Enamel is a little clearer at the cutting edge, darker towards the gums.
+    shade = shade * (0.88 + 0.12 * smoothstep((y - edge + 0.12) / 0.12))
+    return np.concatenate([enamel * (np.clip(shade, 0, 1) * alpha)[..., None], alpha[..., None]], -1).astype(np.float32)
+
+
+def _over(below: np.ndarray, texture: np.ndarray, where: np.ndarray) -> np.ndarray:
+    """A premultiplied texture, sampled at mouth coordinates [h, w, 2], laid over a picture [h, w, 3]."""
+    x0, x1, y0, y1 = _SPAN
+    height, width = texture.shape[:2]
+    scale = np.array([width / (x1 - x0), height / (y1 - y0)])
+    grid = ((where - [x0, y0]) * scale - 0.5).astype(np.float32)
+    layer = cv2.remap(texture, grid, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)
+    return below * (1 - layer[..., 3:]) + layer[..., :3]

@@ -1,0 +1,201 @@
+"""What moves around the face: hair, ears and neck follow it, the background stays.
+
+The displacement outside the mesh is the minimum of a quadratic energy on a coarse grid over the crop,
+
+    sum_edges  c |u_j - u_i - m_ij|^2  +  bend |laplace u|^2  +  hold |u|^2  +  heavy |u(contour) - d(contour)|^2,
+
+where m_ij is how the similarity that best explains the contour would move hair and ears (so a tilted head tilts its
+hair), `hold` pins the background and the shoulders, and u is none at the crop's edge. All of it is linear in the
+vertex displacements d, so one sparse solve per photo gives u = W d for every frame (the idea of a precomputed
+handle-based deformation: Jacobson et al., Bounded Biharmonic Weights, 2011).
+"""
+
+from __future__ import annotations
+
+import cv2
+import mediapipe as mp
+import numpy as np
+from scipy import sparse
+from scipy.sparse.linalg import splu
+
+from shared.face_model.mediapipe_mesh import FACE_OVAL
+
+# Cells of the grid along the longer side of the region.
+GRID = 64
+# The contour without the chin, which the jaw moves: what tells how the skull moves.
+_SKULL = (10, 338, 297, 332, 284, 251, 389, 356, 454, 323, 93, 234, 127, 162, 21, 54, 103, 67, 109, 132, 361)
+# A second ring, inside the contour, so that the field leaves the mesh with the mesh's own slope.
+_INNER_RING = (
+    151, 337, 299, 333, 298, 301, 368, 264, 447, 366, 401, 435, 367, 364, 394, 395, 369, 396,
+    175, 171, 140, 170, 169, 135, 138, 215, 177, 137, 227, 34, 139, 71, 68, 104, 69, 108,
+)  # fmt: skip
+# Bending stiffness against stretching (cells squared), and the weight of what is to hold exactly.
+_BEND = 3.0
+_HEAVY = 1e3
+HANDLES = np.array(FACE_OVAL + _INNER_RING)
+
+
+class SurroundField:
+    """Forward displacement of everything outside the face mesh, linear in the displacement of its contour.
+
+    region: uint8 RGB [h, w, 3], the part of the photo that may move. vertices: float32 [478, 3] in its pixels.
+    """
+
+    def __init__(self, region: np.ndarray, vertices: np.ndarray) -> None:
+        height, width = region.shape[:2]
+        self._cell = max(height, width) / GRID
+        self._shape = (max(round(height / self._cell), 4), max(round(width / self._cell), 4))
+        # Pixels -> grid nodes: node i lies in the middle of cell i, as cv2.resize has it.
+        self._scale = np.array([self._shape[1] / width, self._shape[0] / height], np.float64)
+        points = (vertices[:, :2].astype(np.float64) + 0.5) * self._scale - 0.5
+        self._face_height = float(np.ptp(vertices[np.array(FACE_OVAL), 1]))
+        person = _person_mask(region, points, self._shape)
+        head, neck = _head_weight(person, points)
+        self._similarity = _similarity_fit(points[list(_SKULL)]).astype(np.float32)
+        # Small moves: the background stands still right up to the hair. Large ones need room to stretch.
+        tight = (0.12 * (1 - person) + 0.03 * neck, np.where(person > 0.5, 1.0, 0.35))
+        wide = (0.002 * (1 - person) + 0.008 * neck, np.where(person > 0.5, 1.0, 0.8))
+        self._weights = [_solve(points, head, hold, stiffness) for hold, stiffness in (tight, wide)]
+        rows, columns = np.mgrid[: self._shape[0], : self._shape[1]]
+        self._nodes = np.stack([columns, rows], -1).astype(np.float32)
+
+    def forward(self, displacement: np.ndarray) -> np.ndarray:
+        """float32 [478, 2] displacement of the vertices in pixels -> float32 [gh, gw, 2] of the grid's nodes."""
+        displacement = displacement.astype(np.float32)
+        handles = displacement[HANDLES]
+        # Slopes come per cell of the grid, displacements stay in pixels.
+        a, b = self._similarity @ displacement[list(_SKULL)].ravel()
+        controls = np.concatenate([handles, np.array([[a, b], [-b, a]], np.float32)])
+        amount = float(np.sqrt((handles**2).sum(-1).mean())) / max(self._face_height, 1.0)
+        mix = np.float32(_smoothstep((amount - 0.015) / 0.05))
+        weights = self._weights[0] if mix == 0 else (1 - mix) * self._weights[0] + mix * self._weights[1]
+        return (weights @ controls).reshape(*self._shape, 2)
+
+    def backward(self, displacement: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+        """Where each pixel comes from, minus where it is: float32 [height, width, 2] in pixels of the region.
+
+        size: (width, height) of the map. Inverts the forward field by fixed-point iteration.
+        """
+        scale = self._scale.astype(np.float32)
+        forward = self.forward(displacement) * scale
+        inverse = -forward
+        for _ in range(8):
+            # Averaging two steps halves the overshoot where the field is steep.
+            found = cv2.remap(forward, self._nodes + inverse, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+            inverse = -0.7 * found + 0.3 * inverse
+        return cv2.resize(inverse / scale, size, interpolation=cv2.INTER_CUBIC)
+
+
+def _smoothstep(value):
+    value = np.clip(value, 0, 1)
+    return value * value * (3 - 2 * value)
+
+
+def _person_mask(region: np.ndarray, points: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+    """float [gh, gw]: 1 on the person, 0 on the background; an ellipse of hair when segmentation finds no head."""
+    rows, columns = np.mgrid[: shape[0], : shape[1]]
+    oval = points[list(FACE_OVAL)]
+    center, low, high = oval.mean(0), oval.min(0), oval.max(0)
+    half = (high - low) / 2
+    face = np.zeros(shape, np.uint8)
+    cv2.fillPoly(face, [np.round(oval).astype(np.int32)], 1)
+    with mp.solutions.selfie_segmentation.SelfieSegmentation(model_selection=0) as model:
+        found = model.process(np.ascontiguousarray(region)).segmentation_mask
+    person = cv2.resize(found.astype(np.float32), shape[::-1], interpolation=cv2.INTER_AREA)
+    person = np.nan_to_num(person)
+    if person[face > 0].mean() < 0.7 or person.mean() > 0.97:
+        ellipse = ((columns - center[0]) / (1.35 * half[0])) ** 2 + (
+            (rows - center[1] + 0.2 * half[1]) / (1.4 * half[1])
+        ) ** 2
+        below = (rows > center[1]) & (abs(columns - center[0]) < 0.9 * half[0])
+        person = np.maximum((ellipse < 1), below).astype(np.float32)
+    person = np.maximum(_smoothstep((person - 0.2) / 0.6), face)
+    # A little margin: the soft rim of hair belongs to the head, not to what stands still.
+    person = cv2.dilate(person.astype(np.float32), np.ones((3, 3), np.uint8))
+    return cv2.GaussianBlur(person, (0, 0), 0.8).astype(np.float64)
+
+
+def _head_weight(person: np.ndarray, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """What moves with the skull, and what of the person does not (shoulders), both [gh, gw] in 0..1."""
+    rows, columns = np.mgrid[: person.shape[0], : person.shape[1]]
+    oval = points[list(FACE_OVAL)]
+    center, half = (oval.min(0) + oval.max(0)) / 2, np.ptp(oval, axis=0) / 2
+    chin = center[1] + half[1]
+    radius = np.hypot((columns - center[0]) / half[0], (rows - center[1]) / half[1])
+    above = 1 - _smoothstep((rows - center[1] - 0.3 * half[1]) / (0.9 * half[1]))
+    head = person * above * (1 - _smoothstep((radius - 1.5) / 0.9))
+    shoulders = person * _smoothstep((rows - chin - 0.05 * half[1]) / (0.9 * half[1]))
+    return head, shoulders
+
+
+def _similarity_fit(points: np.ndarray) -> np.ndarray:
+    """[2, 2n] linear map from displacements (x0, y0, x1, ...) to (a, b) of the similarity field
+    (a x - b y + tx, b x + a y + ty) that explains them best."""
+    x, y = points.T
+    one, zero = np.ones_like(x), np.zeros_like(x)
+    design = np.empty((2 * len(points), 4))
+    design[0::2] = np.stack([x, -y, one, zero], -1)
+    design[1::2] = np.stack([y, x, zero, one], -1)
+    return np.linalg.pinv(design)[:2]
+
+
+def _differences(shape: tuple[int, int]) -> tuple[sparse.csr_matrix, sparse.csr_matrix]:
+    """Differences along x and along y between neighbours of the grid, one row for each edge."""
+
+    def line(count: int) -> sparse.dia_matrix:
+        return sparse.diags([-np.ones(count - 1), np.ones(count - 1)], [0, 1], shape=(count - 1, count))
+
+    height, width = shape
+    along_x = sparse.kron(sparse.identity(height), line(width))
+    along_y = sparse.kron(line(height), sparse.identity(width))
+    return along_x.tocsr(), along_y.tocsr()
+
+
+def _interpolation(points: np.ndarray, shape: tuple[int, int]) -> sparse.csr_matrix:
+    """[n, gh * gw]: bilinear interpolation of a field of the grid at points."""
+    points = np.clip(points, 0, np.array(shape[::-1]) - 1.001)
+    corner = np.floor(points).astype(int)
+    fx, fy = (points - corner).T
+    first = corner[:, 1] * shape[1] + corner[:, 0]
+    columns = np.stack([first, first + 1, first + shape[1], first + shape[1] + 1], -1)
+    values = np.stack([(1 - fx) * (1 - fy), fx * (1 - fy), (1 - fx) * fy, fx * fy], -1)
+    rows = np.repeat(np.arange(len(points)), 4)
+    return sparse.csr_matrix((values.ravel(), (rows, columns.ravel())), shape=(len(points), shape[0] * shape[1]))
+
+
+def _handle_samples(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Points at which the field is tied to the mesh, and what part each handle has in them: [m, 2], [m, handles]."""
+    count = len(FACE_OVAL)
+    parts = [np.eye(len(HANDLES))]
+    for fraction in (0.25, 0.5, 0.75):
+        between = np.zeros((count, len(HANDLES)))
+        between[np.arange(count), np.arange(count)] = 1 - fraction
+        between[np.arange(count), (np.arange(count) + 1) % count] = fraction
+        parts.append(between)
+    part = np.concatenate(parts)
+    return part @ points[HANDLES], part
+
+
+def _solve(points: np.ndarray, head: np.ndarray, hold: np.ndarray, stiffness: np.ndarray) -> np.ndarray:
+    """float32 [gh * gw, handles + 2]: the field for a unit displacement of each handle along one axis, then for unit
+    slopes along x and y of the head's similarity."""
+    shape = head.shape
+    along_x, along_y = _differences(shape)
+    mean_x, mean_y = abs(along_x) / 2, abs(along_y) / 2
+    stiff_x, stiff_y = (sparse.diags(mean @ stiffness.ravel()) for mean in (mean_x, mean_y))
+    laplace = -(along_x.T @ along_x + along_y.T @ along_y)
+    edge = np.zeros(shape)
+    edge[[0, -1]], edge[:, [0, -1]] = 1, 1
+    samples, part = _handle_samples(points)
+    tie = _interpolation(samples, shape)
+    energy = (
+        along_x.T @ stiff_x @ along_x
+        + along_y.T @ stiff_y @ along_y
+        + _BEND * laplace.T @ laplace
+        + sparse.diags(hold.ravel() + _HEAVY * edge.ravel())
+        + _HEAVY * tie.T @ tie
+    )
+    slope_x = along_x.T @ stiff_x @ (mean_x @ head.ravel())
+    slope_y = along_y.T @ stiff_y @ (mean_y @ head.ravel())
+    right = np.concatenate([_HEAVY * (tie.T @ part), slope_x[:, None], slope_y[:, None]], 1)
+    return splu(energy.tocsc()).solve(right).astype(np.float32)
