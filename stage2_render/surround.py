@@ -24,15 +24,10 @@ from shared.face_model.mediapipe_mesh import FACE_OVAL
 GRID = 64
 # The contour without the chin, which the jaw moves: what tells how the skull moves.
 _SKULL = (10, 338, 297, 332, 284, 251, 389, 356, 454, 323, 93, 234, 127, 162, 21, 54, 103, 67, 109, 132, 361)
-# A second ring, inside the contour, so that the field leaves the mesh with the mesh's own slope.
-_INNER_RING = (
-    151, 337, 299, 333, 298, 301, 368, 264, 447, 366, 401, 435, 367, 364, 394, 395, 369, 396,
-    175, 171, 140, 170, 169, 135, 138, 215, 177, 137, 227, 34, 139, 71, 68, 104, 69, 108,
-)  # fmt: skip
 # Bending stiffness against stretching (cells squared), and the weight of what is to hold exactly.
 _BEND = 3.0
 _HEAVY = 1e3
-HANDLES = np.array(FACE_OVAL + _INNER_RING)
+HANDLES = np.array(FACE_OVAL)
 
 
 class SurroundField:
@@ -164,15 +159,11 @@ def _interpolation(points: np.ndarray, shape: tuple[int, int]) -> sparse.csr_mat
 
 
 def _handle_samples(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Points at which the field is tied to the mesh, and what part each handle has in them: [m, 2], [m, handles]."""
-    count = len(FACE_OVAL)
-    parts = [np.eye(len(HANDLES))]
-    for fraction in (0.25, 0.5, 0.75):
-        between = np.zeros((count, len(HANDLES)))
-        between[np.arange(count), np.arange(count)] = 1 - fraction
-        between[np.arange(count), (np.arange(count) + 1) % count] = fraction
-        parts.append(between)
-    part = np.concatenate(parts)
+    """Points along the contour, where the field is tied to the mesh, and what part each handle has in them:
+    [m, 2], [m, handles]."""
+    here = np.eye(len(HANDLES))
+    following = np.roll(here, 1, axis=1)
+    part = np.concatenate([(1 - t) * here + t * following for t in (0, 0.25, 0.5, 0.75)])
     return part @ points[HANDLES], part
 
 
