@@ -100,29 +100,33 @@ class AudioTrack:
 
         Blocks add up to the duration of the track, rounded to the nearest sample (never below one).
         """
-        setup, resampler = None, None
+        setup, resampler, last = None, None, None
         taken, given = 0.0, 0
 
-        def blocks(frame: av.AudioFrame | None) -> Iterator[np.ndarray]:
+        def blocks(frame: av.AudioFrame | None, limit: int | None = None) -> Iterator[np.ndarray]:
             nonlocal given
             for out in resampler.resample(frame):
-                block = out.to_ndarray()[:, : max(0, round(taken) - given)] if frame is None else out.to_ndarray()
+                block = out.to_ndarray()[:, : None if limit is None else max(0, limit - given)]
                 given += block.shape[1]
                 yield block
+
+        def ending() -> Iterator[np.ndarray]:
+            limit = max(1, round(taken))
+            # Silence behind the end: a resampler swallows what is shorter than its filter.
+            yield from blocks(_silence_like(last, last.sample_rate // 10), limit)
+            yield from blocks(None, limit)
 
         for frame in self.frames():
             # A stream may change its format on the way (radio recordings do); each part is resampled by itself.
             if setup != (frame.format.name, frame.layout.name, frame.sample_rate):
                 if resampler is not None:
-                    yield from blocks(None)
+                    yield from ending()
                 setup = (frame.format.name, frame.layout.name, frame.sample_rate)
                 resampler = av.AudioResampler(format="fltp", layout=layout or frame.layout.name, rate=rate)
             taken += frame.samples * rate / frame.sample_rate
+            last = frame
             yield from blocks(frame)
-        yield from blocks(None)
-        missing = max(1, round(taken)) - given
-        if missing > 0:
-            yield np.zeros((1 if layout == "mono" else self.channels, missing), np.float32)
+        yield from ending()
 
     def _stated_samples(self, rate: int) -> float:
         """The length that an MP4 states: its codecs fill the last block with silence that is not part of the sound."""
@@ -175,6 +179,13 @@ def _shortened(frame: av.AudioFrame, excess: float) -> av.AudioFrame:
         return frame
     per_sample = 1 if frame.format.is_planar else len(frame.layout.channels)
     return _rebuilt(frame, frame.to_ndarray()[:, : (frame.samples - int(excess)) * per_sample])
+
+
+def _silence_like(frame: av.AudioFrame, samples: int) -> av.AudioFrame:
+    template = frame.to_ndarray()
+    per_sample = 1 if frame.format.is_planar else len(frame.layout.channels)
+    zero = 128 if template.dtype == np.uint8 else 0
+    return _rebuilt(frame, np.full((template.shape[0], samples * per_sample), zero, template.dtype))
 
 
 def _repaired(frame: av.AudioFrame) -> tuple[av.AudioFrame, int]:
