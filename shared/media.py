@@ -36,6 +36,8 @@ __all__ = [
     "video_info",
 ]
 
+_ATTACHED_PICTURE = 0x400  # FFmpeg's AV_DISPOSITION_ATTACHED_PIC: an album's cover is not a video
+
 
 @dataclass(frozen=True)
 class VideoInfo:
@@ -105,8 +107,8 @@ def read_video(path: str | os.PathLike) -> Iterator[np.ndarray]:
 
 def _video_stream(container: av.container.InputContainer, path: str | os.PathLike) -> av.VideoStream:
     for stream in container.streams.video:
-        cover = "attached_pic" in str(getattr(stream, "disposition", ""))  # an album's cover is not a video
-        if stream.codec_context is not None and not cover:
+        is_cover = getattr(stream, "disposition", 0) & _ATTACHED_PICTURE
+        if stream.codec_context is not None and not is_cover:
             stream.thread_type = "AUTO"
             return stream
     raise InputError(f"cannot read {path}: it has no video stream")

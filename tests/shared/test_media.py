@@ -445,6 +445,23 @@ def test_sound_is_not_a_video(tmp_path):
         next(read_video(tmp_path / "a.wav"))
 
 
+def test_an_album_cover_is_not_a_video(tmp_path):
+    path = tmp_path / "a.mp3"
+    with av.open(str(path), "w") as container:
+        sound = container.add_stream("libmp3lame", rate=44100)
+        cover = container.add_stream("png", rate=1)
+        cover.width, cover.height, cover.pix_fmt = 64, 64, "rgb24"
+        container.mux(cover.encode(av.VideoFrame.from_ndarray(np.zeros((64, 64, 3), np.uint8))))
+        container.mux(cover.encode(None))
+        frame = av.AudioFrame.from_ndarray(tone(1, 44100)[None], "fltp", "mono")
+        frame.sample_rate = 44100
+        container.mux(sound.encode(frame))
+        container.mux(sound.encode(None))
+    assert read_audio(path).size == 16000
+    with pytest.raises(InputError, match="no video stream"):
+        video_info(path)
+
+
 # Writing video
 
 
