@@ -13,6 +13,7 @@ from stage2_render.layers import (
     invert_affine,
     opening,
     pixel_grid,
+    signed_distance,
     smoothstep,
     soft_mask,
 )
@@ -29,7 +30,8 @@ class EyeLayer:
 
     def __init__(self, region: np.ndarray, source: np.ndarray, side: str) -> None:
         self._region = region
-        self._ring = np.array(RIGHT_EYE if side == "right" else LEFT_EYE)
+        # Both from the image's left corner along the top.
+        self._ring = np.array(RIGHT_EYE if side == "right" else np.roll(LEFT_EYE[::-1], -7))
         self._iris = np.array(RIGHT_IRIS if side == "right" else LEFT_IRIS)
         self._source = source[:, :2].astype(np.float64)
         self._corners = self._ring[[0, len(self._ring) // 2]]
@@ -44,8 +46,7 @@ class EyeLayer:
         if x1 - x0 < 4 or y1 - y0 < 4:
             self._open_enough = False
             return
-        inside = (soft_mask(outline, self._box, 0) > 0.5).astype(np.uint8)
-        self._depth = cv2.distanceTransform(inside, cv2.DIST_L2, 5)
+        self._depth = signed_distance(outline, self._box)
 
     def _gap(self, points: np.ndarray) -> float:
         half = len(self._ring) // 2
@@ -73,7 +74,8 @@ class EyeLayer:
         gaze = self._gaze(points, back)
         where = (apply_affine(back, pixels) - gaze * turns[..., None]).astype(np.float32)
         layer = cv2.remap(self._region, where, None, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
-        seen = cv2.remap(self._depth, where - np.float32(self._box[:2]), None, cv2.INTER_LINEAR)
+        in_photo = where - np.array(self._box[:2], np.float32)
+        seen = cv2.remap(self._depth, in_photo, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
         alpha = soft_mask(outline, box, self._feather) * np.clip(seen / max(0.04 * self._width, 1.0), 0, 1)
         return layer.astype(np.float32), alpha, box
 

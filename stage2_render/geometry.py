@@ -14,7 +14,7 @@ from shared.face_model.mediapipe_mesh import triangles
 from shared.faces.crop import Crop
 from stage2_render.eyes import EyeLayer
 from stage2_render.layers import Affine, blend, fit_affine
-from stage2_render.mouth import MouthLayer
+from stage2_render.mouth import MouthLayer, lip_line_correction
 from stage2_render.surround import SurroundField
 
 # Longest side, in cells, of the grid on which the flow is computed; between its nodes it is interpolated.
@@ -47,6 +47,7 @@ class MeshWarp:
         if min(self.width, self.height) < 8:
             raise ValueError("the crop hardly meets the photo")
         self._region = np.ascontiguousarray(photo[self.top : self.bottom, self.left : self.right])
+        self._correction = np.zeros((478, 2), np.float32)
         self._source = self._to_region(source_vertices)
         ratio = min(1.0, MAX_GRID / max(self.width, self.height))
         self._size = (max(round(self.width * ratio), 8), max(round(self.height * ratio), 8))
@@ -55,6 +56,8 @@ class MeshWarp:
         self._nodes = np.stack(np.meshgrid(np.arange(self._size[0]), np.arange(self._size[1])), -1).astype(np.float32)
         self._triangles = triangles()
         self._neighbours = _neighbours(self._triangles)
+        self._correction[:] = lip_line_correction(self._region, self._source)
+        self._source[:, :2] += self._correction
         facing = _signed_areas(self._source[:468, :2], self._triangles)
         self._facing = 1.0 if facing.sum() > 0 else -1.0
         self._surround = SurroundField(self._region, self._source)
@@ -66,7 +69,7 @@ class MeshWarp:
 
         Raises ValueError when the vertices have another shape or are not finite.
         """
-        target = self._to_region(target_vertices)
+        target = self._corrected(self._to_region(target_vertices))
         displacement, _ = self._displacement(target)
         if displacement.shape[:2] != (self.height, self.width):
             displacement = cv2.resize(displacement, (self.width, self.height), interpolation=cv2.INTER_LINEAR)
@@ -86,7 +89,7 @@ class MeshWarp:
         part inside the photo) the x, y in photo pixels; and float32 [h, w], 1 where the photo shows what belongs
         there, 0 where it cannot (inside of a mouth that the photo does not show open, cheeks that were turned away).
         """
-        target = self._to_region(target_vertices)
+        target = self._corrected(self._to_region(target_vertices))
         displacement, hidden = self._displacement(target)
         where = (self._nodes + 0.5) * self._cell - 0.5 + displacement
         where += np.array([self.left, self.top], np.float32)
@@ -98,6 +101,11 @@ class MeshWarp:
         if vertices.shape != (478, 3) or not np.isfinite(vertices).all():
             raise ValueError(f"vertices must be finite [478, 3], not {list(vertices.shape)}")
         return vertices - np.array([self.left, self.top, 0], np.float32)
+
+    def _corrected(self, target: np.ndarray) -> np.ndarray:
+        """The target with the lips' points put where they are on the photo's lips, as the source's have been."""
+        linear = self._head_motion(target)[:, :2]
+        return np.concatenate([target[:, :2] + self._correction @ linear.T, target[:, 2:]], 1).astype(np.float32)
 
     def _head_motion(self, target: np.ndarray) -> Affine:
         """How the upper jaw moves from the photo to the frame (region pixels)."""

@@ -44,7 +44,7 @@ def curve(points: np.ndarray, steps: int = 4) -> np.ndarray:
 
 
 def opening(ring: np.ndarray) -> np.ndarray:
-    """Smooth outline [m, 2] of an opening given by a ring [n, 2] that begins at one corner and has the other half-way.
+    """Smooth outline [m, 2] of an opening given by a ring [n, 2]: left corner, upper rim, right corner, lower rim.
 
     Where the lower rim lies above the upper one the opening is shut there: both are put half-way.
     """
@@ -74,6 +74,18 @@ def soft_mask(outline: np.ndarray, box: tuple[int, int, int, int], feather: floa
     cv2.fillPoly(mask, [np.rint(fine).astype(np.int32)], 255, shift=8)
     mask = cv2.resize(mask, (x1 - x0, y1 - y0), interpolation=cv2.INTER_AREA).astype(np.float32) / 255
     return cv2.GaussianBlur(mask, (0, 0), feather) if feather > 0.2 else mask
+
+
+def signed_distance(outline: np.ndarray, box: tuple[int, int, int, int]) -> np.ndarray:
+    """Distance in pixels of each pixel of the box to a polygon's rim, positive inside, float32 [h, w]."""
+    x0, y0, x1, y1 = box
+    if x1 <= x0 or y1 <= y0:
+        return np.full((1, 1), -1e3, np.float32)
+    inside = np.zeros(((y1 - y0) * _FINE, (x1 - x0) * _FINE), np.uint8)
+    fine = ((outline - [x0, y0] + 0.5) * _FINE - 0.5) * 256
+    cv2.fillPoly(inside, [np.rint(fine).astype(np.int32)], 1, shift=8)
+    depth = cv2.distanceTransform(inside, cv2.DIST_L2, 5) - cv2.distanceTransform(1 - inside, cv2.DIST_L2, 5)
+    return cv2.resize(depth, (x1 - x0, y1 - y0), interpolation=cv2.INTER_AREA) / _FINE
 
 
 def pixel_grid(box: tuple[int, int, int, int]) -> np.ndarray:

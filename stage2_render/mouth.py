@@ -11,7 +11,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from shared.face_model.mediapipe_mesh import INNER_LIP_CENTRES, INNER_LIPS, OUTER_LIPS
+from shared.face_model.mediapipe_mesh import INNER_LIP_CENTRES, INNER_LIPS, OUTER_LIPS, groups
 from stage2_render.layers import (
     Affine,
     apply_affine,
@@ -19,6 +19,7 @@ from stage2_render.layers import (
     invert_affine,
     opening,
     pixel_grid,
+    signed_distance,
     smoothstep,
     soft_mask,
 )
@@ -55,8 +56,7 @@ class MouthLayer:
         self._gap = self._mean_gap(self._source)
         outline = opening(self._source[list(INNER_LIPS)])
         self._inside_box = bounds(outline, 0.3 * self._width, self._size)
-        inside = soft_mask(outline, self._inside_box, 0) > 0.5
-        self._depth = _signed_distance(inside)
+        self._depth = signed_distance(outline, self._inside_box)
         lips, skin = _colours(region, self._source)
         self._upper, self._lower, self._cavity = _paint(lips, skin, self._width)
 
@@ -103,9 +103,11 @@ class MouthLayer:
         where = (in_photo - np.array(self._inside_box[:2])).astype(np.float32)
         depth = cv2.remap(self._depth, where, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
         # As the lips part, their rims must not stay behind on the teeth.
-        parted = smoothstep((self._mean_gap(points) - self._gap) / 0.05)
+        parted = smoothstep((self._mean_gap(points) - self._gap) / 0.03)
         rim = 0.015 * self._width
-        return np.clip((depth + rim * (1.5 - 2.5 * parted)) / max(rim, 1.0) + 0.5, 0, 1)
+        own = np.clip((depth + rim * (1.5 - 2.5 * parted)) / max(rim, 1.0) + 0.5, 0, 1)
+        # A slit between closed lips shows nothing of the mouth.
+        return own * (1 - parted * (1 - smoothstep((self._gap - 0.015) / 0.03)))
 
     def _mean_gap(self, points: np.ndarray) -> float:
         """Height of the opening in mouth widths, over the middle of the lips."""
@@ -119,12 +121,50 @@ class MouthLayer:
         return np.concatenate([head[:, :2], offset[:, None]], 1)
 
 
-def _signed_distance(inside: np.ndarray) -> np.ndarray:
-    """Distance to the rim in pixels, positive inside."""
-    inside = inside.astype(np.uint8)
-    if not inside.any():
-        return np.full(inside.shape, -1e3, np.float32)
-    return cv2.distanceTransform(inside, cv2.DIST_L2, 5) - cv2.distanceTransform(1 - inside, cv2.DIST_L2, 5)
+def lip_line_correction(region: np.ndarray, source: np.ndarray) -> np.ndarray:
+    """How far the lips' points have to go to lie on the photo's own lips, float32 [478, 2].
+
+    The tracker puts the line between closed lips a few pixels off; opened there, a strip of one lip would stick to the
+    other. The dark line is looked for near the tracked one, and what is found is smoothed along the mouth.
+    """
+    points = source[:, :2].astype(np.float64)
+    correction = np.zeros((478, 2), np.float32)
+    left, right = points[INNER_LIPS[0]], points[INNER_LIPS[10]]
+    width = float(np.linalg.norm(right - left))
+    if width < 12:
+        return correction
+    axis = (right - left) / width
+    down = np.array([-axis[1], axis[0]])
+    upper, lower = points[list(INNER_LIPS[1:10])], points[list(INNER_LIPS[:10:-1])]
+    gap = (lower - upper) @ down / width
+    closed = 1 - smoothstep((gap.max() - 0.02) / 0.03)
+    if closed == 0:
+        return correction
+    # Luminance on a grid along the tracked line: 33 places across, +-8 % of the width up and down.
+    middle = np.concatenate([[left], (upper + lower) / 2, [right]])
+    along = (middle - left) @ axis / width
+    places, offsets = np.linspace(0.06, 0.94, 33), np.linspace(-0.08, 0.08, 33)
+    row = np.interp(places, along, (middle - left) @ down / width)
+    spots = left + width * (places[:, None] * axis + row[:, None] * down)
+    grid = (spots[None] + width * offsets[:, None, None] * down).astype(np.float32)
+    grey = cv2.GaussianBlur(cv2.cvtColor(region, cv2.COLOR_RGB2GRAY), (0, 0), max(0.008 * width, 0.6))
+    profile = cv2.remap(grey, grid, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE).astype(np.float64)
+    profile = cv2.GaussianBlur(profile, (5, 1), 0)
+    # Darkest place, softly, with a preference for the tracked line.
+    contrast = max(float(profile.max() - profile.min()), 8.0)
+    score = -(profile - profile.min(0)) / (0.06 * contrast) - (offsets[:, None] / 0.05) ** 2
+    share = np.exp(score - score.max(0))
+    found = (share * offsets[:, None]).sum(0) / share.sum(0)
+    depth = np.clip(np.median(profile, axis=0) - profile.min(0), 0.5, None)
+    curve_ = np.polynomial.Polynomial.fit(places, found, 4, w=depth)
+    # Only lip points move, those far from the line hardly.
+    lips = groups()["lips"]
+    x, y = (points[lips] - left) @ axis / width, (points[lips] - left) @ down / width
+    away = abs(y - np.interp(x, along, (middle - left) @ down / width))
+    ends = smoothstep((x + 0.02) / 0.1) * smoothstep((1.02 - x) / 0.1)
+    move = np.clip(curve_(np.clip(x, 0.06, 0.94)), -0.06, 0.06) * ends * (1 - smoothstep(away / 0.15)) * closed
+    correction[lips] = (width * move[:, None] * down).astype(np.float32)
+    return correction
 
 
 def _colours(region: np.ndarray, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -147,14 +187,15 @@ def _paint(lips: np.ndarray, skin: np.ndarray, width: float) -> tuple[np.ndarray
     x, y = np.meshgrid(x0 + (columns + 0.5) / scale, y0 + (rows + 0.5) / scale)
     bright = float(skin @ _LUMA)
     ivory = 0.52 * bright + min(82.0, 0.85 * bright)
-    # A quarter of the skin's tint: enamel is nearly white, but in the same light.
-    enamel = ivory * (1 + 0.25 * (skin / max(bright, 1.0) - 1))
+    # Part of the skin's tint: enamel is nearly white, but in the same light.
+    enamel = ivory * (1 + 0.42 * (skin / max(bright, 1.0) - 1))
     lip_light = max(float(lips @ _LUMA), 1.0)
     cavity = lips * min(0.24, 0.17 * bright / lip_light)
     tongue = lips * min(0.62, 0.45 * bright / lip_light)
     upper = _teeth(x, y, _UPPER_EDGES, edge=0.05 - 0.22 * x**2, enamel=enamel)
-    lower = _teeth(x, -y, _LOWER_EDGES, edge=0.012 - 0.25 * x**2, enamel=0.72 * enamel)
-    blob = 1 - smoothstep((np.hypot(x / 0.36, (y - 0.07) / 0.13) - 0.55) / 0.6)
+    lower = _teeth(x, -y, _LOWER_EDGES, edge=-0.035 - 0.25 * x**2, enamel=0.45 * enamel)
+    upper = _with_shadow(upper, scale)
+    blob = 1 - smoothstep((np.hypot(x / 0.36, (y - 0.05) / 0.15) - 0.5) / 0.6)
     tongue = np.concatenate([blob[..., None] * tongue * (1.1 - 1.2 * abs(x[..., None])), blob[..., None]], -1)
     return upper, (lower + (1 - lower[..., 3:]) * tongue).astype(np.float32), cavity.astype(np.float32)
 
@@ -173,6 +214,15 @@ def _teeth(x, y, edges, edge, enamel) -> np.ndarray:
     # Enamel is a little clearer at the cutting edge, darker towards the gums.
     shade = shade * (0.88 + 0.12 * smoothstep((y - edge + 0.12) / 0.12))
     return np.concatenate([enamel * (np.clip(shade, 0, 1) * alpha)[..., None], alpha[..., None]], -1).astype(np.float32)
+
+
+def _with_shadow(teeth: np.ndarray, scale: float) -> np.ndarray:
+    """The row with the shade that it throws on what lies behind and below it (black, premultiplied)."""
+    shade = cv2.GaussianBlur(teeth[..., 3], (0, 0), 0.022 * scale)
+    shade = 0.75 * np.roll(shade, round(0.025 * scale), axis=0)
+    out = teeth.copy()
+    out[..., 3] = teeth[..., 3] + (1 - teeth[..., 3]) * shade
+    return out
 
 
 def _over(below: np.ndarray, texture: np.ndarray, where: np.ndarray) -> np.ndarray:
