@@ -10,7 +10,8 @@ import numpy as np
 from scipy.spatial.transform import Rotation, Slerp
 
 from shared.errors import InputError, UsageError
-from shared.media import SAMPLE_RATE, atomic_output
+from shared.audio import SAMPLE_RATE
+from shared.files import atomic_output
 
 _FORMAT = "fd2talk-motion-1"
 
@@ -108,7 +109,9 @@ class Motion:
             raise InputError(f"{path}: not a motion file ({error})") from None
         required = {"format", "expression", "rotation", "translation", "fps", "face_model"}
         if not required <= data.keys() or str(data["format"]) != _FORMAT:
-            raise InputError(f"{path}: not a motion file (it lacks {', '.join(sorted(required - data.keys())) or 'the format mark'})")
+            raise InputError(
+                f"{path}: not a motion file (it lacks {', '.join(sorted(required - data.keys())) or 'the format mark'})"
+            )
         if face_model is not None and str(data["face_model"]) != face_model:
             raise InputError(f"{path}: made for face model {data['face_model']}, not {face_model}")
         audio = data.get("audio")

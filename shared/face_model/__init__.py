@@ -1,0 +1,12 @@
+"""The 3D morphable face model (FD2Talk eq. 1), its camera and its fitting."""
+
+from shared.face_model.morphable import MorphableModel
+
+__all__ = ["MorphableModel", "load_bundled"]
+
+
+def load_bundled() -> MorphableModel:
+    """The face model that comes with the project."""
+    from shared.weights import bundled
+
+    return MorphableModel.load(bundled("face_model/model.safetensors"))

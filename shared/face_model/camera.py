@@ -30,11 +30,12 @@ def project(vertices: np.ndarray, rotation: np.ndarray, translation: np.ndarray)
 
 def rigid_fit(
     vertices: np.ndarray, points: np.ndarray, weights: np.ndarray | None = None
-) -> tuple[np.ndarray, np.ndarray]:
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """The pose that lays `vertices` [..., N, 3] (mm) onto `points` [..., N, 3] (crop units, depth towards the camera).
 
     Weighted similarity Procrustes (Umeyama 1991), the inverse of `project`.
-    Returns rotation [..., 3] and translation [..., 3].
+    Returns rotation [..., 3], translation [..., 3] and depth [...]: the offset along the line of sight, which weak
+    perspective cannot see and `project` leaves out.
     """
     weights = np.ones(vertices.shape[-2]) if weights is None else np.asarray(weights)
     w = (weights / weights.sum())[:, None]
@@ -51,16 +52,14 @@ def rigid_fit(
     offset = target_mean - scale[..., None] * (matrix @ source_mean[..., None])[..., 0]
     rotation = Rotation.from_matrix(matrix.reshape(-1, 3, 3)).as_rotvec().reshape(*matrix.shape[:-2], 3)
     translation = np.stack([offset[..., 0], -offset[..., 1], np.log(scale)], axis=-1)
-    return rotation.astype(np.float32), translation.astype(np.float32)
+    return rotation.astype(np.float32), translation.astype(np.float32), offset[..., 2].astype(np.float32)
 
 
-def canonical(points: np.ndarray, rotation: np.ndarray, translation: np.ndarray) -> np.ndarray:
-    """Undo `project`: points [..., N, 3] in crop units -> vertices [..., N, 3] in mm.
-
-    The depth origin that weak perspective cannot see is set so that the result's depth is that of `points`.
-    """
+def canonical(points: np.ndarray, rotation: np.ndarray, translation: np.ndarray, depth: np.ndarray | float = 0.0):
+    """Undo `project`: points [..., N, 3] in crop units -> vertices [..., N, 3] in mm; `depth` as `rigid_fit` gives it."""
     translation = np.asarray(translation, np.float32)
-    offset = np.stack([translation[..., 0], translation[..., 1], np.zeros_like(translation[..., 0])], axis=-1)
+    depth = np.broadcast_to(np.asarray(depth, np.float32), translation.shape[:-1])
+    offset = np.stack([translation[..., 0], translation[..., 1], depth], axis=-1)
     centred = (points - offset[..., None, :]) * np.array([1.0, -1.0, 1.0], np.float32)
     scale = np.exp(translation[..., 2])[..., None, None]
     return (centred @ rotation_matrices(rotation) / scale * 100.0).astype(np.float32)

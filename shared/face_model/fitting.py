@@ -1,0 +1,83 @@
+"""Fit a MorphableModel to tracked points: pose, identity, expression."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from shared.face_model.camera import canonical, rigid_fit
+from shared.face_model.morphable import MorphableModel
+
+# How far a tracked vertex strays from the model by noise and by what PCA left out, in mm: the weight of the data
+# against the standard-normal priors on the coefficients.
+_NOISE_MM = 0.6
+LIP_WEIGHT = 3.0
+
+
+@dataclass
+class Fit:
+    """rotation, translation [T, 3] (see `camera`), identity [D_id], expression [T, D_exp], residual [T, N, 3] in mm
+    (what the model could not express, in the canonical frame)."""
+
+    rotation: np.ndarray
+    translation: np.ndarray
+    identity: np.ndarray
+    expression: np.ndarray
+    residual: np.ndarray
+
+
+def vertex_weights(model: MorphableModel) -> np.ndarray:
+    """[N] weights of the fit: lips count three times, for a millimetre there is a closed or an open mouth."""
+    weights = np.ones(model.num_vertices, np.float32)
+    weights[model.groups["lips"]] = LIP_WEIGHT
+    return weights
+
+
+def fit(model: MorphableModel, points: np.ndarray, *, identity: np.ndarray | None = None, iterations: int = 3) -> Fit:
+    """Maximum a posteriori pose, identity (one for all frames) and expression (one a frame) of tracked points.
+
+    points: float32 [T, N, 3] in crop coordinates (x right, y down, depth towards the camera positive).
+    Alternates the rigid alignment on the `rigid` group, with the current shape, and linear least squares for the
+    coefficients under their Gaussian priors.
+    """
+    points = np.asarray(points, np.float32)
+    frames = len(points)
+    rigid = model.groups["rigid"]
+    shape = np.broadcast_to(model.mean, points.shape)
+    fixed = identity is not None
+    identity = np.zeros(model.num_identity, np.float32) if identity is None else np.asarray(identity, np.float32)
+    solve_expression, solve_identity = _solvers(model, frames)
+    for _ in range(iterations):
+        rotation, translation, depth = rigid_fit(shape[:, rigid], points[:, rigid])
+        vertices = canonical(points, rotation, translation, depth)
+        if not fixed:
+            identity = solve_identity(vertices.mean(0) - model.mean)
+        person = model.vertices(identity, np.zeros(model.num_expression))
+        expression = solve_expression(vertices - person)
+        shape = person + np.tensordot(expression, model.exp_basis, 1)
+    return Fit(rotation, translation, identity, expression, vertices - shape)
+
+
+def _solvers(model: MorphableModel, frames: int):
+    """Closed-form least squares: expression from offsets [T, N, 3], identity from the mean offset [N, 3]."""
+    weights = np.repeat(vertex_weights(model), 3) / _NOISE_MM
+    exp = model.exp_basis.reshape(model.num_expression, -1).T * weights[:, None]
+    ident = model.id_basis.reshape(model.num_identity, -1).T * weights[:, None]
+    # 1434 correlated coordinates are worth far fewer independent ones; without this the prior would never matter.
+    prior = len(weights) / 100.0
+    exp_inverse = np.linalg.solve(exp.T @ exp + prior * np.eye(exp.shape[1]), exp.T * weights).astype(np.float32)
+    # Identity and mean expression compete for the mean offset. Frames are not independent, so more of them tighten
+    # the mean expression's prior slowly.
+    joint = np.concatenate([ident, exp], axis=1)
+    priors = prior * np.concatenate([np.ones(ident.shape[1]), np.full(exp.shape[1], 1 + np.log(frames))])
+    joint_inverse = np.linalg.solve(joint.T @ joint + np.diag(priors), joint.T * weights)
+    identity_inverse = joint_inverse[: ident.shape[1]].astype(np.float32)
+
+    def solve_expression(offsets: np.ndarray) -> np.ndarray:
+        return offsets.reshape(len(offsets), -1) @ exp_inverse.T
+
+    def solve_identity(offset: np.ndarray) -> np.ndarray:
+        return identity_inverse @ offset.ravel()
+
+    return solve_expression, solve_identity

@@ -1,0 +1,164 @@
+"""Learn the bundled MorphableModel: principal components of tracked meshes.
+
+Expression is learned from how each filmed person's mesh departs from the person's own mean; identity from what differs
+between people once the expression that fits best has been taken out. Everything is mirrored, so the model is symmetric.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from shared.face_model import mediapipe_mesh as mesh
+from shared.face_model.camera import canonical, rigid_fit
+from shared.face_model.fitting import LIP_WEIGHT, fit
+from shared.face_model.measures import gaze, lid_gap, lip_gap
+from shared.face_model.morphable import MorphableModel
+
+_EYE_CORNERS_MM = 90.0
+
+
+def mirror_index(mean: np.ndarray) -> np.ndarray:
+    """[N] index of each vertex's mirror image across x = 0."""
+    distance = np.linalg.norm((mean * [-1, 1, 1])[:, None] - mean[None], axis=-1)
+    return distance.argmin(1)
+
+
+def learn(
+    people: Sequence[Sequence[np.ndarray]],
+    portraits: np.ndarray,
+    *,
+    num_identity: int = 40,
+    num_expression: int = 64,
+    name: str = "fd2talk478",
+) -> MorphableModel:
+    """people: per person a list of clips, each [T, 478, 3] in crop coordinates; portraits: [P, 478, 3]."""
+    rigid = np.array(mesh.groups()["rigid"])
+    every = np.concatenate([np.concatenate(clips) for clips in people] + [portraits])
+    mean = _symmetric_mean(every, rigid)
+    mirror = mirror_index(mean)
+
+    def shapes(points: np.ndarray) -> np.ndarray:
+        return canonical(
+            points, *rigid_fit(np.broadcast_to(mean[rigid], (len(points), len(rigid), 3)), points[:, rigid])
+        )
+
+    # Expression: departures from the person's mean, each person counted by at most as many frames as the median one.
+    offsets, centres = [], []
+    cap = int(np.median([sum(map(len, clips)) for clips in people])) + 1
+    for clips in people:
+        aligned = shapes(np.concatenate(clips))
+        aligned = aligned[np.linspace(0, len(aligned) - 1, min(cap, len(aligned))).astype(int)]
+        centres.append(aligned.mean(0))
+        offsets.append(aligned - centres[-1])
+    offsets = np.concatenate(offsets)
+    exp_basis = _components(offsets, mirror, num_expression)
+
+    # Identity: people's means and portraits, less the expression that explains them best.
+    faces = np.concatenate([np.stack(centres), shapes(portraits)]) - mean
+    flat = exp_basis.reshape(num_expression, -1)
+    for _ in range(2):
+        gram = flat @ flat.T + np.eye(num_expression) * flat.shape[1] / 100
+        beta = np.linalg.solve(gram, flat @ faces.reshape(len(faces), -1).T).T
+        beta[: len(centres)] = 0  # a filmed person's mean is neutral by definition
+        neutral = faces - np.tensordot(beta, exp_basis, 1)
+    mean = mean + (neutral.mean(0) + neutral.mean(0)[mirror] * [-1, 1, 1]) / 2
+    id_basis = _components(neutral - neutral.mean(0), mirror, num_identity)
+    model = MorphableModel(
+        name=name,
+        mean=mean.astype(np.float32),
+        # fp16 is what is stored; the model in memory is the stored one, so that fingerprints agree.
+        id_basis=id_basis.astype(np.float16).astype(np.float32),
+        exp_basis=exp_basis.astype(np.float16).astype(np.float32),
+        triangles=mesh.triangles(),
+        groups=mesh.groups(),
+        extra={},
+    )
+    return replace(model, extra=learn_directions(model, people))
+
+
+def rotation_terms(rotation: np.ndarray) -> np.ndarray:
+    """Axis-angle [T, 3] -> [T, 9]: the angles, their squares and products, less their means over the clip."""
+    x, y, z = np.moveaxis(rotation, -1, 0)
+    terms = np.stack([x, y, z, x * x, y * y, z * z, x * y, x * z, y * z], axis=-1)
+    return terms - terms.mean(0)
+
+
+def learn_directions(model: MorphableModel, people: Sequence[Sequence[np.ndarray]]) -> dict[str, np.ndarray]:
+    """What moves together in expression space, by least squares over all clips (departures from each clip's mean):
+
+    rotation_leak [9, D]: expression that follows head rotation (`rotation_terms`) although the face did not move.
+    open [D]: per mm of lip gap; blink [D]: per mm by which the lids close; gaze [2, D]: per mm of the irises' x and y.
+    """
+    terms, expressions, features = [], [], []
+    for clips in people:
+        for points in clips:
+            result = fit(model, points)
+            expressions.append(result.expression - result.expression.mean(0))
+            terms.append(rotation_terms(result.rotation))
+            vertices = model.vertices(result.identity, result.expression)
+            measured = np.column_stack([lip_gap(vertices), -lid_gap(vertices), gaze(vertices)])
+            features.append(measured - np.median(measured, 0))
+    expressions = np.concatenate(expressions)
+    joint = np.concatenate([np.concatenate(terms), np.concatenate(features)], axis=1)
+    leak = np.linalg.lstsq(joint[:, :9], expressions, rcond=None)[0]
+    solution = np.linalg.lstsq(joint[:, 9:], expressions - joint[:, :9] @ leak, rcond=None)[0]
+    eyes = _only(model, solution[1:], np.concatenate([model.groups["eyes"], mesh.RIGHT_IRIS, mesh.LEFT_IRIS]))
+    directions = {"rotation_leak": leak, "open": solution[0], "blink": eyes[0], "gaze": eyes[1:]}
+    return {name: value.astype(np.float32) for name, value in directions.items()}
+
+
+def _only(model: MorphableModel, directions: np.ndarray, keep: np.ndarray) -> np.ndarray:
+    """[K, D] directions that do to the vertices `keep` what the given ones do, and nothing to the others.
+
+    People look down and close the mouth when they blink; a blink that is added to speech must leave the lips alone.
+    """
+    basis = model.exp_basis.reshape(model.num_expression, -1).T
+    wanted = np.zeros((len(directions), model.num_vertices, 3))
+    wanted[:, keep] = np.tensordot(directions, model.exp_basis, 1)[:, keep]
+    gram = basis.T @ basis + 1e-2 * np.eye(model.num_expression)
+    return np.linalg.solve(gram, basis.T @ wanted.reshape(len(directions), -1).T).T
+
+
+def _symmetric_mean(points: np.ndarray, rigid: np.ndarray) -> np.ndarray:
+    """Generalised Procrustes mean on the rigid group, symmetrised, in the convention of DESIGN: mm, between the eyes."""
+    span = np.linalg.norm(points[:, 33] - points[:, 263], axis=-1)
+    frontal = np.argmin(np.abs(points[:, 33, 2] - points[:, 263, 2]) / span)
+    mean = points[frontal] * [1, -1, 1] * _EYE_CORNERS_MM / span[frontal]
+    for _ in range(4):
+        target = np.broadcast_to(mean[rigid], (len(points), len(rigid), 3))
+        mean = canonical(points, *rigid_fit(target, points[:, rigid])).mean(0)
+        mean = _conventional(mean)
+        mirror = mirror_index(mean)
+        mean = (mean + mean[mirror] * [-1, 1, 1]) / 2
+    return mean
+
+
+def _conventional(mean: np.ndarray) -> np.ndarray:
+    """Origin between the outer eye corners, which lie on the x axis 90 mm apart; face plane (brow to chin) upright."""
+    right, left = mean[33], mean[263]
+    mean = mean - (right + left) / 2
+    x = (left - right) / np.linalg.norm(left - right)
+    up = mean[10] - mean[152]  # top of the forehead to the chin
+    y = up - x * (up @ x)
+    y /= np.linalg.norm(y)
+    return mean @ np.stack([x, y, np.cross(x, y)]).T * (_EYE_CORNERS_MM / np.linalg.norm(left - right))
+
+
+def _components(offsets: np.ndarray, mirror: np.ndarray, count: int) -> np.ndarray:
+    """[count, N, 3] principal components, lips weighted, of offsets [n, N, 3] and their mirror images, each scaled to
+    one standard deviation."""
+    weights = np.ones(offsets.shape[1])
+    weights[mesh.groups()["lips"]] = LIP_WEIGHT
+    weights = np.repeat(weights, 3)
+    flat = offsets.reshape(len(offsets), -1) * weights
+    flipped = (offsets[:, mirror] * [-1, 1, 1]).reshape(len(offsets), -1) * weights
+    covariance = (flat.T @ flat + flipped.T @ flipped) / (2 * len(flat))
+    values, vectors = np.linalg.eigh(covariance)
+    order = np.argsort(values)[::-1][:count]
+    basis = (vectors[:, order] * np.sqrt(np.maximum(values[order], 0)) / weights[:, None]).T
+    # A component's sign is arbitrary; fix it so that the same data give the same model everywhere.
+    signs = np.sign(basis[np.arange(count), np.abs(basis).argmax(1)])
+    return (basis * signs[:, None]).reshape(count, -1, 3)

@@ -1,0 +1,207 @@
+"""Find faces and track their mesh: mediapipe's detector and refined face mesh, both inside its package."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import numpy as np
+from PIL import Image
+
+from shared.errors import InputError
+from shared.faces.crop import Crop
+
+# A face lower than this has too few pixels on the lips for a track that can be trusted.
+MIN_FACE_PIXELS = 56
+# The detectors see the whole picture at about 200 pixels; halves and thirds of a larger one are searched too.
+_SEARCH_SIDE = 1280
+
+
+@dataclass(frozen=True)
+class FaceBox:
+    """A detected face: left, top, right, bottom in pixels, and the detector's score in [0, 1]."""
+
+    left: float
+    top: float
+    right: float
+    bottom: float
+    score: float = 1.0
+
+    @property
+    def side(self) -> float:
+        """The longer side, pixels."""
+        return max(self.right - self.left, self.bottom - self.top)
+
+    def overlap(self, other: FaceBox) -> float:
+        """Intersection over the smaller of the two."""
+        width = min(self.right, other.right) - max(self.left, other.left)
+        height = min(self.bottom, other.bottom) - max(self.top, other.top)
+        smaller = min((b.right - b.left) * (b.bottom - b.top) for b in (self, other))
+        return max(width, 0) * max(height, 0) / max(smaller, 1e-6)
+
+
+@contextmanager
+def _native_log_muted() -> Iterator[None]:
+    """mediapipe's native code writes start-up notices straight to file descriptor 2; users have no use for them."""
+    os.environ.setdefault("GLOG_minloglevel", "3")
+    kept = os.dup(2)
+    null = os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(null, 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(null)
+
+
+def _face_mesh(*, static: bool):
+    with _native_log_muted():
+        from mediapipe.python.solutions.face_mesh import FaceMesh
+
+        mesh = FaceMesh(
+            static_image_mode=static,
+            max_num_faces=1,
+            refine_landmarks=True,
+            min_detection_confidence=0.3,
+            min_tracking_confidence=0.4,
+        )
+        mesh.process(np.zeros((64, 64, 3), np.uint8))  # starts the graph, which is what talks
+    return mesh
+
+
+def _mesh_points(mesh, image: np.ndarray) -> np.ndarray | None:
+    """[478, 3] in pixels of `image`, or None."""
+    result = mesh.process(np.ascontiguousarray(image))
+    if not result.multi_face_landmarks:
+        return None
+    height, width = image.shape[:2]
+    points = [(p.x * width, p.y * height, p.z * width) for p in result.multi_face_landmarks[0].landmark]
+    return np.array(points, np.float32)
+
+
+def detect_faces(image: np.ndarray) -> list[FaceBox]:
+    """All faces in a picture [H, W, 3] uint8 RGB, the largest first; an empty list when there are none."""
+    with _native_log_muted():
+        from mediapipe.python.solutions.face_detection import FaceDetection
+
+        detectors = [FaceDetection(min_detection_confidence=0.4, model_selection=k) for k in (0, 1)]
+        found: list[FaceBox] = []
+        for left, top, tile in _tiles(image):
+            for detector in detectors:
+                result = detector.process(np.ascontiguousarray(tile))
+                height, width = tile.shape[:2]
+                for detection in result.detections or []:
+                    box = detection.location_data.relative_bounding_box
+                    x, y = left + box.xmin * width, top + box.ymin * height
+                    found.append(FaceBox(x, y, x + box.width * width, y + box.height * height, detection.score[0]))
+        for detector in detectors:
+            detector.close()
+    kept: list[FaceBox] = []
+    for box in sorted(found, key=lambda b: -b.score):
+        if all(box.overlap(other) < 0.5 for other in kept):
+            kept.append(box)
+    return sorted(kept, key=lambda b: -b.side)
+
+
+def _tiles(image: np.ndarray) -> Iterator[tuple[int, int, np.ndarray]]:
+    """The whole picture, then overlapping quarters where it is large enough to hide faces from the detectors."""
+    height, width = image.shape[:2]
+    yield 0, 0, image
+    if max(height, width) >= 600:
+        for top in (0, height // 3):
+            for left in (0, width // 3):
+                yield left, top, image[top : top + 2 * height // 3, left : left + 2 * width // 3]
+
+
+def _reduced(image: np.ndarray, side: int) -> tuple[np.ndarray, float]:
+    scale = min(1.0, side / max(image.shape[:2]))
+    if scale == 1.0:
+        return image, 1.0
+    size = [max(1, round(n * scale)) for n in image.shape[1::-1]]
+    return np.asarray(Image.fromarray(image).resize(size, Image.Resampling.BOX)), scale
+
+
+def _square(image: np.ndarray, center: tuple[float, float], side: float, size: int) -> np.ndarray:
+    """A square of the picture, beyond its edges continued with its mean colour, resized to size x size."""
+    half = side / 2
+    box = (center[0] - half, center[1] - half, center[0] + half, center[1] + half)
+    fill = tuple(int(v) for v in image.reshape(-1, 3).mean(0))
+    corners = [round(v) for v in box]
+    canvas = Image.new("RGB", (corners[2] - corners[0], corners[3] - corners[1]), fill)
+    canvas.paste(Image.fromarray(image), (-corners[0], -corners[1]))
+    return np.asarray(canvas.resize((size, size), Image.Resampling.BILINEAR))
+
+
+def track_photo(
+    image: np.ndarray, *, face_index: int | None = None, face_box: tuple[float, float, float, float] | None = None
+) -> np.ndarray:
+    """The mesh of one face of a still picture.
+
+    image: uint8 [H, W, 3]. face_index: which face, 0 the largest. face_box: left, top, right, bottom in pixels, where
+    the detector fails. Returns float32 [478, 3] in pixels of the image (z negative towards the camera).
+    Raises InputError: no face, no such face, a face too small.
+    """
+    small, scale = _reduced(image, _SEARCH_SIDE)
+    if face_box is not None:
+        boxes = [FaceBox(*(v * scale for v in face_box))]
+        if boxes[0].side < 4 or boxes[0].left >= boxes[0].right or boxes[0].top >= boxes[0].bottom:
+            raise InputError(f"face box {face_box}: give left, top, right, bottom in pixels")
+    else:
+        boxes = detect_faces(small)
+        if not boxes:  # drawings: the mesh network often sees what the detectors do not
+            boxes = [FaceBox(0, 0, small.shape[1], small.shape[0])]
+    index = face_index or 0
+    if not 0 <= index < len(boxes):
+        raise InputError(f"the photo shows {len(boxes)} face(s), there is no face {index}")
+    mesh = _face_mesh(static=True)
+    try:
+        points = _locate(mesh, image, boxes[index], scale)
+    finally:
+        mesh.close()
+    if points is None:
+        raise InputError(
+            "no face found in the photo (a frontal face works best; --face-box LEFT,TOP,RIGHT,BOTTOM shows where)"
+        )
+    height = float(np.ptp(points[:468, 1]))
+    if height < MIN_FACE_PIXELS:
+        raise InputError(f"the face is only {height:.0f} pixels high; at least {MIN_FACE_PIXELS} are needed")
+    return points
+
+
+def _locate(mesh, image: np.ndarray, box: FaceBox, scale: float) -> np.ndarray | None:
+    """The mesh in the neighbourhood of a box; looked at twice, the second time in the head crop of the first."""
+    center = ((box.left + box.right) / 2 / scale, (box.top + box.bottom) / 2 / scale)
+    side = box.side / scale
+    for factor in (2.0, 1.4, 3.0):
+        points = _in_square(mesh, image, center, side * factor)
+        if points is not None:
+            break
+    else:
+        return None
+    crop = Crop.around(points)
+    again = _in_square(mesh, image, (crop.center_x, crop.center_y), crop.side)
+    return points if again is None else again
+
+
+def _in_square(mesh, image: np.ndarray, center: tuple[float, float], side: float) -> np.ndarray | None:
+    size = int(np.clip(round(side), 128, 512))
+    points = _mesh_points(mesh, _square(image, center, side, size))
+    if points is None:
+        return None
+    corner = np.round(np.array([center[0] - side / 2, center[1] - side / 2]))
+    points *= side / size
+    points[:, :2] += corner
+    return points.astype(np.float32)
+
+
+def track_video(frames: Iterable[np.ndarray]) -> Iterator[np.ndarray | None]:
+    """Track one face through a video: for each uint8 [H, W, 3] frame its mesh [478, 3] in pixels, None where none."""
+    mesh = _face_mesh(static=False)
+    try:
+        for frame in frames:
+            yield _mesh_points(mesh, frame)
+    finally:
+        mesh.close()

@@ -1,0 +1,68 @@
+"""From pictures of a person to Motion: track the mesh, fit the face model, take the tracker's noise out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.signal import savgol_filter
+
+from shared.errors import InputError
+from shared.face_model.fitting import fit
+from shared.face_model.morphable import MorphableModel
+from shared.faces.crop import Crop
+from shared.motion import Motion
+
+# Savitzky-Golay windows in frames at 25 fps (second order, so peaks of closing lips keep their height): the head is
+# heavy and moves slowly, lips do not.
+_POSE_WINDOW, _EXPRESSION_WINDOW = 9, 5
+
+
+@dataclass
+class Track:
+    """What the tracker saw of one clip: landmarks [T, 478, 3] in pixels (gaps filled), confidence [T] (0 in gaps),
+    the fixed head crop, and the sound (float32 [n], 16 kHz) or None."""
+
+    landmarks: np.ndarray
+    confidence: np.ndarray
+    crop: Crop
+    audio: np.ndarray | None = None
+
+    @classmethod
+    def from_frames(cls, landmarks: list[np.ndarray | None], audio: np.ndarray | None = None) -> Track:
+        """Fill gaps by linear interpolation. Raises InputError when fewer than half of the frames show a face."""
+        seen = np.array([points is not None for points in landmarks], bool)
+        if seen.sum() < max(1, len(seen) / 2):
+            raise InputError(f"a face was found in only {seen.sum()} of {len(seen)} frames")
+        known = np.flatnonzero(seen)
+        points = np.stack([landmarks[i] for i in known])
+        if not seen.all():
+            at = np.interp(np.arange(len(seen)), known, np.arange(len(known)))
+            low = np.minimum(at.astype(int), max(len(known) - 2, 0))
+            high = np.minimum(low + 1, len(known) - 1)
+            points = points[low] + (points[high] - points[low]) * (at - low)[:, None, None]
+        return cls(points.astype(np.float32), seen.astype(np.float32), Crop.around(points), audio)
+
+
+def motion_from_track(model: MorphableModel, track: Track, *, smooth: bool = True, source: str = "") -> Motion:
+    """Fit the face model to a track. `smooth=False` keeps the tracker's jitter."""
+    result = fit(model, track.crop.to_crop(track.landmarks))
+    rotation, translation, expression = result.rotation, result.translation, result.expression
+    if smooth:
+        rotation, translation = (_smoothed(value, _POSE_WINDOW) for value in (rotation, translation))
+        expression = _smoothed(expression, _EXPRESSION_WINDOW)
+    return Motion(
+        expression=expression,
+        rotation=rotation,
+        translation=translation,
+        face_model=model.fingerprint,
+        audio=track.audio,
+        identity=result.identity,
+        confidence=track.confidence,
+        source=source,
+    )
+
+
+def _smoothed(values: np.ndarray, window: int) -> np.ndarray:
+    window = min(window, len(values) - (len(values) + 1) % 2)
+    return values if window < 5 else savgol_filter(values, window, 2, axis=0).astype(np.float32)
