@@ -26,7 +26,8 @@ from stage2_render.layers import (
 
 # Plain skin: cheeks, forehead, beside the nose.
 _SKIN = (50, 280, 101, 330, 205, 425, 117, 346, 151, 108, 337, 36, 266)
-_CHIN = (199, 200, 175, 152, 18)
+# What carries tongue and lower teeth: lower lip and chin.
+_JAW = (14, 87, 317, 17, 200, 199)
 # Painted textures span this much of the mouth's width: x0, x1, y0, y1, y down from the closed lips' line.
 _SPAN = (-0.6, 0.6, -0.35, 0.45)
 # Edges of the teeth of one side from the middle outwards, in mouth widths (a mouth is about 52 mm wide).
@@ -75,11 +76,11 @@ class MouthLayer:
         jaw = apply_affine(invert_affine(self._jaw_motion(points, head)), pixels)
         layer = np.broadcast_to(self._cavity, (*mask.shape, 3))
         layer = _over(layer, self._lower, (jaw - self._lower_origin) @ self._axes.T / self._width)
-        layer = _over(layer, self._upper, (in_photo - self._upper_origin) @ self._axes.T / self._width)
+        layer = _over(layer, self._upper, (in_photo - self._teeth_origin(points, head)) @ self._axes.T / self._width)
         # Little light enters a small opening, and lips shade what lies close behind them.
         light = cv2.GaussianBlur(mask, (0, 0), max(0.045 * self._width, 0.5))
-        wide = smoothstep(self._mean_gap(points) / 0.16)
-        layer = layer * (0.25 + 0.75 * (0.35 + 0.65 * wide) * smoothstep(light * 1.1))[..., None]
+        wide = smoothstep(self._mean_gap(points) / 0.13)
+        layer = layer * (0.3 + 0.7 * (0.35 + 0.65 * wide) * smoothstep(light * 1.15))[..., None]
         photo = cv2.remap(
             self._region, in_photo.astype(np.float32), None, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE
         )
@@ -114,10 +115,24 @@ class MouthLayer:
         upper, lower = points[[81, 82, 13, 312, 311]], points[[178, 87, 14, 317, 402]]
         return float(np.maximum((lower - upper) @ self._axes[1], 0).mean()) / self._width
 
+    def _teeth_origin(self, points: np.ndarray, head: Affine) -> np.ndarray:
+        """Where the closed lips' line lies on the skull, in photo pixels.
+
+        A wide open mouth draws the upper lip over the teeth less than its tracked points (and the skull's, found from
+        the nose) make believe: teeth give way to the lip's way down, and show a little more the wider it opens.
+        """
+        lip = [13, 82, 312]
+        fallen = (apply_affine(invert_affine(head), points[lip]) - self._source[lip]).mean(0) @ self._axes[1]
+        fallen = np.clip(fallen / self._width, 0, 0.2)
+        return (
+            self._upper_origin
+            + self._width * (0.95 * fallen + 0.05 * smoothstep(self._mean_gap(points) / 0.35)) * (self._axes[1])
+        )
+
     def _jaw_motion(self, points: np.ndarray, head: Affine) -> Affine:
-        """The head's turn, carried along with the chin."""
-        chin = list(_CHIN)
-        offset = points[chin].mean(0) - head[:, :2] @ self._source[chin].mean(0)
+        """The head's turn, carried along with the jaw."""
+        jaw = list(_JAW)
+        offset = points[jaw].mean(0) - head[:, :2] @ self._source[jaw].mean(0)
         return np.concatenate([head[:, :2], offset[:, None]], 1)
 
 
@@ -190,13 +205,16 @@ def _paint(lips: np.ndarray, skin: np.ndarray, width: float) -> tuple[np.ndarray
     # Part of the skin's tint: enamel is nearly white, but in the same light.
     enamel = ivory * (1 + 0.42 * (skin / max(bright, 1.0) - 1))
     lip_light = max(float(lips @ _LUMA), 1.0)
-    cavity = lips * min(0.24, 0.17 * bright / lip_light)
-    tongue = lips * min(0.62, 0.45 * bright / lip_light)
+    # Against the skin's light, as measured in open mouths of talking people: cavity a quarter, tongue six tenths.
+    cavity = lips * min(0.38, 0.25 * bright / lip_light)
+    tongue = lips * min(0.9, 0.62 * bright / lip_light)
     upper = _teeth(x, y, _UPPER_EDGES, edge=0.05 - 0.22 * x**2, enamel=enamel)
-    lower = _teeth(x, -y, _LOWER_EDGES, edge=-0.035 - 0.25 * x**2, enamel=0.45 * enamel)
+    lower = _teeth(x, -y, _LOWER_EDGES, edge=-0.035 - 0.25 * x**2, enamel=0.62 * enamel)
     upper = _with_shadow(upper, scale)
-    blob = 1 - smoothstep((np.hypot(x / 0.36, (y - 0.05) / 0.15) - 0.5) / 0.6)
-    tongue = np.concatenate([blob[..., None] * tongue * (1.1 - 1.2 * abs(x[..., None])), blob[..., None]], -1)
+    # Brightest near the lower lip, sinking into the dark behind.
+    blob = 1 - smoothstep((np.hypot(x / 0.42, (y - 0.12) / 0.33) - 0.5) / 0.5)
+    shine = np.clip(1.05 - 1.5 * x**2, 0, 1) * (0.75 + 0.25 * smoothstep((y + 0.12) / 0.12))
+    tongue = np.concatenate([(blob * shine)[..., None] * tongue, blob[..., None]], -1)
     return upper, (lower + (1 - lower[..., 3:]) * tongue).astype(np.float32), cavity.astype(np.float32)
 
 
