@@ -25,7 +25,7 @@ GRID = 64
 # The contour without the chin, which the jaw moves: what tells how the skull moves.
 _SKULL = (10, 338, 297, 332, 284, 251, 389, 356, 454, 323, 93, 234, 127, 162, 21, 54, 103, 67, 109, 132, 361)
 # Bending stiffness against stretching (cells squared), and the weight of what is to hold exactly.
-_BEND = 3.0
+_BEND = 2.0
 _HEAVY = 1e3
 HANDLES = np.array(FACE_OVAL)
 
@@ -48,7 +48,7 @@ class SurroundField:
         head, neck = _head_weight(person, points)
         self._similarity = _similarity_fit(points[list(_SKULL)]).astype(np.float32)
         # Small moves: the background stands still right up to the hair. Large ones need room to stretch.
-        tight = (0.12 * (1 - person) + 0.03 * neck, np.where(person > 0.5, 1.0, 0.35))
+        tight = (0.3 * (1 - person) + 0.03 * neck, np.where(person > 0.5, 1.0, 0.35))
         wide = (0.002 * (1 - person) + 0.008 * neck, np.where(person > 0.5, 1.0, 0.8))
         self._weights = [_solve(points, head, hold, stiffness) for hold, stiffness in (tight, wide)]
         rows, columns = np.mgrid[: self._shape[0], : self._shape[1]]
