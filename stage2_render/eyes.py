@@ -8,6 +8,7 @@ import numpy as np
 from shared.face_model.mediapipe_mesh import LEFT_EYE, LEFT_IRIS, RIGHT_EYE, RIGHT_IRIS
 from stage2_render.layers import (
     Affine,
+    Layer,
     apply_affine,
     bounds,
     invert_affine,
@@ -53,8 +54,8 @@ class EyeLayer:
         upper, lower = self._ring[half // 2], self._ring[-half // 2]
         return float(np.linalg.norm(points[lower] - points[upper]))
 
-    def render(self, target: np.ndarray, head: Affine):
-        """Layer float32 [h, w, 3], alpha [h, w], box; (None, None, box) when there is nothing to paint.
+    def render(self, target: np.ndarray, head: Affine) -> Layer:
+        """The eyeball between the lids.
 
         Only what the warp of the skin cannot do: where the eyeball's own place in the photo was hidden by a lid, the
         warp's stretched opening shows through.

@@ -76,8 +76,9 @@ class MeshWarp:
         where = cv2.add(displacement, self._pixels)
         moved = cv2.remap(self._region, where, None, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
         head = self._head_motion(target)
-        for layer in (*self._eyes, self._mouth):
-            blend(moved, *layer.render(target, head))
+        for part in (*self._eyes, self._mouth):
+            blend(moved, *part.render(target, head))
+        blend(moved, *self._mouth.render_contact(target))
         frame = self._photo.copy()
         frame[self.top : self.bottom, self.left : self.right] = moved
         return frame

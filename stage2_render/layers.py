@@ -7,6 +7,8 @@ import numpy as np
 
 # A planar affine motion, float [2, 3]: p -> A p + b.
 Affine = np.ndarray
+# A picture float32 [h, w, 3] and its alpha [h, w] over a box (x0, y0, x1, y1) of the region; None: nothing there.
+Layer = tuple[np.ndarray | None, np.ndarray | None, tuple[int, int, int, int]]
 # Masks are drawn this many times finer than pixels, then averaged.
 _FINE = 4
 

@@ -14,8 +14,10 @@ import numpy as np
 from shared.face_model.mediapipe_mesh import INNER_LIP_CENTRES, INNER_LIPS, OUTER_LIPS, groups
 from stage2_render.layers import (
     Affine,
+    Layer,
     apply_affine,
     bounds,
+    curve,
     invert_affine,
     opening,
     pixel_grid,
@@ -59,10 +61,12 @@ class MouthLayer:
         self._inside_box = bounds(outline, 0.3 * self._width, self._size)
         self._depth = signed_distance(outline, self._inside_box)
         lips, skin = _colours(region, self._source)
-        self._upper, self._lower, self._cavity = _paint(lips, skin, self._width)
+        enamel = _own_enamel(region, self._depth, self._inside_box, self._width, skin)
+        self._upper, self._lower, self._cavity = _paint(lips, skin, enamel, self._width)
+        self._contact = 0.42 * lips
 
-    def render(self, target: np.ndarray, head: Affine):
-        """Layer float32 [h, w, 3], alpha [h, w], box (x0, y0, x1, y1); (None, None, box) when the lips are shut."""
+    def render(self, target: np.ndarray, head: Affine) -> Layer:
+        """What shows between the lips; nothing when they are shut."""
         points = target[:, :2].astype(np.float64)
         outline = opening(points[list(INNER_LIPS)])
         feather = 0.008 * self._width
@@ -86,6 +90,23 @@ class MouthLayer:
         )
         own = self._own(in_photo, points)[..., None]
         return (layer + own * (photo - layer)).astype(np.float32), mask, box
+
+    def render_contact(self, target: np.ndarray) -> Layer:
+        """The line along which lips meet that were apart in the photo: it has none, but a rim of teeth."""
+        points = target[:, :2].astype(np.float64)
+        shut = 1 - smoothstep((self._mean_gap(points) / max(self._gap, 1e-6) - 0.05) / 0.4)
+        strength = 0.85 * shut * smoothstep((self._gap - 0.03) / 0.05)
+        upper, lower = points[list(INNER_LIPS[:11])], points[[INNER_LIPS[0], *INNER_LIPS[:9:-1]]]
+        line = curve((upper + lower) / 2)
+        box = bounds(line, 2 + 0.05 * self._width, self._size)
+        if strength <= 0 or min(box[2] - box[0], box[3] - box[1]) < 2:
+            return None, None, box
+        # As thick as the gap that closed was high, in part; thin where the corners have always met.
+        thick = 0.011 * self._width + 0.5 * np.maximum((lower - upper) @ self._axes[1], 0)
+        thick = np.interp(np.linspace(0, 10, len(line)), np.arange(11), thick)[:, None]
+        band = np.concatenate([line - thick * self._axes[1], (line + thick * self._axes[1])[::-1]])
+        alpha = strength * soft_mask(band, box, 0.009 * self._width)
+        return np.broadcast_to(self._contact, (*alpha.shape, 3)), alpha, box
 
     def unseen(self, target: np.ndarray, head: Affine, size: tuple[int, int], cell: np.ndarray) -> np.ndarray:
         """float32 [h, w] on a grid with cells of `cell` pixels: 1 where the photo does not show the mouth's inside."""
@@ -171,13 +192,13 @@ def lip_line_correction(region: np.ndarray, source: np.ndarray) -> np.ndarray:
     share = np.exp(score - score.max(0))
     found = (share * offsets[:, None]).sum(0) / share.sum(0)
     depth = np.clip(np.median(profile, axis=0) - profile.min(0), 0.5, None)
-    curve_ = np.polynomial.Polynomial.fit(places, found, 4, w=depth)
+    line = np.polynomial.Polynomial.fit(places, found, 4, w=depth)
     # Only lip points move, those far from the line hardly.
     lips = groups()["lips"]
     x, y = (points[lips] - left) @ axis / width, (points[lips] - left) @ down / width
     away = abs(y - np.interp(x, along, (middle - left) @ down / width))
     ends = smoothstep((x + 0.02) / 0.1) * smoothstep((1.02 - x) / 0.1)
-    move = np.clip(curve_(np.clip(x, 0.06, 0.94)), -0.06, 0.06) * ends * (1 - smoothstep(away / 0.15)) * closed
+    move = np.clip(line(np.clip(x, 0.06, 0.94)), -0.06, 0.06) * ends * (1 - smoothstep(away / 0.15)) * closed
     correction[lips] = (width * move[:, None] * down).astype(np.float32)
     return correction
 
@@ -194,16 +215,31 @@ def _colours(region: np.ndarray, points: np.ndarray) -> tuple[np.ndarray, np.nda
     return (np.array(cv2.mean(region, lips)[:3], np.float32) if lips.any() else skin), skin
 
 
-def _paint(lips: np.ndarray, skin: np.ndarray, width: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _own_enamel(
+    region: np.ndarray, depth: np.ndarray, box: tuple[int, int, int, int], width: float, skin: np.ndarray
+) -> np.ndarray | None:
+    """Colour of the teeth that the photo itself shows, float [3], or None when it shows none."""
+    inside = region[box[1] : box[3], box[0] : box[2]][depth > 0.02 * width].astype(np.float32)
+    if len(inside) < 12:
+        return None
+    light = inside @ _LUMA
+    teeth = inside[light >= np.quantile(light, 0.6)].mean(0)
+    return teeth if teeth @ _LUMA > 0.7 * (skin @ _LUMA) else None
+
+
+def _paint(
+    lips: np.ndarray, skin: np.ndarray, enamel: np.ndarray | None, width: float
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Upper teeth and lower jaw as premultiplied RGBA float32 textures over `_SPAN`, and the cavity's colour."""
     scale = float(np.clip(1.25 * width, 48, 320))
     x0, x1, y0, y1 = _SPAN
     columns, rows = np.arange(round((x1 - x0) * scale)), np.arange(round((y1 - y0) * scale))
     x, y = np.meshgrid(x0 + (columns + 0.5) / scale, y0 + (rows + 0.5) / scale)
     bright = float(skin @ _LUMA)
-    ivory = 0.52 * bright + min(82.0, 0.85 * bright)
-    # Part of the skin's tint: enamel is nearly white, but in the same light.
-    enamel = ivory * (1 + 0.42 * (skin / max(bright, 1.0) - 1))
+    if enamel is None:
+        # Part of the skin's tint: enamel is nearly white, but in the same light.
+        ivory = 0.52 * bright + min(82.0, 0.85 * bright)
+        enamel = ivory * (1 + 0.42 * (skin / max(bright, 1.0) - 1))
     lip_light = max(float(lips @ _LUMA), 1.0)
     # Against the skin's light, as measured in open mouths of talking people: cavity a quarter, tongue six tenths.
     cavity = lips * min(0.38, 0.25 * bright / lip_light)
