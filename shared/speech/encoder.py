@@ -1,0 +1,162 @@
+"""Speech to features at the rate of video frames: the bundled encoder or any of the wav2vec2, HuBERT, WavLM family."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+from transformers import AutoConfig, AutoFeatureExtractor, AutoModel
+
+from shared.errors import InputError
+from shared.media import FPS, SAMPLE_RATE, frame_count
+from shared.speech.features import unit_variance
+from shared.weights import bundled
+
+_FRAME = SAMPLE_RATE // FPS  # samples
+
+
+class SpeechEncoder:
+    """Features of speech at 25 Hz, frame i centred on i/25 s.
+
+    Long audio is encoded in windows that overlap by a second and are cross-faded there, so that memory does not grow
+    with length and no seam is left.
+
+    Args:
+        model: of the wav2vec2 family: a strided convolutional stem, then a transformer.
+        layer: the hidden state to read: 0 the transformer's input, -1 its output; None: what the model's config says
+            (`feature_layer`), else its output.
+        normalise: bring the audio to zero mean and unit variance first, as most of the family expect it.
+        window, overlap: seconds.
+    """
+
+    def __init__(
+        self,
+        model: torch.nn.Module,
+        *,
+        layer: int | None = None,
+        normalise: bool = True,
+        device: str | torch.device = "cpu",
+        window: float = 8.0,
+        overlap: float = 1.0,
+    ) -> None:
+        self.model = model.to(device).eval().requires_grad_(False)
+        self.device = torch.device(device)
+        self.normalise = normalise
+        self.layer = layer if layer is not None else getattr(model.config, "feature_layer", -1)
+        layers = model.config.num_hidden_layers
+        if not -1 <= self.layer <= layers:
+            raise InputError(f"the speech encoder has layers -1 to {layers}, there is no layer {self.layer}")
+        if self.layer == layers:  # the same output, but after the last norm in every version of transformers
+            self.layer = -1
+        self.size: int = model.config.hidden_size
+        self._field, self._stride = receptive_field(model.config.conv_kernel, model.config.conv_stride)
+        self._window, self._overlap = round(window * FPS), round(overlap * FPS)
+
+    @classmethod
+    def from_pretrained(
+        cls, name_or_folder: str | Path = "bundled", *, layer: int | None = None, device: str | torch.device = "cpu"
+    ) -> SpeechEncoder:
+        """Load the bundled encoder ("bundled"), a folder as transformers saves it, or a model of the hub.
+
+        A hub model is looked for on this computer first and downloaded only when it is not there.
+
+        Raises:
+            InputError: there is no such model, or it is not of the family, or it cannot be downloaded now.
+        """
+        folder = bundled("speech_encoder") if str(name_or_folder) == "bundled" else Path(name_or_folder)
+        if folder.is_dir():
+            model, normalise = _load(str(folder), local=True)
+        elif folder.is_absolute() or len(folder.parts) > 2:
+            raise InputError(f"there is no speech encoder in {folder}")
+        else:
+            try:
+                model, normalise = _load(str(name_or_folder), local=True)
+            except InputError:
+                model, normalise = _load(str(name_or_folder), local=False)
+        return cls(model, layer=layer, normalise=normalise, device=device)
+
+    def __call__(self, audio: np.ndarray) -> np.ndarray:
+        """Encode a recording.
+
+        Args:
+            audio: float32 `[n]`, mono, 16 kHz, in [-1, 1]; n of any size.
+
+        Returns:
+            float32 `[frame_count(n), size]`.
+        """
+        return np.concatenate([np.zeros((0, self.size), np.float32), *self.stream(audio)])
+
+    def stream(self, audio: np.ndarray) -> Iterator[np.ndarray]:
+        """Yield the features of `__call__` piece by piece, float32 `[t, size]`, as windows are done."""
+        if audio.ndim != 1:
+            raise InputError(f"the speech encoder takes mono audio [n], not an array of shape {audio.shape}")
+        audio = unit_variance(audio) if self.normalise and len(audio) else audio.astype(np.float32)
+        total, fade = frame_count(len(audio)), self._overlap
+        # Outermost frames of a window lack context: they do not count in the cross-fade.
+        ramp = np.clip((np.arange(fade, dtype=np.float32) - fade / 5 + 1) / (fade * 3 / 5 + 1), 0, 1)[:, None]
+        first, tail = 0, None
+        while first < total:
+            last = min(first + self._window, total)
+            if total - last <= fade:  # rather one slightly longer window than a tiny last one
+                last = total
+            features = self._encode(audio, first, last)
+            if tail is not None:
+                features[:fade] = (1 - ramp) * tail + ramp * features[:fade]
+            if last == total:
+                yield features
+                return
+            yield features[:-fade]
+            tail, first = features[-fade:], last - fade
+
+    @torch.inference_mode()
+    def _encode(self, audio: np.ndarray, first: int, last: int) -> np.ndarray:
+        """Features of the frames first..last-1; the audio round them gives context, beyond its ends is silence."""
+        # Half a field before the first frame's centre, so that feature 0 is centred on it (almost: see `offset`).
+        start, stop = first * _FRAME - self._field // 2, last * _FRAME + self._field // 2
+        piece = np.zeros(stop - start, np.float32)
+        inside = audio[max(start, 0) : max(stop, 0)]
+        piece[max(-start, 0) : max(-start, 0) + len(inside)] = inside
+        output = self.model(
+            torch.from_numpy(piece)[None].to(self.device), output_hidden_states=self.layer != -1, return_dict=True
+        )
+        hidden = output.last_hidden_state if self.layer == -1 else output.hidden_states[self.layer]
+        hidden = hidden[0].float().cpu().numpy()
+        # Feature j sees samples [j stride, j stride + field): its centre is at j stride + (field - 1) / 2 of the piece.
+        offset = self._field // 2 - (self._field - 1) / 2
+        at = (np.arange(last - first) * _FRAME + offset) / self._stride
+        at = np.clip(at, 0, len(hidden) - 1)
+        low = np.minimum(at.astype(int), max(len(hidden) - 2, 0))
+        high = np.minimum(low + 1, len(hidden) - 1)
+        part = (at - low)[:, None].astype(np.float32)
+        return hidden[low] * (1 - part) + hidden[high] * part
+
+
+def receptive_field(kernels: tuple[int, ...], strides: tuple[int, ...]) -> tuple[int, int]:
+    """(samples under one feature, samples from one feature to the next) of a stack of convolutions."""
+    field, stride = 1, 1
+    for kernel, step in zip(kernels, strides):
+        field, stride = field + (kernel - 1) * stride, stride * step
+    return field, stride
+
+
+def _load(name: str, *, local: bool) -> tuple[torch.nn.Module, bool]:
+    """The model in float32 and whether its audio is to be normalised."""
+    for noisy in ("transformers.modeling_utils", "transformers.utils.loading_report"):
+        logging.getLogger(noisy).setLevel(logging.ERROR)  # heads that are not used here are reported at length
+    try:
+        config = AutoConfig.from_pretrained(name, local_files_only=local)
+        if not hasattr(config, "conv_kernel") or not hasattr(config, "conv_stride"):
+            raise InputError(f"{name} is not a speech encoder of the wav2vec2, HuBERT or WavLM family")
+        model = AutoModel.from_pretrained(name, config=config, dtype=torch.float32, local_files_only=local)
+    except (OSError, ValueError) as error:
+        where = "in that folder or on this computer" if local else "on this computer, and it could not be downloaded"
+        raise InputError(f"the speech encoder {name} is not {where}") from error
+    try:
+        normalise = AutoFeatureExtractor.from_pretrained(name, local_files_only=local).do_normalize
+    except (OSError, ValueError, AttributeError, json.JSONDecodeError):
+        normalise = True  # no settings beside the weights: the family's default
+    return model, bool(normalise)

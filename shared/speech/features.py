@@ -1,0 +1,51 @@
+"""Plain features: log-mel spectrogram (the baseline), input normalisation, soft per-clip normalisation."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from shared.media import SAMPLE_RATE
+
+
+def log_mel(audio: np.ndarray, bands: int = 40, hop: int = SAMPLE_RATE // 100, width: int = 400) -> np.ndarray:
+    """Log-mel spectrogram, frame i centred on sample i * hop; beyond the ends there is silence.
+
+    Args:
+        audio: float32 `[n]` at 16 kHz.
+        hop, width: samples.
+
+    Returns:
+        float32 `[ceil(n / hop), bands]`, natural logarithm of the band's power.
+    """
+    frames = -(-len(audio) // hop)
+    padded = np.pad(audio.astype(np.float32), (width // 2, width + hop))
+    windows = np.lib.stride_tricks.sliding_window_view(padded, width)[::hop][:frames]
+    power = np.abs(np.fft.rfft(windows * np.hanning(width).astype(np.float32), 512)) ** 2
+    return np.log(power @ mel_filters(bands, 512).T + 1e-6).astype(np.float32)
+
+
+def mel_filters(bands: int, size: int) -> np.ndarray:
+    """Triangles, equally spaced in mel from 60 Hz to 7600 Hz; float32 `[bands, size // 2 + 1]`."""
+    low, high = (2595 * np.log10(1 + f / 700) for f in (60, 7600))
+    corners = 700 * (10 ** (np.linspace(low, high, bands + 2) / 2595) - 1)
+    frequencies = np.arange(size // 2 + 1) * SAMPLE_RATE / size
+    left, middle, right = corners[:-2, None], corners[1:-1, None], corners[2:, None]
+    rising, falling = (frequencies - left) / (middle - left), (right - frequencies) / (right - middle)
+    return np.maximum(0, np.minimum(rising, falling)).astype(np.float32)
+
+
+def unit_variance(audio: np.ndarray) -> np.ndarray:
+    """Zero mean and unit variance, as the wav2vec2 family expects it.
+
+    The floor of 1e-3 (-60 dB) keeps silence silent: its faint noise is not blown up to the loudness of speech.
+    """
+    audio = audio.astype(np.float32)
+    return (audio - audio.mean()) / np.sqrt(audio.var() + 1e-6)
+
+
+def soft_normalise(features: np.ndarray, floor: float = 0.3) -> np.ndarray:
+    """Remove a clip's own mean and most of its own scale: (x - mean) / (std + floor), for `[T, D]`.
+
+    The floor keeps features that hardly move, as in silence, from being blown up.
+    """
+    return (features - features.mean(0)) / (features.std(0) + floor)

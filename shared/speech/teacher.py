@@ -1,0 +1,52 @@
+"""The speech embedding that the bundled encoder is distilled from (training only; needs onnxruntime)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+
+from shared.errors import InputError
+from shared.media import SAMPLE_RATE, frame_count
+
+_HOP = SAMPLE_RATE // 100  # one mel frame
+_WINDOW = 76  # mel frames under one embedding: 0.775 s
+_CENTER = (_WINDOW - 1) * _HOP // 2 + 200  # samples from the start of a window (25 ms mel frames) to its middle
+
+
+class SpeechEmbedding:
+    """Google's speech embedding: 96 numbers from 0.775 s of audio, at any hop."""
+
+    size = 96
+
+    def __init__(self, folder: str | Path) -> None:
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = options.inter_op_num_threads = 1
+        sessions = []
+        for name in ("melspectrogram.onnx", "embedding_model.onnx"):
+            path = Path(folder) / name
+            if not path.exists():
+                raise InputError(f"the speech embedding is not in {folder}: {name} is missing")
+            sessions.append(onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"]))
+        self._mel, self._embedding = sessions
+
+    def __call__(self, audio: np.ndarray) -> np.ndarray:
+        """Embed at 25 Hz, frame i from the window centred on i/25 s; beyond the ends there is silence.
+
+        Args:
+            audio: float32 `[n]` at 16 kHz.
+
+        Returns:
+            float32 `[frame_count(n), 96]`.
+        """
+        frames = frame_count(len(audio))
+        padded = np.zeros((frames * 4 + _WINDOW) * _HOP + 400, np.float32)
+        padded[_CENTER : _CENTER + len(audio)] = audio
+        (mel,) = self._mel.run(None, {self._mel.get_inputs()[0].name: padded[None] * 32767})
+        mel = mel[0, 0] / 10 + 2  # as the embedding was trained
+        windows = np.stack([mel[4 * i : 4 * i + _WINDOW] for i in range(frames)])[..., None].astype(np.float32)
+        name = self._embedding.get_inputs()[0].name
+        # Small batches: larger ones fall out of the processor's cache and are slower.
+        parts = [self._embedding.run(None, {name: windows[i : i + 4]})[0] for i in range(0, frames, 4)]
+        return np.concatenate(parts).reshape(frames, self.size)
