@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 from scipy.spatial.transform import Rotation, Slerp
 
-from shared.errors import InputError, UsageError
 from shared.audio import SAMPLE_RATE
+from shared.errors import InputError, UsageError
 from shared.files import atomic_output
 
 _FORMAT = "fd2talk-motion-1"

@@ -1,0 +1,1 @@
+"""Stage one: speech -> Motion. Never imports stage two."""

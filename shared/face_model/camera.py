@@ -56,7 +56,7 @@ def rigid_fit(
 
 
 def canonical(points: np.ndarray, rotation: np.ndarray, translation: np.ndarray, depth: np.ndarray | float = 0.0):
-    """Undo `project`: points [..., N, 3] in crop units -> vertices [..., N, 3] in mm; `depth` as `rigid_fit` gives it."""
+    """Undo `project`: points [..., N, 3] in crop units -> vertices [..., N, 3] in mm. `depth`: from `rigid_fit`."""
     translation = np.asarray(translation, np.float32)
     depth = np.broadcast_to(np.asarray(depth, np.float32), translation.shape[:-1])
     offset = np.stack([translation[..., 0], translation[..., 1], depth], axis=-1)

@@ -123,7 +123,7 @@ def _only(model: MorphableModel, directions: np.ndarray, keep: np.ndarray) -> np
 
 
 def _symmetric_mean(points: np.ndarray, rigid: np.ndarray) -> np.ndarray:
-    """Generalised Procrustes mean on the rigid group, symmetrised, in the convention of DESIGN: mm, between the eyes."""
+    """Generalised Procrustes mean on the rigid group, symmetrised, in the MorphableModel's convention."""
     span = np.linalg.norm(points[:, 33] - points[:, 263], axis=-1)
     frontal = np.argmin(np.abs(points[:, 33, 2] - points[:, 263, 2]) / span)
     mean = points[frontal] * [1, -1, 1] * _EYE_CORNERS_MM / span[frontal]

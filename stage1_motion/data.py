@@ -1,0 +1,137 @@
+"""Prepared clips as training arrays: learned-space motion and speech features at 25 Hz."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+from collections import defaultdict
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from shared.errors import InputError
+from shared.face_model.morphable import MorphableModel
+from shared.motion import Motion
+from stage1_motion.space import TYPICAL_HEAD_STD, TYPICAL_LIP_STD, MotionSpace, relative_pose, shrunk_std
+
+# One talker must not fill the batches: frames of a person beyond this many seconds count no more.
+_SECONDS_PER_PERSON = 40.0
+
+
+@dataclass
+class Clip:
+    """One clip. expression [T, D] and pose [T, 6] in the learned space, speech [T, S], lip_std in mm, head_std in
+    radians (the person's); motion as tracked; person; name."""
+
+    name: str
+    person: str
+    motion: Motion
+    speech: np.ndarray
+    expression: np.ndarray
+    pose: np.ndarray
+    lip_std: float
+    head_std: float
+
+
+def read_index(prepared: str | Path) -> list[dict[str, str]]:
+    """Rows of index.csv of a prepared folder. Raises InputError when there is none."""
+    path = Path(prepared) / "index.csv"
+    try:
+        with open(path, newline="", encoding="utf-8") as file:
+            return list(csv.DictReader(file))
+    except OSError:
+        raise InputError(f"{path}: not found; make it with `fd2talk prepare CLIPS {prepared}`") from None
+
+
+def is_development(person: str) -> bool:
+    """About one in eight training people steers training (early stopping, settings), so that `val` stays unseen."""
+    return int(hashlib.sha256(person.encode()).hexdigest(), 16) % 8 == 0
+
+
+def normalise_speech(features: np.ndarray) -> np.ndarray:
+    """Soft normalisation over the clip, (x - mean) / (std + 0.3): takes out voice and room, spares still features."""
+    return ((features - features.mean(0)) / (features.std(0) + 0.3)).astype(np.float32)
+
+
+def load_motions(prepared: str | Path, rows: list[dict[str, str]], model: MorphableModel) -> dict[str, Motion]:
+    """The rows' motions by name, checked against the face model."""
+    folder = Path(prepared) / "motions"
+    return {row["name"]: Motion.load(folder / f"{row['name']}.npz", face_model=model.fingerprint) for row in rows}
+
+
+def fit_space(model: MorphableModel, people: dict[str, list[Motion]]) -> MotionSpace:
+    """The standard deviations of training people's relative motion, each person counting alike."""
+    space = MotionSpace(model, np.ones(model.num_expression, np.float32), np.ones(6, np.float32))
+    expression, pose = [], []
+    for motions in people.values():
+        lip_std, head_std = person_scales(space, motions)
+        expression.append(np.mean([space.encode_expression(m, lip_std).var(0) for m in motions], axis=0))
+        pose.append(np.mean([space.encode_pose(m, head_std).var(0) for m in motions], axis=0))
+    space.expression_std = np.sqrt(np.mean(expression, axis=0)).astype(np.float32)
+    space.pose_std = np.sqrt(np.mean(pose, axis=0)).astype(np.float32)
+    return space
+
+
+def person_scales(space: MotionSpace, motions: list[Motion]) -> tuple[float, float]:
+    """A person's lip-gap standard deviation (mm) and head-rotation standard deviation (rad, mean over the axes)."""
+    gaps = [space.lip_gap(m.identity, space.speech_expression(m)) for m in motions]
+    turns = [relative_pose(m)[:, :3] for m in motions]
+    lip = shrunk_std([g - g.mean() for g in gaps], TYPICAL_LIP_STD)
+    head = shrunk_std([np.sqrt(np.square(t).mean(1)) for t in turns], TYPICAL_HEAD_STD)
+    return lip, head
+
+
+def load_clips(
+    prepared: str | Path,
+    space_or_model: MotionSpace | MorphableModel,
+    speech: Callable[[str, Motion], np.ndarray],
+    *,
+    split: str,
+    audio: tuple[str, ...] = ("ok",),
+) -> tuple[list[Clip], MotionSpace]:
+    """All clips of a split whose sound is of the kinds `audio`.
+
+    speech: (clip name, motion with audio) -> features [T, S] at 25 Hz. Given a face model instead of a space, the
+    space is fitted on these clips.
+    """
+    rows = [row for row in read_index(prepared) if row["split"] == split and row["audio"] in audio]
+    if not rows:
+        raise InputError(f"{prepared}: no clips of split {split} with sound")
+    model = space_or_model if isinstance(space_or_model, MorphableModel) else space_or_model.model
+    motions = load_motions(prepared, rows, model)
+    people: dict[str, list[Motion]] = defaultdict(list)
+    for row in rows:
+        people[row["person"]].append(motions[row["name"]])
+    space = fit_space(model, people) if isinstance(space_or_model, MorphableModel) else space_or_model
+    scales = {person: person_scales(space, of_person) for person, of_person in people.items()}
+    clips = []
+    for row in tqdm(rows, desc=f"clips ({split})", leave=False):
+        motion = motions[row["name"]]
+        lip_std, head_std = scales[row["person"]]
+        features = normalise_speech(speech(row["name"], motion))
+        frames = min(len(features), len(motion))  # a container may hold a frame more than its sound
+        clips.append(
+            Clip(
+                name=row["name"],
+                person=row["person"],
+                motion=motion,
+                speech=features[:frames],
+                expression=space.encode_expression(motion, lip_std)[:frames],
+                pose=space.encode_pose(motion, head_std)[:frames],
+                lip_std=lip_std,
+                head_std=head_std,
+            )
+        )
+    return clips, space
+
+
+def sampling_weights(clips: list[Clip]) -> np.ndarray:
+    """[len(clips)] probabilities: by length, capped per person."""
+    seconds: dict[str, float] = defaultdict(float)
+    for clip in clips:
+        seconds[clip.person] += len(clip.speech) / 25.0
+    weights = [len(c.speech) / 25.0 * min(1.0, _SECONDS_PER_PERSON / seconds[c.person]) for c in clips]
+    return np.array(weights) / np.sum(weights)

@@ -1,0 +1,215 @@
+"""Training of the Expression and Pose Transformers (FD2Talk §3.4.1, eq. 8-12)."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from shared.diffusion.sampling import make_scheduler
+from shared.metrics.lips import best_lag_correlation
+from stage1_motion.data import Clip, is_development, sampling_weights
+from stage1_motion.expression_pose import MotionTransformer, MotionTransformerConfig
+from stage1_motion.space import MotionSpace
+from stage1_motion.windows import generate_windows
+
+
+def save_network(network: MotionTransformer, path: Path, **header: Any) -> None:
+    """fp16 weights, with the configuration and `header` (JSON values) in the file's header."""
+    tensors = {name: value.detach().half().contiguous().cpu() for name, value in network.state_dict().items()}
+    header = {"config": network.config.to_dict(), **header}
+    save_file(tensors, str(path), metadata={"motion_transformer": json.dumps(header)})
+
+
+class MotionTask:
+    """What the two tasks share: windows of clips, noise, the withheld speech and context; subclasses add the loss.
+
+    part: "expression" or "pose". sampling: {"steps", "guidance_scale"} for validation.
+    """
+
+    part: str
+
+    def __init__(
+        self,
+        clips: list[Clip],
+        space: MotionSpace,
+        config: MotionTransformerConfig,
+        *,
+        speech_dropout: float = 0.15,
+        speech_noise: float = 0.1,
+        steps: int = 6,
+        guidance_scale: float = 1.5,
+    ):
+        self.space = space
+        self.clips = [clip for clip in clips if not is_development(clip.person)]
+        self.development = [clip for clip in clips if is_development(clip.person)]
+        self.weights = torch.from_numpy(sampling_weights(self.clips))
+        self.model = MotionTransformer(config)
+        self.scheduler = make_scheduler(config.train_timesteps)
+        self.speech_dropout, self.speech_noise = speech_dropout, speech_noise
+        self.steps, self.guidance_scale = steps, guidance_scale
+
+    def target(self, clip: Clip) -> np.ndarray:
+        """[T, D] of the coefficients that this network learns."""
+        return getattr(clip, self.part)
+
+    def batch(self, generator: torch.Generator, batch_size: int) -> dict[str, Tensor]:
+        """Random windows: x0 [B, F, D], speech [B, F, S], valid [B, F, 1] (False where a short clip was filled up)."""
+        window = self.model.config.window
+        picks = torch.multinomial(self.weights, batch_size, replacement=True, generator=generator)
+        items: dict[str, list[Tensor]] = {"x0": [], "speech": [], "valid": []}
+        for pick in picks.tolist():
+            clip = self.clips[pick]
+            length = len(clip.speech)
+            start = int(torch.randint(max(1, length - window + 1), (1,), generator=generator))
+            at = np.minimum(np.arange(start, start + window), length - 1)
+            items["x0"].append(torch.from_numpy(self.target(clip)[at]))
+            items["speech"].append(torch.from_numpy(clip.speech[at]))
+            items["valid"].append(torch.from_numpy(np.arange(start, start + window) < length)[:, None])
+        batch = {name: torch.stack(values) for name, values in items.items()}
+        noise = torch.randn(batch["speech"].shape, generator=generator)
+        batch["speech"] = batch["speech"] + self.speech_noise * noise
+        batch["noise"] = torch.randn(batch["x0"].shape, generator=generator)
+        batch["timestep"] = torch.randint(self.model.config.train_timesteps, (batch_size,), generator=generator)
+        batch["drop"] = torch.rand(batch_size, generator=generator) < self.speech_dropout
+        # Half of the windows continue something, as all but a recording's first do.
+        context = torch.where(torch.rand(batch_size, generator=generator) < 0.5, self.model.config.context, 0)
+        batch["given"] = (torch.arange(window)[None] < context[:, None])[..., None]
+        return batch
+
+    def predict(self, model: nn.Module, batch: dict[str, Tensor]) -> Tensor:
+        """Noise x_0 (eq. 2), keep the given frames clean, predict x_0."""
+        noisy = self.scheduler.add_noise(batch["x0"], batch["noise"], batch["timestep"])
+        noisy = torch.where(batch["given"], batch["x0"], noisy)
+        return model(noisy, batch["timestep"], batch["speech"], batch["given"], batch["drop"])
+
+    def save(self, model: MotionTransformer, folder: Path) -> None:
+        """Write ``expression.safetensors`` or ``pose.safetensors``: network, normaliser, sampling defaults."""
+        std = self.space.expression_std if self.part == "expression" else self.space.pose_std
+        save_network(
+            model,
+            folder / f"{self.part}.safetensors",
+            std=[float(v) for v in std],
+            face_model=self.space.model.fingerprint,
+            steps=self.steps,
+            guidance_scale=self.guidance_scale,
+        )
+
+    def generate(self, model: MotionTransformer, clip: Clip, seed: int = 0) -> np.ndarray:
+        """The model's motion [T, D] for a clip's speech."""
+        generator = torch.Generator().manual_seed(seed)
+        speech = torch.from_numpy(clip.speech).to(next(model.parameters()).device)
+        return (
+            generate_windows(model, speech, steps=self.steps, guidance_scale=self.guidance_scale, generator=generator)
+            .float()
+            .cpu()
+            .numpy()
+        )
+
+
+def masked_mean(values: Tensor, mask: Tensor) -> Tensor:
+    """Mean of values [B, F, K] over frames where mask [B, F, 1] holds."""
+    return (values * mask).sum() / (mask.sum() * values.shape[-1]).clamp(min=1)
+
+
+class ExpressionTask(MotionTask):
+    """Eq. 8, with coefficients weighted by how far they move a face, the lips they move (positions and velocities),
+    and L_sync (eq. 10-11) from the frozen lip expert.
+
+    Eq. 12's weights: coefficients 1, `lip_weight`, `velocity_weight`, `sync_weight`.
+    """
+
+    part = "expression"
+
+    def __init__(self, *args: Any, lip_weight: float = 1.0, velocity_weight: float = 1.0, sync_weight: float = 0.0,
+                 lip_expert: nn.Module | None = None, **kwargs: Any):  # fmt: skip
+        super().__init__(*args, **kwargs)
+        std = torch.from_numpy(self.space.expression_std)
+        lips = torch.from_numpy(self.space.model.exp_basis[:, self.space.model.groups["lips"]]).flatten(1)
+        basis = std[:, None] * lips  # learned coefficients -> lip offsets in mm
+        self.lips = basis / (basis.square().sum(0).mean().sqrt())
+        self.scale = std / std.square().mean().sqrt()
+        self.lip_weight, self.velocity_weight, self.sync_weight = lip_weight, velocity_weight, sync_weight
+        self.lip_expert = lip_expert
+
+    def to(self, device: torch.device) -> None:
+        """Move what the loss needs."""
+        self.lips, self.scale = self.lips.to(device), self.scale.to(device)
+        if self.lip_expert is not None:
+            self.lip_expert.to(device)
+
+    def loss(self, model: nn.Module, batch: dict[str, Tensor]) -> tuple[Tensor, dict[str, Any]]:
+        """Eq. 12."""
+        predicted = self.predict(model, batch).float()
+        error = predicted - batch["x0"]
+        mask = batch["valid"] & ~batch["given"]
+        coefficients = masked_mean((error * self.scale).square(), mask)
+        lips = error @ self.lips
+        position = masked_mean(lips.square(), mask)
+        velocity = masked_mean(lips.diff(dim=1).square(), mask[:, 1:])
+        loss = coefficients + self.lip_weight * position + self.velocity_weight * velocity
+        parts = {"exp": coefficients, "lips": position, "velocity": velocity}
+        if self.lip_expert is not None and self.sync_weight:
+            parts["sync"] = self.lip_expert.sync_loss(predicted, batch["speech"], mask & ~batch["drop"][:, None, None])
+            loss = loss + self.sync_weight * parts["sync"]
+        return loss, parts
+
+    @torch.no_grad()
+    def validate(self, model: nn.Module) -> dict[str, float]:
+        """Lip gap of generated against real motion of the development people: medians over people."""
+        gap_row = self._gap_row()
+        people: dict[str, list[tuple[float, float, float]]] = {}
+        for clip in self.development:
+            real, made = clip.expression @ gap_row, self.generate(model, clip) @ gap_row
+            speed = np.abs(np.diff(made)).mean() / np.abs(np.diff(real)).mean()
+            correlation = best_lag_correlation(made, real, max_lag=2)[0]
+            people.setdefault(clip.person, []).append((correlation, made.std() / real.std(), speed))
+        r, spread, speed = np.median([np.mean(v, axis=0) for v in people.values()], axis=0)
+        return {
+            "score": float(r - 0.25 * abs(spread - 1)),
+            "r": float(r),
+            "spread": float(spread),
+            "speed": float(speed),
+        }
+
+    def _gap_row(self) -> np.ndarray:
+        """[D]: learned coefficients -> lip gap in mm (linear in them)."""
+        model = self.space.model
+        neutral = np.zeros(model.num_identity, np.float32)
+        unit = np.diag(self.space.expression_std)
+        return self.space.lip_gap(neutral, unit) - self.space.lip_gap(neutral, np.zeros(model.num_expression))
+
+
+class PoseTask(MotionTask):
+    """Eq. 9, with velocities: a head that shakes by a tenth of a degree is seen."""
+
+    part = "pose"
+
+    def loss(self, model: nn.Module, batch: dict[str, Tensor]) -> tuple[Tensor, dict[str, Any]]:
+        """Eq. 9."""
+        error = self.predict(model, batch).float() - batch["x0"]
+        mask = batch["valid"] & ~batch["given"]
+        position = masked_mean(error.square(), mask)
+        velocity = masked_mean(error.diff(dim=1).square(), mask[:, 1:])
+        return position + 10.0 * velocity, {"pose": position, "velocity": velocity}
+
+    @torch.no_grad()
+    def validate(self, model: nn.Module) -> dict[str, float]:
+        """Spread and speed of generated head motion over real, and correlation of speeds over half a second."""
+        figures = []
+        for clip in self.development:
+            if len(clip.pose) < 75:
+                continue
+            real, made = clip.pose[:, :3], self.generate(model, clip)[:, :3]
+            fast_real, fast_made = (np.abs(np.diff(p, axis=0)).mean(1) for p in (real, made))
+            window = np.ones(13) / 13
+            smooth = [np.convolve(f, window, "valid") for f in (fast_real, fast_made)]
+            figures.append((made.std() / real.std(), fast_made.mean() / fast_real.mean(), np.corrcoef(*smooth)[0, 1]))
+        spread, speed, r = np.nanmedian(figures, axis=0)
+        score = r - abs(np.log(spread)) - abs(np.log(speed))
+        return {"score": float(score), "spread": float(spread), "speed": float(speed), "r_speed": float(r)}

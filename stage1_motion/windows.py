@@ -1,0 +1,52 @@
+"""Speech of any length through a network of fixed windows, each continuing the clean tail of the one before."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from shared.diffusion.sampling import make_scheduler, sample
+from stage1_motion.expression_pose import MotionTransformer
+
+
+@torch.no_grad()
+def generate_windows(
+    network: MotionTransformer,
+    speech: Tensor,
+    *,
+    steps: int,
+    guidance_scale: float,
+    generator: torch.Generator,
+    eta: float = 0.0,
+    progress: Callable[[int], None] | None = None,
+) -> Tensor:
+    """speech [T, S] -> learned-space motion [T, D]. `progress` is told how many frames are done.
+
+    The last window is filled up with its last speech frame and cut again, so that every window has the trained length.
+    """
+    config = network.config
+    scheduler = make_scheduler(config.train_timesteps)
+    frames, fresh = len(speech), config.window - config.context
+    done: Tensor = speech.new_zeros(0, config.coefficients)
+    while len(done) < frames:
+        context = min(config.context, len(done))
+        start = len(done) - context
+        window = speech[start : start + config.window]
+        window = torch.cat([window, window[-1:].expand(config.window - len(window), -1)])[None]
+        noise = torch.randn(1, config.window, config.coefficients, generator=generator).to(speech.device)
+        values = torch.zeros_like(noise)
+        values[0, :context] = done[start:]
+        given = (torch.arange(config.window, device=speech.device) < context)[None, :, None]
+
+        def predict(x: Tensor, timestep: Tensor, window: Tensor = window, given: Tensor = given) -> Tensor:
+            return network.guided(x, timestep, window, given, guidance_scale)
+
+        result = sample(
+            predict, noise, scheduler, steps, eta=eta, generator=generator, known=(values, given.expand_as(values))
+        )
+        done = torch.cat([done, result[0, context : context + min(fresh, config.window - context, frames - len(done))]])
+        if progress:
+            progress(len(done))
+    return done
