@@ -19,6 +19,8 @@ from stage2_render.surround import SurroundField
 
 # Longest side, in cells, of the grid on which the flow is computed; between its nodes it is interpolated.
 MAX_GRID = 384
+# A triangle that grows more than this in area shows nothing that the photo knows.
+_MAX_STRETCH = 8.0
 # Fixed-point fraction bits of the rasteriser.
 _SHIFT = 8
 # Skull-fixed points at the depth of the teeth (under and beside the nose), and others that tell the head's turn.
@@ -28,6 +30,8 @@ _SKULL = (2, 97, 326, 98, 327, 1, 4, 5, 195, 197, 6, 168, 33, 133, 362, 263, 48,
 
 class MeshWarp:
     """Animates one photo. Everything that depends on the photo alone is done once, here.
+
+    One object serves one thread: it keeps buffers.
 
     photo: uint8 RGB [H, W, 3]. source_vertices: float32 [478, 3], the tracker's points on the photo, in its pixels (x
     right, y down, z negative towards the camera). crop: the square that may move; outside it frames are the photo.
@@ -54,6 +58,7 @@ class MeshWarp:
         self._cell = np.array([self.width / self._size[0], self.height / self._size[1]], np.float32)
         self._pixels = np.stack(np.meshgrid(np.arange(self.width), np.arange(self.height)), -1).astype(np.float32)
         self._nodes = np.stack(np.meshgrid(np.arange(self._size[0]), np.arange(self._size[1])), -1).astype(np.float32)
+        self._where = np.empty_like(self._pixels)
         self._triangles = triangles()
         self._neighbours = _neighbours(self._triangles)
         self._correction[:] = lip_line_correction(self._region, self._source)
@@ -70,11 +75,7 @@ class MeshWarp:
         Raises ValueError when the vertices have another shape or are not finite.
         """
         target = self._corrected(self._to_region(target_vertices))
-        displacement, _ = self._displacement(target)
-        if displacement.shape[:2] != (self.height, self.width):
-            displacement = cv2.resize(displacement, (self.width, self.height), interpolation=cv2.INTER_LINEAR)
-        where = cv2.add(displacement, self._pixels)
-        moved = cv2.remap(self._region, where, None, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
+        moved = self._warped(self._displacement(target)[0])
         head = self._head_motion(target)
         for part in (*self._eyes, self._mouth):
             blend(moved, *part.render(target, head))
@@ -82,6 +83,23 @@ class MeshWarp:
         frame = self._photo.copy()
         frame[self.top : self.bottom, self.left : self.right] = moved
         return frame
+
+    def _warped(self, displacement: np.ndarray) -> np.ndarray:
+        """The region through a displacement on the grid, uint8 [height, width, 3]."""
+        size = (self.width, self.height)
+        # Buffers kept from frame to frame: fresh ones of this size cost as much as what is computed in them.
+        cv2.resize(displacement, size, dst=self._where, interpolation=cv2.INTER_LINEAR)
+        cv2.add(self._where, self._pixels, dst=self._where)
+        moved = self._region.copy()
+        # A margin that moves by less than a fiftieth of a pixel stays as it is.
+        moving = (np.abs(displacement[..., 0]) > 0.02) | (np.abs(displacement[..., 1]) > 0.02)
+        rows, columns = np.nonzero(moving.any(1))[0], np.nonzero(moving.any(0))[0]
+        if len(rows):
+            x0, y0 = (int(np.floor(first * cell)) for first, cell in zip((columns[0], rows[0]), self._cell))
+            x1, y1 = (int(np.ceil((last + 1) * cell)) for last, cell in zip((columns[-1], rows[-1]), self._cell))
+            where = self._where[y0:y1, x0:x1]
+            moved[y0:y1, x0:x1] = cv2.remap(self._region, where, None, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
+        return moved
 
     def flow(self, target_vertices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Where the frame comes from, for whoever warps something else than the photo's pixels.
@@ -91,11 +109,16 @@ class MeshWarp:
         there, 0 where it cannot (inside of a mouth that the photo does not show open, cheeks that were turned away).
         """
         target = self._corrected(self._to_region(target_vertices))
-        displacement, hidden = self._displacement(target)
+        displacement, ids = self._displacement(target)
         where = (self._nodes + 0.5) * self._cell - 0.5 + displacement
         where += np.array([self.left, self.top], np.float32)
         unseen = self._mouth.unseen(target, self._head_motion(target), self._size, self._cell)
-        return where, (1 - unseen) * (1 - hidden)
+        # A triangle that faced away in the photo, or that a few of its pixels would have to fill.
+        before, after = (
+            self._facing * _signed_areas(points[:, :2], self._triangles) for points in (self._source, target)
+        )
+        poor = np.concatenate([[False], after > _MAX_STRETCH * np.maximum(before, 0)])
+        return where, (1 - unseen) * ~poor[ids]
 
     def _to_region(self, vertices: np.ndarray) -> np.ndarray:
         vertices = np.asarray(vertices, np.float32)
@@ -117,23 +140,24 @@ class MeshWarp:
         return np.concatenate([linear, offset[:, None]], 1)
 
     def _displacement(self, target: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Source minus target, float32 [h, w, 2] in region pixels at the grid's nodes, and 1 where nothing is known."""
+        """Source minus target, float32 [h, w, 2] in region pixels at the grid's nodes; 1 + triangle there or 0."""
         moved = (target - self._source)[:, :2]
         field = self._surround.backward(moved, self._size)
         ids = self._rasterise(target)
         rows, columns = np.nonzero(ids)
         if not len(rows):
-            return field, np.zeros(field.shape[:2], np.float32)
+            return field, ids
         points = np.stack([columns, rows], -1).astype(np.float32)
         points = (points + 0.5) * self._cell - 0.5
         face, weights = self._locate(target, points, ids[rows, columns] - 1)
+        ids[rows, columns] = face + 1
         corners = self._triangles[face]
-        inside = np.zeros_like(field)
-        inside[rows, columns] = -np.einsum("nk,nkd->nd", weights, moved[corners])
+        inside = -np.einsum("nk,nkd->nd", weights, moved[corners])
         # The two fields agree along the contour; a few cells of passage hide what the grid rounds.
         covered = (ids > 0).astype(np.float32)
-        passage = np.clip(2 * cv2.blur(covered, (5, 5)) - 1, 0, 1)[..., None]
-        return field + passage * (inside - field), np.zeros(field.shape[:2], np.float32)
+        passage = np.clip(2 * cv2.blur(covered, (5, 5))[rows, columns] - 1, 0, 1)[:, None]
+        field[rows, columns] += passage * (inside - field[rows, columns])
+        return field, ids
 
     def _rasterise(self, target: np.ndarray) -> np.ndarray:
         """1 + index of the foremost triangle at each node of the grid (0: none), int32 [h, w]."""
@@ -187,8 +211,7 @@ def _neighbours(faces: np.ndarray) -> np.ndarray:
 
 
 def _barycentric(points: np.ndarray, faces: np.ndarray) -> np.ndarray:
-    """float32 [F, 3, 3]: triangle -> (1, x, y) coefficients of its three barycentric coordinates, centred for precision
-    on its first corner by the caller's points being small (pixels)."""
+    """float64 [F, 3, 3]: for each triangle the coefficients of 1, x, y in its three barycentric coordinates."""
     a, b, c = (points[faces[:, k]].astype(np.float64) for k in range(3))
     area = (b[:, 0] - a[:, 0]) * (c[:, 1] - a[:, 1]) - (b[:, 1] - a[:, 1]) * (c[:, 0] - a[:, 0])
     area = np.where(abs(area) < 1e-9, 1e-9, area)[:, None]
