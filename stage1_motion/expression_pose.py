@@ -67,6 +67,7 @@ class Attention(nn.Module):
         self.out = nn.Linear(width, width)
 
     def forward(self, x: Tensor, source: Tensor, mask: Tensor | None = None) -> Tensor:
+        """x [B, F, width], source [B, G, width], mask bool [F, G] (True: may look) -> [B, F, width]."""
         batch, frames, width = x.shape
 
         def split(y: Tensor) -> Tensor:  # [B, F, width] -> [B, heads, F, width / heads]
@@ -90,6 +91,7 @@ class Block(nn.Module):
         self.dropout = nn.Dropout(config.dropout)
 
     def forward(self, x: Tensor, condition: Tensor, mask: Tensor) -> Tensor:
+        """x [B, F, width], condition tau(c) [B, F, width], mask: eq. 4 -> [B, F, width]."""
         y = self.norms[0](x)
         x = x + self.dropout(self.self_attention(y, y))
         x = x + self.dropout(self.cross_attention(self.norms[1](x), condition, mask))

@@ -74,7 +74,7 @@ class MotionSpace:
         return (mean + learned * self.expression_std * (lip_std / TYPICAL_LIP_STD)).astype(np.float32)
 
     def encode_pose(self, motion: Motion, head_std: float) -> np.ndarray:
-        """A tracked clip -> [T, 6]: rotation and translation relative to the clip's mean pose, in the person's units."""
+        """A tracked clip -> [T, 6]: pose relative to the clip's mean pose, in the person's units."""
         return (relative_pose(motion) * (TYPICAL_HEAD_STD / head_std) / self.pose_std).astype(np.float32)
 
     def decode_pose(
@@ -94,6 +94,6 @@ def relative_pose(motion: Motion) -> np.ndarray:
 
 
 def shrunk_std(deviations: list[np.ndarray], typical: float) -> float:
-    """Standard deviation over a person's clips (each relative to its mean), drawn to the typical one if frames are few."""
+    """Standard deviation over a person's clips (deviations from each mean), drawn to `typical` if frames are few."""
     total = sum(float(np.square(d).sum()) for d in deviations) + _PRIOR_FRAMES * typical**2
     return float(np.sqrt(total / (sum(len(d) for d in deviations) + _PRIOR_FRAMES)))
