@@ -11,9 +11,11 @@ from stage2_render.layers import (
     Layer,
     apply_affine,
     bounds,
+    curve,
     invert_affine,
     opening,
     pixel_grid,
+    seam,
     signed_distance,
     smoothstep,
     soft_mask,
@@ -43,6 +45,10 @@ class EyeLayer:
         outline = opening(self._source[self._ring])
         self._box = bounds(outline, 0.3 * self._width, (width, height))
         self._open_enough = self._gap(self._source) > 0.12 * self._width
+        # The rim of the upper lid: lashes and their shade.
+        rim = np.clip(np.rint(curve(self._source[self._ring[: len(self._ring) // 2 + 1]])), 0, [width - 1, height - 1])
+        rim = region[rim[:, 1].astype(int), rim[:, 0].astype(int)].astype(np.float32)
+        self._lashes = 0.8 * rim[np.argsort(rim.sum(1))[: len(rim) // 2]].mean(0)
         x0, y0, x1, y1 = self._box
         if x1 - x0 < 4 or y1 - y0 < 4:
             self._open_enough = False
@@ -79,6 +85,17 @@ class EyeLayer:
         seen = cv2.remap(self._depth, in_photo, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
         alpha = soft_mask(outline, box, self._feather) * np.clip(seen / max(0.04 * self._width, 1.0), 0, 1)
         return layer.astype(np.float32), alpha, box
+
+    def render_contact(self, target: np.ndarray) -> Layer:
+        """The line of lashes along which lids meet that were apart in the photo."""
+        points = target[:, :2].astype(np.float64)
+        shut = 1 - smoothstep((self._gap(points) / max(self._gap(self._source), 1e-6) - 0.06) / 0.2)
+        half = len(self._ring) // 2
+        upper, lower = self._ring[: half + 1], np.r_[self._ring[0], self._ring[half:][::-1]]
+        strength = 0.8 * shut * self._open_enough
+        return seam(
+            points[upper], points[lower], self._lashes, strength, 0.014 * self._width, self._region.shape[1::-1]
+        )
 
     def _motion(self, points: np.ndarray, head: Affine) -> Affine:
         """The eye's socket: the head's linear part, carried along with the corners of the lids."""

@@ -7,6 +7,8 @@ the mouth behind the lips (`mouth`).
 
 from __future__ import annotations
 
+import threading
+
 import cv2
 import numpy as np
 
@@ -31,7 +33,7 @@ _SKULL = (2, 97, 326, 98, 327, 1, 4, 5, 195, 197, 6, 168, 33, 133, 362, 263, 48,
 class MeshWarp:
     """Animates one photo. Everything that depends on the photo alone is done once, here.
 
-    One object serves one thread: it keeps buffers.
+    One object may serve several threads at once.
 
     photo: uint8 RGB [H, W, 3]. source_vertices: float32 [478, 3], the tracker's points on the photo, in its pixels (x
     right, y down, z negative towards the camera). crop: the square that may move; outside it frames are the photo.
@@ -58,7 +60,7 @@ class MeshWarp:
         self._cell = np.array([self.width / self._size[0], self.height / self._size[1]], np.float32)
         self._pixels = np.stack(np.meshgrid(np.arange(self.width), np.arange(self.height)), -1).astype(np.float32)
         self._nodes = np.stack(np.meshgrid(np.arange(self._size[0]), np.arange(self._size[1])), -1).astype(np.float32)
-        self._where = np.empty_like(self._pixels)
+        self._buffers = threading.local()
         self._triangles = triangles()
         self._neighbours = _neighbours(self._triangles)
         self._correction[:] = lip_line_correction(self._region, self._source)
@@ -79,7 +81,7 @@ class MeshWarp:
         head = self._head_motion(target)
         for part in (*self._eyes, self._mouth):
             blend(moved, *part.render(target, head))
-        blend(moved, *self._mouth.render_contact(target))
+            blend(moved, *part.render_contact(target))
         frame = self._photo.copy()
         frame[self.top : self.bottom, self.left : self.right] = moved
         return frame
@@ -87,9 +89,12 @@ class MeshWarp:
     def _warped(self, displacement: np.ndarray) -> np.ndarray:
         """The region through a displacement on the grid, uint8 [height, width, 3]."""
         size = (self.width, self.height)
-        # Buffers kept from frame to frame: fresh ones of this size cost as much as what is computed in them.
-        cv2.resize(displacement, size, dst=self._where, interpolation=cv2.INTER_LINEAR)
-        cv2.add(self._where, self._pixels, dst=self._where)
+        # A buffer kept from frame to frame (one for each thread): a fresh one costs as much as what is computed in it.
+        whole = getattr(self._buffers, "where", None)
+        if whole is None:
+            whole = self._buffers.where = np.empty_like(self._pixels)
+        cv2.resize(displacement, size, dst=whole, interpolation=cv2.INTER_LINEAR)
+        cv2.add(whole, self._pixels, dst=whole)
         moved = self._region.copy()
         # A margin that moves by less than a fiftieth of a pixel stays as it is.
         moving = (np.abs(displacement[..., 0]) > 0.02) | (np.abs(displacement[..., 1]) > 0.02)
@@ -97,7 +102,7 @@ class MeshWarp:
         if len(rows):
             x0, y0 = (int(np.floor(first * cell)) for first, cell in zip((columns[0], rows[0]), self._cell))
             x1, y1 = (int(np.ceil((last + 1) * cell)) for last, cell in zip((columns[-1], rows[-1]), self._cell))
-            where = self._where[y0:y1, x0:x1]
+            where = whole[y0:y1, x0:x1]
             moved[y0:y1, x0:x1] = cv2.remap(self._region, where, None, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
         return moved
 

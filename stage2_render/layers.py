@@ -96,6 +96,26 @@ def pixel_grid(box: tuple[int, int, int, int]) -> np.ndarray:
     return np.stack(np.meshgrid(np.arange(x0, x1), np.arange(y0, y1)), -1).astype(np.float32)
 
 
+def seam(
+    upper: np.ndarray, lower: np.ndarray, colour: np.ndarray, strength: float, thickness: float, size: tuple[int, int]
+) -> Layer:
+    """A soft line of one colour between two rims [n, 2] that have met, or nearly: it covers what gap they leave."""
+    line = curve((upper + lower) / 2)
+    box = bounds(line, 2 + 5 * thickness, size)
+    if strength <= 0 or min(box[2] - box[0], box[3] - box[1]) < 2:
+        return None, None, box
+    across = line[-1] - line[0]
+    down = np.array([-across[1], across[0]]) / max(float(np.linalg.norm(across)), 1e-6)
+    thick = thickness + 0.5 * np.maximum((lower - upper) @ down, 0)
+    # Pointed at the corners, which have always met.
+    thick[[0, -1]] *= 0.3
+    along = np.linspace(0, len(thick) - 1, len(line))
+    thick = np.interp(along, np.arange(len(thick)), thick)[:, None] * down
+    band = np.concatenate([line - thick, (line + thick)[::-1]])
+    alpha = strength * soft_mask(band, box, 0.8 * thickness)
+    return np.broadcast_to(colour.astype(np.float32), (*alpha.shape, 3)), alpha, box
+
+
 def blend(image: np.ndarray, layer: np.ndarray | None, alpha: np.ndarray | None, box) -> None:
     """Lay a layer float32 [h, w, 3] with alpha [h, w] over the box of a uint8 image, in place."""
     if layer is None or alpha is None:

@@ -17,10 +17,10 @@ from stage2_render.layers import (
     Layer,
     apply_affine,
     bounds,
-    curve,
     invert_affine,
     opening,
     pixel_grid,
+    seam,
     signed_distance,
     smoothstep,
     soft_mask,
@@ -97,16 +97,7 @@ class MouthLayer:
         shut = 1 - smoothstep((self._mean_gap(points) / max(self._gap, 1e-6) - 0.05) / 0.4)
         strength = 0.85 * shut * smoothstep((self._gap - 0.03) / 0.05)
         upper, lower = points[list(INNER_LIPS[:11])], points[[INNER_LIPS[0], *INNER_LIPS[:9:-1]]]
-        line = curve((upper + lower) / 2)
-        box = bounds(line, 2 + 0.05 * self._width, self._size)
-        if strength <= 0 or min(box[2] - box[0], box[3] - box[1]) < 2:
-            return None, None, box
-        # As thick as the gap that closed was high, in part; thin where the corners have always met.
-        thick = 0.011 * self._width + 0.5 * np.maximum((lower - upper) @ self._axes[1], 0)
-        thick = np.interp(np.linspace(0, 10, len(line)), np.arange(11), thick)[:, None]
-        band = np.concatenate([line - thick * self._axes[1], (line + thick * self._axes[1])[::-1]])
-        alpha = strength * soft_mask(band, box, 0.009 * self._width)
-        return np.broadcast_to(self._contact, (*alpha.shape, 3)), alpha, box
+        return seam(upper, lower, self._contact, strength, 0.011 * self._width, self._size)
 
     def unseen(self, target: np.ndarray, head: Affine, size: tuple[int, int], cell: np.ndarray) -> np.ndarray:
         """float32 [h, w] on a grid with cells of `cell` pixels: 1 where the photo does not show the mouth's inside."""
@@ -126,8 +117,8 @@ class MouthLayer:
         depth = cv2.remap(self._depth, where, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
         # As the lips part, their rims must not stay behind on the teeth.
         parted = smoothstep((self._mean_gap(points) - self._gap) / 0.03)
-        rim = 0.015 * self._width
-        own = np.clip((depth + rim * (1.5 - 2.5 * parted)) / max(rim, 1.0) + 0.5, 0, 1)
+        rim = max(0.015 * self._width, 1.0)
+        own = np.clip(depth / rim + 2 - 2.5 * parted, 0, 1)
         # A slit between closed lips shows nothing of the mouth.
         return own * (1 - parted * (1 - smoothstep((self._gap - 0.015) / 0.03)))
 

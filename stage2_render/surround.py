@@ -13,12 +13,13 @@ handle-based deformation: Jacobson et al., Bounded Biharmonic Weights, 2011).
 from __future__ import annotations
 
 import cv2
-import mediapipe as mp
 import numpy as np
+from mediapipe.python.solutions.selfie_segmentation import SelfieSegmentation
 from scipy import sparse
 from scipy.sparse.linalg import splu
 
 from shared.face_model.mediapipe_mesh import FACE_OVAL
+from shared.faces.tracker import native_log_muted
 
 # Cells of the grid along the longer side of the region.
 GRID = 64
@@ -94,7 +95,7 @@ def _person_mask(region: np.ndarray, points: np.ndarray, shape: tuple[int, int])
     half = (high - low) / 2
     face = np.zeros(shape, np.uint8)
     cv2.fillPoly(face, [np.round(oval).astype(np.int32)], 1)
-    with mp.solutions.selfie_segmentation.SelfieSegmentation(model_selection=0) as model:
+    with native_log_muted(), SelfieSegmentation(model_selection=0) as model:
         found = model.process(np.ascontiguousarray(region)).segmentation_mask
     person = cv2.resize(found.astype(np.float32), shape[::-1], interpolation=cv2.INTER_AREA)
     person = np.nan_to_num(person)

@@ -17,6 +17,8 @@ from shared.faces.crop import Crop
 MIN_FACE_PIXELS = 56
 # The detectors see the whole picture at about 200 pixels; halves and thirds of a larger one are searched too.
 _SEARCH_SIDE = 1280
+# Frames up to this size are head crops already, or as good: nothing is gained by searching them first.
+_SMALL_FRAME = 400
 
 
 @dataclass(frozen=True)
@@ -43,7 +45,7 @@ class FaceBox:
 
 
 @contextmanager
-def _native_log_muted() -> Iterator[None]:
+def native_log_muted() -> Iterator[None]:
     """mediapipe's native code writes start-up notices straight to file descriptor 2; users have no use for them."""
     os.environ.setdefault("GLOG_minloglevel", "3")
     kept = os.dup(2)
@@ -58,7 +60,7 @@ def _native_log_muted() -> Iterator[None]:
 
 
 def _face_mesh(*, static: bool):
-    with _native_log_muted():
+    with native_log_muted():
         from mediapipe.python.solutions.face_mesh import FaceMesh
 
         mesh = FaceMesh(
@@ -84,7 +86,7 @@ def _mesh_points(mesh, image: np.ndarray) -> np.ndarray | None:
 
 def detect_faces(image: np.ndarray) -> list[FaceBox]:
     """All faces in a picture [H, W, 3] uint8 RGB, the largest first; an empty list when there are none."""
-    with _native_log_muted():
+    with native_log_muted():
         from mediapipe.python.solutions.face_detection import FaceDetection
 
         detectors = [FaceDetection(min_detection_confidence=0.4, model_selection=k) for k in (0, 1)]
@@ -198,10 +200,38 @@ def _in_square(mesh, image: np.ndarray, center: tuple[float, float], side: float
 
 
 def track_video(frames: Iterable[np.ndarray]) -> Iterator[np.ndarray | None]:
-    """Track one face through a video: for each uint8 [H, W, 3] frame its mesh [478, 3] in pixels, None where none."""
+    """Track the largest face through a video: for each uint8 [H, W, 3] frame its mesh [478, 3] in pixels of the frame
+    (z negative towards the camera), None where no face is seen.
+
+    The mesh network only finds faces that fill a fair part of what it is shown: of large frames it gets a square round
+    the face that the detectors see, which is sought again when the face has been lost.
+    """
     mesh = _face_mesh(static=False)
+    window, lost = None, 0
     try:
         for frame in frames:
-            yield _mesh_points(mesh, frame)
+            if window is None or (lost & (lost - 1) == 0 and lost > 0):  # after 1, 2, 4, 8... frames without a face
+                window = _face_window(frame)
+            left, top, right, bottom = window
+            points = _mesh_points(mesh, frame[top:bottom, left:right])
+            if points is not None:
+                points[:, :2] += (left, top)
+            lost = lost + 1 if points is None else 0
+            yield points
     finally:
         mesh.close()
+
+
+def _face_window(frame: np.ndarray) -> tuple[int, int, int, int]:
+    """Left, top, right, bottom of the part of a frame in which the largest face is to be followed."""
+    height, width = frame.shape[:2]
+    if max(height, width) > _SMALL_FRAME:
+        small, scale = _reduced(frame, _SEARCH_SIDE)
+        boxes = detect_faces(small)
+        if boxes and boxes[0].side * 4 < max(small.shape[:2]):
+            # Three faces wide: room for the head to move, without showing the network much else.
+            side = 3 * boxes[0].side / scale
+            x, y = ((boxes[0].left + boxes[0].right) / 2 / scale, (boxes[0].top + boxes[0].bottom) / 2 / scale)
+            left, top = (int(max(0, v - side / 2)) for v in (x, y))
+            return left, top, int(min(width, x + side / 2)), int(min(height, y + side / 2))
+    return 0, 0, width, height
