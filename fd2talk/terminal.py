@@ -1,0 +1,91 @@
+"""Manners of a command line: one line per trouble, no litter, a clean end when it is stopped."""
+
+from __future__ import annotations
+
+import contextlib
+import faulthandler
+import os
+import signal
+import sys
+import warnings
+from collections.abc import Iterator
+from typing import Any
+
+
+def say(sentence: str, exit_code: int) -> int:
+    """Print one line on standard error and give the exit code back."""
+    with contextlib.suppress(OSError):
+        print(f"fd2talk: {sentence}", file=sys.stderr, flush=True)
+    return exit_code
+
+
+class Terminated(BaseException):
+    """SIGTERM, as an exception, so that unfinished files are removed on the way out."""
+
+
+@contextlib.contextmanager
+def signals() -> Iterator[None]:
+    """Turn SIGTERM into an exception while the block runs."""
+
+    def terminate(*_: Any) -> None:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # a second one shall not disturb the clearing up
+        raise Terminated
+
+    try:
+        before = signal.signal(signal.SIGTERM, terminate)
+    except ValueError:  # not the main thread: whoever runs the process handles its signals
+        yield
+        return
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+@contextlib.contextmanager
+def notes() -> Iterator[None]:
+    """Say the project's own warnings once, in one line each; others are for developers (`python -W`)."""
+    said = set()
+
+    def show(message: Warning | str, category: type[Warning], filename: str, *_: Any) -> None:
+        sentence = " ".join(str(message).split())
+        if sentence not in said:
+            said.add(sentence)
+            say(f"note: {sentence}", 0)
+
+    with warnings.catch_warnings():
+        if not sys.warnoptions:
+            warnings.simplefilter("ignore")
+            packages = "fd2talk|shared|stage1_motion|stage2_render"
+            warnings.filterwarnings("always", category=UserWarning, module=rf"({packages})(\.|$)")
+            warnings.showwarning = show
+        yield
+
+
+@contextlib.contextmanager
+def native_notices_away() -> Iterator[None]:
+    """Keep what libraries' native code says (mediapipe at every start) off the terminal.
+
+    It writes to file descriptor 2 past any Python setting; so that leads nowhere while Python's own standard error,
+    and the report of a crash, get a copy of the real one.
+    """
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+    try:
+        if sys.stderr.fileno() != 2:
+            raise OSError
+        copy = os.fdopen(os.dup(2), "w", buffering=1, encoding=sys.stderr.encoding, errors="backslashreplace")
+    except (OSError, ValueError, AttributeError):  # standard error is not the terminal's: a test, a notebook
+        yield
+        return
+    python_stderr, sys.stderr = sys.stderr, copy
+    null = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(null, 2)
+    os.close(null)
+    faulthandler.enable(copy)
+    try:
+        yield
+    finally:  # a bug's traceback, too, is for people to see
+        sys.stderr = python_stderr
+        faulthandler.disable()
+        os.dup2(copy.fileno(), 2)
+        copy.close()

@@ -1,0 +1,60 @@
+"""Motion from pictures: a video's, or the one pose of a photo."""
+
+from __future__ import annotations
+
+import numpy as np
+from PIL import Image
+
+from fd2talk.progress import progress
+from shared.errors import InputError
+from shared.face_model.morphable import MorphableModel
+from shared.faces.tracker import track_video
+from shared.media import FPS, SAMPLE_RATE, read_audio, read_video, video_info
+from shared.motion import Motion
+from shared.photo import PhotoFit
+from shared.tracking import Track, motion_from_track
+
+
+def is_photo(path: str) -> bool:
+    """Whether the file is a still picture, by its content."""
+    try:
+        with Image.open(path) as image:
+            return not getattr(image, "is_animated", False)
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+        return False
+
+
+def photo_motion(photo: PhotoFit, source: str) -> Motion:
+    """The photo's own face as a motion of one frame."""
+    return Motion(
+        expression=photo.expression[None],
+        rotation=photo.rotation[None],
+        translation=photo.translation[None],
+        face_model=photo.model.fingerprint,
+        identity=photo.identity,
+        confidence=np.ones(1, np.float32),
+        source=source,
+    )
+
+
+def track_file(path: str, *, quiet: bool = False) -> Track:
+    """Follow the largest face of a video, with its sound. Raises InputError: no video, too few faces."""
+    info = video_info(path)
+    total = None if info.duration is None else round(info.duration * FPS)
+    landmarks = []
+    with progress(None if quiet else total, "tracking") as bar:
+        for points in track_video(read_video(path)):
+            landmarks.append(points)
+            bar.update()
+    audio = None
+    if info.has_audio:
+        audio = read_audio(path)[: len(landmarks) * SAMPLE_RATE // FPS]
+    try:
+        return Track.from_frames(landmarks, audio)
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from error
+
+
+def video_motion(path: str, model: MorphableModel) -> Motion:
+    """The motion of the largest face of a video, at 25 frames per second, with its sound. Raises as `track_file`."""
+    return motion_from_track(model, track_file(path), source=path)
