@@ -1,0 +1,144 @@
+"""FLAME (Li et al., "Learning a model of facial shape and expression from 4D scans", SIGGRAPH Asia 2017)."""
+
+from __future__ import annotations
+
+import io
+import pickle
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from shared.errors import InputError
+from shared.face_model.convention import conventional
+from shared.face_model.morphable import MorphableModel
+
+_NUM_VERTICES, _NUM_IDENTITY, _NUM_BETAS = 5023, 300, 400
+_JAW, _EYEBALLS = 2, (3, 4)  # joints; 0 is the head, 1 the neck
+# Radians of jaw rotation for coefficient 1 of the three jaw directions: a jaw in speech opens by about that.
+JAW_STEP = 0.1
+# The skin vertices nearest to the 68 static landmarks that are published with FLAME as points on triangles.
+_LANDMARKS = (
+    2210, 1935, 868, 3424, 3385, 3389, 3419, 3415, 3414, 3634, 3643, 3587, 3581, 3652, 184, 560, 728, 1985, 3157, 335,
+    3705, 3684, 3851, 3863, 16, 2138, 572, 3553, 3561, 3501, 3526, 2748, 2792, 3556, 1675, 1612, 2437, 2383, 2494, 3632,
+    2278, 2296, 3833, 1343, 1034, 1175, 884, 829, 2715, 2813, 2774, 3543, 1657, 1696, 1579, 1795, 1865, 3503, 2948,
+    2898, 2845, 2785, 3533, 1668, 1730, 1668, 3509, 2785,
+)  # fmt: skip
+
+
+def load_flame(path: str | Path) -> MorphableModel:
+    """Read ``generic_model.pkl`` (2019, 2020) or ``flame2023*.pkl``: 300 identity and 100 expression directions.
+
+    The file works in metres with the project's axes; coefficient 1 is one standard deviation. FLAME's jaw is a joint,
+    not a linear direction: it is linearised at the closed mouth into three more expression directions (100, 101, 102:
+    rotation about x, which opens the mouth, y and z; coefficient 1 is `JAW_STEP` radians), skinning weights and jaw
+    pose correctives included. A linear jaw moves on the tangent: at 0.3 rad, a wide open mouth, the chin is 4 % too far
+    from the joint. Neck and eyeball joints are left out: the neck belongs to the head pose, and eyeballs do not turn.
+    Groups come from the published static landmarks, on the skin without the eyeballs.
+
+    The pickle is read by a reader that admits arrays, sparse matrices and chumpy's wrapper and calls nothing else.
+
+    Raises InputError: no such file, no such pickle, something else inside it, an array missing or of a wrong shape.
+    """
+    data = _unpickle(path)
+    try:
+        mean, betas = (_array(data[key]).astype(np.float32) for key in ("v_template", "shapedirs"))
+        weights, correctives = _array(data["weights"]), _array(data["posedirs"])
+        regressor, triangles = _array(data["J_regressor"]), _array(data["f"]).astype(np.int64)
+    except (KeyError, TypeError, ValueError) as error:
+        raise InputError(f"{path}: not a FLAME model (it lacks {error})") from None
+    shapes = {
+        "v_template": (mean, (_NUM_VERTICES, 3)),
+        "shapedirs": (betas, (_NUM_VERTICES, 3, _NUM_BETAS)),
+        "posedirs": (correctives, (_NUM_VERTICES, 3, 36)),
+        "weights": (weights, (_NUM_VERTICES, 5)),
+        "J_regressor": (regressor, (5, _NUM_VERTICES)),
+    }
+    for name, (value, shape) in shapes.items():
+        if value.shape != shape:
+            raise InputError(f"{path}: {name} has shape {list(value.shape)}, FLAME's is {list(shape)}")
+    jaw = _jaw_directions(mean, regressor[_JAW] @ mean, weights[:, _JAW], correctives)
+    betas = np.moveaxis(betas, -1, 0)
+    skin = np.flatnonzero(weights[:, _EYEBALLS].sum(1) < 0.5)
+    return conventional(
+        path,
+        "flame",
+        mean,
+        betas[:_NUM_IDENTITY],
+        np.concatenate([betas[_NUM_IDENTITY:], jaw]),
+        triangles,
+        np.array(_LANDMARKS),
+        skin,
+    )
+
+
+def _jaw_directions(mean: np.ndarray, joint: np.ndarray, weights: np.ndarray, correctives: np.ndarray) -> np.ndarray:
+    """[3, N, 3] derivative of linear blend skinning by the jaw's axis-angle at zero, times `JAW_STEP`."""
+    directions = []
+    for axis in np.eye(3):
+        x, y, z = axis
+        generator = np.array([[0, -z, y], [z, 0, -x], [-y, x, 0]])  # dR / d angle at 0
+        # Pose correctives are linear in the nine elements of R - 1 of joints 1 to 4.
+        corrective = correctives[:, :, (_JAW - 1) * 9 : _JAW * 9] @ generator.ravel()
+        directions.append(weights[:, None] * ((mean - joint) @ generator.T) + corrective)
+    return (np.array(directions) * JAW_STEP).astype(np.float32)
+
+
+class _Wrapped:
+    """Stands for chumpy's classes, which wrap an array as ``x``."""
+
+    def __setstate__(self, state: dict) -> None:
+        self.x = state["x"]
+
+
+_NAMES = {
+    "numpy": ("ndarray", "dtype"),
+    "numpy.core.multiarray": ("_reconstruct", "scalar"),
+    "numpy._core.multiarray": ("_reconstruct", "scalar"),
+    "numpy._core.numeric": ("_frombuffer",),
+    "numpy.core.numeric": ("_frombuffer",),
+    "scipy.sparse": ("csc_matrix", "csr_matrix", "coo_matrix"),
+    "copyreg": ("_reconstructor",),
+    "copy_reg": ("_reconstructor",),
+    "builtins": ("object", "set"),
+    "__builtin__": ("object", "set"),
+    "collections": ("OrderedDict",),
+    "_codecs": ("encode",),
+}
+
+
+class _Reader(pickle.Unpickler):
+    """A pickle reader that finds no functions to call but those that rebuild arrays."""
+
+    def find_class(self, module: str, name: str) -> Any:
+        if module.split(".")[0] == "chumpy":
+            return _Wrapped
+        if module.startswith("scipy.sparse."):  # the module of each class has changed its name over the years
+            module = "scipy.sparse"
+        if module.startswith("numpy._core"):
+            module = module.replace("numpy._core", "numpy.core")  # written by numpy 2, read by numpy 1
+        if name not in _NAMES.get(module, ()):
+            raise pickle.UnpicklingError(f"it holds {module}.{name}, which has no place in a face model")
+        return super().find_class(module, name)
+
+
+def _unpickle(path: str | Path) -> dict:
+    try:
+        content = Path(path).read_bytes()
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file") from None
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror})") from None
+    try:
+        data = _Reader(io.BytesIO(content), encoding="latin1").load()
+    except Exception as error:  # a damaged pickle fails in any way
+        raise InputError(f"{path}: not a FLAME model ({error})") from None
+    if not isinstance(data, dict):
+        raise InputError(f"{path}: not a FLAME model (it holds no dictionary)")
+    return data
+
+
+def _array(value: Any) -> np.ndarray:
+    if isinstance(value, _Wrapped):
+        value = value.x
+    return np.asarray(value.toarray() if hasattr(value, "toarray") else value)

@@ -1,0 +1,62 @@
+"""Wavefront OBJ: the plainest mesh file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from shared.errors import InputError
+
+
+def read_vertices(path: str | Path) -> np.ndarray:
+    """float32 [N, 3] of an OBJ file. Raises InputError when it cannot be read or has none."""
+    return _vertices(path, _lines(path))
+
+
+def read_obj(path: str | Path) -> tuple[np.ndarray, np.ndarray]:
+    """Vertices float32 [N, 3] and triangles int32 [F, 3] (polygons as fans). Raises InputError."""
+    lines = _lines(path)
+    vertices = _vertices(path, lines)
+    triangles = []
+    try:
+        for line in lines:
+            if line.startswith("f "):
+                corners = [int(corner.split("/")[0]) for corner in line.split()[1:]]
+                corners = [c - 1 if c > 0 else len(vertices) + c for c in corners]
+                triangles += [(corners[0], b, c) for b, c in zip(corners[1:], corners[2:])]
+    except ValueError:
+        raise InputError(f"{path}: a broken face ({line.strip()})") from None
+    if not triangles:
+        raise InputError(f"{path}: an OBJ file without faces")
+    triangles = np.array(triangles, np.int32)
+    if triangles.min() < 0 or triangles.max() >= len(vertices):
+        raise InputError(f"{path}: a face names a vertex that is not there")
+    return vertices, triangles
+
+
+def obj_text(vertices: np.ndarray, triangles: np.ndarray, comment: str) -> str:
+    """One mesh [N, 3], [F, 3] as OBJ."""
+    lines = [f"# {comment}"]
+    lines += [f"v {x:.4f} {y:.4f} {z:.4f}" for x, y, z in vertices.tolist()]
+    lines += [f"f {a} {b} {c}" for a, b, c in (triangles + 1).tolist()]
+    return "\n".join(lines) + "\n"
+
+
+def _lines(path: str | Path) -> list[str]:
+    try:
+        return Path(path).read_text(encoding="utf-8").splitlines()
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: not an OBJ file ({error})") from None
+
+
+def _vertices(path: str | Path, lines: list[str]) -> np.ndarray:
+    try:
+        vertices = np.array([line.split()[1:4] for line in lines if line.startswith("v ")], np.float32)
+    except ValueError:
+        raise InputError(f"{path}: a broken vertex") from None
+    if vertices.ndim != 2 or vertices.shape[1] != 3:
+        raise InputError(f"{path}: an OBJ file without vertices")
+    return vertices
