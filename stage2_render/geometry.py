@@ -12,10 +12,10 @@ import threading
 import cv2
 import numpy as np
 
-from shared.face_model.mediapipe_mesh import triangles
+from shared.face_model.mediapipe_mesh import groups, triangles
 from shared.faces.crop import Crop
 from stage2_render.eyes import EyeLayer
-from stage2_render.layers import Affine, blend, fit_affine
+from stage2_render.layers import Affine, blend, fit_affine, smoothstep
 from stage2_render.mouth import MouthLayer, lip_line_correction
 from stage2_render.surround import SurroundField
 
@@ -67,6 +67,8 @@ class MeshWarp:
         self._source[:, :2] += self._correction
         facing = _signed_areas(self._source[:468, :2], self._triangles)
         self._facing = 1.0 if facing.sum() > 0 else -1.0
+        normals = _normals(self._source, self._triangles, self._facing)
+        self._seen, self._inward = normals[:, 2], _inward(self._source, normals)
         self._surround = SurroundField(self._region, self._source)
         self._eyes = [EyeLayer(self._region, self._source, side) for side in ("right", "left")]
         self._mouth = MouthLayer(self._region, self._source)
@@ -157,7 +159,10 @@ class MeshWarp:
         face, weights = self._locate(target, points, ids[rows, columns] - 1)
         ids[rows, columns] = face + 1
         corners = self._triangles[face]
-        inside = -np.einsum("nk,nkd->nd", weights, moved[corners])
+        # Skin that turns into view was not in the photo, where it would be there may be background: take what is next.
+        turned = _normals(target, self._triangles, self._facing)[:, 2] - self._seen
+        taken = moved - smoothstep(turned / 0.25)[:, None] * self._inward
+        inside = -np.einsum("nk,nkd->nd", weights, taken[corners])
         # The two fields agree along the contour; a few cells of passage hide what the grid rounds.
         covered = (ids > 0).astype(np.float32)
         passage = np.clip(2 * cv2.blur(covered, (5, 5))[rows, columns] - 1, 0, 1)[:, None]
@@ -198,6 +203,37 @@ class MeshWarp:
 def _signed_areas(points: np.ndarray, faces: np.ndarray) -> np.ndarray:
     a, b, c = points[faces[:, 0]], points[faces[:, 1]], points[faces[:, 2]]
     return (b[:, 0] - a[:, 0]) * (c[:, 1] - a[:, 1]) - (b[:, 1] - a[:, 1]) * (c[:, 0] - a[:, 0])
+
+
+def _normals(vertices: np.ndarray, faces: np.ndarray, facing: float) -> np.ndarray:
+    """float32 [478, 3] unit normals, z towards the camera; those of the irises point to it."""
+    a, b, c = (vertices[faces[:, k]] for k in range(3))
+    normals = np.cross(b - a, c - a) * facing
+    summed = np.stack([np.bincount(faces.ravel(), np.repeat(normals[:, k], 3), 478) for k in range(3)], -1)
+    summed[468:] = (0, 0, 1)
+    # x and y of the cross product belong to a z that grows away from the camera.
+    summed[:, :2] *= -1
+    return (summed / np.maximum(np.linalg.norm(summed, axis=-1, keepdims=True), 1e-9)).astype(np.float32)
+
+
+def _inward(source: np.ndarray, normals: np.ndarray) -> np.ndarray:
+    """float32 [478, 2]: the way to skin that the photo shows, for vertices that it does not show: those that face away,
+    and of a face turned aside those near its far rim, where the tracker's mesh reaches beyond the face."""
+    aside = normals[:468].mean(0)
+    turn = smoothstep((abs(aside[0]) / max(float(np.linalg.norm(aside)), 1e-6) - 0.12) / 0.25)
+    far = smoothstep(normals[:, 0] * np.sign(aside[0]) / 0.5)
+    least = 0.08 + 0.4 * turn * far
+    hidden = smoothstep((least - normals[:, 2]) / 0.2)
+    # Lips and lids neither lend nor borrow.
+    apart = np.concatenate([groups()[name] for name in ("lips", "eyes")])
+    hidden[apart] = 0
+    plain = np.setdiff1d(np.nonzero(normals[:468, 2] > 0.25 + 0.2 * turn)[0], apart)
+    inward = np.zeros((478, 2), np.float32)
+    if len(plain):
+        for index in np.nonzero(hidden > 0)[0]:
+            ways = source[plain, :2] - source[index, :2]
+            inward[index] = hidden[index] * ways[np.linalg.norm(ways, axis=-1).argmin()]
+    return inward
 
 
 def _neighbours(faces: np.ndarray) -> np.ndarray:
