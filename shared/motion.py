@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zipfile
+import zlib
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -105,7 +106,9 @@ class Motion:
                 data = {name: file[name] for name in file.files}
         except FileNotFoundError:
             raise InputError(f"{path}: no such file") from None
-        except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        except (AttributeError, TypeError):  # a lone array is no archive
+            raise InputError(f"{path}: not a motion file (it holds a single array)") from None
+        except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
             raise InputError(f"{path}: not a motion file ({error})") from None
         required = {"format", "expression", "rotation", "translation", "fps", "face_model"}
         if not required <= data.keys() or str(data["format"]) != _FORMAT:

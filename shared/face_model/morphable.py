@@ -86,6 +86,8 @@ class MorphableModel:
             with safe_open(str(path), "np") as file:
                 name = json.loads((file.metadata() or {})["morphable_model"])["name"]
                 data = {key: file.get_tensor(key) for key in file.keys()}
+            floats = {key: data[key].astype(np.float32) for key in ("mean", "id_basis", "exp_basis")}
+            triangles = data["triangles"]
         except FileNotFoundError:
             raise InputError(f"{path}: no such file") from None
         except (KeyError, OSError, SafetensorError) as error:
@@ -94,5 +96,4 @@ class MorphableModel:
         def part(prefix: str) -> dict[str, np.ndarray]:
             return {key.removeprefix(prefix): value for key, value in data.items() if key.startswith(prefix)}
 
-        floats = {key: data[key].astype(np.float32) for key in ("mean", "id_basis", "exp_basis")}
-        return cls(name=name, triangles=data["triangles"], groups=part("group."), extra=part("extra."), **floats)
+        return cls(name=name, triangles=triangles, groups=part("group."), extra=part("extra."), **floats)

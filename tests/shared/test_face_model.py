@@ -78,7 +78,8 @@ def test_load_refuses_other_files(tmp_path):
         MorphableModel.load(tmp_path / "none.safetensors")
     (tmp_path / "text").write_text("hello")
     save_file({"mean": np.zeros((3, 3), np.float32)}, tmp_path / "other")
-    for name in ("text", "other"):
+    save_file({"mean": np.zeros((3, 3), np.float32)}, tmp_path / "part", metadata={"morphable_model": '{"name": "x"}'})
+    for name in ("text", "other", "part"):
         with pytest.raises(InputError, match="not a morphable face model"):
             MorphableModel.load(tmp_path / name)
 
