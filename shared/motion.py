@@ -108,7 +108,7 @@ class Motion:
             raise InputError(f"{path}: no such file") from None
         except (AttributeError, TypeError):  # a lone array is no archive
             raise InputError(f"{path}: not a motion file (it holds a single array)") from None
-        except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        except (OSError, ValueError, EOFError, NotImplementedError, zipfile.BadZipFile, zlib.error) as error:
             raise InputError(f"{path}: not a motion file ({error})") from None
         required = {"format", "expression", "rotation", "translation", "fps", "face_model"}
         if not required <= data.keys() or str(data["format"]) != _FORMAT:
