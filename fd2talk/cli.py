@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import math
-import os
-import signal
 import sys
 from collections.abc import Callable
 from typing import Any
 
 import click
 
-from fd2talk.terminal import Terminated, native_notices_away, notes, say, signals
+from fd2talk.terminal import Stopped, native_notices_away, notes, say, signals
 from shared.errors import Fd2TalkError, UsageError
-
-_INTERRUPTED, _TERMINATED = 128 + signal.SIGINT, 128 + signal.SIGTERM
 
 
 class _FaceBox(click.ParamType):
@@ -242,27 +238,19 @@ def main(arguments: list[str] | None = None) -> int:
     with native_notices_away(), signals(), notes():
         try:
             code = cli.main(arguments, prog_name="fd2talk", standalone_mode=False)
-            sys.stdout.flush()
             return code if isinstance(code, int) else 0
         except Fd2TalkError as error:
             return say(" ".join(str(error).split()), error.exit_code)
-        except click.exceptions.Abort:  # click's name for Ctrl-C
-            return say("interrupted", _INTERRUPTED)
         except click.exceptions.NoArgsIsHelpError as error:
             error.show()
             return error.exit_code
         except click.ClickException as error:
             command = getattr(getattr(error, "ctx", None), "command_path", "fd2talk")
             return say(f"{error.format_message().rstrip('.')} (see `{command} --help`)", error.exit_code)
-        except KeyboardInterrupt:
-            return say("interrupted", _INTERRUPTED)
-        except Terminated:
-            return say("terminated", _TERMINATED)
+        except Stopped as stopped:
+            return say(stopped.sentence, stopped.exit_code)
         except MemoryError:
             return say("not enough memory; a smaller --max-size or a shorter recording may do", 1)
-        except BrokenPipeError:  # `fd2talk ... | head`: the reader has what it wanted
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            return 0
 
 
 if __name__ == "__main__":

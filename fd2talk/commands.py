@@ -14,6 +14,7 @@ from PIL import Image
 
 from fd2talk.output import make_folder, require_output, write_video
 from fd2talk.progress import progress
+from fd2talk.terminal import announce
 from shared.errors import InputError, UsageError
 from shared.media import check_input, read_audio, read_image
 from shared.motion import Motion
@@ -64,7 +65,7 @@ def generate(
             **sampling,
         )
     write_video(path, frames, len(pipeline.motion), audio=audio, overwrite=overwrite)
-    print(path)
+    announce(path)
 
 
 def motion(
@@ -95,7 +96,7 @@ def motion(
         result = pipeline(speech, photo=fitted, progress=bar.update_to, **sampling)
     make_folder(path)
     result.save(path, overwrite=overwrite)
-    print(path)
+    announce(path)
 
 
 def render(
@@ -122,7 +123,7 @@ def render(
     frames = pipeline(fitted, moves, full=full, max_size=max_size)
     has_sound = moves.audio is not None and moves.audio.size > 0
     write_video(path, frames, len(moves), audio=moves.audio if has_sound else None, overwrite=overwrite)
-    print(path)
+    announce(path)
 
 
 def track(
@@ -149,7 +150,7 @@ def track(
         result = video_motion(source, pipeline.model)
     make_folder(path)
     result.save(path, overwrite=overwrite)
-    print(path)
+    announce(path)
 
 
 def export(motion: str, output: str, *, overwrite: bool) -> None:
@@ -161,7 +162,7 @@ def export(motion: str, output: str, *, overwrite: bool) -> None:
     moves = Motion.load(motion)
     make_folder(path)
     write(moves, path, overwrite=overwrite)
-    print(path)
+    announce(path)
 
 
 def fit_photo(

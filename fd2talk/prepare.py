@@ -23,6 +23,7 @@ from pathlib import Path
 import numpy as np
 
 from fd2talk.progress import progress
+from fd2talk.terminal import announce
 from fd2talk.track import track_file
 from shared.errors import Fd2TalkError, InputError, UsageError
 from shared.face_model import load_bundled
@@ -79,7 +80,7 @@ def prepare(clips: str, out: str, *, photos: str | None = None, workers: int | N
     _write_index(Path(out) / "index.csv", rows)
     if stills:
         _prepare_photos(stills, photos, Path(out) / "portraits.npz", workers)
-    print(out)
+    announce(out)
 
 
 def find_clips(folder: str, suffixes: tuple[str, ...]) -> list[Clip]:

@@ -19,27 +19,44 @@ def say(sentence: str, exit_code: int) -> int:
     return exit_code
 
 
-class Terminated(BaseException):
-    """SIGTERM, as an exception, so that unfinished files are removed on the way out."""
+def announce(line: object) -> None:
+    """Print a result on standard output; that nobody reads it (`fd2talk ... | head`) is no failure of the work."""
+    try:
+        print(line, flush=True)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+class Stopped(BaseException):
+    """Ctrl-C or SIGTERM, as an exception, so that unfinished files are removed on the way out."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.exit_code = 128 + number
+        self.sentence = "interrupted" if number == signal.SIGINT else "terminated"
 
 
 @contextlib.contextmanager
 def signals() -> Iterator[None]:
-    """Turn SIGTERM into an exception while the block runs."""
+    """Turn SIGINT and SIGTERM into `Stopped` while the block runs (unless they are ignored, as under nohup)."""
 
-    def terminate(*_: Any) -> None:
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # a second one shall not disturb the clearing up
-        raise Terminated
+    def stop(number: int, _: Any) -> None:
+        for each in before:
+            signal.signal(each, signal.SIG_IGN)  # a second one shall not disturb the clearing up
+        raise Stopped(number)
 
+    before = {}
     try:
-        before = signal.signal(signal.SIGTERM, terminate)
+        for number in (signal.SIGINT, signal.SIGTERM):
+            if signal.getsignal(number) is not signal.SIG_IGN:
+                before[number] = signal.signal(number, stop)
     except ValueError:  # not the main thread: whoever runs the process handles its signals
-        yield
-        return
+        pass
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 @contextlib.contextmanager

@@ -15,6 +15,7 @@ from typing import Any
 
 import yaml
 
+from fd2talk.terminal import announce
 from shared.errors import InputError, UsageError
 from shared.files import check_input
 from shared.training import TrainingConfig, train
@@ -41,8 +42,8 @@ def train_config(path: str, *, resume: bool = True, max_minutes: float | None = 
     except PermissionError as error:
         raise UsageError(f"cannot write {error.filename}: {error.strerror}") from error
     for name, value in result.get("validation", {}).items():
-        print(f"{name}: {value:.4g}")
-    print(result["best"])
+        announce(f"{name}: {value:.4g}")
+    announce(result["best"])
     return result
 
 

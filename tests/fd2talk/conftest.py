@@ -1,0 +1,70 @@
+import pytest
+from material import DEMO, SPEECH, SineStage, sine_motion, write_wav
+from PIL import Image
+
+from fd2talk import cli
+from shared.media import read_audio
+
+
+@pytest.fixture
+def sine(monkeypatch):
+    """Stage one by a sine; `.calls` counts how often it was asked."""
+    monkeypatch.setattr("stage1_motion.pipeline.MotionPipeline", SineStage)
+    monkeypatch.setattr(SineStage, "calls", 0)
+    return SineStage
+
+
+@pytest.fixture(scope="session")
+def photo(tmp_path_factory):
+    """A portrait of 240 x 240."""
+    path = tmp_path_factory.mktemp("photo") / "photo.png"
+    Image.open(DEMO / "portrait_woman.jpg").resize((240, 240), Image.Resampling.LANCZOS).save(path)
+    return path
+
+
+@pytest.fixture(scope="session")
+def speech():
+    """0.4 s of speech, float32 [6400]."""
+    return read_audio(SPEECH)[8000:14400]
+
+
+@pytest.fixture(scope="session")
+def audio(tmp_path_factory, speech):
+    return write_wav(tmp_path_factory.mktemp("audio") / "speech.wav", speech)
+
+
+@pytest.fixture(scope="session")
+def motion_file(tmp_path_factory, speech):
+    path = tmp_path_factory.mktemp("motion") / "motion.npz"
+    sine_motion(speech).save(path)
+    return path
+
+
+@pytest.fixture
+def run(capsys):
+    """Run the command line in this process: (exit code, standard output, standard error)."""
+
+    def run(*arguments):
+        capsys.readouterr()
+        code = cli.main([str(a) for a in arguments])
+        out, err = capsys.readouterr()
+        return code, out, err
+
+    return run
+
+
+@pytest.fixture
+def refused(run):
+    """Run a command that must fail: exit code != 0, one line, no traceback, and nothing left in `folder`."""
+
+    def refused(*arguments, folder, saying, code=2):
+        before = sorted(folder.rglob("*"))
+        got, out, err = run(*arguments)
+        lines = err.strip().splitlines()
+        assert got == code and out == ""
+        assert len(lines) == 1 and lines[0].startswith("fd2talk: ") and "Traceback" not in err, err
+        assert saying in lines[0], err
+        assert sorted(folder.rglob("*")) == before
+        return lines[0]
+
+    return refused

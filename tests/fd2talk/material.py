@@ -1,0 +1,62 @@
+"""Small material made from the bundled demo, and a stand-in for stage one that talks by a sine."""
+
+import wave
+from pathlib import Path
+
+import numpy as np
+
+from shared.face_model import load_bundled
+from shared.media import FPS, frame_count
+from shared.motion import Motion
+
+DEMO = Path(__file__).parents[2] / "assets" / "demo"
+SPEECH = DEMO / "sense_and_sensibility_01_austen_64kb-0880.wav"
+
+
+def write_wav(path, samples, rate=16000, width=2):
+    """samples: float [n] or [n, channels] in [-1, 1]."""
+    samples = np.atleast_2d(np.asarray(samples, np.float64).T).T
+    whole = np.round(np.clip(samples, -1, 1) * (2 ** (8 * width - 1) - 1)).astype("<i4")
+    raw = whole.view(np.uint8).reshape(*whole.shape, 4)[..., :width].tobytes()
+    with wave.open(str(path), "wb") as file:
+        file.setnchannels(samples.shape[1])
+        file.setsampwidth(width)
+        file.setframerate(rate)
+        file.writeframes(raw)
+    return path
+
+
+def sine_motion(audio, photo=None):
+    """A mouth that opens and closes three times a second and a head that nods, in the coordinates of the photo."""
+    model = load_bundled()
+    beat = np.sin(2 * np.pi * 3 * np.arange(frame_count(len(audio))) / FPS)[:, None].astype(np.float32)
+    start = np.zeros(model.num_expression) if photo is None else photo.expression
+    rotation = np.zeros(3) if photo is None else photo.rotation
+    translation = np.array([0.0, -0.2, -0.3]) if photo is None else photo.translation
+    return Motion(
+        expression=start + 3 * (1 + beat) * model.extra["open"],
+        rotation=rotation + 0.05 * beat * np.array([1, 0, 0]),
+        translation=np.repeat(translation[None], len(beat), axis=0),
+        face_model=model.fingerprint,
+        audio=audio,
+        identity=np.zeros(model.num_identity) if photo is None else photo.identity,
+        source="test",
+    )
+
+
+class SineStage:
+    """What `MotionPipeline` is to the rest of the program."""
+
+    calls = 0
+
+    @classmethod
+    def from_pretrained(cls, name="bundled", *, device="cpu"):
+        return cls()
+
+    def __call__(self, audio, *, photo=None, seed=0, steps=None, expression_scale=1.0, pose_scale=1.0, still=False,
+                 progress=None):  # fmt: skip
+        SineStage.calls += 1
+        motion = sine_motion(audio, photo).scaled(pose=pose_scale)
+        if progress:
+            progress(len(motion), len(motion))
+        return motion.still() if still else motion
