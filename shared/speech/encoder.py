@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-import logging
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 import torch
 from transformers import AutoConfig, AutoFeatureExtractor, AutoModel
+from transformers.utils import logging as transformers_logging
 
 from shared.errors import InputError
 from shared.media import FPS, SAMPLE_RATE, frame_count
@@ -143,15 +144,28 @@ def receptive_field(kernels: tuple[int, ...], strides: tuple[int, ...]) -> tuple
     return field, stride
 
 
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """transformers reports at length on unused heads and draws a bar for a load of milliseconds."""
+    level, bar = transformers_logging.get_verbosity(), transformers_logging.is_progress_bar_enabled()
+    transformers_logging.set_verbosity(transformers_logging.CRITICAL)
+    transformers_logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        transformers_logging.set_verbosity(level)
+        if bar:
+            transformers_logging.enable_progress_bar()
+
+
 def _load(name: str, *, local: bool) -> tuple[torch.nn.Module, bool]:
     """The model in float32 and whether its audio is to be normalised."""
-    for noisy in ("transformers.modeling_utils", "transformers.utils.loading_report"):
-        logging.getLogger(noisy).setLevel(logging.ERROR)  # heads that are not used here are reported at length
     try:
         config = AutoConfig.from_pretrained(name, local_files_only=local)
         if not hasattr(config, "conv_kernel") or not hasattr(config, "conv_stride"):
             raise InputError(f"{name} is not a speech encoder of the wav2vec2, HuBERT or WavLM family")
-        model = AutoModel.from_pretrained(name, config=config, dtype=torch.float32, local_files_only=local)
+        with _quiet():
+            model = AutoModel.from_pretrained(name, config=config, torch_dtype=torch.float32, local_files_only=local)
     except (OSError, ValueError) as error:
         where = "in that folder or on this computer" if local else "on this computer, and it could not be downloaded"
         raise InputError(f"the speech encoder {name} is not {where}") from error

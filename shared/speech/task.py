@@ -17,6 +17,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from shared.media import frame_count
 from shared.speech.augment import add_noise, coloured, degrade
 from shared.speech.data import PHONES, Recording, load_mouths, load_recordings
 from shared.speech.features import unit_variance
@@ -113,16 +114,16 @@ class SpeechTask:
         return self.training[np.searchsorted(share, numbers.uniform(0, share[-1]), side="right")]
 
     def _excerpt(self, recording: Recording, numbers: np.random.Generator) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-        """Cut `frames` frames from a recording, half of the time from its altered version; silence fills the end."""
-        altered = recording.altered is not None and not self.mouth and numbers.random() < 0.5
+        """Cut `frames` frames from a recording, or from its altered version; silence fills the end."""
+        has_mouth = self.mouth and recording.mouth is not None
+        altered = (recording.altered is not None or has_mouth) and numbers.random() < 0.5
         whole = recording.altered_audio() if altered else recording.audio
         teacher = recording.altered if altered else recording.teacher
-        first = int(numbers.integers(0, max(1, len(teacher) - self.frames + 1)))
+        up, down = recording.speed if altered else (1, 1)
+        first = int(numbers.integers(0, max(1, frame_count(len(whole)) - self.frames + 1)))
         audio = np.zeros(self.frames * _FRAME, np.float32)
         part = whole[first * _FRAME : (first + self.frames) * _FRAME]
         audio[: len(part)] = part.astype(np.float32) / 32768
-
-        known = teacher[first : first + self.frames].astype(np.float32)
         targets = {
             "teacher": np.zeros((self.frames, len(self.mean)), np.float32),
             "teacher_weight": np.zeros(self.frames, np.float32),
@@ -130,17 +131,21 @@ class SpeechTask:
             "mouth": np.zeros((self.frames, self.mouth_size), np.float32),
             "mouth_weight": np.zeros(self.frames, np.float32),
         }
-        targets["teacher"][: len(known)] = (known - self.mean) / self.std
-        targets["teacher_weight"][: len(known)] = 1
+        if teacher is not None:
+            known = teacher[first : first + self.frames].astype(np.float32)
+            targets["teacher"][: len(known)] = (known - self.mean) / self.std
+            targets["teacher_weight"][: len(known)] = 1
         if recording.phones is not None:
-            up, down = recording.speed if altered else (1, 1)
             at = (2 * (2 * first + np.arange(2 * self.frames)) * down) // up
             inside = at < len(recording.phones)
             targets["phones"][:] = np.where(inside, recording.phones[np.minimum(at, len(recording.phones) - 1)], 0)
-        if self.mouth and recording.mouth is not None:
-            seen = recording.mouth[first : first + self.frames]
-            targets["mouth"][: len(seen)] = seen
-            targets["mouth_weight"][: len(seen)] = 1
+        if has_mouth:
+            at = (first + np.arange(self.frames)) * down / up
+            seen = at <= len(recording.mouth) - 1
+            time = np.arange(len(recording.mouth))
+            moving = np.stack([np.interp(at, time, column) for column in recording.mouth.T], 1)
+            targets["mouth"][seen] = moving[seen]
+            targets["mouth_weight"][seen] = 1
         return audio, targets
 
     # Loss
@@ -220,6 +225,7 @@ def save_encoder(encoder: nn.Module, folder: Path) -> None:
     """Write config.json, model.safetensors (fp16) and preprocessor_config.json; the encoder itself stays as it is."""
     state = {name: value.half().contiguous().cpu() for name, value in encoder.state_dict().items()}
     encoder.config.architectures = ["Wav2Vec2Model"]
+    encoder.config.feature_layer = -1  # what SpeechEncoder reads: the output, behind the last norm
     encoder.config.save_pretrained(folder)
     save_file(state, folder / "model.safetensors", metadata={"format": "pt"})
     settings = {"do_normalize": True, "feature_extractor_type": "Wav2Vec2FeatureExtractor", "sampling_rate": 16000}
