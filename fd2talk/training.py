@@ -21,7 +21,9 @@ from shared.files import check_input
 from shared.training import TrainingConfig, train
 
 MODULES = {
+    "expression": "stage1_motion.task",
     "face_model": "shared.face_model.task",
+    "pose": "stage1_motion.task",
     "speech_encoder": "shared.speech.task",
 }
 

@@ -19,7 +19,7 @@ from shared.faces.crop import Crop
 from shared.media import FPS
 from shared.motion import Motion
 from shared.photo import PhotoFit
-from shared.weights import resolve
+from shared.weights import bundled
 from stage2_render.geometry import MeshWarp
 
 MAX_SIZE = 1280
@@ -28,9 +28,8 @@ MAX_SIZE = 1280
 CROP_SIZE = 512
 """Side in pixels of the head crop; a smaller one keeps the size it has in the photo."""
 
-# Frames whose target meshes are computed at once, and warps that run side by side: the warp leaves the interpreter
-# for most of its time, so a second one hides what the first and the encoder leave idle.
-_CHUNK, _WARPS = 64, 2
+# Frames whose target meshes are computed at once.
+_CHUNK = 64
 
 
 class RenderPipeline:
@@ -46,14 +45,15 @@ class RenderPipeline:
     def from_pretrained(
         cls, name: str | Path = "bundled", *, renderer: str = "geometry", device: str = "cpu"
     ) -> RenderPipeline:
-        """Load what came with the project (`bundled`) or what lies in a folder.
+        """Load what came with the project (`bundled`), or what a folder has of its own.
 
         renderer: `geometry` (the photo itself is warped); it runs on the CPU, whatever the device.
-        Raises InputError: no weights there. UsageError: there is no such renderer.
+        Raises InputError: weights that cannot be read. UsageError: there is no such renderer.
         """
         if renderer != "geometry":
             raise UsageError(f"there is no renderer {renderer!r}; there is: geometry")
-        return cls(MorphableModel.load(resolve(name, "face_model") / "model.safetensors"))
+        own = Path(name) / "face_model"
+        return cls(MorphableModel.load((own if own.is_dir() else bundled("face_model")) / "model.safetensors"))
 
     def fit(
         self,
@@ -73,6 +73,7 @@ class RenderPipeline:
         full: bool = True,
         relative: bool | None = None,
         max_size: int = MAX_SIZE,
+        workers: int = 2,
     ) -> Iterator[np.ndarray]:
         """Yield the frames of the talking portrait, uint8 [H, W, 3] RGB, at 25 per second; H and W are even.
 
@@ -81,6 +82,8 @@ class RenderPipeline:
         relative: take the motion's changes from its own start and apply them to the photo's face, as a motion of
             somebody else needs; False: its coefficients are those of this very face (as `MotionPipeline` gives them for
             a photo). None: False if the motion names the photo's identity as its own.
+        workers: threads that warp. The warp leaves the interpreter for most of its time, so a second one uses what the
+            first and the encoder leave idle.
 
         Memory does not grow with the length. Raises InputError: no usable face in the photo, or a motion of another
         face model.
@@ -94,11 +97,7 @@ class RenderPipeline:
         if relative:
             motion = onto_photo(motion, fitted)
         fitted = _sized(fitted, max_size) if full else _cropped(fitted)
-        return self._frames(fitted, motion)
-
-    def _frames(self, photo: PhotoFit, motion: Motion) -> Iterator[np.ndarray]:
-        warp = MeshWarp(photo.image, photo.landmarks, photo.crop)
-        return _in_order(warp, _targets(photo, motion))
+        return _in_order(MeshWarp(fitted.image, fitted.landmarks, fitted.crop), _targets(fitted, motion), workers)
 
 
 def is_of(motion: Motion, photo: PhotoFit) -> bool:
@@ -140,14 +139,14 @@ def _targets(photo: PhotoFit, motion: Motion) -> Iterator[np.ndarray]:
         yield from photo.vertices_px(motion.expression[part], motion.rotation[part], motion.translation[part])
 
 
-def _in_order(warp: MeshWarp, targets: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
+def _in_order(warp: MeshWarp, targets: Iterable[np.ndarray], workers: int) -> Iterator[np.ndarray]:
     """Warp a few frames ahead of whoever takes them, in their order."""
     pending: deque[Future] = deque()
-    pool = ThreadPoolExecutor(_WARPS, thread_name_prefix="warp")
+    pool = ThreadPoolExecutor(workers, thread_name_prefix="warp")
     try:
         for target in targets:
             pending.append(pool.submit(warp, target))
-            if len(pending) > _WARPS:
+            if len(pending) > workers:
                 yield pending.popleft().result()
         while pending:
             yield pending.popleft().result()

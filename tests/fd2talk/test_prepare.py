@@ -6,11 +6,13 @@ from material import DEMO
 from PIL import Image
 
 from fd2talk.prepare import find_clips, load_track, split_of
+from fd2talk.training import model_module, read_config
 from shared.errors import InputError, UsageError
 from shared.face_model import MorphableModel, load_bundled
 from shared.motion import Motion
 from shared.video_writer import VideoWriter
 
+CONFIGS = DEMO.parents[1] / "configs"
 VIDEOS = (".mp4",)
 
 
@@ -83,6 +85,12 @@ def test_a_tenth_of_the_people_validates():
     splits = [split_of(f"person {i}") for i in range(2000)]
     assert 150 < splits.count("val") < 250
     assert split_of("person 1") == splits[1]
+
+
+@pytest.mark.parametrize("path", sorted(CONFIGS.rglob("*.yaml")), ids=lambda p: p.relative_to(CONFIGS).as_posix())
+def test_every_config_names_a_model_that_can_be_trained(path):
+    module = model_module(read_config(str(path))["model"], path)
+    assert callable(getattr(module, "build_task", None) or module.run)
 
 
 def test_face_model_is_learned_from_a_prepared_folder(tmp_path, run, refused):
