@@ -8,6 +8,7 @@ from contextlib import closing
 from itertools import chain
 from pathlib import Path
 
+import cv2
 import numpy as np
 
 from fd2talk.progress import progress
@@ -56,6 +57,7 @@ def write_video(
     path: Path, frames: Iterator[np.ndarray], total: int, *, audio: str | np.ndarray | None, overwrite: bool
 ) -> None:
     """Encode frames with sound, showing progress. Raises as `VideoWriter`."""
+    cv2.setNumThreads(1)  # whole frames side by side keep the cores busier than the rows of one frame
     with closing(frames), progress(total, "rendering") as bar:
         first = next(frames)
         make_folder(path)
