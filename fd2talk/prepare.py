@@ -30,9 +30,9 @@ from shared.face_model import load_bundled
 from shared.faces.crop import CROP_FACTOR, Crop
 from shared.faces.tracker import track_photo
 from shared.files import atomic_output
-from shared.media import read_image
+from shared.media import read_audio, read_image, video_info
 from shared.motion import Motion
-from shared.tracking import motion_from_track
+from shared.tracking import Track, motion_from_track
 
 VIDEOS = (".mp4", ".mov", ".mkv", ".webm", ".avi", ".m4v", ".mpg", ".mpeg")
 PHOTOS = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".heic", ".avif")
@@ -128,15 +128,21 @@ def load_track(path: str | Path) -> tuple[np.ndarray, np.ndarray, Crop]:
 
 
 def _track_clip(clip: Clip, path: str, out: str) -> dict[str, object]:
-    """Track one clip unless that has been done, and return its row of the index."""
+    """Track one clip and fit the face model, each unless that has been done, and return its row of the index."""
     motion_file, track_path = (Path(out) / kind / f"{clip.name}.npz" for kind in ("motions", "tracks"))
-    if not (motion_file.exists() and track_path.exists()):
-        track = track_file(path, quiet=True)
-        motion = motion_from_track(load_bundled(), track, source=clip.file)
+    model = load_bundled()
+    motion = Motion.load(motion_file) if motion_file.exists() else None
+    if not track_path.exists():
+        track, motion = track_file(path, quiet=True), None
         crop = np.array([track.crop.center_x, track.crop.center_y, track.crop.side])
         _save(track_path, landmarks=track.landmarks, confidence=track.confidence, crop=crop)
+    elif motion is None or motion.face_model != model.fingerprint:  # another face model: what was tracked still holds
+        landmarks, confidence, crop = load_track(track_path)
+        audio = read_audio(path) if video_info(path).has_audio else None
+        track, motion = Track(landmarks, confidence, crop, audio), None
+    if motion is None:
+        motion = motion_from_track(model, track, source=clip.file)
         motion.save(motion_file, overwrite=True)
-    motion = Motion.load(motion_file)
     _, _, crop = load_track(track_path)
     return {
         **clip.facts,

@@ -3,8 +3,8 @@
     python scripts/evaluate_motion.py --data ../shared/data/clips --prepared .cache/prepared [--rendered]
 
 The photo is the first frame of each clip, the speech is the clip's own. Curves are lip apertures (inner-lip distance
-over eye-corner distance): real ones of the tracked clip, generated ones of the Motion's mesh or, with --rendered, of the
-rendered video tracked again. Prints Markdown; medians are over people, a person's clips averaged.
+over eye-corner distance): real ones of the tracked clip, generated ones of the Motion's mesh or, with --rendered, of
+the rendered video tracked again. Prints Markdown; medians are over people, a person's clips averaged.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ from stage1_motion.pipeline import MotionPipeline
 def main(data, prepared, weights, split, alignment, rendered, steps, guidance, seeds, limit) -> None:
     model, pipeline = load_bundled(), MotionPipeline.from_pretrained(weights)
     if guidance is not None:
-        pipeline.expression.guidance_scale = guidance
+        pipeline.model.expression.guidance_scale = guidance
     rows = [r for r in csv.DictReader(open(Path(prepared) / "index.csv")) if r["split"] == split and r["audio"] == "ok"]
     rows = rows[:limit]
     clips = []
@@ -113,7 +113,7 @@ def _seams_and_silence(pipeline, photo, clips, steps) -> None:
     """One long recording made of many clips; steps at the seams of windows against steps elsewhere."""
     speech = np.concatenate([c[1].audio for c in clips])[: 16000 * 90]
     motion = pipeline(speech, photo=photo, seed=1, steps=steps)
-    for name, part in (("expression", pipeline.expression), ("pose", pipeline.pose)):
+    for name, part in (("expression", pipeline.model.expression), ("pose", pipeline.model.pose)):
         curve = motion.expression if name == "expression" else np.hstack([motion.rotation, motion.translation])
         if name == "expression":  # blinks are added afterwards and have no seams
             curve = photo.vertices(curve)[:, pipeline.face_model.groups["mouth"]].reshape(len(motion), -1)
@@ -137,9 +137,8 @@ def _seams_and_silence(pipeline, photo, clips, steps) -> None:
     both = [pipeline(clips[0][1].audio, photo=photo, seed=s, steps=steps) for s in (0, 0, 1)]
     same = all(np.array_equal(getattr(both[0], k), getattr(both[1], k)) for k in ("expression", "rotation"))
     difference = np.degrees(np.abs(both[0].rotation - both[2].rotation).mean())
-    print(
-        f"| the same seed gives the same motion; two seeds: mean difference of head angles | {same}; {difference:.2f}° |"
-    )
+    print(f"| the same seed gives the same motion | {same} |")
+    print(f"| two seeds: mean difference of head angles | {difference:.2f}° |")
 
 
 def _closure(data, prepared, alignment, model, pipeline, steps) -> None:
@@ -162,9 +161,8 @@ def _closure(data, prepared, alignment, model, pipeline, steps) -> None:
     every = np.array([item for items in counted.values() for item in items])
     rate = [np.average(every[:, k], weights=every[:, 2]) for k in (0, 1)]
     count = int(every[:, 2].sum())
-    print(
-        f"| b, p, m of GRID ({count}) that close the lips: generated; real clips by the same rule | {rate[0]:.2f}; {rate[1]:.2f} |"
-    )
+    print(f"| b, p, m of GRID ({count}) that close the lips | {rate[0]:.2f} |")
+    print(f"| the same in the real clips | {rate[1]:.2f} |")
 
 
 def _rendered(clips, motions) -> None:
@@ -181,9 +179,8 @@ def _rendered(clips, motions) -> None:
         made = np.nan_to_num(made, nan=float(np.nanmean(made)))
         people[row["person"]].append((best_lag_correlation(made, aperture)[0], *spread_and_speed(made, aperture)))
     values = np.array([np.mean(v, axis=0) for v in people.values()])
-    print(
-        f"| rendered and tracked again: correlation, spread, speed | {' '.join(f'{v:.3f}' for v in np.median(values, axis=0))} |"
-    )
+    r, spread, speed = np.median(values, axis=0)
+    print(f"| rendered and tracked again: correlation, spread, speed | {r:.3f}, {spread:.2f}, {speed:.2f} |")
 
 
 if __name__ == "__main__":

@@ -14,8 +14,18 @@ from tqdm import tqdm
 
 from shared.errors import InputError
 from shared.face_model.morphable import MorphableModel
+from shared.files import atomic_output
 from shared.motion import Motion
-from stage1_motion.space import TYPICAL_HEAD_STD, TYPICAL_LIP_STD, MotionSpace, relative_pose, shrunk_std
+from shared.speech.encoder import SpeechEncoder
+from stage1_motion.space import (
+    TYPICAL_HEAD_STD,
+    TYPICAL_LIP_STD,
+    MotionSpace,
+    normalise_speech,
+    relative_pose,
+    shrunk_std,
+)
+from stage1_motion.voice_activity import VoiceActivity
 
 # One talker must not fill the batches: frames of a person beyond this many seconds count no more.
 _SECONDS_PER_PERSON = 40.0
@@ -51,15 +61,33 @@ def is_development(person: str) -> bool:
     return int(hashlib.sha256(person.encode()).hexdigest(), 16) % 8 == 0
 
 
-def normalise_speech(features: np.ndarray) -> np.ndarray:
-    """Soft normalisation over the clip, (x - mean) / (std + 0.3): takes out voice and room, spares still features."""
-    return ((features - features.mean(0)) / (features.std(0) + 0.3)).astype(np.float32)
-
-
 def load_motions(prepared: str | Path, rows: list[dict[str, str]], model: MorphableModel) -> dict[str, Motion]:
     """The rows' motions by name, checked against the face model."""
     folder = Path(prepared) / "motions"
     return {row["name"]: Motion.load(folder / f"{row['name']}.npz", face_model=model.fingerprint) for row in rows}
+
+
+def cached_speech(
+    encoder: SpeechEncoder, activity: VoiceActivity, cache: str | Path
+) -> Callable[[str, Motion], tuple[np.ndarray, np.ndarray]]:
+    """For `load_clips`: features and voice activity of a clip's sound; features are computed once per encoder."""
+    digest = hashlib.sha256(str(encoder.layer).encode())
+    for tensor in encoder.model.state_dict().values():
+        digest.update(tensor.detach().cpu().numpy().tobytes())
+    folder = Path(cache) / "speech_features" / digest.hexdigest()[:16]
+    folder.mkdir(parents=True, exist_ok=True)
+
+    def speech(name: str, motion: Motion) -> tuple[np.ndarray, np.ndarray]:
+        path = folder / f"{name}.npy"
+        if path.exists():
+            features = np.load(path)
+        else:
+            features = encoder(motion.audio)
+            with atomic_output(path, overwrite=True) as temporary, open(temporary, "wb") as file:
+                np.save(file, features)
+        return features, activity(features, motion.audio)
+
+    return speech
 
 
 def fit_space(model: MorphableModel, people: dict[str, list[Motion]]) -> MotionSpace:
@@ -87,15 +115,15 @@ def person_scales(space: MotionSpace, motions: list[Motion]) -> tuple[float, flo
 def load_clips(
     prepared: str | Path,
     space_or_model: MotionSpace | MorphableModel,
-    speech: Callable[[str, Motion], np.ndarray],
+    speech: Callable[[str, Motion], tuple[np.ndarray, np.ndarray]],
     *,
     split: str,
     audio: tuple[str, ...] = ("ok",),
 ) -> tuple[list[Clip], MotionSpace]:
     """All clips of a split whose sound is of the kinds `audio`.
 
-    speech: (clip name, motion with audio) -> features [T, S] at 25 Hz. Given a face model instead of a space, the
-    space is fitted on these clips.
+    speech: (clip name, motion with audio) -> features [T, S] at 25 Hz and voice activity [T]. Given a face model
+    instead of a space, the space is fitted on these clips.
     """
     rows = [row for row in read_index(prepared) if row["split"] == split and row["audio"] in audio]
     if not rows:
@@ -111,7 +139,7 @@ def load_clips(
     for row in tqdm(rows, desc=f"clips ({split})", leave=False):
         motion = motions[row["name"]]
         lip_std, head_std = scales[row["person"]]
-        features = normalise_speech(speech(row["name"], motion))
+        features = normalise_speech(*speech(row["name"], motion))
         frames = min(len(features), len(motion))  # a container may hold a frame more than its sound
         clips.append(
             Clip(

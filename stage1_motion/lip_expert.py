@@ -19,8 +19,11 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from stage1_motion.data import Clip, is_development, sampling_weights
+from shared.face_model import load_bundled
+from shared.speech.encoder import SpeechEncoder
+from stage1_motion.data import Clip, cached_speech, is_development, load_clips, sampling_weights
 from stage1_motion.space import MotionSpace
+from stage1_motion.voice_activity import VoiceActivity
 
 WINDOW = 17  # frames: four convolutions of 5
 MIN_SHIFT = 5  # frames: less could pass for in sync
@@ -143,6 +146,14 @@ class LipExpertTask:
     def save(self, model: LipExpert, folder: Path) -> None:
         """Write ``lip_expert.safetensors``."""
         model.save(folder / "lip_expert.safetensors", face_model=self.fingerprint)
+
+
+def build_task(config: dict[str, Any]) -> LipExpertTask:
+    """`model: lip_expert` of `fd2talk train`; settings as for the transformers (`task.build_task`)."""
+    encoder = SpeechEncoder.from_pretrained(config["speech_encoder"], layer=config.get("layer"))
+    speech = cached_speech(encoder, VoiceActivity.load(config["voice_activity"]), config["cache"])
+    clips, space = load_clips(config["prepared"], load_bundled(), speech, split="train")
+    return LipExpertTask(clips, space, **config.get("network", {}))
 
 
 @torch.no_grad()

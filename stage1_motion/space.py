@@ -63,7 +63,7 @@ class MotionSpace:
         return (relative / self.expression_std).astype(np.float32)
 
     def decode_expression(
-        self, learned: np.ndarray, identity: np.ndarray, photo_expression: np.ndarray, photo_gap: float, lip_std: float
+        self, learned: np.ndarray, photo_expression: np.ndarray, photo_gap: float, lip_std: float
     ) -> np.ndarray:
         """Learned [T, D] -> expression [T, D] of the person in a photo.
 
@@ -97,3 +97,13 @@ def shrunk_std(deviations: list[np.ndarray], typical: float) -> float:
     """Standard deviation over a person's clips (deviations from each mean), drawn to `typical` if frames are few."""
     total = sum(float(np.square(d).sum()) for d in deviations) + _PRIOR_FRAMES * typical**2
     return float(np.sqrt(total / (sum(len(d) for d in deviations) + _PRIOR_FRAMES)))
+
+
+def normalise_speech(features: np.ndarray, activity: np.ndarray) -> np.ndarray:
+    """Features [T, S], voice activity [T] in [0, 1] -> [T, S]: (x - mean) / (std + 0.3), statistics of the frames in
+    which somebody speaks. Takes out voice and room, spares still features; pauses do not count, so that a recording
+    with a long silence sounds like one without."""
+    weight = (activity + 1e-3)[:, None] / (activity + 1e-3).sum()
+    mean = (features * weight).sum(0)
+    std = np.sqrt((np.square(features - mean) * weight).sum(0))
+    return ((features - mean) / (std + 0.3)).astype(np.float32)

@@ -12,10 +12,14 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from shared.diffusion.sampling import make_scheduler
+from shared.face_model import load_bundled
 from shared.metrics.lips import best_lag_correlation
-from stage1_motion.data import Clip, is_development, sampling_weights
+from shared.speech.encoder import SpeechEncoder
+from stage1_motion.data import Clip, cached_speech, is_development, load_clips, sampling_weights
 from stage1_motion.expression_pose import MotionTransformer, MotionTransformerConfig
+from stage1_motion.lip_expert import LipExpert
 from stage1_motion.space import MotionSpace
+from stage1_motion.voice_activity import VoiceActivity
 from stage1_motion.windows import generate_windows
 
 
@@ -110,6 +114,26 @@ class MotionTask:
             .cpu()
             .numpy()
         )
+
+
+def build_task(config: dict[str, Any]) -> MotionTask:
+    """`model: expression` and `model: pose` of `fd2talk train`.
+
+    prepared: folder of `fd2talk prepare`. speech_encoder (and layer): whose features are learned from.
+    voice_activity: probe for those features. cache: folder for features. network, loss: settings of
+    `MotionTransformerConfig` and of the task. lip_expert: weights of the judge of L_sync, for expression.
+    """
+    encoder = SpeechEncoder.from_pretrained(config["speech_encoder"], layer=config.get("layer"))
+    speech = cached_speech(encoder, VoiceActivity.load(config["voice_activity"]), config["cache"])
+    clips, space = load_clips(config["prepared"], load_bundled(), speech, split="train")
+    expression = config["model"] == "expression"
+    coefficients = space.model.num_expression if expression else 6
+    network = MotionTransformerConfig(coefficients, encoder.size, **config.get("network", {}))
+    settings = dict(config.get("loss", {}))
+    if not expression:
+        return PoseTask(clips, space, network, **settings)
+    expert = LipExpert.load(config["lip_expert"]) if config.get("lip_expert") else None
+    return ExpressionTask(clips, space, network, lip_expert=expert, **settings)
 
 
 def masked_mean(values: Tensor, mask: Tensor) -> Tensor:

@@ -56,14 +56,17 @@ def learn(
     offsets = np.concatenate(offsets)
     exp_basis = _components(offsets, mirror, num_expression)
 
-    # Identity: people's means and portraits, less the expression that explains them best.
-    faces = np.concatenate([np.stack(centres), shapes(portraits)]) - mean
+    # Identity: people's means and portraits, less the expression that explains them best, lips closed: talkers' mouths
+    # stand open on average, a neutral face's does not.
+    opening = _per_mm(offsets, lip_gap(offsets))
+    faces = np.concatenate([np.stack(centres), shapes(portraits)])
+    faces = faces - mean - lip_gap(faces)[:, None, None] * opening
     flat = exp_basis.reshape(num_expression, -1)
-    for _ in range(2):
-        gram = flat @ flat.T + np.eye(num_expression) * flat.shape[1] / 100
-        beta = np.linalg.solve(gram, flat @ faces.reshape(len(faces), -1).T).T
-        beta[: len(centres)] = 0  # a filmed person's mean is neutral by definition
-        neutral = faces - np.tensordot(beta, exp_basis, 1)
+    gram = flat @ flat.T + np.eye(num_expression) * flat.shape[1] / 100
+    beta = np.linalg.solve(gram, flat @ faces.reshape(len(faces), -1).T).T
+    beta[: len(centres)] = 0  # a filmed person's mean is neutral but for the mouth
+    neutral = faces - np.tensordot(beta, exp_basis, 1)
+    neutral -= lip_gap(mean + neutral)[:, None, None] * opening
     mean = mean + (neutral.mean(0) + neutral.mean(0)[mirror] * [-1, 1, 1]) / 2
     id_basis = _components(neutral - neutral.mean(0), mirror, num_identity)
     model = MorphableModel(
@@ -108,6 +111,11 @@ def learn_directions(model: MorphableModel, people: Sequence[Sequence[np.ndarray
     eyes = _only(model, solution[1:], np.concatenate([model.groups["eyes"], mesh.RIGHT_IRIS, mesh.LEFT_IRIS]))
     directions = {"rotation_leak": leak, "open": solution[0], "blink": eyes[0], "gaze": eyes[1:]}
     return {name: value.astype(np.float32) for name, value in directions.items()}
+
+
+def _per_mm(offsets: np.ndarray, measure: np.ndarray) -> np.ndarray:
+    """[N, 3]: how vertices move per unit of a measure [n], by regression over offsets [n, N, 3]."""
+    return np.tensordot(measure, offsets, 1) / np.square(measure).sum()
 
 
 def _only(model: MorphableModel, directions: np.ndarray, keep: np.ndarray) -> np.ndarray:

@@ -1,0 +1,108 @@
+"""FD2Talk's first stage as a motion model: Expression and Pose Transformers, and the person in the photo."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors import SafetensorError, safe_open
+
+from shared.errors import InputError
+from shared.face_model.morphable import MorphableModel
+from stage1_motion.expression_pose import MotionTransformer, MotionTransformerConfig
+from stage1_motion.model import Identity
+from stage1_motion.space import MEAN_GAP, TYPICAL_HEAD_STD, TYPICAL_LIP_STD, MotionSpace, normalise_speech
+from stage1_motion.windows import generate_windows
+
+
+@dataclass
+class Part:
+    """One trained network: weights, its normaliser and its sampling defaults."""
+
+    network: MotionTransformer
+    std: np.ndarray
+    face_model: str
+    steps: int
+    guidance_scale: float
+
+    @classmethod
+    def load(cls, path: Path, device: str | torch.device = "cpu") -> Part:
+        """Read what the training task wrote. Raises InputError when it is no such file."""
+        try:
+            with safe_open(str(path), "pt") as file:
+                header = json.loads((file.metadata() or {})["motion_transformer"])
+                tensors = {name: file.get_tensor(name).float() for name in file.keys()}
+        except (KeyError, OSError, SafetensorError) as error:
+            raise InputError(f"{path}: not a motion transformer ({error})") from None
+        network = MotionTransformer(MotionTransformerConfig(**header["config"]))
+        network.load_state_dict(tensors)
+        network = network.to(device).eval().requires_grad_(False)
+        std = np.array(header["std"], np.float32)
+        return cls(network, std, header["face_model"], header["steps"], header["guidance_scale"])
+
+
+class FD2Talk:
+    """The two transformers behind the `MotionModel` interface."""
+
+    def __init__(self, face_model: MorphableModel, expression: Part, pose: Part):
+        for part in (expression, pose):
+            if part.face_model != face_model.fingerprint:
+                raise InputError(
+                    f"the motion transformers belong to face model {part.face_model}, not {face_model.fingerprint}"
+                )
+        self.face_model, self.expression, self.pose = face_model, expression, pose
+        self.space = MotionSpace(face_model, expression.std, pose.std)
+        self.speech_features = expression.network.config.speech_features
+
+    @classmethod
+    def load(cls, folder: Path, face_model: MorphableModel, device: str | torch.device = "cpu") -> FD2Talk:
+        """``expression.safetensors`` and ``pose.safetensors`` of a folder. Raises InputError."""
+        return cls(face_model, *(Part.load(folder / f"{name}.safetensors", device) for name in ("expression", "pose")))
+
+    @torch.no_grad()
+    def generate(
+        self,
+        speech: np.ndarray,
+        activity: np.ndarray,
+        *,
+        identity: Identity,
+        seed: int,
+        steps: int | None = None,
+        guidance: float | None = None,
+        expression_scale: float = 1.0,
+        pose_scale: float = 1.0,
+        device: str | torch.device = "cpu",
+        progress: Callable[[int, int], None] | None = None,
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """See `MotionModel.generate`. `guidance` overrides the Expression Transformer's own."""
+        frames = len(speech)
+        heard = torch.from_numpy(normalise_speech(speech, activity)).to(device)
+        learned = []
+        for index, part in enumerate((self.expression, self.pose)):
+            scale = guidance if guidance is not None and part is self.expression else part.guidance_scale
+            motion = generate_windows(
+                part.network,
+                heard,
+                steps=steps or part.steps,
+                guidance_scale=scale,
+                generator=torch.Generator().manual_seed(2 * seed + index),
+                progress=progress and (lambda done, i=index: progress((i * frames + done) // 2, frames)),
+            )
+            learned.append(motion.float().cpu().numpy())
+        expression = self._expression(learned[0], activity, identity, TYPICAL_LIP_STD * expression_scale)
+        pose = learned[1] * pose_scale
+        return expression, *self.space.decode_pose(pose, identity.rotation, identity.translation, TYPICAL_HEAD_STD)
+
+    def _expression(self, learned: np.ndarray, activity: np.ndarray, identity: Identity, lip_std: float) -> np.ndarray:
+        """Learned [T, D] -> expression [T, D]: at rest where nobody speaks, lips that meet but never cross."""
+        at_rest = -MEAN_GAP * TYPICAL_LIP_STD * self.face_model.extra["open"] / self.space.expression_std
+        talking = activity[:, None].astype(np.float32)
+        learned = talking * learned + (1 - talking) * at_rest
+        expression = self.space.decode_expression(learned, identity.expression, identity.lip_gap, lip_std)
+        zero = np.zeros_like(identity.coefficients)
+        gap = identity.lip_gap + self.space.lip_gap(zero, expression) - self.space.lip_gap(zero, identity.expression)
+        return expression + np.maximum(-gap, 0)[:, None] * self.face_model.extra["open"]
