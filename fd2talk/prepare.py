@@ -63,10 +63,15 @@ def prepare(clips: str, out: str, *, photos: str | None = None, workers: int | N
     """Track all clips (and photos) that have not been tracked yet, and write the index.
 
     A clip that cannot be used is reported on standard error and left out of the index.
-    Raises UsageError: a folder is not there. InputError: nothing in it, a manifest without the columns needed.
+    Raises UsageError: a folder is not there. InputError: nothing in it, a manifest without the columns needed, two
+    clips of one name.
     Fd2TalkError: not one clip could be used.
     """
     found = find_clips(clips, VIDEOS)
+    by_name = {clip.name: clip.file for clip in found}
+    for clip in found:
+        if by_name[clip.name] != clip.file:
+            raise InputError(f"{clips}: {clip.file} and {by_name[clip.name]} would share the name {clip.name}")
     stills = find_clips(photos, PHOTOS) if photos else []
     for folder in ("motions", "tracks"):
         try:
@@ -85,7 +90,7 @@ def prepare(clips: str, out: str, *, photos: str | None = None, workers: int | N
 
 def find_clips(folder: str, suffixes: tuple[str, ...]) -> list[Clip]:
     """What a folder holds: by its manifest.csv (columns file, and, where known, person, split and others), else every
-    file with such a suffix, in any nesting: a file's folder is the person, at the top its own name.
+    file with such a suffix, in any nesting: the topmost folder is the person, without one the file's own name.
 
     Without a split in the manifest a tenth of the people, told by their names, are for validation.
     """
@@ -107,7 +112,7 @@ def find_clips(folder: str, suffixes: tuple[str, ...]) -> list[Clip]:
     clips = []
     for fact in facts:
         path = Path(fact["file"])
-        person = fact.pop("person", "") or (path.parent.as_posix() if path.parent != Path(".") else path.stem)
+        person = fact.pop("person", "") or (path.parts[0] if len(path.parts) > 1 else path.stem)
         split = fact.pop("split", "") or split_of(person)
         clips.append(Clip(fact.pop("file"), person, split, fact))
     return clips

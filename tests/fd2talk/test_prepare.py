@@ -46,8 +46,8 @@ def test_prepares_goes_on_and_reports_what_it_leaves_out(clips, tmp_path, run):
     assert code == 0 and printed.strip() == str(out)
     assert err.count("\n") == 1 and "left out" in err and "broken.mp4" in err
     index = {row["person"]: row for row in rows(out / "index.csv")}
-    assert set(index) == {"woman/deep", "man/deep"}
-    assert index["man/deep"]["name"] == "man__deep__one" and index["man/deep"]["frames"] == "10"
+    assert set(index) == {"woman", "man"}
+    assert index["man"]["name"] == "man__deep__one" and index["man"]["frames"] == "10"
     motion = Motion.load(out / "motions" / "man__deep__one.npz", face_model=load_bundled().fingerprint)
     assert len(motion) == 10 and len(motion.audio) == 6400
     landmarks, confidence, crop = load_track(out / "tracks" / "man__deep__one.npz")
@@ -79,6 +79,8 @@ def test_folders_that_hold_nothing(tmp_path, run, refused):
     with pytest.raises(UsageError, match="no such folder"):
         find_clips(str(tmp_path / "none"), VIDEOS)
     refused("prepare", tmp_path, tmp_path / "out", folder=tmp_path, saying="nothing to read")
+    (tmp_path / "manifest.csv").write_text("file\na/b.mp4\na/b.mov\n")
+    refused("prepare", tmp_path, tmp_path / "out", folder=tmp_path, saying="share the name a__b")
 
 
 def test_a_tenth_of_the_people_validates():
