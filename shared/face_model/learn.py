@@ -173,6 +173,7 @@ def _components(offsets: np.ndarray, mirror: np.ndarray, count: int) -> np.ndarr
     values, vectors = np.linalg.eigh(covariance)
     order = np.argsort(values)[::-1][:count]
     basis = (vectors[:, order] * np.sqrt(np.maximum(values[order], 0)) / weights[:, None]).T
-    # A component's sign is arbitrary; fix it so that the same data give the same model everywhere.
-    signs = np.sign(basis[np.arange(count), np.abs(basis).argmax(1)])
+    # A component's sign is arbitrary; fix it by something that no symmetry of the face leaves at zero, so that the same
+    # data give the same model everywhere.
+    signs = np.sign(basis @ np.random.default_rng(0).normal(size=basis.shape[1]))
     return (basis * signs[:, None]).reshape(count, -1, 3)
