@@ -1,8 +1,8 @@
 """Training of the bundled speech encoder: first on sound alone, then tuned on mouths (a second config, `mouth: true`).
 
 On sound: regression of the teacher's embedding of the *clean* audio from degraded audio, phones frame by frame, and
-phones by CTC. On mouths, in addition: regression of the mouth's shape, and matching speech with the mouth at the same
-time against all other moments of the batch (contrastive, InfoNCE).
+phones by CTC. On mouths, in addition (and with phones weighing more): regression of the mouth's shape, and matching
+speech with the mouth at the same time against all other moments of the batch (contrastive, InfoNCE).
 """
 
 from __future__ import annotations
@@ -90,10 +90,12 @@ class SpeechTask:
         numbers = np.random.default_rng(int(torch.randint(2**62, (1,), generator=generator)))
         rows = []
         for index in range(batch_size):
-            if self.mouth and index % 2 == 0:
+            if index % 3:
+                recording = self._pick("speech", numbers)
+            elif self.mouth:
                 recording = self.training_mouths[numbers.integers(len(self.training_mouths))]
             else:
-                recording = self._pick("clips" if index % 3 == 0 else "speech", numbers)
+                recording = self._pick("clips", numbers)
             audio, targets = self._excerpt(recording, numbers)
             babble = [self._excerpt(self._pick("speech", numbers), numbers)[0] for _ in range(numbers.integers(2, 6))]
             if numbers.random() < 0.02:  # nobody speaks: faint noise, whatever the loudness it is brought to
@@ -161,7 +163,7 @@ class SpeechTask:
         logits = plain.phones(features).float()
         parts["phones"] = _mean_if_any(nn.functional.cross_entropy(logits.mT, batch["phones"], reduction="none"), batch)
         parts["ctc"] = _ctc(plain.ctc(features).float(), batch["phones"])
-        total = parts["teacher"] + 0.5 * parts["phones"] + 0.1 * parts["ctc"]
+        total = parts["teacher"] + (2.0 if self.mouth else 0.5) * parts["phones"] + 0.1 * parts["ctc"]
         if self.mouth:
             seen = batch["mouth_weight"]
             error = (plain.mouth(at_25.mT).mT.float() - batch["mouth"]).square()
@@ -176,9 +178,9 @@ class SpeechTask:
     # Validation
 
     def validate(self, model: nn.Module) -> dict[str, float]:
-        """Figures on held-out people: phone accuracy and correlation with the teacher, or with the mouth.
+        """Figures on held-out people: phone accuracy, correlation with the teacher and with the mouth's aperture.
 
-        With 10 dB of pink noise as well as clean; the score is the mean of all of them.
+        With 10 dB of pink noise as well as clean; the score is the mean of phones and teacher, or phones and mouth.
         """
         figures: dict[str, list[float]] = {}
         teachers: dict[str, list[np.ndarray]] = {}
@@ -210,7 +212,7 @@ class SpeechTask:
             guess, target = guess - guess.mean(0), target - target.mean(0)
             scale = np.sqrt((guess**2).sum(0) * (target**2).sum(0)) + 1e-9
             result[f"teacher_{condition}"] = float(((guess * target).sum(0) / scale).mean())
-        wanted = "aperture" if self.mouth else ("teacher", "phones")
+        wanted = ("aperture" if self.mouth else "teacher", "phones")
         result["score"] = float(np.mean([value for name, value in result.items() if name.startswith(wanted)]))
         return result
 

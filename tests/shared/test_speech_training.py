@@ -1,12 +1,18 @@
+import importlib.util
+import json
+import wave
 import zlib
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from transformers import Wav2Vec2Model
 
+from shared.errors import InputError
+from shared.media import read_audio
 from shared.speech.augment import add_noise, coloured, degrade, telephone
-from shared.speech.data import PHONES, Recording
+from shared.speech.data import PHONES, Recording, load_recordings
 from shared.speech.encoder import SpeechEncoder
 from shared.speech.evaluate import LipRidge, best_lag_correlation, foreign, phone_accuracy
 from shared.speech.mouth import MouthShape, fill_gaps, lip_aperture, lips_without_head
@@ -158,3 +164,68 @@ def test_phone_accuracy_and_ridge_find_what_is_there():
     assert ridge.score(clips[8:]) > 0.9
     assert abs(ridge.score(foreign(clips[8:]))) < 0.4
     assert best_lag_correlation(np.sin(np.arange(50.0)), np.sin(np.arange(50.0) - 1)) == pytest.approx(1)
+
+
+def made_up_data(folder):
+    """A data folder of two sentences of one speaker and one talking clip's sound."""
+    for part in ("speech", "clips/ann"):
+        (folder / part).mkdir(parents=True)
+    write_wave(folder / "speech" / "0001.wav", 32_000)
+    write_wave(folder / "clips" / "ann" / "v01.mp4", 16_000)
+    (folder / "speech" / "manifest.csv").write_text(
+        "file,utt,start,end,speaker,split,age,gender,text,phones\n"
+        "0001.wav,a,0,0.5,0001,train,30,f,oh,OW1\n0001.wav,b,0.5,2,0001,train,30,f,see,S IY1\n"
+        "0001.wav,c,0,1,0002,test,30,f,see,S IY1\n"
+    )
+    (folder / "clips" / "manifest.csv").write_text(
+        "file,person,split,audio,text\nann/v01.mp4,ann,train,weak,\nbob/v01.mp4,bob,train,none,\n"
+    )
+    lines = [{"utt": "b", "phones": [["SIL", 0, 20], ["S", 20, 60], ["IY", 60, 150]]}]
+    (folder / "speech" / "alignment.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    return folder
+
+
+def write_wave(path, samples):
+    with wave.open(str(path), "wb") as file:
+        file.setparams((1, 2, 16000, samples, "NONE", ""))
+        file.writeframes((np.sin(np.arange(samples) / 9) * 9000).astype("<i2").tobytes())
+
+
+def test_recordings_are_read_labelled_and_cached(tmp_path):
+    data, cache = made_up_data(tmp_path / "data"), tmp_path / "cache"
+    recordings = load_recordings(data, tmp_path, cache, splits=("train",), teach=False)
+    assert [(r.name, r.kind, len(r.audio)) for r in recordings] == [
+        ("a", "speech", 8000),
+        ("b", "speech", 24_000),
+        ("ann__v01", "clips", 16_000),
+    ]
+    assert recordings[0].phones is None and len(recordings[1].phones) == 150
+    assert [PHONES[i] for i in recordings[1].phones[[0, 19, 20, 59, 60, 149]]] == ["SIL", "SIL", "S", "S", "IY", "IY"]
+    up, down = recordings[1].speed
+    assert len(recordings[1].altered_audio()) == pytest.approx(24_000 * up / down, abs=2)
+    (data / "speech" / "0001.wav").unlink()
+    again = load_recordings(data, tmp_path, cache, splits=("train",), teach=False)
+    assert np.array_equal(again[1].audio, recordings[1].audio)
+    with pytest.raises(InputError, match="does not exist"):
+        load_recordings(tmp_path / "nowhere", tmp_path, cache, splits=("train",))
+    with pytest.raises(InputError, match="melspectrogram"):
+        load_recordings(data, tmp_path, cache, splits=("train",))
+
+
+def test_words_are_aligned():
+    pytest.importorskip("pocketsphinx")
+    root = Path(__file__).parents[2]
+    spec = importlib.util.spec_from_file_location("align_speech", root / "scripts" / "align_speech.py")
+    align_speech = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(align_speech)
+    audio = read_audio(root / "assets" / "demo" / "sense_and_sensibility_01_austen_64kb-0880.wav")
+    aligner = align_speech.Aligner()
+    words = "he was not an ill disposed young mannn".split()
+    with pytest.raises(ValueError, match="mannn"):
+        aligner(audio, words, None)
+    phones = [["HH", "IY1"], *[[]] * 6, ["M", "AE1", "N"]]
+    aligned = aligner(audio, words, phones)
+    names = [phone for phone, _, _ in aligned if phone != "SIL"]
+    assert names[:2] == ["HH", "IY"] and names[-3:] == ["M", "AE", "N"] and set(names) <= set(PHONES)
+    assert all(before[2] == after[1] for before, after in zip(aligned, aligned[1:]))
+    assert aligned[0][1] == 0 and aligned[-1][2] == pytest.approx(len(audio) / 160, abs=6)
