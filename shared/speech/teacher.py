@@ -5,9 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-import onnxruntime
 
-from shared.errors import InputError
+from shared.errors import Fd2TalkError, InputError
 from shared.media import SAMPLE_RATE, frame_count
 
 _HOP = SAMPLE_RATE // 100  # one mel frame
@@ -21,6 +20,10 @@ class SpeechEmbedding:
     size = 96
 
     def __init__(self, folder: str | Path) -> None:
+        try:
+            import onnxruntime
+        except ImportError as error:
+            raise Fd2TalkError("the speech embedding needs onnxruntime: pip install 'fd2talk[train]'") from error
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = options.inter_op_num_threads = 1
         sessions = []
