@@ -20,18 +20,17 @@ class SpeechEmbedding:
     size = 96
 
     def __init__(self, folder: str | Path) -> None:
+        paths = [Path(folder) / name for name in ("melspectrogram.onnx", "embedding_model.onnx")]
+        for path in paths:
+            if not path.exists():
+                raise InputError(f"the speech embedding is not in {folder}: {path.name} is missing")
         try:
             import onnxruntime
         except ImportError as error:
             raise Fd2TalkError("the speech embedding needs onnxruntime: pip install 'fd2talk[train]'") from error
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = options.inter_op_num_threads = 1
-        sessions = []
-        for name in ("melspectrogram.onnx", "embedding_model.onnx"):
-            path = Path(folder) / name
-            if not path.exists():
-                raise InputError(f"the speech embedding is not in {folder}: {name} is missing")
-            sessions.append(onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"]))
+        sessions = [onnxruntime.InferenceSession(str(p), options, providers=["CPUExecutionProvider"]) for p in paths]
         self._mel, self._embedding = sessions
 
     def __call__(self, audio: np.ndarray) -> np.ndarray:
