@@ -17,6 +17,7 @@ from shared.face_model.morphable import MorphableModel
 from shared.files import atomic_output
 from shared.motion import Motion
 from shared.speech.encoder import SpeechEncoder
+from stage1_motion.phonetics import Phonetics
 from stage1_motion.space import (
     TYPICAL_HEAD_STD,
     TYPICAL_LIP_STD,
@@ -25,7 +26,6 @@ from stage1_motion.space import (
     relative_pose,
     shrunk_std,
 )
-from stage1_motion.voice_activity import VoiceActivity
 
 # One talker must not fill the batches: frames of a person beyond this many seconds count no more.
 _SECONDS_PER_PERSON = 40.0
@@ -68,7 +68,7 @@ def load_motions(prepared: str | Path, rows: list[dict[str, str]], model: Morpha
 
 
 def cached_speech(
-    encoder: SpeechEncoder, activity: VoiceActivity, cache: str | Path
+    encoder: SpeechEncoder, phonetics: Phonetics, cache: str | Path
 ) -> Callable[[str, Motion], tuple[np.ndarray, np.ndarray]]:
     """For `load_clips`: features and voice activity of a clip's sound; features are computed once per encoder."""
     digest = hashlib.sha256(str(encoder.layer).encode())
@@ -85,7 +85,7 @@ def cached_speech(
             features = encoder(motion.audio)
             with atomic_output(path, overwrite=True) as temporary, open(temporary, "wb") as file:
                 np.save(file, features)
-        return features, activity(features, motion.audio)
+        return features, phonetics(features, motion.audio).speaks
 
     return speech
 

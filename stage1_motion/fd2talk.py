@@ -15,8 +15,12 @@ from shared.errors import InputError
 from shared.face_model.morphable import MorphableModel
 from stage1_motion.expression_pose import MotionTransformer, MotionTransformerConfig
 from stage1_motion.model import Identity
+from stage1_motion.phonetics import Events
 from stage1_motion.space import MEAN_GAP, TYPICAL_HEAD_STD, TYPICAL_LIP_STD, MotionSpace, normalise_speech
 from stage1_motion.windows import generate_windows
+
+# Lip gap at rest in mm of a typical mouth: closed to the eye, but not pressed together as on a bilabial.
+_REST_GAP = 0.3
 
 
 @dataclass
@@ -67,7 +71,7 @@ class FD2Talk:
     def generate(
         self,
         speech: np.ndarray,
-        activity: np.ndarray,
+        events: Events,
         *,
         identity: Identity,
         seed: int,
@@ -80,7 +84,7 @@ class FD2Talk:
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """See `MotionModel.generate`. `guidance` overrides the Expression Transformer's own."""
         frames = len(speech)
-        heard = torch.from_numpy(normalise_speech(speech, activity)).to(device)
+        heard = torch.from_numpy(normalise_speech(speech, events.speaks)).to(device)
         learned = []
         for index, part in enumerate((self.expression, self.pose)):
             scale = guidance if guidance is not None and part is self.expression else part.guidance_scale
@@ -93,16 +97,18 @@ class FD2Talk:
                 progress=progress and (lambda done, i=index: progress((i * frames + done) // 2, frames)),
             )
             learned.append(motion.float().cpu().numpy())
-        expression = self._expression(learned[0], activity, identity, TYPICAL_LIP_STD * expression_scale)
+        expression = self._expression(learned[0], events, identity, TYPICAL_LIP_STD * expression_scale)
         pose = learned[1] * pose_scale
         return expression, *self.space.decode_pose(pose, identity.rotation, identity.translation, TYPICAL_HEAD_STD)
 
-    def _expression(self, learned: np.ndarray, activity: np.ndarray, identity: Identity, lip_std: float) -> np.ndarray:
-        """Learned [T, D] -> expression [T, D]: at rest where nobody speaks, lips that meet but never cross."""
-        at_rest = -MEAN_GAP * TYPICAL_LIP_STD * self.face_model.extra["open"] / self.space.expression_std
-        talking = activity[:, None].astype(np.float32)
+    def _expression(self, learned: np.ndarray, events: Events, identity: Identity, lip_std: float) -> np.ndarray:
+        """Learned [T, D] -> expression [T, D]: at rest where nobody speaks; lips meet on b, p, m and never cross."""
+        opening = self.face_model.extra["open"]
+        at_rest = (_REST_GAP - MEAN_GAP * TYPICAL_LIP_STD) * opening / self.space.expression_std
+        talking = events.speaks[:, None]
         learned = talking * learned + (1 - talking) * at_rest
         expression = self.space.decode_expression(learned, identity.expression, identity.lip_gap, lip_std)
         zero = np.zeros_like(identity.coefficients)
         gap = identity.lip_gap + self.space.lip_gap(zero, expression) - self.space.lip_gap(zero, identity.expression)
-        return expression + np.maximum(-gap, 0)[:, None] * self.face_model.extra["open"]
+        wanted = np.maximum(gap, 0) * (1 - events.bilabial)
+        return expression + (wanted - gap)[:, None] * opening

@@ -22,8 +22,8 @@ from torch.nn import functional as F
 from shared.face_model import load_bundled
 from shared.speech.encoder import SpeechEncoder
 from stage1_motion.data import Clip, cached_speech, is_development, load_clips, sampling_weights
+from stage1_motion.phonetics import Phonetics
 from stage1_motion.space import MotionSpace
-from stage1_motion.voice_activity import VoiceActivity
 
 WINDOW = 17  # frames: four convolutions of 5
 MIN_SHIFT = 5  # frames: less could pass for in sync
@@ -151,7 +151,7 @@ class LipExpertTask:
 def build_task(config: dict[str, Any]) -> LipExpertTask:
     """`model: lip_expert` of `fd2talk train`; settings as for the transformers (`task.build_task`)."""
     encoder = SpeechEncoder.from_pretrained(config["speech_encoder"], layer=config.get("layer"))
-    speech = cached_speech(encoder, VoiceActivity.load(config["voice_activity"]), config["cache"])
+    speech = cached_speech(encoder, Phonetics.load(config["phonetics"]), config["cache"])
     clips, space = load_clips(config["prepared"], load_bundled(), speech, split="train")
     return LipExpertTask(clips, space, **config.get("network", {}))
 

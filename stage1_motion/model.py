@@ -12,6 +12,7 @@ import torch
 from shared.face_model.measures import lid_gap, lip_gap
 from shared.face_model.morphable import MorphableModel
 from shared.photo import PhotoFit
+from stage1_motion.phonetics import Events
 
 # Pose of a frontal face in its head crop, for motion without a photo: centre and log of crop units per 100 mm.
 _FRONTAL = np.array([0.0, -0.18, -0.32], np.float32)
@@ -51,7 +52,7 @@ class MotionModel(Protocol):
     def generate(
         self,
         speech: np.ndarray,
-        activity: np.ndarray,
+        events: Events,
         *,
         identity: Identity,
         seed: int,
@@ -62,7 +63,7 @@ class MotionModel(Protocol):
         device: str | torch.device = "cpu",
         progress: Callable[[int, int], None] | None = None,
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """speech: float32 [T, S] at 25 Hz, as the encoder gives it. activity: [T] in [0, 1], whether somebody speaks.
+        """speech: float32 [T, S] at 25 Hz, as the encoder gives it. events: where somebody speaks and lips must meet.
 
         Returns expression [T, D], rotation [T, 3], translation [T, 3] of the identity's face, eyes at rest.
         """

@@ -18,7 +18,7 @@ from shared.weights import resolve
 from stage1_motion.eyes import eye_motion
 from stage1_motion.fd2talk import FD2Talk
 from stage1_motion.model import Identity, MotionModel
-from stage1_motion.voice_activity import VoiceActivity
+from stage1_motion.phonetics import Phonetics
 
 # A motion model is one file and one entry: its name in a weights folder's model.yaml -> what loads it.
 MODELS = {"fd2talk": FD2Talk.load}
@@ -30,13 +30,13 @@ class MotionPipeline:
     Build it with `from_pretrained`; one object may be called any number of times.
     """
 
-    def __init__(self, encoder: SpeechEncoder, activity: VoiceActivity, model: MotionModel):
+    def __init__(self, encoder: SpeechEncoder, phonetics: Phonetics, model: MotionModel):
         if model.speech_features != encoder.size:
             raise InputError(
                 f"the motion model was trained on {model.speech_features} speech features, "
                 f"this encoder gives {encoder.size}"
             )
-        self.encoder, self.activity, self.model = encoder, activity, model
+        self.encoder, self.phonetics, self.model = encoder, phonetics, model
         self.face_model = model.face_model
 
     @classmethod
@@ -56,9 +56,7 @@ class MotionPipeline:
         except (OSError, KeyError, TypeError, ValueError, yaml.YAMLError) as error:
             raise InputError(f"{folder}: not a folder of motion model weights ({error})") from None
         encoder = SpeechEncoder.from_pretrained(encoder_name, layer=settings.get("layer"), device=device)
-        pipeline = cls(
-            encoder, VoiceActivity.load(folder / "voice_activity.safetensors"), load(folder, load_bundled(), device)
-        )
+        pipeline = cls(encoder, Phonetics.load(folder / "phonetics.safetensors"), load(folder, load_bundled(), device))
         pipeline.device = device
         return pipeline
 
@@ -86,11 +84,10 @@ class MotionPipeline:
         frames in all).
         """
         speech = self.encoder(audio)
-        activity = self.activity(speech, audio)
         identity = Identity.of(photo, self.face_model)
         expression, rotation, translation = self.model.generate(
             speech,
-            activity,
+            self.phonetics(speech, audio),
             identity=identity,
             seed=seed,
             steps=steps,

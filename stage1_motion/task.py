@@ -18,8 +18,8 @@ from shared.speech.encoder import SpeechEncoder
 from stage1_motion.data import Clip, cached_speech, is_development, load_clips, sampling_weights
 from stage1_motion.expression_pose import MotionTransformer, MotionTransformerConfig
 from stage1_motion.lip_expert import LipExpert
+from stage1_motion.phonetics import Phonetics
 from stage1_motion.space import MotionSpace
-from stage1_motion.voice_activity import VoiceActivity
 from stage1_motion.windows import generate_windows
 
 
@@ -120,11 +120,11 @@ def build_task(config: dict[str, Any]) -> MotionTask:
     """`model: expression` and `model: pose` of `fd2talk train`.
 
     prepared: folder of `fd2talk prepare`. speech_encoder (and layer): whose features are learned from.
-    voice_activity: probe for those features. cache: folder for features. network, loss: settings of
+    phonetics: probes for those features. cache: folder for features. network, loss: settings of
     `MotionTransformerConfig` and of the task. lip_expert: weights of the judge of L_sync, for expression.
     """
     encoder = SpeechEncoder.from_pretrained(config["speech_encoder"], layer=config.get("layer"))
-    speech = cached_speech(encoder, VoiceActivity.load(config["voice_activity"]), config["cache"])
+    speech = cached_speech(encoder, Phonetics.load(config["phonetics"]), config["cache"])
     clips, space = load_clips(config["prepared"], load_bundled(), speech, split="train")
     expression = config["model"] == "expression"
     coefficients = space.model.num_expression if expression else 6

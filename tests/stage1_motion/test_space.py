@@ -11,8 +11,8 @@ from shared.motion import Motion
 from stage1_motion.data import fit_space, person_scales
 from stage1_motion.eyes import blinks, eye_motion, fixations
 from stage1_motion.lip_expert import LipExpert, LipExpertTask, mouth_basis, sync_auc
+from stage1_motion.phonetics import Phonetics, Probe, fit, with_neighbours
 from stage1_motion.space import MEAN_GAP, MotionSpace, normalise_speech, shrunk_std
-from stage1_motion.voice_activity import VoiceActivity, fit
 
 
 @pytest.fixture(scope="module")
@@ -124,28 +124,32 @@ def test_eyes_rest_between_jumps(model):
     assert np.corrcoef(shift[:, 0], look[:, 0])[0, 1] > 0.95
 
 
-def test_voice_activity_learns_and_rests(tmp_path):
+def test_phonetics_learn_rest_and_close(tmp_path):
     rng = np.random.default_rng(0)
     speaks = np.repeat(rng.integers(0, 2, 60), 20).astype(np.float32)
     features = rng.normal(0, 1, (1200, 6)).astype(np.float32)
     features[:, 2] += 4 * speaks
-    probe = fit(features, speaks)
-    assert ((probe.probability(features) > 0.5) == (speaks > 0)).mean() > 0.95
-    probe.save(tmp_path / "v.safetensors")
-    again = VoiceActivity.load(tmp_path / "v.safetensors")
-    assert np.array_equal(again.probability(features), probe.probability(features))
-    # Ten seconds: quiet, two seconds of speech, quiet; a cough of one frame does not count.
+    probe = fit(with_neighbours(features), speaks)
+    assert ((probe(features) > 0.5) == (speaks > 0)).mean() > 0.95
+    phonetics = Phonetics(probe, Probe(np.eye(18, dtype=np.float32)[6 + 4] * 10, -5.0))
+    phonetics.save(tmp_path / "v.safetensors")
+    again = Phonetics.load(tmp_path / "v.safetensors")
+    assert np.allclose(again.speaks(features), probe(features), atol=1e-6)
+    # Ten seconds: quiet, two seconds of speech with a b in the middle, quiet; a cough of one frame does not count.
     spoken = np.zeros(250)
     spoken[100:150] = 1
     spoken[30] = 1
     features = np.zeros((250, 6), np.float32)
     features[:, 2] = 8 * spoken - 2
-    activity = probe(features, np.ones(160000, np.float32) * 0.1)
+    features[124:126, 4] = 1
+    events = again(features, np.ones(160000, np.float32) * 0.1)
+    activity = events.speaks
     assert activity[105:145].min() == 1.0 and activity[:90].max() == 0.0 and activity[165:].max() == 0.0
     assert activity[97] > 0.3 and np.abs(np.diff(activity)).max() < 0.4
-    assert probe(features, np.zeros(160000, np.float32)).max() == 0.0
-    with pytest.raises(InputError, match="not a voice activity probe"):
-        VoiceActivity.load(tmp_path / "nothing.safetensors")
+    assert events.bilabial[124:126].min() == 1.0 and events.bilabial.sum() == 2.0
+    assert again(features, np.zeros(160000, np.float32)).speaks.max() == 0.0
+    with pytest.raises(InputError, match="not a file of phonetic probes"):
+        Phonetics.load(tmp_path / "nothing.safetensors")
 
 
 class _Clip:
