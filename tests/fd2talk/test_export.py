@@ -201,7 +201,7 @@ def test_csv(tmp_path, motion):
 def test_scores_follow_mouth_and_eyes(motion, model):
     scores = dict(zip(NAMES, load_arkit_map()(motion).T))
     opening = lip_gap(model.vertices(motion.identity, motion.expression))
-    assert np.corrcoef(opening, scores["jawOpen"])[0, 1] > 0.9
+    assert np.corrcoef(opening, scores["jawOpen"])[0, 1] > 0.85
     assert np.ptp(scores["jawOpen"]) > 0.08
     for side in ("Left", "Right"):
         blink = scores[f"eyeBlink{side}"]
