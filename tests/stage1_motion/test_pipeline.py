@@ -1,0 +1,133 @@
+"""Stage one with the bundled weights on the bundled recordings: short, but what a user gets."""
+
+import numpy as np
+import pytest
+import yaml
+
+from shared.errors import InputError
+from shared.face_model.measures import lid_gap, lip_gap
+from shared.media import frame_count, read_audio, read_image
+from shared.metrics.lips import best_lag_correlation
+from shared.photo import PhotoFit
+from shared.weights import bundled
+from stage1_motion.pipeline import MotionPipeline
+
+SPEECH = "demo/sense_and_sensibility_01_austen_64kb-0880.wav"
+
+
+@pytest.fixture(scope="module")
+def pipeline():
+    return MotionPipeline.from_pretrained()
+
+
+@pytest.fixture(scope="module")
+def audio():
+    return read_audio(bundled(SPEECH))
+
+
+@pytest.fixture(scope="module")
+def photo(pipeline):
+    return PhotoFit.fit(read_image(bundled("demo/portrait_man.jpg")), pipeline.face_model)
+
+
+@pytest.fixture(scope="module")
+def motion(pipeline, photo, audio):
+    return pipeline(audio, photo=photo, seed=3)
+
+
+def gaps(photo, motion):
+    return lip_gap(photo.vertices(motion.expression))
+
+
+def test_shape_and_contract(pipeline, photo, audio, motion):
+    assert len(motion) == frame_count(len(audio)) and motion.fps == 25
+    assert motion.face_model == pipeline.face_model.fingerprint
+    assert np.array_equal(motion.identity, photo.identity) and np.array_equal(motion.audio, audio)
+
+
+def test_the_mouth_talks_and_never_turns_inside_out(photo, motion):
+    gap = gaps(photo, motion)
+    assert gap.std() > 1.5 and gap.max() < 35.0  # mm
+    assert gap.min() > -0.6
+
+
+def test_lips_follow_loudness_of_vowels(photo, motion, audio):
+    """Not lip sync as such, but nothing that is out of sync passes."""
+    blocks = np.pad(audio, (0, len(motion) * 640 - len(audio))).reshape(-1, 640)
+    loudness = np.convolve(np.sqrt(np.square(blocks).mean(1)), np.ones(3) / 3, "same")
+    right = best_lag_correlation(gaps(photo, motion), loudness)[0]
+    wrong = best_lag_correlation(np.roll(gaps(photo, motion), len(motion) // 2), loudness)[0]
+    assert right > 0.25 and right > wrong + 0.2
+
+
+def test_same_seed_same_bytes_other_seed_other_head(pipeline, photo, audio, motion):
+    again, other = pipeline(audio, photo=photo, seed=3), pipeline(audio, photo=photo, seed=4)
+    for name in ("expression", "rotation", "translation"):
+        assert np.array_equal(getattr(again, name), getattr(motion, name))
+    assert np.degrees(np.abs(other.rotation - motion.rotation)).mean() > 0.2
+    # Another seed, the same words: lips agree.
+    assert np.corrcoef(gaps(photo, other), gaps(photo, motion))[0, 1] > 0.8
+
+
+def test_still_keeps_the_head_and_the_words(pipeline, photo, audio, motion):
+    still = pipeline(audio, photo=photo, seed=3, still=True)
+    assert np.abs(still.rotation - photo.rotation).max() < 1e-5
+    assert np.array_equal(still.expression, motion.expression)
+
+
+def test_scales(pipeline, photo, audio, motion):
+    small = pipeline(audio, photo=photo, seed=3, expression_scale=0.5, pose_scale=2.0)
+    assert gaps(photo, small).std() < 0.75 * gaps(photo, motion).std()
+    turn = np.abs(motion.rotation - photo.rotation).mean()
+    assert np.abs(small.rotation - photo.rotation).mean() == pytest.approx(2 * turn, rel=0.1)
+
+
+@pytest.mark.parametrize("kind", ["silence", "noise", "hum"])
+def test_without_speech_the_mouth_is_closed_and_still(pipeline, photo, kind):
+    time = np.arange(16000 * 3) / 16000
+    sound = {
+        "silence": np.zeros_like(time),
+        "noise": np.random.default_rng(0).normal(0, 0.01, len(time)),
+        "hum": 0.1 * np.sin(2 * np.pi * 50 * time),
+    }[kind]
+    gap = gaps(photo, pipeline(sound.astype(np.float32), photo=photo))
+    assert gap.max() < 1.5 and gap.std() < 0.2
+
+
+def test_a_pause_inside_speech_rests_the_mouth(pipeline, photo, audio):
+    padded = np.concatenate([np.zeros(16000, np.float32), audio, np.zeros(32000, np.float32)])
+    gap = gaps(photo, pipeline(padded, photo=photo))
+    assert gap[:12].max() < 1.5 and gap[-30:].max() < 1.5 and gap[30:-60].std() > 1.5
+
+
+@pytest.mark.parametrize("samples", [1, 100, 1600, 5000])
+def test_very_short_sound(pipeline, samples):
+    motion = pipeline(0.1 * np.sin(np.arange(samples) / 5).astype(np.float32))
+    assert len(motion) == frame_count(samples) and np.isfinite(motion.expression).all()
+
+
+def test_eyes_blink_in_a_longer_recording(pipeline, photo, audio):
+    motion = pipeline(np.tile(audio, 7), photo=photo, seed=1)
+    lids = lid_gap(photo.vertices(motion.expression))
+    count = (np.diff((lids < 0.5 * np.median(lids)).astype(int)) == 1).sum()
+    assert 8 <= count / (len(motion) / 25 / 60) <= 30
+
+
+def test_no_seams(pipeline, photo, audio):
+    """Steps at the seams of windows are no larger than the largest percent elsewhere."""
+    motion = pipeline(np.tile(audio, 5), photo=photo, seed=0)
+    config = pipeline.model.pose.network.config
+    step = np.linalg.norm(np.diff(motion.rotation, axis=0), axis=1)
+    seams = np.arange(config.window, len(motion), config.window - config.context) - 1
+    assert step[seams].max() <= np.percentile(np.delete(step, seams), 99) * 1.05
+
+
+def test_folders_that_are_no_weights(tmp_path):
+    with pytest.raises(InputError, match="not a folder of motion model weights"):
+        MotionPipeline.from_pretrained(tmp_path)
+    (tmp_path / "model.yaml").write_text(yaml.safe_dump({"model": "unheard of", "speech_encoder": "bundled"}))
+    with pytest.raises(InputError, match="not a folder of motion model weights"):
+        MotionPipeline.from_pretrained(tmp_path)
+    (tmp_path / "model.yaml").write_text(yaml.safe_dump({"model": "fd2talk", "speech_encoder": "bundled"}))
+    with pytest.raises(InputError, match="not a file of phonetic probes"):
+        MotionPipeline.from_pretrained(tmp_path)
