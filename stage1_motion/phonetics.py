@@ -25,7 +25,8 @@ from shared.speech.encoder import SpeechEncoder
 
 # At 25 fps: pauses shorter than this are left to the motion model, shorter bursts are no speech; lips part before a
 # word is heard and settle after it.
-_PAUSE, _BURST, _BEFORE, _AFTER = 10, 3, 3, 4
+_PAUSE, _BURST, _BEFORE, _AFTER = 20, 3, 4, 6
+_EDGE = np.hanning(11)[1:-1].astype(np.float32)
 _SILENCE = 3e-4  # root mean square of a frame that nobody could hear
 # Probability of a bilabial from which on lips approach each other, and from which on they meet.
 _NEAR, _SHUT = 0.5, 0.85
@@ -91,14 +92,24 @@ class Phonetics:
         """Features [T, S] and the audio they are of -> events, with soft edges."""
         active = median_filter(self.speaks(features), 5, mode="nearest") > 0.5
         active &= _loudness(audio, len(features)) > _SILENCE
-        pad = np.pad(active, _PAUSE)  # beyond the ends nobody speaks, but an end is no pause either
-        pad = binary_closing(binary_opening(pad, np.ones(_BURST)), np.ones(_PAUSE))
-        structure = np.ones(2 * _AFTER + 1, bool)
-        structure[: _AFTER - _BEFORE] = False  # the origin lies in the middle: _BEFORE to the left, _AFTER to the right
-        pad = binary_dilation(pad, structure)
-        soft = convolve1d(pad.astype(np.float32), np.array([1, 2, 3, 2, 1], np.float32) / 9, mode="nearest")
         shut = np.clip((self.bilabial(features) - _NEAR) / (_SHUT - _NEAR), 0, 1)
-        return Events(soft[_PAUSE:-_PAUSE], shut.astype(np.float32))
+        return Events(_in_use(active), shut.astype(np.float32))
+
+
+def _in_use(active: np.ndarray) -> np.ndarray:
+    """Speech or not, bool [T] -> how far the mouth is in use [T]: bursts dropped, short pauses bridged, soft edges."""
+    active = binary_opening(active, np.ones(_BURST))
+    spoken = np.flatnonzero(active)
+    if not len(spoken):
+        return np.zeros(len(active), np.float32)
+    first, last = spoken[[0, -1]]
+    active[: first if first < _PAUSE else 0] = True  # silence before and after is a pause like any other
+    active[last if len(active) - last <= _PAUSE else len(active) :] = True
+    pad = binary_closing(np.pad(active, _PAUSE), np.ones(_PAUSE))
+    structure = np.ones(2 * _AFTER + 1, bool)
+    structure[: _AFTER - _BEFORE] = False  # the origin lies in the middle: _BEFORE to the left, _AFTER to the right
+    pad = binary_dilation(pad, structure).astype(np.float32)
+    return convolve1d(pad, _EDGE / _EDGE.sum(), mode="nearest")[_PAUSE:-_PAUSE]
 
 
 def _loudness(audio: np.ndarray, frames: int) -> np.ndarray:
