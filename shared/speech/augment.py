@@ -16,9 +16,9 @@ def degrade(clean: np.ndarray, babble: list[np.ndarray], generator: np.random.Ge
         babble: excerpts `[n]` of other voices, for babble noise.
 
     Returns:
-        float32 `[n]`; a fifth of the excerpts comes back as it was.
+        float32 `[n]`; a third of the excerpts comes back as it was.
     """
-    if generator.random() < 0.2:
+    if generator.random() < 0.35:
         return clean
     size = next_fast_len(2 * len(clean))
     spectrum = rfft(clean, size)

@@ -163,7 +163,7 @@ class SpeechTask:
         logits = plain.phones(features).float()
         parts["phones"] = _mean_if_any(nn.functional.cross_entropy(logits.mT, batch["phones"], reduction="none"), batch)
         parts["ctc"] = _ctc(plain.ctc(features).float(), batch["phones"])
-        total = parts["teacher"] + (2.0 if self.mouth else 0.5) * parts["phones"] + 0.1 * parts["ctc"]
+        total = parts["teacher"] + (3.0 if self.mouth else 0.5) * parts["phones"] + 0.1 * parts["ctc"]
         if self.mouth:
             seen = batch["mouth_weight"]
             error = (plain.mouth(at_25.mT).mT.float() - batch["mouth"]).square()
