@@ -23,6 +23,7 @@ from shared.training import TrainingConfig, train
 MODULES = {
     "expression": "stage1_motion.task",
     "face_model": "shared.face_model.task",
+    "phonetics": "stage1_motion.phonetics_task",
     "pose": "stage1_motion.task",
     "speech_encoder": "shared.speech.task",
 }

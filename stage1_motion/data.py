@@ -85,7 +85,7 @@ def cached_speech(
             features = encoder(motion.audio)
             with atomic_output(path, overwrite=True) as temporary, open(temporary, "wb") as file:
                 np.save(file, features)
-        return features, phonetics(features, motion.audio).speaks
+        return features, phonetics.in_use(features, motion.audio)
 
     return speech
 

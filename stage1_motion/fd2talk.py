@@ -16,11 +16,18 @@ from shared.face_model.morphable import MorphableModel
 from stage1_motion.expression_pose import MotionTransformer, MotionTransformerConfig
 from stage1_motion.model import Identity
 from stage1_motion.phonetics import Events
-from stage1_motion.space import MEAN_GAP, TYPICAL_HEAD_STD, TYPICAL_LIP_STD, MotionSpace, normalise_speech
+from stage1_motion.space import TYPICAL_LIP_STD, MotionSpace, normalise_speech
 from stage1_motion.windows import generate_windows
 
 # Lip gap at rest in mm of a typical mouth: closed to the eye, but not pressed together as on a bilabial.
 _REST_GAP = 0.3
+# The networks' lip gap is less skewed than people's, who hold their lips shut for frames on end and open them wide for
+# moments: with people's mean (`MEAN_GAP`) its low values would stay open.
+_MEAN_GAP = 1.2
+# What a photo does not show: how far its person opens the mouth (standard deviation of the lip gap, mm; a little under
+# the typical, since too lively a mouth is worse than too calm a one) and moves the head (rotation, radians).
+_LIP_STD = 4.6
+_HEAD_STD = 0.045
 
 
 @dataclass
@@ -97,18 +104,18 @@ class FD2Talk:
                 progress=progress and (lambda done, i=index: progress((i * frames + done) // 2, frames)),
             )
             learned.append(motion.float().cpu().numpy())
-        expression = self._expression(learned[0], events, identity, TYPICAL_LIP_STD * expression_scale)
+        expression = self._expression(learned[0], events, identity, _LIP_STD * expression_scale)
         pose = learned[1] * pose_scale
-        return expression, *self.space.decode_pose(pose, identity.rotation, identity.translation, TYPICAL_HEAD_STD)
+        return expression, *self.space.decode_pose(pose, identity.rotation, identity.translation, _HEAD_STD)
 
     def _expression(self, learned: np.ndarray, events: Events, identity: Identity, lip_std: float) -> np.ndarray:
         """Learned [T, D] -> expression [T, D]: at rest where nobody speaks; lips meet on b, p, m and never cross."""
         opening = self.face_model.extra["open"]
-        at_rest = (_REST_GAP - MEAN_GAP * TYPICAL_LIP_STD) * opening / self.space.expression_std
+        at_rest = (_REST_GAP - _MEAN_GAP * TYPICAL_LIP_STD) * opening / self.space.expression_std
         talking = events.speaks[:, None]
         learned = talking * learned + (1 - talking) * at_rest
-        expression = self.space.decode_expression(learned, identity.expression, identity.lip_gap, lip_std)
+        expression = self.space.decode_expression(learned, identity.expression, identity.lip_gap, lip_std, _MEAN_GAP)
         zero = np.zeros_like(identity.coefficients)
         gap = identity.lip_gap + self.space.lip_gap(zero, expression) - self.space.lip_gap(zero, identity.expression)
-        wanted = np.maximum(gap, 0) * (1 - events.bilabial)
+        wanted = np.maximum(gap, 0) * (1 - events.shut)
         return expression + (wanted - gap)[:, None] * opening

@@ -24,10 +24,10 @@ from shared.motion import Motion
 # Mean of the lip gap over its standard deviation, in talking people.
 MEAN_GAP = 1.45
 # Lip-gap standard deviation of a typical talking person, mm; and how many frames of a person outweigh that guess.
-TYPICAL_LIP_STD = 5.0
+TYPICAL_LIP_STD = 4.8
 _PRIOR_FRAMES = 50.0
 # Head: standard deviation of rotation within a clip of a typical person, radians.
-TYPICAL_HEAD_STD = 0.035
+TYPICAL_HEAD_STD = 0.045
 
 
 @dataclass
@@ -63,14 +63,19 @@ class MotionSpace:
         return (relative / self.expression_std).astype(np.float32)
 
     def decode_expression(
-        self, learned: np.ndarray, photo_expression: np.ndarray, photo_gap: float, lip_std: float
+        self,
+        learned: np.ndarray,
+        photo_expression: np.ndarray,
+        photo_gap: float,
+        lip_std: float,
+        mean_gap: float = MEAN_GAP,
     ) -> np.ndarray:
         """Learned [T, D] -> expression [T, D] of the person in a photo.
 
         The mean is the photo's own expression with the mouth opened or closed to where a talker's mean gap lies.
-        photo_gap: the photo's lip gap in mm.
+        photo_gap: the photo's lip gap in mm. mean_gap: the mean lip gap over its standard deviation.
         """
-        mean = photo_expression + self.model.extra["open"] * (MEAN_GAP * lip_std - photo_gap)
+        mean = photo_expression + self.model.extra["open"] * (mean_gap * lip_std - photo_gap)
         return (mean + learned * self.expression_std * (lip_std / TYPICAL_LIP_STD)).astype(np.float32)
 
     def encode_pose(self, motion: Motion, head_std: float) -> np.ndarray:

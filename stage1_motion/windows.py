@@ -25,10 +25,11 @@ def generate_windows(
     """speech [T, S] -> learned-space motion [T, D]. `progress` is told how many frames are done.
 
     The last window is filled up with its last speech frame and cut again, so that every window has the trained length.
+    Of the others the last frames, which did not see what comes next, are thrown away and generated again.
     """
     config = network.config
     scheduler = make_scheduler(config.train_timesteps)
-    frames, fresh = len(speech), config.window - config.context
+    frames, ahead = len(speech), config.alignment
     done: Tensor = speech.new_zeros(0, config.coefficients)
     while len(done) < frames:
         context = min(config.context, len(done))
@@ -46,7 +47,8 @@ def generate_windows(
         result = sample(
             predict, noise, scheduler, steps, eta=eta, generator=generator, known=(values, given.expand_as(values))
         )
-        done = torch.cat([done, result[0, context : context + min(fresh, config.window - context, frames - len(done))]])
+        end = frames - start if start + config.window >= frames else config.window - ahead
+        done = torch.cat([done, result[0, context:end]])
         if progress:
             progress(len(done))
     return done
