@@ -24,6 +24,8 @@ _REST_GAP = 0.3
 # The networks' lip gap is less skewed than people's, who hold their lips shut for frames on end and open them wide for
 # moments: with people's mean (`MEAN_GAP`) its low values would stay open.
 _MEAN_GAP = 1.2
+# Below about this many mm lips approach each other ever more slowly.
+_SOFT_GAP = 1.5
 # What a photo does not show: how far its person opens the mouth (standard deviation of the lip gap, mm; a little under
 # the typical, since too lively a mouth is worse than too calm a one) and moves the head (rotation, radians).
 _LIP_STD = 4.6
@@ -117,5 +119,7 @@ class FD2Talk:
         expression = self.space.decode_expression(learned, identity.expression, identity.lip_gap, lip_std, _MEAN_GAP)
         zero = np.zeros_like(identity.coefficients)
         gap = identity.lip_gap + self.space.lip_gap(zero, expression) - self.space.lip_gap(zero, identity.expression)
-        wanted = np.maximum(gap, 0) * (1 - events.shut)
-        return expression + (wanted - gap)[:, None] * opening
+        # Only what must close closes: elsewhere small gaps stay gaps, so that lips keep moving.
+        parted = _SOFT_GAP * np.logaddexp(0, gap / _SOFT_GAP)
+        wanted = events.speaks * parted + (1 - events.speaks) * np.maximum(gap, 0)
+        return expression + (wanted * (1 - events.shut) - gap)[:, None] * opening

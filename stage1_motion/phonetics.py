@@ -109,7 +109,8 @@ def _in_use(active: np.ndarray) -> np.ndarray:
     if not len(spoken):
         return np.zeros(len(active), np.float32)
     first, last = spoken[[0, -1]]
-    active[: first if first < _PAUSE else 0] = True  # silence before and after is a pause like any other
+    # Silence before and after is a pause like any other: people part their lips to breathe in before they speak.
+    active[: first if first < _PAUSE else 0] = True
     active[last if len(active) - last <= _PAUSE else len(active) :] = True
     pad = binary_closing(np.pad(active, _PAUSE), np.ones(_PAUSE))
     structure = np.ones(2 * _AFTER + 1, bool)
