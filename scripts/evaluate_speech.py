@@ -16,11 +16,11 @@ import click
 import numpy as np
 import torch
 
+from shared.face_model.measures import lip_aperture
 from shared.speech.augment import add_noise, coloured, telephone
 from shared.speech.data import load_recordings, track_mouths
 from shared.speech.encoder import SpeechEncoder
 from shared.speech.evaluate import Features, LipRidge, foreign, log_mel_at_25, log_mel_in_context, phone_accuracy
-from shared.speech.mouth import lip_aperture
 from shared.speech.teacher import SpeechEmbedding
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import torch
 
+from shared.metrics.lips import best_lag_correlation
 from shared.speech.data import PHONES, Recording
 from shared.speech.features import log_mel
 
@@ -80,17 +81,6 @@ def in_context(features: np.ndarray, offsets: tuple[int, ...] = (-6, -3, 0, 3, 6
     return np.concatenate([features[np.clip(time + offset, 0, len(features) - 1)] for offset in offsets], 1)
 
 
-def best_lag_correlation(guess: np.ndarray, real: np.ndarray, lags: int = 2) -> float:
-    """Pearson correlation at the best shift within +-`lags` frames."""
-    best = -1.0
-    for lag in range(-lags, lags + 1):
-        a = guess[max(0, lag) : len(guess) + min(0, lag)]
-        b = real[max(0, -lag) : len(real) + min(0, -lag)]
-        if a.std() > 1e-9 and b.std() > 1e-9:
-            best = max(best, float(np.corrcoef(a, b)[0, 1]))
-    return best
-
-
 class LipRidge:
     """Ridge regression from speech features at five times within +-240 ms to lip aperture.
 
@@ -117,7 +107,7 @@ class LipRidge:
         """Median over people of the mean over their clips of (person, features, aperture) of the correlation."""
         people: dict[str, list[float]] = {}
         for person, features, aperture in clips:
-            people.setdefault(person, []).append(best_lag_correlation(self(features), aperture))
+            people.setdefault(person, []).append(best_lag_correlation(self(features), aperture)[0])
         return float(np.median([np.mean(values) for values in people.values()]))
 
 

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import numpy as np
 
+from shared.face_model.measures import lip_aperture
+from shared.face_model.mediapipe_mesh import OUTER_EYE_CORNERS
+
 # fmt: off
 LIPS = (61, 146, 91, 181, 84, 17, 314, 405, 321, 375, 291, 185, 40, 39, 37, 0, 267, 269, 270, 409,
         78, 95, 88, 178, 87, 14, 317, 402, 318, 324, 308, 191, 80, 81, 82, 13, 312, 311, 310, 415)
 # fmt: on
 # Points of forehead, eye corners and nose that speech does not move.
 RIGID = (10, 33, 133, 168, 197, 195, 6, 362, 263, 151, 9, 8, 107, 336)
-INNER_LIPS, OUTER_EYE_CORNERS = (13, 14), (33, 263)
 
 
 def fill_gaps(values: np.ndarray) -> np.ndarray | None:
@@ -23,20 +25,6 @@ def fill_gaps(values: np.ndarray) -> np.ndarray | None:
     if not good.all():
         flat = np.stack([np.interp(time, time[good], column[good]) for column in flat.T], 1)
     return flat.reshape(values.shape)
-
-
-def lip_aperture(landmarks: np.ndarray) -> np.ndarray:
-    """Distance of the inner lips' middles over that of the outer eye corners, in 3D.
-
-    Args:
-        landmarks: `[T, 478, 3]`, any unit.
-
-    Returns:
-        `[T]`, about 0 (closed) to 0.5.
-    """
-    upper, lower = (landmarks[:, i] for i in INNER_LIPS)
-    right, left = (landmarks[:, i] for i in OUTER_EYE_CORNERS)
-    return np.linalg.norm(upper - lower, axis=-1) / np.linalg.norm(right - left, axis=-1)
 
 
 def lips_without_head(landmarks: np.ndarray) -> np.ndarray:
