@@ -101,6 +101,9 @@ _sampling = _options(
         "--expression-scale", type=_Scale(), default=1.0, show_default=True, help="How strongly the face moves."
     ),
     click.option("--still", is_flag=True, help="Keep the head still; the mouth talks, the eyes blink."),
+    click.option(
+        "--weights", metavar="FOLDER", default="bundled", show_default=True, help="Motion model weights of your own."
+    ),
 )
 _face = _options(
     click.option(
@@ -198,7 +201,7 @@ def track(source: str, output: str, **options: Any) -> None:
 
 @cli.command()
 @click.argument("motion", metavar="M.npz")
-@_output_option("mesh.glb|curves.csv")
+@_output_option("mesh.glb|curves.csv|mesh.obj|mesh.ply")
 @click.option("--overwrite", is_flag=True, help="Replace an existing output.")
 def export(motion: str, output: str, overwrite: bool) -> None:
     """Write a motion as a mesh with morph targets (.glb) or as ARKit blendshape curves (.csv)."""

@@ -35,6 +35,7 @@ def generate(
     max_size: int,
     face_index: int | None,
     face_box: tuple[float, ...] | None,
+    weights: str,
     device: str,
     overwrite: bool,
     **sampling: Any,
@@ -52,7 +53,7 @@ def generate(
     from fd2talk.pipeline import TalkingHeadPipeline
     from stage1_motion.pipeline import MotionPipeline
 
-    pipeline = TalkingHeadPipeline(MotionPipeline.from_pretrained(device=device), render)
+    pipeline = TalkingHeadPipeline(MotionPipeline.from_pretrained(weights, device=device), render)
     with progress(None, "listening") as bar:
         frames = pipeline(
             fitted,
@@ -75,6 +76,7 @@ def motion(
     photo: str | None,
     face_index: int | None,
     face_box: tuple[float, ...] | None,
+    weights: str,
     device: str,
     overwrite: bool,
     **sampling: Any,
@@ -91,7 +93,7 @@ def motion(
 
     from stage1_motion.pipeline import MotionPipeline
 
-    pipeline = MotionPipeline.from_pretrained(device=device)
+    pipeline = MotionPipeline.from_pretrained(weights, device=device)
     with progress(None, "listening") as bar:
         result = pipeline(speech, photo=fitted, progress=bar.update_to, **sampling)
     make_folder(path)
@@ -157,7 +159,7 @@ def export(motion: str, output: str, *, overwrite: bool) -> None:
     """`fd2talk export`."""
     from fd2talk.export import export as write
 
-    path = require_output(output, suffixes=(".glb", ".csv"), overwrite=overwrite, inputs=(motion,))
+    path = require_output(output, suffixes=(".glb", ".csv", ".obj", ".ply"), overwrite=overwrite, inputs=(motion,))
     check_input(motion)
     moves = Motion.load(motion)
     make_folder(path)
