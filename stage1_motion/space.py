@@ -27,7 +27,7 @@ MEAN_GAP = 1.45
 TYPICAL_LIP_STD = 4.8
 _PRIOR_FRAMES = 50.0
 # Head: standard deviation of rotation within a clip of a typical person, radians.
-TYPICAL_HEAD_STD = 0.045
+TYPICAL_HEAD_STD = 0.035
 
 
 @dataclass
