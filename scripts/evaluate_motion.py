@@ -26,6 +26,9 @@ from shared.media import read_video
 from shared.metrics.lips import best_lag_correlation, closure_rate, spread_and_speed
 from shared.motion import Motion
 from shared.photo import PhotoFit
+from shared.weights import bundled
+from stage1_motion.data import cached_speech, load_clips
+from stage1_motion.lip_expert import LipExpert, sync_auc
 from stage1_motion.pipeline import MotionPipeline
 
 
@@ -75,12 +78,22 @@ def main(data, prepared, weights, split, alignment, rendered, steps, guidance, s
     print(f"| spread over real, median; share of people in 0.6..1.4 | {np.median(people[:, 1]):.2f}; {inside:.2f} |")
     inside = np.mean((people[:, 2] >= 0.6) & (people[:, 2] <= 1.4))
     print(f"| speed over real, median; share of people in 0.6..1.4 | {np.median(people[:, 2]):.2f}; {inside:.2f} |")
+    _expert(Path(prepared), pipeline, weights, split)
     _eyes_and_head(clips, motions, model)
     _seams_and_silence(pipeline, clips[0][2], clips, steps)
     if alignment:
         _closure(Path(data), Path(prepared), alignment, model, pipeline, steps)
     if rendered:
         _rendered(clips, motions)
+
+
+def _expert(prepared, pipeline, weights, split) -> None:
+    """The lip expert on real motion: matched windows against others."""
+    folder = bundled("fd2talk") if weights == "bundled" else Path(weights)
+    speech = cached_speech(pipeline.encoder, pipeline.phonetics, ".cache")
+    clips, _ = load_clips(prepared, pipeline.model.space, speech, split=split)
+    auc = sync_auc(LipExpert.load(folder / "lip_expert.safetensors"), clips)
+    print(f"| lip expert, AUC against shifted and foreign speech | {auc['shifted']:.3f}, {auc['foreign']:.3f} |")
 
 
 def _eyes_and_head(clips, motions, model) -> None:
