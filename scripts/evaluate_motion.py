@@ -30,6 +30,7 @@ from shared.weights import bundled
 from stage1_motion.data import cached_speech, load_clips
 from stage1_motion.lip_expert import LipExpert, sync_auc
 from stage1_motion.pipeline import MotionPipeline
+from stage1_motion.windows import seams
 
 
 @click.command(help=__doc__)
@@ -131,13 +132,12 @@ def _seams_and_silence(pipeline, photo, clips, steps) -> None:
         if name == "expression":  # blinks are added afterwards and have no seams
             curve = photo.vertices(curve)[:, pipeline.face_model.groups["mouth"]].reshape(len(motion), -1)
         step = np.linalg.norm(np.diff(curve, axis=0), axis=1)
-        config = part.network.config
-        seams = np.arange(config.window, len(motion), config.window - config.context) - 1
-        elsewhere = np.delete(step, seams)
-        share = np.mean(step[seams] <= np.percentile(elsewhere, 99))
+        at = np.array(seams(part.network.config, len(motion))) - 1
+        elsewhere = np.delete(step, at)
+        share = np.mean(step[at] <= np.percentile(elsewhere, 99))
         print(
-            f"| {name}: largest step at {len(seams)} seams over the 99th percentile elsewhere; share within it | "
-            f"{step[seams].max() / np.percentile(elsewhere, 99):.2f}; {share:.2f} |"
+            f"| {name}: largest step at {len(at)} seams over the 99th percentile elsewhere; share within it | "
+            f"{step[at].max() / np.percentile(elsewhere, 99):.2f}; {share:.2f} |"
         )
     rng = np.random.default_rng(0)
     talking = lip_aperture(photo.vertices(motion.expression))

@@ -24,7 +24,6 @@ from shared.speech.evaluate import (
     Features,
     LipRidge,
     foreign,
-    in_context,
     log_mel_at_25,
     log_mel_in_context,
     phone_accuracy,
@@ -39,19 +38,17 @@ from shared.speech.teacher import SpeechEmbedding
 @click.option("--models", type=click.Path(exists=True, path_type=Path), default=Path("../shared/models"))
 @click.option("--cache", type=click.Path(path_type=Path), default=Path(".cache"))
 @click.option("--alignment", type=click.Path(exists=True, path_type=Path), help="of scripts/align_speech.py")
-@click.option("--only", multiple=True, type=click.Choice(["log-mel", "teacher", "encoder", "+-80 ms"]))
+@click.option("--only", multiple=True, type=click.Choice(["log-mel", "teacher", "encoder"]))
 @click.option("--phones/--no-phones", default=True)
 def main(encoder, layer, data, models, cache, alignment, only, phones) -> None:
     """Print the figures."""
     torch.set_num_threads(1)
     student = SpeechEncoder.from_pretrained(encoder, layer=layer)
     teacher = SpeechEmbedding(models / "google_speech_embedding")
-    # For phones, "+-80 ms" gives the encoder the frames beside it too: a context a little under log-mel's +-100 ms.
     systems: dict[str, tuple[Features, Features]] = {
         "log-mel": (log_mel_in_context, log_mel_at_25),
         "teacher": (teacher, teacher),
         "encoder": (student, student),
-        "+-80 ms": (lambda audio: in_context(student(audio), (-2, -1, 0, 1, 2)), student),
     }
     systems = {name: system for name, system in systems.items() if not only or name in only}
     recordings = load_recordings(data, models, cache, splits=("train", "val", "test"), alignment=alignment, teach=False)

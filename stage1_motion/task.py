@@ -169,8 +169,8 @@ class ExpressionTask(MotionTask):
 
     def loss(self, model: nn.Module, batch: dict[str, Tensor]) -> tuple[Tensor, dict[str, Any]]:
         """Eq. 12."""
-        predicted = self.predict(model, batch).float()
-        error = predicted - batch["x0"]
+        predicted = torch.where(batch["given"], batch["x0"], self.predict(model, batch).float())
+        error = predicted - batch["x0"]  # none in the given frames: velocity across the seam counts in full
         mask = batch["valid"] & ~batch["given"]
         coefficients = masked_mean((error * self.scale).square(), mask)
         lips = error @ self.lips
@@ -216,7 +216,8 @@ class PoseTask(MotionTask):
 
     def loss(self, model: nn.Module, batch: dict[str, Tensor]) -> tuple[Tensor, dict[str, Any]]:
         """Eq. 9."""
-        error = self.predict(model, batch).float() - batch["x0"]
+        predicted = torch.where(batch["given"], batch["x0"], self.predict(model, batch).float())
+        error = predicted - batch["x0"]  # none in the given frames: velocity across the seam counts in full
         mask = batch["valid"] & ~batch["given"]
         position = masked_mean(error.square(), mask)
         velocity = masked_mean(error.diff(dim=1).square(), mask[:, 1:])

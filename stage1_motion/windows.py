@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import torch
 from torch import Tensor
 
 from shared.diffusion.sampling import make_scheduler, sample
-from stage1_motion.expression_pose import MotionTransformer
+from stage1_motion.expression_pose import MotionTransformer, MotionTransformerConfig
+
+_FADE = 8.0  # frames in which a window's offset from the one before falls to a third
 
 
 @torch.no_grad()
@@ -29,7 +32,7 @@ def generate_windows(
     """
     config = network.config
     scheduler = make_scheduler(config.train_timesteps)
-    frames, ahead = len(speech), config.alignment
+    frames = len(speech)
     done: Tensor = speech.new_zeros(0, config.coefficients)
     while len(done) < frames:
         context = min(config.context, len(done))
@@ -47,8 +50,19 @@ def generate_windows(
         result = sample(
             predict, noise, scheduler, steps, eta=eta, generator=generator, known=(values, given.expand_as(values))
         )
-        end = frames - start if start + config.window >= frames else config.window - ahead
-        done = torch.cat([done, result[0, context:end]])
+        end = frames - start if start + config.window >= frames else config.window - config.alignment
+        fresh = result[0, context:end]
+        if context:  # what the network makes of the last given frame differs a little from it: let that fade out
+            fade = torch.exp(-torch.arange(1, len(fresh) + 1, device=fresh.device) / _FADE)
+            fresh = fresh + fade[:, None] * (done[-1] - result[0, context - 1])
+        done = torch.cat([done, fresh])
         if progress:
             progress(len(done))
     return done
+
+
+def seams(config: MotionTransformerConfig, frames: int) -> list[int]:
+    """First frame of every window but the first, in motion of so many frames: where a jump would show."""
+    kept = config.window - config.alignment
+    later = max(0, math.ceil((frames - config.window) / (kept - config.context)))
+    return [kept + index * (kept - config.context) for index in range(later)]

@@ -36,7 +36,7 @@ def sample(
     """Denoise `noise` [B, F, D] in `steps` steps of eq. 5; sigma_t is `eta` times that of DDPM.
 
     predict: (x_t, t [B]) -> x_0. known: (values [B, F, D], mask [B, F, 1]); masked frames are given to the network
-    clean at every step and returned as they are.
+    clean at every step; what it makes of them is returned like the rest.
     """
     scheduler.set_timesteps(steps)
     x = noise
@@ -45,4 +45,4 @@ def sample(
             x = torch.where(known[1], known[0], x)
         clean = predict(x, timestep.expand(len(x)))
         x = scheduler.step(clean, timestep, x, eta=eta, generator=generator).prev_sample
-    return x if known is None else torch.where(known[1], known[0], x)
+    return x
