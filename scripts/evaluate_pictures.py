@@ -84,7 +84,8 @@ def main(folder: Path, split: str, count: int, identity: str | None, sheet: Path
     print(f"| pictures made to talk | {len(rows)} of {len(files)} |\n|---|---|")
     if cosines:
         means = np.array([np.mean(v) for v in cosines.values()])
-        print(f"| identity cosine to the photo: mean, lowest picture | {means.mean():.3f}, {means.min():.3f} |")
+        print(f"| identity cosine to the photo: mean | {means.mean():.3f} |")
+        print(f"| lowest picture | {means.min():.3f} ({list(cosines)[means.argmin()]}) |")
         print(f"| pictures at 0.80 or more | {np.mean(means >= 0.8):.2f} |")
         print(f"| frames in which no face was found again | {lost} |")
     print(f"| unchanging motion: mean absolute frame difference | {max(flicker):.3f} / 255 |")
