@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from shared.diffusion.sampling import make_scheduler
+from shared.diffusion.sampling import make_schedule
 from shared.face_model import load_bundled
 from shared.metrics.lips import best_lag_correlation
 from shared.speech.encoder import SpeechEncoder
@@ -54,7 +54,7 @@ class MotionTask:
         self.development = [clip for clip in clips if is_development(clip.person)]
         self.weights = torch.from_numpy(sampling_weights(self.clips))
         self.model = MotionTransformer(config)
-        self.scheduler = make_scheduler(config.train_timesteps)
+        self.schedule = make_schedule(config.train_timesteps)
         self.speech_dropout, self.speech_noise = speech_dropout, speech_noise
         self.steps, self.guidance_scale = steps, guidance_scale
 
@@ -88,7 +88,7 @@ class MotionTask:
 
     def predict(self, model: nn.Module, batch: dict[str, Tensor]) -> Tensor:
         """Noise x_0 (eq. 2), keep the given frames clean, predict x_0."""
-        noisy = self.scheduler.add_noise(batch["x0"], batch["noise"], batch["timestep"])
+        noisy = self.schedule.add_noise(batch["x0"], batch["noise"], batch["timestep"])
         noisy = torch.where(batch["given"], batch["x0"], noisy)
         return model(noisy, batch["timestep"], batch["speech"], batch["given"], batch["drop"])
 

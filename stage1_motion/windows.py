@@ -8,7 +8,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from shared.diffusion.sampling import make_scheduler, sample
+from shared.diffusion.sampling import make_schedule, sample
 from stage1_motion.expression_pose import MotionTransformer, MotionTransformerConfig
 
 _FADE = 8.0  # frames in which a window's offset from the one before falls to a third
@@ -31,7 +31,7 @@ def generate_windows(
     Of the others the last frames, which did not see what comes next, are thrown away and generated again.
     """
     config = network.config
-    scheduler = make_scheduler(config.train_timesteps)
+    schedule = make_schedule(config.train_timesteps)
     frames = len(speech)
     done: Tensor = speech.new_zeros(0, config.coefficients)
     while len(done) < frames:
@@ -48,13 +48,14 @@ def generate_windows(
             return network.guided(x, timestep, window, given, guidance_scale)
 
         result = sample(
-            predict, noise, scheduler, steps, eta=eta, generator=generator, known=(values, given.expand_as(values))
+            predict, noise, schedule, steps, eta=eta, generator=generator, known=(values, given.expand_as(values))
         )
         end = frames - start if start + config.window >= frames else config.window - config.alignment
         fresh = result[0, context:end]
-        if context:  # what the network makes of the last given frame differs a little from it: let that fade out
-            fade = torch.exp(-torch.arange(1, len(fresh) + 1, device=fresh.device) / _FADE)
-            fresh = fresh + fade[:, None] * (done[-1] - result[0, context - 1])
+        if context:  # what the network makes of the given frames differs a little from them: let that fade out
+            after = torch.arange(1, len(fresh) + 1, device=fresh.device)[:, None]
+            offset = done[-2:] - result[0, context - 2 : context]
+            fresh = fresh + torch.exp(-after / _FADE) * (offset[1] + after * (offset[1] - offset[0]))
         done = torch.cat([done, fresh])
         if progress:
             progress(len(done))

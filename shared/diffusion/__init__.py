@@ -1,1 +1,1 @@
-"""The few lines that diffusers' schedulers lack."""
+"""Diffusion: schedule and sampler of networks that predict the clean signal."""

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from shared.diffusion.sampling import make_scheduler, sample
+from shared.diffusion.sampling import make_schedule, sample
 from stage1_motion.expression_pose import MotionTransformer, MotionTransformerConfig, alignment_mask
 from stage1_motion.windows import generate_windows, seams
 
@@ -38,7 +38,7 @@ def test_speech_reaches_a_frame_only_through_the_mask():
 
 
 def test_given_frames_matter():
-    network, scheduler = tiny(), make_scheduler(100)
+    network, schedule = tiny(), make_schedule(100)
     speech, noise = torch.randn(1, 20, 7), torch.randn(1, 20, 5)
     given = (torch.arange(20) < 6)[None, :, None]
     results = []
@@ -48,7 +48,7 @@ def test_given_frames_matter():
         def predict(x, t):
             return network(x, t, speech, given)
 
-        result = sample(predict, noise, scheduler, 4, known=(values, given.expand_as(values)))
+        result = sample(predict, noise, schedule, 4, known=(values, given.expand_as(values)))
         results.append(result[:, 6:])
     assert (results[0] - results[1]).abs().max() > 1e-3
 
@@ -56,22 +56,43 @@ def test_given_frames_matter():
 def test_sampling_a_perfect_network_returns_its_signal():
     truth = torch.randn(2, 11, 3)
     for steps in (1, 2, 10, 50):
-        result = sample(lambda x, t: truth, torch.randn(2, 11, 3), make_scheduler(1000), steps)
+        result = sample(lambda x, t: truth, torch.randn(2, 11, 3), make_schedule(1000), steps)
         assert torch.allclose(result, truth, atol=1e-4)
 
 
 def test_a_step_is_equation_5():
     """Against the equation written out, with sigma."""
-    scheduler = make_scheduler(1000)
-    scheduler.set_timesteps(10)
-    x, clean = torch.randn(1, 4, 2), torch.randn(1, 4, 2)
-    t, previous = scheduler.timesteps[3], scheduler.timesteps[4]
-    a, b = scheduler.alphas_cumprod[t], scheduler.alphas_cumprod[previous]
+    schedule = make_schedule(1000)
+    x, clean, noise = torch.randn(3, 1, 4, 2)
+    t, previous = schedule.timesteps(10)[3:5]
+    a, b = schedule.alphas_cumprod[t], schedule.alphas_cumprod[previous]
     sigma = 0.7 * torch.sqrt((1 - b) / (1 - a) * (1 - a / b))
-    epsilon = torch.randn(x.shape, generator=torch.Generator().manual_seed(3))
-    expected = b.sqrt() * clean + (1 - b - sigma**2).sqrt() / (1 - a).sqrt() * (x - a.sqrt() * clean) + sigma * epsilon
-    step = scheduler.step(clean, t, x, eta=0.7, generator=torch.Generator().manual_seed(3))
-    assert torch.allclose(step.prev_sample, expected, atol=1e-5)
+    expected = b.sqrt() * clean + (1 - b - sigma**2).sqrt() / (1 - a).sqrt() * (x - a.sqrt() * clean) + sigma * noise
+    assert torch.allclose(schedule.step(x, clean, t, previous, eta=0.7, noise=noise), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("steps", [1, 2, 4, 10, 50])
+def test_schedule_and_sampling_agree_with_diffusers(steps):
+    diffusers = pytest.importorskip("diffusers")
+    theirs = diffusers.DDIMScheduler(
+        beta_schedule="squaredcos_cap_v2",
+        prediction_type="sample",
+        clip_sample=False,
+        timestep_spacing="trailing",
+        rescale_betas_zero_snr=True,
+    )
+    schedule = make_schedule(1000)
+    assert torch.allclose(schedule.alphas_cumprod, theirs.alphas_cumprod, atol=1e-5)
+    theirs.set_timesteps(steps)
+    assert schedule.timesteps(steps) == theirs.timesteps.tolist()
+    clean, x = torch.randn(2, 1, 5, 3)
+    expected = x
+    for t in theirs.timesteps:
+        expected = theirs.step(0.5 * expected + clean, t, expected).prev_sample
+    assert torch.allclose(sample(lambda x, t: 0.5 * x + clean, x, schedule, steps), expected, atol=1e-3)
+    noise, t = torch.randn(4, 5, 3), torch.tensor([0, 10, 500, 999])
+    mine = schedule.add_noise(clean.expand(4, -1, -1), noise, t)
+    assert torch.allclose(mine, theirs.add_noise(clean.expand(4, -1, -1), noise, t), atol=1e-3)
 
 
 def test_guidance_of_one_is_the_plain_network_and_zero_ignores_speech():
@@ -144,7 +165,7 @@ def test_paper_configuration_trains_a_step_and_samples_at_full_size():
         optimiser = torch.optim.AdamW(network.parameters(), lr=1e-4)
         x0 = torch.randn(2, 25, coefficients)
         time = torch.tensor([10, 900])
-        noisy = make_scheduler(1000).add_noise(x0, torch.randn_like(x0), time)
+        noisy = make_schedule(1000).add_noise(x0, torch.randn_like(x0), time)
         before = network.out.weight.clone()
         loss = (network(noisy, time, speech.expand(2, -1, -1)) - x0).square().mean()
         loss.backward()
