@@ -103,6 +103,7 @@ class FD2Talk:
                 steps=steps or part.steps,
                 guidance_scale=scale,
                 generator=torch.Generator().manual_seed(2 * seed + index),
+                carry_velocity=part is self.pose,
                 progress=progress and (lambda done, i=index: progress((i * frames + done) // 2, frames)),
             )
             learned.append(motion.float().cpu().numpy())

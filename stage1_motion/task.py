@@ -109,7 +109,14 @@ class MotionTask:
         generator = torch.Generator().manual_seed(seed)
         speech = torch.from_numpy(clip.speech).to(next(model.parameters()).device)
         return (
-            generate_windows(model, speech, steps=self.steps, guidance_scale=self.guidance_scale, generator=generator)
+            generate_windows(
+                model,
+                speech,
+                steps=self.steps,
+                guidance_scale=self.guidance_scale,
+                generator=generator,
+                carry_velocity=self.part == "pose",
+            )
             .float()
             .cpu()
             .numpy()

@@ -23,12 +23,14 @@ def generate_windows(
     guidance_scale: float,
     generator: torch.Generator,
     eta: float = 0.0,
+    carry_velocity: bool = False,
     progress: Callable[[int], None] | None = None,
 ) -> Tensor:
     """speech [T, S] -> learned-space motion [T, D]. `progress` is told how many frames are done.
 
     The last window is filled up with its last speech frame and cut again, so that every window has the trained length.
     Of the others the last frames, which did not see what comes next, are thrown away and generated again.
+    carry_velocity: windows join in speed as well as in place; for what is heavy and slow, such as a head.
     """
     config = network.config
     schedule = make_schedule(config.train_timesteps)
@@ -55,7 +57,8 @@ def generate_windows(
         if context:  # what the network makes of the given frames differs a little from them: let that fade out
             after = torch.arange(1, len(fresh) + 1, device=fresh.device)[:, None]
             offset = done[-2:] - result[0, context - 2 : context]
-            fresh = fresh + torch.exp(-after / _FADE) * (offset[1] + after * (offset[1] - offset[0]))
+            drift = after * (offset[1] - offset[0]) if carry_velocity else 0
+            fresh = fresh + torch.exp(-after / _FADE) * (offset[1] + drift)
         done = torch.cat([done, fresh])
         if progress:
             progress(len(done))
