@@ -30,14 +30,16 @@ class MotionPipeline:
     Build it with `from_pretrained`; one object may be called any number of times.
     """
 
-    def __init__(self, encoder: SpeechEncoder, phonetics: Phonetics, model: MotionModel):
+    def __init__(
+        self, encoder: SpeechEncoder, phonetics: Phonetics, model: MotionModel, device: str | torch.device = "cpu"
+    ):
         if model.speech_features != encoder.size:
             raise InputError(
                 f"the motion model was trained on {model.speech_features} speech features, "
                 f"this encoder gives {encoder.size}"
             )
         self.encoder, self.phonetics, self.model = encoder, phonetics, model
-        self.face_model = model.face_model
+        self.face_model, self.device = model.face_model, device
 
     @classmethod
     def from_pretrained(
@@ -56,11 +58,8 @@ class MotionPipeline:
         except (OSError, KeyError, TypeError, ValueError, yaml.YAMLError) as error:
             raise InputError(f"{folder}: not a folder of motion model weights ({error})") from None
         encoder = SpeechEncoder.from_pretrained(encoder_name, layer=settings.get("layer"), device=device)
-        pipeline = cls(encoder, Phonetics.load(folder / "phonetics.safetensors"), load(folder, load_bundled(), device))
-        pipeline.device = device
-        return pipeline
-
-    device: str | torch.device = "cpu"
+        phonetics = Phonetics.load(folder / "phonetics.safetensors")
+        return cls(encoder, phonetics, load(folder, load_bundled(), device), device)
 
     def __call__(
         self,

@@ -22,7 +22,6 @@ def generate_windows(
     steps: int,
     guidance_scale: float,
     generator: torch.Generator,
-    eta: float = 0.0,
     carry_velocity: bool = False,
     progress: Callable[[int], None] | None = None,
 ) -> Tensor:
@@ -49,9 +48,7 @@ def generate_windows(
         def predict(x: Tensor, timestep: Tensor, window: Tensor = window, given: Tensor = given) -> Tensor:
             return network.guided(x, timestep, window, given, guidance_scale)
 
-        result = sample(
-            predict, noise, schedule, steps, eta=eta, generator=generator, known=(values, given.expand_as(values))
-        )
+        result = sample(predict, noise, schedule, steps, known=(values, given.expand_as(values)))
         end = frames - start if start + config.window >= frames else config.window - config.alignment
         fresh = result[0, context:end]
         if context:  # what the network makes of the given frames differs a little from them: let that fade out
