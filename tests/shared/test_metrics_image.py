@@ -1,0 +1,103 @@
+"""Picture metrics against an independent implementation and against pictures whose answer is known."""
+
+import cv2
+import numpy as np
+import pytest
+
+from shared.face_model.mediapipe_mesh import FACE_OVAL, OUTER_LIPS
+from shared.metrics.image import flicker, psnr, sharpness, ssim
+from shared.metrics.rendering import compare, face_mask, mouth_change, part_boxes
+from shared.weights import bundled
+
+PHOTO = cv2.imread(str(bundled("demo/portrait_woman.jpg")))[200:456, 300:544, ::-1]
+NOISE = np.random.default_rng(0).normal(0, 6, PHOTO.shape)
+NOISY = np.clip(PHOTO + NOISE, 0, 255).astype(np.uint8)
+SOFT = cv2.GaussianBlur(PHOTO, (0, 0), 1.5)
+
+
+@pytest.mark.parametrize("made", [NOISY, SOFT, np.roll(PHOTO, 3, axis=1)])
+def test_psnr_and_ssim_agree_with_scikit_image(made):
+    metrics = pytest.importorskip("skimage.metrics")
+    assert psnr(made, PHOTO) == pytest.approx(metrics.peak_signal_noise_ratio(PHOTO, made), abs=1e-4)
+    wang = {"gaussian_weights": True, "sigma": 1.5, "use_sample_covariance": False, "data_range": 255}
+    expected, full = metrics.structural_similarity(PHOTO, made, channel_axis=2, full=True, **wang)
+    assert ssim(made, PHOTO) == pytest.approx(expected, abs=1e-4)
+    assert ssim(made, PHOTO, [(40, 50, 90, 80)]) == pytest.approx(full[50:80, 40:90].mean(), abs=1e-4)
+
+
+def test_known_values():
+    grey = np.full((32, 40, 3), 100, np.uint8)
+    assert psnr(grey + 10, grey) == pytest.approx(20 * np.log10(25.5), abs=1e-5)
+    assert psnr(grey, grey) == pytest.approx(68.13, abs=0.01) and ssim(PHOTO, PHOTO) == pytest.approx(1)
+    # Flat pictures: only the luminance term is left.
+    c1 = 2.55**2
+    assert ssim(grey + 20, grey) == pytest.approx((2 * 100 * 120 + c1) / (100**2 + 120**2 + c1))
+
+
+def test_boxes_see_only_their_own_pixels():
+    made = PHOTO.copy()
+    made[10:20, 30:50] ^= 64
+    assert psnr(made, PHOTO, [(30, 10, 50, 20)]) == pytest.approx(20 * np.log10(255 / 64), abs=1e-4)
+    assert psnr(made, PHOTO, [(60, 10, 90, 20), (0, 0, 10, 10)]) > 68
+    both = psnr(made, PHOTO, [(30, 10, 50, 20), (100, 100, 120, 110)])
+    assert both == pytest.approx(20 * np.log10(255 / 64) + 10 * np.log10(2), abs=1e-4)
+
+
+def test_sharpness_falls_with_blur_and_knows_its_mask():
+    assert sharpness(SOFT) < 0.6 * sharpness(PHOTO) < 0.6 * sharpness(NOISY)
+    checks = np.indices((20, 20)).sum(0) % 2 * 100.0
+    assert sharpness(np.repeat(checks[..., None], 3, 2)) == pytest.approx(400, abs=1e-2)  # |4 * 100| everywhere
+    half = PHOTO.copy()
+    half[:, 120:] = SOFT[:, 120:]
+    left = np.arange(PHOTO.shape[1])[None].repeat(len(PHOTO), 0) < 110
+    assert sharpness(half, left) == pytest.approx(sharpness(PHOTO, left))
+
+
+def test_flicker_is_the_worst_step():
+    frames = [np.full((4, 4, 3), v, np.uint8) for v in (7, 7, 9, 8)]
+    assert flicker(frames) == 2 and flicker(frames[:2]) == 0
+
+
+def landmarks(gap: float) -> np.ndarray:
+    """Eyes 100 px apart, lips 60 px wide and `gap` px open, a round face."""
+    points = np.full((478, 3), 128.0)
+    points[33, 0], points[263, 0] = 78, 178
+    points[61, 0], points[291, 0] = 98, 158
+    points[13, 1], points[14, 1] = 180 - gap / 2, 180 + gap / 2
+    points[0, 1], points[17, 1] = 170, 200
+    return points
+
+
+def test_boxes_of_mouth_and_eyes():
+    points = landmarks(0)
+    for index in OUTER_LIPS:
+        points[index, 1] = np.clip(points[index, 1], 170, 200)
+    boxes = part_boxes(points, (256, 256))
+    assert boxes["mouth"] == [(83, 155, 173, 215)] and len(boxes["eyes"]) == 2
+    at_edge = part_boxes(points + [140, 60, 0], (256, 256))["mouth"][0]
+    assert at_edge == (223, 215, 256, 256)
+    assert part_boxes(points + 500, (256, 256))["mouth"][0] == (248, 248, 256, 256)  # gone, yet a box
+
+
+@pytest.mark.parametrize("gap,change", [(16, "opened"), (14, "unchanged"), (6, "unchanged"), (4, "closed")])
+def test_mouth_change(gap, change):
+    assert mouth_change(landmarks(gap), landmarks(10)) == change
+
+
+def test_a_frame_is_compared_part_by_part():
+    boxes = {"mouth": [(20, 30, 60, 50)], "eyes": [(80, 30, 100, 40), (120, 30, 140, 40)]}
+    made = PHOTO.copy()
+    made[30:50, 20:60] = SOFT[30:50, 20:60]
+    figures = compare(made, PHOTO, boxes)
+    assert set(figures) == {f"{part}{figure}" for part in ("", "mouth_", "eyes_") for figure in ("psnr", "ssim")}
+    assert figures["mouth_psnr"] < figures["psnr"] < figures["eyes_psnr"] == pytest.approx(68.13, abs=0.01)
+    assert figures["mouth_ssim"] < figures["ssim"] < figures["eyes_ssim"] == pytest.approx(1)
+
+
+def test_the_face_mask_fills_the_oval():
+    points = np.zeros((478, 3))
+    turn = np.linspace(0, 2 * np.pi, len(FACE_OVAL), endpoint=False)
+    points[list(FACE_OVAL), :2] = np.stack([100 + 50 * np.sin(turn), 90 - 60 * np.cos(turn)], 1)
+    mask = face_mask(points, (200, 220))
+    assert mask.shape == (200, 220) and mask[90, 100] and not mask[90, 160]
+    assert mask.sum() == pytest.approx(np.pi * 50 * 60, rel=0.03)
