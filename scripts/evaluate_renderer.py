@@ -1,0 +1,290 @@
+"""Renderers against real frames of people that nothing was trained on.
+
+    python scripts/evaluate_renderer.py --system still --system warp --system diffusion --sheet /tmp/renderer.png
+
+One clip of each person (the first whose face was at least 110 pixels high). Photo: the clip's first frame, fitted with
+the clip's own identity and met exactly; motion: the clip's own, tracked and smoothed. Twelve frames a clip, spread
+evenly from frame 5 on, go through `RenderPipeline` as a user's would. `still` is the photo itself.
+
+Whole frames, and boxes round the real frame's lips and lids (25 % of their width larger on every side). `distance` is
+`shared.metrics.perceptual` (not LPIPS), boxes enlarged to 128 x 128. Identity is the cosine of a frame's embedding with
+the photo's, aligned by the mesh that was to be rendered (by the tracked one for real frames). Sharpness is the root
+mean square of the Laplacian within the face, over the real frame's. Prints Markdown; means over people of a person's
+mean, but over frames where frames are counted. Sheets show other people's pictures: keep them.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import click
+import cv2
+import numpy as np
+import torch
+from scipy.spatial.transform import Rotation
+from tqdm import tqdm
+
+from fd2talk.prepare import VIDEOS, Clip, find_clips, load_track
+from fd2talk.track import track_file
+from shared.face_model.camera import canonical, project
+from shared.face_model.measures import lip_aperture
+from shared.face_model.morphable import MorphableModel
+from shared.faces.identity import IdentityEmbedder
+from shared.media import read_video
+from shared.metrics.image import flicker, sharpness
+from shared.metrics.perceptual import SqueezeDistance
+from shared.metrics.rendering import MOUTH_CHANGES, compare, face_mask, mouth_change, part_boxes
+from shared.motion import Motion
+from shared.photo import PhotoFit
+from shared.tracking import Track, motion_from_track
+from stage2_render.pipeline import RenderPipeline
+
+Renderer = Callable[[PhotoFit, Motion], Iterable[np.ndarray]]
+SYSTEMS = {"warp": "geometry", "diffusion": "diffusion"}
+MOVES = {"under 6 px": (0, 6), "6 to 15 px": (6, 15), "15 px or more": (15, np.inf)}
+
+FIGURES = {"psnr": 2, "ssim": 3, "distance": 3}  # decimals
+HEAD = ["PSNR", "SSIM", "distance"]
+FURTHER = ["identity: mean; lowest person", "sharpness of the face", "unchanging motion: worst difference of frames"]
+
+FIRST = 5  # the frames before it are all but the photo
+CELL = 256  # side in pixels of a picture on the sheet
+
+
+@dataclass
+class Case:
+    """A clip's photo, the motion of the frames picked from it, and what they are to look like."""
+
+    person: str
+    photo: PhotoFit
+    motion: Motion
+    frames: list[np.ndarray]
+    landmarks: np.ndarray  # tracked [T, 478, 3]
+    numbers: np.ndarray  # of the frames in their clip [T]
+
+    @property
+    def opened(self) -> np.ndarray:
+        """By how much each frame's lip aperture exceeds the photo's, in distances of the outer eye corners."""
+        return lip_aperture(self.landmarks) - lip_aperture(self.photo.landmarks)
+
+    @property
+    def turned(self) -> np.ndarray:
+        """Angle in degrees between each frame's head and the photo's."""
+        turns = Rotation.from_rotvec(self.motion.rotation) * Rotation.from_rotvec(self.photo.rotation).inv()
+        return np.degrees(turns.magnitude())
+
+    @property
+    def moved(self) -> np.ndarray:
+        """Pixels that the middle of the skull's fixed points has moved since the photo."""
+        rigid = self.photo.model.groups["rigid"]
+        return np.linalg.norm((self.landmarks - self.photo.landmarks)[:, rigid, :2].mean(1), axis=-1)
+
+
+@click.command(help=__doc__)
+@click.option("--data", default="../shared/data/clips", show_default=True, help="folder of the clips")
+@click.option("--prepared", default=".cache/prepared", show_default=True, help="what `fd2talk prepare` made of them")
+@click.option("--models", default="../shared/models", show_default=True, help="folder of the judges")
+@click.option("--weights", default="bundled", show_default=True)
+@click.option("--system", "names", multiple=True, type=click.Choice(["still", *SYSTEMS]), default=["still", "warp"])
+@click.option("--split", default="val", show_default=True)
+@click.option("--clips", type=click.Choice(["one", "all"]), default="one", show_default=True, help="clips of a person")
+@click.option("--frames", default=12, show_default=True, help="frames of a clip")
+@click.option("--limit", type=int, help="first so many clips only")
+@click.option("--json", "json_path", type=click.Path(path_type=Path), help="file for every frame's figures")
+@click.option("--sheet", type=click.Path(path_type=Path), help="PNG to write")
+def main(data, prepared, models, weights, names, split, clips, frames, limit, json_path, sheet) -> None:
+    torch.set_num_threads(1)
+    systems = {name: _system(name, weights) for name in names}
+    model = RenderPipeline.from_pretrained(weights).model
+    network = SqueezeDistance(Path(models) / "squeezenet1_1_caffe.safetensors")
+    embed = IdentityEmbedder(Path(models) / "mobilefacenet.onnx")
+    rows, rests, tiles = [], defaultdict(list), []
+    for clip in tqdm(_chosen(data, split, clips == "all")[:limit]):
+        case = load_case(clip, data, prepared, model, frames)
+        if case is None:
+            print(f"{clip.file}: no face in the first frame, or too few frames; left out")
+            continue
+        made = {name: list(run(case.photo, case.motion)) for name, run in systems.items()}
+        rows += measure(case, made, network, embed)
+        for name in systems:
+            still = case.motion.at(len(case.motion) // 2)
+            rests[name].append(flicker(systems[name](case.photo, still.concat(still))))
+        tiles.append(_row_of_sheet(case, {name: f for name, f in made.items() if name != "still"}))
+    if sheet:
+        cv2.imwrite(str(sheet), np.vstack(tiles)[..., ::-1])
+    if json_path:
+        json_path.write_text(json.dumps(rows, indent=1))
+    print_tables(rows, names, rests)
+
+
+def _system(name: str, weights: str) -> Renderer:
+    if name == "still":
+        return lambda photo, motion: [photo.image] * len(motion)
+    pipeline = RenderPipeline.from_pretrained(weights, renderer=SYSTEMS[name])
+    return lambda photo, motion: pipeline(photo, motion, full=True, relative=False)
+
+
+def _chosen(data: str, split: str, every: bool) -> list[Clip]:
+    """Clips of the split with large enough faces, in their order; of each person the first, or every one."""
+    sharp = [c for c in find_clips(data, VIDEOS) if c.split == split and int(c.facts.get("face_px") or 999) >= 110]
+    return sharp if every else list({clip.person: clip for clip in reversed(sharp)}.values())[::-1]
+
+
+def load_case(clip: Clip, data: str, prepared: str, model: MorphableModel, count: int) -> Case | None:
+    """Read a clip with what is known of it, tracking it where nothing is. None: its start or most of it has no face."""
+    path, tracked = Path(data) / clip.file, Path(prepared) / "tracks" / f"{clip.name}.npz"
+    track = Track(*load_track(tracked)) if tracked.exists() else track_file(str(path), quiet=True)
+    fitted = Path(prepared) / "motions" / f"{clip.name}.npz"
+    motion = Motion.load(fitted) if fitted.exists() else None
+    if motion is None or motion.face_model != model.fingerprint:
+        motion = motion_from_track(model, track)
+    pictures = list(read_video(path))
+    usable = np.flatnonzero(track.confidence[: min(len(pictures), len(motion))] > 0)
+    usable = usable[usable >= FIRST]
+    if len(usable) < count or track.confidence[0] == 0:
+        return None
+    picks = usable[np.linspace(0, len(usable) - 1, count).astype(int)]
+    frames = replace(
+        motion,
+        expression=motion.expression[picks],
+        rotation=motion.rotation[picks],
+        translation=motion.translation[picks],
+        confidence=None,
+        audio=None,
+    )
+    photo = photo_of_clip(pictures[0], track, motion, model)
+    return Case(clip.person, photo, frames, [pictures[i] for i in picks], track.landmarks[picks], picks)
+
+
+def photo_of_clip(image: np.ndarray, track: Track, motion: Motion, model: MorphableModel) -> PhotoFit:
+    """A clip's first frame as a photo whose coefficients are the clip's own, which its motion fits as it is.
+
+    The residual is what is missing for the mesh of frame 0 to lie exactly on the tracked points.
+    """
+    expression, rotation, translation = motion.expression[0], motion.rotation[0], motion.translation[0]
+    points, person = track.crop.to_crop(track.landmarks[0]), model.vertices(motion.identity, expression)
+    rigid = model.groups["rigid"]
+    depth = (points - project(person, rotation, translation))[rigid, 2].mean()
+    return PhotoFit(
+        image=image,
+        landmarks=track.landmarks[0],
+        crop=track.crop,
+        model=model,
+        identity=motion.identity,
+        expression=expression,
+        rotation=rotation,
+        translation=translation,
+        residual=canonical(points, rotation, translation, depth) - person,
+    )
+
+
+def measure(
+    case: Case, made: dict[str, list[np.ndarray]], network: SqueezeDistance, embed: IdentityEmbedder
+) -> list[dict]:
+    """One record for each frame of each system, and of the real frames (`real`: identity alone)."""
+    photo, motion = case.photo, case.motion
+    own = embed(photo.image, photo.landmarks)
+    meshes = photo.vertices_px(motion.expression, motion.rotation, motion.translation)
+    records = []
+    for i, (real, points) in enumerate(zip(case.frames, case.landmarks)):
+        size = real.shape[:2]
+        boxes, mask = part_boxes(points, size), face_mask(points, size)
+        about = {
+            "person": case.person,
+            "frame": int(case.numbers[i]),
+            "mouth": mouth_change(points, photo.landmarks),
+            "moved": float(case.moved[i]),
+            "turned": float(case.turned[i]),
+        }
+        records.append({**about, "system": "real", "identity": float(own @ embed(real, points))})
+        for name, frames in made.items():
+            frame, mesh = frames[i], photo.landmarks if name == "still" else meshes[i]
+            records.append(
+                {
+                    **about,
+                    "system": name,
+                    **compare(frame, real, boxes, network),
+                    "identity": float(own @ embed(frame, mesh)),
+                    "sharpness": sharpness(frame, mask) / sharpness(real, mask),
+                }
+            )
+    return records
+
+
+def print_tables(rows: list[dict], names: tuple[str, ...], rests: dict[str, list[float]]) -> None:
+    people = list(dict.fromkeys(row["person"] for row in rows))
+
+    def of(system: str, key: str) -> float:
+        """Mean over people of a person's mean."""
+        mine = defaultdict(list)
+        for row in rows:
+            if row["system"] == system:
+                mine[row["person"]].append(row[key])
+        return float(np.mean([np.mean(values) for values in mine.values()]))
+
+    def cells(system: str, part: str) -> str:
+        return " | ".join(f"{of(system, part + key):.{digits}f}" for key, digits in FIGURES.items())
+
+    def over_frames(of_frames: list[dict], part: str) -> str:
+        return " / ".join(f"{np.mean([r[part + k] for r in of_frames]):.{d}f}" for k, d in FIGURES.items())
+
+    def table(title: str, head: list[str]) -> None:
+        print(f"\n{title}\n\n| {' | '.join(['', *head])} |\n|{'---|' * (len(head) + 1)}")
+
+    real = of("real", "identity")
+    table(f"Whole frame, {len(people)} people (real frames' identity {real:.3f})", [*HEAD, *FURTHER])
+    for name in names:
+        lowest = min(np.mean([r["identity"] for r in rows if (r["system"], r["person"]) == (name, p)]) for p in people)
+        identity = f"{of(name, 'identity'):.3f}; {lowest:.3f}"
+        print(f"| {name} | {cells(name, '')} | {identity} | {of(name, 'sharpness'):.2f} | {max(rests[name]):.3f} |")
+    for part in ("mouth", "eyes"):
+        table(f"Boxes of the {part}", HEAD)
+        for name in names:
+            print(f"| {name} | {cells(name, part + '_')} |")
+    mine = {name: [row for row in rows if row["system"] == name] for name in names}
+    counts = {change: sum(r["mouth"] == change for r in mine[names[0]]) for change in MOUTH_CHANGES}
+    table("Mouth box by what the mouth did: PSNR / SSIM / distance", [f"{c} ({n} frames)" for c, n in counts.items()])
+    for name in names:
+        groups = [[r for r in mine[name] if r["mouth"] == change] for change in MOUTH_CHANGES]
+        print(f"| {name} | {' | '.join(over_frames(g, 'mouth_') if g else '-' for g in groups)} |")
+    inside = {label: [low <= r["moved"] < high for r in mine[names[0]]] for label, (low, high) in MOVES.items()}
+    table(
+        "Whole frame by how far the head moved: PSNR / SSIM / distance",
+        [f"{label} ({sum(i)} frames)" for label, i in inside.items()],
+    )
+    for name in names:
+        groups = [[r for r, take in zip(mine[name], i) if take] for i in inside.values()]
+        print(f"| {name} | {' | '.join(over_frames(g, '') if g else '-' for g in groups)} |")
+
+
+def _row_of_sheet(case: Case, made: dict[str, list[np.ndarray]]) -> np.ndarray:
+    """Photo; then real and each system at the widest mouth, that mouth twice as large, and at the widest turn."""
+    wide, turned = int(case.opened.argmax()), int(case.turned.argmax())
+    x0, y0, x1, y1 = part_boxes(case.landmarks[wide], case.frames[wide].shape[:2])["mouth"][0]
+    height, width = case.photo.image.shape[:2]
+    left = int(np.clip((x0 + x1) // 2 - 64, 0, width - 128))
+    top = int(np.clip((y0 + y1) // 2 - 64, 0, height - 128))
+
+    def mouth(picture: np.ndarray) -> np.ndarray:
+        return cv2.resize(picture[top : top + 128, left : left + 128], (CELL, CELL), interpolation=cv2.INTER_CUBIC)
+
+    def whole(picture: np.ndarray) -> np.ndarray:
+        return cv2.resize(picture, (CELL, CELL), interpolation=cv2.INTER_AREA)
+
+    columns = [case.frames, *made.values()]
+    return np.hstack(
+        [
+            whole(case.photo.image),
+            *(whole(pictures[wide]) for pictures in columns),
+            *(mouth(pictures[wide]) for pictures in columns),
+            *(whole(pictures[turned]) for pictures in columns),
+        ]
+    )
+
+
+if __name__ == "__main__":
+    main()
