@@ -8,6 +8,7 @@ the mouth behind the lips (`mouth`).
 from __future__ import annotations
 
 import threading
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
@@ -28,6 +29,20 @@ _SHIFT = 8
 # Skull-fixed points at the depth of the teeth (under and beside the nose), and others that tell the head's turn.
 _UNDER_NOSE = (2, 97, 326, 98, 327)
 _SKULL = (2, 97, 326, 98, 327, 1, 4, 5, 195, 197, 6, 168, 33, 133, 362, 263, 48, 278)
+
+
+@dataclass(frozen=True)
+class Warped:
+    """A frame and where it comes from.
+
+    frame: uint8 [H, W, 3]. origin: float32 [h, w, 2], validity: float32 [h, w]: see `MeshWarp.flow`. to_grid: float64
+    [2, 3], the affine motion from pixels of the photo to cells of that grid (centres at integers in both).
+    """
+
+    frame: np.ndarray
+    origin: np.ndarray
+    validity: np.ndarray
+    to_grid: np.ndarray
 
 
 class MeshWarp:
@@ -79,7 +94,20 @@ class MeshWarp:
         Raises ValueError when the vertices have another shape or are not finite.
         """
         target = self._corrected(self._to_region(target_vertices))
-        moved = self._warped(self._displacement(target)[0])
+        return self._frame(target, self._displacement(target)[0])
+
+    def warp(self, target_vertices: np.ndarray) -> Warped:
+        """What `__call__` and `flow` give, for the price of little more than one of them. Raises as they do."""
+        target = self._corrected(self._to_region(target_vertices))
+        displacement, ids = self._displacement(target)
+        origin, validity = self._flow(target, displacement, ids)
+        # Cell k covers pixels from k cell sizes on: its centre lies half a cell further, less half a pixel.
+        offset = (0.5 - np.array([self.left, self.top])) / self._cell - 0.5
+        to_grid = np.concatenate([np.diag(1 / self._cell.astype(np.float64)), offset[:, None]], 1)
+        return Warped(self._frame(target, displacement), origin, validity, to_grid)
+
+    def _frame(self, target: np.ndarray, displacement: np.ndarray) -> np.ndarray:
+        moved = self._warped(displacement)
         head = self._head_motion(target)
         for part in (*self._eyes, self._mouth):
             blend(moved, *part.render(target, head))
@@ -116,7 +144,9 @@ class MeshWarp:
         there, 0 where it cannot (inside of a mouth that the photo does not show open, cheeks that were turned away).
         """
         target = self._corrected(self._to_region(target_vertices))
-        displacement, ids = self._displacement(target)
+        return self._flow(target, *self._displacement(target))
+
+    def _flow(self, target: np.ndarray, displacement: np.ndarray, ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         where = (self._nodes + 0.5) * self._cell - 0.5 + displacement
         where += np.array([self.left, self.top], np.float32)
         unseen = self._mouth.unseen(target, self._head_motion(target), self._size, self._cell)

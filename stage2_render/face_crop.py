@@ -1,0 +1,134 @@
+"""The face crop: the square, upright on the skull, in which the learned renderer works; out of a picture and back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import cv2
+import numpy as np
+
+# Side of the crop in pixels.
+SIZE = 256
+# Where points that the jaw, the lids and the brows leave alone come to lie: those of the bundled face model's mean from
+# the front, 120 px between the outer corners of the eyes and their middle at (128, 62). Nose bridge, then under the
+# nose, then the corners of the eyes.
+_TEMPLATE = {
+    168: (128.0, 53.6), 6: (128.0, 64.0), 197: (128.0, 73.2), 195: (128.0, 81.7),
+    2: (128.0, 121.6), 97: (117.6, 121.4), 326: (138.4, 121.4),
+    33: (68.0, 62.0), 133: (104.6, 63.7), 362: (151.4, 63.7), 263: (188.0, 62.0),
+}  # fmt: skip
+_FADE = 24
+
+
+@dataclass(frozen=True)
+class FaceCrop:
+    """matrix: float32 [2, 3], the similarity from a picture's pixels to the crop's (pixel centres at integers)."""
+
+    matrix: np.ndarray
+
+    @classmethod
+    def around(cls, vertices: np.ndarray) -> FaceCrop:
+        """The crop of a face mesh [478, 2 or 3] in pixels: least squares from skull-fixed points to a template.
+
+        Raises ValueError when the points are not finite or fall together.
+        """
+        points = np.asarray(vertices, np.float64)[list(_TEMPLATE), :2]
+        # Similarities are complex affine functions: w = turn * z + shift.
+        z, w = (p[:, 0] + 1j * p[:, 1] for p in (points, np.array(list(_TEMPLATE.values()))))
+        spread = z - z.mean()
+        size = float((spread * spread.conj()).real.sum())
+        if not np.isfinite(size) or size < 1e-6:
+            raise ValueError("these vertices are no face")
+        turn = (spread.conj() @ w) / size
+        shift = w.mean() - turn * z.mean()
+        return cls(np.array([[turn.real, -turn.imag, shift.real], [turn.imag, turn.real, shift.imag]], np.float32))
+
+    @property
+    def scale(self) -> float:
+        """Crop pixels for one pixel of the picture."""
+        return float(np.hypot(self.matrix[0, 0], self.matrix[1, 0]))
+
+    def points(self, vertices: np.ndarray) -> np.ndarray:
+        """Picture pixels [..., 2 or 3] -> crop pixels float32 [..., 2]."""
+        return (np.asarray(vertices)[..., :2] @ self.matrix[:, :2].T + self.matrix[:, 2]).astype(np.float32)
+
+    def take(self, image: np.ndarray) -> np.ndarray:
+        """The crop of a picture uint8 [H, W, 3]: uint8 [256, 256, 3]. Beyond the picture its border goes on."""
+        x0, y0, x1, y1 = self._box((0, 0, SIZE, SIZE), image.shape, margin=4)
+        # What lies wholly beside the picture continues its nearest border.
+        x0, y0 = min(x0, image.shape[1] - 1), min(y0, image.shape[0] - 1)
+        part = image[y0 : max(y1, y0 + 1), x0 : max(x1, x0 + 1)]
+        part, to_part = _reduced(part, self.scale)
+        matrix = _compose(self.matrix, _invert(_compose(to_part, _shifted(-x0, -y0))))
+        return cv2.warpAffine(part, matrix, (SIZE, SIZE), flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
+
+    def paste(self, frame: np.ndarray, content: np.ndarray, opacity: np.ndarray) -> None:
+        """Blend content float32 [256, 256, 3] (0..255) with opacity float32 [256, 256] (0..1) over the picture uint8
+        [H, W, 3] this is a crop of, in place and at the picture's resolution. Nothing beyond the crop changes."""
+        rows, columns = (np.flatnonzero(opacity.max(axis) > 1 / 1024) for axis in (1, 0))
+        if not len(rows):
+            return
+        covered = (columns[0] - 1, rows[0] - 1, columns[-1] + 2, rows[-1] + 2)
+        x0, y0, x1, y1 = self._box(covered, frame.shape, margin=2)
+        if min(x1 - x0, y1 - y0) < 1:
+            return
+        back = _compose(_shifted(-x0, -y0), _invert(self.matrix))
+        painted, to_painted = _reduced(content, 1 / self.scale)
+        alpha, to_alpha = _reduced(opacity, 1 / self.scale)
+        size = (x1 - x0, y1 - y0)
+        # In floats: the cubic filter is three times slower on bytes.
+        painted = cv2.warpAffine(
+            painted, _compose(back, _invert(to_painted)), size, flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE
+        )
+        alpha = cv2.warpAffine(alpha, _compose(back, _invert(to_alpha)), size, flags=cv2.INTER_LINEAR)
+        painted = cv2.convertScaleAbs(cv2.max(painted, 0.0))
+        below = frame[y0:y1, x0:x1]
+        cv2.blendLinear(painted, below, alpha, 1 - alpha, dst=below)
+
+    def _box(self, of_crop: tuple[int, int, int, int], shape: tuple[int, ...], margin: int) -> tuple[int, ...]:
+        """Integer box (x0, y0, x1, y1) of the picture that a box of the crop covers, within the picture."""
+        left, top, right, bottom = of_crop
+        corners = np.array([[left, top], [right, top], [left, bottom], [right, bottom]], np.float32)
+        back = _invert(self.matrix)
+        corners = corners @ back[:, :2].T + back[:, 2]
+        size = (shape[1], shape[0])
+        low = np.clip(np.floor(corners.min(0)) - margin, 0, size).astype(int)
+        high = np.clip(np.ceil(corners.max(0)) + margin + 1, 0, size).astype(int)
+        return int(low[0]), int(low[1]), int(high[0]), int(high[1])
+
+
+@lru_cache(maxsize=1)
+def window() -> np.ndarray:
+    """float32 [256, 256]: 1 inside, falling smoothly to 0 over the last 24 pixels before each border."""
+    ramp = np.clip(np.minimum(np.arange(SIZE), np.arange(SIZE)[::-1]) / _FADE, 0, 1)
+    ramp = ramp * ramp * (3 - 2 * ramp)
+    whole = np.outer(ramp, ramp).astype(np.float32)
+    whole.setflags(write=False)
+    return whole
+
+
+def _reduced(image: np.ndarray, scale: float) -> tuple[np.ndarray, np.ndarray]:
+    """The image made smaller by about `scale` by averaging (left alone when that is 1 or more), and the map to it."""
+    height, width = image.shape[:2]
+    if scale >= 0.9:
+        return image, _shifted(0, 0)
+    size = (max(round(width * scale), 1), max(round(height * scale), 1))
+    x, y = size[0] / width, size[1] / height
+    # Pixel centres at integers: p -> (p + 1/2) x - 1/2.
+    return cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.array([[x, 0, x / 2 - 0.5], [0, y, y / 2 - 0.5]])
+
+
+def _shifted(x: float, y: float) -> np.ndarray:
+    return np.array([[1.0, 0.0, x], [0.0, 1.0, y]])
+
+
+def _compose(second: np.ndarray, first: np.ndarray) -> np.ndarray:
+    """The affine motion [2, 3] that is `first`, then `second`."""
+    linear = second[:, :2] @ first[:, :2]
+    return np.concatenate([linear, second[:, :2] @ first[:, 2:] + second[:, 2:]], 1)
+
+
+def _invert(motion: np.ndarray) -> np.ndarray:
+    linear = np.linalg.inv(motion[:, :2].astype(np.float64))
+    return np.concatenate([linear, -(linear @ motion[:, 2:])], 1)
