@@ -76,7 +76,7 @@ class _Made:
     target: np.ndarray
     maps: np.ndarray
     boxes: np.ndarray
-    opened: float
+    opened: np.float32
 
 
 def _make(
@@ -90,7 +90,7 @@ def _make(
     if np.abs(small[0] - small[1]).mean() > _MAX_DIFFERENCE:
         return None
     maps = encode_maps(guidance_maps(warped, target, source, crop, source_crop))
-    opened = float(lip_aperture(target) - lip_aperture(source))
+    opened = np.float32(lip_aperture(target) - lip_aperture(source))
     return _Made(ours, true, maps, feature_boxes(crop.points(target)), opened)
 
 

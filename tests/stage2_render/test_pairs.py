@@ -104,7 +104,8 @@ def test_every_row_is_there(built, split):
     assert set(pairs.kind) == {"clip", "portrait"} and len(pairs.opened) == len(pairs.person) == count
     assert set(pairs.reference) == set(range(len(pairs.reference_images)))
     assert pairs.heads.shape[1:] == (256, 256, 3) and len(pairs.heads) >= 2
-    assert np.isfinite(pairs.coefficients).all() and np.isfinite(pairs.opened).all()
+    for values in (pairs.coefficients, pairs.boxes, pairs.opened):
+        assert values.dtype == np.float32 and np.isfinite(values).all()
 
 
 def test_people_stay_in_their_splits(built):
