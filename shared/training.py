@@ -25,6 +25,7 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from shared.errors import Fd2TalkError, UsageError
+from shared.precision import has_fast_bf16
 
 try:
     from torch.utils.tensorboard import SummaryWriter
@@ -234,11 +235,7 @@ def learning_rate(step: int, config: TrainingConfig) -> float:
 def _precision(wanted: str) -> str:
     if wanted != "auto":
         return wanted
-    if torch.cuda.is_available():
-        return "bf16" if torch.cuda.is_bf16_supported() else "no"
-    # AMX tiles make bf16 matrices several times faster; other CPUs emulate them slowly.
-    has_amx = getattr(torch.cpu, "_is_amx_tile_supported", lambda: False)
-    return "bf16" if has_amx() else "no"
+    return "bf16" if has_fast_bf16("cuda" if torch.cuda.is_available() else "cpu") else "no"
 
 
 def _parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
