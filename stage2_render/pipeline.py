@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
@@ -19,14 +18,22 @@ from shared.faces.crop import Crop
 from shared.media import FPS
 from shared.motion import Motion
 from shared.photo import PhotoFit
-from shared.weights import bundled
+from shared.weights import bundled, resolve
+from stage2_render import DEFAULT_RENDERER, RENDERERS
+from stage2_render.ahead import in_order
 from stage2_render.geometry import MeshWarp
+
+if TYPE_CHECKING:
+    from stage2_render.networks import RenderNetworks
 
 MAX_SIZE = 1280
 """Longer side of the frames in pixels, unless told otherwise; larger photos are reduced to it."""
 
 CROP_SIZE = 512
 """Side in pixels of the head crop; a smaller one keeps the size it has in the photo."""
+
+MAX_STEPS = 1000
+"""Most steps of the diffusion renderer's sampler."""
 
 # Frames whose target meshes are computed at once.
 _CHUNK = 64
@@ -35,25 +42,41 @@ _CHUNK = 64
 class RenderPipeline:
     """Paints motion onto the person in a photo.
 
-    model: the face model that photos are fitted with and that motions must belong to.
+    model: the face model that photos are fitted with and that motions must belong to. networks: of the learned
+    renderer, on `device`; without them frames are the photo, warped.
     """
 
-    def __init__(self, model: MorphableModel) -> None:
-        self.model = model
+    def __init__(self, model: MorphableModel, networks: RenderNetworks | None = None, device: str = "cpu") -> None:
+        self.model, self.networks, self.device = model, networks, device
 
     @classmethod
     def from_pretrained(
-        cls, name: str | Path = "bundled", *, renderer: str = "geometry", device: str = "cpu"
+        cls, name: str | Path = "bundled", *, renderer: str = DEFAULT_RENDERER, device: str = "cpu"
     ) -> RenderPipeline:
-        """Load what came with the project (`bundled`), or what a folder has of its own.
+        """Load what came with the project (`bundled`), or what a folder has of its own and the bundled rest.
 
-        renderer: `geometry` (the photo itself is warped); it runs on the CPU, whatever the device.
-        Raises InputError: weights that cannot be read. UsageError: there is no such renderer.
+        renderer: `geometry` (the photo itself is warped; on the CPU, whatever the device) or `diffusion` (networks
+        repair the warp's face: mouth, teeth, lids).
+        Raises InputError: weights that are not there or cannot be read. UsageError: there is no such renderer.
         """
-        if renderer != "geometry":
-            raise UsageError(f"there is no renderer {renderer!r}; there is: geometry")
-        own = Path(name) / "face_model"
-        return cls(MorphableModel.load((own if own.is_dir() else bundled("face_model")) / "model.safetensors"))
+        if renderer not in RENDERERS:
+            raise UsageError(f"there is no renderer {renderer!r}; there are: {', '.join(RENDERERS)}")
+        if str(name) != "bundled" and not Path(name).is_dir():
+            raise InputError(f"{name}: there is no such folder of weights")
+        model = MorphableModel.load(_own(name, "face_model") / "model.safetensors")
+        if renderer == "geometry":
+            return cls(model)
+        import torch
+
+        from stage2_render.networks import RenderNetworks
+
+        networks = RenderNetworks.load(_own(name, "renderer"))
+        if networks.unet.config.coefficients != model.num_expression + 6:
+            raise InputError(
+                f"the renderer's weights are for another face model: they take {networks.unet.config.coefficients} "
+                f"coefficients, not {model.num_expression + 6}"
+            )
+        return cls(model, networks.to(device, memory_format=torch.channels_last), device)
 
     def fit(
         self,
@@ -74,6 +97,11 @@ class RenderPipeline:
         relative: bool | None = None,
         max_size: int = MAX_SIZE,
         workers: int = 2,
+        steps: int | None = None,
+        geometry_guidance: bool = True,
+        detail_transfer: bool = True,
+        shared_noise: bool = True,
+        seed: int = 0,
     ) -> Iterator[np.ndarray]:
         """Yield the frames of the talking portrait, uint8 [H, W, 3] RGB, at 25 per second; H and W are even.
 
@@ -84,10 +112,14 @@ class RenderPipeline:
             a photo). None: False if the motion names the photo's identity as its own.
         workers: threads that warp. The warp leaves the interpreter for most of its time, so a second one uses what the
             first and the encoder leave idle.
+        steps, geometry_guidance, detail_transfer, shared_noise, seed: of the diffusion renderer, see
+            `DiffusionRenderer`; the geometric one has none of these.
 
         Memory does not grow with the length. Raises InputError: no usable face in the photo, or a motion of another
-        face model.
+        face model. UsageError: too small a `max_size`, or steps outside 1 to 1000.
         """
+        if steps is not None and not 1 <= steps <= MAX_STEPS:
+            raise UsageError(f"the renderer takes 1 to {MAX_STEPS} steps, not {steps}")
         if motion.face_model != self.model.fingerprint:
             raise InputError(f"the motion was made for face model {motion.face_model}, not {self.model.fingerprint}")
         fitted = photo if isinstance(photo, PhotoFit) else self.fit(photo)
@@ -97,7 +129,24 @@ class RenderPipeline:
         if relative:
             motion = onto_photo(motion, fitted)
         fitted = _sized(fitted, max_size) if full else _cropped(fitted)
-        return _in_order(MeshWarp(fitted.image, fitted.landmarks, fitted.crop), _targets(fitted, motion), workers)
+        targets = _targets(fitted, motion)
+        if self.networks is None:
+            warp = MeshWarp(fitted.image, fitted.landmarks, fitted.crop)
+            return in_order(warp, targets, workers=workers, ahead=workers, name="warp")
+        from stage2_render.diffusion import DiffusionRenderer
+
+        renderer = DiffusionRenderer(
+            fitted,
+            self.networks,
+            steps=steps,
+            geometry_guidance=geometry_guidance,
+            detail_transfer=detail_transfer,
+            shared_noise=shared_noise,
+            seed=seed,
+            device=self.device,
+        )
+        coefficients = np.concatenate([motion.expression, motion.rotation, motion.translation], 1).astype(np.float32)
+        return renderer.frames(targets, coefficients, workers=workers)
 
 
 def is_of(motion: Motion, photo: PhotoFit) -> bool:
@@ -132,26 +181,17 @@ def pose_onto_photo(motion: Motion, photo: PhotoFit) -> tuple[np.ndarray, np.nda
     return rotation.as_rotvec().astype(np.float32), translation.astype(np.float32)
 
 
+def _own(name: str | Path, part: str) -> Path:
+    """The folder of a part: one's own where there is one, else the bundled one."""
+    has_own = str(name) != "bundled" and (Path(name) / part).is_dir()
+    return resolve(name, part) if has_own else bundled(part)
+
+
 def _targets(photo: PhotoFit, motion: Motion) -> Iterator[np.ndarray]:
     """Each frame's vertices [478, 3] in photo pixels."""
     for start in range(0, len(motion), _CHUNK):
         part = slice(start, start + _CHUNK)
         yield from photo.vertices_px(motion.expression[part], motion.rotation[part], motion.translation[part])
-
-
-def _in_order(warp: MeshWarp, targets: Iterable[np.ndarray], workers: int) -> Iterator[np.ndarray]:
-    """Warp a few frames ahead of whoever takes them, in their order."""
-    pending: deque[Future] = deque()
-    pool = ThreadPoolExecutor(workers, thread_name_prefix="warp")
-    try:
-        for target in targets:
-            pending.append(pool.submit(warp, target))
-            if len(pending) > workers:
-                yield pending.popleft().result()
-        while pending:
-            yield pending.popleft().result()
-    finally:  # also when the taker stops early
-        pool.shutdown(cancel_futures=True)
 
 
 def _sized(photo: PhotoFit, max_size: int) -> PhotoFit:
