@@ -11,6 +11,7 @@ import click
 
 from fd2talk.terminal import Stopped, native_notices_away, notes, say, signals
 from shared.errors import Fd2TalkError, UsageError
+from stage2_render import DEFAULT_RENDERER, RENDERERS
 
 
 class _FaceBox(click.ParamType):
@@ -101,9 +102,9 @@ _sampling = _options(
         "--expression-scale", type=_Scale(), default=1.0, show_default=True, help="How strongly the face moves."
     ),
     click.option("--still", is_flag=True, help="Keep the head still; the mouth talks, the eyes blink."),
-    click.option(
-        "--weights", metavar="FOLDER", default="bundled", show_default=True, help="Motion model weights of your own."
-    ),
+)
+_motion_weights = click.option(
+    "--weights", metavar="FOLDER", default="bundled", show_default=True, help="Motion model weights of your own."
 )
 _face = _options(
     click.option(
@@ -121,6 +122,18 @@ _framing = _options(
         default=1280,
         show_default=True,
         help="Longer side of the video; larger photos are reduced.",
+    ),
+)
+_renderer = _options(
+    click.option(
+        "--renderer",
+        type=click.Choice(RENDERERS),
+        help=f"Warp the photo (geometry), or let networks repair the warp (diffusion).  [default: {DEFAULT_RENDERER}]",
+    ),
+    click.option(
+        "--render-steps",
+        type=click.IntRange(1, 1000),
+        help="Sampler steps of the diffusion renderer (default: those that the weights were made for).",
     ),
 )
 _running = _options(
@@ -148,7 +161,9 @@ def cli() -> None:
 @click.argument("audio")
 @_output_option("OUT.mp4")
 @_sampling
+@_motion_weights
 @click.option("--pose-from", metavar="MOTION.npz", help="Move the head as this motion does (see `track`).")
+@_renderer
 @_framing
 @_face
 @_running
@@ -164,6 +179,7 @@ def generate(photo: str, audio: str, output: str, pose_from: str | None, device:
 @_output_option("M.npz")
 @click.option("--photo", metavar="PHOTO", help="Whose face the motion is for (default: an average one).")
 @_sampling
+@_motion_weights
 @_face
 @_running
 def motion(audio: str, output: str, **options: Any) -> None:
@@ -177,6 +193,19 @@ def motion(audio: str, output: str, **options: Any) -> None:
 @click.argument("photo")
 @click.argument("motion", metavar="M.npz")
 @_output_option("OUT.mp4")
+@_renderer
+@click.option("--no-geometry-guidance", is_flag=True, help="Diffusion without the warp, from pure noise.")
+@click.option("--no-detail-transfer", is_flag=True, help="Diffusion's picture for the whole face, none of the photo's.")
+@click.option("--no-shared-noise", is_flag=True, help="Diffusion from another noise in every frame.")
+@click.option("--compare", is_flag=True, help="Both renderers side by side in one video.")
+@click.option("--real", metavar="CLIP", help="With --compare: also the clip that the motion was tracked from.")
+@click.option(
+    "--weights",
+    metavar="FOLDER",
+    default="bundled",
+    show_default=True,
+    help="Renderer weights of your own, in FOLDER/renderer.",
+)
 @_framing
 @_face
 @_running

@@ -16,9 +16,10 @@ from fd2talk.output import make_folder, require_output, write_video
 from fd2talk.progress import progress
 from fd2talk.terminal import announce
 from shared.errors import InputError, UsageError
-from shared.media import check_input, read_audio, read_image
+from shared.media import check_input, read_audio, read_image, read_video
 from shared.motion import Motion
 from shared.photo import PhotoFit
+from stage2_render import DEFAULT_RENDERER
 from stage2_render.pipeline import RenderPipeline
 
 _VIDEO, _MOTION = (".mp4",), (".npz",)
@@ -36,6 +37,8 @@ def generate(
     face_index: int | None,
     face_box: tuple[float, ...] | None,
     weights: str,
+    renderer: str | None,
+    render_steps: int | None,
     device: str,
     overwrite: bool,
     **sampling: Any,
@@ -44,10 +47,12 @@ def generate(
     path = require_output(output, suffixes=_VIDEO, overwrite=overwrite, inputs=(photo, audio, pose_from or photo))
     if still and pose_from:
         raise UsageError("--still and --pose-from exclude each other")
+    renderer = renderer or DEFAULT_RENDERER
+    settings = diffusion_settings(renderer, render_steps)
     check_device(device)
     image, speech = read_image(photo), read_audio(audio)
     pose = Motion.load(pose_from) if pose_from else None
-    render = RenderPipeline.from_pretrained(device=device)
+    render = RenderPipeline.from_pretrained(weights, renderer=renderer, device=device)
     fitted = fit_photo(render, photo, image, face_index, face_box)
 
     from fd2talk.pipeline import TalkingHeadPipeline
@@ -62,6 +67,7 @@ def generate(
             pose_from=pose,
             full=full,
             max_size=max_size,
+            render_settings=settings,
             progress=bar.update_to,
             **sampling,
         )
@@ -89,7 +95,7 @@ def motion(
     image, speech = None if photo is None else read_image(photo), read_audio(audio)
     fitted = None
     if photo is not None:
-        fitted = fit_photo(RenderPipeline.from_pretrained(device=device), photo, image, face_index, face_box)
+        fitted = fit_photo(RenderPipeline.from_pretrained(renderer="geometry"), photo, image, face_index, face_box)
 
     from stage1_motion.pipeline import MotionPipeline
 
@@ -110,22 +116,53 @@ def render(
     max_size: int,
     face_index: int | None,
     face_box: tuple[float, ...] | None,
+    weights: str,
+    renderer: str | None,
+    render_steps: int | None,
+    compare: bool,
+    real: str | None,
     device: str,
     overwrite: bool,
+    **switches: bool,
 ) -> None:
-    """`fd2talk render`."""
-    path = require_output(output, suffixes=_VIDEO, overwrite=overwrite, inputs=(photo, motion))
+    """`fd2talk render`: switches holds no_geometry_guidance, no_detail_transfer, no_shared_noise."""
+    path = require_output(output, suffixes=_VIDEO, overwrite=overwrite, inputs=(photo, motion, real or photo))
+    if compare and renderer:
+        raise UsageError("--compare shows every renderer and --renderer chooses one: give one of them")
+    if real and not compare:
+        raise UsageError("--real is shown by --compare, which was not given")
+    renderer = "diffusion" if compare else renderer or DEFAULT_RENDERER
+    settings = diffusion_settings(renderer, render_steps, **switches)
     check_device(device)
     image = read_image(photo)
-    check_input(motion)
+    for file in (motion, *([real] if real else ())):
+        check_input(file)
     moves = Motion.load(motion)
-    pipeline = RenderPipeline.from_pretrained(device=device)
+    pipeline = RenderPipeline.from_pretrained(weights, renderer=renderer, device=device)
     fitted = fit_photo(pipeline, photo, image, face_index, face_box)
     moves = moves.resample(25)
-    frames = pipeline(fitted, moves, full=full, max_size=max_size)
+    frames = pipeline(fitted, moves, full=full, max_size=max_size, **settings)
+    if compare:
+        from fd2talk.compare import side_by_side
+
+        warps = RenderPipeline(pipeline.model)(fitted, moves, full=full, max_size=max_size, workers=1)
+        panels = {"warp": warps, "diffusion": frames}
+        frames = side_by_side(panels | ({"real": read_video(real)} if real else {}))
     has_sound = moves.audio is not None and moves.audio.size > 0
     write_video(path, frames, len(moves), audio=moves.audio if has_sound else None, overwrite=overwrite)
     announce(path)
+
+
+def diffusion_settings(renderer: str, steps: int | None, **switches: bool) -> dict[str, Any]:
+    """Arguments for `RenderPipeline` from the options of that name; each switch is called no_ and turns something off.
+
+    Raises UsageError: settings for a renderer that has none.
+    """
+    given = [name for name, value in {"render_steps": steps, **switches}.items() if value]
+    if given and renderer != "diffusion":
+        raise UsageError(f"--{given[0].replace('_', '-')} is for --renderer diffusion")
+    settings: dict[str, Any] = {name.removeprefix("no_"): not off for name, off in switches.items()}
+    return settings | ({"steps": steps} if steps else {})
 
 
 def track(
@@ -143,7 +180,7 @@ def track(
     path = require_output(output, suffixes=_MOTION, overwrite=overwrite, inputs=(source,))
     check_device(device)
     check_input(source)
-    pipeline = RenderPipeline.from_pretrained(device=device)
+    pipeline = RenderPipeline.from_pretrained(renderer="geometry")
     if is_photo(source):
         result = photo_motion(fit_photo(pipeline, source, read_image(source), face_index, face_box), source)
     elif face_index is not None or face_box is not None:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -14,6 +15,7 @@ from shared.media import FPS, read_audio, read_image
 from shared.motion import Motion
 from shared.photo import PhotoFit
 from stage1_motion.pipeline import MotionPipeline
+from stage2_render import DEFAULT_RENDERER
 from stage2_render.pipeline import MAX_SIZE, RenderPipeline, pose_onto_photo
 
 Progress = Callable[[int, int], None]
@@ -29,11 +31,15 @@ class TalkingHeadPipeline:
         self.motion: Motion | None = None
 
     @classmethod
-    def from_pretrained(cls, name: str | Path = "bundled", *, device: str = "cpu") -> TalkingHeadPipeline:
-        """Load both stages: what came with the project (`bundled`) or a folder. Raises InputError: not there."""
-        return cls(
-            MotionPipeline.from_pretrained(name, device=device), RenderPipeline.from_pretrained(name, device=device)
-        )
+    def from_pretrained(
+        cls, name: str | Path = "bundled", *, renderer: str = DEFAULT_RENDERER, device: str = "cpu"
+    ) -> TalkingHeadPipeline:
+        """Load both stages: what came with the project (`bundled`) or a folder. renderer: see `RenderPipeline`.
+
+        Raises InputError: not there. UsageError: there is no such renderer.
+        """
+        render = RenderPipeline.from_pretrained(name, renderer=renderer, device=device)
+        return cls(MotionPipeline.from_pretrained(name, device=device), render)
 
     def __call__(
         self,
@@ -48,6 +54,7 @@ class TalkingHeadPipeline:
         pose_from: Motion | None = None,
         full: bool = True,
         max_size: int = MAX_SIZE,
+        render_settings: Mapping[str, Any] | None = None,
         progress: Progress | None = None,
     ) -> Iterator[np.ndarray]:
         """Generate the motion (before this returns), then yield frames, uint8 [H, W, 3], 25 per second.
@@ -56,7 +63,8 @@ class TalkingHeadPipeline:
         seed: the same seed gives the same video. steps: of the sampler; None for the default.
         expression_scale, pose_scale: how strongly face and head move, 1 as learned. still: the head keeps its pose.
         pose_from: take the head's movement from this motion instead of generating it. full, max_size: see
-        `RenderPipeline`. progress: told of the frames of motion that are done.
+        `RenderPipeline`. render_settings: steps and switches of the diffusion renderer, see there. progress: told of
+        the frames of motion that are done.
 
         Raises InputError: photo or audio cannot be used. UsageError: `still` and `pose_from` exclude each other.
         """
@@ -77,7 +85,7 @@ class TalkingHeadPipeline:
         )
         if pose_from is not None:
             self.motion = with_pose(self.motion, pose_from, photo, scale=pose_scale)
-        return self.render(photo, self.motion, full=full, relative=False, max_size=max_size)
+        return self.render(photo, self.motion, full=full, relative=False, max_size=max_size, **(render_settings or {}))
 
 
 def with_pose(motion: Motion, pose: Motion, photo: PhotoFit, *, scale: float = 1.0) -> Motion:
