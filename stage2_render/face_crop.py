@@ -8,8 +8,13 @@ from functools import lru_cache
 import cv2
 import numpy as np
 
+from shared.faces.crop import Crop
+
 # Side of the crop in pixels.
 SIZE = 256
+FRAMINGS = ("face", "head")
+"""What networks see: the face, upright on the skull in every frame, or the whole head crop, fixed over the clip, as in
+the paper."""
 # Where points that the jaw, the lids and the brows leave alone come to lie: those of the bundled face model's mean from
 # the front, 120 px between the outer corners of the eyes and their middle at (128, 62). Nose bridge, then under the
 # nose, then the corners of the eyes.
@@ -44,6 +49,18 @@ class FaceCrop:
         shift = w.mean() - turn * z.mean()
         return cls(np.array([[turn.real, -turn.imag, shift.real], [turn.imag, turn.real, shift.imag]], np.float32))
 
+    @classmethod
+    def of_crop(cls, crop: Crop) -> FaceCrop:
+        """The whole head crop, whose outer edges are the square's."""
+        scale = SIZE / crop.side
+        shift = [SIZE / 2 - 0.5 - scale * at for at in (crop.center_x, crop.center_y)]
+        return cls(np.array([[scale, 0, shift[0]], [0, scale, shift[1]]], np.float32))
+
+    @classmethod
+    def framed(cls, framing: str, vertices: np.ndarray, head: Crop) -> FaceCrop:
+        """What a framing shows of a frame with this mesh, in a clip with this head crop."""
+        return cls.of_crop(head) if framing == "head" else cls.around(vertices)
+
     @property
     def scale(self) -> float:
         """Crop pixels for one pixel of the picture."""
@@ -66,7 +83,16 @@ class FaceCrop:
     def paste(self, frame: np.ndarray, content: np.ndarray, opacity: np.ndarray) -> None:
         """Blend content float32 [256, 256, 3] (0..255) with opacity float32 [256, 256] (0..1) over the picture uint8
         [H, W, 3] this is a crop of, in place and at the picture's resolution. Nothing beyond the crop changes."""
-        rows, columns = (np.flatnonzero(opacity.max(axis) > 1 / 1024) for axis in (1, 0))
+        self.lay(frame, content * opacity[..., None], opacity)
+
+    def lay(self, frame: np.ndarray, paint: np.ndarray, cover: np.ndarray) -> None:
+        """frame <- (1 - cover) frame + paint, at the picture's resolution, in place; nothing beyond the crop changes.
+
+        paint: float32 [256, 256, 3], what to add, of either sign; cover: float32 [256, 256], 0..1, how much of the
+        picture it replaces.
+        """
+        present = cv2.transform(cv2.absdiff(paint, 0.0), np.ones((1, 3))) + cover > 1 / 1024
+        rows, columns = (np.flatnonzero(present.any(axis)) for axis in (1, 0))
         if not len(rows):
             return
         covered = (columns[0] - 1, rows[0] - 1, columns[-1] + 2, rows[-1] + 2)
@@ -74,17 +100,14 @@ class FaceCrop:
         if min(x1 - x0, y1 - y0) < 1:
             return
         back = _compose(_shifted(-x0, -y0), _invert(self.matrix))
-        painted, to_painted = _reduced(content, 1 / self.scale)
-        alpha, to_alpha = _reduced(opacity, 1 / self.scale)
         size = (x1 - x0, y1 - y0)
-        # In floats: the cubic filter is three times slower on bytes.
-        painted = cv2.warpAffine(
-            painted, _compose(back, _invert(to_painted)), size, flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE
-        )
-        alpha = cv2.warpAffine(alpha, _compose(back, _invert(to_alpha)), size, flags=cv2.INTER_LINEAR)
-        painted = cv2.convertScaleAbs(cv2.max(painted, 0.0))
+        paint, to_paint = _reduced(paint, 1 / self.scale)
+        cover, to_cover = _reduced(cover, 1 / self.scale)
+        # One filter for both, or flat colours would not stay flat. In floats: it is three times slower on bytes.
+        paint = cv2.warpAffine(paint, _compose(back, _invert(to_paint)), size, flags=cv2.INTER_CUBIC)
+        left = 1 - cv2.warpAffine(cover, _compose(back, _invert(to_cover)), size, flags=cv2.INTER_CUBIC)
         below = frame[y0:y1, x0:x1]
-        cv2.blendLinear(painted, below, alpha, 1 - alpha, dst=below)
+        cv2.add(cv2.multiply(below, cv2.merge([left] * 3), dtype=cv2.CV_32F), paint, dst=below, dtype=cv2.CV_8U)
 
     def _box(self, of_crop: tuple[int, int, int, int], shape: tuple[int, ...], margin: int) -> tuple[int, ...]:
         """Integer box (x0, y0, x1, y1) of the picture that a box of the crop covers, within the picture."""

@@ -80,10 +80,14 @@ class _Made:
 
 
 def _make(
-    warp: MeshWarp, source: np.ndarray, target: np.ndarray, target_frame: np.ndarray, source_crop: FaceCrop
+    warp: MeshWarp,
+    source: np.ndarray,
+    target: np.ndarray,
+    target_frame: np.ndarray,
+    source_crop: FaceCrop,
+    crop: FaceCrop,
 ) -> _Made | None:
     """One pair, or None when the frames differ by more than motion."""
-    crop = FaceCrop.around(target)
     warped = warp.warp(target)
     ours, true = crop.take(warped.frame), crop.take(target_frame)
     small = [cv2.resize(image, (32, 32), interpolation=cv2.INTER_AREA).astype(np.float32) for image in (ours, true)]
@@ -148,10 +152,10 @@ class _Reference:
     left: for each kind of pair bool [T], the frames that may still be chosen as its target.
     """
 
-    def __init__(self, clip: _Clip, index: int, model: MorphableModel) -> None:
+    def __init__(self, clip: _Clip, index: int, model: MorphableModel, framing: str) -> None:
         self.clip, self.index, self.row = clip, index, -1
         self.vertices = clip.landmarks[index]
-        self.crop = FaceCrop.around(self.vertices)
+        self.crop = FaceCrop.framed(framing, self.vertices, clip.crop)
         motion, rigid = clip.motion, model.groups["rigid"]
         points = clip.crop.to_crop(self.vertices)
         shape = model.vertices(motion.identity, motion.expression)[: len(clip.shot)]
@@ -195,7 +199,15 @@ class _Reference:
 
 
 def person_pairs(
-    prepared: Path, clips: Path, person: str, rows: list[dict], first: bool, wanted: int, heads: int, seed: int
+    prepared: Path,
+    clips: Path,
+    person: str,
+    rows: list[dict],
+    first: bool,
+    wanted: int,
+    heads: int,
+    framing: str,
+    seed: int,
 ) -> Rows:
     """Pairs of one person's clips. first: the reference is the first frame of a clip, as it is with a photo."""
     random = np.random.default_rng([seed, zlib.crc32(person.encode())])
@@ -206,7 +218,7 @@ def person_pairs(
     references = []
     for place, clip in enumerate(loaded):
         share = _REFERENCES // len(loaded) + (place < _REFERENCES % len(loaded))
-        references += [_Reference(clip, k, model) for k in _choose_references(clip, share, first, random)]
+        references += [_Reference(clip, k, model, framing) for k in _choose_references(clip, share, first, random)]
     for _ in range(wanted):
         kind = random.choice(list(_SHARES), p=list(_SHARES.values()))
         order = random.permutation(len(references))
@@ -216,7 +228,8 @@ def person_pairs(
         reference, index = references[found[0]], found[1]
         clip = reference.clip
         target = reference.meshes[index]
-        made = _make(reference.warp, reference.vertices, target, clip.frames[index], reference.crop)
+        crop = FaceCrop.framed(framing, target, clip.crop)
+        made = _make(reference.warp, reference.vertices, target, clip.frames[index], reference.crop, crop)
         if made is None:
             continue
         if reference.row < 0:
@@ -250,7 +263,14 @@ def _coefficients(motion: Motion, index: int) -> np.ndarray:
 
 
 def portrait_pairs(
-    prepared: Path, photos: Path, motions: list[str], stills: list[int], wanted: int, heads: int, seed: int
+    prepared: Path,
+    photos: Path,
+    motions: list[str],
+    stills: list[int],
+    wanted: int,
+    heads: int,
+    framing: str,
+    seed: int,
 ) -> Rows:
     """Pairs of a few still photos. motions: names of those whose expressions may be borrowed."""
     model, out = load_bundled(), Rows()
@@ -270,9 +290,10 @@ def portrait_pairs(
         for _ in range(wanted):
             mesh = _borrowed(fit, prepared, motions, random)
             reference = warp(mesh)
-            reference_crop = FaceCrop.around(mesh)
+            reference_crop = FaceCrop.framed(framing, mesh, fit.crop)
             back = MeshWarp(reference, mesh, Crop.around(mesh))
-            made = _make(back, mesh, landmarks, image, reference_crop)
+            crop = FaceCrop.framed(framing, landmarks, fit.crop)
+            made = _make(back, mesh, landmarks, image, reference_crop, crop)
             if made is None:
                 continue
             row = len(out.files["reference"])

@@ -9,7 +9,8 @@ OUT/{train,val}/ hold, for N pairs that share R reference frames, and K heads:
     heads.npy      uint8 [K, 256, 256, 3]   whole head crops
     facts.npz      reference int64 [N], rows of reference.npy; coefficients float32 [N, D + 6], the target's expression,
                    rotation and translation; boxes float32 [N, 3, 4], x0, y0, x1, y1 of mouth, right and left eye in the
-                   crop; person, kind str [N]; opened float32 [N], the lips' aperture less that of the reference
+                   crop; person, kind str [N]; opened float32 [N], the lips' aperture less that of the reference;
+                   framing str, what "face crop" means here (`face_crop.FRAMINGS`)
 
 A pair of a clip (kind "clip") has two of its frames. A still photo (kind "portrait") has but one: there the reference
 is the photo warped to another face's expression, and warped is that picture warped back.
@@ -32,6 +33,7 @@ import cv2
 import numpy as np
 
 from shared.errors import InputError, UsageError
+from stage2_render.face_crop import FRAMINGS
 from stage2_render.pair_making import FILES, Rows, person_pairs, portrait_pairs
 
 # A smaller face was blurred by what enlarged it.
@@ -73,6 +75,7 @@ class Pairs:
                     facts[name] for name in ("reference", "coefficients", "boxes")
                 )
                 self.person, self.kind, self.opened = (facts[name] for name in ("person", "kind", "opened"))
+                self.framing = str(facts["framing"]) if "framing" in facts else "face"
         except (OSError, KeyError, ValueError) as error:
             raise InputError(f"{folder}: not a set of pairs ({error})") from error
 
@@ -88,6 +91,7 @@ def build(
     *,
     workers: int = 2,
     limits: Limits = Limits(),
+    framing: str = "face",
     seed: int = 0,
 ) -> None:
     """Make the set from a prepared folder (see `fd2talk prepare`), its clips and its still photos.
@@ -95,12 +99,14 @@ def build(
     The same arguments give the same set. `out` appears only when it is complete.
 
     Raises:
-        UsageError: `out` exists.
+        UsageError: `out` exists, or there is no such framing.
         InputError: the prepared folder has no index, or nothing of it can be used.
     """
     prepared, out = Path(prepared), Path(out)
     if out.exists():
         raise UsageError(f"{out} exists already; remove it first")
+    if framing not in FRAMINGS:
+        raise UsageError(f"there is no framing {framing!r} ({', '.join(FRAMINGS)})")
     people, motions = _people(prepared, limits)
     stills = _stills(prepared / "portraits.npz", limits)
     out.parent.mkdir(parents=True, exist_ok=True)
@@ -114,7 +120,7 @@ def build(
                 of_stills = _portrait_jobs(stills[split], split, limits)
                 jobs = [(person_pairs, prepared, Path(clips), *job) for job in of_people]
                 jobs += [(portrait_pairs, prepared, Path(portraits), motions, *job) for job in of_stills]
-                _write_split(temporary / split, pool, jobs, seed)
+                _write_split(temporary / split, pool, jobs, framing, seed)
         temporary.rename(out)
     except BaseException:
         shutil.rmtree(temporary, ignore_errors=True)
@@ -170,13 +176,13 @@ def _heads(split: str, limits: Limits) -> int:
     return limits.heads if split == "train" else limits.val_heads
 
 
-def _write_split(folder: Path, pool: ProcessPoolExecutor, jobs: list[tuple], seed: int) -> None:
+def _write_split(folder: Path, pool: ProcessPoolExecutor, jobs: list[tuple], framing: str, seed: int) -> None:
     """Run the jobs and write their rows in the jobs' order, so that the set does not depend on who is faster."""
     folder.mkdir()
     files = {name: _GrowingArray(folder / f"{name}.npy", shape) for name, shape in FILES.items()}
     facts: dict[str, list] = {}
     begun = time.monotonic()
-    for done, rows in enumerate(pool.map(_run, jobs, [seed] * len(jobs)), 1):
+    for done, rows in enumerate(pool.map(_run, [(*job, framing, seed) for job in jobs]), 1):
         before = files["reference"].length
         for name, values in rows.files.items():
             files[name].extend(values)
@@ -191,12 +197,12 @@ def _write_split(folder: Path, pool: ProcessPoolExecutor, jobs: list[tuple], see
             )
     for file in files.values():
         file.close()
-    np.savez(folder / "facts.npz", **{name: np.array(values) for name, values in facts.items()})
+    np.savez(folder / "facts.npz", framing=framing, **{name: np.array(values) for name, values in facts.items()})
 
 
-def _run(job: tuple, seed: int) -> Rows:
+def _run(job: tuple) -> Rows:
     work, *arguments = job
-    return work(*arguments, seed)
+    return work(*arguments)
 
 
 class _GrowingArray:

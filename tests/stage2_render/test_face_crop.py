@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from shared.face_model import load_bundled
+from shared.faces.crop import Crop
 from stage2_render.face_crop import SIZE, FaceCrop, window
 
 
@@ -21,6 +22,14 @@ def test_a_face_is_put_upright_at_its_place(scale, angle):
     points = FaceCrop.around(face(scale, angle)).points(face(scale, angle))
     np.testing.assert_allclose(points[[33, 263]], [[68, 62], [188, 62]], atol=0.3)
     assert 200 < points[152, 1] < 225 and abs(points[152, 0] - 128) < 1
+
+
+def test_the_head_crop_as_a_face_crop():
+    head = Crop(140.0, 90.0, 320.0)
+    corners = np.array([[-20.0, -70.0], [300.0, 250.0], [140.0, 90.0]], np.float32)
+    np.testing.assert_allclose(FaceCrop.of_crop(head).points(corners), [[-0.5, -0.5], [255.5, 255.5], [127.5, 127.5]])
+    np.testing.assert_array_equal(FaceCrop.framed("head", face(), head).matrix, FaceCrop.of_crop(head).matrix)
+    np.testing.assert_array_equal(FaceCrop.framed("face", face(), head).matrix, FaceCrop.around(face()).matrix)
 
 
 def test_a_moving_jaw_does_not_move_the_crop():

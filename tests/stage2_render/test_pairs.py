@@ -152,6 +152,18 @@ def test_the_same_arguments_give_the_same_set(built, material, tmp_path):
             )
 
 
+def test_heads_are_framed_alike_over_a_whole_clip(built, material, tmp_path):
+    heads = Pairs(made(material, tmp_path / "heads", workers=1, framing="head") / "train")
+    assert (heads.framing, Pairs(built / "train").framing) == ("head", "face")
+    clips = heads.kind == "clip"
+    targets, references = heads.target[clips].astype(int), heads.reference_images[heads.reference[clips]].astype(int)
+    # The head nods; what is behind it stays where it is.
+    change = np.abs(targets - references).mean((0, 3))
+    assert change[:20].mean() < 3 < change[110:200, 80:176].mean()
+    with pytest.raises(UsageError, match="no framing"):
+        made(material, tmp_path / "other", framing="shoulders")
+
+
 def test_a_set_is_never_written_over(built, material):
     with pytest.raises(UsageError, match="exists"):
         made(material, built)
