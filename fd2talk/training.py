@@ -21,11 +21,13 @@ from shared.files import check_input
 from shared.training import TrainingConfig, train
 
 MODULES = {
+    "autoencoder": "stage2_render.autoencoder_task",
     "expression": "stage1_motion.task",
     "face_model": "shared.face_model.task",
     "phonetics": "stage1_motion.phonetics_task",
     "pose": "stage1_motion.task",
     "speech_encoder": "shared.speech.task",
+    "unet": "stage2_render.unet_task",
 }
 
 

@@ -1,0 +1,173 @@
+"""Batches of training pairs for stage two: drawn over people, augmented, and the places where looking counts."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from shared.errors import InputError
+from stage2_render.guidance import decode_maps
+from stage2_render.pairs import Limits, Pairs, build
+
+GROUPS = ("opened", "closed", "unchanged")
+OPENED = 0.05
+"""Change of the lip aperture, in eye distances, from which a mouth counts as opened or closed."""
+
+# Which of `guidance.MAPS` changes its sign in a mirror.
+_MIRRORED = 5
+
+
+def group_of(opened: float) -> str:
+    """The group of a change of aperture."""
+    return "opened" if opened > OPENED else "closed" if opened < -OPENED else "unchanged"
+
+
+def is_development(person: str) -> bool:
+    """About one in sixteen training people steers training, so that `val` stays unseen."""
+    return int(hashlib.sha256(person.encode()).hexdigest(), 16) % 16 == 0
+
+
+def ready(settings: dict[str, Any]) -> Pairs:
+    """The training pairs of a config's section `data`, made if they are not there.
+
+    settings: `pairs` (folder), and `prepared`, `clips`, `portraits`, `limits` to make them from (`pairs.build`);
+    `framing`, "face" unless it is given. Raises InputError: the pairs there are framed otherwise.
+    """
+    folder, framing = Path(settings["pairs"]), settings.get("framing", "face")
+    if not folder.exists():
+        build(
+            settings["prepared"],
+            settings["clips"],
+            settings["portraits"],
+            folder,
+            limits=Limits(**settings.get("limits", {})),
+            framing=framing,
+        )
+    pairs = Pairs(folder / "train")
+    if pairs.framing != framing:
+        raise InputError(f"{folder}: pairs of {pairs.framing} crops, not of {framing} crops as the config wants")
+    return pairs
+
+
+def to_tensor(pictures: np.ndarray) -> Tensor:
+    """uint8 [B, H, W, 3] -> float32 [B, 3, H, W] in [-1, 1]."""
+    return torch.from_numpy(np.ascontiguousarray(pictures)).permute(0, 3, 1, 2).float().div_(127.5).sub_(1)
+
+
+def to_pictures(tensor: Tensor) -> np.ndarray:
+    """float [B, 3, H, W] in [-1, 1] -> uint8 [B, H, W, 3]."""
+    scaled = tensor.float().add(1).mul(127.5).round_().clamp_(0, 255).byte()
+    return scaled.permute(0, 2, 3, 1).contiguous().cpu().numpy()
+
+
+@dataclass
+class Batches:
+    """Draws pairs; people for development are kept out of training.
+
+    portraits: share of pairs made from still photos. flip: share that is mirrored (their coefficients are withheld: a
+    face model has no exact mirror). jitter: strength of the changes of brightness, contrast and colour.
+    """
+
+    pairs: Pairs
+    portraits: float = 0.2
+    flip: float = 0.3
+    jitter: float = 0.1
+
+    def __post_init__(self) -> None:
+        development = np.array([is_development(person) for person in self.pairs.person])
+        portrait = self.pairs.kind == "portrait"
+        self.development = np.flatnonzero(development & ~portrait)
+        weights = np.where(
+            portrait, self.portraits / max(portrait.sum(), 1), (1 - self.portraits) / max(1, (~portrait).sum())
+        )
+        self.weights = torch.from_numpy(np.where(development, 0.0, weights))
+
+    def draw(self, generator: torch.Generator, count: int) -> dict[str, Tensor]:
+        """A random batch, see `at`, augmented; `known` bool [B]: whether the coefficients are to be told."""
+        rows = torch.multinomial(self.weights, count, replacement=True, generator=generator)
+        batch = self.at(rows.numpy())
+        flipped = torch.rand(count, generator=generator) < self.flip
+        batch["known"] = ~flipped
+        _mirror(batch, flipped)
+        _recolour(batch, generator, self.jitter)
+        return batch
+
+    def at(self, rows: np.ndarray) -> dict[str, Tensor]:
+        """Rows -> warped, target, reference [B, 3, S, S] in [-1, 1]; maps [B, M, S / 4, S / 4]; coefficients [B, D];
+        boxes [B, 3, 4] in pixels (mouth, right eye, left eye)."""
+        pairs, rows = self.pairs, np.asarray(rows)
+        return {
+            "warped": to_tensor(pairs.warped[rows]),
+            "target": to_tensor(pairs.target[rows]),
+            "reference": to_tensor(pairs.reference_images[pairs.reference[rows]]),
+            "maps": torch.from_numpy(decode_maps(pairs.maps[rows])),
+            "coefficients": torch.from_numpy(pairs.coefficients[rows]),
+            "boxes": torch.from_numpy(pairs.boxes[rows]),
+        }
+
+
+def draw_windows(boxes: Tensor, size: int, cells: int, factor: int, generator: torch.Generator) -> Tensor:
+    """Where to look closely, int64 [B, 2]: row and column of the first of `cells` latent cells each way, of `size`.
+
+    Mostly round the mouth, sometimes round an eye, sometimes anywhere. boxes: [B, 3, 4] in pixels, of which `factor`
+    make one cell.
+    """
+    count = len(boxes)
+    which = torch.multinomial(torch.tensor([0.7, 0.1, 0.1]), count, replacement=True, generator=generator)
+    centre = boxes[torch.arange(count), which].view(count, 2, 2).mean(1).flip(-1) / factor
+    corner = centre - cells / 2 + torch.randint(-1, 2, (count, 2), generator=generator)
+    anywhere = torch.rand(count, 1, generator=generator) < 0.12
+    random = torch.rand(count, 2, generator=generator) * (size - cells)
+    return torch.where(anywhere, random, corner).round().long().clamp(0, size - cells)
+
+
+def take_windows(values: Tensor, corners: Tensor, cells: int, size: int) -> Tensor:
+    """[B, C, H, W] of which `size` cells make up one side -> [B, C, h, w] of `cells` cells from each corner on."""
+    unit = values.shape[-1] // size
+    return torch.stack(
+        [
+            value[:, row * unit : (row + cells) * unit, column * unit : (column + cells) * unit]
+            for value, (row, column) in zip(values, corners.tolist(), strict=True)
+        ]
+    )
+
+
+def weight_map(boxes: Tensor, size: int, factor: int, mouth: float, eyes: float) -> Tensor:
+    """float32 [B, 1, size, size], 1 plus `mouth` and `eyes` within their boxes (pixels, `factor` for one cell)."""
+    at = (torch.arange(size, device=boxes.device) + 0.5) * factor
+    low, high = boxes[..., :2, None], boxes[..., 2:, None]
+    within = (at >= low - factor / 2) & (at <= high + factor / 2)  # [B, 3, (x, y), size]
+    inside = (within[:, :, 1, :, None] & within[:, :, 0, None, :]).float()
+    return 1 + mouth * inside[:, :1] + eyes * inside[:, 1:].amax(1, keepdim=True)
+
+
+def _mirror(batch: dict[str, Tensor], flipped: Tensor) -> None:
+    for name in ("warped", "target", "reference", "maps"):
+        batch[name][flipped] = batch[name][flipped].flip(-1)
+    batch["maps"][flipped, _MIRRORED] *= -1
+    side = batch["target"].shape[-1] - 1
+    boxes = batch["boxes"][flipped]
+    mirrored = torch.stack([side - boxes[..., 2], boxes[..., 1], side - boxes[..., 0], boxes[..., 3]], -1)
+    batch["boxes"][flipped] = mirrored[:, [0, 2, 1]]
+
+
+def _recolour(batch: dict[str, Tensor], generator: torch.Generator, strength: float) -> None:
+    """The same change of brightness, contrast and colour in all pictures of a pair; some lose their colour."""
+    count = len(batch["target"])
+
+    def normal(*shape: int) -> Tensor:
+        return torch.randn(shape, generator=generator)
+
+    gain = (strength * (normal(count, 1, 1, 1) + 0.7 * normal(count, 3, 1, 1))).exp()
+    offset = strength * normal(count, 1, 1, 1)
+    grey = torch.rand(count, 1, 1, 1, generator=generator) < strength
+    for name in ("warped", "target", "reference"):
+        pictures = batch[name]
+        pictures = torch.where(grey, pictures.mean(1, keepdim=True).expand_as(pictures), pictures)
+        batch[name] = (pictures * gain + offset).clamp_(-1, 1)
