@@ -1,0 +1,25 @@
+"""Material for the tests of several rooms."""
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def renderer_weights(tmp_path_factory):
+    """A folder of weights whose renderer is small and knows nothing: all its numbers are random."""
+    import torch
+
+    from shared.face_model import load_bundled
+    from stage2_render.autoencoder import Autoencoder, AutoencoderConfig
+    from stage2_render.networks import RenderNetworks
+    from stage2_render.unet import UNet, UNetConfig
+
+    torch.manual_seed(0)
+    unet = UNet(UNetConfig(4, 32, load_bundled().num_expression + 6, channels=(8, 8, 8), heads=2, time_width=16))
+    networks = RenderNetworks(Autoencoder(AutoencoderConfig(4, coarse=8, fine=8, fine_blocks=1)), unet)
+    with torch.no_grad():  # layers that begin at zero would hide what the others do
+        for parameter in networks.parameters():
+            parameter.normal_(0, 0.1)
+    folder = tmp_path_factory.mktemp("weights")
+    (folder / "renderer").mkdir()
+    networks.save(folder / "renderer")
+    return folder
