@@ -169,7 +169,7 @@ def render_stages(render: Any, fitted: Any, motion: Any) -> dict[str, float]:
         timed(renderer, "prepare") as prepare,
         timed(networks.unet, "forward") as unet,
         timed(networks.autoencoder, "decode") as decode,
-        timed(diffusion.FaceCrop, "paste") as paste,
+        timed(diffusion.FaceCrop, "lay") as paste,
         timed(renderer, "paint") as paint,
     ):
         count = len(targets) - len(targets) % size
