@@ -1,35 +1,44 @@
 """Renderers against real frames of people that nothing was trained on.
 
-    python scripts/evaluate_renderer.py --system still --system warp --system diffusion --sheet /tmp/renderer.png
+    python scripts/evaluate_renderer.py --system still --system warp --system diffusion --sheet SHEET.png
+    python scripts/evaluate_renderer.py --system warp --system diffusion:steps=4,detail=off \\
+        --system diffusion:weights=runs/unet/best
+
+A system is `still` (the photo itself), `warp`, or `diffusion` with what differs from the defaults: steps=NUMBER,
+geometry=off (no geometry guidance), detail=off (no detail transfer), noise=own (not shared by the frames), and
+weights=FOLDER, one of the renderer's two files or one with a subfolder renderer, instead of --weights.
 
 One clip of each person (the first whose face was at least 110 pixels high). Photo: the clip's first frame, fitted with
 the clip's own identity and met exactly; motion: the clip's own, tracked and smoothed. Twelve frames a clip, spread
-evenly from frame 5 on, go through `RenderPipeline` as a user's would. `still` is the photo itself.
+evenly from frame 5 on, go through `RenderPipeline` as a user's would.
 
 Whole frames, and boxes round the real frame's lips and lids (25 % of their width larger on every side). `distance` is
 `shared.metrics.perceptual` (not LPIPS), boxes enlarged to 128 x 128. Identity is the cosine of a frame's embedding with
 the photo's, aligned by the mesh that was to be rendered (by the tracked one for real frames). Sharpness is the root
-mean square of the Laplacian within the face, over the real frame's. Prints Markdown; means over people of a person's
-mean, but over frames where frames are counted. Sheets show other people's pictures: keep them.
+mean square of the Laplacian within the face, over the real frame's. Unchanging motion: two frames of it. Prints
+Markdown; means over people of a person's mean, but over frames where frames are counted. The last table says what is
+won over the warp in the mouth box, and beside it what was asked for. Sheets show other people's pictures: keep them.
 """
 
 from __future__ import annotations
 
-import json
-from collections import defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 import click
 import cv2
 import numpy as np
 import torch
+from renderer_tables import Findings, print_tables, print_wins
 from scipy.spatial.transform import Rotation
 from tqdm import tqdm
 
 from fd2talk.prepare import VIDEOS, Clip, find_clips, load_track
 from fd2talk.track import track_file
+from shared.errors import UsageError
 from shared.face_model.camera import canonical, project
 from shared.face_model.measures import lip_aperture
 from shared.face_model.morphable import MorphableModel
@@ -37,20 +46,20 @@ from shared.faces.identity import IdentityEmbedder
 from shared.media import read_video
 from shared.metrics.image import flicker, sharpness
 from shared.metrics.perceptual import SqueezeDistance
-from shared.metrics.rendering import MOUTH_CHANGES, compare, face_mask, mouth_change, part_boxes
+from shared.metrics.rendering import compare, face_mask, mouth_change, part_boxes
 from shared.motion import Motion
 from shared.photo import PhotoFit
 from shared.tracking import Track, motion_from_track
 from stage2_render.pipeline import RenderPipeline
 
 Renderer = Callable[[PhotoFit, Motion], Iterable[np.ndarray]]
-SYSTEMS = {"warp": "geometry", "diffusion": "diffusion"}
-MOVES = {"under 6 px": (0, 6), "6 to 15 px": (6, 15), "15 px or more": (15, np.inf)}
-
-FIGURES = {"psnr": 2, "ssim": 3, "distance": 3}  # decimals
-HEAD = ["PSNR", "SSIM", "distance"]
-FURTHER = ["identity: mean; lowest person", "sharpness of the face", "unchanging motion: worst difference of frames"]
-
+SYSTEMS = ("still", "warp", "diffusion")
+# What may be switched: values and the argument of `RenderPipeline`.
+SWITCHES = {
+    "geometry": ({"on": True, "off": False}, "geometry_guidance"),
+    "detail": ({"on": True, "off": False}, "detail_transfer"),
+    "noise": ({"shared": True, "own": False}, "shared_noise"),
+}
 FIRST = 5  # the frames before it are all but the photo
 CELL = 256  # side in pixels of a picture on the sheet
 
@@ -89,7 +98,7 @@ class Case:
 @click.option("--prepared", default=".cache/prepared", show_default=True, help="what `fd2talk prepare` made of them")
 @click.option("--models", default="../shared/models", show_default=True, help="folder of the judges")
 @click.option("--weights", default="bundled", show_default=True)
-@click.option("--system", "names", multiple=True, type=click.Choice(["still", *SYSTEMS]), default=["still", "warp"])
+@click.option("--system", "names", multiple=True, default=["still", "warp"], show_default=True, help="may be repeated")
 @click.option("--split", default="val", show_default=True)
 @click.option("--clips", type=click.Choice(["one", "all"]), default="one", show_default=True, help="clips of a person")
 @click.option("--frames", default=12, show_default=True, help="frames of a clip")
@@ -98,34 +107,61 @@ class Case:
 @click.option("--sheet", type=click.Path(path_type=Path), help="PNG to write")
 def main(data, prepared, models, weights, names, split, clips, frames, limit, json_path, sheet) -> None:
     torch.set_num_threads(1)
-    systems = {name: _system(name, weights) for name in names}
+    systems = {name: system(name, weights) for name in names}
     model = RenderPipeline.from_pretrained(weights).model
     network = SqueezeDistance(Path(models) / "squeezenet1_1_caffe.safetensors")
     embed = IdentityEmbedder(Path(models) / "mobilefacenet.onnx")
-    rows, rests, tiles = [], defaultdict(list), []
+    found, tiles = Findings(), []
     for clip in tqdm(_chosen(data, split, clips == "all")[:limit]):
         case = load_case(clip, data, prepared, model, frames)
         if case is None:
             print(f"{clip.file}: no face in the first frame, or too few frames; left out")
             continue
         made = {name: list(run(case.photo, case.motion)) for name, run in systems.items()}
-        rows += measure(case, made, network, embed)
+        found.rows += measure(case, made, network, embed)
         for name in systems:
             still = case.motion.at(len(case.motion) // 2)
-            rests[name].append(flicker(systems[name](case.photo, still.concat(still))))
+            found.rests[name].append(flicker(systems[name](case.photo, still.concat(still))))
         tiles.append(_row_of_sheet(case, {name: f for name, f in made.items() if name != "still"}))
     if sheet:
         cv2.imwrite(str(sheet), np.vstack(tiles)[..., ::-1])
     if json_path:
-        json_path.write_text(json.dumps(rows, indent=1))
-    print_tables(rows, names, rests)
+        found.save(json_path)
+    print_tables(found, names)
+    print_wins(found, names)
 
 
-def _system(name: str, weights: str) -> Renderer:
+def system(description: str, weights: str) -> Renderer:
+    """What renders; weights: for a description that names none. Raises UsageError: there is no such system."""
+    name, weights, options = parse(description, weights)
     if name == "still":
         return lambda photo, motion: [photo.image] * len(motion)
-    pipeline = RenderPipeline.from_pretrained(weights, renderer=SYSTEMS[name])
-    return lambda photo, motion: pipeline(photo, motion, full=True, relative=False)
+    pipeline = _pipeline(weights, "geometry" if name == "warp" else name)
+    return lambda photo, motion: pipeline(photo, motion, full=True, relative=False, **options)
+
+
+def parse(description: str, weights: str) -> tuple[str, str, dict[str, Any]]:
+    """`diffusion:steps=4,weights=FOLDER` -> its name, its folder of weights, and arguments of `RenderPipeline`."""
+    name, _, rest = description.partition(":")
+    if name not in SYSTEMS or (rest and name != "diffusion"):
+        raise UsageError(f"there is no system {description!r}; there are: {', '.join(SYSTEMS)}")
+    options: dict[str, Any] = {}
+    for item in filter(None, rest.split(",")):
+        key, _, value = item.partition("=")
+        if key == "weights" and value:
+            weights = value
+        elif key == "steps" and value.isdigit():
+            options["steps"] = int(value)
+        elif key in SWITCHES and value in SWITCHES[key][0]:
+            options[SWITCHES[key][1]] = SWITCHES[key][0][value]
+        else:
+            raise UsageError(f"{description}: {item!r} is no setting (steps=NUMBER, weights=FOLDER, geometry=off, ...)")
+    return name, weights, options
+
+
+@cache
+def _pipeline(weights: str, renderer: str) -> RenderPipeline:
+    return RenderPipeline.from_pretrained(weights, renderer=renderer)
 
 
 def _chosen(data: str, split: str, every: bool) -> list[Clip]:
@@ -213,52 +249,6 @@ def measure(
                 }
             )
     return records
-
-
-def print_tables(rows: list[dict], names: tuple[str, ...], rests: dict[str, list[float]]) -> None:
-    people = list(dict.fromkeys(row["person"] for row in rows))
-
-    def of(system: str, key: str) -> float:
-        """Mean over people of a person's mean."""
-        mine = defaultdict(list)
-        for row in rows:
-            if row["system"] == system:
-                mine[row["person"]].append(row[key])
-        return float(np.mean([np.mean(values) for values in mine.values()]))
-
-    def cells(system: str, part: str) -> str:
-        return " | ".join(f"{of(system, part + key):.{digits}f}" for key, digits in FIGURES.items())
-
-    def over_frames(of_frames: list[dict], part: str) -> str:
-        return " / ".join(f"{np.mean([r[part + k] for r in of_frames]):.{d}f}" for k, d in FIGURES.items())
-
-    def table(title: str, head: list[str]) -> None:
-        print(f"\n{title}\n\n| {' | '.join(['', *head])} |\n|{'---|' * (len(head) + 1)}")
-
-    real = of("real", "identity")
-    table(f"Whole frame, {len(people)} people (real frames' identity {real:.3f})", [*HEAD, *FURTHER])
-    for name in names:
-        lowest = min(np.mean([r["identity"] for r in rows if (r["system"], r["person"]) == (name, p)]) for p in people)
-        identity = f"{of(name, 'identity'):.3f}; {lowest:.3f}"
-        print(f"| {name} | {cells(name, '')} | {identity} | {of(name, 'sharpness'):.2f} | {max(rests[name]):.3f} |")
-    for part in ("mouth", "eyes"):
-        table(f"Boxes of the {part}", HEAD)
-        for name in names:
-            print(f"| {name} | {cells(name, part + '_')} |")
-    mine = {name: [row for row in rows if row["system"] == name] for name in names}
-    counts = {change: sum(r["mouth"] == change for r in mine[names[0]]) for change in MOUTH_CHANGES}
-    table("Mouth box by what the mouth did: PSNR / SSIM / distance", [f"{c} ({n} frames)" for c, n in counts.items()])
-    for name in names:
-        groups = [[r for r in mine[name] if r["mouth"] == change] for change in MOUTH_CHANGES]
-        print(f"| {name} | {' | '.join(over_frames(g, 'mouth_') if g else '-' for g in groups)} |")
-    inside = {label: [low <= r["moved"] < high for r in mine[names[0]]] for label, (low, high) in MOVES.items()}
-    table(
-        "Whole frame by how far the head moved: PSNR / SSIM / distance",
-        [f"{label} ({sum(i)} frames)" for label, i in inside.items()],
-    )
-    for name in names:
-        groups = [[r for r, take in zip(mine[name], i) if take] for i in inside.values()]
-        print(f"| {name} | {' | '.join(over_frames(g, '') if g else '-' for g in groups)} |")
 
 
 def _row_of_sheet(case: Case, made: dict[str, list[np.ndarray]]) -> np.ndarray:

@@ -55,6 +55,8 @@ class RenderPipeline:
     ) -> RenderPipeline:
         """Load what came with the project (`bundled`), or what a folder has of its own and the bundled rest.
 
+        name: such a folder has the subfolders `face_model` and `renderer`, or one of them; or it is the renderer's
+            itself, as a training leaves it in `best`: autoencoder.safetensors and unet.safetensors.
         renderer: `geometry` (the photo itself is warped; on the CPU, whatever the device) or `diffusion` (networks
         repair the warp's face: mouth, teeth, lids).
         Raises InputError: weights that are not there or cannot be read. UsageError: there is no such renderer.
@@ -70,7 +72,7 @@ class RenderPipeline:
 
         from stage2_render.networks import RenderNetworks
 
-        networks = RenderNetworks.load(_own(name, "renderer"))
+        networks = RenderNetworks.load(Path(name) if _is_renderer(name) else _own(name, "renderer"))
         if networks.unet.config.coefficients != model.num_expression + 6:
             raise InputError(
                 f"the renderer's weights are for another face model: they take {networks.unet.config.coefficients} "
@@ -185,6 +187,10 @@ def _own(name: str | Path, part: str) -> Path:
     """The folder of a part: one's own where there is one, else the bundled one."""
     has_own = str(name) != "bundled" and (Path(name) / part).is_dir()
     return resolve(name, part) if has_own else bundled(part)
+
+
+def _is_renderer(name: str | Path) -> bool:
+    return str(name) != "bundled" and (Path(name) / "unet.safetensors").is_file()
 
 
 def _targets(photo: PhotoFit, motion: Motion) -> Iterator[np.ndarray]:
