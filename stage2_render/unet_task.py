@@ -22,7 +22,7 @@ from stage2_render.batches import (
     to_pictures,
     weight_map,
 )
-from stage2_render.discriminator import Discriminator, adversarial_losses
+from stage2_render.discriminator import Discriminator, adversarial_losses, take_mouths
 from stage2_render.face_crop import SIZE, window
 from stage2_render.losses import blended, picture_loss
 from stage2_render.networks import TRAIN_TIMESTEPS, RenderNetworks, load_autoencoder
@@ -40,7 +40,7 @@ class UNetTask:
 
     portraits, flip, jitter: of `Batches`. mouth, eyes: what the latent loss there weighs more. window_cells: side of
     the windows in latent cells. pictures: weight of the pictures' losses; adversarial: of the discriminator's verdict
-    on them (0: there is none).
+    on them (0: there is none). detail: share of the batches whose decoder sees the warp; with none, it never learns to.
     """
 
     def __init__(
@@ -59,6 +59,7 @@ class UNetTask:
         window_cells: int = 16,
         pictures: float = 4.0,
         adversarial: float = 0.0,
+        detail: float = 0.9,
         opacity_weight: float = 0.01,
         weights: dict[str, float] | None = None,
     ) -> None:
@@ -67,7 +68,7 @@ class UNetTask:
         self.perceptual = SqueezeDistance(perceptual) if perceptual else None
         self.repaired, self.unguided, self.mouth, self.eyes = repaired, unguided, mouth, eyes
         self.window_cells, self.pictures, self.adversarial = window_cells, pictures, adversarial
-        self.opacity_weight, self.weights = opacity_weight, weights or {}
+        self.detail, self.opacity_weight, self.weights = detail, opacity_weight, weights or {}
         if adversarial:  # part of what is trained, not of what is saved for use
             networks.discriminator = Discriminator()
         self.factor = networks.autoencoder.factor
@@ -108,7 +109,7 @@ class UNetTask:
             "timesteps": timesteps,
             "guided": guided & guidance,
             "corners": draw_windows(batch["boxes"], self.cells, self.window_cells, self.factor, generator)[:repaired],
-            "detail": torch.rand((), generator=generator).item() < 0.9,
+            "detail": torch.rand((), generator=generator).item() < self.detail,
             "repaired": repaired,
         }
 
@@ -156,9 +157,13 @@ class UNetTask:
         loss = loss + 0.25 * plain + self.opacity_weight * opacity.mean()
         parts |= {"content": plain, "opacity": opacity.mean()}
         if self.adversarial:
-            painter, judge = adversarial_losses(model.discriminator, out, target, warped)
-            loss = loss + self.adversarial * painter + judge
-            parts |= {"painter": painter, "judge": judge}
+            mouths = batch["boxes"][:count, 0] - self.factor * batch["corners"].flip(-1).repeat(1, 2)
+            rows = ((mouths > -1) & (mouths < cells * self.factor)).all(1)
+            if rows.any():
+                seen = (take_mouths(pictures[rows], mouths[rows]) for pictures in (out, target, warped))
+                painter, judge = adversarial_losses(model.discriminator, *seen)
+                loss = loss + self.adversarial * painter + judge
+                parts |= {"painter": painter, "judge": judge}
         return loss, parts
 
     @torch.no_grad()
@@ -185,6 +190,7 @@ class UNetTask:
                 batch["maps"],
                 batch["coefficients"],
                 noise.expand(len(batch["warped"]), -1, -1, -1),
+                detail=self.detail > 0,
             )
             made = blended(batch["warped"], repair.content, repair.opacity * self.window).clamp(-1, 1)
             for index, row in enumerate(chosen[start : start + 8]):
