@@ -33,6 +33,22 @@ class Discriminator(nn.Module):
         return [*found, self.leave(x)]
 
 
+def take_mouths(pictures: Tensor, boxes: Tensor) -> Tensor:
+    """Pictures [B, 3, H, W] -> [B, 3, 64, 96]: what lies in the boxes [B, 4] (x0, y0, x1, y1 in pixels).
+
+    The skin around would tell a warp from a real frame at once, and that is not what is to be judged.
+    """
+    height, width = pictures.shape[-2:]
+    low, high = boxes[:, :2], boxes[:, 2:]
+    low, high = low + 0.1 * (high - low), high - 0.1 * (high - low)
+    size = torch.tensor([width, height], device=boxes.device)
+    scale, shift = (high - low) / size, (high + low + 1) / size - 1
+    zero = torch.zeros_like(scale[:, 0])
+    rows = [torch.stack([scale[:, 0], zero, shift[:, 0]], -1), torch.stack([zero, scale[:, 1], shift[:, 1]], -1)]
+    grid = F.affine_grid(torch.stack(rows, 1).float(), [len(pictures), 3, 64, 96], align_corners=False)
+    return F.grid_sample(pictures.float(), grid, mode="bilinear", padding_mode="border", align_corners=False)
+
+
 def adversarial_losses(judge: Discriminator, made: Tensor, real: Tensor, warped: Tensor) -> tuple[Tensor, Tensor]:
     """(what the painter minimises: adversarial plus feature matching, what the judge minimises: hinge loss).
 
