@@ -166,7 +166,7 @@ def part_masks(mesh: np.ndarray, size: tuple[int, int]) -> dict[str, np.ndarray]
         mouth[y0:y1, x0:x1] = True
     return {
         "skin": filled(FOREHEAD, *CHEEKS),
-        "hair": filled(FACE_OVAL, grown=1.4) & ~filled(FACE_OVAL, grown=1.08) & above_eyes,
+        "hair": filled(FACE_OVAL, grown=1.5) & ~filled(FACE_OVAL, grown=1.08) & above_eyes,
         "eyes": filled(RIGHT_EYE, LEFT_EYE, grown=1.3),
         "lips": filled(OUTER_LIPS) & ~filled(INNER_LIPS),
         "mouth": mouth,
