@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 
 from shared.metrics.perceptual import SqueezeDistance
+
+# Pixels by which pictures are moved, at random, before the perceptual network sees them.
+_SHIFT = 16
 
 
 def blended(warped: Tensor, content: Tensor, opacity: Tensor) -> Tensor:
@@ -33,7 +37,11 @@ def picture_loss(
     loss = error.square().mean() if squares else error.mean()
     parts = {"squares" if squares else "l1": loss}
     if perceptual is not None:
-        parts["perceptual"] = perceptual((made.float().clamp(-1, 1) + 1) / 2, (target + 1) / 2).mean()
+        # The network looks every few pixels. Always at the same ones, it would leave their grid in what is painted.
+        row, column = torch.randint(_SHIFT, (2,)).tolist()
+        height, width = (size - _SHIFT for size in made.shape[-2:])
+        seen = (one[..., row : row + height, column : column + width] for one in (made.float().clamp(-1, 1), target))
+        parts["perceptual"] = perceptual(*((one + 1) / 2 for one in seen)).mean()
         loss = loss + perceptual_weight * parts["perceptual"]
     if warped is not None:
         parts["worse"] = (error - (warped - target).abs()).clamp(min=0).mean()
