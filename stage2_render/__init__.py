@@ -3,4 +3,4 @@
 RENDERERS = ("geometry", "diffusion")
 """Ways to paint: the warp alone, or the warp repaired by networks."""
 
-DEFAULT_RENDERER = "geometry"
+DEFAULT_RENDERER = "diffusion"

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
@@ -19,6 +20,10 @@ from stage2_render.diffusers_autoencoder import DiffusersAutoencoder, DiffusersC
 from stage2_render.unet import UNet, UNetConfig
 
 TRAIN_TIMESTEPS = 1000
+
+# Standard deviation in pixels of the blur of what is painted. On development people 0.5 to 1 changes neither PSNR (+0.03
+# dB) nor the perceptual distance.
+_SMOOTHING = 0.8
 
 
 @dataclass(frozen=True)
@@ -94,7 +99,7 @@ class RenderNetworks(nn.Module):
         else:
             content, opacity = self.autoencoder.decode(reference, latents)
             opacity = torch.ones_like(opacity)
-        return Repair(content.float(), opacity.float())
+        return Repair(_smoothed(content.float()), opacity.float())
 
     def save(self, folder: Path, **header: Any) -> None:
         """Write autoencoder.safetensors and unet.safetensors, fp16; `header` (JSON values) goes into the second."""
@@ -109,6 +114,17 @@ class RenderNetworks(nn.Module):
         unet, header = load_network(folder / "unet.safetensors", UNet, UNetConfig)
         own = {name: header[name] for name in ("start", "steps", "framing") if name in header}
         return cls(autoencoder, unet, **own).eval()
+
+
+def _smoothed(content: Tensor) -> Tensor:
+    """Pictures [B, 3, H, W] without what is finer than the frames that they were learned from, which are enlarged by a
+    third in the face crop: what is painted there is the faint weave of the decoder's blocks."""
+    distance = torch.arange(-2, 3, device=content.device, dtype=content.dtype)
+    row = torch.exp(-0.5 * (distance / _SMOOTHING).square())
+    row = row / row.sum()
+    kernel = (row[:, None] * row).expand(content.shape[1], 1, -1, -1)
+    with torch.autocast(content.device.type, enabled=False):  # 8 bits of mantissa would show as bands
+        return F.conv2d(F.pad(content, (2, 2, 2, 2), mode="replicate"), kernel, groups=content.shape[1])
 
 
 def build_autoencoder(settings: dict[str, Any]) -> Autoencoder | DiffusersAutoencoder:
