@@ -27,9 +27,9 @@ from stage2_render.networks import RenderNetworks
 BATCH_SIZE = 4
 """Frames that go through the networks at once."""
 
-# Painted and warped picture are the same, but for what is finer than four pixels, when they differ by less than about
-# so many grey levels.
-_AGREEMENT = 6.0
+# Painted and warped picture show the same, but for what is finer than four pixels, when they differ by less than about
+# so many grey levels. The finer part is then the photo's: what is painted is an average of what could be there.
+_AGREEMENT = 8.0
 
 
 @dataclass(frozen=True)
@@ -124,8 +124,10 @@ class DiffusionRenderer:
             opacities = repair.opacity[:, 0].cpu().numpy() * window()
         for one, content, opacity in zip(batch, contents, opacities):
             if self._options["detail"]:
-                kept = opacity * _agreement(content, one.warped)
+                agreement = _agreement(content, one.warped)
+                content = content + agreement[..., None] * _fine(one.warped - content)
                 # Where both agree the frame is changed by their difference, and keeps what the crop cannot hold.
+                kept = opacity * agreement
                 one.crop.lay(one.frame, content * opacity[..., None] - one.warped * kept[..., None], opacity - kept)
             else:
                 one.crop.paste(one.frame, content, opacity)
@@ -150,6 +152,11 @@ class DiffusionRenderer:
         """Pictures uint8 [256, 256, 3] -> float32 [B, 3, 256, 256] in [-1, 1]."""
         tensor = torch.from_numpy(np.stack(pictures)).to(self.device)
         return tensor.permute(0, 3, 1, 2).float().div_(127.5).sub_(1)
+
+
+def _fine(picture: np.ndarray) -> np.ndarray:
+    """What of a picture float32 [256, 256, 3] is finer than about four pixels."""
+    return picture - cv2.GaussianBlur(picture, (0, 0), 2.0)
 
 
 def _agreement(content: np.ndarray, warped: np.ndarray) -> np.ndarray:

@@ -21,8 +21,8 @@ from stage2_render.unet import UNet, UNetConfig
 
 TRAIN_TIMESTEPS = 1000
 
-# Standard deviation in pixels of the blur of what is painted. On development people 0.5 to 1 changes neither PSNR (+0.03
-# dB) nor the perceptual distance.
+# Standard deviation in pixels of the blur of what is painted. On development people 0.5 to 1 changes neither PSNR
+# (+0.03 dB) nor the perceptual distance.
 _SMOOTHING = 0.8
 
 
@@ -99,7 +99,7 @@ class RenderNetworks(nn.Module):
         else:
             content, opacity = self.autoencoder.decode(reference, latents)
             opacity = torch.ones_like(opacity)
-        return Repair(_smoothed(content.float()), opacity.float())
+        return Repair(smoothed(content.float()), opacity.float())
 
     def save(self, folder: Path, **header: Any) -> None:
         """Write autoencoder.safetensors and unet.safetensors, fp16; `header` (JSON values) goes into the second."""
@@ -116,7 +116,7 @@ class RenderNetworks(nn.Module):
         return cls(autoencoder, unet, **own).eval()
 
 
-def _smoothed(content: Tensor) -> Tensor:
+def smoothed(content: Tensor) -> Tensor:
     """Pictures [B, 3, H, W] without what is finer than the frames that they were learned from, which are enlarged by a
     third in the face crop: what is painted there is the faint weave of the decoder's blocks."""
     distance = torch.arange(-2, 3, device=content.device, dtype=content.dtype)
