@@ -99,7 +99,8 @@ class RenderNetworks(nn.Module):
         else:
             content, opacity = self.autoencoder.decode(reference, latents)
             opacity = torch.ones_like(opacity)
-        return Repair(smoothed(content.float()), opacity.float())
+        content = content.float()
+        return Repair(smoothed(content) if self.autoencoder.transfers_detail else content, opacity.float())
 
     def save(self, folder: Path, **header: Any) -> None:
         """Write autoencoder.safetensors and unet.safetensors, fp16; `header` (JSON values) goes into the second."""

@@ -58,7 +58,7 @@ def mean_loss(task, model, count=6):
 def test_autoencoder_learns(tmp_path, pairs):
     task = autoencoder(pairs, network={**AUTOENCODER, "latent_channels": 3})
     before, score = mean_loss(task, task.model), task.validate(task.model)["psnr"]
-    result = train(task, settings(tmp_path, 60))
+    result = train(task, settings(tmp_path, 120))
     assert mean_loss(task, task.model) < 0.9 * before
     assert result["best_score"] > score
     loaded = load_autoencoder(tmp_path / "best" / "autoencoder.safetensors")
