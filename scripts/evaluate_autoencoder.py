@@ -43,7 +43,8 @@ def main(folders, pairs, models, taef2, split, count) -> None:
     torch.set_num_threads(1)
     network = SqueezeDistance(Path(models) / "squeezenet1_1_caffe.safetensors")
     known = Pairs(Path(pairs) / split)
-    coders = {str(folder): own_coder(folder) for folder in folders or [bundled("renderer")]}
+    named = {str(folder): folder for folder in folders} or {"bundled": bundled("renderer")}
+    coders = {name: own_coder(folder) for name, folder in named.items()}
     if taef2:
         coders["TAEF2"] = Taef2(*taef2).code
     rows = np.linspace(0, len(known) - 1, min(count, len(known))).astype(int)
