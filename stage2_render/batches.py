@@ -15,17 +15,8 @@ from shared.errors import InputError
 from stage2_render.guidance import decode_maps
 from stage2_render.pairs import Limits, Pairs, build
 
-GROUPS = ("opened", "closed", "unchanged")
-OPENED = 0.05
-"""Change of the lip aperture, in eye distances, from which a mouth counts as opened or closed."""
-
 # Which of `guidance.MAPS` changes its sign in a mirror.
 _MIRRORED = 5
-
-
-def group_of(opened: float) -> str:
-    """The group of a change of aperture."""
-    return "opened" if opened > OPENED else "closed" if opened < -OPENED else "unchanged"
 
 
 def is_development(person: str) -> bool:

@@ -67,7 +67,9 @@ class DiffusionRenderer:
         device: str | torch.device = "cpu",
     ) -> None:
         self.networks, self.device = networks, torch.device(device)
-        self._options = {"steps": steps, "geometry": geometry_guidance, "detail": detail_transfer}
+        # An autoencoder that does not look at the warp has nothing to keep of it.
+        detail = detail_transfer and networks.autoencoder.transfers_detail
+        self._options = {"steps": steps, "geometry": geometry_guidance, "detail": detail}
         self._shared_noise, self._seed = shared_noise, seed
         self._warp = MeshWarp(photo.image, photo.landmarks, photo.crop)
         self._source, self._head = photo.landmarks, photo.crop

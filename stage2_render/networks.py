@@ -102,11 +102,11 @@ class RenderNetworks(nn.Module):
         content = content.float()
         return Repair(smoothed(content) if self.autoencoder.transfers_detail else content, opacity.float())
 
-    def save(self, folder: Path, **header: Any) -> None:
-        """Write autoencoder.safetensors and unet.safetensors, fp16; `header` (JSON values) goes into the second."""
+    def save(self, folder: Path) -> None:
+        """Write autoencoder.safetensors and unet.safetensors, fp16."""
         save_network(self.autoencoder, folder / "autoencoder.safetensors", {})
         own = {"start": self.start, "steps": self.steps, "framing": self.framing}
-        save_network(self.unet, folder / "unet.safetensors", {**own, **header})
+        save_network(self.unet, folder / "unet.safetensors", own)
 
     @classmethod
     def load(cls, folder: Path) -> RenderNetworks:

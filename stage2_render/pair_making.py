@@ -16,14 +16,14 @@ from shared.face_model.measures import lip_aperture
 from shared.face_model.mediapipe_mesh import LEFT_EYE, OUTER_LIPS, RIGHT_EYE
 from shared.faces.crop import Crop
 from shared.media import read_image, read_video
+from shared.metrics.rendering import APERTURE_STEP
 from shared.motion import Motion
 from shared.photo import PhotoFit
 from stage2_render.face_crop import SIZE, FaceCrop
 from stage2_render.geometry import MeshWarp
 from stage2_render.guidance import MAP_SIZE, MAPS, encode_maps, guidance_maps
 
-# By how much an aperture must differ to count as opened or closed, and how often each kind of pair is wanted.
-OPENED = 0.05
+# How often each kind of pair is wanted.
 _SHARES = {"opened": 0.45, "closed": 0.2, "same": 0.35}
 _PORTRAIT_SHARES = (0.7, 0.15, 0.15)
 # A mesh that strays more than this from the tracked points (mean, pixels of a 256 px head crop) is a failed fit.
@@ -173,9 +173,9 @@ class _Reference:
         usable[index] = False
         gain = clip.aperture - clip.aperture[index]
         self.left = {
-            "opened": usable & (gain > OPENED),
-            "closed": usable & (gain < -OPENED),
-            "same": usable & (np.abs(gain) <= OPENED),
+            "opened": usable & (gain > APERTURE_STEP),
+            "closed": usable & (gain < -APERTURE_STEP),
+            "same": usable & (np.abs(gain) <= APERTURE_STEP),
         }
         self.distance = clip.pose_distance(index)
         self._warp: MeshWarp | None = None
@@ -315,7 +315,11 @@ def _borrowed(fit: PhotoFit, prepared: Path, motions: list[str], random: np.rand
     expressions = np.concatenate(taken)
     gain = lip_aperture(fit.landmarks) - lip_aperture(fit.vertices(expressions))
     # Photos are where teeth are sharp: most pairs that can show how they appear do so.
-    groups = np.flatnonzero(gain > OPENED), np.flatnonzero(gain < -OPENED), np.flatnonzero(np.abs(gain) <= OPENED)
+    groups = (
+        np.flatnonzero(gain > APERTURE_STEP),
+        np.flatnonzero(gain < -APERTURE_STEP),
+        np.flatnonzero(np.abs(gain) <= APERTURE_STEP),
+    )
     shares = np.array(_PORTRAIT_SHARES) * [len(group) > 0 for group in groups]
     chosen = groups[random.choice(3, p=shares / shares.sum())]
     expression = expressions[random.choice(chosen)]

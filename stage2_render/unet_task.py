@@ -12,11 +12,10 @@ from torch import Tensor, nn
 
 from shared.errors import InputError
 from shared.metrics.perceptual import SqueezeDistance
+from shared.metrics.rendering import MOUTH_CHANGES, change_of
 from stage2_render.batches import (
-    GROUPS,
     Batches,
     draw_windows,
-    group_of,
     ready,
     take_windows,
     to_pictures,
@@ -160,9 +159,9 @@ class UNetTask:
         pairs = self.batches.pairs
         rows = self.batches.development
         chosen = np.concatenate(
-            [_spread(rows[[group_of(pairs.opened[r]) == name for r in rows]], 40) for name in GROUPS]
+            [_spread(rows[[change_of(pairs.opened[r]) == name for r in rows]], 40) for name in MOUTH_CHANGES]
         )
-        gains: dict[str, list] = {name: [] for name in GROUPS}
+        gains: dict[str, list] = {name: [] for name in MOUTH_CHANGES}
         device = self.channel_weights.device
         sheet = []
         for start in range(0, len(chosen), 8):
@@ -181,7 +180,7 @@ class UNetTask:
             )
             made = blended(batch["warped"], repair.content, repair.opacity * self.window).clamp(-1, 1)
             for index, row in enumerate(chosen[start : start + 8]):
-                gains[group_of(pairs.opened[row])].append(
+                gains[change_of(pairs.opened[row])].append(
                     self._gain(batch["warped"][index], made[index], batch["target"][index], batch["boxes"][index, 0])
                 )
             opacity = (2 * repair.opacity - 1).expand(-1, 3, -1, -1)

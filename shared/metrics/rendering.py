@@ -14,8 +14,8 @@ from shared.metrics.perceptual import SqueezeDistance, picture_distance
 
 MOUTH_CHANGES = ("opened", "closed", "unchanged")
 
-# Lip aperture (a share of the distance of the outer eye corners) more or less than the photo's that counts as a change.
-_APERTURE_STEP = 0.05
+APERTURE_STEP = 0.05
+"""Lip aperture (a share of the distance of the outer eye corners) more or less than the photo's that is a change."""
 
 # Width of the part by which its box is larger on every side.
 _MARGIN = 0.25
@@ -51,8 +51,12 @@ def face_mask(landmarks: np.ndarray, size: tuple[int, int]) -> np.ndarray:
 def mouth_change(real: np.ndarray, photo: np.ndarray) -> str:
     """`opened`, `closed` or `unchanged`: is the lip aperture of the real frame's landmarks [478, 3] more than .05 of
     the eye distance above the photo's, below it, or neither?"""
-    step = float(lip_aperture(real) - lip_aperture(photo))
-    return "opened" if step > _APERTURE_STEP else "closed" if step < -_APERTURE_STEP else "unchanged"
+    return change_of(float(lip_aperture(real) - lip_aperture(photo)))
+
+
+def change_of(step: float) -> str:
+    """The same for a known difference of the apertures."""
+    return "opened" if step > APERTURE_STEP else "closed" if step < -APERTURE_STEP else "unchanged"
 
 
 def compare(

@@ -136,7 +136,7 @@ class Echo:
     """Networks that paint the warp they are shown, everywhere."""
 
     framing = "face"
-    autoencoder = SimpleNamespace(encode=lambda pictures: pictures[:, :1, ::8, ::8])
+    autoencoder = SimpleNamespace(encode=lambda pictures: pictures[:, :1, ::8, ::8], transfers_detail=True)
 
     def repair(self, warped, *_, **__):
         return Repair(warped, torch.ones_like(warped[:, :1]))
