@@ -1,0 +1,199 @@
+"""Mesh metrics against slow loops written from the papers' words, and what they must not depend on."""
+
+import time
+from dataclasses import replace
+from itertools import combinations
+
+import numpy as np
+import pytest
+
+from shared.errors import InputError
+from shared.face_model import load_bundled
+from shared.metrics.mesh import (
+    FDD_FACTORS,
+    dynamics_deviation,
+    inner_lip_pair,
+    lip_dtw,
+    lip_errors,
+    lip_vertex_error,
+    mouth_opening,
+    mouth_opening_difference,
+    sample_diversity,
+    vertex_error,
+)
+
+T, N = 12, 9
+LIPS, UPPER, PAIR = np.array([1, 4, 5, 7]), np.array([0, 2, 8]), (4, 7)
+RNG = np.random.default_rng(0)
+NEUTRAL = RNG.normal(0, 30, (N, 3))
+REAL = NEUTRAL + RNG.normal(0, 2, (T, N, 3))
+MADE = NEUTRAL + RNG.normal(0, 1, (T, N, 3))
+
+FIGURES = {
+    "lve": lambda made, real: lip_vertex_error(made, real, LIPS),
+    "l2": lambda made, real: vertex_error(made, real),
+    "l2_lip": lambda made, real: vertex_error(made, real, LIPS),
+    "mod": lambda made, real: mouth_opening_difference(made, real, PAIR),
+    "dtw": lambda made, real: lip_dtw(made, real, LIPS),
+}
+
+
+def fdd(made, real, neutral=NEUTRAL):
+    return dynamics_deviation(made, real, UPPER, neutral, neutral)
+
+
+def length(a, b):
+    return sum((float(x) - float(y)) ** 2 for x, y in zip(a, b)) ** 0.5
+
+
+def test_lve_is_the_worst_lip_vertex_of_each_frame():
+    worst = [max(length(MADE[t, v], REAL[t, v]) for v in LIPS) for t in range(T)]
+    assert lip_errors(MADE, REAL, LIPS) == pytest.approx(worst, abs=1e-4)
+    assert lip_vertex_error(MADE, REAL, LIPS) == pytest.approx(sum(worst) / T, abs=1e-4)
+
+
+def test_mean_vertex_error():
+    every = [length(MADE[t, v], REAL[t, v]) for t in range(T) for v in range(N)]
+    assert vertex_error(MADE, REAL) == pytest.approx(sum(every) / len(every), abs=1e-4)
+    lips = [length(MADE[t, v], REAL[t, v]) for t in range(T) for v in LIPS]
+    assert vertex_error(MADE, REAL, LIPS) == pytest.approx(sum(lips) / len(lips), abs=1e-4)
+
+
+def spread(moving, neutral, v):
+    moved = [length(frame[v], neutral[v]) for frame in moving]
+    middle = sum(moved) / T
+    return (sum((m - middle) ** 2 for m in moved) / T) ** 0.5
+
+
+def test_fdd_compares_how_much_the_upper_face_moves():
+    other = NEUTRAL + 3  # another neutral face for the made one
+    by_hand = sum(spread(REAL, NEUTRAL, v) - spread(MADE, other, v) for v in UPPER) / len(UPPER)
+    assert dynamics_deviation(MADE, REAL, UPPER, other, NEUTRAL) == pytest.approx(by_hand, abs=1e-4)
+    still = np.repeat(NEUTRAL[None], T, 0)
+    assert fdd(still, REAL) > 0 > fdd(REAL, still) == pytest.approx(-fdd(still, REAL))  # positive: made less lively
+    assert fdd(MADE * 3, REAL * 3, NEUTRAL * 3) == pytest.approx(3 * fdd(MADE, REAL))
+
+
+def test_fdd_units():
+    metres = fdd(MADE, REAL) / 1000
+    assert fdd(MADE, REAL) * FDD_FACTORS["diffposetalk"] == pytest.approx(metres / 1e-5)
+    assert fdd(MADE, REAL) * FDD_FACTORS["diffposetalk_poster"] == pytest.approx(metres / 1e-3)
+    assert fdd(MADE, REAL) * FDD_FACTORS["3dfacepolicy"] == pytest.approx(fdd(MADE, REAL) / 1e-5)
+
+
+def test_mouth_opening_difference():
+    opening = [[length(frame[PAIR[0]], frame[PAIR[1]]) for frame in moving] for moving in (MADE, REAL)]
+    assert mouth_opening(MADE, *PAIR) == pytest.approx(opening[0], abs=1e-4)
+    by_hand = sum(abs(a - b) for a, b in zip(*opening)) / T
+    assert mouth_opening_difference(MADE, REAL, PAIR) == pytest.approx(by_hand, abs=1e-4)
+
+
+def slow_dtw(made, real, band=None):
+    """The textbook table, then the way back through it."""
+    cost = [[sum(length(a[v], b[v]) for v in LIPS) / len(LIPS) for b in real] for a in made]
+    table = {}
+    for i in range(len(made)):
+        for j in range(len(real)):
+            if band is not None and abs(i - j) > band:
+                continue
+            ways = [table[p] for p in ((i - 1, j - 1), (i - 1, j), (i, j - 1)) if p in table]
+            table[i, j] = cost[i][j] + (min(ways) if ways else 0)
+    at, steps = (len(made) - 1, len(real) - 1), 1
+    while at != (0, 0):
+        i, j = at
+        at = min((p for p in ((i - 1, j - 1), (i - 1, j), (i, j - 1)) if p in table), key=table.get)
+        steps += 1
+    return table[len(made) - 1, len(real) - 1] / steps
+
+
+@pytest.mark.parametrize("band", [None, 0, 1, 2, 5])
+def test_dtw_against_the_textbook(band):
+    real = np.cumsum(REAL - NEUTRAL, 0)
+    made = np.cumsum(MADE - NEUTRAL, 0) * 2
+    assert lip_dtw(made, real, LIPS, band) == pytest.approx(slow_dtw(made, real, band), abs=1e-4)
+
+
+def test_dtw_without_room_is_the_plain_error_and_never_exceeds_it():
+    assert lip_dtw(MADE, REAL, LIPS, band=0) == pytest.approx(vertex_error(MADE, REAL, LIPS), abs=1e-4)
+    assert lip_dtw(MADE, REAL, LIPS) <= vertex_error(MADE, REAL, LIPS) + 1e-4
+
+
+def test_dtw_forgives_a_delay():
+    smooth = np.cumsum(np.random.default_rng(1).normal(size=(70, N, 3)), 0)
+    made, real = smooth[:60], smooth[5:65]
+    plain = vertex_error(made, real, LIPS)
+    assert lip_dtw(made, real, LIPS) < 0.4 * plain
+    assert lip_dtw(made, real, LIPS, band=2) > lip_dtw(made, real, LIPS, band=8)
+
+
+def test_dtw_of_three_hundred_frames_is_quick():
+    frames = np.random.default_rng(2).normal(size=(300, 80, 3))
+    began = time.perf_counter()
+    lip_dtw(frames, frames[::-1], np.arange(80))
+    assert time.perf_counter() - began < 2  # well under one on a machine with nothing else to do
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_invariances(name):
+    figure = FIGURES[name]
+    plain = figure(MADE, REAL)
+    assert plain > 0 and figure(REAL, REAL) == pytest.approx(0, abs=1e-9)
+    assert figure(2.5 * MADE, 2.5 * REAL) == pytest.approx(2.5 * plain, rel=1e-4)  # scales with the millimetre
+    assert figure(MADE + 7, REAL + 7) == pytest.approx(plain, rel=1e-4)  # both moved alike
+    assert figure(MADE.astype(np.float32), REAL.astype(np.float32)) == pytest.approx(plain, rel=1e-4)
+    broken = MADE.copy()
+    broken[3] = np.nan
+    assert np.isnan(figure(broken, REAL))
+
+
+def test_a_constant_offset():
+    offset = REAL + np.array([3.0, 4.0, 0.0])
+    for name in ("lve", "l2", "l2_lip"):
+        assert FIGURES[name](offset, REAL) == pytest.approx(5)
+    assert FIGURES["mod"](offset, REAL) == pytest.approx(0, abs=1e-9)
+    assert dynamics_deviation(offset, REAL, UPPER, NEUTRAL + [3, 4, 0], NEUTRAL) == pytest.approx(0, abs=1e-9)
+
+
+def test_diversity_is_the_mean_distance_of_all_pairs():
+    samples = np.random.default_rng(3).normal(size=(4, 5, 6))
+    by_hand = [np.mean([length(a[t], b[t]) for t in range(5)]) for a, b in combinations(samples, 2)]
+    assert sample_diversity(samples) == pytest.approx(np.mean(by_hand), abs=1e-4)
+    assert sample_diversity(samples[::-1] * 2 + 1) == pytest.approx(2 * np.mean(by_hand), abs=1e-4)
+    assert sample_diversity(np.repeat(samples[:1], 3, 0)) == 0
+    meshes = np.stack([MADE, REAL])
+    assert sample_diversity(meshes) == pytest.approx(vertex_error(MADE, REAL))
+
+
+def test_the_pair_of_inner_lips():
+    model = load_bundled()
+    assert inner_lip_pair(model) == (13, 14)
+    # The same choice without knowing the mesh, on a fine ring (here the closed lips' middle rows) and on a coarse one.
+    for ring in ((78, 82, 13, 312, 308, 317, 14, 87), (308, 13, 14, 78), (78, 13, 308, 14, 0)):
+        foreign = replace(model, groups={"inner_lips": np.array(ring)})
+        assert inner_lip_pair(foreign)[1] == 14 and inner_lip_pair(foreign)[0] in (13, 0)
+    with pytest.raises(InputError, match="no group"):
+        inner_lip_pair(replace(model, groups={}))
+    with pytest.raises(InputError, match="no expression"):
+        inner_lip_pair(replace(model, groups={"inner_lips": np.array([13, 13, 13])}))
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_unlike_shapes_are_refused(name):
+    for made in (MADE[:-1], MADE[:, :-1], MADE[..., :2], MADE[:0]):
+        with pytest.raises(InputError) as error:
+            FIGURES[name](made, REAL)
+        assert "\n" not in str(error.value)
+
+
+def test_other_unusable_input():
+    for lips in (np.array([N]), np.array([-1]), np.zeros(0, int), np.array([0.5])):
+        with pytest.raises(InputError, match="vertex"):
+            lip_vertex_error(MADE, REAL, lips)
+    with pytest.raises(InputError, match="neutral"):
+        dynamics_deviation(MADE, REAL, UPPER, NEUTRAL[:-1], NEUTRAL)
+    with pytest.raises(InputError, match="band"):
+        lip_dtw(MADE, REAL, LIPS, band=-1)
+    with pytest.raises(InputError, match="two samples"):
+        sample_diversity(MADE[None])
+    with pytest.raises(InputError, match="samples"):
+        sample_diversity(np.zeros((3, 4)))
