@@ -67,7 +67,7 @@ JUDGES = {
             "Apache-2.0 (TensorFlow's network of 2015-12-05, converted by pytorch-fid)",
         ),
         Judge(
-            "alexnet",
+            "lpips_alex_trunk",
             "alexnet-owt-7be5be79.pth",
             "https://download.pytorch.org/models/alexnet-owt-7be5be79.pth",
             "7be5be791159472b1fbf3c69796f7cb30dca7ad8466c2df70058c37116cdee02",
@@ -75,7 +75,7 @@ JUDGES = {
             "none stated for the weights (trained on ImageNet); torchvision is BSD-3-Clause",
         ),
         Judge(
-            "vgg16",
+            "lpips_vgg_trunk",
             "vgg16-397923af.pth",
             "https://download.pytorch.org/models/vgg16-397923af.pth",
             "397923af8e79cdbb6a7127f12361acd7a2f83e06b05044ddf496e83de57a5bf0",
@@ -83,7 +83,7 @@ JUDGES = {
             "none stated for the weights (trained on ImageNet); torchvision is BSD-3-Clause",
         ),
         Judge(
-            "lpips_alex",
+            "lpips_alex_linear",
             "alex.pth",
             f"{_LPIPS}/alex.pth",
             "df73285e35b22355a2df87cdb6b70b343713b667eddbda73e1977e0c860835c0",
@@ -91,7 +91,7 @@ JUDGES = {
             "BSD-2-Clause",
         ),
         Judge(
-            "lpips_vgg",
+            "lpips_vgg_linear",
             "vgg.pth",
             f"{_LPIPS}/vgg.pth",
             "a78928a0af1e5f0fcb1f3b9e8f8c3a2a5a3de244d830ad5c1feddc79b8432868",

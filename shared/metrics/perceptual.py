@@ -115,12 +115,13 @@ def picture_distance(
     pictures', which are taken at their own size.
     """
     if box is not None:
-        made, real = (_enlarged(picture, box) for picture in (made, real))
+        made, real = (enlarged(picture, box) for picture in (made, real))
     pair = torch.from_numpy(np.stack([made, real])).permute(0, 3, 1, 2).float().div_(255)
     return float(network(pair[:1], pair[1:])[0])
 
 
-def _enlarged(picture: np.ndarray, box: tuple[int, int, int, int]) -> np.ndarray:
+def enlarged(picture: np.ndarray, box: tuple[int, int, int, int]) -> np.ndarray:
+    """A box (x0, y0, x1, y1; the last two exclusive) of a picture uint8 [H, W, 3], brought to [128, 128, 3]."""
     x0, y0, x1, y1 = box
     shrinks = min(x1 - x0, y1 - y0) > BOX_SIDE
     method = cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC
