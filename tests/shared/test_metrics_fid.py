@@ -1,0 +1,334 @@
+"""The Frechet distance against closed forms and a slow version; Inception-v3 against a literal table and functions."""
+
+import numpy as np
+import pytest
+import torch
+from scipy.linalg import sqrtm
+from torch.nn import functional as F
+
+from shared.errors import InputError
+from shared.metrics.checkpoints import read_tensors
+from shared.metrics.fid import frechet_distance
+from shared.metrics.inception import Inception
+
+# Every convolution of the published file: channels out, in, height, width of the kernel.
+CONVOLUTIONS = """
+Conv2d_1a_3x3 32 3 3 3, Conv2d_2a_3x3 32 32 3 3, Conv2d_2b_3x3 64 32 3 3
+Conv2d_3b_1x1 80 64 1 1, Conv2d_4a_3x3 192 80 3 3
+Mixed_5b.branch1x1 64 192 1 1, Mixed_5b.branch5x5_1 48 192 1 1, Mixed_5b.branch5x5_2 64 48 5 5
+Mixed_5b.branch3x3dbl_1 64 192 1 1, Mixed_5b.branch3x3dbl_2 96 64 3 3, Mixed_5b.branch3x3dbl_3 96 96 3 3
+Mixed_5b.branch_pool 32 192 1 1
+Mixed_5c.branch1x1 64 256 1 1, Mixed_5c.branch5x5_1 48 256 1 1, Mixed_5c.branch5x5_2 64 48 5 5
+Mixed_5c.branch3x3dbl_1 64 256 1 1, Mixed_5c.branch3x3dbl_2 96 64 3 3, Mixed_5c.branch3x3dbl_3 96 96 3 3
+Mixed_5c.branch_pool 64 256 1 1
+Mixed_5d.branch1x1 64 288 1 1, Mixed_5d.branch5x5_1 48 288 1 1, Mixed_5d.branch5x5_2 64 48 5 5
+Mixed_5d.branch3x3dbl_1 64 288 1 1, Mixed_5d.branch3x3dbl_2 96 64 3 3, Mixed_5d.branch3x3dbl_3 96 96 3 3
+Mixed_5d.branch_pool 64 288 1 1
+Mixed_6a.branch3x3 384 288 3 3, Mixed_6a.branch3x3dbl_1 64 288 1 1
+Mixed_6a.branch3x3dbl_2 96 64 3 3, Mixed_6a.branch3x3dbl_3 96 96 3 3
+Mixed_6b.branch1x1 192 768 1 1, Mixed_6b.branch7x7_1 128 768 1 1, Mixed_6b.branch7x7_2 128 128 1 7
+Mixed_6b.branch7x7_3 192 128 7 1, Mixed_6b.branch7x7dbl_1 128 768 1 1, Mixed_6b.branch7x7dbl_2 128 128 7 1
+Mixed_6b.branch7x7dbl_3 128 128 1 7, Mixed_6b.branch7x7dbl_4 128 128 7 1, Mixed_6b.branch7x7dbl_5 192 128 1 7
+Mixed_6b.branch_pool 192 768 1 1
+Mixed_6c.branch1x1 192 768 1 1, Mixed_6c.branch7x7_1 160 768 1 1, Mixed_6c.branch7x7_2 160 160 1 7
+Mixed_6c.branch7x7_3 192 160 7 1, Mixed_6c.branch7x7dbl_1 160 768 1 1, Mixed_6c.branch7x7dbl_2 160 160 7 1
+Mixed_6c.branch7x7dbl_3 160 160 1 7, Mixed_6c.branch7x7dbl_4 160 160 7 1, Mixed_6c.branch7x7dbl_5 192 160 1 7
+Mixed_6c.branch_pool 192 768 1 1
+Mixed_6d.branch1x1 192 768 1 1, Mixed_6d.branch7x7_1 160 768 1 1, Mixed_6d.branch7x7_2 160 160 1 7
+Mixed_6d.branch7x7_3 192 160 7 1, Mixed_6d.branch7x7dbl_1 160 768 1 1, Mixed_6d.branch7x7dbl_2 160 160 7 1
+Mixed_6d.branch7x7dbl_3 160 160 1 7, Mixed_6d.branch7x7dbl_4 160 160 7 1, Mixed_6d.branch7x7dbl_5 192 160 1 7
+Mixed_6d.branch_pool 192 768 1 1
+Mixed_6e.branch1x1 192 768 1 1, Mixed_6e.branch7x7_1 192 768 1 1, Mixed_6e.branch7x7_2 192 192 1 7
+Mixed_6e.branch7x7_3 192 192 7 1, Mixed_6e.branch7x7dbl_1 192 768 1 1, Mixed_6e.branch7x7dbl_2 192 192 7 1
+Mixed_6e.branch7x7dbl_3 192 192 1 7, Mixed_6e.branch7x7dbl_4 192 192 7 1, Mixed_6e.branch7x7dbl_5 192 192 1 7
+Mixed_6e.branch_pool 192 768 1 1
+Mixed_7a.branch3x3_1 192 768 1 1, Mixed_7a.branch3x3_2 320 192 3 3, Mixed_7a.branch7x7x3_1 192 768 1 1
+Mixed_7a.branch7x7x3_2 192 192 1 7, Mixed_7a.branch7x7x3_3 192 192 7 1, Mixed_7a.branch7x7x3_4 192 192 3 3
+Mixed_7b.branch1x1 320 1280 1 1, Mixed_7b.branch3x3_1 384 1280 1 1, Mixed_7b.branch3x3_2a 384 384 1 3
+Mixed_7b.branch3x3_2b 384 384 3 1, Mixed_7b.branch3x3dbl_1 448 1280 1 1, Mixed_7b.branch3x3dbl_2 384 448 3 3
+Mixed_7b.branch3x3dbl_3a 384 384 1 3, Mixed_7b.branch3x3dbl_3b 384 384 3 1, Mixed_7b.branch_pool 192 1280 1 1
+Mixed_7c.branch1x1 320 2048 1 1, Mixed_7c.branch3x3_1 384 2048 1 1, Mixed_7c.branch3x3_2a 384 384 1 3
+Mixed_7c.branch3x3_2b 384 384 3 1, Mixed_7c.branch3x3dbl_1 448 2048 1 1, Mixed_7c.branch3x3dbl_2 384 448 3 3
+Mixed_7c.branch3x3dbl_3a 384 384 1 3, Mixed_7c.branch3x3dbl_3b 384 384 3 1, Mixed_7c.branch_pool 192 2048 1 1
+"""
+
+
+def published_shapes() -> dict[str, tuple[int, ...]]:
+    shapes = {}
+    for line in CONVOLUTIONS.strip().splitlines():
+        for entry in line.split(", "):
+            name, *kernel = entry.split()
+            shapes[f"{name}.conv.weight"] = tuple(map(int, kernel))
+            for part in ("weight", "bias", "running_mean", "running_var"):
+                shapes[f"{name}.bn.{part}"] = (int(kernel[0]),)
+    return shapes | {"fc.weight": (1008, 2048), "fc.bias": (1008,)}
+
+
+@pytest.fixture(scope="module")
+def state() -> dict[str, torch.Tensor]:
+    random = torch.Generator().manual_seed(0)
+    tensors = {}
+    for name, shape in published_shapes().items():
+        if name.endswith("running_var"):
+            tensors[name] = torch.rand(shape, generator=random) + 0.5
+        elif name.endswith("bn.weight"):
+            tensors[name] = torch.rand(shape, generator=random) * 0.5 + 0.75
+        else:
+            scale = (2 / np.prod(shape[1:])) ** 0.5 if len(shape) > 1 else 0.1
+            tensors[name] = torch.randn(shape, generator=random) * scale
+    return tensors
+
+
+@pytest.fixture(scope="module")
+def checkpoint(state, tmp_path_factory):
+    path = tmp_path_factory.mktemp("inception") / "inception.pth"
+    torch.save(state, path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def network(checkpoint):
+    return Inception.load(checkpoint)
+
+
+def pictures(count, height, width, seed=0):
+    """Smooth colours, not noise alone: what resizing does to them can be seen."""
+    random = np.random.default_rng(seed)
+    coarse = torch.from_numpy(random.random((count, 3, 5, 6)))
+    smooth = F.interpolate(coarse, size=(height, width), mode="bicubic").permute(0, 2, 3, 1).numpy()
+    return np.clip(smooth * 255 + random.normal(0, 10, smooth.shape), 0, 255).astype(np.uint8)
+
+
+def test_names_and_shapes_are_the_published_ones():
+    ours = {n: tuple(t.shape) for n, t in Inception().state_dict().items() if not n.endswith("num_batches_tracked")}
+    assert ours == published_shapes() and len(ours) == 94 * 5 + 2
+    # torchvision's Inception-v3 without its auxiliary classifier has 23,834,568 parameters, for 1000 classes.
+    assert sum(np.prod(s) for n, s in ours.items() if "running" not in n) == 23_834_568 + 8 * 2049
+
+
+class Literal:
+    """Inception-v3 as a list of formulas on the published tensors."""
+
+    def __init__(self, state):
+        self.state = state
+
+    def conv(self, name, x, stride=1, pad=(0, 0)):
+        part = {key: self.state[f"{name}.{key}"] for key in ("conv.weight", "bn.weight", "bn.bias")}
+        mean, var = self.state[f"{name}.bn.running_mean"], self.state[f"{name}.bn.running_var"]
+        x = F.conv2d(x, part["conv.weight"], stride=stride, padding=pad)
+        x = (x - mean[:, None, None]) / torch.sqrt(var + 1e-3)[:, None, None]
+        return (x * part["bn.weight"][:, None, None] + part["bn.bias"][:, None, None]).clamp(min=0)
+
+    def chain(self, block, x, *steps):
+        for name, *pad in steps:
+            x = self.conv(f"{block}.{name}", x, pad=tuple(pad) or (0, 0))
+        return x
+
+    @staticmethod
+    def average(x):
+        """The mean of those of the nine neighbours that lie inside."""
+        ones = torch.ones_like(x[:1, :1])
+        total, count = 0, 0
+        for picture, is_count in ((x, False), (ones, True)):
+            padded = F.pad(picture, (1, 1, 1, 1))
+            h, w = x.shape[2:]
+            summed = sum(padded[:, :, i : i + h, j : j + w] for i in range(3) for j in range(3))
+            total, count = (total, summed) if is_count else (summed, count)
+        return total / count
+
+    @staticmethod
+    def maximum(x):
+        padded = F.pad(x, (1, 1, 1, 1), value=-torch.inf)
+        h, w = x.shape[2:]
+        return torch.stack([padded[:, :, i : i + h, j : j + w] for i in range(3) for j in range(3)]).amax(0)
+
+    @staticmethod
+    def halve(x):
+        h, w = (x.shape[2] - 3) // 2 + 1, (x.shape[3] - 3) // 2 + 1
+        shifted = [x[:, :, i : i + 2 * h - 1 : 2, j : j + 2 * w - 1 : 2] for i in range(3) for j in range(3)]
+        return torch.stack(shifted).amax(0)
+
+    def a(self, n, x):
+        five = self.chain(n, x, ("branch5x5_1",), ("branch5x5_2", 2, 2))
+        three = self.chain(n, x, ("branch3x3dbl_1",), ("branch3x3dbl_2", 1, 1), ("branch3x3dbl_3", 1, 1))
+        pool = self.conv(f"{n}.branch_pool", self.average(x))
+        return torch.cat([self.conv(f"{n}.branch1x1", x), five, three, pool], 1)
+
+    def b(self, n, x):
+        double = self.chain(n, x, ("branch3x3dbl_1",), ("branch3x3dbl_2", 1, 1))
+        double = self.conv(f"{n}.branch3x3dbl_3", double, stride=2)
+        return torch.cat([self.conv(f"{n}.branch3x3", x, stride=2), double, self.halve(x)], 1)
+
+    def c(self, n, x):
+        single = self.chain(n, x, ("branch7x7_1",), ("branch7x7_2", 0, 3), ("branch7x7_3", 3, 0))
+        names = [f"branch7x7dbl_{i}" for i in range(1, 6)]
+        pads = [(0, 0), (3, 0), (0, 3), (3, 0), (0, 3)]
+        double = self.chain(n, x, *((name, *pad) for name, pad in zip(names, pads)))
+        pool = self.conv(f"{n}.branch_pool", self.average(x))
+        return torch.cat([self.conv(f"{n}.branch1x1", x), single, double, pool], 1)
+
+    def d(self, n, x):
+        three = self.conv(f"{n}.branch3x3_2", self.conv(f"{n}.branch3x3_1", x), stride=2)
+        seven = self.chain(n, x, ("branch7x7x3_1",), ("branch7x7x3_2", 0, 3), ("branch7x7x3_3", 3, 0))
+        return torch.cat([three, self.conv(f"{n}.branch7x7x3_4", seven, stride=2), self.halve(x)], 1)
+
+    def e(self, n, x, pool):
+        single = self.conv(f"{n}.branch3x3_1", x)
+        double = self.chain(n, x, ("branch3x3dbl_1",), ("branch3x3dbl_2", 1, 1))
+        parts = [self.conv(f"{n}.branch1x1", x)]
+        parts += [self.conv(f"{n}.branch3x3_2{k}", single, pad=p) for k, p in (("a", (0, 1)), ("b", (1, 0)))]
+        parts += [self.conv(f"{n}.branch3x3dbl_3{k}", double, pad=p) for k, p in (("a", (0, 1)), ("b", (1, 0)))]
+        return torch.cat([*parts, self.conv(f"{n}.branch_pool", pool(x))], 1)
+
+    def __call__(self, x):
+        x = self.conv("Conv2d_2a_3x3", self.conv("Conv2d_1a_3x3", x, stride=2))
+        x = self.conv("Conv2d_3b_1x1", self.halve(self.conv("Conv2d_2b_3x3", x, pad=(1, 1))))
+        x = self.halve(self.conv("Conv2d_4a_3x3", x))
+        x = self.a("Mixed_5d", self.a("Mixed_5c", self.a("Mixed_5b", x)))
+        x = self.c("Mixed_6c", self.c("Mixed_6b", self.b("Mixed_6a", x)))
+        x = self.d("Mixed_7a", self.c("Mixed_6e", self.c("Mixed_6d", x)))
+        x = self.e("Mixed_7c", self.e("Mixed_7b", x, self.average), self.maximum)
+        return x.mean((2, 3))
+
+
+BLOCKS = [
+    ("Mixed_5b", 192, lambda literal, x: literal.a("Mixed_5b", x)),
+    ("Mixed_6a", 288, lambda literal, x: literal.b("Mixed_6a", x)),
+    ("Mixed_6b", 768, lambda literal, x: literal.c("Mixed_6b", x)),
+    ("Mixed_7a", 768, lambda literal, x: literal.d("Mixed_7a", x)),
+    ("Mixed_7b", 1280, lambda literal, x: literal.e("Mixed_7b", x, literal.average)),
+    ("Mixed_7c", 2048, lambda literal, x: literal.e("Mixed_7c", x, literal.maximum)),
+]
+
+
+@pytest.mark.parametrize(("name", "channels", "literal"), BLOCKS, ids=[name for name, *_ in BLOCKS])
+def test_every_kind_of_block_is_its_formula(network, state, name, channels, literal):
+    x = torch.randn(2, channels, 9, 7, generator=torch.Generator().manual_seed(1))
+    with torch.no_grad():
+        ours, formula = network.get_submodule(name)(x), literal(Literal(state), x)
+    assert ours.shape == formula.shape and formula.std() > 0.1
+    assert torch.allclose(ours, formula, rtol=1e-4, atol=1e-4)
+
+
+def test_features_are_the_literal_network_s(network, state):
+    made = pictures(2, 120, 90)
+    x = torch.from_numpy(made).permute(0, 3, 1, 2).float() / 255
+    rows, columns = ((torch.arange(299) + 0.5) * side / 299 - 0.5 for side in x.shape[2:])  # pixel centres
+    for axis, at in ((2, rows), (3, columns)):
+        at = at.clamp(0, x.shape[axis] - 1)
+        low = at.floor().long()
+        high = (low + 1).clamp(max=x.shape[axis] - 1)
+        weight = (at - low).view((-1, 1) if axis == 2 else (1, -1))
+        x = x.index_select(axis, low) * (1 - weight) + x.index_select(axis, high) * weight
+    expected = Literal(state)(2 * x - 1).numpy()
+    found = network.features(made)
+    assert found.shape == (2, 2048) and found.dtype == np.float32 and expected.std() > 0.1
+    assert np.abs(found - expected).max() < 1e-4 * np.abs(expected).max()
+
+
+def test_other_files_are_one_line(checkpoint, state, tmp_path):
+    def refused(content, why):
+        path = tmp_path / "other.pth"
+        torch.save(content, path) if not isinstance(content, bytes) else path.write_bytes(content)
+        with pytest.raises(InputError, match=why) as error:
+            Inception.load(path)
+        assert str(path) in str(error.value) and "\n" not in str(error.value)
+
+    refused(b"not a checkpoint at all", "not a PyTorch file")
+    refused(checkpoint.read_bytes()[:100_000], "not a PyTorch file")
+    refused({"state_dict": {}}, "not a PyTorch file")
+    refused({"features.0.weight": torch.zeros(3)}, "not the Inception-v3 of pytorch-fid .Conv2d_1a_3x3.* is missing")
+    refused({**state, "AuxLogits.fc.bias": torch.zeros(1)}, "AuxLogits.fc.bias is none of its tensors")
+    refused({**state, "fc.weight": torch.zeros(1000, 2048)}, "other shapes")  # torchvision's own Inception
+    with pytest.raises(InputError, match="there is no such file"):
+        Inception.load(tmp_path / "missing.pth")
+
+
+def test_no_code_of_a_file_is_run(tmp_path):
+    class Intruder:
+        def __reduce__(self):
+            return (open, (str(tmp_path / "written"), "w"))
+
+    torch.save({"weight": Intruder()}, tmp_path / "evil.pth")
+    with pytest.raises(InputError, match="not a PyTorch file"):
+        read_tensors(tmp_path / "evil.pth")
+    assert not (tmp_path / "written").exists()
+
+
+@pytest.mark.parametrize(
+    "images", [np.zeros((1, 9, 9, 3), np.float32), np.zeros((9, 9, 3), np.uint8), np.zeros((0, 9, 9, 3), np.uint8)]
+)
+def test_features_of_other_arrays_are_refused(network, images):
+    with pytest.raises(InputError, match="pictures must be uint8"):
+        network.features(images)
+
+
+def gaussian(mean, covariance, count, seed=0):
+    """Samples whose own mean and covariance are exactly those."""
+    x = np.random.default_rng(seed).normal(size=(count, len(mean)))
+    x -= x.mean(0)
+    x = x @ np.linalg.inv(np.linalg.cholesky(np.cov(x.T)).T)
+    return x @ np.linalg.cholesky(covariance).T + mean
+
+
+def test_frechet_distance_of_gaussians_is_the_closed_form():
+    a, b = np.array([4.0, 1.0, 0.25]), np.array([1.0, 1.0, 9.0])
+    made, real = gaussian(np.zeros(3), np.diag(a), 50), gaussian(np.array([1.0, 2.0, 0.0]), np.diag(b), 80, seed=1)
+    assert frechet_distance(made, real) == pytest.approx(5 + np.square(np.sqrt(a) - np.sqrt(b)).sum(), rel=1e-9)
+    # Covariances that commute without being diagonal: the same in a turned basis.
+    turn = np.linalg.qr(np.random.default_rng(2).normal(size=(3, 3)))[0]
+    assert frechet_distance(made @ turn, real @ turn) == pytest.approx(frechet_distance(made, real), rel=1e-9)
+
+
+@pytest.mark.parametrize(("n", "m"), [(60, 90), (5, 7), (5, 40), (40, 5)])
+def test_frechet_distance_is_the_slow_formula_s_and_symmetric(n, m):
+    random = np.random.default_rng(0)
+    mix = random.normal(size=(20, 20))
+    made, real = random.normal(size=(n, 20)) @ mix, random.normal(size=(m, 20)) * 2 + 0.3
+    first, second = np.cov(made.T), np.cov(real.T)
+    outer = sqrtm(first + 1e-12 * np.eye(20))
+    root = sqrtm(outer @ second @ outer + 1e-12 * np.eye(20)).real
+    slow = np.square(made.mean(0) - real.mean(0)).sum() + np.trace(first + second - 2 * root)
+    assert frechet_distance(made, real) == pytest.approx(slow, rel=1e-4)
+    assert frechet_distance(real, made) == pytest.approx(frechet_distance(made, real), rel=1e-9)
+
+
+@pytest.mark.parametrize("count", [3, 40, 300])
+def test_equal_sets_are_no_distance_apart(count):
+    features = np.random.default_rng(0).random((count, 128)).astype(np.float32)
+    assert frechet_distance(features, features[::-1]) < 1e-8
+    assert frechet_distance(features, features + 0.5) == pytest.approx(128 * 0.25, rel=1e-6)
+
+
+def test_fewer_samples_give_a_larger_distance():
+    features = np.random.default_rng(0).normal(size=(2000, 64))
+    distances = [frechet_distance(features[:n], features[1000 : 1000 + n]) for n in (10, 100, 1000)]
+    assert distances[0] > distances[1] > distances[2] > 0
+
+
+def test_frechet_distance_of_unusable_sets_is_refused():
+    good, bad = np.zeros((4, 3)), np.full((4, 3), np.nan)
+    for made, real, why in (
+        (good[:1], good, "at least two"),
+        (good, good[:, :2], "must be"),
+        (good[0], good, "must be"),
+        (bad, good, "finite"),
+    ):
+        with pytest.raises(InputError, match=why):
+            frechet_distance(made, real)
+
+
+@pytest.mark.slow
+def test_agrees_with_pytorch_fid(network, checkpoint, monkeypatch):
+    reference = pytest.importorskip("pytorch_fid.inception", reason="pytorch-fid is not installed")
+    scores = pytest.importorskip("pytorch_fid.fid_score", reason="pytorch-fid is not installed")
+    monkeypatch.setattr(reference, "load_state_dict_from_url", lambda *_, **__: torch.load(checkpoint))
+    theirs = reference.InceptionV3().eval()
+    made, real = pictures(12, 120, 90), pictures(12, 120, 90, seed=1)
+    with torch.no_grad():
+        other = theirs(torch.from_numpy(made).permute(0, 3, 1, 2).float() / 255)[0][:, :, 0, 0].numpy()
+    ours = network.features(made)
+    assert np.abs(ours - other).max() < 1e-4 * np.abs(other).max()
+    a, b = ours[:, :8], network.features(real)[:, :8]
+    moments = (np.mean(a, 0), np.cov(a, rowvar=False), np.mean(b, 0), np.cov(b, rowvar=False))
+    assert frechet_distance(a, b) == pytest.approx(scores.calculate_frechet_distance(*moments), rel=1e-4)
