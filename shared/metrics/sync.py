@@ -23,8 +23,8 @@ class SyncScores:
     offset: frames by which the picture comes late (> 0: the sound is heard before the lips move); 0 is best. The
         published code prints the same number with the same sign as "AV offset" (its S - index of the minimum); delaying
         the sound makes it smaller.
-    confidence: median - minimum of the curve, in units of the embedding (SyncNet's: about 1 for unrelated picture and
-        sound, 6 to 9 for real speech); higher is better. LSE-C.
+    confidence: median - minimum of the curve, in units of the embedding (SyncNet's: near 0 for unrelated picture
+        and sound, 6 to 9 for real speech); higher is better. LSE-C.
     distance: minimum of the curve, same units; lower is better. LSE-D.
     curve: float64 [2S+1], the mean distance if the picture were -S .. S frames late; curve[S] is "in time".
     """

@@ -1,0 +1,230 @@
+"""SyncNet, the judge of lip sync in nearly every talking-head paper: its network, its crops, and LSE-C and LSE-D.
+
+Chung & Zisserman, "Out of time: automated lip sync in the wild", ACCV-W 2016. What is measured is fixed by the code
+that the authors and, for LSE-C and LSE-D, Prajwal et al. 2020 published (joonson/syncnet_python, Rudrabha/Wav2Lip),
+which says more than the papers do. Each docstring here states what it takes from there.
+
+The same real footage scores differently from paper to paper (the real clips of LRS2's test set: LSE-C 6.8 and LSE-D 7.2
+in one, 8.2 and 6.3 in another), because the figures depend on the crop (SyncNet's own face track, or the whole frame of
+an already cropped dataset resized to 224), on the detector's box, on how a clip came to 25 frames a second, on the
+clip's length (see `sync_scores`) and on compression; a constant offset in a dataset costs nothing up to 15 frames, the
+best of 31 shifts being taken, and everything beyond. Compare figures from one protocol only.
+"""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from scipy.signal import medfilt
+from torch import nn
+
+from shared.audio import FPS, SAMPLE_RATE
+from shared.errors import InputError
+from shared.metrics.mfcc import int16_range, mfcc
+from shared.metrics.sync import MAX_SHIFT, SyncScores, sync_scores
+
+CROP_SIZE = 224
+WINDOW = 5
+"""Video frames that are seen together: 0.2 s."""
+AUDIO_WINDOW, AUDIO_STEP = 20, 4
+"""Frames of `mfcc` heard with one window, and from one window to the next."""
+
+FOREHEAD = 0.14
+"""How far an S3FD box reaches above the tracked mesh, in heights of the mesh; below and beside it they agree.
+
+Measured on the 109 faces of the group photographs that are published with a PyTorch S3FD's boxes drawn in
+(yxlijun/S3FD.pytorch): top .14, bottom .00, width 1.01, centre .00 (medians, the frontal ones); the box's larger side
+scatters by 4 %.
+"""
+
+_CROP_SCALE, _FILL, _MEDIAN = 0.40, 110, 13
+_LEAST_FACE = 16  # pixels
+_CHUNK = 16  # windows at once: about 200 MB
+# Peak of what counts as no sound at all (-60 dB of full scale).
+_SILENCE = 1e-3
+
+
+class SyncNet(nn.Module):
+    """The published two-stream network: five frames of a face, and 0.2 s of sound, as 1024 numbers each.
+
+    Tensors are named as in the published checkpoint `syncnet_v2.model`. Inputs are not normalised in any way: pictures
+    BGR in 0..255, as OpenCV reads them, and cepstral coefficients as they come (their order of magnitude is 10).
+    Evaluation only. Outputs have no fixed length.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.netcnnaud = nn.Sequential(  # [B, 1, 13, 20]
+            *_layer(nn.Conv2d(1, 64, 3, padding=1)),
+            nn.Identity(),  # a pooling of one position in the original, which counts in the names
+            *_layer(nn.Conv2d(64, 192, 3, padding=1)),
+            nn.MaxPool2d(3, stride=(1, 2)),  # [B, 192, 11, 9]
+            *_layer(nn.Conv2d(192, 384, 3, padding=1)),
+            *_layer(nn.Conv2d(384, 256, 3, padding=1)),
+            *_layer(nn.Conv2d(256, 256, 3, padding=1)),
+            nn.MaxPool2d(3, stride=2),  # [B, 256, 5, 4]
+            *_layer(nn.Conv2d(256, 512, (5, 4))),  # [B, 512, 1, 1]
+        )
+        self.netcnnlip = nn.Sequential(  # [B, 3, T, 224, 224]
+            *_layer(nn.Conv3d(3, 96, (5, 7, 7), stride=(1, 2, 2))),
+            nn.MaxPool3d((1, 3, 3), stride=(1, 2, 2)),  # [B, 96, T - 4, 54, 54]
+            *_layer(nn.Conv3d(96, 256, (1, 5, 5), stride=(1, 2, 2), padding=(0, 1, 1))),
+            nn.MaxPool3d((1, 3, 3), stride=(1, 2, 2), padding=(0, 1, 1)),  # [B, 256, T - 4, 13, 13]
+            *_layer(nn.Conv3d(256, 256, (1, 3, 3), padding=(0, 1, 1))),
+            *_layer(nn.Conv3d(256, 256, (1, 3, 3), padding=(0, 1, 1))),
+            *_layer(nn.Conv3d(256, 256, (1, 3, 3), padding=(0, 1, 1))),
+            nn.MaxPool3d((1, 3, 3), stride=(1, 2, 2)),  # [B, 256, T - 4, 6, 6]
+            *_layer(nn.Conv3d(256, 512, (1, 6, 6))),  # [B, 512, T - 4, 1, 1]
+        )
+        self.netfcaud, self.netfclip = (
+            nn.Sequential(nn.Linear(512, 512), nn.BatchNorm1d(512), nn.ReLU(), nn.Linear(512, 1024)) for _ in range(2)
+        )
+        self.requires_grad_(False).eval()
+
+    @classmethod
+    def load(cls, path: str | Path) -> SyncNet:
+        """The network with the weights of `syncnet_v2.model`, a torch state dict, as it is.
+
+        (The published loader leaves a tensor that the file lacks at its random start; here that is an error.)
+        Raises InputError: no such file, or not these weights.
+        """
+        network = cls()
+        try:
+            network.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
+        except OSError as error:
+            raise InputError(f"{path}: cannot be read ({error.strerror or error})") from None
+        except (
+            RuntimeError,
+            pickle.UnpicklingError,
+            EOFError,
+            TypeError,
+            AttributeError,
+            ValueError,
+            KeyError,
+        ) as error:
+            reason = " ".join(str(error).split())[:120]
+            raise InputError(f"{path}: not the weights of SyncNet, syncnet_v2.model ({reason})") from None
+        return network
+
+    @torch.no_grad()
+    def embed_video(self, crops: np.ndarray) -> np.ndarray:
+        """uint8 [T, 224, 224, 3] BGR, T >= 5 -> float32 [T - 4, 1024]; row i sees crops i .. i + 4."""
+        pictures = torch.from_numpy(np.ascontiguousarray(crops)).permute(3, 0, 1, 2).float()  # [3, T, 224, 224]
+        features = self.netcnnlip(pictures[None])  # the kernels of all but the first layer see one moment alone
+        return self.netfclip(features[0, :, :, 0, 0].T).numpy()
+
+    @torch.no_grad()
+    def embed_audio(self, coefficients: np.ndarray) -> np.ndarray:
+        """`mfcc` [F, 13], F >= 20 -> float32 [(F - 20) // 4 + 1, 1024]; row i hears frames 4 i .. 4 i + 19."""
+        windows = np.lib.stride_tricks.sliding_window_view(coefficients, AUDIO_WINDOW, 0)[::AUDIO_STEP]  # [n, 13, 20]
+        features = self.netcnnaud(torch.from_numpy(windows.astype(np.float32))[:, None])
+        return self.netfcaud(features.flatten(1)).numpy()
+
+
+def _layer(convolution: nn.Conv2d | nn.Conv3d) -> tuple[nn.Module, nn.Module, nn.Module]:
+    norm = nn.BatchNorm2d if isinstance(convolution, nn.Conv2d) else nn.BatchNorm3d
+    return convolution, norm(convolution.out_channels), nn.ReLU(inplace=True)
+
+
+def face_boxes(landmarks: np.ndarray) -> np.ndarray:
+    """Boxes such as S3FD would give, [T, 4]: left, top, right, bottom in pixels.
+
+    landmarks: [T, 478, 2 or 3]. The bounding box of the mesh's 468 face points, its top raised by `FOREHEAD`.
+    """
+    points = np.asarray(landmarks, np.float64)[:, :468, :2]
+    (left, top), (right, bottom) = points.min(1).T, points.max(1).T
+    return np.stack([left, top - FOREHEAD * (bottom - top), right, bottom], 1)
+
+
+def mouth_crops(frames: Iterable[np.ndarray], landmarks: np.ndarray) -> Iterator[np.ndarray]:
+    """What SyncNet sees of each frame: uint8 [224, 224, 3] **BGR**, one by one, as many as there are frames.
+
+    frames: RGB uint8 [H, W, 3]. landmarks: [T, 478, 2 or 3] in pixels, without gaps; T >= the number of frames.
+    The published face track: half of the box's larger side, b, and its centre (x, y), each median-filtered over 13
+    frames (beyond the ends zeros, which keeps b small there); of the frame the square from x - 1.4 b to x + 1.4 b and
+    from y - b down to y + 1.8 b, whole pixels, grey 110 beyond the frame's edges; resized bilinearly. So the whole face
+    is seen, not only the mouth, with the lips a little below the centre. Boxes: `face_boxes` for S3FD's, in every
+    frame. Left out: the lossy steps in between (MPEG-4, JPEG, MPEG-4, JPEG), and the refusal of tracks up to 100
+    frames and of faces under 100 pixels.
+    Raises InputError: landmarks that are no faces, too few of them for the filter, or for the frames.
+    """
+    landmarks = np.asarray(landmarks)
+    if landmarks.ndim != 3 or landmarks.shape[1] < 468 or not np.isfinite(landmarks).all():
+        raise InputError("SyncNet needs the whole face's landmarks in every frame")
+    if len(landmarks) < _MEDIAN:
+        raise InputError(f"SyncNet's face track needs {_MEDIAN} frames, the clip has {len(landmarks)}")
+    left, top, right, bottom = face_boxes(landmarks).T
+    half = medfilt(np.maximum(right - left, bottom - top) / 2, _MEDIAN)
+    if half.min() < _LEAST_FACE / 2:
+        raise InputError(f"the face is under {_LEAST_FACE} pixels, too small for SyncNet")
+    x, y = medfilt((left + right) / 2, _MEDIAN), medfilt((top + bottom) / 2, _MEDIAN)
+    return _crops(frames, half, x, y)
+
+
+def _crops(frames: Iterable[np.ndarray], half: np.ndarray, x: np.ndarray, y: np.ndarray) -> Iterator[np.ndarray]:
+    for index, frame in enumerate(frames):
+        if index == len(half):
+            raise InputError(f"the clip has more frames than its {index} sets of landmarks")
+        b = float(half[index])
+        below, beside = b * (1 + 2 * _CROP_SCALE), b * (1 + _CROP_SCALE)
+        margin = int(below)  # the original cuts from a frame with this margin, and rounds down there
+        corners = (y[index] - b, y[index] + below, x[index] - beside, x[index] + beside)
+        square = _cut(frame, *(int(corner + margin) - margin for corner in corners))
+        yield cv2.resize(np.ascontiguousarray(square[..., ::-1]), (CROP_SIZE, CROP_SIZE))
+
+
+def _cut(frame: np.ndarray, top: int, bottom: int, left: int, right: int) -> np.ndarray:
+    """frame[top:bottom, left:right], which may reach beyond its edges."""
+    height, width = frame.shape[:2]
+    square = np.full((bottom - top, right - left, 3), _FILL, np.uint8)
+    rows, columns = slice(max(top, 0), min(bottom, height)), slice(max(left, 0), min(right, width))
+    if rows.start < rows.stop and columns.start < columns.stop:
+        inside = frame[rows, columns]
+        square[rows.start - top : rows.stop - top, columns.start - left : columns.stop - left] = inside
+    return square
+
+
+def syncnet_scores(
+    network: SyncNet, frames: Iterable[np.ndarray], landmarks: np.ndarray, audio: np.ndarray
+) -> SyncScores:
+    """Offset (frames, 0 is best, > 0: picture late), LSE-C (higher is better) and LSE-D (lower is better) of one clip.
+
+    frames: RGB uint8 [H, W, 3] at 25 a second, an iterable or [T, H, W, 3]; only a few are held at a time.
+    landmarks: [T, 478, 3] pixels, complete. audio: float [n] in -1..1, 16 kHz, beginning with the first frame.
+
+    Protocol "LSE on real videos" of Prajwal et al. 2020: `mouth_crops`; windows of 5 frames at every frame; window i
+    with `mfcc` frames 4 i .. 4 i + 19 of the sound as 16-bit values, so that both begin at i / 25 s; `sync_scores` over
+    -15 .. 15 frames. A clip of m = min(T, n // 640) frames gives m - 5 windows: the last possible one is left out, as
+    in the published code, since its last coefficients would lie beyond the end. Averages over a dataset are means of
+    the clips' values.
+    Raises InputError: silence, under 21 frames of picture with sound, fewer frames than landmarks promise, no face.
+    """
+    samples_per_frame = SAMPLE_RATE // FPS
+    count = min(len(landmarks), len(audio) // samples_per_frame)
+    windows = count - WINDOW
+    if windows <= MAX_SHIFT:
+        least = MAX_SHIFT + 1 + WINDOW
+        raise InputError(f"SyncNet needs {least} frames ({least / FPS} s) of picture with sound, the clip has {count}")
+    if np.abs(audio).max() < _SILENCE:
+        raise InputError("the clip is silent; SyncNet has nothing to hear")
+    heard = mfcc(int16_range(audio))[: AUDIO_STEP * (windows - 1) + AUDIO_WINDOW]
+    seen = islice(mouth_crops(frames, landmarks), windows + WINDOW - 1)
+    video = [row for stretch in _stretches(seen) for row in network.embed_video(stretch)]
+    if len(video) < windows:
+        raise InputError(f"the clip has fewer frames than its {len(landmarks)} sets of landmarks")
+    return sync_scores(np.array(video), network.embed_audio(heard))
+
+
+def _stretches(crops: Iterator[np.ndarray]) -> Iterator[np.ndarray]:
+    """Stretches of `_CHUNK` + 4 crops, each beginning with the last four of the one before."""
+    held = list(islice(crops, WINDOW - 1))
+    while fresh := list(islice(crops, _CHUNK)):
+        held += fresh
+        yield np.stack(held)
+        held = held[1 - WINDOW :]
