@@ -18,10 +18,11 @@ from shared.weights import resolve
 from stage1_motion.eyes import eye_motion
 from stage1_motion.fd2talk import FD2Talk
 from stage1_motion.model import Identity, MotionModel
-from stage1_motion.phonetics import Phonetics
+from stage1_motion.phonetics import Events, Phonetics
+from stage1_motion.ridge import LogMel, Ridge, always_speaking
 
 # A motion model is one file and one entry: its name in a weights folder's model.yaml -> what loads it.
-MODELS = {"fd2talk": FD2Talk.load}
+MODELS = {"fd2talk": FD2Talk.load, "ridge": Ridge.load}
 
 
 class MotionPipeline:
@@ -31,7 +32,11 @@ class MotionPipeline:
     """
 
     def __init__(
-        self, encoder: SpeechEncoder, phonetics: Phonetics, model: MotionModel, device: str | torch.device = "cpu"
+        self,
+        encoder: SpeechEncoder | LogMel,
+        phonetics: Callable[[np.ndarray, np.ndarray], Events],
+        model: MotionModel,
+        device: str | torch.device = "cpu",
     ):
         if model.speech_features != encoder.size:
             raise InputError(
@@ -48,7 +53,8 @@ class MotionPipeline:
         """Load the bundled weights, or a folder's.
 
         The folder's ``model.yaml`` names the motion model (`model: fd2talk`) and the speech encoder it was trained on
-        (`speech_encoder:` bundled, a folder, or a hub name; `layer:` which hidden state).
+        (`speech_encoder:` bundled, a folder, or a hub name; `layer:` which hidden state; or `log-mel`, which knows
+        neither pauses nor closed lips).
         Raises InputError when something is missing or does not belong together.
         """
         folder = resolve(name_or_folder, "fd2talk") if str(name_or_folder) == "bundled" else Path(name_or_folder)
@@ -57,8 +63,11 @@ class MotionPipeline:
             load, encoder_name = MODELS[settings["model"]], settings["speech_encoder"]
         except (OSError, KeyError, TypeError, ValueError, yaml.YAMLError) as error:
             raise InputError(f"{folder}: not a folder of motion model weights ({error})") from None
-        encoder = SpeechEncoder.from_pretrained(encoder_name, layer=settings.get("layer"), device=device)
-        phonetics = Phonetics.load(folder / "phonetics.safetensors")
+        if encoder_name == "log-mel":
+            encoder, phonetics = LogMel(), always_speaking
+        else:
+            encoder = SpeechEncoder.from_pretrained(encoder_name, layer=settings.get("layer"), device=device)
+            phonetics = Phonetics.load(folder / "phonetics.safetensors")
         return cls(encoder, phonetics, load(folder, load_bundled(), device), device)
 
     def __call__(
