@@ -70,8 +70,8 @@ def beat_align(beats: np.ndarray, reference_beats: np.ndarray, sigma: float = BE
     DiffPoseTalk: beat_align(motion_beats(real head), motion_beats(made head)), §4.3: "a minor modification", the real
     head's beats in the place of the music's.
     Traps: a head that jitters meets every beat: reference beats at random score about sqrt(2 pi) sigma times their
-    number per second. Over 40 recordings of talkers, a head's beats met the beats of its own speech no better than those
-    of a stranger's (.132 both; head against a stranger's head .116): the score with speech tells how often a head halts,
+    number per second. In 40 recordings of talkers a head's beats met those of its own speech no better than a
+    stranger's (.132 both; head against a stranger's head .116), so the score with speech tells how often a head halts,
     not whether it keeps time. Read it beside the real head's row and the number of beats. No offset is forgiven.
     Raises InputError: not lists of numbers, a sigma that is not positive.
     """
