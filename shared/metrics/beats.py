@@ -10,10 +10,10 @@ from shared.audio import SAMPLE_RATE
 from shared.errors import InputError
 from shared.speech.features import log_mel
 
-BEAT_SIGMA = 3 / 60
-"""Seconds of `beat_align`. The evaluations of AIST++ and Bailando take 3 frames of their 60 per second. Papers on
-talking heads do not say whether they keep the time or the 3 frames, which at 25 fps are .12 s and more than double the
-score: then real clips get about .3, as the ground truth that FD2Talk prints (.276 and .319, Table 1)."""
+BEAT_SIGMA = 3 / 25
+"""Seconds of `beat_align`: 3 frames, as in the published evaluations of AIST++ and Bailando, but of our 25 per second;
+theirs are 60, so that the same time is .05 s. Papers on talking heads do not say which they took. With 3 frames real
+clips score .31, as the ground truth that FD2Talk prints (.276 and .319, Table 1); with .05 s they score .13."""
 
 _RATE = 100  # frames of 10 ms per second
 _DYNAMICS = np.log(1e5)  # what is 50 dB below the loudest band is silence, and its noise no onset
@@ -69,9 +69,9 @@ def beat_align(beats: np.ndarray, reference_beats: np.ndarray, sigma: float = BE
     FD2Talk:      beat_align(audio_beats(sound), motion_beats(made head))
     DiffPoseTalk: beat_align(motion_beats(real head), motion_beats(made head)), §4.3: "a minor modification", the real
     head's beats in the place of the music's.
-    Traps: a head that jitters meets every beat: reference beats at random score about sqrt(2 pi) sigma times their
-    number per second. In 40 recordings of talkers a head's beats met those of its own speech no better than a
-    stranger's (.132 both; head against a stranger's head .116), so the score with speech tells how often a head halts,
+    Traps: a head that jitters meets every beat: reference beats at random already score up to sqrt(2 pi) sigma times
+    their number per second. In 40 recordings of talkers a head's beats met those of its own speech no better than a
+    stranger's (.31 both; head against a stranger's head .31), so the score with speech tells how often a head halts,
     not whether it keeps time. Read it beside the real head's row and the number of beats. No offset is forgiven.
     Raises InputError: not lists of numbers, a sigma that is not positive.
     """

@@ -78,7 +78,8 @@ def test_shifted_beats_score_as_the_formula_says():
 
 def test_random_beats_score_what_the_docstring_says():
     beats, others = np.random.default_rng(3).uniform(0, 1000, (2, 1000))
-    assert beat_align(beats, others) == pytest.approx(math.sqrt(2 * math.pi) * BEAT_SIGMA, abs=0.02)
+    assert beat_align(beats, others, 0.05) == pytest.approx(math.sqrt(2 * math.pi) * 0.05, abs=0.02)
+    assert beat_align(beats, others) < math.sqrt(2 * math.pi) * BEAT_SIGMA
 
 
 def test_a_head_that_nods_to_the_clicks():
