@@ -55,19 +55,20 @@ def published_layout() -> dict[str, tuple[int, ...]]:
     return layout
 
 
+def drawn(name: str, shape: tuple[int, ...], generator: torch.Generator) -> torch.Tensor:
+    if name.endswith("num_batches_tracked"):
+        return torch.tensor(7)
+    if name.endswith("running_var") or (len(shape) == 1 and name.endswith("weight")):
+        return 0.5 + torch.rand(shape, generator=generator)
+    # He's spread, so that signals neither vanish nor explode; pictures of 0..255 are brought down first.
+    spread = math.sqrt(2 / math.prod(shape[1:])) if len(shape) > 1 else 0.3
+    return torch.randn(shape, generator=generator) * spread * (0.01 if shape[1:2] == (3,) else 1)
+
+
 @pytest.fixture(scope="module")
 def weights() -> dict[str, torch.Tensor]:
     generator = torch.Generator().manual_seed(0)
-    made = {}
-    for name, shape in published_layout().items():
-        if name.endswith("num_batches_tracked"):
-            made[name] = torch.tensor(7)
-        elif name.endswith("running_var") or (len(shape) == 1 and name.endswith("weight")):
-            made[name] = 0.5 + torch.rand(shape, generator=generator)
-        else:  # He's spread, so that signals neither vanish nor explode; pictures of 0..255 are brought down first
-            spread = math.sqrt(2 / math.prod(shape[1:])) if len(shape) > 1 else 0.3
-            made[name] = torch.randn(shape, generator=generator) * spread * (0.01 if shape[1:2] == (3,) else 1)
-    return made
+    return {name: drawn(name, shape, generator) for name, shape in published_layout().items()}
 
 
 @pytest.fixture(scope="module")
