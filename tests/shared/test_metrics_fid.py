@@ -11,56 +11,35 @@ from shared.metrics.checkpoints import read_tensors
 from shared.metrics.fid import frechet_distance
 from shared.metrics.inception import Inception
 
-# Every convolution of the published file: channels out, in, height, width of the kernel.
-CONVOLUTIONS = """
-Conv2d_1a_3x3 32 3 3 3, Conv2d_2a_3x3 32 32 3 3, Conv2d_2b_3x3 64 32 3 3
-Conv2d_3b_1x1 80 64 1 1, Conv2d_4a_3x3 192 80 3 3
-Mixed_5b.branch1x1 64 192 1 1, Mixed_5b.branch5x5_1 48 192 1 1, Mixed_5b.branch5x5_2 64 48 5 5
-Mixed_5b.branch3x3dbl_1 64 192 1 1, Mixed_5b.branch3x3dbl_2 96 64 3 3, Mixed_5b.branch3x3dbl_3 96 96 3 3
-Mixed_5b.branch_pool 32 192 1 1
-Mixed_5c.branch1x1 64 256 1 1, Mixed_5c.branch5x5_1 48 256 1 1, Mixed_5c.branch5x5_2 64 48 5 5
-Mixed_5c.branch3x3dbl_1 64 256 1 1, Mixed_5c.branch3x3dbl_2 96 64 3 3, Mixed_5c.branch3x3dbl_3 96 96 3 3
-Mixed_5c.branch_pool 64 256 1 1
-Mixed_5d.branch1x1 64 288 1 1, Mixed_5d.branch5x5_1 48 288 1 1, Mixed_5d.branch5x5_2 64 48 5 5
-Mixed_5d.branch3x3dbl_1 64 288 1 1, Mixed_5d.branch3x3dbl_2 96 64 3 3, Mixed_5d.branch3x3dbl_3 96 96 3 3
-Mixed_5d.branch_pool 64 288 1 1
-Mixed_6a.branch3x3 384 288 3 3, Mixed_6a.branch3x3dbl_1 64 288 1 1
-Mixed_6a.branch3x3dbl_2 96 64 3 3, Mixed_6a.branch3x3dbl_3 96 96 3 3
-Mixed_6b.branch1x1 192 768 1 1, Mixed_6b.branch7x7_1 128 768 1 1, Mixed_6b.branch7x7_2 128 128 1 7
-Mixed_6b.branch7x7_3 192 128 7 1, Mixed_6b.branch7x7dbl_1 128 768 1 1, Mixed_6b.branch7x7dbl_2 128 128 7 1
-Mixed_6b.branch7x7dbl_3 128 128 1 7, Mixed_6b.branch7x7dbl_4 128 128 7 1, Mixed_6b.branch7x7dbl_5 192 128 1 7
-Mixed_6b.branch_pool 192 768 1 1
-Mixed_6c.branch1x1 192 768 1 1, Mixed_6c.branch7x7_1 160 768 1 1, Mixed_6c.branch7x7_2 160 160 1 7
-Mixed_6c.branch7x7_3 192 160 7 1, Mixed_6c.branch7x7dbl_1 160 768 1 1, Mixed_6c.branch7x7dbl_2 160 160 7 1
-Mixed_6c.branch7x7dbl_3 160 160 1 7, Mixed_6c.branch7x7dbl_4 160 160 7 1, Mixed_6c.branch7x7dbl_5 192 160 1 7
-Mixed_6c.branch_pool 192 768 1 1
-Mixed_6d.branch1x1 192 768 1 1, Mixed_6d.branch7x7_1 160 768 1 1, Mixed_6d.branch7x7_2 160 160 1 7
-Mixed_6d.branch7x7_3 192 160 7 1, Mixed_6d.branch7x7dbl_1 160 768 1 1, Mixed_6d.branch7x7dbl_2 160 160 7 1
-Mixed_6d.branch7x7dbl_3 160 160 1 7, Mixed_6d.branch7x7dbl_4 160 160 7 1, Mixed_6d.branch7x7dbl_5 192 160 1 7
-Mixed_6d.branch_pool 192 768 1 1
-Mixed_6e.branch1x1 192 768 1 1, Mixed_6e.branch7x7_1 192 768 1 1, Mixed_6e.branch7x7_2 192 192 1 7
-Mixed_6e.branch7x7_3 192 192 7 1, Mixed_6e.branch7x7dbl_1 192 768 1 1, Mixed_6e.branch7x7dbl_2 192 192 7 1
-Mixed_6e.branch7x7dbl_3 192 192 1 7, Mixed_6e.branch7x7dbl_4 192 192 7 1, Mixed_6e.branch7x7dbl_5 192 192 1 7
-Mixed_6e.branch_pool 192 768 1 1
-Mixed_7a.branch3x3_1 192 768 1 1, Mixed_7a.branch3x3_2 320 192 3 3, Mixed_7a.branch7x7x3_1 192 768 1 1
-Mixed_7a.branch7x7x3_2 192 192 1 7, Mixed_7a.branch7x7x3_3 192 192 7 1, Mixed_7a.branch7x7x3_4 192 192 3 3
-Mixed_7b.branch1x1 320 1280 1 1, Mixed_7b.branch3x3_1 384 1280 1 1, Mixed_7b.branch3x3_2a 384 384 1 3
-Mixed_7b.branch3x3_2b 384 384 3 1, Mixed_7b.branch3x3dbl_1 448 1280 1 1, Mixed_7b.branch3x3dbl_2 384 448 3 3
-Mixed_7b.branch3x3dbl_3a 384 384 1 3, Mixed_7b.branch3x3dbl_3b 384 384 3 1, Mixed_7b.branch_pool 192 1280 1 1
-Mixed_7c.branch1x1 320 2048 1 1, Mixed_7c.branch3x3_1 384 2048 1 1, Mixed_7c.branch3x3_2a 384 384 1 3
-Mixed_7c.branch3x3_2b 384 384 3 1, Mixed_7c.branch3x3dbl_1 448 2048 1 1, Mixed_7c.branch3x3dbl_2 384 448 3 3
-Mixed_7c.branch3x3dbl_3a 384 384 1 3, Mixed_7c.branch3x3dbl_3b 384 384 3 1, Mixed_7c.branch_pool 192 2048 1 1
-"""
+# Every convolution of the published file: channels out, in, height, width of the kernel. In the blocks that are there
+# several times N stands for the channels that come in, P for those of the pool, M for those within the 7 x 7.
+STEM = "Conv2d_1a_3x3 32 3 3 3, Conv2d_2a_3x3 32 32 3 3, Conv2d_2b_3x3 64 32 3 3, Conv2d_3b_1x1 80 64 1 1"
+STEM += ", Conv2d_4a_3x3 192 80 3 3"
+A = "branch1x1 64 N 1 1, branch5x5_1 48 N 1 1, branch5x5_2 64 48 5 5, branch3x3dbl_1 64 N 1 1"
+A += ", branch3x3dbl_2 96 64 3 3, branch3x3dbl_3 96 96 3 3, branch_pool P N 1 1"
+B = "branch3x3 384 288 3 3, branch3x3dbl_1 64 288 1 1, branch3x3dbl_2 96 64 3 3, branch3x3dbl_3 96 96 3 3"
+C = "branch1x1 192 768 1 1, branch7x7_1 M 768 1 1, branch7x7_2 M M 1 7, branch7x7_3 192 M 7 1, branch_pool 192 768 1 1"
+C += ", branch7x7dbl_1 M 768 1 1, branch7x7dbl_2 M M 7 1, branch7x7dbl_3 M M 1 7, branch7x7dbl_4 M M 7 1"
+C += ", branch7x7dbl_5 192 M 1 7"
+D = "branch3x3_1 192 768 1 1, branch3x3_2 320 192 3 3, branch7x7x3_1 192 768 1 1, branch7x7x3_2 192 192 1 7"
+D += ", branch7x7x3_3 192 192 7 1, branch7x7x3_4 192 192 3 3"
+E = "branch1x1 320 N 1 1, branch3x3_1 384 N 1 1, branch3x3_2a 384 384 1 3, branch3x3_2b 384 384 3 1"
+E += ", branch3x3dbl_1 448 N 1 1, branch3x3dbl_2 384 448 3 3, branch3x3dbl_3a 384 384 1 3, branch3x3dbl_3b 384 384 3 1"
+E += ", branch_pool 192 N 1 1"
+MIXED = {"5b": (A, {"N": 192, "P": 32}), "5c": (A, {"N": 256, "P": 64}), "5d": (A, {"N": 288, "P": 64}), "6a": (B, {})}
+MIXED |= {"6b": (C, {"M": 128}), "6c": (C, {"M": 160}), "6d": (C, {"M": 160}), "6e": (C, {"M": 192}), "7a": (D, {})}
+MIXED |= {"7b": (E, {"N": 1280}), "7c": (E, {"N": 2048})}
 
 
 def published_shapes() -> dict[str, tuple[int, ...]]:
     shapes = {}
-    for line in CONVOLUTIONS.strip().splitlines():
-        for entry in line.split(", "):
+    for prefix, table, letters in [("", STEM, {})] + [(f"Mixed_{n}.", *block) for n, block in MIXED.items()]:
+        for entry in table.split(", "):
             name, *kernel = entry.split()
-            shapes[f"{name}.conv.weight"] = tuple(map(int, kernel))
+            kernel = tuple(int(letters.get(size, size)) for size in kernel)
+            shapes[f"{prefix}{name}.conv.weight"] = kernel
             for part in ("weight", "bias", "running_mean", "running_var"):
-                shapes[f"{name}.bn.{part}"] = (int(kernel[0]),)
+                shapes[f"{prefix}{name}.bn.{part}"] = kernel[:1]
     return shapes | {"fc.weight": (1008, 2048), "fc.bias": (1008,)}
 
 
