@@ -117,15 +117,12 @@ class Ridge:
         events: Events,
         *,
         identity: Identity,
-        seed: int,
-        steps: int | None = None,
-        guidance: float | None = None,
         expression_scale: float = 1.0,
         pose_scale: float = 1.0,
-        device: str | torch.device = "cpu",
         progress: Callable[[int, int], None] | None = None,
+        **sampling: Any,
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """See `MotionModel.generate`. Nothing is sampled: seed, steps and guidance change nothing."""
+        """See `MotionModel.generate`. sampling: its seed, steps, guidance and device, which change nothing here."""
         expression, pose = self.predict(normalise_speech(speech, events.speaks))
         expression = self.space.decode_expression(
             expression, identity.expression, identity.lip_gap, TYPICAL_LIP_STD * expression_scale
