@@ -4,11 +4,11 @@ Chung & Zisserman, "Out of time: automated lip sync in the wild", ACCV-W 2016. W
 that the authors and, for LSE-C and LSE-D, Prajwal et al. 2020 published (joonson/syncnet_python, Rudrabha/Wav2Lip),
 which says more than the papers do. Each docstring here states what it takes from there.
 
-The same real footage scores differently from paper to paper (the real clips of LRS2's test set: LSE-C 6.8 and LSE-D 7.2
-in one, 8.2 and 6.3 in another), because the figures depend on the crop (SyncNet's own face track, or the whole frame of
-an already cropped dataset resized to 224), on the detector's box, on how a clip came to 25 frames a second, on the
-clip's length (see `sync_scores`) and on compression; a constant offset in a dataset costs nothing up to 15 frames, the
-best of 31 shifts being taken, and everything beyond. Compare figures from one protocol only.
+The same real footage scores differently from paper to paper (LRS2's test clips: LSE-C 6.84, LSE-D 7.19 in LipVoicer's
+table 3, 8.25 and 6.26 for those who ran Wav2Lip's script), because the figures depend on the crop (SyncNet's own face
+track, or the whole frame of an already cropped dataset resized to 224), on the detector's box, on how a clip came to 25
+frames a second, on its length (see `sync_scores`) and on compression. A constant offset in a dataset costs nothing up
+to 15 frames, since the best of 31 shifts counts, and beyond that the score. Compare figures from one protocol only.
 """
 
 from __future__ import annotations
@@ -123,8 +123,8 @@ class SyncNet(nn.Module):
     def embed_audio(self, coefficients: np.ndarray) -> np.ndarray:
         """`mfcc` [F, 13], F >= 20 -> float32 [(F - 20) // 4 + 1, 1024]; row i hears frames 4 i .. 4 i + 19."""
         windows = np.lib.stride_tricks.sliding_window_view(coefficients, AUDIO_WINDOW, 0)[::AUDIO_STEP]  # [n, 13, 20]
-        features = self.netcnnaud(torch.from_numpy(windows.astype(np.float32))[:, None])
-        return self.netfcaud(features.flatten(1)).numpy()
+        batches = torch.from_numpy(windows.astype(np.float32))[:, None].split(_CHUNK)
+        return torch.cat([self.netfcaud(self.netcnnaud(batch).flatten(1)) for batch in batches]).numpy()
 
 
 def _layer(convolution: nn.Conv2d | nn.Conv3d) -> tuple[nn.Module, nn.Module, nn.Module]:
@@ -193,7 +193,15 @@ def _cut(frame: np.ndarray, top: int, bottom: int, left: int, right: int) -> np.
 def syncnet_scores(
     network: SyncNet, frames: Iterable[np.ndarray], landmarks: np.ndarray, audio: np.ndarray
 ) -> SyncScores:
-    """Offset (frames, 0 is best, > 0: picture late), LSE-C (higher is better) and LSE-D (lower is better) of one clip.
+    """`sync_scores` of `syncnet_embeddings`: offset (frames, 0 is best, > 0: picture late), LSE-C (higher is better)
+    and LSE-D (lower is better) of one clip. Arguments, protocol and errors as there."""
+    return sync_scores(*syncnet_embeddings(network, frames, landmarks, audio))
+
+
+def syncnet_embeddings(
+    network: SyncNet, frames: Iterable[np.ndarray], landmarks: np.ndarray, audio: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """SyncNet's embeddings of one clip's windows, of picture and of sound: float32 [windows, 1024] each.
 
     frames: RGB uint8 [H, W, 3] at 25 a second, an iterable or [T, H, W, 3]; only a few are held at a time.
     landmarks: [T, 478, 3] pixels, complete. audio: float [n] in -1..1, 16 kHz, beginning with the first frame.
@@ -218,7 +226,7 @@ def syncnet_scores(
     video = [row for stretch in _stretches(seen) for row in network.embed_video(stretch)]
     if len(video) < windows:
         raise InputError(f"the clip has fewer frames than its {len(landmarks)} sets of landmarks")
-    return sync_scores(np.array(video), network.embed_audio(heard))
+    return np.array(video), network.embed_audio(heard)
 
 
 def _stretches(crops: Iterator[np.ndarray]) -> Iterator[np.ndarray]:
