@@ -219,4 +219,5 @@ def _network_errors(url: str) -> Iterator[None]:
     try:
         yield
     except (OSError, http.client.HTTPException) as error:  # urllib's errors and timeouts are OSErrors
-        raise Fd2TalkError(f"cannot fetch {url}: {getattr(error, 'reason', None) or error}") from error
+        reason = getattr(error, "reason", None) or error
+        raise Fd2TalkError(f"cannot fetch {url}: {getattr(reason, 'strerror', None) or reason}") from error
