@@ -1,0 +1,213 @@
+"""A protocol: which metrics, on which split, in whose units, beside which printed numbers. Data, in configs/evaluation.
+
+A YAML file with name, title, paper, split, settings (`SETTINGS`), columns and published tables. A column is a metric of
+the catalogue under the paper's label and unit; factor: what ours is multiplied with to be in that unit. The published
+rows stand as the paper prints them, digit by digit, with an interval as `9.44 ± 0.008` and null for a blank.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from shared.errors import InputError, UsageError
+from shared.weights import bundled_config
+
+_CONFIGS = "evaluation"
+_PRINTED = re.compile(r"(-?\d+(?:\.\d+)?)(?: ± (\d+(?:\.\d+)?))?")
+
+SETTINGS: dict[str, type | tuple[str, ...]] = {
+    "fps": float,  # frames per second at which everything is compared
+    "max_shift": int,  # frames to either side, for the synchronisation of sound and picture
+    "beat_sigma": float,  # seconds, the width of a beat's neighbourhood
+    "motion": ("video", "file"),  # tracked in the rendered video, or the system's own Motion
+    "identity": ("own", "real"),  # whose face carries the vertices: the clip's own, or the reference's
+    "photo": ("first",),  # the frame of the reference that a system animates
+}
+"""What a protocol may set: a positive number of that type, or one of those words."""
+
+
+@dataclass(frozen=True)
+class Column:
+    """A metric as the paper prints it. group: the heading over it, or empty. note: what to know when comparing."""
+
+    metric: str
+    label: str
+    unit: str = ""
+    factor: float = 1.0
+    group: str = ""
+    note: str = ""
+
+    @property
+    def header(self) -> str:
+        """`LVE (mm)`: what tells the columns of a protocol apart."""
+        return f"{self.label} ({self.unit})" if self.unit else self.label
+
+
+@dataclass(frozen=True)
+class Printed:
+    """A number of a paper: text is as printed, half_width that of its interval where there is one."""
+
+    text: str
+    value: float
+    half_width: float | None = None
+
+
+@dataclass(frozen=True)
+class PublishedTable:
+    """A paper's table: which, what it shows, on which data; columns are headers; a blank is None."""
+
+    table: str
+    title: str
+    data: str
+    columns: tuple[str, ...]
+    rows: dict[str, tuple[Printed | None, ...]]
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """See the module. settings: keys of `SETTINGS`."""
+
+    name: str
+    title: str
+    paper: str
+    split: str
+    settings: dict[str, Any]
+    columns: tuple[Column, ...]
+    published: tuple[PublishedTable, ...] = ()
+
+    @property
+    def metrics(self) -> list[str]:
+        """Keys of the catalogue, each once, in the order of the columns."""
+        return list(dict.fromkeys(column.metric for column in self.columns))
+
+
+def protocols() -> list[str]:
+    """Names of the bundled protocols."""
+    return sorted(path.stem for path in bundled_config(_CONFIGS).glob("*.yaml"))
+
+
+def load_protocol(name_or_path: str | Path, metrics: Collection[str] | None = None) -> Protocol:
+    """Read a bundled protocol by its name, or one from a YAML file.
+
+    metrics: the keys that columns may name; None for any.
+    Raises UsageError: neither a bundled name nor a file. InputError: the file is not a protocol; one line says where.
+    """
+    if str(name_or_path) in protocols():
+        path = bundled_config(f"{_CONFIGS}/{name_or_path}.yaml")
+    else:
+        path = Path(name_or_path)
+        if path.suffix.lower() not in (".yaml", ".yml") or not path.is_file():
+            known = ", ".join(protocols())
+            raise UsageError(f"there is no protocol {name_or_path}: give a YAML file or one of {known}")
+    try:
+        text = path.read_text(encoding="utf-8")
+        content = yaml.safe_load(text)
+        literal = yaml.load(text, yaml.BaseLoader)  # every scalar as it is written: 2.30 keeps its zero
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        reason = " ".join(str(error).split())
+        raise InputError(f"cannot read the protocol {path}: {reason}") from error
+    try:
+        return _protocol(content, literal, metrics)
+    except ValueError as error:
+        raise InputError(f"{path} is not a protocol: {error}") from error
+
+
+def _protocol(content: Any, literal: Any, metrics: Collection[str] | None) -> Protocol:
+    _check_keys(
+        content, "the file", ("name", "title", "paper", "split", "settings", "columns"), optional=("published",)
+    )
+    texts = {key: _text(content[key], key) for key in ("name", "title", "paper", "split")}
+    columns = tuple(_column(entry, i, metrics) for i, entry in enumerate(_list(content["columns"], "columns"), 1))
+    headers = [column.header for column in columns]
+    for header in headers:
+        if headers.count(header) > 1:
+            raise ValueError(f"two columns are both called {header}")
+    tables = _list(literal["published"], "published") if "published" in content else []
+    return Protocol(
+        **texts,
+        settings=_settings(content["settings"]),
+        columns=columns,
+        published=tuple(_table(entry, i, headers) for i, entry in enumerate(tables, 1)),
+    )
+
+
+def _settings(entry: Any) -> dict[str, Any]:
+    _check_keys(entry, "settings", (), optional=tuple(SETTINGS))
+    for key, value in entry.items():
+        allowed = SETTINGS[key]
+        if isinstance(allowed, tuple):
+            if value not in allowed:
+                raise ValueError(f"settings: {key} is one of {', '.join(allowed)}, not {value}")
+        elif isinstance(value, bool) or not isinstance(value, (int, allowed)) or not value > 0:
+            raise ValueError(f"settings: {key} is a number above 0, not {value}")
+    return dict(entry)
+
+
+def _column(entry: Any, number: int, metrics: Collection[str] | None) -> Column:
+    where = f"column {number}"
+    _check_keys(entry, where, ("metric", "label"), optional=("unit", "factor", "group", "note"))
+    texts = {key: _text(value, f"{where}: {key}") for key, value in entry.items() if key != "factor"}
+    if metrics is not None and texts["metric"] not in metrics:
+        raise ValueError(f"{where}: there is no metric {texts['metric']}")
+    factor = entry.get("factor", 1)
+    if isinstance(factor, bool) or not isinstance(factor, (int, float)) or not factor > 0:
+        raise ValueError(f"{where}: factor is a number above 0, not {factor}")
+    return Column(factor=float(factor), **texts)
+
+
+def _table(entry: Any, number: int, headers: list[str]) -> PublishedTable:
+    where = f"published table {number}"
+    _check_keys(entry, where, ("table", "title", "data", "columns", "rows"))
+    texts = {key: _text(entry[key], f"{where}: {key}") for key in ("table", "title", "data")}
+    columns = [_text(header, f"{where}: columns") for header in _list(entry["columns"], f"{where}: columns")]
+    for header in columns:
+        if header not in headers:
+            raise ValueError(f"{where}: {header} is not one of the protocol's columns, {', '.join(headers)}")
+    if not isinstance(entry["rows"], dict) or not entry["rows"]:
+        raise ValueError(f"{where}: rows is method: [values]")
+    rows = {}
+    for method, values in entry["rows"].items():
+        values = _list(values, f"{where}: {method}")
+        if len(values) != len(columns):
+            raise ValueError(f"{where}: {method} has {len(values)} values for {len(columns)} columns")
+        rows[method] = tuple(_printed(value, f"{where}: {method}") for value in values)
+    return PublishedTable(**texts, columns=tuple(columns), rows=rows)
+
+
+def _printed(text: Any, where: str) -> Printed | None:
+    if text == "null":
+        return None
+    match = _PRINTED.fullmatch(text) if isinstance(text, str) else None
+    if not match:
+        raise ValueError(f"{where}: {text} is neither a number, a number ± a number, nor null")
+    value, half_width = match.groups()
+    return Printed(text, float(value), float(half_width) if half_width else None)
+
+
+def _check_keys(entry: Any, where: str, needed: tuple[str, ...], optional: tuple[str, ...] = ()) -> None:
+    if not isinstance(entry, dict):
+        raise ValueError(f"{where} is not a mapping of keys to values")
+    for key in entry:
+        if key not in needed + optional:
+            raise ValueError(f"{where}: unknown key {key}")
+    for key in needed:
+        if key not in entry:
+            raise ValueError(f"{where}: {key} is missing")
+
+
+def _list(value: Any, where: str) -> list:
+    if not isinstance(value, list) or not value:
+        raise ValueError(f"{where} is not a list with something in it")
+    return value
+
+
+def _text(value: Any, where: str) -> str:
+    if not isinstance(value, str) or not value.strip():
+        raise ValueError(f"{where} is not a text")
+    return value
