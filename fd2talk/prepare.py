@@ -10,19 +10,14 @@ from __future__ import annotations
 
 import csv
 import io
-import os
-import sys
 import zipfile
 import zlib
-from collections.abc import Callable, Iterable
-from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, field
-from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
 
-from fd2talk.progress import progress
+from fd2talk.processes import in_processes
 from fd2talk.terminal import announce
 from fd2talk.track import track_file
 from shared.errors import Fd2TalkError, InputError, UsageError
@@ -79,7 +74,7 @@ def prepare(clips: str, out: str, *, photos: str | None = None, workers: int | N
         except OSError as error:
             raise UsageError(f"cannot write to {out}: {error.strerror}") from error
     jobs = [(clip, str(Path(clips) / clip.file), out) for clip in found]
-    rows = [row for row in _in_processes(_track_clip, jobs, workers, "clips", "clip") if row]
+    rows = [row for row in in_processes(_track_clip, jobs, workers, "clips", "clip") if row]
     if not rows:
         raise Fd2TalkError(f"not one of the {len(found)} clips in {clips} could be used")
     _write_index(Path(out) / "index.csv", rows)
@@ -171,7 +166,7 @@ def _prepare_photos(stills: list[Clip], folder: str, path: Path, workers: int | 
     if path.exists():
         return
     jobs = [(still.file, str(Path(folder) / still.file)) for still in stills]
-    points = dict(result for result in _in_processes(_track_photo, jobs, workers, "photos", "photo") if result)
+    points = dict(result for result in in_processes(_track_photo, jobs, workers, "photos", "photo") if result)
     if not points:
         return
     kept = [still for still in stills if still.file in points]
@@ -198,39 +193,3 @@ def _write_index(path: Path, rows: list[dict[str, object]]) -> None:
     writer.writerows(rows)
     with atomic_output(path, overwrite=True) as temporary:
         temporary.write_text(text.getvalue(), encoding="utf-8")
-
-
-def _in_processes(
-    work: Callable, jobs: Iterable[tuple], workers: int | None, what: str, unit: str
-) -> list[object | None]:
-    """`work(*job)` for every job, in processes; a job that fails with one of our errors is reported and gives None."""
-    jobs = list(jobs)
-    results: list[object | None] = [None] * len(jobs)
-    workers = min(workers or os.cpu_count() or 1, len(jobs))
-    # Not forked: the tracker's native threads do not survive that.
-    pool = ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_start_worker)
-    try:
-        futures = {pool.submit(work, *job): index for index, job in enumerate(jobs)}
-        with progress(len(jobs), what, unit) as bar:
-            for future in as_completed(futures):
-                try:
-                    results[futures[future]] = future.result()
-                except Fd2TalkError as error:
-                    bar.write(f"fd2talk: left out: {error}", file=sys.stderr)
-                bar.update()
-    finally:
-        pool.shutdown(cancel_futures=True)
-    return results
-
-
-def _start_worker() -> None:
-    """One thread for each process, and Ctrl-C is the parent's affair."""
-    import signal
-
-    import torch
-
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    torch.set_num_threads(1)
-    null = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(null, 2)  # the tracker's native code reports its start there
-    os.close(null)
