@@ -13,6 +13,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import torch
 import yaml
 
 from fd2talk.terminal import announce
@@ -23,6 +24,7 @@ from shared.training import TrainingConfig, train
 MODULES = {
     "autoencoder": "stage2_render.autoencoder_task",
     "expression": "stage1_motion.task",
+    "expression_and_pose": "stage1_motion.task",
     "face_model": "shared.face_model.task",
     "phonetics": "stage1_motion.phonetics_task",
     "pose": "stage1_motion.task",
@@ -43,6 +45,7 @@ def train_config(path: str, *, resume: bool = True, max_minutes: float | None = 
             result = module.run(config)
         else:
             training = TrainingConfig.from_dict(config.get("training") or {})
+            torch.manual_seed(training.seed)  # what the network's start is drawn from
             result = train(module.build_task(config), training, resume=resume, max_minutes=max_minutes)
     except PermissionError as error:
         raise UsageError(f"cannot write {error.filename}: {error.strerror}") from error

@@ -24,8 +24,9 @@ from torch.nn import functional as F
 
 @dataclass
 class MotionTransformerConfig:
-    """coefficients D and speech_features S per frame; alignment: k of eq. 4; window F and context C in frames:
-    training sequences, of which the first C may be given."""
+    """coefficients D and speech_features S per frame; alignment: k of eq. 4, None for no mask (an ablation: every
+    frame sees all of the window's speech); window F and context C in frames: training sequences, of which the first C
+    may be given."""
 
     coefficients: int
     speech_features: int
@@ -33,7 +34,7 @@ class MotionTransformerConfig:
     layers: int = 4
     heads: int = 4
     dropout: float = 0.1
-    alignment: int = 3
+    alignment: int | None = 3
     window: int = 64
     context: int = 12
     train_timesteps: int = 1000
@@ -41,6 +42,11 @@ class MotionTransformerConfig:
     def to_dict(self) -> dict:
         """For the header of the weights file."""
         return asdict(self)
+
+    @property
+    def unsettled(self) -> int:
+        """So many last frames of a window lack speech that comes after them. What sees all is given the usual k's."""
+        return 3 if self.alignment is None else self.alignment
 
 
 def alignment_mask(frames: int, k: int, device: torch.device | None = None) -> Tensor:
@@ -90,8 +96,8 @@ class Block(nn.Module):
         self.mlp = nn.Sequential(nn.Linear(width, 4 * width), nn.GELU(), nn.Linear(4 * width, width))
         self.dropout = nn.Dropout(config.dropout)
 
-    def forward(self, x: Tensor, condition: Tensor, mask: Tensor) -> Tensor:
-        """x [B, F, width], condition tau(c) [B, F, width], mask: eq. 4 -> [B, F, width]."""
+    def forward(self, x: Tensor, condition: Tensor, mask: Tensor | None) -> Tensor:
+        """x [B, F, width], condition tau(c) [B, F, width], mask: eq. 4 or None -> [B, F, width]."""
         y = self.norms[0](x)
         x = x + self.dropout(self.self_attention(y, y))
         x = x + self.dropout(self.cross_attention(self.norms[1](x), condition, mask))
@@ -129,7 +135,8 @@ class MotionTransformer(nn.Module):
         condition = self.tau(torch.cat([time[:, None].expand(-1, frames, -1), speech], dim=-1))
         position = sinusoid(torch.arange(frames, device=x.device), self.config.width)
         y = self.embed(torch.cat([x, given.to(x.dtype)], dim=-1)) + position
-        mask = alignment_mask(frames, self.config.alignment, x.device)
+        k = self.config.alignment
+        mask = None if k is None else alignment_mask(frames, k, x.device)
         for block in self.blocks:
             y = block(y, condition, mask)
         return self.out(self.norm(y))

@@ -59,22 +59,33 @@ class Part:
 
 
 class FD2Talk:
-    """The two transformers behind the `MotionModel` interface."""
+    """The two transformers, or the one of the paper's ablation, behind the `MotionModel` interface.
 
-    def __init__(self, face_model: MorphableModel, expression: Part, pose: Part):
-        for part in (expression, pose):
+    parts: networks whose coefficients, one's after another's, are those of expression [D] and pose [6].
+    expression, pose: the first and the last of them.
+    """
+
+    def __init__(self, face_model: MorphableModel, *parts: Part):
+        for part in parts:
             if part.face_model != face_model.fingerprint:
                 raise InputError(
                     f"the motion transformers belong to face model {part.face_model}, not {face_model.fingerprint}"
                 )
-        self.face_model, self.expression, self.pose = face_model, expression, pose
-        self.space = MotionSpace(face_model, expression.std, pose.std)
-        self.speech_features = expression.network.config.speech_features
+        std = np.concatenate([part.std for part in parts])
+        count = face_model.num_expression
+        if len(std) != count + 6:
+            raise InputError(f"the motion transformers make {len(std)} coefficients, not {count} and 6")
+        self.face_model, self.parts, self.expression, self.pose = face_model, parts, parts[0], parts[-1]
+        self.space = MotionSpace(face_model, std[:count], std[count:])
+        self.speech_features = self.expression.network.config.speech_features
 
     @classmethod
     def load(cls, folder: Path, face_model: MorphableModel, device: str | torch.device = "cpu") -> FD2Talk:
-        """``expression.safetensors`` and ``pose.safetensors`` of a folder. Raises InputError."""
-        return cls(face_model, *(Part.load(folder / f"{name}.safetensors", device) for name in ("expression", "pose")))
+        """``expression.safetensors`` and ``pose.safetensors`` of a folder, or ``expression_and_pose.safetensors``
+        that is both. Raises InputError."""
+        joint = folder / "expression_and_pose.safetensors"
+        paths = [joint] if joint.exists() else [folder / f"{name}.safetensors" for name in ("expression", "pose")]
+        return cls(face_model, *(Part.load(path, device) for path in paths))
 
     @torch.no_grad()
     def generate(
@@ -92,23 +103,26 @@ class FD2Talk:
         progress: Callable[[int, int], None] | None = None,
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """See `MotionModel.generate`. `guidance` overrides the Expression Transformer's own."""
-        frames = len(speech)
+        frames, parts = len(speech), len(self.parts)
         heard = torch.from_numpy(normalise_speech(speech, events.speaks)).to(device)
-        learned = []
-        for index, part in enumerate((self.expression, self.pose)):
+        is_pose = torch.arange(len(self.space.expression_std) + 6, device=device) >= len(self.space.expression_std)
+        learned = np.zeros((frames, 0), np.float32)
+        for index, part in enumerate(self.parts):
             scale = guidance if guidance is not None and part is self.expression else part.guidance_scale
+            start = learned.shape[1]
             motion = generate_windows(
                 part.network,
                 heard,
                 steps=steps or part.steps,
                 guidance_scale=scale,
                 generator=torch.Generator().manual_seed(2 * seed + index),
-                carry_velocity=part is self.pose,
-                progress=progress and (lambda done, i=index: progress((i * frames + done) // 2, frames)),
+                carry_velocity=is_pose[start : start + len(part.std)],
+                progress=progress and (lambda done, i=index: progress((i * frames + done) // parts, frames)),
             )
-            learned.append(motion.float().cpu().numpy())
-        expression = self._expression(learned[0], events, identity, _LIP_STD * expression_scale)
-        pose = learned[1] * pose_scale
+            learned = np.concatenate([learned, motion.float().cpu().numpy()], axis=1)
+        expression, pose = np.split(learned, [len(self.space.expression_std)], axis=1)
+        expression = self._expression(expression, events, identity, _LIP_STD * expression_scale)
+        pose = pose * pose_scale
         return expression, *self.space.decode_pose(pose, identity.rotation, identity.translation, _HEAD_STD)
 
     def _expression(self, learned: np.ndarray, events: Events, identity: Identity, lip_std: float) -> np.ndarray:

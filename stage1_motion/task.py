@@ -1,4 +1,4 @@
-"""Training of the Expression and Pose Transformers (FD2Talk §3.4.1, eq. 8-12)."""
+"""Training of the Expression and Pose Transformers (FD2Talk §3.4.1, eq. 8-12), or of one network that is both."""
 
 from __future__ import annotations
 
@@ -33,10 +33,12 @@ def save_network(network: MotionTransformer, path: Path, **header: Any) -> None:
 class MotionTask:
     """What the two tasks share: windows of clips, noise, the withheld speech and context; subclasses add the loss.
 
-    part: "expression" or "pose". sampling: {"steps", "guidance_scale"} for validation.
+    part: "expression", "pose" or "expression_and_pose". carry_velocity: see `generate_windows`. steps, guidance_scale:
+    of the sampler, in validation and after.
     """
 
     part: str
+    carry_velocity: bool | Tensor = False
 
     def __init__(
         self,
@@ -92,13 +94,16 @@ class MotionTask:
         noisy = torch.where(batch["given"], batch["x0"], noisy)
         return model(noisy, batch["timestep"], batch["speech"], batch["given"], batch["drop"])
 
+    def std(self) -> np.ndarray:
+        """[D]: what the coefficients that this network learns were divided by."""
+        return getattr(self.space, f"{self.part}_std")
+
     def save(self, model: MotionTransformer, folder: Path) -> None:
-        """Write ``expression.safetensors`` or ``pose.safetensors``: network, normaliser, sampling defaults."""
-        std = self.space.expression_std if self.part == "expression" else self.space.pose_std
+        """Write ``expression.safetensors`` (or whatever the part is): network, normaliser, sampling defaults."""
         save_network(
             model,
             folder / f"{self.part}.safetensors",
-            std=[float(v) for v in std],
+            std=[float(v) for v in self.std()],
             face_model=self.space.model.fingerprint,
             steps=self.steps,
             guidance_scale=self.guidance_scale,
@@ -115,32 +120,46 @@ class MotionTask:
                 steps=self.steps,
                 guidance_scale=self.guidance_scale,
                 generator=generator,
-                carry_velocity=self.part == "pose",
+                carry_velocity=self.carry_velocity,
             )
             .float()
             .cpu()
             .numpy()
         )
 
+    def loss(self, model: nn.Module, batch: dict[str, Tensor]) -> tuple[Tensor, dict[str, Any]]:
+        """The paper's terms over the frames that are to be made."""
+        predicted = torch.where(batch["given"], batch["x0"], self.predict(model, batch).float())
+        error = predicted - batch["x0"]  # none in the given frames: velocity across the seam counts in full
+        return self.terms(predicted, error, batch["valid"] & ~batch["given"], batch)
+
+    def terms(
+        self, predicted: Tensor, error: Tensor, mask: Tensor, batch: dict[str, Tensor]
+    ) -> tuple[Tensor, dict[str, Any]]:
+        """Loss and its parts of predicted x_0 [B, F, D], off by error [B, F, D]; mask bool [B, F, 1]: what counts."""
+        raise NotImplementedError
+
 
 def build_task(config: dict[str, Any]) -> MotionTask:
-    """`model: expression` and `model: pose` of `fd2talk train`.
+    """`model: expression`, `model: pose` and `model: expression_and_pose` of `fd2talk train`.
 
     prepared: folder of `fd2talk prepare`. speech_encoder (and layer): whose features are learned from.
     phonetics: probes for those features. cache: folder for features. network, loss: settings of
-    `MotionTransformerConfig` and of the task. lip_expert: weights of the judge of L_sync, for expression.
+    `MotionTransformerConfig` and of the task. lip_expert: weights of the judge of L_sync, where expression is learned.
     """
     encoder = SpeechEncoder.from_pretrained(config["speech_encoder"], layer=config.get("layer"))
     speech = cached_speech(encoder, Phonetics.load(config["phonetics"]), config["cache"])
     clips, space = load_clips(config["prepared"], load_bundled(), speech, split="train")
-    expression = config["model"] == "expression"
-    coefficients = space.model.num_expression if expression else 6
+    task, coefficients = {
+        "expression": (ExpressionTask, space.model.num_expression),
+        "pose": (PoseTask, 6),
+        "expression_and_pose": (ExpressionAndPoseTask, space.model.num_expression + 6),
+    }[config["model"]]
     network = MotionTransformerConfig(coefficients, encoder.size, **config.get("network", {}))
     settings = dict(config.get("loss", {}))
-    if not expression:
-        return PoseTask(clips, space, network, **settings)
-    expert = LipExpert.load(config["lip_expert"]) if config.get("lip_expert") else None
-    return ExpressionTask(clips, space, network, lip_expert=expert, **settings)
+    if task is not PoseTask and config.get("lip_expert"):
+        settings["lip_expert"] = LipExpert.load(config["lip_expert"])
+    return task(clips, space, network, **settings)
 
 
 def masked_mean(values: Tensor, mask: Tensor) -> Tensor:
@@ -174,11 +193,10 @@ class ExpressionTask(MotionTask):
         if self.lip_expert is not None:
             self.lip_expert.to(device)
 
-    def loss(self, model: nn.Module, batch: dict[str, Tensor]) -> tuple[Tensor, dict[str, Any]]:
+    def terms(
+        self, predicted: Tensor, error: Tensor, mask: Tensor, batch: dict[str, Tensor]
+    ) -> tuple[Tensor, dict[str, Any]]:
         """Eq. 12."""
-        predicted = torch.where(batch["given"], batch["x0"], self.predict(model, batch).float())
-        error = predicted - batch["x0"]  # none in the given frames: velocity across the seam counts in full
-        mask = batch["valid"] & ~batch["given"]
         coefficients = masked_mean((error * self.scale).square(), mask)
         lips = error @ self.lips
         position = masked_mean(lips.square(), mask)
@@ -196,7 +214,7 @@ class ExpressionTask(MotionTask):
         gap_row = self._gap_row()
         people: dict[str, list[tuple[float, float, float]]] = {}
         for clip in self.development:
-            real, made = clip.expression @ gap_row, self.generate(model, clip) @ gap_row
+            real, made = clip.expression @ gap_row, self.generate(model, clip)[:, : len(gap_row)] @ gap_row
             speed = np.abs(np.diff(made)).mean() / np.abs(np.diff(real)).mean()
             correlation = best_lag_correlation(made, real, max_lag=2)[0]
             people.setdefault(clip.person, []).append((correlation, made.std() / real.std(), speed))
@@ -220,28 +238,76 @@ class PoseTask(MotionTask):
     """Eq. 9, with velocities: a head that shakes by a tenth of a degree is seen."""
 
     part = "pose"
+    carry_velocity = True
 
-    def loss(self, model: nn.Module, batch: dict[str, Tensor]) -> tuple[Tensor, dict[str, Any]]:
+    def terms(
+        self, predicted: Tensor, error: Tensor, mask: Tensor, batch: dict[str, Tensor]
+    ) -> tuple[Tensor, dict[str, Any]]:
         """Eq. 9."""
-        predicted = torch.where(batch["given"], batch["x0"], self.predict(model, batch).float())
-        error = predicted - batch["x0"]  # none in the given frames: velocity across the seam counts in full
-        mask = batch["valid"] & ~batch["given"]
-        position = masked_mean(error.square(), mask)
-        velocity = masked_mean(error.diff(dim=1).square(), mask[:, 1:])
-        return position + 10.0 * velocity, {"pose": position, "velocity": velocity}
+        return pose_terms(error, mask)
 
     @torch.no_grad()
     def validate(self, model: nn.Module) -> dict[str, float]:
-        """Spread and speed of generated head motion over real, and correlation of speeds over half a second."""
-        figures = []
-        for clip in self.development:
-            if len(clip.pose) < 75:
-                continue
-            real, made = clip.pose[:, :3], self.generate(model, clip)[:, :3]
-            fast_real, fast_made = (np.abs(np.diff(p, axis=0)).mean(1) for p in (real, made))
-            window = np.ones(13) / 13
-            smooth = [np.convolve(f, window, "valid") for f in (fast_real, fast_made)]
-            figures.append((made.std() / real.std(), fast_made.mean() / fast_real.mean(), np.corrcoef(*smooth)[0, 1]))
-        spread, speed, r = np.nanmedian(figures, axis=0)
-        score = r - abs(np.log(spread)) - abs(np.log(speed))
-        return {"score": float(score), "spread": float(spread), "speed": float(speed), "r_speed": float(r)}
+        """See `head_figures`."""
+        return head_figures(self, model)
+
+
+def pose_terms(error: Tensor, mask: Tensor) -> tuple[Tensor, dict[str, Any]]:
+    """Eq. 9 with velocities, of error [B, F, 6] where mask [B, F, 1] holds."""
+    position = masked_mean(error.square(), mask)
+    velocity = masked_mean(error.diff(dim=1).square(), mask[:, 1:])
+    return position + 10.0 * velocity, {"pose": position, "velocity": velocity}
+
+
+def head_figures(task: MotionTask, model: nn.Module) -> dict[str, float]:
+    """Spread and speed of generated head motion over real, and correlation of speeds over half a second."""
+    figures = []
+    for clip in task.development:
+        if len(clip.pose) < 75:
+            continue
+        real, made = clip.pose[:, :3], task.generate(model, clip)[:, -6:-3]
+        fast_real, fast_made = (np.abs(np.diff(p, axis=0)).mean(1) for p in (real, made))
+        window = np.ones(13) / 13
+        smooth = [np.convolve(f, window, "valid") for f in (fast_real, fast_made)]
+        figures.append((made.std() / real.std(), fast_made.mean() / fast_real.mean(), np.corrcoef(*smooth)[0, 1]))
+    spread, speed, r = np.nanmedian(figures, axis=0)
+    score = r - abs(np.log(spread)) - abs(np.log(speed))
+    return {"score": float(score), "spread": float(spread), "speed": float(speed), "r_speed": float(r)}
+
+
+class ExpressionAndPoseTask(ExpressionTask):
+    """One network for both: eq. 8 to 12 summed (FD2Talk's first ablation, §4.5.1)."""
+
+    part = "expression_and_pose"
+
+    def __init__(self, *args: Any, **settings: Any):
+        super().__init__(*args, **settings)
+        self.carry_velocity = torch.arange(len(self.std())) >= len(self.scale)
+
+    def to(self, device: torch.device) -> None:
+        """Move what loss and sampling need."""
+        super().to(device)
+        self.carry_velocity = self.carry_velocity.to(device)
+
+    def target(self, clip: Clip) -> np.ndarray:
+        """[T, D + 6]: expression, then pose."""
+        return np.concatenate([clip.expression, clip.pose], axis=1)
+
+    def std(self) -> np.ndarray:
+        """[D + 6]."""
+        return np.concatenate([self.space.expression_std, self.space.pose_std])
+
+    def terms(
+        self, predicted: Tensor, error: Tensor, mask: Tensor, batch: dict[str, Tensor]
+    ) -> tuple[Tensor, dict[str, Any]]:
+        """Eq. 12 for expression, eq. 9 for pose."""
+        count = len(self.scale)
+        loss, parts = super().terms(predicted[..., :count], error[..., :count], mask, batch)
+        pose_loss, pose_parts = pose_terms(error[..., count:], mask)
+        return loss + pose_loss, {**parts, **{f"pose_{name}": value for name, value in pose_parts.items()}}
+
+    def validate(self, model: nn.Module) -> dict[str, float]:
+        """Figures of both; the scores are added."""
+        figures, head = super().validate(model), head_figures(self, model)
+        score = figures.pop("score") + head.pop("score")
+        return {"score": score, **figures, **{f"head_{name}": value for name, value in head.items()}}

@@ -22,14 +22,15 @@ def generate_windows(
     steps: int,
     guidance_scale: float,
     generator: torch.Generator,
-    carry_velocity: bool = False,
+    carry_velocity: bool | Tensor = False,
     progress: Callable[[int], None] | None = None,
 ) -> Tensor:
     """speech [T, S] -> learned-space motion [T, D]. `progress` is told how many frames are done.
 
     The last window is filled up with its last speech frame and cut again, so that every window has the trained length.
     Of the others the last frames, which did not see what comes next, are thrown away and generated again.
-    carry_velocity: windows join in speed as well as in place; for what is heavy and slow, such as a head.
+    carry_velocity: windows join in speed as well as in place; for what is heavy and slow, such as a head. A tensor
+    [D] says for which coefficients.
     """
     config = network.config
     schedule = make_schedule(config.train_timesteps)
@@ -49,12 +50,12 @@ def generate_windows(
             return network.guided(x, timestep, window, given, guidance_scale)
 
         result = sample(predict, noise, schedule, steps, known=(values, given.expand_as(values)))
-        end = frames - start if start + config.window >= frames else config.window - config.alignment
+        end = frames - start if start + config.window >= frames else config.window - config.unsettled
         fresh = result[0, context:end]
         if context:  # what the network makes of the given frames differs a little from them: let that fade out
             after = torch.arange(1, len(fresh) + 1, device=fresh.device)[:, None]
             offset = done[-2:] - result[0, context - 2 : context]
-            drift = after * (offset[1] - offset[0]) if carry_velocity else 0
+            drift = carry_velocity * (after * (offset[1] - offset[0]))
             fresh = fresh + torch.exp(-after / _FADE) * (offset[1] + drift)
         done = torch.cat([done, fresh])
         if progress:
@@ -64,6 +65,6 @@ def generate_windows(
 
 def seams(config: MotionTransformerConfig, frames: int) -> list[int]:
     """First frame of every window but the first, in motion of so many frames: where a jump would show."""
-    kept = config.window - config.alignment
+    kept = config.window - config.unsettled
     later = max(0, math.ceil((frames - config.window) / (kept - config.context)))
     return [kept + index * (kept - config.context) for index in range(later)]

@@ -37,6 +37,20 @@ def test_speech_reaches_a_frame_only_through_the_mask():
     assert changed.tolist() == [abs(i - 10) <= 3 for i in range(20)]
 
 
+def test_without_the_mask_a_frame_hears_the_whole_window():
+    network = tiny(layers=1, alignment=None)
+    x, speech, time = torch.randn(1, 20, 5), torch.randn(1, 20, 7), torch.tensor([500])
+    before = network(x, time, speech)
+    speech[0, 10] += 1.0
+    assert ((network(x, time, speech) - before).abs().sum(-1)[0] > 1e-6).all()
+
+
+def test_without_the_mask_windows_are_cut_where_they_are_with_it():
+    """Frames without a future are generated again by either, so that only what they see tells the two apart."""
+    masked, free = tiny().config, tiny(alignment=None).config
+    assert seams(free, 77) == seams(masked, 77) != []
+
+
 def test_given_frames_matter():
     network, schedule = tiny(), make_schedule(100)
     speech, noise = torch.randn(1, 20, 7), torch.randn(1, 20, 5)
