@@ -39,7 +39,6 @@ from tqdm import tqdm
 from fd2talk.prepare import VIDEOS, Clip, find_clips, load_track
 from fd2talk.track import track_file
 from shared.errors import UsageError
-from shared.face_model.camera import canonical, project
 from shared.face_model.measures import lip_aperture
 from shared.face_model.morphable import MorphableModel
 from shared.faces.identity import IdentityEmbedder
@@ -49,7 +48,7 @@ from shared.metrics.perceptual import SqueezeDistance
 from shared.metrics.rendering import compare, face_mask, mouth_change, part_boxes
 from shared.motion import Motion
 from shared.photo import PhotoFit
-from shared.tracking import Track, motion_from_track
+from shared.tracking import Track, motion_from_track, photo_of_clip
 from stage2_render.pipeline import RenderPipeline
 
 Renderer = Callable[[PhotoFit, Motion], Iterable[np.ndarray]]
@@ -194,28 +193,6 @@ def load_case(clip: Clip, data: str, prepared: str, model: MorphableModel, count
     )
     photo = photo_of_clip(pictures[0], track, motion, model)
     return Case(clip.person, photo, frames, [pictures[i] for i in picks], track.landmarks[picks], picks)
-
-
-def photo_of_clip(image: np.ndarray, track: Track, motion: Motion, model: MorphableModel) -> PhotoFit:
-    """A clip's first frame as a photo whose coefficients are the clip's own, which its motion fits as it is.
-
-    The residual is what is missing for the mesh of frame 0 to lie exactly on the tracked points.
-    """
-    expression, rotation, translation = motion.expression[0], motion.rotation[0], motion.translation[0]
-    points, person = track.crop.to_crop(track.landmarks[0]), model.vertices(motion.identity, expression)
-    rigid = model.groups["rigid"]
-    depth = (points - project(person, rotation, translation))[rigid, 2].mean()
-    return PhotoFit(
-        image=image,
-        landmarks=track.landmarks[0],
-        crop=track.crop,
-        model=model,
-        identity=motion.identity,
-        expression=expression,
-        rotation=rotation,
-        translation=translation,
-        residual=canonical(points, rotation, translation, depth) - person,
-    )
 
 
 def measure(

@@ -8,10 +8,12 @@ import numpy as np
 from scipy.signal import savgol_filter
 
 from shared.errors import InputError
+from shared.face_model.camera import canonical, project
 from shared.face_model.fitting import fit
 from shared.face_model.morphable import MorphableModel
 from shared.faces.crop import Crop
 from shared.motion import Motion
+from shared.photo import PhotoFit
 
 # Savitzky-Golay windows in frames at 25 fps (second order, so peaks of closing lips keep their height): the head is
 # heavy and moves slowly, lips do not.
@@ -66,3 +68,25 @@ def motion_from_track(model: MorphableModel, track: Track, *, smooth: bool = Tru
 def _smoothed(values: np.ndarray, window: int) -> np.ndarray:
     window = min(window, len(values) - (len(values) + 1) % 2)
     return values if window < 5 else savgol_filter(values, window, 2, axis=0).astype(np.float32)
+
+
+def photo_of_clip(image: np.ndarray, track: Track, motion: Motion, model: MorphableModel) -> PhotoFit:
+    """A clip's first frame as a photo whose coefficients are the clip's own, which its motion fits as it is.
+
+    The residual is what is missing for the mesh of frame 0 to lie exactly on the tracked points.
+    """
+    expression, rotation, translation = motion.expression[0], motion.rotation[0], motion.translation[0]
+    points, person = track.crop.to_crop(track.landmarks[0]), model.vertices(motion.identity, expression)
+    rigid = model.groups["rigid"]
+    depth = (points - project(person, rotation, translation))[rigid, 2].mean()
+    return PhotoFit(
+        image=image,
+        landmarks=track.landmarks[0],
+        crop=track.crop,
+        model=model,
+        identity=motion.identity,
+        expression=expression,
+        rotation=rotation,
+        translation=translation,
+        residual=canonical(points, rotation, translation, depth) - person,
+    )
