@@ -262,6 +262,39 @@ def train(config: str, resume: bool, max_minutes: float | None) -> None:
     train_config(config, resume=resume, max_minutes=max_minutes)
 
 
+@cli.command()
+@click.argument("generated", nargs=-1, metavar="GENERATED...")
+@click.option(
+    "-o", "--output", required=True, metavar="REPORT", help="The folder to write; one that was begun goes on."
+)
+@click.option("--reference", metavar="REAL", help="Folder of the real clips (videos, motions, or both).")
+@click.option("--protocol", metavar="NAME", help="A paper's metrics, settings and table: fd2talk, diffposetalk, ...")
+@click.option("--metrics", help="Metrics or families, with commas, beside the protocol's (without either: all).")
+@click.option("--repeats", type=click.IntRange(1), help="Samples of each clip: seeds, or subfolders 0, 1, ...")
+@click.option("--split", metavar="NAME", help="Of the reference's manifest.csv (default: the protocol's).")
+@click.option("--limit", type=click.IntRange(1), metavar="N", help="The first N reference clips only.")
+@click.option("--per-person", type=click.IntRange(1), metavar="N", help="At most N reference clips of a person.")
+@click.option("--resample", is_flag=True, help="Bring pairs of other rates, sizes and lengths together.")
+@click.option("--phones", metavar="FILE.jsonl", help="When which phone is spoken (`scripts/align_speech.py`).")
+@click.option("--models", multiple=True, metavar="FOLDER", help="Where networks that judge lie; may be repeated.")
+@click.option("--download", is_flag=True, help="Fetch networks that judge from their official addresses.")
+@click.option("--face-model", metavar="FILE", help="The face model of the motions (default: the bundled one).")
+@click.option("--weights", metavar="FOLDER", default="bundled", show_default=True, help="Of the systems run here.")
+@click.option("--workers", type=click.IntRange(1), help="Processes (default: one per CPU core).")
+@click.option("--ablation", metavar="FILE.yaml", help="Train (or load) and measure a paper's ablation instead.")
+@click.option("--overwrite", is_flag=True, help="Replace an existing report.")
+def evaluate(generated: tuple[str, ...], output: str, **options: Any) -> None:
+    """Score talking heads: folders of clips, manifests of pairs, or systems run here.
+
+    \b
+    GENERATED: folders or manifests (NAME=PATH gives a row another name), or
+    bundled, warp, static, shuffled-audio, ridge, ground-truth, real-shuffled.
+    """
+    from fd2talk.evaluation import commands
+
+    commands.evaluate(generated, output, **options)
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line and return its exit code: 0, 1 (failed), 2 (wrong input), 130 or 143 (stopped).
 

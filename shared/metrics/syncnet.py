@@ -199,12 +199,19 @@ def syncnet_scores(
 
 
 def syncnet_embeddings(
-    network: SyncNet, frames: Iterable[np.ndarray], landmarks: np.ndarray, audio: np.ndarray
+    network: SyncNet,
+    frames: Iterable[np.ndarray],
+    landmarks: np.ndarray,
+    audio: np.ndarray,
+    *,
+    whole_frames: bool = False,
 ) -> tuple[np.ndarray, np.ndarray]:
     """SyncNet's embeddings of one clip's windows, of picture and of sound: float32 [windows, 1024] each.
 
     frames: RGB uint8 [H, W, 3] at 25 a second, an iterable or [T, H, W, 3]; only a few are held at a time.
     landmarks: [T, 478, 3] pixels, complete. audio: float [n] in -1..1, 16 kHz, beginning with the first frame.
+    whole_frames: resize every frame to 224 x 224 instead of cropping it, which is what Prajwal et al. 2020 do for
+    datasets that consist of face crops (their script for LRS).
 
     Protocol "LSE on real videos" of Prajwal et al. 2020: `mouth_crops`; windows of 5 frames at every frame; window i
     with `mfcc` frames 4 i .. 4 i + 19 of the sound as 16-bit values, so that both begin at i / 25 s; `sync_scores` over
@@ -222,7 +229,9 @@ def syncnet_embeddings(
     if np.abs(audio).max() < _SILENCE:
         raise InputError("the clip is silent; SyncNet has nothing to hear")
     heard = mfcc(int16_range(audio))[: AUDIO_STEP * (windows - 1) + AUDIO_WINDOW]
-    seen = islice(mouth_crops(frames, landmarks), windows + WINDOW - 1)
+    size = (CROP_SIZE, CROP_SIZE)
+    shown = (cv2.resize(frame, size)[..., ::-1] for frame in frames) if whole_frames else mouth_crops(frames, landmarks)
+    seen = islice(shown, windows + WINDOW - 1)
     video = [row for stretch in _stretches(seen) for row in network.embed_video(stretch)]
     if len(video) < windows:
         raise InputError(f"the clip has fewer frames than its {len(landmarks)} sets of landmarks")

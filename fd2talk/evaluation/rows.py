@@ -1,0 +1,125 @@
+"""The rows of a table: the real clips, folders and manifests, and systems that are run here."""
+
+from __future__ import annotations
+
+import warnings
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from fd2talk.evaluation.pairs import Item, Pair, match, read_folder, read_manifest, read_repeats
+from fd2talk.evaluation.protocol import Protocol
+from fd2talk.evaluation.systems import SYSTEMS
+from shared.errors import InputError, UsageError
+
+REAL, FOREIGN = "real", "real-shuffled"
+ROWS = {
+    REAL: "The reference clips themselves.",
+    FOREIGN: "The reference clips with the sound of another person's: what sync measures give by chance.",
+}
+_DETERMINISTIC = ("static", "ground-truth")  # another seed gives the same clip
+
+
+@dataclass
+class Row:
+    """A row of the table: what it is called and is, and its pairs."""
+
+    name: str
+    title: str
+    kind: str
+    pairs: list[Pair]
+
+
+def read_reference(
+    reference: str | None, split: str | None, protocol: Protocol | None, limit: int | None, per_person: int | None
+) -> dict[str, Item] | None:
+    """The real clips by name. The protocol's split holds for folders that say which clip is in which."""
+    if reference is None:
+        if split:
+            raise UsageError("--split is of the reference: give --reference too")
+        return None
+    if split is None and protocol is not None:
+        try:
+            items = read_folder(reference, protocol.split)
+        except UsageError:
+            items = read_folder(reference)
+    else:
+        items = read_folder(reference, split)
+    count: dict[str, int] = defaultdict(int)
+    kept = {}
+    for name, item in items.items():
+        count[item.person] += 1
+        if per_person is None or count[item.person] <= per_person:
+            kept[name] = item
+    return dict(list(kept.items())[:limit])
+
+
+def read_rows(generated: Sequence[str], reals: dict[str, Item] | None, repeats: int | None) -> list[Row]:
+    """The real row first, then what was asked for. Raises UsageError, InputError."""
+    rows = []
+    if reals is not None:
+        pairs = [Pair(REAL, 0, name, item.person, item, None) for name, item in reals.items()]
+        rows.append(Row(REAL, ROWS[REAL], "real", pairs))
+    for entry in generated:
+        if entry in SYSTEMS or entry in ROWS:
+            row = _system_row(entry, reals, repeats or 1)
+        else:
+            name, _, path = entry.rpartition("=")
+            row = _given_row(name or Path(path).stem or path, Path(path), reals, repeats)
+        if any(row.name == other.name for other in rows):
+            if row.name == REAL:
+                continue
+            raise UsageError(f"two rows are called {row.name}; NAME=PATH gives a path another name")
+        rows.append(row)
+    return rows
+
+
+def _system_row(name: str, reals: dict[str, Item] | None, repeats: int) -> Row:
+    if reals is None:
+        raise UsageError(f"{name} is made from reference clips: give --reference")
+    if name == FOREIGN:
+        items = list(reals.values())
+        pairs = [Pair(name, 0, i.name, i.person, replace(i, audio=_other(items, n)), None) for n, i in enumerate(items)]
+        return Row(name, ROWS[name], "real", pairs)
+    if name == REAL:
+        return Row(name, ROWS[name], "real", [])
+    for item in reals.values():
+        if item.video is None:
+            raise InputError(f"{item.name}: {name} is made from videos, and there is none")
+    count = 1 if name in _DETERMINISTIC else repeats
+    pairs = [Pair(name, r, item.name, item.person, None, item) for r in range(count) for item in reals.values()]
+    return Row(name, SYSTEMS[name], "system", pairs)
+
+
+def _other(items: list[Item], index: int) -> Path:
+    """The next clip of another person: where its sound is."""
+    order = items[index + 1 :] + items[:index]
+    foreign = [item for item in order if item.person != items[index].person] or order
+    if not foreign:
+        raise InputError(f"{FOREIGN} needs at least two clips")
+    return foreign[0].audio or foreign[0].video or foreign[0].motion
+
+
+def _given_row(name: str, path: Path, reals: dict[str, Item] | None, repeats: int | None) -> Row:
+    """Clips of a folder or a manifest. Real ones of which there is no made one are told of once."""
+    if path.suffix.lower() == ".csv":
+        found = read_manifest(path)
+        pairs = [
+            Pair(name, r, made.name, made.person, made, real or (reals or {}).get(made.name)) for r, made, real in found
+        ]
+        return Row(name, str(path), "folder", pairs)
+    if not path.exists():
+        raise UsageError(
+            f"{path}: neither a folder, a manifest (.csv), nor a system ({', '.join([*SYSTEMS, FOREIGN])})"
+        )
+    if path.is_file():
+        raise UsageError(f"{path}: give the folder of the clips, or a manifest (.csv)")
+    pairs = []
+    for repeat, made in enumerate(read_repeats(path, repeats)):
+        matched, missing = match(name, repeat, made, reals)
+        pairs += matched
+        if missing:
+            more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
+            warnings.warn(f"{name}: no clip for the reference {missing[0]}{more}", stacklevel=1)
+    return Row(name, str(path), "folder", pairs)

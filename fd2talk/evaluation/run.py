@@ -1,0 +1,243 @@
+"""`fd2talk evaluate`: clips in, scores out."""
+
+from __future__ import annotations
+
+import datetime
+import hashlib
+import time
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from fd2talk.evaluation.catalogue import CATALOGUE, FAMILIES, NEEDS
+from fd2talk.evaluation.clips import Run, start, work
+from fd2talk.evaluation.pairs import Item, Pair
+from fd2talk.evaluation.protocol import Protocol, load_protocol
+from fd2talk.evaluation.report import write_report
+from fd2talk.evaluation.rows import REAL, Row, read_reference, read_rows
+from fd2talk.evaluation.settings import Settings
+from fd2talk.evaluation.summary import add_diversity, contrasts, summary
+from fd2talk.processes import in_processes
+from shared.errors import Fd2TalkError, InputError, UsageError
+from shared.media import FPS
+from shared.metrics.judges import JUDGES, digest, find_judge
+from shared.weights import bundled
+
+_ASSETS = ("fd2talk", "renderer", "ridge", "speech_encoder", "face_model")  # what systems are made of
+
+
+def evaluate(
+    generated: Sequence[str],
+    output: str | Path,
+    *,
+    reference: str | None = None,
+    metrics: Sequence[str] = (),
+    protocol: str | None = None,
+    repeats: int | None = None,
+    split: str | None = None,
+    limit: int | None = None,
+    per_person: int | None = None,
+    resample: bool = False,
+    phones: dict[str, tuple[float, ...]] | None = None,
+    models: Sequence[str] = (),
+    download: bool = False,
+    face_model: str | None = None,
+    weights: str = "bundled",
+    workers: int | None = None,
+    command: str = "",
+    overwrite: bool = False,
+) -> dict[str, Any]:
+    """Measure rows of clips and write REPORT's report.json, .md and .html; returns what report.json holds.
+
+    generated: folders or manifests (also NAME=PATH), or names of `SYSTEMS` and `real-shuffled`, which need a reference.
+    metrics: keys or families of the catalogue, beside the protocol's; without either all of them. limit: that many
+    reference clips; per_person: that many of each person. models: folders to look for judges in. Other arguments as on
+    the command line.
+
+    Raises UsageError, InputError: anything that makes the whole run impossible. Fd2TalkError: not one clip could be
+    measured. A clip that cannot be is reported and left out.
+    """
+    began = time.perf_counter()
+    output = Path(output)
+    if (output / "report.json").exists() and not overwrite:
+        raise UsageError(f"cannot write {output}: it holds a report already (--overwrite replaces it)")
+    chosen = load_protocol(protocol, CATALOGUE) if protocol else None
+    wanted = _wanted(metrics, chosen)
+    settings = _settings(chosen, resample, phones or {})
+    reals = read_reference(reference, split, chosen, limit, per_person)
+    rows = read_rows(generated, reals, repeats)
+    skipped: dict[str, str] = {}
+    judges = _judges(wanted, models, download, skipped)
+    _possible(wanted, rows, reals, settings, skipped)
+    wanted = [key for key in wanted if key not in skipped]
+    if not wanted:
+        raise InputError(f"nothing can be measured: {next(iter(skipped.values()))}")
+    run = Run(
+        report=output,
+        settings=settings,
+        judges=judges,
+        digests={name: digest(path) for name, path in judges.items()},
+        face_model=Path(face_model) if face_model else None,
+        weights=weights,
+        weights_digest=_digest_of(weights) if any(row.kind == "system" for row in rows) else "",
+        reals=list(reals.values()) if reals else (),
+        video=settings.motion == "video" or any("video" in CATALOGUE[key].needs for key in wanted),
+    )
+    try:
+        (output / "clips").mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"cannot write to {output}: {error.strerror}") from error
+    records, failed = _measured(rows, wanted, run, workers)
+    add_diversity(records, wanted, output)
+    report = {
+        "fd2talk": version("fd2talk"),
+        "command": command,
+        "created": datetime.date.today().isoformat(),
+        "protocol": _about(chosen, settings, split),
+        "metrics": {key: _described(key, run.digests) for key in wanted},
+        "systems": {row.name: summary(row, records[row.name], records[REAL], wanted, run) for row in rows},
+        "clips": [_public(record) for row in rows for record in records[row.name]],
+        "contrasts": contrasts(records, wanted),
+        "skipped": skipped,
+        "failed": failed,
+        "seconds": round(time.perf_counter() - began, 1),
+    }
+    write_report(output, report, chosen)
+    return report
+
+
+def _wanted(metrics: Sequence[str], protocol: Protocol | None) -> list[str]:
+    """Keys in the catalogue's order."""
+    names = {*metrics, *(protocol.metrics if protocol else ())} or set(CATALOGUE)
+    unknown = [name for name in names if name not in CATALOGUE and name not in FAMILIES]
+    if unknown:
+        known = ", ".join([*FAMILIES, *CATALOGUE])
+        raise UsageError(f"there is no metric {sorted(unknown)[0]} (there are: {known})")
+    return [key for key, metric in CATALOGUE.items() if key in names or metric.family in names]
+
+
+def _settings(protocol: Protocol | None, resample: bool, phones: dict[str, tuple[float, ...]]) -> Settings:
+    settings = Settings(resampled=resample, phones=phones)
+    given = dict(protocol.settings) if protocol else {}
+    if given.pop("fps", FPS) != FPS:
+        raise UsageError(f"protocol {protocol.name}: everything is measured at {FPS} frames per second")
+    given.pop("photo", None)  # the first frame: systems know no other
+    return replace(settings, **given)
+
+
+def _judges(wanted: Iterable[str], models: Sequence[str], download: bool, skipped: dict[str, str]) -> dict[str, Path]:
+    """Paths of the networks that the metrics need; metrics whose network is not at hand are skipped with a line."""
+    found: dict[str, Path] = {}
+    missing: dict[str, str] = {}
+    for key in wanted:
+        for name in CATALOGUE[key].judges:
+            if name not in found and name not in missing:
+                try:
+                    found[name] = find_judge(name, models, download)
+                except Fd2TalkError as error:
+                    missing[name] = str(error)
+            if name in missing:
+                skipped.setdefault(key, missing[name])
+    return found
+
+
+def _possible(
+    wanted: Iterable[str],
+    rows: list[Row],
+    reals: dict[str, Item] | None,
+    settings: Settings,
+    skipped: dict[str, str],
+) -> None:
+    """Skip, with a line each, what nothing in the run can give."""
+    pairs = [pair for row in rows for pair in row.pairs]
+    made_here = any(pair.made is None for pair in pairs)
+    real_items = [pair.real for pair in pairs if pair.real is not None]
+    has = {
+        "video": made_here or any(pair.made is not None and pair.made.video for pair in pairs),
+        "motion": True,
+        "real video": any(item.video for item in real_items),
+        "real motion": bool(real_items),
+        "speech": True,
+        "phones": bool(settings.phones),
+        "repeats": any(pair.repeat > 0 for pair in pairs),
+        "system": made_here,
+    }
+    for key in wanted:
+        lacking = [NEEDS[need] for need in CATALOGUE[key].needs if not has[need]]
+        if lacking:
+            skipped.setdefault(key, f"{key}: needs {' and '.join(lacking)}")
+
+
+def _measured(
+    rows: list[Row], wanted: list[str], run: Run, workers: int | None
+) -> tuple[dict[str, list[dict[str, Any]]], list[dict[str, Any]]]:
+    """Records by row, in the order of the pairs, and what failed."""
+    measured = [key for key in wanted if CATALOGUE[key].family != "cost"]
+    jobs = [(pair, _of_pair(pair, measured)) for row in rows for pair in row.pairs]
+    failed = []
+
+    def note(index: int, error: Fd2TalkError) -> None:
+        pair = jobs[index][0]
+        failed.append({"system": pair.system, "repeat": pair.repeat, "clip": pair.name, "why": str(error)})
+
+    found = in_processes(work, jobs, workers, "clips", "clip", start=start, given=(run,), failed=note)
+    records: dict[str, list[dict[str, Any]]] = defaultdict(list)
+    for record in found:
+        if record is not None:
+            records[record["system"]].append(record)
+    if not any(records.values()):
+        raise Fd2TalkError(f"not one of {len(jobs)} clips could be measured")
+    return records, failed
+
+
+def _of_pair(pair: Pair, wanted: list[str]) -> list[str]:
+    """A clip without reference is measured by what needs none; FID needs the real clips' features."""
+    if pair.made is None or pair.real is not None:
+        return wanted
+    return [key for key in wanted if key == "fid" or not any(need.startswith("real") for need in CATALOGUE[key].needs)]
+
+
+def _about(protocol: Protocol | None, settings: Settings, split: str | None) -> dict[str, Any]:
+    measured = {
+        "fps": FPS,
+        "motion": settings.motion,
+        "identity": settings.identity,
+        "max_shift": settings.max_shift,
+        "beat_sigma": settings.beat_sigma,
+        "resampled": settings.resampled,
+    }
+    if protocol is None:
+        return {"name": None, "title": None, "paper": None, "split": split, "settings": measured}
+    return {
+        "name": protocol.name,
+        "title": protocol.title,
+        "paper": protocol.paper,
+        "split": split or protocol.split,
+        "settings": measured,
+    }
+
+
+def _described(key: str, digests: dict[str, str]) -> dict[str, Any]:
+    metric = CATALOGUE[key]
+    weights = {JUDGES[name].file: digests[name] for name in metric.judges}
+    fields = ("label", "family", "unit", "direction", "definition", "source")
+    return {name: getattr(metric, name) for name in fields} | {"weights": weights}
+
+
+def _public(record: dict[str, Any]) -> dict[str, Any]:
+    """What report.json tells of a clip."""
+    told = {key: record[key] for key in ("system", "repeat", "clip", "person", "frames", "values")}
+    return told | {key: record[key] for key in ("curves", "still", "notes") if record.get(key)}
+
+
+def _digest_of(weights: str) -> str:
+    """One digest over the files of the weights that systems run with."""
+    folders = [bundled(name) for name in _ASSETS] + ([] if weights == "bundled" else [Path(weights)])
+    hasher = hashlib.sha256()
+    for folder in folders:
+        for path in sorted(p for p in folder.rglob("*") if p.is_file()):
+            hasher.update(f"{path.name} {digest(path)}".encode())
+    return hasher.hexdigest()

@@ -1,0 +1,109 @@
+"""Which clips of which folders belong together, and what is said when none do."""
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from fd2talk.evaluation.pairs import match, read_folder, read_manifest, read_repeats
+from fd2talk.evaluation.statistics import interval, score
+from shared.errors import InputError, UsageError
+
+
+def touch(root, *names):
+    for name in names:
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_bytes(b"")
+    return root
+
+
+def test_a_video_and_a_motion_of_one_name_are_one_clip(tmp_path):
+    found = read_folder(touch(tmp_path, "anna/one.mp4", "anna__one.npz", "bob/two.mp4", "notes.txt", ".hidden.mp4"))
+    assert list(found) == ["anna__one", "bob__two"]
+    one, two = found.values()
+    assert (one.person, one.video.name, one.motion.name) == ("anna", "one.mp4", "anna__one.npz")
+    assert (two.person, two.motion) == ("bob", None)
+
+
+def test_two_videos_of_one_name_are_refused(tmp_path):
+    with pytest.raises(InputError, match="one video, one motion"):
+        read_folder(touch(tmp_path, "a/b.mp4", "a__b.mp4"))
+
+
+def test_the_manifest_says_person_split_and_which_sound_can_be_used(tmp_path):
+    touch(tmp_path, "x/1.mp4", "x/2.mp4", "y/3.mp4", "z/4.mp4", "unlisted.mp4")
+    lines = ["file,person,split,audio", "x/1.mp4,xenia,val,ok", "x/2.mp4,xenia,train,ok", "y/3.mp4,yuri,val,weak"]
+    (tmp_path / "manifest.csv").write_text("\n".join([*lines, "z/4.mp4,zoe,val,ok"]))
+    assert list(read_folder(tmp_path, "val")) == ["x__1", "z__4"]
+    assert [item.person for item in read_folder(tmp_path).values()] == ["xenia", "xenia", "zoe"]
+    with pytest.raises(InputError, match="split test"):
+        read_folder(tmp_path, "test")
+
+
+def test_folders_that_hold_nothing(tmp_path):
+    with pytest.raises(UsageError, match="no such folder"):
+        read_folder(tmp_path / "nowhere")
+    with pytest.raises(InputError, match="neither videos nor motions"):
+        read_folder(touch(tmp_path, "readme.md"))
+    with pytest.raises(UsageError, match="no split val"):
+        read_folder(touch(tmp_path, "a.mp4"), "val")
+
+
+def test_repeats_lie_in_numbered_folders(tmp_path):
+    touch(tmp_path, "0/a.npz", "1/a.npz", "10/a.npz", "2/a.npz")
+    assert [found["a"].motion.parent.name for found in read_repeats(tmp_path, None)] == ["0", "1", "2", "10"]
+    assert len(read_repeats(tmp_path, 3)) == 3
+    with pytest.raises(InputError, match="0 to 3"):
+        read_repeats(tmp_path, 4)
+    with pytest.raises(InputError, match="subfolders 0 to 1"):
+        read_repeats(touch(tmp_path / "plain", "a.npz"), 2)
+    assert len(read_repeats(tmp_path / "plain", 1)) == 1
+
+
+def test_names_decide_who_meets_whom(tmp_path):
+    made = read_folder(touch(tmp_path / "made", "a__1.mp4", "c/1.mp4"))
+    real = read_folder(touch(tmp_path / "real", "a/1.mp4", "b/1.mp4"))
+    pairs, missing = match("ours", 0, made, real)
+    assert [(p.name, p.person, p.made.video.name, p.real.video.name) for p in pairs] == [
+        ("a__1", "a", "a__1.mp4", "1.mp4")
+    ]
+    assert missing == ["b__1"]
+    alone, missing = match("ours", 0, made, None)
+    assert [pair.real for pair in alone] == [None, None] and missing == []
+    with pytest.raises(InputError, match="no clip has the name of a reference"):
+        match("ours", 0, read_folder(touch(tmp_path / "other", "q.mp4")), real)
+
+
+def test_a_manifest_of_pairs(tmp_path):
+    touch(tmp_path, "g/x.mp4", "r/y.mp4", "s.wav")
+    path = tmp_path / "pairs.csv"
+    path.write_text("generated,reference,audio,repeat,person\ng/x.mp4,r/y.mp4,s.wav,3,anna\ng/x.mp4,,,,\n")
+    (repeat, made, real), (again, alone, nobody) = read_manifest(path)
+    assert (repeat, made.name, made.person, made.audio.name, real.video.name) == (3, "g__x", "anna", "s.wav", "y.mp4")
+    assert (again, alone.person, nobody) == (0, "g__x", None)
+    for text, saying in (
+        ("generated,reference\ng/none.mp4,r/y.mp4\n", "g/none.mp4 is not there"),
+        ("video\ng/x.mp4\n", "names no file"),
+        ("generated,repeat\ng/x.mp4,two\n", "not the number of a repeat"),
+        ("generated\n", "no rows"),
+    ):
+        path.write_text(text)
+        with pytest.raises(InputError, match=saying):
+            read_manifest(path)
+
+
+def test_an_interval_is_student_s():
+    values = [9.1, 9.4, 9.6, 9.2, 9.5]
+    low, high = stats.t.interval(0.95, 4, np.mean(values), stats.sem(values))
+    assert interval(values) == pytest.approx((np.mean(values), low, high))
+    assert interval([3.0]) == (3.0, None, None)
+
+
+def test_people_count_alike_and_repeats_make_the_interval():
+    clips = [(0, "a", 1.0), (0, "a", 3.0), (0, "b", 5.0), (0, "c", None), (0, "c", float("nan"))]
+    over_people = score(clips)
+    assert over_people["mean"] == pytest.approx(3.5) and over_people["over"] == "people" and over_people["count"] == 3
+    again = score([*clips, (1, "a", 2.0), (1, "b", 6.0)])
+    assert again["over"] == "repeats" and again["mean"] == pytest.approx((3.5 + 4.0) / 2)
+    assert (again["low"], again["high"]) == pytest.approx(interval([3.5, 4.0])[1:])
+    assert score([(0, "a", None)]) is None
+    assert score([(0, "a", 2.0)])["over"] is None

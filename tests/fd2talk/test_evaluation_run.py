@@ -1,0 +1,236 @@
+"""`fd2talk evaluate` from folders to reports, on a second of a portrait that the geometric renderer moves."""
+
+import json
+import shutil
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from material import SPEECH, sine_motion
+
+from fd2talk.evaluation import clips as evaluation_clips
+from fd2talk.evaluation import run as evaluation_run
+from fd2talk.evaluation.catalogue import CATALOGUE
+from fd2talk.evaluation.lip_judge import LipJudge
+from shared.errors import Fd2TalkError
+from shared.media import VideoWriter, read_audio, read_image, read_video
+from shared.motion import Motion
+from stage1_motion.pipeline import MotionPipeline
+from stage2_render.pipeline import RenderPipeline
+
+FRAMES = 16
+PLAIN = "psnr,ssim,psnr_mouth,flicker,sharpness,head,mesh,aperture_correlation,aperture_lag,aperture_spread"
+
+
+@pytest.fixture(scope="module")
+def real(tmp_path_factory, photo):
+    """A folder of two people's clips, each a video and its motion."""
+    folder = tmp_path_factory.mktemp("real")
+    pipeline = RenderPipeline.from_pretrained(renderer="geometry")
+    fitted, speech = pipeline.fit(read_image(photo)), read_audio(SPEECH)
+    for name, start in (("anna__1", 8000), ("bob__1", 30000)):
+        sound = speech[start : start + 640 * FRAMES]
+        motion = sine_motion(sound, fitted)
+        motion.save(folder / f"{name}.npz")
+        with VideoWriter(folder / f"{name}.mp4", (240, 240), audio=sound) as writer:
+            for frame in pipeline(fitted, motion, relative=False):
+                writer.write(frame)
+    return folder
+
+
+@pytest.fixture
+def made(tmp_path, real):
+    return shutil.copytree(real, tmp_path / "made")
+
+
+@pytest.fixture(autouse=True)
+def here(monkeypatch):
+    """One process, this one: half a minute of starting others is not what these tests are about."""
+
+    def in_processes(work, jobs, workers, what, unit, *, start, given, failed):
+        start(*given)
+        results = []
+        for index, job in enumerate(jobs):
+            try:
+                results.append(work(*job))
+            except Fd2TalkError as error:
+                failed(index, error)
+                results.append(None)
+        return results
+
+    monkeypatch.setattr(evaluation_run, "in_processes", in_processes)
+
+
+@pytest.fixture
+def report(run, tmp_path, real):
+    """Evaluate and read report.json."""
+
+    def report(*arguments, reference=real, output="report", metrics=PLAIN):
+        where = ["--reference", reference] if reference else []
+        code, out, err = run("evaluate", *arguments, *where, "--metrics", metrics, "-o", tmp_path / output)
+        assert code == 0, err
+        assert out.split() == [str(tmp_path / output / f"report.{kind}") for kind in ("md", "html", "json")]
+        return json.loads((tmp_path / output / "report.json").read_text())
+
+    return report
+
+
+def means(report, row):
+    return {key: score["mean"] for key, score in report["systems"][row]["scores"].items()}
+
+
+def test_a_clip_against_itself_is_perfect(report, made, tmp_path):
+    found = report(made)
+    scores = means(found, "made")
+    perfect = {"psnr": 68.13, "ssim": 1, "psnr_mouth": 68.13, "sharpness": 1, "aperture_correlation": 1,
+               "aperture_lag": 0, "aperture_spread": 1, "head_spread": 1}  # fmt: skip
+    perfect |= dict.fromkeys(("lve", "fdd", "fdd_signed", "mod", "lip_sync", "lip_max", "l2_lip", "l2_face", "mve"), 0)
+    assert {key: scores[key] for key in perfect} == pytest.approx(perfect, abs=0.01)
+    assert scores["flicker"] == pytest.approx(means(found, "real")["flicker"])
+    assert found["systems"]["made"]["people"] == 2 and found["failed"] == []
+    assert "psnr" not in means(found, "real")  # nothing to compare the real clips with
+    assert "repeats" in found["skipped"]["expression_diversity"]
+    page = (tmp_path / "report" / "report.html").read_text()
+    assert page.count("data:image/jpeg;base64") >= 2 and "PSNR" in (tmp_path / "report" / "report.md").read_text()
+
+
+def test_what_differs_is_measured_in_its_unit(report, made):
+    for path in made.glob("*.npz"):
+        motion = Motion.load(path)
+        motion.expression[:] = motion.expression[:1]
+        motion.save(path, overwrite=True)
+    scores = means(report(made), "made")
+    assert scores["lve"] > 1 and scores["mod"] > 1 and scores["aperture_spread"] < 0.01 and scores["psnr"] > 60
+    assert scores["fdd_signed"] > 0  # less lively than the real face
+
+
+def test_measured_clips_are_kept_until_their_files_change(report, run, made, tmp_path):
+    report(made)
+    records = sorted((tmp_path / "report" / "clips").rglob("*.json"))
+    before = {path: path.stat().st_mtime_ns for path in records}
+    code, _, err = run("evaluate", made, "-o", tmp_path / "report")
+    assert code == 2 and "--overwrite" in err
+    motion = Motion.load(made / "bob__1.npz")
+    replace(motion, rotation=motion.rotation * 2).save(made / "bob__1.npz", overwrite=True)
+    report(made, "--overwrite")
+    changed = [path for path in records if path.stat().st_mtime_ns != before[path]]
+    assert [path.relative_to(tmp_path / "report" / "clips").as_posix() for path in changed] == ["made/0/bob__1.json"]
+
+
+def test_a_bad_clip_is_reported_and_the_others_are_measured(report, made):
+    (made / "bob__1.mp4").write_bytes((made / "bob__1.mp4").read_bytes()[:300])
+    found = report(made)
+    assert [(f["system"], f["clip"]) for f in found["failed"]] == [("made", "bob__1")]
+    assert found["systems"]["made"]["clips"] == 1 and found["systems"]["real"]["clips"] == 2
+
+
+def test_other_lengths_rates_and_sizes_are_refused_unless_resampled(report, made):
+    frames = list(read_video(made / "anna__1.mp4"))
+    with VideoWriter(made / "anna__1.mp4", (120, 120), fps=25, audio=None, overwrite=True) as writer:
+        for frame in frames[:12]:
+            writer.write(np.ascontiguousarray(frame[::2, ::2]))
+    Motion.load(made / "anna__1.npz").slice(0, 12).save(made / "anna__1.npz", overwrite=True)
+    motion = Motion.load(made / "bob__1.npz")
+    (made / "bob__1.mp4").unlink()
+    motion.resample(30).save(made / "bob__1.npz", overwrite=True)
+    found = report(made, "--resample")
+    assert found["failed"] == [] and means(found, "made")["lve"] < 1
+    refused = report(made, output="strict")
+    assert {f["clip"] for f in refused["failed"]} == {"anna__1", "bob__1"}
+    assert all("--resample" in f["why"] for f in refused["failed"])
+
+
+def test_repeats_make_intervals_and_diversity(report, real, tmp_path):
+    for repeat in range(3):
+        folder = tmp_path / "samples" / str(repeat)
+        folder.mkdir(parents=True)
+        for path in real.glob("*.npz"):
+            motion = Motion.load(path)
+            replace(motion, rotation=motion.rotation * (1 + repeat)).save(folder / path.name)
+    found = report(tmp_path / "samples", "--repeats", "3", metrics="mesh,head")
+    row = found["systems"]["samples"]
+    assert row["repeats"] == 3 and row["scores"]["head_diversity"]["over"] == "repeats"
+    low, high = row["scores"]["head_diversity"]["low"], row["scores"]["head_diversity"]["high"]
+    assert low < row["scores"]["head_diversity"]["mean"] < high
+    assert row["scores"]["expression_diversity"]["mean"] == 0 and row["scores"]["pose_diversity"]["mean"] > 0.5
+
+
+def test_networks_that_are_not_there_are_named_and_the_rest_runs(report, made, monkeypatch, tmp_path):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    found = report(made, metrics="fid,lse_c,lpips_alex,psnr")
+    assert set(found["skipped"]) == {"fid", "lse_c", "lpips_alex"} and means(found, "made")["psnr"] > 60
+    assert "pt_inception" in found["skipped"]["fid"] and "--models" in found["skipped"]["fid"]
+
+
+def test_a_protocol_measures_its_columns(report, made, run, tmp_path, real):
+    code, _, err = run("evaluate", made, "--reference", real, "--protocol", "3dfacepolicy", "-o", tmp_path / "report")
+    assert code == 0, err
+    found = json.loads((tmp_path / "report" / "report.json").read_text())
+    assert set(found["metrics"]) == {"fdd", "mve"} and found["protocol"]["name"] == "3dfacepolicy"
+    text = (tmp_path / "report" / "report.md").read_text()
+    assert "not comparable" in text and "25.352" in text
+
+
+def test_systems_make_their_clips_once(report, tmp_path, real):
+    arguments = ("static", "warp", "real-shuffled")
+    found = report(*arguments, metrics="psnr,head_diversity,seconds_stage1,parameters_stage1")
+    assert means(found, "static")["head_diversity"] < 1e-9 and means(found, "warp")["head_diversity"] > 0.1
+    assert (
+        found["systems"]["warp"]["cost"]["parameters_stage1"]
+        > 1
+        > found["systems"]["static"]["cost"]["parameters_stage1"]
+    )
+    made = tmp_path / "report" / "systems" / "warp" / "0" / "bob__1.mp4"
+    before = made.stat().st_mtime_ns
+    report(*arguments, "--overwrite", metrics="psnr_face")
+    assert made.stat().st_mtime_ns == before
+
+
+@pytest.mark.parametrize(
+    "arguments, saying",
+    [
+        (["nowhere"], "neither a folder, a manifest (.csv), nor a system"),
+        (["{real}", "--metrics", "beauty"], "there is no metric beauty"),
+        (["{real}", "--protocol", "wav2lip"], "there is no protocol wav2lip"),
+        (["{real}", "--split", "val"], "--split is of the reference"),
+        (["bundled"], "give --reference"),
+        ([], "nothing to measure"),
+        (["{real}", "--metrics", "fid"], "needs"),
+        (["{real}", "a={real}", "a={real}"], "two rows are called a"),
+        (["{real}", "--ablation", "x.yaml"], "give no GENERATED"),
+        (["{real}", "--reference", "{real}", "--phones", "{real}/anna__1.mp4"], "not an alignment"),
+    ],
+)
+def test_wrong_usage_is_one_line(refused, tmp_path, real, arguments, saying):
+    arguments = [argument.format(real=real) for argument in arguments]
+    refused("evaluate", *arguments, "-o", tmp_path / "report", folder=tmp_path, saying=saying)
+
+
+def test_every_metric_has_a_place_in_the_catalogue():
+    for key, metric in CATALOGUE.items():
+        assert metric.direction in ("higher", "lower", "zero", "one", "real"), key
+        assert metric.definition.endswith(".") and metric.source and metric.label, key
+
+
+@pytest.fixture(scope="module")
+def talking():
+    """A bundled performance of three seconds, and its speech."""
+    speech = read_audio(SPEECH)[: 16000 * 3]
+    return MotionPipeline.from_pretrained("bundled")(speech, seed=0), speech
+
+
+@pytest.mark.parametrize("late", [-4, 0, 3])
+def test_the_lip_judge_hears_by_how_many_frames_a_mouth_is_late(talking, late):
+    motion, speech = talking
+    order = np.clip(np.arange(len(motion)) - late, 0, len(motion) - 1)
+    moved = replace(motion, expression=motion.expression[order], rotation=motion.rotation[order],
+                    translation=motion.translation[order])  # fmt: skip
+    assert LipJudge()(moved, motion.identity, speech, 15).offset == late
+
+
+def test_a_record_is_only_kept_for_the_same_question(tmp_path):
+    path = tmp_path / "clip.json"
+    evaluation_clips._write(path, {"fingerprint": "a", "values": {}})
+    assert evaluation_clips._kept(path, "a") and evaluation_clips._kept(path, "b") is None
+    path.write_text("{broken")
+    assert evaluation_clips._kept(path, "a") is None
