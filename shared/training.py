@@ -21,6 +21,7 @@ from typing import Any, Protocol
 
 import torch
 from accelerate import Accelerator
+from accelerate.state import AcceleratorState
 from torch import Tensor, nn
 from tqdm import tqdm
 
@@ -123,6 +124,8 @@ def train(
     if config.threads is not None:
         torch.set_num_threads(config.threads)
     limit = max_minutes if max_minutes is not None else config.max_minutes
+    # accelerate keeps a process to the precision of its first training; the next may have another.
+    AcceleratorState._reset_state(reset_partial_state=True)
     accelerator = Accelerator(mixed_precision=_precision(config.precision))
     output = Path(config.output)
     output.mkdir(parents=True, exist_ok=True)

@@ -67,6 +67,14 @@ def test_killed_and_resumed_equals_uninterrupted(tmp_path):
     assert (tmp_path / "whole" / "log.csv").read_text() == (tmp_path / "killed" / "log.csv").read_text()
 
 
+def test_the_next_training_may_have_another_precision(tmp_path):
+    scores = [
+        train(LineTask(), settings(tmp_path / precision, max_steps=40, precision=precision))["best_score"]
+        for precision in ("no", "bf16", "no")
+    ]
+    assert scores[0] == scores[2] != scores[1]
+
+
 def test_stops_after_the_minutes_and_goes_on(tmp_path):
     first = train(LineTask(), settings(tmp_path), max_minutes=0)
     assert first["step"] == 0 and not first["finished"]
