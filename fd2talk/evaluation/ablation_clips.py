@@ -1,0 +1,172 @@
+"""What an ablation measures of a pair of stages: the motion of every clip of a split, a few pictures of every person.
+
+Rendering and tracking whole clips, as `fd2talk evaluate` does, would take longer than the ablation's trainings.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection
+from dataclasses import replace
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch.nn import functional as F
+from tqdm import tqdm
+
+from fd2talk.evaluation.statistics import mean_over_people
+from fd2talk.prepare import load_track
+from shared.errors import InputError
+from shared.face_model import load_bundled
+from shared.face_model.measures import lip_aperture
+from shared.media import FPS, read_video
+from shared.metrics.beats import audio_beats, beat_align
+from shared.metrics.head import head_diversity, motion_beats
+from shared.metrics.lips import best_lag_correlation, spread_and_speed
+from shared.metrics.perceptual import SqueezeDistance
+from shared.metrics.rendering import compare, part_boxes
+from shared.metrics.sync import sync_scores
+from shared.motion import Motion
+from shared.photo import PhotoFit
+from shared.tracking import Track, photo_of_clip
+from shared.weights import bundled
+from stage1_motion.data import load_motions, person_scales, read_index
+from stage1_motion.lip_expert import LipExpert
+from stage1_motion.pipeline import MotionPipeline
+from stage1_motion.space import MotionSpace, normalise_speech
+from stage2_render.pipeline import RenderPipeline
+
+# Of the clip of a person that pictures are made of: how many, from which frame on; least height of a face in pixels.
+_PICTURES, _FIRST, _FACE = 3, 5, 110
+# `compare`'s names -> the catalogue's.
+_IMAGE = {
+    "psnr": "psnr",
+    "ssim": "ssim",
+    "distance": "squeeze_distance",
+    "mouth_psnr": "psnr_mouth",
+    "mouth_ssim": "ssim_mouth",
+    "mouth_distance": "squeeze_distance_mouth",
+}
+
+
+_PICTURE_KEYS = {key + end for key in _IMAGE.values() for end in ("", "_driven")}
+_CURVES = ("expression", "rotation", "translation")
+
+
+class ClipMeasure:
+    """Call it with a folder of weights and a seed: mean over people of each metric's mean over their clips.
+
+    clips: folder of the real clips; prepared: what `fd2talk prepare` made of them; squeezenet: weights of
+    `SqueezeDistance`; beat_sigma: seconds. The photo is a clip's first frame, the speech its own.
+    Raises InputError: nothing of the split.
+    """
+
+    def __init__(
+        self, clips: str | Path, prepared: str | Path, squeezenet: str | Path, split: str, beat_sigma: float
+    ) -> None:
+        self.folder, self.prepared, self.beat_sigma = Path(clips), Path(prepared), beat_sigma
+        self.network, self.model = SqueezeDistance(squeezenet), load_bundled()
+        self.bundled = MotionPipeline.from_pretrained("bundled")
+        self.rows = [row for row in read_index(prepared) if row["split"] == split and row["audio"] == "ok"]
+        if not self.rows:
+            raise InputError(f"{prepared}: no clips of split {split} with sound")
+        self.real = load_motions(prepared, self.rows, self.model)
+
+    def __call__(self, weights: Path, seed: int, wanted: Collection[str]) -> dict[str, float]:
+        """Those of `ablation.METRICS` that are wanted and can be had; the second expert is the weights' own."""
+        speak, paint = MotionPipeline.from_pretrained(weights), RenderPipeline.from_pretrained(weights)
+        experts = {
+            "lip_expert": LipExpert.load(bundled("fd2talk") / "lip_expert.safetensors"),
+            "second_expert": LipExpert.load(weights / "lip_expert.safetensors"),
+        }
+        values: dict[str, list[tuple[str, float]]] = defaultdict(list)
+        for row in tqdm(self.rows, desc=str(weights), leave=False):
+            real, photo = self.real[row["name"]], self._photos[row["name"]]
+            motion = speak(real.audio, photo=photo, seed=seed)
+            found = self._of_motion(motion, real) | _of_lips(
+                motion, self.bundled.model.space, self._speech[row["name"]], experts
+            )
+            if not _PICTURE_KEYS.isdisjoint(wanted) and row["name"] in self._pictures:
+                found |= self._of_pictures(row["name"], photo, motion, paint)
+            for key, value in found.items():
+                if key in wanted and np.isfinite(value):
+                    values[key].append((row["person"], value))
+        return {key: float(np.mean(list(mean_over_people(of_key).values()))) for key, of_key in values.items()}
+
+    @cached_property
+    def _photos(self) -> dict[str, PhotoFit]:
+        """Clip -> its first frame, fitted."""
+        first = {row["name"]: next(iter(read_video(self.folder / row["file"]))) for row in self.rows}
+        return {name: PhotoFit.fit(frame, self.model) for name, frame in tqdm(first.items(), "photos", leave=False)}
+
+    @cached_property
+    def _speech(self) -> dict[str, np.ndarray]:
+        """Clip -> what a lip expert hears [T, S]."""
+        pipeline, heard = self.bundled, {}
+        for name, motion in tqdm(self.real.items(), "speech", leave=False):
+            features = pipeline.encoder(motion.audio)
+            heard[name] = normalise_speech(features, pipeline.phonetics.in_use(features, motion.audio))
+        return heard
+
+    @cached_property
+    def _pictures(self) -> dict[str, tuple[np.ndarray, list[np.ndarray], Track]]:
+        """Of each person the first clip that will do -> numbers of frames [n], those frames, its track."""
+        good = [row for row in self.rows if int(row["face_px"]) >= _FACE]
+        chosen = {}
+        for row in {row["person"]: row for row in reversed(good)}.values():
+            frames = list(read_video(self.folder / row["file"]))
+            track = Track(*load_track(self.prepared / "tracks" / f"{row['name']}.npz"))
+            last = min(len(frames), len(track.landmarks), len(self.real[row["name"]])) - 1
+            picks = np.linspace(_FIRST, last, _PICTURES).astype(int)
+            chosen[row["name"]] = (picks, [frames[i] for i in picks], track)
+        return chosen
+
+    def _of_motion(self, made: Motion, real: Motion) -> dict[str, float]:
+        frames = min(len(made), len(real))
+        made, real = made.slice(0, frames), real.slice(0, frames)
+        curves = [lip_aperture(self.model.vertices(motion.identity, motion.expression)) for motion in (made, real)]
+        spread, speed = spread_and_speed(*curves)
+        beats, diversity = motion_beats(made.rotation, FPS), head_diversity(made.rotation)
+        return {
+            "aperture_correlation": best_lag_correlation(*curves)[0],
+            "aperture_spread": spread,
+            "aperture_speed": speed,
+            "head_diversity": diversity,
+            "head_spread": diversity / max(head_diversity(real.rotation), 1e-6),
+            "beat_align_audio": beat_align(beats, audio_beats(made.audio), self.beat_sigma),
+            "beat_align_real": beat_align(beats, motion_beats(real.rotation, FPS), self.beat_sigma),
+        }
+
+    def _of_pictures(self, name: str, photo: PhotoFit, made: Motion, renderer: RenderPipeline) -> dict[str, float]:
+        """Figures of frames with the made motion and, as `..._driven`, with the real clip's."""
+        picks, frames, track = self._pictures[name]
+        real, figures = self.real[name], defaultdict(list)
+        own = photo_of_clip(photo.image, track, real, self.model)
+        for end, face, motion in (("", photo, made), ("_driven", own, real)):
+            few = replace(motion, audio=None, confidence=None, **{key: getattr(motion, key)[picks] for key in _CURVES})
+            pictures = renderer(face, few, relative=False, max_size=max(photo.image.shape[:2]))
+            for ours, theirs, points in zip(pictures, frames, track.landmarks[picks]):
+                height, width = ours.shape[:2]  # even; a real one's odd last row or column does not count
+                boxes = {"mouth": part_boxes(points, (height, width))["mouth"]}
+                for key, value in compare(ours, theirs[:height, :width], boxes, self.network).items():
+                    figures[_IMAGE[key] + end].append(value)
+        return {key: float(np.mean(of_key)) for key, of_key in figures.items()}
+
+
+@torch.no_grad()
+def _of_lips(motion: Motion, space: MotionSpace, speech: np.ndarray, experts: dict[str, LipExpert]) -> dict[str, float]:
+    """Each expert's confidence and distance (`sync_scores` of its embeddings); none for a clip that is too short."""
+    frames = min(len(speech), len(motion))
+    seen = space.encode_expression(motion, person_scales(space, [motion])[0])
+    found = {}
+    for name, expert in experts.items():
+        mouth = expert.embed_mouth(torch.from_numpy(seen[None, :frames]))[0]
+        sound = expert.embed_speech(torch.from_numpy(speech[None, :frames]))[0]
+        try:
+            scores = sync_scores(F.normalize(mouth, dim=-1).numpy(), F.normalize(sound, dim=-1).numpy())
+        except InputError:
+            return {}
+        found |= {f"{name}_confidence": scores.confidence, f"{name}_distance": scores.distance}
+    return found
