@@ -201,7 +201,8 @@ def _spread(found: Sequence[float | None]) -> str:
     if not known:
         return "not measured"
     spread = f" ± {np.std(known, ddof=1):.3f}" if len(known) > 1 else ""
-    return f"{np.mean(known):.3f}{spread}"
+    fewer = f" ({len(known)} of {len(found)})" if len(known) < len(found) else ""
+    return f"{np.mean(known):.3f}{spread}{fewer}"
 
 
 def _change(differences: Sequence[float]) -> str:

@@ -31,7 +31,7 @@ from shared.metrics.sync import sync_scores
 from shared.motion import Motion
 from shared.photo import PhotoFit
 from shared.tracking import Track, photo_of_clip
-from shared.weights import bundled
+from shared.weights import bundled, sha256
 from stage1_motion.data import load_motions, person_scales, read_index
 from stage1_motion.lip_expert import LipExpert
 from stage1_motion.pipeline import MotionPipeline
@@ -73,10 +73,13 @@ class ClipMeasure:
         if not self.rows:
             raise InputError(f"{prepared}: no clips of split {split} with sound")
         self.real = load_motions(prepared, self.rows, self.model)
+        self._driven: dict[tuple[str, str], dict[str, float]] = {}
 
     def __call__(self, weights: Path, seed: int, wanted: Collection[str]) -> dict[str, float]:
         """Those of `ablation.METRICS` that are wanted and can be had; the second expert is the weights' own."""
         speak, paint = MotionPipeline.from_pretrained(weights), RenderPipeline.from_pretrained(weights)
+        unet = weights / "renderer" / "unet.safetensors"
+        painter = sha256(unet) if unet.exists() else "bundled"
         experts = {
             "lip_expert": LipExpert.load(bundled("fd2talk") / "lip_expert.safetensors"),
             "second_expert": LipExpert.load(weights / "lip_expert.safetensors"),
@@ -89,7 +92,7 @@ class ClipMeasure:
                 motion, self.bundled.model.space, self._speech[row["name"]], experts
             )
             if not _PICTURE_KEYS.isdisjoint(wanted) and row["name"] in self._pictures:
-                found |= self._of_pictures(row["name"], photo, motion, paint)
+                found |= self._of_pictures(row["name"], photo, motion, paint, painter)
             for key, value in found.items():
                 if key in wanted and np.isfinite(value):
                     values[key].append((row["person"], value))
@@ -139,19 +142,28 @@ class ClipMeasure:
             "beat_align_real": beat_align(beats, motion_beats(real.rotation, FPS), self.beat_sigma),
         }
 
-    def _of_pictures(self, name: str, photo: PhotoFit, made: Motion, renderer: RenderPipeline) -> dict[str, float]:
+    def _of_pictures(
+        self, name: str, photo: PhotoFit, made: Motion, renderer: RenderPipeline, weights: str
+    ) -> dict[str, float]:
         """Figures of frames with the made motion and, as `..._driven`, with the real clip's."""
+        figures = self._compared(name, photo, made, renderer)
+        if (name, weights) not in self._driven:  # the motion models of several variants share a renderer
+            real = self.real[name]
+            own = photo_of_clip(photo.image, self._pictures[name][2], real, self.model)
+            self._driven[name, weights] = self._compared(name, own, real, renderer)
+        return figures | {f"{key}_driven": value for key, value in self._driven[name, weights].items()}
+
+    def _compared(self, name: str, photo: PhotoFit, motion: Motion, renderer: RenderPipeline) -> dict[str, float]:
+        """Means over the frames picked from the clip."""
         picks, frames, track = self._pictures[name]
-        real, figures = self.real[name], defaultdict(list)
-        own = photo_of_clip(photo.image, track, real, self.model)
-        for end, face, motion in (("", photo, made), ("_driven", own, real)):
-            few = replace(motion, audio=None, confidence=None, **{key: getattr(motion, key)[picks] for key in _CURVES})
-            pictures = renderer(face, few, relative=False, max_size=max(photo.image.shape[:2]))
-            for ours, theirs, points in zip(pictures, frames, track.landmarks[picks]):
-                height, width = ours.shape[:2]  # even; a real one's odd last row or column does not count
-                boxes = {"mouth": part_boxes(points, (height, width))["mouth"]}
-                for key, value in compare(ours, theirs[:height, :width], boxes, self.network).items():
-                    figures[_IMAGE[key] + end].append(value)
+        few = replace(motion, audio=None, confidence=None, **{key: getattr(motion, key)[picks] for key in _CURVES})
+        pictures = renderer(photo, few, relative=False, max_size=max(photo.image.shape[:2]))
+        figures = defaultdict(list)
+        for made, real, points in zip(pictures, frames, track.landmarks[picks]):
+            height, width = made.shape[:2]  # even; a real one's odd last row or column does not count
+            boxes = {"mouth": part_boxes(points, (height, width))["mouth"]}
+            for key, value in compare(made, real[:height, :width], boxes, self.network).items():
+                figures[_IMAGE[key]].append(value)
         return {key: float(np.mean(of_key)) for key, of_key in figures.items()}
 
 
