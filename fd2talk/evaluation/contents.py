@@ -66,7 +66,7 @@ def number(score: dict[str, Any] | None, factor: float = 1.0, digits: int = 4) -
     mean, low, high = (_finite((score or {}).get(key), factor) for key in ("mean", "low", "high"))
     if mean is None:
         return MISSING
-    if low is None or high is None or not low < high:
+    if low is None or high is None or high - low < 1e-6 * max(abs(mean), 1e-3):
         return _fixed(mean, digits - 1 - _exponent(mean))
     below, above = mean - low, high - mean
     half = (high - low) / 2
@@ -264,8 +264,8 @@ def _finite(value: float | None, factor: float = 1.0) -> float | None:
 
 
 def _exponent(value: float) -> int:
-    """3 for 1056, -1 for .1056, 0 for 0."""
-    return math.floor(math.log10(abs(value))) if value else 0
+    """3 for 1056, -1 for .1056, 0 for 0 (and what rounding leaves of it)."""
+    return math.floor(math.log10(abs(value))) if abs(value) > 1e-9 else 0
 
 
 def _fixed(value: float, decimals: int) -> str:
