@@ -12,6 +12,7 @@ import numpy as np
 from fd2talk.evaluation.pairs import Item
 from fd2talk.prepare import load_track
 from shared.errors import InputError
+from shared.face_model.mediapipe_mesh import NUM_VERTICES
 from shared.face_model.morphable import MorphableModel
 from shared.faces.tracker import track_video
 from shared.files import atomic_output
@@ -42,7 +43,7 @@ class Footage:
 
     @property
     def fps(self) -> float:
-        """The frame rate that its file states."""
+        """The frame rate that its file states, of the video where there is one."""
         return self.info.fps if self.item.video else self._given.fps
 
     def frames(self) -> Iterator[np.ndarray]:
@@ -71,8 +72,16 @@ class Footage:
     def motion(self) -> Motion:
         """The motion file's, or else what was tracked."""
         if self.item.motion is None or (self._tracked and self.item.video):
+            if self._model.num_vertices != NUM_VERTICES:
+                raise InputError(
+                    f"{self._video}: the tracker cannot fit face model {self._model.name}; give motions (.npz)"
+                )
             return motion_from_track(self._model, self.track, source=str(self._video))
-        return self._given.resample(FPS) if self._resampled else self._given
+        if self._given.fps != FPS and not self._resampled:
+            raise InputError(
+                f"{self.item.motion}: {self._given.fps:g} frames a second, not {FPS} (--resample changes it)"
+            )
+        return self._given.resample(FPS)
 
     @cached_property
     def _given(self) -> Motion:

@@ -33,8 +33,12 @@ class LipJudge:
 
     @torch.no_grad()
     def __call__(self, motion: Motion, identity: np.ndarray, speech: np.ndarray, max_shift: int) -> SyncScores:
-        """identity: of the face that moves; speech: float32 [n], 16 kHz. Raises InputError: a clip too short for so
-        many shifts (under 1.3 s for 15)."""
+        """identity: of the face that moves; speech: float32 [n], 16 kHz. Raises InputError: another face model, a clip
+        too short for so many shifts (under 1.3 s for 15)."""
+        if motion.face_model != self.space.model.fingerprint:
+            raise InputError(
+                f"the lip expert knows faces of {self.space.model.fingerprint}, not of {motion.face_model}"
+            )
         motion = replace(motion, identity=identity)
         features = self.pipeline.encoder(speech)
         heard = normalise_speech(features, self.pipeline.phonetics.in_use(features, speech))

@@ -26,6 +26,7 @@ from shared.metrics.sync import sync_scores
 from shared.metrics.syncnet import SyncNet, syncnet_embeddings
 
 _STILL_HEIGHT = 256
+_RATE_TOLERANCE = 0.05  # frames a second: files round their rates
 _OF_MOTION = ("sync_motion", "head", "mesh")
 
 
@@ -56,7 +57,7 @@ def measure(
         else Footage(item, model, tracks, tracked=settings.motion == "video", resampled=settings.resampled)
         for item in (pair.made, pair.real)
     )
-    if real is not None and not settings.resampled and made.fps != real.fps:
+    if real is not None and not settings.resampled and abs(made.fps - real.fps) > _RATE_TOLERANCE:
         raise InputError(
             f"{made.fps:g} frames per second, the real clip {real.fps:g} (--resample brings both to {FPS})"
         )
@@ -81,9 +82,10 @@ def measure(
     if of(*_OF_MOTION):
         sides = Sides(made, real, model, settings)
         found.values |= motion_figures(sides, speech, settings.phones.get(pair.name, ()), wanted)
-        found.curves["aperture"] = lip_aperture(sides.shown).round(4).tolist()
-        if real is not None:
-            found.curves["aperture_real"] = lip_aperture(sides.target).round(4).tolist()
+        if sides.has_landmarks:
+            found.curves["aperture"] = sides.aperture.round(4).tolist()
+            if real is not None:
+                found.curves["aperture_real"] = sides.real_aperture.round(4).tolist()
         expert = {key for key in wanted if key.startswith("lip_expert")}
         if expert and speech is not None:
             _add(found, expert, lambda: _lip_expert(sides, speech))

@@ -12,6 +12,7 @@ from fd2talk.evaluation.footage import Footage
 from fd2talk.evaluation.settings import Settings
 from shared.errors import InputError
 from shared.face_model.measures import lid_gap, lip_aperture
+from shared.face_model.mediapipe_mesh import NUM_VERTICES
 from shared.face_model.morphable import MorphableModel
 from shared.media import FPS
 from shared.metrics import mesh
@@ -69,6 +70,21 @@ class Sides:
         return self.model.vertices(self._compared_identity, self.motion.expression)
 
     @property
+    def has_landmarks(self) -> bool:
+        """Whether the vertices are the tracker's points."""
+        return self.model.num_vertices == NUM_VERTICES
+
+    @cached_property
+    def aperture(self) -> np.ndarray:
+        """[T], of the made face."""
+        return lip_aperture(self.shown)
+
+    @cached_property
+    def real_aperture(self) -> np.ndarray:
+        """[T], of the real one."""
+        return lip_aperture(self.target)
+
+    @property
     def neutral(self) -> tuple[np.ndarray, np.ndarray]:
         """[N, 3] each: the faces of `compared` and `target` without expression."""
         rest = np.zeros(self.model.num_expression, np.float32)
@@ -88,35 +104,41 @@ def motion_figures(
 ) -> dict[str, float]:
     """Every metric of the families `sync_motion` (but for the lip expert's), `head` and `mesh` that can be had.
 
-    speech: float32 [n], 16 kHz, or None. phones: seconds of the middles of b, p and m.
+    speech: float32 [n], 16 kHz, or None. phones: seconds of the middles of b, p and m. Apertures and blinks are
+    measured on the tracker's points: a face model of another topology has none.
     """
-    aperture, beats = lip_aperture(sides.shown), motion_beats(sides.motion.rotation, FPS)
-    figures = {
-        "head_diversity": head_diversity(sides.motion.rotation),
-        "blink_rate": blink_rate(lid_gap(sides.shown), FPS),
-    }
-    if phones:
-        figures["closure_rate"] = closure_rate(aperture, np.array(phones))
+    beats = motion_beats(sides.motion.rotation, FPS)
+    figures = {"head_diversity": head_diversity(sides.motion.rotation)}
     if speech is not None and "beat_align_audio" in wanted:
         figures["beat_align_audio"] = beat_align(audio_beats(speech), beats, sides.settings.beat_sigma)
-    return figures if sides.real is None else figures | _against_real(sides, aperture, beats, wanted)
+    if sides.has_landmarks:
+        figures["blink_rate"] = blink_rate(lid_gap(sides.shown), FPS)
+        if phones:
+            figures["closure_rate"] = closure_rate(sides.aperture, np.array(phones))
+    if sides.real is not None:
+        figures |= _of_head(sides, beats) | _of_mesh(sides, wanted)
+        if sides.has_landmarks:
+            correlation, lag = best_lag_correlation(sides.aperture, sides.real_aperture)
+            spread, speed = spread_and_speed(sides.aperture, sides.real_aperture)
+            figures |= {"aperture_correlation": correlation, "aperture_lag": lag}
+            figures |= {"aperture_spread": spread, "aperture_speed": speed}
+    return figures
 
 
-def _against_real(sides: Sides, aperture: np.ndarray, beats: np.ndarray, wanted: Collection[str]) -> dict[str, float]:
+def _of_head(sides: Sides, beats: np.ndarray) -> dict[str, float]:
+    real = sides.real.motion.rotation[: sides.length]
+    return {
+        "beat_align_real": beat_align(motion_beats(real, FPS), beats, sides.settings.beat_sigma),
+        "head_spread": head_diversity(sides.motion.rotation) / max(head_diversity(real), 1e-6),
+    }
+
+
+def _of_mesh(sides: Sides, wanted: Collection[str]) -> dict[str, float]:
     model, made, real = sides.model, sides.compared, sides.target
-    lips, real_rotation = model.groups["lips"], sides.real.motion.rotation[: sides.length]
-    real_aperture = lip_aperture(real)
-    correlation, lag = best_lag_correlation(aperture, real_aperture)
-    spread, speed = spread_and_speed(aperture, real_aperture)
+    lips = model.groups["lips"]
     dynamics = mesh.dynamics_deviation(made, real, model.groups["upper_face"], *sides.neutral)
     lip_error, face_error = mesh.lip_vertex_error(made, real, lips), mesh.vertex_error(made, real)
     figures = {
-        "aperture_correlation": correlation,
-        "aperture_lag": lag,
-        "aperture_spread": spread,
-        "aperture_speed": speed,
-        "beat_align_real": beat_align(motion_beats(real_rotation, FPS), beats, sides.settings.beat_sigma),
-        "head_spread": head_diversity(sides.motion.rotation) / max(head_diversity(real_rotation), 1e-6),
         "lve": lip_error,
         "lip_max": lip_error,
         "fdd": abs(dynamics),

@@ -1,4 +1,4 @@
-"""What is to be measured: clips in folders or in a manifest, each with its reference.
+"""What is to be measured: clips in folders or in a manifest, or a single one, each with its reference.
 
 A clip is a video, a motion file (.npz of `fd2talk track`, `motion` or `prepare`), or both under one name. Folders are
 matched by name: a/b.mp4 and a__b.npz are the same clip. With repeats, a folder holds subfolders 0, 1, 2 ... of clips.
@@ -46,22 +46,24 @@ class Pair:
 
 
 def read_folder(folder: str | Path, split: str | None = None) -> dict[str, Item]:
-    """Name -> clip, in the order of the folder's manifest.csv or of the names.
+    """Name -> clip, in the order of the folder's manifest.csv or of the names; also of a single video or motion.
 
     split: only the clips that the manifest puts there (a folder without a manifest has none). Of a manifest that says
     how well the sound fits (column audio), only clips with `ok`.
     Raises UsageError: no such folder. InputError: nothing in it, or nothing of the split.
     """
     root = Path(folder)
+    if root.is_file() and _is_clip(root) and not split:
+        return _named([(root, "")], root.parent)
     if not root.is_dir():
-        raise UsageError(f"cannot read {folder}: there is no such folder")
+        raise UsageError(f"cannot read {folder}: there is no such folder, video or motion")
     manifest = root / MANIFEST
     rows = _rows(manifest) if manifest.is_file() else None
     if rows is None:
         if split:
             raise UsageError(f"{folder}: without a {MANIFEST} with a column `split` there is no split {split}")
-        files = sorted(p for p in root.rglob("*") if p.suffix.lower() in (*VIDEOS, _MOTION) and p.is_file())
-        found = _named([(file, "") for file in files if not file.name.startswith(".")], root)
+        files = sorted(p for p in root.rglob("*") if _is_clip(p) and p.is_file())
+        found = _named([(file, "") for file in files], root)
         if not found:
             raise InputError(f"{folder}: neither videos nor motions (.npz) in it")
         return found
@@ -79,7 +81,7 @@ def read_repeats(folder: str | Path, repeats: int | None) -> list[dict[str, Item
     """
     root = Path(folder)
     if not root.is_dir():
-        raise UsageError(f"cannot read {folder}: there is no such folder")
+        return [read_folder(root)]
     numbered = sorted((p for p in root.iterdir() if p.is_dir() and p.name.isdigit()), key=lambda p: int(p.name))
     only_numbers = numbered and all(p in numbered or p.name.startswith(".") for p in root.iterdir())
     if not only_numbers:
@@ -122,10 +124,12 @@ def match(
 ) -> tuple[list[Pair], list[str]]:
     """Made and real clips of one name -> pairs, and the names of the real ones of which there is no made one.
 
-    Without references every made clip is a pair of its own. Raises InputError: no name is on both sides.
+    One made and one real clip belong together whatever their names. Without references every made clip is a pair of its own. Raises InputError: no name is on both sides.
     """
     if real is None:
         return [Pair(system, repeat, name, item.person, item, None) for name, item in made.items()], []
+    if len(made) == len(real) == 1:
+        made = dict(zip(real, made.values()))
     pairs = [Pair(system, repeat, name, real[name].person, made[name], real[name]) for name in real if name in made]
     if not pairs:
         raise InputError(
@@ -133,6 +137,10 @@ def match(
             f"the first reference: {next(iter(real))})"
         )
     return pairs, [name for name in real if name not in made]
+
+
+def _is_clip(path: Path) -> bool:
+    return path.suffix.lower() in (*VIDEOS, _MOTION) and not path.name.startswith(".")
 
 
 def _rows(path: Path) -> list[dict[str, str]]:

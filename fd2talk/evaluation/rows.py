@@ -57,22 +57,22 @@ def read_reference(
 
 def read_rows(generated: Sequence[str], reals: dict[str, Item] | None, repeats: int | None) -> list[Row]:
     """The real row first, then what was asked for. Raises UsageError, InputError."""
-    rows = []
-    if reals is not None:
-        pairs = [Pair(REAL, 0, name, item.person, item, None) for name, item in reals.items()]
-        rows.append(Row(REAL, ROWS[REAL], "real", pairs))
+    rows: list[Row] = []
     for entry in generated:
+        if entry == REAL:
+            continue  # always there
         if entry in SYSTEMS or entry in ROWS:
             row = _system_row(entry, reals, repeats or 1)
         else:
-            name, _, path = entry.rpartition("=")
+            name, _, path = ("", "", entry) if Path(entry).exists() else entry.rpartition("=")
             row = _given_row(name or Path(path).stem or path, Path(path), reals, repeats)
-        if any(row.name == other.name for other in rows):
-            if row.name == REAL:
-                continue
+        if row.name == REAL or any(row.name == other.name for other in rows):
             raise UsageError(f"two rows are called {row.name}; NAME=PATH gives a path another name")
         rows.append(row)
-    return rows
+    if reals is None:  # manifests bring theirs along
+        reals = {pair.name: pair.real for row in rows for pair in row.pairs if pair.real is not None}
+    pairs = [Pair(REAL, 0, name, item.person, item, None) for name, item in reals.items()]
+    return [Row(REAL, ROWS[REAL], "real", pairs), *rows] if pairs else rows
 
 
 def _system_row(name: str, reals: dict[str, Item] | None, repeats: int) -> Row:
@@ -82,8 +82,6 @@ def _system_row(name: str, reals: dict[str, Item] | None, repeats: int) -> Row:
         items = list(reals.values())
         pairs = [Pair(name, 0, i.name, i.person, replace(i, audio=_other(items, n)), None) for n, i in enumerate(items)]
         return Row(name, ROWS[name], "real", pairs)
-    if name == REAL:
-        return Row(name, ROWS[name], "real", [])
     for item in reals.values():
         if item.video is None:
             raise InputError(f"{item.name}: {name} is made from videos, and there is none")
@@ -93,12 +91,12 @@ def _system_row(name: str, reals: dict[str, Item] | None, repeats: int) -> Row:
 
 
 def _other(items: list[Item], index: int) -> Path:
-    """The next clip of another person: where its sound is."""
-    order = items[index + 1 :] + items[:index]
+    """Where the sound of the next clip of another person is (of the next one, where there is one person alone)."""
+    order = [item for item in items[index + 1 :] + items[:index] if item.audio or item.video]
     foreign = [item for item in order if item.person != items[index].person] or order
     if not foreign:
-        raise InputError(f"{FOREIGN} needs at least two clips")
-    return foreign[0].audio or foreign[0].video or foreign[0].motion
+        raise InputError(f"{FOREIGN} needs at least two clips with sound")
+    return foreign[0].audio or foreign[0].video
 
 
 def _given_row(name: str, path: Path, reals: dict[str, Item] | None, repeats: int | None) -> Row:
@@ -110,11 +108,8 @@ def _given_row(name: str, path: Path, reals: dict[str, Item] | None, repeats: in
         ]
         return Row(name, str(path), "folder", pairs)
     if not path.exists():
-        raise UsageError(
-            f"{path}: neither a folder, a manifest (.csv), nor a system ({', '.join([*SYSTEMS, FOREIGN])})"
-        )
-    if path.is_file():
-        raise UsageError(f"{path}: give the folder of the clips, or a manifest (.csv)")
+        known = ", ".join([*SYSTEMS, FOREIGN])
+        raise UsageError(f"{path}: neither a folder, a clip, a manifest (.csv), nor a system ({known})")
     pairs = []
     for repeat, made in enumerate(read_repeats(path, repeats)):
         matched, missing = match(name, repeat, made, reals)

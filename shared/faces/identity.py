@@ -20,7 +20,7 @@ _POINTS = (RIGHT_IRIS[0], LEFT_IRIS[0], 1, 61, 291)
 class IdentityEmbedder:
     """A face-recognition network as ONNX (input [1, 3, 112, 112], RGB, (x - 127.5) / 127.5), such as MobileFaceNet.
 
-    Needs onnxruntime (the extra `train`). Raises InputError when the file is no such network.
+    Needs onnxruntime (the extra `metrics`). Raises InputError when the file is no such network.
     """
 
     def __init__(self, path: str | Path):
@@ -31,7 +31,7 @@ class IdentityEmbedder:
             options.intra_op_num_threads = 1
             self._session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
         except ImportError:
-            raise InputError("measuring identity needs onnxruntime: pip install 'fd2talk[train]'") from None
+            raise InputError("measuring identity needs onnxruntime: pip install 'fd2talk[metrics]'") from None
         except Exception as error:  # onnxruntime raises classes of its own for a file that is none
             raise InputError(f"{path}: not an ONNX network ({error})") from None
 

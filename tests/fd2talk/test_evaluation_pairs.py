@@ -73,6 +73,14 @@ def test_names_decide_who_meets_whom(tmp_path):
         match("ours", 0, read_folder(touch(tmp_path / "other", "q.mp4")), real)
 
 
+def test_two_single_clips_belong_together(tmp_path):
+    touch(tmp_path, "made.mp4", "real.mp4", "notes.txt")
+    (pair,), missing = match("ours", 0, *(read_folder(tmp_path / name) for name in ("made.mp4", "real.mp4")))
+    assert (pair.name, pair.made.video.name, pair.real.video.name, missing) == ("real", "made.mp4", "real.mp4", [])
+    with pytest.raises(UsageError, match="no such folder, video or motion"):
+        read_folder(tmp_path / "notes.txt")
+
+
 def test_a_manifest_of_pairs(tmp_path):
     touch(tmp_path, "g/x.mp4", "r/y.mp4", "s.wav")
     path = tmp_path / "pairs.csv"

@@ -189,7 +189,7 @@ def test_systems_make_their_clips_once(report, tmp_path, real):
 @pytest.mark.parametrize(
     "arguments, saying",
     [
-        (["nowhere"], "neither a folder, a manifest (.csv), nor a system"),
+        (["nowhere"], "neither a folder, a clip, a manifest (.csv), nor a system"),
         (["{real}", "--metrics", "beauty"], "there is no metric beauty"),
         (["{real}", "--protocol", "wav2lip"], "there is no protocol wav2lip"),
         (["{real}", "--split", "val"], "--split is of the reference"),
