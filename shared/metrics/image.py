@@ -105,7 +105,8 @@ def temporal_flicker(frames: Iterable[np.ndarray]) -> float:
     before: list[np.ndarray] = []
     steps = []
     for frame in frames:
-        before.append(np.asarray(frame, np.int16))
+        frame = np.asarray(frame)
+        before.append(frame.astype(np.int16) if frame.dtype == np.uint8 else frame)
         if len(before) == 3:
             steps.append(np.abs(before[0] - 2 * before[1] + before[2]).mean())
             before.pop(0)

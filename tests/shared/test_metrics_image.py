@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from shared.face_model.mediapipe_mesh import FACE_OVAL, OUTER_LIPS
-from shared.metrics.image import flicker, psnr, sharpness, ssim
+from shared.metrics.image import flicker, psnr, region_figures, sharpness, ssim, ssim_map, temporal_flicker
 from shared.metrics.rendering import compare, face_mask, mouth_change, part_boxes
 from shared.weights import bundled
 
@@ -23,6 +23,31 @@ def test_psnr_and_ssim_agree_with_scikit_image(made):
     expected, full = metrics.structural_similarity(PHOTO, made, channel_axis=2, full=True, **wang)
     assert ssim(made, PHOTO) == pytest.approx(expected, abs=1e-4)
     assert ssim(made, PHOTO, [(40, 50, 90, 80)]) == pytest.approx(full[50:80, 40:90].mean(), abs=1e-4)
+
+
+@pytest.mark.parametrize("made", [NOISY, SOFT])
+def test_regions_are_the_pixels_of_their_masks(made):
+    mask = np.zeros(PHOTO.shape[:2], bool)
+    cv2.circle(mask.view(np.uint8), (100, 120), 40, 1, -1)
+    found = region_figures(made, PHOTO, {"": None, "_face": mask})
+    errors = [float(a) - float(b) for a, b in zip(made[mask].ravel(), PHOTO[mask].ravel())]
+    assert found["psnr_face"] == pytest.approx(
+        10 * np.log10(255**2 / (sum(e * e for e in errors) / len(errors))), abs=1e-4
+    )
+    assert found["ssim_face"] == pytest.approx(ssim_map(made, PHOTO)[mask].mean(), abs=1e-5)
+    assert (found["psnr"], found["ssim"]) == pytest.approx((psnr(made, PHOTO), ssim(made, PHOTO)), abs=1e-5)
+
+
+@pytest.mark.parametrize("kind", [np.uint8, np.float32])
+def test_flicker_over_time_is_the_second_difference(kind):
+    frames = np.random.default_rng(1).integers(0, 256, (5, 6, 7, 3)).astype(kind)
+    slow, count = 0.0, 0
+    for t in range(1, 4):
+        for before, now, after in zip(frames[t - 1].ravel(), frames[t].ravel(), frames[t + 1].ravel()):
+            slow, count = slow + abs(float(before) - 2 * float(now) + float(after)), count + 1
+    assert temporal_flicker(iter(frames)) == pytest.approx(slow / count, abs=1e-4)
+    brightening = [np.full((4, 4, 3), 10 * t, np.uint8) for t in range(6)]
+    assert temporal_flicker(brightening) == 0 and np.isnan(temporal_flicker(brightening[:2]))
 
 
 def test_known_values():
