@@ -171,6 +171,23 @@ def test_a_protocol_measures_its_columns(report, made, run, tmp_path, real):
     assert "not comparable" in text and "25.352" in text
 
 
+def test_the_pictures_are_believed_where_a_protocol_says_so(run, made, real, tmp_path):
+    """FD2Talk measures the video: a motion file that tells of another head beside it does not count."""
+    for path in made.glob("*.npz"):
+        motion = Motion.load(path)
+        replace(motion, rotation=np.tile(motion.rotation[:1], (len(motion), 1))).save(path, overwrite=True)
+    diversity = {}
+    for protocol, metrics in (("fd2talk", "ssim"), ("3diface", "head_diversity")):
+        where = tmp_path / protocol
+        code, _, err = run(
+            "evaluate", made, "--reference", real, "--protocol", protocol, "--metrics", metrics, "-o", where
+        )
+        assert code == 0, err
+        found = json.loads((where / "report.json").read_text())
+        diversity[found["protocol"]["settings"]["motion"]] = means(found, "made")["head_diversity"]
+    assert diversity["file"] < 1e-9 and diversity["video"] > 0.3
+
+
 def test_systems_make_their_clips_once(report, tmp_path, real):
     arguments = ("static", "warp", "real-shuffled")
     found = report(*arguments, metrics="psnr,head_diversity,seconds_stage1,parameters_stage1")
