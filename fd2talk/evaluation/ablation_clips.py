@@ -138,8 +138,8 @@ class ClipMeasure:
             "aperture_speed": speed,
             "head_diversity": diversity,
             "head_spread": diversity / max(head_diversity(real.rotation), 1e-6),
-            "beat_align_audio": beat_align(beats, audio_beats(made.audio), self.beat_sigma),
-            "beat_align_real": beat_align(beats, motion_beats(real.rotation, FPS), self.beat_sigma),
+            "beat_align_audio": beat_align(audio_beats(made.audio), beats, self.beat_sigma),
+            "beat_align_real": beat_align(motion_beats(real.rotation, FPS), beats, self.beat_sigma),
         }
 
     def _of_pictures(
