@@ -21,7 +21,7 @@ from fd2talk.prepare import load_track
 from shared.errors import InputError
 from shared.face_model import load_bundled
 from shared.face_model.measures import lip_aperture
-from shared.media import FPS, read_video
+from shared.media import FPS, frame_count, read_video
 from shared.metrics.beats import audio_beats, beat_align
 from shared.metrics.head import head_diversity, motion_beats
 from shared.metrics.lips import best_lag_correlation, spread_and_speed
@@ -121,7 +121,8 @@ class ClipMeasure:
         for row in {row["person"]: row for row in reversed(good)}.values():
             frames = list(read_video(self.folder / row["file"]))
             track = Track(*load_track(self.prepared / "tracks" / f"{row['name']}.npz"))
-            last = min(len(frames), len(track.landmarks), len(self.real[row["name"]])) - 1
+            real = self.real[row["name"]]
+            last = min(len(frames), len(track.landmarks), len(real), frame_count(len(real.audio))) - 1
             picks = np.linspace(_FIRST, last, _PICTURES).astype(int)
             chosen[row["name"]] = (picks, [frames[i] for i in picks], track)
         return chosen

@@ -13,7 +13,10 @@ from fd2talk.evaluation.ablation import run_ablation, train_part
 from fd2talk.evaluation.ablation_clips import ClipMeasure
 from fd2talk.evaluation.ablation_file import METRICS, read_ablation
 from shared.errors import InputError, UsageError
-from shared.media import read_audio
+from shared.face_model import load_bundled
+from shared.faces.tracker import track_photo
+from shared.media import VideoWriter, read_audio, read_image
+from shared.tracking import Track, motion_from_track
 from shared.weights import bundled, bundled_config
 from stage1_motion.data import is_development
 from stage1_motion.pipeline import MotionPipeline
@@ -206,6 +209,25 @@ def test_clips_are_measured(config, prepared, tmp_path, monkeypatch):
     assert found["lip_expert_confidence"] == found["second_expert_confidence"] > 0.2
     assert 0 < found["beat_align_audio"] <= 1 and found["head_diversity"] > 0.5
     assert all(map(np.isfinite, found.values()))
-    assert set(measure(bundled("fd2talk"), 0, ["head_spread", "lse_c"])) == {"head_spread"}
     with pytest.raises(InputError, match="no clips of split personal"):
         ClipMeasure(tmp_path, prepared, "nowhere", "personal", 0.12)
+
+
+def test_pictures_are_measured(photo, tmp_path, monkeypatch):
+    """A photo filmed for 30 frames whose sound is 25 frames long: with its own motion it is met, with talk less so."""
+    monkeypatch.setattr("fd2talk.evaluation.ablation_clips.SqueezeDistance", lambda path: None)
+    image, sound = read_image(photo), read_audio(SPEECH)[8000:24000]
+    with VideoWriter(tmp_path / "still.mp4", image.shape[1::-1], audio=None) as video:
+        for _ in range(30):
+            video.write(image)
+    for folder in ("motions", "tracks"):
+        (tmp_path / folder).mkdir()
+    track = Track.from_frames([track_photo(image)] * 30, sound)
+    motion_from_track(load_bundled(), track).save(tmp_path / "motions" / "still.npz")
+    crop = (track.crop.center_x, track.crop.center_y, track.crop.side)
+    np.savez(tmp_path / "tracks" / "still.npz", landmarks=track.landmarks, confidence=track.confidence, crop=crop)
+    header = "name,file,person,split,audio,face_px"
+    (tmp_path / "index.csv").write_text(f"{header}\nstill,still.mp4,somebody,val,ok,120\n")
+    found = ClipMeasure(tmp_path, tmp_path, "nowhere", "val", 0.12)(bundled("fd2talk"), 0, ["psnr", "psnr_driven"])
+    assert set(found) == {"psnr", "psnr_driven"}
+    assert found["psnr_driven"] > 30 and 12 < found["psnr"] < found["psnr_driven"]
