@@ -52,7 +52,7 @@ def motion_from_track(model: MorphableModel, track: Track, *, smooth: bool = Tru
     rotation, translation, expression = result.rotation, result.translation, result.expression
     if smooth:
         rotation, translation = (_smoothed(value, _POSE_WINDOW) for value in (rotation, translation))
-        expression = _smoothed(expression, _EXPRESSION_WINDOW)
+        expression = smoothed_expression(expression)
     return Motion(
         expression=expression,
         rotation=rotation,
@@ -63,6 +63,11 @@ def motion_from_track(model: MorphableModel, track: Track, *, smooth: bool = Tru
         confidence=track.confidence,
         source=source,
     )
+
+
+def smoothed_expression(expression: np.ndarray) -> np.ndarray:
+    """[T, D] -> [T, D]: the tracker's noise taken out of coefficients at 25 fps."""
+    return _smoothed(expression, _EXPRESSION_WINDOW)
 
 
 def _smoothed(values: np.ndarray, window: int) -> np.ndarray:

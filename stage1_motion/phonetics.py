@@ -26,7 +26,7 @@ _SILENCE = 3e-4  # root mean square of a frame that nobody could hear
 # Two probes vote on closed lips: one learned b, p, m from transcripts (and takes n for m), one learned shut lips from
 # films. Their evidence overlaps, hence a factor under one on the sum of their logits. Where the probability peaks above
 # _PEAK lips are shut, and partly so the frame before and after.
-_SHARE, _PEAK, _SIDES = 0.7, 0.4, 0.3
+_SHARE, _PEAK, _SIDES = 0.7, 0.4, 0.7
 
 
 @dataclass
