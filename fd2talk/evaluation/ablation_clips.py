@@ -12,10 +12,9 @@ from functools import cached_property
 from pathlib import Path
 
 import numpy as np
-import torch
-from torch.nn import functional as F
 from tqdm import tqdm
 
+from fd2talk.evaluation.lip_judge import LipJudge, lip_scores
 from fd2talk.evaluation.statistics import mean_over_people
 from fd2talk.prepare import load_track
 from shared.errors import InputError
@@ -27,15 +26,13 @@ from shared.metrics.head import head_diversity, motion_beats
 from shared.metrics.lips import best_lag_correlation, spread_and_speed
 from shared.metrics.perceptual import SqueezeDistance
 from shared.metrics.rendering import compare, part_boxes
-from shared.metrics.sync import sync_scores
 from shared.motion import Motion
 from shared.photo import PhotoFit
 from shared.tracking import Track, photo_of_clip
-from shared.weights import bundled, sha256
-from stage1_motion.data import load_motions, person_scales, read_index
+from shared.weights import sha256
+from stage1_motion.data import load_motions, read_index
 from stage1_motion.lip_expert import LipExpert
 from stage1_motion.pipeline import MotionPipeline
-from stage1_motion.space import MotionSpace, normalise_speech
 from stage2_render.pipeline import RenderPipeline
 
 # Of the clip of a person that pictures are made of: how many, from which frame on; least height of a face in pixels.
@@ -68,7 +65,7 @@ class ClipMeasure:
     ) -> None:
         self.folder, self.prepared, self.beat_sigma = Path(clips), Path(prepared), beat_sigma
         self.network, self.model = SqueezeDistance(squeezenet), load_bundled()
-        self.bundled = MotionPipeline.from_pretrained("bundled")
+        self.judge = LipJudge()
         self.rows = [row for row in read_index(prepared) if row["split"] == split and row["audio"] == "ok"]
         if not self.rows:
             raise InputError(f"{prepared}: no clips of split {split} with sound")
@@ -81,16 +78,14 @@ class ClipMeasure:
         unet = weights / "renderer" / "unet.safetensors"
         painter = sha256(unet) if unet.exists() else "bundled"
         experts = {
-            "lip_expert": LipExpert.load(bundled("fd2talk") / "lip_expert.safetensors"),
+            "lip_expert": self.judge.expert,
             "second_expert": LipExpert.load(weights / "lip_expert.safetensors"),
         }
         values: dict[str, list[tuple[str, float]]] = defaultdict(list)
         for row in tqdm(self.rows, desc=str(weights), leave=False):
             real, photo = self.real[row["name"]], self._photos[row["name"]]
             motion = speak(real.audio, photo=photo, seed=seed)
-            found = self._of_motion(motion, real) | _of_lips(
-                motion, self.bundled.model.space, self._speech[row["name"]], experts
-            )
+            found = self._of_motion(motion, real) | self._of_lips(motion, self._speech[row["name"]], experts)
             if not _PICTURE_KEYS.isdisjoint(wanted) and row["name"] in self._pictures:
                 found |= self._of_pictures(row["name"], photo, motion, paint, painter)
             for key, value in found.items():
@@ -107,11 +102,7 @@ class ClipMeasure:
     @cached_property
     def _speech(self) -> dict[str, np.ndarray]:
         """Clip -> what a lip expert hears [T, S]."""
-        pipeline, heard = self.bundled, {}
-        for name, motion in tqdm(self.real.items(), "speech", leave=False):
-            features = pipeline.encoder(motion.audio)
-            heard[name] = normalise_speech(features, pipeline.phonetics.in_use(features, motion.audio))
-        return heard
+        return {name: self.judge.hear(motion.audio) for name, motion in tqdm(self.real.items(), "speech", leave=False)}
 
     @cached_property
     def _pictures(self) -> dict[str, tuple[np.ndarray, list[np.ndarray], Track]]:
@@ -143,6 +134,17 @@ class ClipMeasure:
             "beat_align_real": beat_align(motion_beats(real.rotation, FPS), beats, self.beat_sigma),
         }
 
+    def _of_lips(self, motion: Motion, heard: np.ndarray, experts: dict[str, LipExpert]) -> dict[str, float]:
+        """Each expert's confidence and distance; none for a clip that is too short."""
+        found = {}
+        for name, expert in experts.items():
+            try:
+                scores = lip_scores(expert, self.judge.pipeline.model.space, motion, heard)
+            except InputError:
+                return {}
+            found |= {f"{name}_confidence": scores.confidence, f"{name}_distance": scores.distance}
+        return found
+
     def _of_pictures(
         self, name: str, photo: PhotoFit, made: Motion, renderer: RenderPipeline, weights: str
     ) -> dict[str, float]:
@@ -166,20 +168,3 @@ class ClipMeasure:
             for key, value in compare(made, real[:height, :width], boxes, self.network).items():
                 figures[_IMAGE[key]].append(value)
         return {key: float(np.mean(of_key)) for key, of_key in figures.items()}
-
-
-@torch.no_grad()
-def _of_lips(motion: Motion, space: MotionSpace, speech: np.ndarray, experts: dict[str, LipExpert]) -> dict[str, float]:
-    """Each expert's confidence and distance (`sync_scores` of its embeddings); none for a clip that is too short."""
-    frames = min(len(speech), len(motion))
-    seen = space.encode_expression(motion, person_scales(space, [motion])[0])
-    found = {}
-    for name, expert in experts.items():
-        mouth = expert.embed_mouth(torch.from_numpy(seen[None, :frames]))[0]
-        sound = expert.embed_speech(torch.from_numpy(speech[None, :frames]))[0]
-        try:
-            scores = sync_scores(F.normalize(mouth, dim=-1).numpy(), F.normalize(sound, dim=-1).numpy())
-        except InputError:
-            return {}
-        found |= {f"{name}_confidence": scores.confidence, f"{name}_distance": scores.distance}
-    return found

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache, partial
 from pathlib import Path
 
@@ -108,7 +108,8 @@ def _syncnet(made: Footage, speech: np.ndarray, judges: Judges, settings: Settin
 
 
 def _lip_expert(sides: Sides, speech: np.ndarray) -> dict[str, float]:
-    scores = _lip_judge()(sides.motion, sides.identity, speech, sides.settings.max_shift)
+    motion = replace(sides.motion, identity=sides.identity)
+    scores = _lip_judge()(motion, speech, sides.settings.max_shift)
     return {
         "lip_expert_confidence": scores.confidence,
         "lip_expert_distance": scores.distance,

@@ -124,7 +124,8 @@ def match(
 ) -> tuple[list[Pair], list[str]]:
     """Made and real clips of one name -> pairs, and the names of the real ones of which there is no made one.
 
-    One made and one real clip belong together whatever their names. Without references every made clip is a pair of its own. Raises InputError: no name is on both sides.
+    One made and one real clip belong together whatever their names. Without references every made clip is a pair of its
+    own. Raises InputError: no name is on both sides.
     """
     if real is None:
         return [Pair(system, repeat, name, item.person, item, None) for name, item in made.items()], []

@@ -242,7 +242,7 @@ def test_the_lip_judge_hears_by_how_many_frames_a_mouth_is_late(talking, late):
     order = np.clip(np.arange(len(motion)) - late, 0, len(motion) - 1)
     moved = replace(motion, expression=motion.expression[order], rotation=motion.rotation[order],
                     translation=motion.translation[order])  # fmt: skip
-    assert LipJudge()(moved, motion.identity, speech, 15).offset == late
+    assert LipJudge()(moved, speech).offset == late
 
 
 def test_a_record_is_only_kept_for_the_same_question(tmp_path):
