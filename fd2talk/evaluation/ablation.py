@@ -208,10 +208,12 @@ def _spread(found: Sequence[float | None]) -> str:
 def _change(differences: Sequence[float]) -> str:
     if not differences:
         return "not measured"
+    if not any(differences):
+        return "the same"
     mean, low, high = interval(differences)
     if low is None or high is None:
-        return f"{mean:+.3f}"
-    text = f"{mean:+.3f} ({low:+.3f} to {high:+.3f})"
+        return f"{mean:+.4f}"
+    text = f"{mean:+.4f} ({low:+.4f} to {high:+.4f})"
     return f"**{text}**" if low > 0 or high < 0 else text
 
 

@@ -121,7 +121,7 @@ def test_it_trains_goes_on_and_writes_the_table(config, tmp_path):
     assert "| Single | not measured | not measured | 0.400 ± 0.141 |" in text
     assert "| *published: Full (FD2Talk)* | *7.31* | *6.26* |  |" in text
     assert "| *published: w/o alignment* | *4.66* | *3.97* |  |" in text
-    assert "| Single | **-0.200 (-0.200 to -0.200)** |" in text
+    assert "| Single | **-0.2000 (-0.2000 to -0.2000)** |" in text
     report = json.loads((output / "ablation.json").read_text())
     assert report["variants"]["single"]["values"]["1"] == {"aperture_correlation": pytest.approx(0.5)}
     assert report["tables"][0]["published"]["rows"] == {
