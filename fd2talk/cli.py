@@ -263,7 +263,7 @@ def train(config: str, resume: bool, max_minutes: float | None) -> None:
 
 
 @cli.command()
-@click.argument("generated", nargs=-1, metavar="GENERATED...")
+@click.argument("generated", nargs=-1, metavar="[GENERATED]...")
 @click.option(
     "-o", "--output", required=True, metavar="REPORT", help="The folder to write; one that was begun goes on."
 )
@@ -287,8 +287,9 @@ def evaluate(generated: tuple[str, ...], output: str, **options: Any) -> None:
     """Score talking heads: folders of clips, manifests of pairs, or systems run here.
 
     \b
-    GENERATED: folders or manifests (NAME=PATH gives a row another name), or
-    bundled, warp, static, shuffled-audio, ridge, ground-truth, real-shuffled.
+    GENERATED: folders, manifests (.csv) or single clips (NAME=PATH gives a row
+    another name), or bundled, warp, static, shuffled-audio, ridge,
+    ground-truth, real-shuffled.
     """
     from fd2talk.evaluation import commands
 
