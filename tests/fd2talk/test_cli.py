@@ -29,7 +29,8 @@ def test_every_command_has_help(run):
     for name in cli.commands:
         code, out, _ = run(name, "--help")
         assert code == 0 and "Usage: fd2talk" in out
-    assert set(cli.commands) == {"generate", "motion", "render", "track", "export", "prepare", "train"}
+    expected = {"generate", "motion", "render", "track", "export", "prepare", "train", "evaluate"}
+    assert set(cli.commands) == expected
 
 
 def test_config_sets_defaults_and_the_command_line_wins(run, refused, sine, tmp_path, photo, audio):
