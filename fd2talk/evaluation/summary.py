@@ -32,7 +32,8 @@ def add_diversity(records: dict[str, list[Record]], wanted: list[str], report: P
             for of_clip in samples.values():
                 if len(of_clip) > 1:
                     arrays = [arrays_of(report, record)[array] for record in of_clip]
-                    of_clip[0]["values"][key] = sample_diversity(np.stack(arrays))
+                    shared = min(map(len, arrays))
+                    of_clip[0]["values"][key] = sample_diversity(np.stack([values[:shared] for values in arrays]))
 
 
 def summary(row: Row, records: list[Record], real: list[Record], wanted: list[str], run: Run) -> dict[str, Any]:

@@ -9,16 +9,20 @@ import pytest
 from material import SPEECH, sine_motion
 
 from fd2talk.evaluation import clips as evaluation_clips
+from fd2talk.evaluation import measure
 from fd2talk.evaluation import run as evaluation_run
 from fd2talk.evaluation.catalogue import CATALOGUE
+from fd2talk.evaluation.clips import arrays_of
 from fd2talk.evaluation.lip_judge import LipJudge
+from fd2talk.evaluation.pictures import STRIDE, Judges
 from shared.errors import Fd2TalkError
 from shared.media import VideoWriter, read_audio, read_image, read_video
+from shared.metrics.fid import frechet_distance
 from shared.motion import Motion
 from stage1_motion.pipeline import MotionPipeline
 from stage2_render.pipeline import RenderPipeline
 
-FRAMES = 16
+FRAMES = 22
 PLAIN = "psnr,ssim,psnr_mouth,flicker,sharpness,head,mesh,aperture_correlation,aperture_lag,aperture_spread"
 
 
@@ -160,6 +164,58 @@ def test_networks_that_are_not_there_are_named_and_the_rest_runs(report, made, m
     found = report(made, metrics="fid,lse_c,lpips_alex,psnr")
     assert set(found["skipped"]) == {"fid", "lse_c", "lpips_alex"} and means(found, "made")["psnr"] > 60
     assert "pt_inception" in found["skipped"]["fid"] and "--models" in found["skipped"]["fid"]
+
+
+class Stub:
+    """Networks whose answers can be told by hand: means of pictures, loudness of sound."""
+
+    def features(self, images):
+        return images.reshape(len(images), -1, 3).mean(1)
+
+    def distance(self, made, real, box=None):
+        return 0.0 if box is None else float(box[2] - box[0])
+
+    def __call__(self, image, landmarks):
+        return np.array([0.6, 0.8])
+
+    def embed_video(self, crops):
+        return np.lib.stride_tricks.sliding_window_view(crops.reshape(len(crops), -1).mean(1), 5)
+
+    def embed_audio(self, coefficients):
+        return np.lib.stride_tricks.sliding_window_view(coefficients[:, 0], 20)[::4, :5]
+
+
+def test_networks_judge_pictures_and_their_figures_come_together(report, made, monkeypatch, tmp_path):
+    for name in ("inception", "embed"):
+        monkeypatch.setattr(Judges, name, property(lambda self: Stub()))
+    monkeypatch.setattr(Judges, "lpips", lambda self, net: Stub())
+    monkeypatch.setattr(measure, "_loaded", lambda path: Stub())
+    monkeypatch.setattr(evaluation_run, "find_judge", lambda name, folders, download: tmp_path)
+    monkeypatch.setattr(evaluation_run, "digest", lambda path: "0" * 64)
+    frames = list(read_video(made / "anna__1.mp4"))
+    with VideoWriter(
+        made / "anna__1.mp4", (240, 240), audio=read_audio(made / "anna__1.mp4"), overwrite=True
+    ) as writer:
+        for frame in frames:
+            writer.write(255 - frame // 2)
+    metrics = "fid,identity,lpips_alex,lpips_alex_mouth,lpips_alex_face,lse_c,lse_d,syncnet_confidence,syncnet_offset"
+    found = report(made, metrics=metrics)
+    scores, real = means(found, "made"), means(found, "real")
+    assert scores["identity"] == pytest.approx(1) and scores["lpips_alex"] == 0
+    assert scores["lpips_alex_face"] > scores["lpips_alex_mouth"] > 10
+    assert set(scores) == set(metrics.split(",")) and "fid" not in real and "lse_c" in real
+    features = [arrays_of(tmp_path / "report", {"system": row, "repeat": 0, "clip": clip})["inception"]
+                for row in ("made", "real") for clip in ("anna__1", "bob__1")]  # fmt: skip
+    assert features[0].shape == (-(-FRAMES // STRIDE), 3)
+    expected = frechet_distance(np.concatenate(features[:2]), np.concatenate(features[2:]))
+    assert scores["fid"] == pytest.approx(expected) and scores["fid"] > 100
+
+
+def test_a_clip_too_short_for_a_judge_says_so(report, made):
+    found = report(made, metrics="lip_expert_offset,head_diversity")
+    notes = [clip["notes"]["lip_expert_offset"] for clip in found["clips"] if clip["system"] == "made"]
+    assert len(notes) == 2 and all("too short" in note for note in notes)
+    assert "lip_expert_offset" not in means(found, "made") and "head_diversity" in means(found, "made")
 
 
 def test_a_protocol_measures_its_columns(report, made, run, tmp_path, real):
