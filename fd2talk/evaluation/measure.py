@@ -22,8 +22,7 @@ from shared.face_model.measures import lip_aperture
 from shared.face_model.morphable import MorphableModel
 from shared.media import FPS
 from shared.metrics.head import euler_degrees
-from shared.metrics.sync import sync_scores
-from shared.metrics.syncnet import SyncNet, syncnet_embeddings
+from shared.metrics.syncnet import syncnet_scores
 
 _STILL_HEIGHT = 256
 _RATE_TOLERANCE = 0.05  # frames a second: files round their rates
@@ -99,9 +98,8 @@ def measure(
 
 def _syncnet(made: Footage, speech: np.ndarray, judges: Judges, settings: Settings, whole: bool) -> dict[str, float]:
     """whole: of the whole frames, as Prajwal et al. 2020 score datasets of face crops."""
-    network = _loaded(judges.paths["syncnet"])
-    both = syncnet_embeddings(network, made.frames(), made.track.landmarks, speech, whole_frames=whole)
-    scores = sync_scores(*both, settings.max_shift)
+    given = (judges.syncnet, made.frames(), made.track.landmarks, speech)
+    scores = syncnet_scores(*given, max_shift=settings.max_shift, whole_frames=whole)
     if whole:
         return {"syncnet_confidence": scores.confidence}
     return {"lse_c": scores.confidence, "lse_d": scores.distance, "syncnet_offset": scores.offset}
@@ -121,11 +119,6 @@ def _lip_expert(sides: Sides, speech: np.ndarray) -> dict[str, float]:
 @cache
 def _lip_judge() -> LipJudge:
     return LipJudge()
-
-
-@cache
-def _loaded(path: Path) -> SyncNet:
-    return SyncNet.load(path)
 
 
 def _add(found: Measured, keys: Collection[str], work: Callable[[], dict[str, float]]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 
 import cv2
@@ -19,7 +19,9 @@ from shared.metrics.inception import Inception
 from shared.metrics.lpips import LPIPS
 from shared.metrics.perceptual import SqueezeDistance, picture_distance
 from shared.metrics.rendering import face_mask, part_boxes
+from shared.metrics.syncnet import SyncNet
 
+_REGIONS = ("", "_face", "_mouth")  # endings of a metric's key: the whole frame, and parts of it
 STRIDE = 5
 """Every so many frames go through the networks (LPIPS, squeeze distance, CSIM, Inception)."""
 
@@ -43,6 +45,11 @@ class Judges:
     def embed(self) -> IdentityEmbedder:
         """For `identity`."""
         return _loaded(IdentityEmbedder, self.paths["identity"])
+
+    @property
+    def syncnet(self) -> SyncNet:
+        """For `lse_c` and its like."""
+        return _loaded(SyncNet.load, self.paths["syncnet"])
 
     @property
     def inception(self) -> Inception:
@@ -105,12 +112,15 @@ class _Meter:
         self.plain = any(name.startswith(("psnr", "ssim")) for name in wanted)
         self.photo = None  # the embedding of the reference's first frame
         self.learned = {}
-        if "squeeze_distance" in wanted:
-            network = judges.squeeze
-            self.learned["squeeze_distance"] = lambda a, b, box: picture_distance(network, a, b, box)
+        if self._wants("squeeze_distance"):
+            self.learned["squeeze_distance"] = partial(picture_distance, judges.squeeze)
         for net in ("alex", "vgg"):
-            if f"lpips_{net}" in wanted:
+            if self._wants(f"lpips_{net}"):
                 self.learned[f"lpips_{net}"] = judges.lpips(net).distance
+
+    def _wants(self, name: str) -> bool:
+        """Of the whole frame or of a part of it."""
+        return not self.wanted.isdisjoint(name + end for end in _REGIONS)
 
     def figures(self, index: int, made: np.ndarray, real: np.ndarray | None) -> dict[str, float]:
         """Of frame `index`; real: None for a clip without reference."""
@@ -121,19 +131,23 @@ class _Meter:
             size = real.shape[:2]
             face, mouth = face_mask(points, size), part_boxes(points, size)["mouth"][0]
             if self.plain:
-                figures |= region_figures(made, real, {"": None, "_face": face, "_mouth": _mask(mouth, size)})
+                figures |= region_figures(made, real, dict(zip(_REGIONS, (None, face, _mask(mouth, size)))))
             if "sharpness" in self.wanted:
                 figures["_made_sharpness"], figures["_real_sharpness"] = sharpness(made, face), sharpness(real, face)
             if sampled:
-                boxes = {"": None, "_face": _bounds(face), "_mouth": mouth}
+                boxes = dict(zip(_REGIONS, (None, _bounds(face), mouth)))
                 for name, distance in self.learned.items():
-                    figures |= {f"{name}{end}": distance(made, real, box) for end, box in boxes.items()}
+                    ends = [end for end in _REGIONS if name + end in self.wanted]
+                    figures |= {name + end: distance(made, real, boxes[end]) for end in ends}
         if "identity" in self.wanted and sampled:
             if self.photo is None:
                 source = self.real or self.made
                 first = made if source is self.made else real
                 self.photo = self.judges.embed(first, source.track.landmarks[0])
-            figures["identity"] = float(self.photo @ self.judges.embed(made, _at(self.made.track.landmarks, index)))
+            info = self.made.info  # frames may have been brought to another size
+            scale = np.array([made.shape[1] / info.width, made.shape[0] / info.height, 1])
+            points = _at(self.made.track.landmarks, index) * scale
+            figures["identity"] = float(self.photo @ self.judges.embed(made, points))
         return {name: value for name, value in figures.items() if name in self.wanted or name.startswith("_")}
 
 
@@ -151,6 +165,9 @@ def _side_by_side(
                 shorter = "made" if a is None else "real"
                 raise InputError(f"the {shorter} clip has fewer frames (--resample measures what both have)")
             return
+        height, width = (side - side % 2 for side in b.shape[:2])
+        if a.shape[:2] == (height, width):
+            b = b[:height, :width]  # videos are written with even sides
         if a.shape != b.shape:
             if not resampled:
                 raise InputError(

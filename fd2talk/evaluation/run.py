@@ -14,7 +14,7 @@ from typing import Any
 
 from fd2talk.evaluation.catalogue import CATALOGUE, FAMILIES, NEEDS
 from fd2talk.evaluation.clips import Run, start, work
-from fd2talk.evaluation.pairs import Item, Pair
+from fd2talk.evaluation.pairs import Pair
 from fd2talk.evaluation.protocol import Protocol, load_protocol
 from fd2talk.evaluation.report import write_report
 from fd2talk.evaluation.rows import REAL, Row, read_reference, read_rows
@@ -71,7 +71,7 @@ def evaluate(
     rows = read_rows(generated, reals, repeats)
     skipped: dict[str, str] = {}
     judges = _judges(wanted, models, download, skipped)
-    _possible(wanted, rows, reals, settings, skipped)
+    _possible(wanted, rows, settings, skipped)
     wanted = [key for key in wanted if key not in skipped]
     if not wanted:
         raise InputError(f"nothing can be measured: {next(iter(skipped.values()))}")
@@ -144,13 +144,7 @@ def _judges(wanted: Iterable[str], models: Sequence[str], download: bool, skippe
     return found
 
 
-def _possible(
-    wanted: Iterable[str],
-    rows: list[Row],
-    reals: dict[str, Item] | None,
-    settings: Settings,
-    skipped: dict[str, str],
-) -> None:
+def _possible(wanted: Iterable[str], rows: list[Row], settings: Settings, skipped: dict[str, str]) -> None:
     """Skip, with a line each, what nothing in the run can give."""
     pairs = [pair for row in rows for pair in row.pairs]
     made_here = any(pair.made is None for pair in pairs)

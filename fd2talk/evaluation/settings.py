@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from shared.metrics.beats import BEAT_SIGMA
 from shared.metrics.sync import MAX_SHIFT
 
 
@@ -20,6 +21,6 @@ class Settings:
     motion: str = "file"
     identity: str = "own"
     max_shift: int = MAX_SHIFT
-    beat_sigma: float = 0.12
+    beat_sigma: float = BEAT_SIGMA
     resampled: bool = False
     phones: Mapping[str, tuple[float, ...]] = field(default_factory=dict)

@@ -57,18 +57,6 @@ def sync_scores(video: np.ndarray, audio: np.ndarray, max_shift: int = MAX_SHIFT
     return SyncScores(best - max_shift, float(np.median(curve) - curve[best]), float(curve[best]), curve)
 
 
-def framewise_confidence(video: np.ndarray, audio: np.ndarray, max_shift: int = MAX_SHIFT) -> np.ndarray:
-    """Confidence of each frame at the clip's own best offset, float64 [T]; higher is better.
-
-    median curve - |video[i] - audio[i - offset]|, then a median filter over 9 frames (zeros beyond the ends): what the
-    published code prints as "framewise conf". Arguments and errors as for `sync_scores`.
-    """
-    by_frame = _distances(video, audio, max_shift)
-    curve = by_frame.mean(0)
-    confidence = np.pad(np.median(curve) - by_frame[:, curve.argmin()], 4)
-    return np.median(np.lib.stride_tricks.sliding_window_view(confidence, 9), -1)
-
-
 def _distances(video: np.ndarray, audio: np.ndarray, max_shift: int) -> np.ndarray:
     """float64 [T, 2S+1]: |video[i] - audio[i - o]| for o = -S .. S."""
     video, audio = np.asarray(video, np.float64), np.asarray(audio, np.float64)

@@ -191,11 +191,18 @@ def _cut(frame: np.ndarray, top: int, bottom: int, left: int, right: int) -> np.
 
 
 def syncnet_scores(
-    network: SyncNet, frames: Iterable[np.ndarray], landmarks: np.ndarray, audio: np.ndarray
+    network: SyncNet,
+    frames: Iterable[np.ndarray],
+    landmarks: np.ndarray,
+    audio: np.ndarray,
+    *,
+    max_shift: int = MAX_SHIFT,
+    whole_frames: bool = False,
 ) -> SyncScores:
     """`sync_scores` of `syncnet_embeddings`: offset (frames, 0 is best, > 0: picture late), LSE-C (higher is better)
     and LSE-D (lower is better) of one clip. Arguments, protocol and errors as there."""
-    return sync_scores(*syncnet_embeddings(network, frames, landmarks, audio))
+    both = syncnet_embeddings(network, frames, landmarks, audio, whole_frames=whole_frames)
+    return sync_scores(*both, max_shift)
 
 
 def syncnet_embeddings(

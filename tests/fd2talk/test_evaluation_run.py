@@ -3,19 +3,19 @@
 import json
 import shutil
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
 from material import SPEECH, sine_motion
 
 from fd2talk.evaluation import clips as evaluation_clips
-from fd2talk.evaluation import measure
 from fd2talk.evaluation import run as evaluation_run
 from fd2talk.evaluation.catalogue import CATALOGUE
 from fd2talk.evaluation.clips import arrays_of
 from fd2talk.evaluation.lip_judge import LipJudge
-from fd2talk.evaluation.pictures import STRIDE, Judges
-from shared.errors import Fd2TalkError
+from fd2talk.evaluation.pictures import STRIDE, Judges, _side_by_side
+from shared.errors import Fd2TalkError, InputError
 from shared.media import VideoWriter, read_audio, read_image, read_video
 from shared.metrics.fid import frechet_distance
 from shared.motion import Motion
@@ -144,6 +144,36 @@ def test_other_lengths_rates_and_sizes_are_refused_unless_resampled(report, made
     assert all("--resample" in f["why"] for f in refused["failed"])
 
 
+def test_an_odd_last_row_and_column_do_not_count(real):
+    class Odd:
+        def __init__(self, cut):
+            self.cut = cut
+
+        def frames(self):
+            return (frame[: -self.cut, : -self.cut] for frame in read_video(real / "anna__1.mp4"))
+
+    for ours, theirs in _side_by_side(Odd(2), Odd(1), False):
+        assert ours.shape == theirs.shape == (238, 238, 3) and np.array_equal(ours, theirs)
+    with pytest.raises(InputError, match="--resample"):
+        list(_side_by_side(Odd(1), Odd(2), False))
+
+
+def test_a_face_is_found_again_in_frames_brought_to_another_size(report, made, monkeypatch, tmp_path):
+    def place(self, image, landmarks):  # where the nose is, as an angle
+        turn = landmarks[1, 0] / image.shape[1] * np.pi
+        return np.array([np.cos(turn), np.sin(turn)])
+
+    monkeypatch.setattr(Judges, "embed", property(lambda self: partial(place, self)))
+    monkeypatch.setattr(evaluation_run, "find_judge", lambda name, folders, download: tmp_path)
+    monkeypatch.setattr(evaluation_run, "digest", lambda path: "0" * 64)
+    for path in made.glob("*.mp4"):
+        frames = list(read_video(path))
+        with VideoWriter(path, (120, 120), audio=read_audio(path), overwrite=True) as writer:
+            for frame in frames:
+                writer.write(np.ascontiguousarray(frame[::2, ::2]))
+    assert means(report(made, "--resample", metrics="identity"), "made")["identity"] > 0.99
+
+
 def test_repeats_make_intervals_and_diversity(report, real, tmp_path):
     for repeat in range(3):
         folder = tmp_path / "samples" / str(repeat)
@@ -186,10 +216,9 @@ class Stub:
 
 
 def test_networks_judge_pictures_and_their_figures_come_together(report, made, monkeypatch, tmp_path):
-    for name in ("inception", "embed"):
+    for name in ("inception", "embed", "syncnet"):
         monkeypatch.setattr(Judges, name, property(lambda self: Stub()))
     monkeypatch.setattr(Judges, "lpips", lambda self, net: Stub())
-    monkeypatch.setattr(measure, "_loaded", lambda path: Stub())
     monkeypatch.setattr(evaluation_run, "find_judge", lambda name, folders, download: tmp_path)
     monkeypatch.setattr(evaluation_run, "digest", lambda path: "0" * 64)
     frames = list(read_video(made / "anna__1.mp4"))
@@ -209,6 +238,13 @@ def test_networks_judge_pictures_and_their_figures_come_together(report, made, m
     assert features[0].shape == (-(-FRAMES // STRIDE), 3)
     expected = frechet_distance(np.concatenate(features[:2]), np.concatenate(features[2:]))
     assert scores["fid"] == pytest.approx(expected) and scores["fid"] > 100
+
+
+def test_a_part_alone_is_measured_alone(report, made, monkeypatch, tmp_path):
+    monkeypatch.setattr(Judges, "lpips", lambda self, net: Stub())
+    monkeypatch.setattr(evaluation_run, "find_judge", lambda name, folders, download: tmp_path)
+    monkeypatch.setattr(evaluation_run, "digest", lambda path: "0" * 64)
+    assert set(means(report(made, metrics="lpips_alex_mouth"), "made")) == {"lpips_alex_mouth"}
 
 
 def test_a_clip_too_short_for_a_judge_says_so(report, made):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from shared.errors import InputError
-from shared.metrics.sync import framewise_confidence, sync_scores
+from shared.metrics.sync import sync_scores
 
 
 def embeddings(frames: int = 80, width: int = 12, seed: int = 0) -> np.ndarray:
@@ -13,7 +13,7 @@ def embeddings(frames: int = 80, width: int = 12, seed: int = 0) -> np.ndarray:
 
 def published(video, audio, shift=15):
     """The published definition, one number at a time: index j compares window i with sound i + j - shift, the printed
-    offset is shift - j, and each frame's confidence is median-filtered over 9 frames."""
+    offset is shift - j."""
     frames = len(video)
     table = np.zeros((frames, 2 * shift + 1))
     for i in range(frames):
@@ -24,11 +24,7 @@ def published(video, audio, shift=15):
     mean = [sum(table[:, j]) / frames for j in range(2 * shift + 1)]
     best = min(range(2 * shift + 1), key=lambda j: mean[j])
     median = sorted(mean)[shift]
-    frame = [median - table[i, best] for i in range(frames)]
-    smooth = [
-        sorted(frame[n] if 0 <= n < frames else 0.0 for n in range(i - 4, i + 5))[4] for i in range(frames)
-    ]  # fmt: skip
-    return shift - best, median - mean[best], mean[best], mean, smooth
+    return shift - best, median - mean[best], mean[best], mean
 
 
 def test_equal_embeddings_are_in_time():
@@ -51,13 +47,12 @@ def test_a_late_picture_has_a_positive_offset(late):
 def test_against_the_definition_written_out(frames, shift):
     sound = embeddings(frames + 2, seed=1)
     picture, sound = sound[:-2] + 0.3 * embeddings(frames, seed=2), sound[2:]
-    offset, confidence, distance, mean, smooth = published(picture, sound, shift)
+    offset, confidence, distance, mean = published(picture, sound, shift)
     scores = sync_scores(picture, sound, shift)
     assert offset == scores.offset == 2
     assert scores.confidence == pytest.approx(confidence, abs=1e-5)
     assert scores.distance == pytest.approx(distance, abs=1e-5)
     assert scores.curve[::-1] == pytest.approx(mean, abs=1e-5)
-    assert framewise_confidence(picture, sound, shift) == pytest.approx(smooth, abs=1e-5)
 
 
 def test_confidence_falls_with_what_does_not_fit():
@@ -65,14 +60,6 @@ def test_confidence_falls_with_what_does_not_fit():
     clean, noisy, alien = (sync_scores(sound + s * embeddings(200, seed=3), sound).confidence for s in (0.1, 1.0, 1e3))
     assert clean > noisy > alien / 1e3
     assert sync_scores(embeddings(400, seed=4), embeddings(400, seed=5)).confidence < 0.1 * clean
-
-
-def test_frames_that_fit_are_more_confident_than_those_that_do_not():
-    sound, picture = embeddings(100), embeddings(100)
-    picture[50:] = embeddings(50, seed=6)
-    by_frame = framewise_confidence(picture, sound)
-    assert by_frame.shape == (100,)
-    assert by_frame[5:45].min() > by_frame[55:95].max()
 
 
 @pytest.mark.parametrize(
