@@ -301,9 +301,10 @@ def main(arguments: list[str] | None = None) -> int:
 
     A bug, and only a bug, shows its traceback.
     """
-    with native_notices_away(), signals(), notes():
+    with native_notices_away(), notes():
         try:
-            code = cli.main(arguments, prog_name="fd2talk", standalone_mode=False)
+            with signals():
+                code = cli.main(arguments, prog_name="fd2talk", standalone_mode=False)
             return code if isinstance(code, int) else 0
         except Fd2TalkError as error:
             return say(" ".join(str(error).split()), error.exit_code)

@@ -7,7 +7,9 @@ import faulthandler
 import os
 import signal
 import sys
+import threading
 import warnings
+import weakref
 from collections.abc import Iterator
 from typing import Any
 
@@ -38,24 +40,53 @@ class Stopped(BaseException):
 
 @contextlib.contextmanager
 def signals() -> Iterator[None]:
-    """Turn SIGINT and SIGTERM into `Stopped` while the block runs (unless they are ignored, as under nohup)."""
+    """Turn SIGINT and SIGTERM into `Stopped` while the block runs (unless they are ignored, as under nohup).
+
+    Python raises it wherever it happens to be, and where that is a finalizer or a callback of a library the exception
+    is swallowed and the work goes on. So one that ends inside the block is raised again a moment later.
+    """
+    before = {}
+    flying: weakref.ref | None = None
+    again: threading.Timer | None = None
 
     def stop(number: int, _: Any) -> None:
-        for each in before:
-            signal.signal(each, signal.SIG_IGN)  # a second one shall not disturb the clearing up
-        raise Stopped(number)
+        nonlocal flying
+        if flying and flying():  # a second one shall not disturb the clearing up
+            return
+        stopped = Stopped(number)
+        flying = weakref.ref(stopped, lambda _: swallowed(number))
+        try:
+            raise stopped
+        finally:
+            del stopped  # or its traceback, which holds this frame, would keep it alive
 
-    before = {}
+    def swallowed(number: int) -> None:
+        nonlocal again
+        if before:
+            again = threading.Timer(0.05, signal.raise_signal, (number,))
+            again.daemon = True
+            again.start()
+
+    def report(ignored: Any) -> None:
+        if not isinstance(ignored.exc_value, Stopped):
+            reported(ignored)
+
     try:
         for number in (signal.SIGINT, signal.SIGTERM):
             if signal.getsignal(number) is not signal.SIG_IGN:
                 before[number] = signal.signal(number, stop)
     except ValueError:  # not the main thread: whoever runs the process handles its signals
         pass
+    reported, sys.unraisablehook = sys.unraisablehook, report
     try:
         yield
     finally:
-        for number, handler in before.items():
+        sys.unraisablehook = reported
+        handlers = tuple(before.items())
+        before.clear()
+        if again:
+            again.cancel()
+        for number, handler in handlers:
             signal.signal(number, handler)
 
 

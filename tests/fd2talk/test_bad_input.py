@@ -356,8 +356,7 @@ def test_stopped_in_mid_run(sent, code, said, tmp_path, photo, long_motion):
         time.sleep(0.02)
     process.send_signal(sent)
     printed, err = process.communicate(timeout=30)
-    assert process.returncode == code
-    assert err == f"fd2talk: {said}\n" and printed == ""
+    assert (process.returncode, err, printed) == (code, f"fd2talk: {said}\n", "")
     assert not [p for p in tmp_path.rglob("*") if p.is_file() and p != long_motion]
 
 

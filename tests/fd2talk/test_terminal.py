@@ -1,0 +1,72 @@
+"""What Ctrl-C and SIGTERM do to the command line, whatever it is busy with."""
+
+import signal
+import threading
+import time
+
+import pytest
+
+from fd2talk.terminal import Stopped, signals
+
+
+class StoppedInFinalizer:
+    """Python ignores what a finalizer raises; libraries have plenty of them."""
+
+    def __del__(self):
+        signal.raise_signal(signal.SIGTERM)
+
+
+def stopped_in_bare_except():
+    try:
+        signal.raise_signal(signal.SIGTERM)
+    except BaseException:
+        pass
+
+
+@pytest.mark.parametrize("swallow", [StoppedInFinalizer, stopped_in_bare_except])
+def test_a_stop_that_something_swallows_is_repeated(swallow, capsys):
+    started = time.monotonic()
+    with pytest.raises(Stopped) as stopped, signals():
+        swallow()
+        while time.monotonic() < started + 10:
+            time.sleep(0.001)
+    assert stopped.value.exit_code == 143
+    assert time.monotonic() < started + 5
+    assert capsys.readouterr().err == ""
+
+
+def test_a_second_signal_does_not_disturb_the_clearing_up():
+    cleared = False
+    with pytest.raises(Stopped) as stopped, signals():
+        try:
+            signal.raise_signal(signal.SIGINT)
+        finally:
+            signal.raise_signal(signal.SIGTERM)
+            time.sleep(0.1)
+            cleared = True
+    assert cleared and stopped.value.exit_code == 130
+
+
+def test_handlers_come_back_and_no_signal_comes_late():
+    before = signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)
+    with pytest.raises(Stopped), signals():
+        stopped_in_bare_except()
+        signal.raise_signal(signal.SIGTERM)
+    with signals():
+        stopped_in_bare_except()
+    time.sleep(0.15)  # a repeated signal would end this process
+    assert (signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)) == before
+
+
+def test_outside_the_main_thread_signals_are_left_alone():
+    before = signal.getsignal(signal.SIGTERM)
+    seen = []
+
+    def work():
+        with signals():
+            seen.append(signal.getsignal(signal.SIGTERM))
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+    assert seen == [before]
