@@ -1,45 +1,92 @@
-"""Lip sync on curves of lip aperture: correlation, lag, closure on bilabials."""
+"""Lip sync on curves of lip aperture: correlation, lag, spread, speed, closure on bilabials.
+
+Curves are `shared.face_model.measures.lip_aperture`, [T]: the inner lips' distance over that of the outer eye corners,
+at 25 frames a second. No paper here defines these figures; they are this project's own, the same in all its tables.
+"""
 
 from __future__ import annotations
 
 import numpy as np
 
+from shared.errors import InputError
+
+_FEWEST = 3  # frames: two always correlate fully
+_CONSTANT = 1e-9
+_LEAST_OPENING = 0.005  # of the distance of the eye corners, .45 mm: the tracker moves a photo's lips by a third of it
+
 
 def best_lag_correlation(made: np.ndarray, real: np.ndarray, max_lag: int = 2) -> tuple[float, int]:
-    """Pearson correlation of two curves [T] at the lag within +-max_lag frames where it is highest.
+    """(r, lag): Pearson correlation, -1 to 1, higher is better, at the lag in frames where it is highest; 0 is best.
 
-    Returns (r, lag): lag > 0 when `made` comes late. Higher is better; a constant curve correlates 0.
-    Protocol of docs/results.md: curves of `shared.face_model.measures.lip_aperture` at 25 fps.
+        r(l) = corr over t of (made[t], real[t - l]),  l = -max_lag .. max_lag over the frames that both have
+        lag = argmax r, of equal ones the nearest to 0;  > 0: `made` comes late
+
+    made, real: [T]; of curves of different lengths the beginnings are compared. A constant curve correlates 0. A lag
+    that leaves fewer than 3 frames does not count; (nan, 0) where none does, or where a frame is NaN.
+    Protocol: lags of ±2 frames (80 ms), which nobody notices. Blind to how far the lips open (`spread_and_speed`).
+    Trap: the best of five lags is above 0 for unrelated curves too: .11 for other people's speech, .15 for two seconds.
+    Source: this project's own. Raises InputError: not [T].
     """
+    made, real = _curves(made, real)
     length = min(len(made), len(real))
-    made, real = np.asarray(made[:length], float), np.asarray(real[:length], float)
-    best = (-np.inf, 0)
-    for lag in range(-max_lag, max_lag + 1):
-        a = made[max(lag, 0) : length + min(lag, 0)]
-        b = real[max(-lag, 0) : length + min(-lag, 0)]
-        if len(a) < 3 or a.std() < 1e-9 or b.std() < 1e-9:
-            r = 0.0
-        else:
-            r = float(np.corrcoef(a, b)[0, 1])
-        best = max(best, (r, lag), key=lambda pair: (pair[0], -abs(pair[1])))
-    return best
+    made, real = made[:length], real[:length]
+    if np.isnan(made).any() or np.isnan(real).any():
+        return float("nan"), 0
+    lags = [lag for lag in range(-max_lag, max_lag + 1) if length - abs(lag) >= _FEWEST]
+    found = [(_correlation(made[max(lag, 0) : length + min(lag, 0)], real[max(-lag, 0) : length + min(-lag, 0)]), lag)
+             for lag in lags]  # fmt: skip
+    return max(found, key=lambda pair: (pair[0], -abs(pair[1])), default=(float("nan"), 0))
+
+
+def _correlation(a: np.ndarray, b: np.ndarray) -> float:
+    return 0.0 if min(a.std(), b.std()) < _CONSTANT else float(np.corrcoef(a, b)[0, 1])
 
 
 def spread_and_speed(made: np.ndarray, real: np.ndarray) -> tuple[float, float]:
-    """Standard deviation, and mean absolute frame-to-frame step, of `made` over those of `real`; 1 is natural."""
-    return (
-        float(np.std(made) / max(np.std(real), 1e-9)),
-        float(np.abs(np.diff(made)).mean() / max(np.abs(np.diff(real)).mean(), 1e-9)),
-    )
+    """How far and how fast the lips move, as shares of the real ones'; without unit, 1 is natural.
+
+        spread = std_t made / std_t real;   speed = mean_t |made[t] - made[t-1]| / mean_t |real[t] - real[t-1]|
+
+    made, real: [T]. NaN where the real curve is constant, has a single frame, or a frame is NaN.
+    Protocol: per clip. Trap: noise and trembling count as speed.
+    Source: this project's own. Raises InputError: not [T].
+    """
+    made, real = _curves(made, real)
+    if min(len(made), len(real)) < 2:
+        return float("nan"), float("nan")
+    both = [(curve.std(), np.abs(np.diff(curve)).mean()) for curve in (made, real)]
+    spread, speed = (float(a / b) if b > _CONSTANT else float("nan") for a, b in zip(*both))
+    return spread, speed
 
 
 def closure_rate(aperture: np.ndarray, moments: np.ndarray, fps: float = 25.0, within: int = 2) -> float:
-    """Share of moments (seconds: middles of b, p, m) at which the aperture [T] falls to its lowest quarter within
-    +-`within` frames. Higher is better; nan without moments inside the curve."""
-    threshold = np.percentile(aperture, 25)
-    closed = []
-    for moment in moments:
-        frame = int(round(moment * fps))
-        if 0 <= frame < len(aperture):
-            closed.append(aperture[max(0, frame - within) : frame + within + 1].min() <= threshold)
-    return float(np.mean(closed)) if closed else float("nan")
+    """Share of moments at which the lips close, 0 to 1; higher is better.
+
+        1/K sum_k [min of aperture[f_k - within .. f_k + within] <= its 25th percentile],  f_k = round(moment_k fps)
+
+    aperture: [T]; moments: [K] seconds, the middles of b, p and m. Moments outside the curve do not count; NaN without
+    any, or where a frame is NaN. 0 for lips whose quartiles are less than .005 apart: what never opens does not close.
+    Protocol: the threshold is each curve's own, so that a face with parted lips at rest is not punished.
+    Traps: moments at random pass too, .44 of them in real speech; in a clip that is silent for more than a quarter of
+    its time the threshold is the mouth at rest, which a closure amid speech may not reach.
+    Source: this project's own. Raises InputError: not [T], or moments that are not finite.
+    """
+    aperture, moments = _curves(aperture, moments)
+    if not np.isfinite(moments).all():
+        raise InputError("a moment of a closure must be a number of seconds")
+    frames = np.rint(moments * fps).astype(int)
+    frames = frames[(frames >= 0) & (frames < len(aperture))]
+    if not len(frames) or np.isnan(aperture).any():
+        return float("nan")
+    threshold, upper = np.percentile(aperture, (25, 75))
+    if upper - threshold < _LEAST_OPENING:
+        return 0.0
+    return float(np.mean([aperture[max(0, f - within) : f + within + 1].min() <= threshold for f in frames]))
+
+
+def _curves(*curves: np.ndarray) -> list[np.ndarray]:
+    curves = [np.asarray(curve, float) for curve in curves]
+    for curve in curves:
+        if curve.ndim != 1:
+            raise InputError(f"a curve over time has shape {list(curve.shape)}, expected one dimension")
+    return curves
