@@ -63,7 +63,7 @@ class AutoencoderTask:
     def batch(self, generator: torch.Generator, batch_size: int) -> dict[str, Any]:
         """Windows of warped, target, reference and maps; noise; whether the decoder sees the warp."""
         batch = self.batches.draw(generator, batch_size)
-        corners = draw_windows(batch["boxes"], self.cells, self.window, self.model.factor, generator)
+        corners = draw_windows(batch["boxes"], batch["shut"], self.cells, self.window, self.model.factor, generator)
         heads = int(self.head_share * batch_size)
         if heads:
             rows = torch.randint(len(self.heads), (heads,), generator=generator).numpy()

@@ -61,12 +61,14 @@ def to_pictures(tensor: Tensor) -> np.ndarray:
 class Batches:
     """Draws pairs; people for development are kept out of training.
 
-    portraits: share of pairs made from still photos. flip: share that is mirrored (their coefficients are withheld: a
-    face model has no exact mirror). jitter: strength of the changes of brightness, contrast and colour.
+    portraits: share of pairs made from still photos. shut: share of those in which somebody blinks (0: as they come).
+    flip: share that is mirrored (their coefficients are withheld: a face model has no exact mirror). jitter: strength
+    of the changes of brightness, contrast and colour.
     """
 
     pairs: Pairs
     portraits: float = 0.2
+    shut: float = 0.0
     flip: float = 0.3
     jitter: float = 0.1
 
@@ -74,9 +76,9 @@ class Batches:
         development = np.array([is_development(person) for person in self.pairs.person])
         portrait = self.pairs.kind == "portrait"
         self.development = np.flatnonzero(development & ~portrait)
-        weights = np.where(
-            portrait, self.portraits / max(portrait.sum(), 1), (1 - self.portraits) / max(1, (~portrait).sum())
-        )
+        shut = self.pairs.shut & ~portrait & (self.shut > 0)
+        shares = (self.portraits, portrait), (self.shut, shut), (1 - self.portraits - self.shut, ~portrait & ~shut)
+        weights = sum(share * group / max(group.sum(), 1) for share, group in shares)
         self.weights = torch.from_numpy(np.where(development, 0.0, weights))
 
     def draw(self, generator: torch.Generator, count: int) -> dict[str, Tensor]:
@@ -91,7 +93,7 @@ class Batches:
 
     def at(self, rows: np.ndarray) -> dict[str, Tensor]:
         """Rows -> warped, target, reference [B, 3, S, S] in [-1, 1]; maps [B, M, S / 4, S / 4]; coefficients [B, D];
-        boxes [B, 3, 4] in pixels (mouth, right eye, left eye)."""
+        boxes [B, 3, 4] in pixels (mouth, right eye, left eye); shut bool [B]."""
         pairs, rows = self.pairs, np.asarray(rows)
         return {
             "warped": to_tensor(pairs.warped[rows]),
@@ -100,17 +102,19 @@ class Batches:
             "maps": torch.from_numpy(decode_maps(pairs.maps[rows])),
             "coefficients": torch.from_numpy(pairs.coefficients[rows]),
             "boxes": torch.from_numpy(pairs.boxes[rows]),
+            "shut": torch.from_numpy(pairs.shut[rows]),
         }
 
 
-def draw_windows(boxes: Tensor, size: int, cells: int, factor: int, generator: torch.Generator) -> Tensor:
+def draw_windows(boxes: Tensor, shut: Tensor, size: int, cells: int, factor: int, generator: torch.Generator) -> Tensor:
     """Where to look closely, int64 [B, 2]: row and column of the first of `cells` latent cells each way, of `size`.
 
-    Mostly round the mouth, sometimes round an eye, sometimes anywhere. boxes: [B, 3, 4] in pixels, of which `factor`
-    make one cell.
+    Mostly round the mouth, sometimes round an eye, sometimes anywhere; where eyes shut, mostly round these.
+    boxes: [B, 3, 4] in pixels, of which `factor` make one cell. shut: bool [B].
     """
     count = len(boxes)
-    which = torch.multinomial(torch.tensor([0.7, 0.1, 0.1]), count, replacement=True, generator=generator)
+    shares = torch.where(shut[:, None], torch.tensor([0.2, 0.4, 0.4]), torch.tensor([0.8, 0.1, 0.1]))
+    which = torch.multinomial(shares, 1, generator=generator)[:, 0]
     centre = boxes[torch.arange(count), which].view(count, 2, 2).mean(1).flip(-1) / factor
     corner = centre - cells / 2 + torch.randint(-1, 2, (count, 2), generator=generator)
     anywhere = torch.rand(count, 1, generator=generator) < 0.12

@@ -12,7 +12,7 @@ import numpy as np
 from shared.errors import InputError
 from shared.face_model import MorphableModel, load_bundled
 from shared.face_model.camera import canonical, project, rigid_fit
-from shared.face_model.measures import lip_aperture
+from shared.face_model.measures import lid_gap, lip_aperture
 from shared.face_model.mediapipe_mesh import LEFT_EYE, OUTER_LIPS, RIGHT_EYE
 from shared.faces.crop import Crop
 from shared.media import read_image, read_video
@@ -24,7 +24,7 @@ from stage2_render.geometry import MeshWarp
 from stage2_render.guidance import MAP_SIZE, MAPS, encode_maps, guidance_maps
 
 # How often each kind of pair is wanted.
-_SHARES = {"opened": 0.45, "closed": 0.2, "same": 0.35}
+_SHARES = {"opened": 0.4, "closed": 0.17, "same": 0.3, "blinked": 0.13}
 _PORTRAIT_SHARES = (0.7, 0.15, 0.15)
 # A mesh that strays more than this from the tracked points (mean, pixels of a 256 px head crop) is a failed fit.
 _MAX_ERROR = 4.0
@@ -34,6 +34,8 @@ _MAX_YAW = np.deg2rad(30.0)
 _MAX_STEP, _MAX_CHANGE = 8.0, 14.0
 # What differs more than this (mean grey levels of the crop at 32 x 32) differs by more than motion: light, a hand.
 _MAX_DIFFERENCE = 22.0
+# Eyes at this share of their usual opening, or above, are open; and below this share of the reference's, shut.
+_OPEN, _SHUT = 0.8, 0.5
 # References of one person.
 _REFERENCES = 7
 
@@ -65,6 +67,7 @@ class Rows:
             "person": person,
             "kind": kind,
             "opened": made.opened,
+            "shut": made.shut,
         }
         for name, value in values.items():
             self.facts.setdefault(name, []).append(value)
@@ -77,6 +80,7 @@ class _Made:
     maps: np.ndarray
     boxes: np.ndarray
     opened: np.float32
+    shut: bool
 
 
 def _make(
@@ -86,8 +90,9 @@ def _make(
     target_frame: np.ndarray,
     source_crop: FaceCrop,
     crop: FaceCrop,
+    shut: bool,
 ) -> _Made | None:
-    """One pair, or None when the frames differ by more than motion."""
+    """One pair, or None when the frames differ by more than motion. shut: does the face shut its eyes?"""
     warped = warp.warp(target)
     ours, true = crop.take(warped.frame), crop.take(target_frame)
     small = [cv2.resize(image, (32, 32), interpolation=cv2.INTER_AREA).astype(np.float32) for image in (ours, true)]
@@ -95,7 +100,7 @@ def _make(
         return None
     maps = encode_maps(guidance_maps(warped, target, source, crop, source_crop))
     opened = np.float32(lip_aperture(target) - lip_aperture(source))
-    return _Made(ours, true, maps, feature_boxes(crop.points(target)), opened)
+    return _Made(ours, true, maps, feature_boxes(crop.points(target)), opened, bool(shut))
 
 
 def feature_boxes(points: np.ndarray) -> np.ndarray:
@@ -118,6 +123,7 @@ class _Clip:
     motion: Motion
     crop: Crop
     aperture: np.ndarray
+    lids: np.ndarray
     shot: np.ndarray
 
     @classmethod
@@ -136,7 +142,8 @@ class _Clip:
         # Filtered motion is smeared round a cut.
         near = np.convolve(np.concatenate([[0], cut, [0]]), np.ones(8), "same")
         shot[(near[:count] > 0.5) | (confidence[:count] == 0)] = -1
-        return cls(frames, landmarks[:count], motion, crop, lip_aperture(landmarks[:count]), shot)
+        landmarks = landmarks[:count]
+        return cls(frames, landmarks, motion, crop, lip_aperture(landmarks), -lid_gap(landmarks), shot)
 
     def pose_distance(self, index: int) -> np.ndarray:
         """[T]: how far in pose the frames are from one of them."""
@@ -176,6 +183,9 @@ class _Reference:
             "opened": usable & (gain > APERTURE_STEP),
             "closed": usable & (gain < -APERTURE_STEP),
             "same": usable & (np.abs(gain) <= APERTURE_STEP),
+            "blinked": usable
+            & (clip.lids < _SHUT * clip.lids[index])
+            & (clip.lids[index] > _OPEN * np.median(clip.lids)),
         }
         self.distance = clip.pose_distance(index)
         self._warp: MeshWarp | None = None
@@ -229,7 +239,9 @@ def person_pairs(
         clip = reference.clip
         target = reference.meshes[index]
         crop = FaceCrop.framed(framing, target, clip.crop)
-        made = _make(reference.warp, reference.vertices, target, clip.frames[index], reference.crop, crop)
+        # As tracked: the mesh, whose motion is smoothed, closes its lids less than people do.
+        shut = clip.lids[index] < _SHUT * clip.lids[reference.index]
+        made = _make(reference.warp, reference.vertices, target, clip.frames[index], reference.crop, crop, shut)
         if made is None:
             continue
         if reference.row < 0:
@@ -293,7 +305,8 @@ def portrait_pairs(
             reference_crop = FaceCrop.framed(framing, mesh, fit.crop)
             back = MeshWarp(reference, mesh, Crop.around(mesh))
             crop = FaceCrop.framed(framing, landmarks, fit.crop)
-            made = _make(back, mesh, landmarks, image, reference_crop, crop)
+            shut = -lid_gap(landmarks) < _SHUT * -lid_gap(mesh)
+            made = _make(back, mesh, landmarks, image, reference_crop, crop, shut)
             if made is None:
                 continue
             row = len(out.files["reference"])

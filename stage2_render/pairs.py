@@ -9,8 +9,9 @@ OUT/{train,val}/ hold, for N pairs that share R reference frames, and K heads:
     heads.npy      uint8 [K, 256, 256, 3]   whole head crops
     facts.npz      reference int64 [N], rows of reference.npy; coefficients float32 [N, D + 6], the target's expression,
                    rotation and translation; boxes float32 [N, 3, 4], x0, y0, x1, y1 of mouth, right and left eye in the
-                   crop; person, kind str [N]; opened float32 [N], the lips' aperture less that of the reference;
-                   framing str, what "face crop" means here (`face_crop.FRAMINGS`)
+                   crop; person, kind str [N]; opened float32 [N], the lips' aperture less that of the reference; shut
+                   bool [N], whether its eyes are shut and the reference's are not; framing str, what "face crop" means
+                   here (`face_crop.FRAMINGS`)
 
 A pair of a clip (kind "clip") has two of its frames. A still photo (kind "portrait") has but one: there the reference
 is the photo warped to another face's expression, and warped is that picture warped back.
@@ -60,7 +61,7 @@ class Pairs:
     """A split of the set, read from disk as it is needed.
 
     warped, target, maps, heads: the files; reference_images: reference.npy; reference, coefficients, boxes, person,
-    kind, opened: the facts.
+    kind, opened, shut: the facts.
     """
 
     def __init__(self, folder: str | Path) -> None:
@@ -74,7 +75,8 @@ class Pairs:
                 self.reference, self.coefficients, self.boxes = (
                     facts[name] for name in ("reference", "coefficients", "boxes")
                 )
-                self.person, self.kind, self.opened = (facts[name] for name in ("person", "kind", "opened"))
+                self.person, self.kind = facts["person"], facts["kind"]
+                self.opened, self.shut = facts["opened"], facts["shut"]
                 self.framing = str(facts["framing"]) if "framing" in facts else "face"
         except (OSError, KeyError, ValueError) as error:
             raise InputError(f"{folder}: not a set of pairs ({error})") from error

@@ -57,6 +57,7 @@ def write_pairs(folder: Path, count: int = 40, *, framing: str = "face", seed: i
         person=np.array([f"person{p}" for p in person]),
         kind=np.array(["portrait" if p % 5 == 0 else "clip" for p in person]),
         opened=opened - 0.3,
+        shut=np.arange(count) % 7 == 3,
         framing=framing,
     )
     return folder

@@ -11,6 +11,7 @@ import pytest
 
 from shared.errors import InputError, UsageError
 from shared.face_model import load_bundled
+from shared.face_model.measures import lid_gap
 from shared.faces.crop import Crop
 from shared.faces.tracker import track_photo
 from shared.media import read_image
@@ -24,7 +25,7 @@ from stage2_render.pairs import Limits, Pairs, build
 
 DEMO = Path(__file__).parents[2] / "assets" / "demo"
 LIMITS = Limits(
-    pairs_per_person=10, pairs_per_portrait=2, val_pairs=3, val_portrait_pairs=2, heads=6, val_heads=3, portraits=1
+    pairs_per_person=24, pairs_per_portrait=2, val_pairs=3, val_portrait_pairs=2, heads=6, val_heads=3, portraits=1
 )
 FRAMES, CUT = 32, 24
 
@@ -35,12 +36,14 @@ def photo(name: str) -> tuple[np.ndarray, np.ndarray]:
 
 
 def clip(folder: Path, name: str) -> np.ndarray:
-    """The meshes [T, 478, 3] of a video: a head nods and opens its mouth thrice, from frame `CUT` on upside down."""
+    """The meshes [T, 478, 3] of a video: a head nods, opens its mouth and blinks, from frame `CUT` on upside down."""
     image, landmarks = photo(name)
     fit = PhotoFit.from_landmarks(image, landmarks, load_bundled())
     warp = MeshWarp(image, landmarks, fit.crop)
     beat = 1 - np.cos(2 * np.pi * np.arange(FRAMES) / 10)[:, None]
     expression = fit.expression + 2.5 * beat * fit.model.extra["open"]
+    blink = np.isin(np.arange(FRAMES), (6, 7, 16, 17))[:, None] * lid_gap(fit.vertices(fit.expression))
+    expression = expression + blink * fit.model.extra["blink"]
     rotation = fit.rotation + 0.05 * beat * np.array([0.5, 1, 0])
     meshes = fit.vertices_px(expression, rotation, np.repeat(fit.translation[None], FRAMES, 0))
     with VideoWriter(folder / f"{name}.mp4", (256, 256)) as video:
@@ -128,6 +131,13 @@ def test_opened_agrees_with_the_maps(built):
     grown = maps[:, MAPS.index("mouth")].sum((1, 2)) - maps[:, MAPS.index("mouth_before")].sum((1, 2))
     assert np.corrcoef(grown, pairs.opened)[0, 1] > 0.9
     assert (pairs.opened > 0.05).any()
+
+
+def test_shut_eyes_agree_with_the_maps(built):
+    pairs = Pairs(built / "train")
+    openings = decode_maps(pairs.maps[:])[:, 2].sum((1, 2))
+    assert pairs.shut.dtype == bool and 1 <= pairs.shut.sum() < len(pairs) / 2
+    assert openings[pairs.shut].max() < 0.7 * np.median(openings[~pairs.shut & (pairs.kind == "clip")])
 
 
 def test_no_pair_spans_a_cut(built):
