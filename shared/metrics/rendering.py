@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 import cv2
 import numpy as np
 
+from shared.errors import InputError
 from shared.face_model.measures import lip_aperture
 from shared.face_model.mediapipe_mesh import FACE_OVAL, LEFT_EYE, OUTER_LIPS, RIGHT_EYE
 from shared.metrics.image import Box, psnr, ssim
@@ -42,9 +43,11 @@ def _around(points: np.ndarray, size: tuple[int, int]) -> Box:
 
 
 def face_mask(landmarks: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """bool [H, W]: inside the tracker's face oval."""
+    """bool [H, W]: inside the tracker's face oval. Raises InputError: no pixel of it is in the frame."""
     mask = np.zeros(size, np.uint8)
     cv2.fillPoly(mask, [np.round(landmarks[list(FACE_OVAL), :2]).astype(np.int32)], 1)
+    if not mask.any():
+        raise InputError("the face lies outside the frame")
     return mask.astype(bool)
 
 

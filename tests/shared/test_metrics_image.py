@@ -4,6 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
+from shared.errors import InputError
 from shared.face_model.mediapipe_mesh import FACE_OVAL, OUTER_LIPS
 from shared.metrics.image import flicker, psnr, region_figures, sharpness, ssim, ssim_map, temporal_flicker
 from shared.metrics.rendering import compare, face_mask, mouth_change, part_boxes
@@ -23,6 +24,42 @@ def test_psnr_and_ssim_agree_with_scikit_image(made):
     expected, full = metrics.structural_similarity(PHOTO, made, channel_axis=2, full=True, **wang)
     assert ssim(made, PHOTO) == pytest.approx(expected, abs=1e-4)
     assert ssim(made, PHOTO, [(40, 50, 90, 80)]) == pytest.approx(full[50:80, 40:90].mean(), abs=1e-4)
+
+
+def literal_ssim(made, real, y, x):
+    """Wang et al. 2004, eq. 13, about one pixel whose window is inside: (mean over colours)."""
+    weight = [[np.exp(-(i * i + j * j) / (2 * 1.5**2)) for i in range(-5, 6)] for j in range(-5, 6)]
+    total = sum(map(sum, weight))
+    values = []
+    for channel in range(3):
+        sums = dict.fromkeys(("a", "b", "aa", "bb", "ab"), 0.0)
+        for j in range(11):
+            for i in range(11):
+                a, b = (float(p[y + j - 5, x + i - 5, channel]) for p in (made, real))
+                for name, value in zip(sums, (a, b, a * a, b * b, a * b)):
+                    sums[name] += weight[j][i] / total * value
+        a, b, c1, c2 = sums["a"], sums["b"], 2.55**2, 7.65**2
+        similar = (2 * a * b + c1) * (2 * (sums["ab"] - a * b) + c2)
+        values.append(similar / ((a * a + b * b + c1) * (sums["aa"] - a * a + sums["bb"] - b * b + c2)))
+    return sum(values) / 3
+
+
+@pytest.mark.parametrize("made", [NOISY, SOFT])
+def test_ssim_is_the_papers_formula(made):
+    found = ssim_map(made, PHOTO)
+    for y, x in ((5, 5), (60, 100), (250, 12)):
+        assert found[y, x] == pytest.approx(literal_ssim(made, PHOTO, y, x), abs=1e-4)
+
+
+def test_ssim_of_flat_and_dark_pictures_agrees_with_scikit_image():
+    metrics = pytest.importorskip("skimage.metrics")
+    wang = {"gaussian_weights": True, "sigma": 1.5, "use_sample_covariance": False, "data_range": 255}
+    rng = np.random.default_rng(2)
+    for height, width, level, noise in ((11, 40, 3, 1), (64, 64, 0, 0.5), (33, 12, 252, 1), (20, 20, 128, 0)):
+        real = np.clip(level + rng.normal(0, noise, (height, width, 3)), 0, 255).astype(np.uint8)
+        made = np.clip(real + 1 + rng.normal(0, noise, real.shape), 0, 255).astype(np.uint8)
+        expected = metrics.structural_similarity(real, made, channel_axis=2, **wang)
+        assert ssim(made, real) == pytest.approx(expected, abs=1e-4)
 
 
 @pytest.mark.parametrize("made", [NOISY, SOFT])
@@ -78,9 +115,47 @@ def test_sharpness_falls_with_blur_and_knows_its_mask():
     assert sharpness(half, left) == pytest.approx(sharpness(PHOTO, left))
 
 
+def test_sharpness_against_a_loop():
+    picture, mask = NOISY[:9, :7], np.zeros((9, 7), bool)
+    mask[2:5, 1:6] = True
+    luma = [[0.299 * float(r) + 0.587 * float(g) + 0.114 * float(b) for r, g, b in row] for row in picture]
+    squares = [
+        (luma[y - 1][x] + luma[y + 1][x] + luma[y][x - 1] + luma[y][x + 1] - 4 * luma[y][x]) ** 2
+        for y in range(2, 5)
+        for x in range(1, 6)
+    ]
+    assert sharpness(picture, mask) == pytest.approx((sum(squares) / 15) ** 0.5, rel=1e-4)
+
+
 def test_flicker_is_the_worst_step():
     frames = [np.full((4, 4, 3), v, np.uint8) for v in (7, 7, 9, 8)]
     assert flicker(frames) == 2 and flicker(frames[:2]) == 0
+    assert np.isnan(flicker(frames[:1])) and np.isnan(flicker([]))
+
+
+def test_frames_of_other_kinds_do_not_overflow():
+    frames = [np.full((2, 2, 3), v, np.uint16) for v in (0, 10, 0)]
+    assert temporal_flicker(frames) == 20 and flicker(frames) == 10
+
+
+def test_pictures_that_cannot_be_compared_are_refused():
+    whole, part = np.zeros(PHOTO.shape[:2], bool), np.ones((5, 5), bool)
+    for refused in (
+        lambda: psnr(PHOTO, PHOTO[:1]),  # would be repeated
+        lambda: psnr(PHOTO, PHOTO[..., :1]),
+        lambda: ssim(PHOTO[..., 0], PHOTO[..., 0]),
+        lambda: ssim(PHOTO[:10], PHOTO[:10]),  # smaller than the window
+        lambda: psnr(PHOTO, PHOTO, [(5, 5, 5, 9)]),
+        lambda: ssim(PHOTO, PHOTO, [(5, 5, 9, 5)]),
+        lambda: region_figures(PHOTO, PHOTO, {"": whole}),
+        lambda: region_figures(PHOTO, PHOTO, {"": part}),
+        lambda: sharpness(PHOTO, whole),
+        lambda: sharpness(PHOTO[..., 0]),
+    ):
+        with pytest.raises(InputError) as error:
+            refused()
+        assert "\n" not in str(error.value)
+    assert np.isnan(psnr(PHOTO * np.float32(np.nan), PHOTO))
 
 
 def landmarks(gap: float) -> np.ndarray:
@@ -126,3 +201,5 @@ def test_the_face_mask_fills_the_oval():
     mask = face_mask(points, (200, 220))
     assert mask.shape == (200, 220) and mask[90, 100] and not mask[90, 160]
     assert mask.sum() == pytest.approx(np.pi * 50 * 60, rel=0.03)
+    with pytest.raises(InputError, match="outside the frame"):
+        face_mask(points + 300, (200, 220))
