@@ -25,6 +25,10 @@ BOX_SIDE = 128
 """Boxes are enlarged (or reduced) to this side in pixels before the network sees them."""
 
 
+SMALLEST = 32
+"""The least side in pixels of a whole picture: below it the network runs out of positions."""
+
+
 class _Fire(nn.Module):
     """SqueezeNet's block: squeeze to few channels, expand by a 1 x 1 and a 3 x 3 convolution side by side."""
 
@@ -108,14 +112,19 @@ class SqueezeDistance(nn.Module):
 def picture_distance(
     network: SqueezeDistance, made: np.ndarray, real: np.ndarray, box: tuple[int, int, int, int] | None = None
 ) -> float:
-    """`SqueezeDistance` of two pictures uint8 [H, W, 3], or of one box (x0, y0, x1, y1) of them.
+    """`SqueezeDistance` of two pictures uint8 [H, W, 3], or of one box (x0, y0, x1, y1) of them; lower is better.
 
     Boxes are resized to 128 x 128 (bicubic; area when they are larger) in both pictures before the network: a mouth of
     40 pixels would otherwise shrink to one or two positions. Boxes' figures are therefore not comparable with whole
-    pictures', which are taken at their own size.
+    pictures', which are taken at their own size. Raises InputError: other sizes, or sides under 32 pixels.
     """
     if box is not None:
         made, real = (enlarged(picture, box) for picture in (made, real))
+    if made.shape != real.shape:
+        raise InputError(f"the squeeze distance needs pictures of one size, not {made.shape[:2]} and {real.shape[:2]}")
+    if min(made.shape[:2]) < SMALLEST:
+        height, width = made.shape[:2]
+        raise InputError(f"the squeeze distance needs pictures of {SMALLEST} pixels a side, not {width} x {height}")
     pair = torch.from_numpy(np.stack([made, real])).permute(0, 3, 1, 2).float().div_(255)
     return float(network(pair[:1], pair[1:])[0])
 

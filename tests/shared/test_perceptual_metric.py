@@ -34,6 +34,60 @@ def pictures(count: int = 2, side: int = 64) -> torch.Tensor:
     return torch.rand(count, 3, side, side, generator=torch.Generator().manual_seed(1))
 
 
+def literal_distance(network, made, real):
+    """The docstring's formula in float64 on the weights under their published names; pictures uint8 [H, W, 3]."""
+    value = {name: tensor.double().numpy() for name, tensor in network.state_dict().items()}
+
+    def convolved(x, name, stride=1, pad=0):
+        weight, bias = value[f"features.{name}.weight"], value[f"features.{name}.bias"]
+        x = np.pad(x, ((0, 0), (pad, pad), (pad, pad)))
+        windows = np.lib.stride_tricks.sliding_window_view(x, weight.shape[2:], (1, 2))[:, ::stride, ::stride]
+        return np.maximum(np.tensordot(weight, windows, ((1, 2, 3), (0, 3, 4))) + bias[:, None, None], 0)
+
+    def halved(x):  # windows of 3 that start on every second place that exists, cut off at the far edges
+        height, width = (-(-(side - 3) // 2) + 1 for side in x.shape[1:])
+        return np.array([[x[:, 2 * i : 2 * i + 3, 2 * j : 2 * j + 3].max((1, 2)) for j in range(width)]
+                         for i in range(height)]).transpose(2, 0, 1)  # fmt: skip
+
+    def layers(picture):
+        x = picture[..., ::-1].astype(float) - [103.939, 116.779, 123.68]
+        x = convolved(x.transpose(2, 0, 1), "0", stride=2)
+        found = [x]
+        for last in ((3, 4), (6, 7), (9, 10, 11, 12)):
+            x = halved(x)
+            for at in last:
+                x = convolved(x, f"{at}.squeeze")
+                x = np.concatenate([convolved(x, f"{at}.expand1x1"), convolved(x, f"{at}.expand3x3", pad=1)])
+            found.append(x)
+        return found
+
+    means = []
+    for a, b in zip(layers(made), layers(real), strict=True):
+        total = 0.0
+        for y in range(a.shape[1]):
+            for x in range(a.shape[2]):
+                ours, theirs = (f[:, y, x] / np.sqrt((f[:, y, x] ** 2).sum() + 1) for f in (a, b))
+                total += ((ours - theirs) ** 2).sum()
+        means.append(total / (a.shape[1] * a.shape[2]))
+    return sum(means) / 4
+
+
+@pytest.mark.parametrize("height, width", [(40, 57), (64, 64), (33, 32)])
+def test_distance_is_the_literal_formula_s(network, height, width):
+    made, real = np.random.default_rng(height).integers(0, 256, (2, height, width, 3), dtype=np.uint8)
+    expected = literal_distance(network, made, real)
+    assert expected > 0.01
+    assert picture_distance(network, made, real) == pytest.approx(expected, abs=1e-4)
+
+
+def test_pictures_too_small_for_the_network_are_refused(network):
+    small = np.zeros((20, 64, 3), np.uint8)
+    with pytest.raises(InputError, match="32 pixels a side, not 64 x 20"):
+        picture_distance(network, small, small)
+    with pytest.raises(InputError, match="one size"):
+        picture_distance(network, np.zeros((40, 40, 3), np.uint8), np.zeros((40, 42, 3), np.uint8))
+
+
 def test_equal_pictures_are_no_distance_apart_and_more_noise_is_farther(network):
     real = pictures()
     noise = torch.randn(real.shape, generator=torch.Generator().manual_seed(2))
