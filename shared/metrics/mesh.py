@@ -189,8 +189,9 @@ def _indices(chosen: np.ndarray, count: int) -> np.ndarray:
     chosen = np.asarray(chosen)
     if chosen.ndim != 1 or not chosen.size or chosen.dtype.kind not in "iu":
         raise InputError("a vertex group must be a list of at least one vertex index")
-    if chosen.min() < 0 or chosen.max() >= count:
-        raise InputError(f"a vertex group names vertex {chosen.max()} of a mesh of {count}")
+    wrong = chosen[(chosen < 0) | (chosen >= count)]
+    if wrong.size:
+        raise InputError(f"a vertex group names vertex {wrong[0]} of a mesh of {count}")
     return chosen
 
 

@@ -146,6 +146,23 @@ def test_invariances(name):
     assert np.isnan(figure(broken, REAL))
 
 
+def test_fdd_sees_dynamics_and_nothing_else():
+    plain = fdd(MADE, REAL)
+    assert plain != 0 and fdd(REAL, REAL) == 0
+    assert fdd(MADE + 7, REAL + 7, NEUTRAL + 7) == pytest.approx(plain, rel=1e-4)
+    assert fdd(MADE[::-1], REAL) == pytest.approx(plain, rel=1e-4)  # the order of frames is nothing to it
+    broken = MADE.copy()
+    broken[3] = np.nan
+    assert np.isnan(fdd(broken, REAL)) and np.isnan(fdd(REAL, broken))
+
+
+def test_a_single_frame():
+    made, real = MADE[:1], REAL[:1]
+    assert lip_vertex_error(made, real, LIPS) == pytest.approx(max(length(made[0, v], real[0, v]) for v in LIPS))
+    assert lip_dtw(made, real, LIPS) == pytest.approx(vertex_error(made, real, LIPS), rel=1e-4)
+    assert fdd(made, real) == 0  # nothing has moved
+
+
 def test_a_constant_offset():
     offset = REAL + np.array([3.0, 4.0, 0.0])
     for name in ("lve", "l2", "l2_lip"):
@@ -189,6 +206,8 @@ def test_other_unusable_input():
     for lips in (np.array([N]), np.array([-1]), np.zeros(0, int), np.array([0.5])):
         with pytest.raises(InputError, match="vertex"):
             lip_vertex_error(MADE, REAL, lips)
+    with pytest.raises(InputError, match=r"names vertex -1 of a mesh of 9"):
+        lip_vertex_error(MADE, REAL, np.array([3, -1]))
     with pytest.raises(InputError, match="neutral"):
         dynamics_deviation(MADE, REAL, UPPER, NEUTRAL[:-1], NEUTRAL)
     with pytest.raises(InputError, match="band"):
