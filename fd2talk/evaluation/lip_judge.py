@@ -7,7 +7,7 @@ import torch
 from torch.nn import functional as F
 
 from shared.errors import InputError
-from shared.metrics.sync import MAX_SHIFT, SyncScores, sync_scores
+from shared.metrics.sync import MAX_SHIFT, SyncScores, check_audible, sync_scores
 from shared.motion import Motion
 from shared.weights import bundled
 from stage1_motion.data import person_scales
@@ -33,7 +33,11 @@ class LipJudge:
         return normalise_speech(features, self.pipeline.phonetics.in_use(features, speech))
 
     def __call__(self, motion: Motion, speech: np.ndarray, max_shift: int = MAX_SHIFT) -> SyncScores:
-        """`lip_scores` of a motion that says whose face it moves. Raises InputError: as there, another face model."""
+        """`lip_scores` of a motion that says whose face it moves.
+
+        Raises InputError: as there, silence, another face model.
+        """
+        check_audible(speech, "the lip expert")
         space = self.pipeline.model.space
         if motion.face_model != space.model.fingerprint:
             raise InputError(f"the lip expert knows faces of {space.model.fingerprint}, not of {motion.face_model}")

@@ -21,6 +21,8 @@ from shared.metrics.head import blink_rate, head_diversity, motion_beats
 from shared.metrics.lips import best_lag_correlation, closure_rate, spread_and_speed
 from shared.motion import Motion
 
+_STILL = 1e-6  # degrees: a real head that does not turn at all is no measure of another
+
 
 @dataclass
 class Sides:
@@ -110,7 +112,8 @@ def motion_figures(
     beats = motion_beats(sides.motion.rotation, FPS)
     figures = {"head_diversity": head_diversity(sides.motion.rotation)}
     if speech is not None and "beat_align_audio" in wanted:
-        figures["beat_align_audio"] = beat_align(audio_beats(speech), beats, sides.settings.beat_sigma)
+        heard = audio_beats(speech)  # where the sound goes on after the last frame, no head can meet it
+        figures["beat_align_audio"] = beat_align(heard[heard < sides.length / FPS], beats, sides.settings.beat_sigma)
     if sides.has_landmarks:
         figures["blink_rate"] = blink_rate(lid_gap(sides.shown), FPS)
         if phones:
@@ -127,10 +130,11 @@ def motion_figures(
 
 def _of_head(sides: Sides, beats: np.ndarray) -> dict[str, float]:
     real = sides.real.motion.rotation[: sides.length]
-    return {
-        "beat_align_real": beat_align(motion_beats(real, FPS), beats, sides.settings.beat_sigma),
-        "head_spread": head_diversity(sides.motion.rotation) / max(head_diversity(real), 1e-6),
-    }
+    figures = {"beat_align_real": beat_align(motion_beats(real, FPS), beats, sides.settings.beat_sigma)}
+    spread = head_diversity(real)
+    if spread > _STILL:
+        figures["head_spread"] = head_diversity(sides.motion.rotation) / spread
+    return figures
 
 
 def _of_mesh(sides: Sides, wanted: Collection[str]) -> dict[str, float]:

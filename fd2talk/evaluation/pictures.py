@@ -98,7 +98,8 @@ def picture_figures(
     flicker = temporal_flicker(shown())  # draws the frames through everything above
     values = {name: float(np.mean(of_frame)) for name, of_frame in of_frames.items()}
     if "sharpness" in wanted and real is not None:
-        values["sharpness"] = values.pop("_made_sharpness") / max(values.pop("_real_sharpness"), 1e-9)
+        ours, theirs = values.pop("_made_sharpness"), values.pop("_real_sharpness")
+        values["sharpness"] = ours / theirs if theirs else float("nan")
     if "flicker" in wanted:
         values["flicker"] = flicker
     return PictureFigures(values, np.stack(features) if features else None)

@@ -15,6 +15,8 @@ from shared.errors import InputError
 MAX_SHIFT = 15
 """Frames to either side that are tried: 0.6 s at 25 fps, what the published scripts set."""
 
+_SILENCE = 1e-3  # peak, -60 dB of full scale
+
 
 @dataclass(frozen=True)
 class SyncScores:
@@ -55,6 +57,15 @@ def sync_scores(video: np.ndarray, audio: np.ndarray, max_shift: int = MAX_SHIFT
     curve = by_frame.mean(0)
     best = int(curve.argmin())
     return SyncScores(best - max_shift, float(np.median(curve) - curve[best]), float(curve[best]), curve)
+
+
+def check_audible(audio: np.ndarray, judge: str) -> None:
+    """Silence [n] (peak under -60 dB of full scale) fits every mouth alike: its offset would be a matter of chance.
+
+    Raises InputError: the sound is silent or empty. judge: whom the sentence is about.
+    """
+    if np.abs(audio).max(initial=0) < _SILENCE:
+        raise InputError(f"the clip is silent; {judge} has nothing to hear")
 
 
 def _distances(video: np.ndarray, audio: np.ndarray, max_shift: int) -> np.ndarray:

@@ -27,7 +27,7 @@ from torch import nn
 from shared.audio import FPS, SAMPLE_RATE
 from shared.errors import InputError
 from shared.metrics.mfcc import int16_range, mfcc
-from shared.metrics.sync import MAX_SHIFT, SyncScores, sync_scores
+from shared.metrics.sync import MAX_SHIFT, SyncScores, check_audible, sync_scores
 
 CROP_SIZE = 224
 WINDOW = 5
@@ -46,8 +46,6 @@ scatters by 4 %.
 _CROP_SCALE, _FILL, _MEDIAN = 0.40, 110, 13
 _LEAST_FACE = 16  # pixels
 _CHUNK = 16  # windows at once: about 200 MB
-# Peak of what counts as no sound at all (-60 dB of full scale).
-_SILENCE = 1e-3
 
 
 class SyncNet(nn.Module):
@@ -233,8 +231,7 @@ def syncnet_embeddings(
     if windows <= MAX_SHIFT:
         least = MAX_SHIFT + 1 + WINDOW
         raise InputError(f"SyncNet needs {least} frames ({least / FPS} s) of picture with sound, the clip has {count}")
-    if np.abs(audio).max() < _SILENCE:
-        raise InputError("the clip is silent; SyncNet has nothing to hear")
+    check_audible(audio, "SyncNet")
     heard = mfcc(int16_range(audio))[: AUDIO_STEP * (windows - 1) + AUDIO_WINDOW]
     size = (CROP_SIZE, CROP_SIZE)
     shown = (cv2.resize(frame, size)[..., ::-1] for frame in frames) if whole_frames else mouth_crops(frames, landmarks)

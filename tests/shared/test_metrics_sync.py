@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from shared.errors import InputError
-from shared.metrics.sync import sync_scores
+from shared.metrics.sync import check_audible, sync_scores
 
 
 def embeddings(frames: int = 80, width: int = 12, seed: int = 0) -> np.ndarray:
@@ -71,3 +71,11 @@ def test_what_cannot_be_compared_is_refused(video, audio):
     with pytest.raises(InputError) as caught:
         sync_scores(video, audio)
     assert "\n" not in str(caught.value)
+
+
+def test_silence_cannot_be_judged():
+    tone = np.sin(np.arange(1000) * 0.1)
+    check_audible(0.01 * tone, "nobody")
+    for silent in (np.zeros(1000), 5e-4 * tone, np.zeros(0)):
+        with pytest.raises(InputError, match="the lip expert has nothing to hear"):
+            check_audible(silent, "the lip expert")

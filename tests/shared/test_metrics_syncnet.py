@@ -325,6 +325,19 @@ def test_picture_and_sound_of_one_moment_meet(late):
     assert scores.confidence > 0.2
 
 
+@pytest.mark.parametrize("late", [-15, -4, 2, 9])
+def test_a_sound_that_is_moved_by_frames_moves_the_offset_by_as_many(late):
+    rng = np.random.default_rng(1)
+    loud = rng.uniform(0, 1, 150) < 0.5
+    tone = np.sin(np.arange(150 * 640) * 0.3) * np.repeat(np.where(loud, 0.3, 0.003), 640)
+    pictures = np.broadcast_to(np.where(loud, 255, 0).astype(np.uint8)[:, None, None, None], (150, 80, 80, 3))[20:110]
+    landmarks = np.repeat(rng.uniform(30, 50, (478, 3))[None], 90, 0)
+    in_time = syncnet_scores(Loudness(), pictures, landmarks, tone[20 * 640 : 110 * 640])
+    moved = syncnet_scores(Loudness(), pictures, landmarks, tone[(20 - late) * 640 : (110 - late) * 640])
+    assert in_time.offset == 0 and moved.offset == -late  # a late sound makes the picture early
+    assert moved.confidence > 0.2
+
+
 def test_only_a_few_frames_are_held():
     frames, landmarks, sound = clip(40)
     asked, embedded = [], []
