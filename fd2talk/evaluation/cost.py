@@ -90,20 +90,28 @@ def peak_memory() -> float:
     return peak / 2**20 if sys.platform == "darwin" else peak / 2**10  # bytes there, KiB elsewhere
 
 
-def parameters(name: str, weights: str = "bundled") -> Cost:
-    """Numbers in the networks that the system `name` runs; each stage 0 where it has none."""
-    stage1, stage2 = _stages(name, weights)
-    return Cost(*(float(sum(p.numel() for n in networks(s) for p in n.parameters())) for s in (stage1, stage2)))
+class Learned:
+    """What of the system `name` is learned, loaded once: stage one, and the networks of stage two."""
 
+    def __init__(self, name: str, weights: str = "bundled") -> None:
+        speech = motion_weights(name, weights)
+        self.stage1 = None if speech is None else MotionPipeline.from_pretrained(speech)
+        painter = None if name in NO_PAINTER else RenderPipeline.from_pretrained(weights).networks
+        self._decodes = name == "ground-truth"
+        self.stage2 = painter.autoencoder if self._decodes else painter
 
-def gflop_per_frame(name: str, weights: str = "bundled") -> Cost:
-    """Billions of floating-point operations of the networks per frame, two for each multiplication with an addition.
+    def parameters(self) -> Cost:
+        """Numbers in the networks that the system runs; each stage 0 where it has none."""
+        stages = (self.stage1, self.stage2)
+        return Cost(*(float(sum(p.numel() for n in networks(stage) for p in n.parameters())) for stage in stages))
 
-    Stage one on ten seconds of noise, stage two on one frame. Filters, warps and Fourier transforms are not counted.
-    """
-    stage1, stage2 = _stages(name, weights)
-    count = _of_autoencoder if name == "ground-truth" else _of_painting
-    return Cost(_of_motion(stage1) if stage1 else 0.0, count(stage2) if stage2 else 0.0)
+    def gflop_per_frame(self) -> Cost:
+        """Billions of floating-point operations of the networks per frame, two for a multiplication with an addition.
+
+        Stage one on ten seconds of noise, stage two on one frame. Filters, warps, Fourier transforms are not counted.
+        """
+        count = _of_autoencoder if self._decodes else _of_painting
+        return Cost(_of_motion(self.stage1) if self.stage1 else 0.0, count(self.stage2) if self.stage2 else 0.0)
 
 
 def networks(thing: Any, depth: int = 3) -> list[nn.Module]:
@@ -113,16 +121,6 @@ def networks(thing: Any, depth: int = 3) -> list[nn.Module]:
     if depth == 0 or not hasattr(thing, "__dict__"):
         return []
     return [network for value in vars(thing).values() for network in networks(value, depth - 1)]
-
-
-def _stages(name: str, weights: str) -> tuple[MotionPipeline | None, nn.Module | None]:
-    """What of a system is learned: stage one, and the networks of stage two."""
-    speech = motion_weights(name, weights)
-    stage1 = None if speech is None else MotionPipeline.from_pretrained(speech)
-    if name in NO_PAINTER:
-        return stage1, None
-    painter = RenderPipeline.from_pretrained(weights).networks
-    return stage1, painter.autoencoder if name == "ground-truth" else painter
 
 
 def motion_weights(name: str, weights: str) -> str | None:

@@ -19,6 +19,8 @@ from shared.metrics.mesh import sample_diversity
 
 Record = dict[str, Any]
 
+_OF_NETWORKS = {"parameters_stage1", "parameters_stage2", "gflop_frame"}  # what takes loading them
+
 
 def add_diversity(records: dict[str, list[Record]], wanted: list[str], report: Path) -> None:
     """How different the samples of one clip are; added to the values of its first sample."""
@@ -84,16 +86,17 @@ def _cost(row: Row, records: list[Record], run: Run, wanted: list[str]) -> dict[
     if not timings or not keys:
         return None
     seconds = sum(each["frames"] for each in timings) / FPS
-    parameters = cost.parameters(row.name, run.weights)
     figures = {
         "seconds_stage1": sum(each["stage1"] for each in timings) / seconds,
         "seconds_stage2": sum(each["stage2"] for each in timings) / seconds,
         "memory": max(each["memory"] for each in timings),
-        "parameters_stage1": parameters.stage1 / 1e6,
-        "parameters_stage2": parameters.stage2 / 1e6,
     }
-    if "gflop_frame" in keys:
-        figures["gflop_frame"] = sum(cost.gflop_per_frame(row.name, run.weights))
+    if not _OF_NETWORKS.isdisjoint(keys):
+        learned = cost.Learned(row.name, run.weights)
+        parameters = learned.parameters()
+        figures |= {"parameters_stage1": parameters.stage1 / 1e6, "parameters_stage2": parameters.stage2 / 1e6}
+        if "gflop_frame" in keys:
+            figures["gflop_frame"] = sum(learned.gflop_per_frame())
     if not run.video:
         figures.pop("seconds_stage2")
     return {key: value for key, value in figures.items() if key in keys}

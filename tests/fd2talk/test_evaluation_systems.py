@@ -238,13 +238,14 @@ def test_cost_counts_what_each_system_runs():
     from stage2_render.networks import RenderNetworks
 
     painter = RenderNetworks.load(bundled("renderer"))
-    sizes = {name: cost.parameters(name) for name in SYSTEMS}
+    learned = {name: cost.Learned(name) for name in SYSTEMS}
+    sizes = {name: one.parameters() for name, one in learned.items()}
     assert sizes["bundled"].stage2 == sum(p.numel() for p in painter.parameters())
     assert sizes["ground-truth"] == (0, sum(p.numel() for p in painter.autoencoder.parameters()))
     assert sizes["shuffled-audio"] == sizes["bundled"] and sizes["static"] == (0, 0)
     assert sizes["warp"] == (sizes["bundled"].stage1, 0)
     assert sizes["ridge"] == (841 * 70, sizes["bundled"].stage2)
-    work = {name: cost.gflop_per_frame(name) for name in SYSTEMS if name != "shuffled-audio"}
+    work = {name: one.gflop_per_frame() for name, one in learned.items() if name != "shuffled-audio"}
     assert work["ridge"].stage1 == pytest.approx(2 * 840 * 70 / 1e9)
     assert work["warp"] == (work["bundled"].stage1, 0) and work["static"] == (0, 0)
     assert 0 < work["ground-truth"].stage2 < work["bundled"].stage2
