@@ -131,8 +131,8 @@ def _sync_motion() -> dict[str, Metric]:
             "sync_motion",
             "",
             "higher",
-            "Share of b, p and m within 2 frames of which the aperture falls to its lowest quarter; 0 for lips that never "
-            "open.",
+            "Share of b, p and m within 2 frames of which the aperture falls to its lowest quarter; 0 for lips that "
+            "never open.",
             _HERE,
             ("motion", "phones"),
         ),
