@@ -7,6 +7,7 @@ import signal
 import sys
 from collections.abc import Callable, Iterable
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import get_context
 
 from fd2talk.progress import progress
@@ -28,6 +29,7 @@ def in_processes(
 
     start: called once in each process with `given`, before any work. failed: told the number of a job that failed and
     why, after it has been reported on standard error.
+    Raises Fd2TalkError: a process was killed.
     """
     jobs = list(jobs)
     results: list[object | None] = [None] * len(jobs)
@@ -42,6 +44,9 @@ def in_processes(
             for future in as_completed(futures):
                 try:
                     results[futures[future]] = future.result()
+                except BrokenProcessPool:
+                    why = "a process died at its work, perhaps for want of memory (fewer --workers need less)"
+                    raise Fd2TalkError(why) from None
                 except Fd2TalkError as error:
                     bar.write(f"fd2talk: left out: {error}", file=sys.stderr)
                     if failed:
