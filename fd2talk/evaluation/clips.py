@@ -1,8 +1,8 @@
 """The work of one process of `fd2talk evaluate`: make a clip if a system has to, measure it, keep what was found.
 
 Each clip leaves REPORT/clips/<row>/<repeat>/<clip>.json beside .jpg and .npz, and what a system made lies in
-REPORT/systems. A record whose fingerprint (files, metrics, settings, weights) still holds is not made again: a run that
-was stopped goes on where it was.
+REPORT/systems. A record whose fingerprint (files, metrics, settings, weights, code) still holds is not made again: a
+run that was stopped goes on where it was.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from fd2talk.evaluation.code import code_digest
 from fd2talk.evaluation.footage import Footage
 from fd2talk.evaluation.measure import Measured, measure
 from fd2talk.evaluation.pairs import Item, Pair
@@ -27,17 +28,18 @@ from fd2talk.evaluation.systems import Generator, Recording
 from shared.errors import Fd2TalkError, InputError
 from shared.face_model import load_bundled
 from shared.face_model.morphable import MorphableModel
-from shared.files import atomic_output
+from shared.files import atomic_output, check_input
 
-_VERSION = 1  # to be raised when a metric changes, so that old records are not taken for new ones
+_MEASURING, _MAKING = "fd2talk.evaluation.measure", "fd2talk.evaluation.systems"
 _LISTENER = "shuffled-audio"  # the one system to which it matters what the other clips are
 
 
 @dataclass(frozen=True)
 class Run:
     """What every clip of a run shares. report: the folder; face_model: a file, or None for the bundled one; judges:
-    name -> path; digests: name -> sha256; weights: of the systems that are run here, with their digest; reals: the
-    reference clips, among which `shuffled-audio` looks for other voices; video: whether systems have to render."""
+    name -> path; digests: of their files, and of the bundled lip expert's where it judges; weights: of the systems that
+    are run here, with their digest; reals: the reference clips, among which `shuffled-audio` looks for other voices;
+    video: whether systems have to render."""
 
     report: Path
     settings: Settings
@@ -66,7 +68,7 @@ class Worker:
             fingerprint = self._fingerprint(pair, wanted)
             path = self.run.report / "clips" / pair.system / str(pair.repeat) / f"{pair.name}.json"
             kept = _kept(path, fingerprint)
-            if kept is None:
+            if kept is None or (kept["arrays"] and not path.with_suffix(".npz").exists()):
                 judges, tracks = Judges(self.run.judges), self.run.report / "tracks"
                 found = measure(pair, wanted, self.model, judges, tracks, self.run.settings)
                 kept = self._keep(path, fingerprint, pair, found, timings)
@@ -79,13 +81,18 @@ class Worker:
         """The face model that motions belong to."""
         return MorphableModel.load(self.run.face_model) if self.run.face_model else load_bundled()
 
+    @cached_property
+    def _voices(self) -> list[object]:
+        """Name and file of every reference clip."""
+        return [(item.name, _stamp(item.video)) for item in self.run.reals]
+
     def _made(self, pair: Pair) -> tuple[Item, dict[str, float]]:
         """Let a system make the clip, unless it has."""
         folder = self.run.report / "systems" / pair.system / str(pair.repeat)
         video, motion, told = (folder / f"{pair.name}{suffix}" for suffix in (".mp4", ".npz", ".json"))
-        others = [item.name for item in self.run.reals] if pair.system == _LISTENER else []
+        others = self._voices if pair.system == _LISTENER else []
         facts = (pair.system, pair.repeat, self.run.weights_digest, _stamp(pair.real.video), others)
-        fingerprint = _digest(_VERSION, *facts)
+        fingerprint = _digest(code_digest(_MAKING), *facts)
         kept = _kept(told, fingerprint)
         if kept is None or not motion.exists() or (self.run.video and not video.exists()):
             timings = self._generator(pair.system)(
@@ -111,7 +118,7 @@ class Worker:
     def _fingerprint(self, pair: Pair, wanted: Sequence[str]) -> str:
         run, files = self.run, [pair.made, pair.real]
         return _digest(
-            _VERSION,
+            code_digest(_MEASURING),
             sorted(wanted),
             asdict(replace(run.settings, phones={})),
             run.settings.phones.get(pair.name),
@@ -134,6 +141,7 @@ class Worker:
             "values": {key: value if np.isfinite(value) else None for key, value in found.values.items()},
             "curves": found.curves,
             "notes": found.notes,
+            "arrays": sorted(found.arrays),
             "timings": timings,
         }
         if found.still is not None:
@@ -178,7 +186,7 @@ def _digest(*facts: object) -> str:
 def _stamp(path: Path | None) -> list[object] | None:
     if path is None:
         return None
-    stat = path.stat()
+    stat = check_input(path).stat()
     return [str(path.resolve()), stat.st_size, stat.st_mtime_ns]
 
 
@@ -187,7 +195,7 @@ def _kept(path: Path, fingerprint: str) -> dict[str, Any] | None:
         kept = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
-    return kept if kept.get("fingerprint") == fingerprint else None
+    return kept if isinstance(kept, dict) and kept.get("fingerprint") == fingerprint else None
 
 
 def _write(path: Path, content: dict[str, Any]) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from fd2talk.evaluation.code import code_digest
 from fd2talk.evaluation.pairs import Item
 from fd2talk.prepare import load_track
 from shared.errors import InputError
@@ -20,13 +21,15 @@ from shared.media import FPS, VideoInfo, read_audio, read_video, video_info
 from shared.motion import Motion
 from shared.tracking import Track, motion_from_track
 
+_TRACKING = ("shared.media", "shared.faces.tracker", "shared.tracking")
+
 
 class Footage:
     """A clip and what can be read from it.
 
-    cache: folder for tracks, which take the longest to make; keyed by the file, so that a file that changes is tracked
-    again. tracked: take the motion from the pictures even where a motion file lies beside them. resampled: bring a
-    motion of another frame rate to 25 per second (videos always are).
+    cache: folder for tracks, which take the longest to make; keyed by the file and the tracker's code, so that what
+    changes is tracked again. tracked: take the motion from the pictures even where a motion file lies beside them.
+    resampled: bring a motion of another frame rate to 25 per second (videos always are).
     Everything raises InputError where the files do not hold it.
     """
 
@@ -54,7 +57,8 @@ class Footage:
     def track(self) -> Track:
         """The tracker's points of the video, gaps filled."""
         stat = self._video.stat()
-        key = hashlib.sha256(f"{self._video.resolve()} {stat.st_size} {stat.st_mtime_ns}".encode()).hexdigest()[:16]
+        facts = (code_digest(*_TRACKING), self._video.resolve(), stat.st_size, stat.st_mtime_ns)
+        key = hashlib.sha256(repr(facts).encode()).hexdigest()[:16]
         path = self._cache / f"{self.item.name[:80]}_{key}.npz"
         if path.exists():
             return Track(*load_track(path))
