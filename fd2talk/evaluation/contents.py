@@ -130,6 +130,9 @@ def _measured(report: dict[str, Any]) -> Section:
         items.append(f"{protocol}, {split}: {settings}")
     weights = {name: digest for metric in report["metrics"].values() for name, digest in metric["weights"].items()}
     items += [f"Weights {name}: sha256 {digest}" for name, digest in sorted(weights.items())]
+    if report.get("weights"):
+        of, digest = report["weights"]["of"], report["weights"]["sha256"]
+        items.append(f"Weights of the systems run here: {of}, sha256 over all files {digest}")
     return Section(
         "What was measured",
         [f"fd2talk {report['fd2talk']}, {report['created']}. Crops and offsets stand with the metrics below."],

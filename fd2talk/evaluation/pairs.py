@@ -2,13 +2,14 @@
 
 A clip is a video, a motion file (.npz of `fd2talk track`, `motion` or `prepare`), or both under one name. Folders are
 matched by name: a/b.mp4 and a__b.npz are the same clip. With repeats, a folder holds subfolders 0, 1, 2 ... of clips.
-A manifest is a CSV with the columns generated, reference (or neither, but file), and where wanted name, person, audio,
-repeat and split; its paths are relative to it.
+A manifest is a CSV with the columns generated, reference (or neither, but file), and where wanted name, person, audio
+and repeat; its paths are relative to it.
 """
 
 from __future__ import annotations
 
 import csv
+import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -62,7 +63,7 @@ def read_folder(folder: str | Path, split: str | None = None) -> dict[str, Item]
     if rows is None:
         if split:
             raise UsageError(f"{folder}: without a {MANIFEST} with a column `split` there is no split {split}")
-        files = sorted(p for p in root.rglob("*") if _is_clip(p) and p.is_file())
+        files = sorted(p for p in root.rglob("*") if _is_clip(p) and p.is_file() and not _hidden(p.relative_to(root)))
         found = _named([(file, "") for file in files], root)
         if not found:
             raise InputError(f"{folder}: neither videos nor motions (.npz) in it")
@@ -70,8 +71,17 @@ def read_folder(folder: str | Path, split: str | None = None) -> dict[str, Item]
     usable = [row for row in rows if row.get("file") and row.get("audio", "") in _USABLE_AUDIO]
     of_split = [row for row in usable if not split or row.get("split") == split]
     if not of_split:
-        raise InputError(f"{manifest}: no clips with usable sound" + (f" in split {split}" if split else ""))
+        if not any(row.get("file") for row in rows):
+            raise InputError(f"{manifest}: names no clips in a column `file`")
+        other = f" in split {split} (--split names another)" if split else ""
+        raise InputError(f"{manifest}: no clips with usable sound{other}")
     return _named(((root / row["file"], row.get("person", "")) for row in of_split), root)
+
+
+def has_splits(folder: str | Path) -> bool:
+    """Whether the folder has a manifest that says which clip is in which split."""
+    manifest = Path(folder) / MANIFEST
+    return manifest.is_file() and any(row.get("split") for row in _rows(manifest))
 
 
 def read_repeats(folder: str | Path, repeats: int | None) -> list[dict[str, Item]]:
@@ -84,7 +94,7 @@ def read_repeats(folder: str | Path, repeats: int | None) -> list[dict[str, Item
         return [read_folder(root)]
     numbered = sorted((p for p in root.iterdir() if p.is_dir() and p.name.isdigit()), key=lambda p: int(p.name))
     only_numbers = numbered and all(p in numbered or p.name.startswith(".") for p in root.iterdir())
-    if not only_numbers:
+    if not only_numbers or (not repeats and [p.name for p in numbered] != [str(n) for n in range(len(numbered))]):
         if repeats and repeats > 1:
             raise InputError(f"{folder}: {repeats} repeats are to lie in subfolders 0 to {repeats - 1}")
         return [read_folder(root)]
@@ -93,29 +103,32 @@ def read_repeats(folder: str | Path, repeats: int | None) -> list[dict[str, Item
     return [read_folder(p) for p in numbered[:repeats]]
 
 
-def read_manifest(path: str | Path, split: str | None = None) -> list[tuple[int, Item, Item | None]]:
+def read_manifest(path: str | Path) -> list[tuple[int, Item, Item | None]]:
     """Rows of a manifest of pairs: repeat, made clip, real clip or None.
 
-    Raises UsageError, InputError: no such file, columns missing, a file that is not there.
+    Raises UsageError, InputError: no such file, columns missing, a file that is not there, one name twice.
     """
     file = Path(path)
-    pairs = []
+    pairs, lines = [], {}
     for number, row in enumerate(_rows(file), 2):
-        if split and row.get("split", split) != split:
-            continue
         made = row.get("generated") or row.get("file")
         if not made:
             raise InputError(f"{path}: line {number} names no file (columns: generated, reference)")
-        name, person = row.get("name") or _key(Path(made)), row.get("person") or ""
+        name, person = possible_name(row.get("name") or _key(Path(made)), "a clip"), row.get("person") or ""
         repeat = row.get("repeat") or "0"
         if not repeat.isdigit():
             raise InputError(f"{path}: line {number}: {repeat!r} is not the number of a repeat")
+        if lines.setdefault((name, int(repeat)), number) != number:
+            raise InputError(
+                f"{path}: lines {lines[name, int(repeat)]} and {number} are both called {name} (a column `name` tells "
+                "clips apart, a column `repeat` samples of one)"
+            )
         speech = _there(file, row["audio"], number) if row.get("audio") else None
         item = replace(_item(name, person or name, [_there(file, made, number)]), audio=speech)
         real = row.get("reference")
         pairs.append((int(repeat), item, _item(name, person or name, [_there(file, real, number)]) if real else None))
     if not pairs:
-        raise InputError(f"{path}: no rows" + (f" of split {split}" if split else ""))
+        raise InputError(f"{path}: no rows")
     return pairs
 
 
@@ -141,12 +154,16 @@ def match(
 
 
 def _is_clip(path: Path) -> bool:
-    return path.suffix.lower() in (*VIDEOS, _MOTION) and not path.name.startswith(".")
+    return path.suffix.lower() in (*VIDEOS, _MOTION) and not _hidden(Path(path.name))
+
+
+def _hidden(path: Path) -> bool:
+    return any(part.startswith(".") for part in path.parts)
 
 
 def _rows(path: Path) -> list[dict[str, str]]:
     try:
-        with open(path, newline="", encoding="utf-8") as file:
+        with open(path, newline="", encoding="utf-8-sig") as file:  # spreadsheets begin with a mark
             return [{k: v or "" for k, v in row.items() if k} for row in csv.DictReader(file)]
     except (OSError, UnicodeError, csv.Error) as error:
         raise UsageError(f"cannot read {path}: {getattr(error, 'strerror', None) or error}") from error
@@ -157,16 +174,23 @@ def _named(files: Iterable[tuple[Path, str]], root: Path) -> dict[str, Item]:
     together: dict[str, list[Path]] = {}
     people: dict[str, str] = {}
     for file, person in files:
-        relative = file.relative_to(root)
-        name = _key(relative)
+        name = possible_name(_key(file.relative_to(root) if file.is_relative_to(root) else file), "a clip")
         together.setdefault(name, []).append(file)
         people[name] = person or name.split("__")[0]
     return {name: _item(name, people[name], paths) for name, paths in together.items()}
 
 
 def _key(path: Path) -> str:
-    """``a/b.mp4`` -> ``a__b``."""
-    return path.with_suffix("").as_posix().strip("/").replace("/", "__")
+    """``a/b.mp4`` and ``../a/b.mp4`` -> ``a__b``; letters and accents composed, whatever the file system does."""
+    parts = [part for part in path.with_suffix("").parts if part not in (path.anchor, "..")]
+    return unicodedata.normalize("NFC", "__".join(parts)).lstrip(".")
+
+
+def possible_name(name: str, whose: str) -> str:
+    """`name`, if files in a report can be called so. Raises UsageError: they cannot."""
+    if not name or name.startswith(".") or "/" in name or "\\" in name or not name.isprintable():
+        raise UsageError(f"{name!r} cannot be the name of {whose} (no slashes, no dot in front, all printable)")
+    return name
 
 
 def _item(name: str, person: str, paths: list[Path]) -> Item:

@@ -8,7 +8,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from fd2talk.evaluation.pairs import Item, Pair, match, read_folder, read_manifest, read_repeats
+from fd2talk.evaluation.pairs import (
+    Item,
+    Pair,
+    has_splits,
+    match,
+    possible_name,
+    read_folder,
+    read_manifest,
+    read_repeats,
+)
 from fd2talk.evaluation.protocol import Protocol
 from fd2talk.evaluation.systems import SYSTEMS
 from shared.errors import InputError, UsageError
@@ -33,26 +42,23 @@ class Row:
 
 def read_reference(
     reference: str | None, split: str | None, protocol: Protocol | None, limit: int | None, per_person: int | None
-) -> dict[str, Item] | None:
-    """The real clips by name. The protocol's split holds for folders that say which clip is in which."""
+) -> tuple[dict[str, Item] | None, str | None]:
+    """The real clips by name, and which split they are. The protocol's holds for folders that say which clip is in
+    which."""
     if reference is None:
         if split:
             raise UsageError("--split is of the reference: give --reference too")
-        return None
-    if split is None and protocol is not None:
-        try:
-            items = read_folder(reference, protocol.split)
-        except UsageError:
-            items = read_folder(reference)
-    else:
-        items = read_folder(reference, split)
+        return None, None
+    if split is None and protocol is not None and has_splits(reference):
+        split = protocol.split
+    items = read_folder(reference, split)
     count: dict[str, int] = defaultdict(int)
     kept = {}
     for name, item in items.items():
         count[item.person] += 1
         if per_person is None or count[item.person] <= per_person:
             kept[name] = item
-    return dict(list(kept.items())[:limit])
+    return dict(list(kept.items())[:limit]), split
 
 
 def read_rows(generated: Sequence[str], reals: dict[str, Item] | None, repeats: int | None) -> list[Row]:
@@ -64,8 +70,7 @@ def read_rows(generated: Sequence[str], reals: dict[str, Item] | None, repeats: 
         if entry in SYSTEMS or entry in ROWS:
             row = _system_row(entry, reals, repeats or 1)
         else:
-            name, _, path = ("", "", entry) if Path(entry).exists() else entry.rpartition("=")
-            row = _given_row(name or Path(path).stem or path, Path(path), reals, repeats)
+            row = _given_row(*_named_path(entry), reals, repeats)
         if row.name == REAL or any(row.name == other.name for other in rows):
             raise UsageError(f"two rows are called {row.name}; NAME=PATH gives a path another name")
         rows.append(row)
@@ -73,6 +78,15 @@ def read_rows(generated: Sequence[str], reals: dict[str, Item] | None, repeats: 
         reals = {pair.name: pair.real for row in rows for pair in row.pairs if pair.real is not None}
     pairs = [Pair(REAL, 0, name, item.person, item, None) for name, item in reals.items()]
     return [Row(REAL, ROWS[REAL], "real", pairs), *rows] if pairs else rows
+
+
+def _named_path(entry: str) -> tuple[str, Path]:
+    """`PATH`, called by its last part, or `NAME=PATH`, either of which may hold further `=`."""
+    parts = entry.split("=")
+    splits = [("", entry), *(("=".join(parts[:i]), "=".join(parts[i:])) for i in range(1, len(parts)))]
+    name, path = next((split for split in splits if split[1] and Path(split[1]).exists()), splits[-1])
+    own = Path(path).resolve() if path in (".", "..") or path.endswith("/..") else Path(path)
+    return possible_name(name or (own.name if own.is_dir() else own.stem), "a row"), Path(path)
 
 
 def _system_row(name: str, reals: dict[str, Item] | None, repeats: int) -> Row:

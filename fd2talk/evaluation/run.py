@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import datetime
 import hashlib
+import re
 import time
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
@@ -22,11 +24,13 @@ from fd2talk.evaluation.settings import Settings
 from fd2talk.evaluation.summary import add_diversity, contrasts, summary
 from fd2talk.processes import in_processes
 from shared.errors import Fd2TalkError, InputError, UsageError
+from shared.face_model.morphable import MorphableModel
 from shared.media import FPS
 from shared.metrics.judges import JUDGES, digest, find_judge
 from shared.weights import bundled
 
 _ASSETS = ("fd2talk", "renderer", "ridge", "speech_encoder", "face_model")  # what systems are made of
+_EXPERT, _EXPERT_ASSETS = "lip_expert", ("fd2talk", "speech_encoder", "face_model")
 
 
 def evaluate(
@@ -67,30 +71,29 @@ def evaluate(
     chosen = load_protocol(protocol, CATALOGUE) if protocol else None
     wanted = _wanted(metrics, chosen)
     settings = _settings(chosen, resample, phones or {})
-    reals = read_reference(reference, split, chosen, limit, per_person)
+    reals, split = read_reference(reference, split, chosen, limit, per_person)
     rows = read_rows(generated, reals, repeats)
     skipped: dict[str, str] = {}
     judges = _judges(wanted, models, download, skipped)
     _possible(wanted, rows, settings, skipped)
     wanted = [key for key in wanted if key not in skipped]
     if not wanted:
-        raise InputError(f"nothing can be measured: {next(iter(skipped.values()))}")
+        raise InputError(f"nothing can be measured: {_from_home(next(iter(skipped.values())))}")
+    if face_model:
+        MorphableModel.load(face_model)
     run = Run(
         report=output,
         settings=settings,
         judges=judges,
-        digests={name: digest(path) for name, path in judges.items()},
+        digests={name: digest(path) for name, path in judges.items()} | _expert_digest(wanted),
         face_model=Path(face_model) if face_model else None,
         weights=weights,
-        weights_digest=_digest_of(weights) if any(row.kind == "system" for row in rows) else "",
+        weights_digest=_weights_digest(weights) if any(row.kind == "system" for row in rows) else "",
         reals=list(reals.values()) if reals else (),
         video=settings.motion == "video" or any("video" in CATALOGUE[key].needs for key in wanted),
     )
-    try:
-        (output / "clips").mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UsageError(f"cannot write to {output}: {error.strerror}") from error
-    records, failed = _measured(rows, wanted, run, workers)
+    with _folder(output):
+        records, failed = _measured(rows, wanted, run, workers)
     add_diversity(records, wanted, output)
     report = {
         "fd2talk": version("fd2talk"),
@@ -98,11 +101,12 @@ def evaluate(
         "created": datetime.date.today().isoformat(),
         "protocol": _about(chosen, settings, split),
         "metrics": {key: _described(key, run.digests) for key in wanted},
+        "weights": {"of": weights, "sha256": run.weights_digest} if run.weights_digest else None,
         "systems": {row.name: summary(row, records[row.name], records[REAL], wanted, run) for row in rows},
         "clips": [_public(record) for row in rows for record in records[row.name]],
         "contrasts": contrasts(records, wanted),
-        "skipped": skipped,
-        "failed": failed,
+        "skipped": {key: _from_home(why) for key, why in skipped.items()},
+        "failed": [entry | {"why": _from_home(entry["why"])} for entry in failed],
         "seconds": round(time.perf_counter() - began, 1),
     }
     write_report(output, report, chosen)
@@ -165,6 +169,23 @@ def _possible(wanted: Iterable[str], rows: list[Row], settings: Settings, skippe
             skipped.setdefault(key, f"{key}: needs {' and '.join(lacking)}")
 
 
+@contextmanager
+def _folder(output: Path) -> Iterator[None]:
+    """Make the report's folder, and take it away again if nothing is written there."""
+    kept = output.exists()
+    try:
+        (output / "clips").mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"cannot write to {output}: {error.strerror}") from error
+    try:
+        yield
+    finally:
+        with suppress(OSError):  # there is something in it
+            (output / "clips").rmdir()
+            if not kept:
+                output.rmdir()
+
+
 def _measured(
     rows: list[Row], wanted: list[str], run: Run, workers: int | None
 ) -> tuple[dict[str, list[dict[str, Any]]], list[dict[str, Any]]]:
@@ -182,8 +203,9 @@ def _measured(
     for record in found:
         if record is not None:
             records[record["system"]].append(record)
-    if not any(records.values()):
-        raise Fd2TalkError(f"not one of {len(jobs)} clips could be measured")
+    asked = [row for row in rows if row.name != REAL] or rows
+    if not any(records[row.name] for row in asked):
+        raise Fd2TalkError(f"not one of {sum(len(row.pairs) for row in asked)} clips could be measured")
     return records, failed
 
 
@@ -209,7 +231,7 @@ def _about(protocol: Protocol | None, settings: Settings, split: str | None) -> 
         "name": protocol.name,
         "title": protocol.title,
         "paper": protocol.paper,
-        "split": split or protocol.split,
+        "split": split,
         "settings": measured,
     }
 
@@ -217,6 +239,8 @@ def _about(protocol: Protocol | None, settings: Settings, split: str | None) -> 
 def _described(key: str, digests: dict[str, str]) -> dict[str, Any]:
     metric = CATALOGUE[key]
     weights = {JUDGES[name].file: digests[name] for name in metric.judges}
+    if key.startswith(_EXPERT):
+        weights["lip_expert.safetensors"] = digest(bundled("fd2talk") / "lip_expert.safetensors")
     fields = ("label", "family", "unit", "direction", "definition", "source")
     return {name: getattr(metric, name) for name in fields} | {"weights": weights}
 
@@ -227,9 +251,27 @@ def _public(record: dict[str, Any]) -> dict[str, Any]:
     return told | {key: record[key] for key in ("curves", "still", "notes") if record.get(key)}
 
 
-def _digest_of(weights: str) -> str:
-    """One digest over the files of the weights that systems run with."""
-    folders = [bundled(name) for name in _ASSETS] + ([] if weights == "bundled" else [Path(weights)])
+def _from_home(text: str) -> str:
+    """A report goes to others: what lies in the home folder is told from there."""
+    home = str(Path.home()).rstrip("/")
+    return re.sub(rf"(?<![\w./-]){re.escape(home)}(?=/)", "~", text) if home else text
+
+
+def _weights_digest(weights: str) -> str:
+    """Of the weights that systems run with. Raises InputError: no such folder."""
+    if weights != "bundled" and not Path(weights).is_dir():
+        raise InputError(f"{weights}: there is no such folder of weights")
+    return _digest_of([*map(bundled, _ASSETS), *([] if weights == "bundled" else [Path(weights)])])
+
+
+def _expert_digest(wanted: Iterable[str]) -> dict[str, str]:
+    """Of what the bundled lip expert is and hears with, where it judges."""
+    judges = any(key.startswith(_EXPERT) for key in wanted)
+    return {_EXPERT: _digest_of(map(bundled, _EXPERT_ASSETS))} if judges else {}
+
+
+def _digest_of(folders: Iterable[Path]) -> str:
+    """One digest over all files."""
     hasher = hashlib.sha256()
     for folder in folders:
         for path in sorted(p for p in folder.rglob("*") if p.is_file()):

@@ -5,6 +5,8 @@ import pytest
 from scipy import stats
 
 from fd2talk.evaluation.pairs import match, read_folder, read_manifest, read_repeats
+from fd2talk.evaluation.protocol import load_protocol
+from fd2talk.evaluation.rows import read_reference, read_rows
 from fd2talk.evaluation.statistics import interval, score
 from shared.errors import InputError, UsageError
 
@@ -49,14 +51,72 @@ def test_folders_that_hold_nothing(tmp_path):
 
 
 def test_repeats_lie_in_numbered_folders(tmp_path):
-    touch(tmp_path, "0/a.npz", "1/a.npz", "10/a.npz", "2/a.npz")
-    assert [found["a"].motion.parent.name for found in read_repeats(tmp_path, None)] == ["0", "1", "2", "10"]
+    touch(tmp_path, *(f"{n}/a.npz" for n in range(11)))
+    assert [found["a"].motion.parent.name for found in read_repeats(tmp_path, None)] == [str(n) for n in range(11)]
     assert len(read_repeats(tmp_path, 3)) == 3
-    with pytest.raises(InputError, match="0 to 3"):
-        read_repeats(tmp_path, 4)
+    with pytest.raises(InputError, match="0 to 11"):
+        read_repeats(tmp_path, 12)
     with pytest.raises(InputError, match="subfolders 0 to 1"):
         read_repeats(touch(tmp_path / "plain", "a.npz"), 2)
     assert len(read_repeats(tmp_path / "plain", 1)) == 1
+
+
+def test_people_who_are_called_by_numbers_are_no_repeats(tmp_path):
+    (found,) = read_repeats(touch(tmp_path, "5535415699068794046/00001.mp4", "5535423430009926848/00001.mp4"), None)
+    assert {item.person for item in found.values()} == {"5535415699068794046", "5535423430009926848"}
+
+
+def test_names_are_compared_as_they_are_read(tmp_path):
+    """One file system keeps an accented letter as one character, another as a letter and its accent."""
+    (made,), (real,) = (
+        read_folder(touch(tmp_path / side, f"zo{letter}.mp4")) for side, letter in (("m", "e\u0308"), ("r", "\u00eb"))
+    )
+    assert made == real
+
+
+def test_hidden_folders_are_left_alone(tmp_path):
+    assert list(read_folder(touch(tmp_path, ".trash/old.mp4", "new.mp4"))) == ["new"]
+
+
+@pytest.mark.parametrize("name", ["../../elsewhere", ".", "a\\b", "two\nlines"])
+def test_names_that_no_file_can_have(tmp_path, name):
+    touch(tmp_path, "a.mp4")
+    (tmp_path / "pairs.csv").write_text(f'generated,name\na.mp4,"{name}"\n')
+    with pytest.raises(UsageError, match="cannot be the name of a clip"):
+        read_manifest(tmp_path / "pairs.csv")
+
+
+def test_a_path_may_hold_what_parts_a_name_from_it(tmp_path, monkeypatch):
+    touch(tmp_path, "lr=3/v1.5/a.mp4", "here/a.mp4")
+    monkeypatch.chdir(tmp_path / "here")
+    folder = "../lr=3/v1.5"
+    names = [row.name for row in read_rows([folder, f"ours={folder}", f"a=b={folder}", "."], None, None)]
+    assert names == ["v1.5", "ours", "a=b", "here"]
+    with pytest.raises(UsageError, match="cannot be the name of a row"):
+        read_rows([f"../x={folder}"], None, None)
+
+
+def test_a_manifest_lists_files_wherever_they_are(tmp_path):
+    touch(tmp_path, "filmed/one.mp4", "here/two.mp4")
+    lines = ["\ufefffile,person", f"{tmp_path}/filmed/one.mp4,anna", "../filmed/one.mp4,bob", "two.mp4,"]
+    (tmp_path / "here" / "manifest.csv").write_text("\n".join(lines), encoding="utf-8")
+    found = read_folder(tmp_path / "here")
+    assert [item.person for item in found.values()] == ["anna", "bob", "two"]
+    assert list(found)[1:] == ["filmed__one", "two"] and not any("/" in name for name in found)
+    (tmp_path / "here" / "manifest.csv").write_text("path,speaker\ntwo.mp4,anna\n")
+    with pytest.raises(InputError, match="column `file`"):
+        read_folder(tmp_path / "here")
+
+
+def test_a_protocol_s_split_holds_where_a_manifest_has_splits(tmp_path):
+    touch(tmp_path, "a.mp4", "b.mp4")
+    protocol = load_protocol("fd2talk")
+    assert read_reference(str(tmp_path), None, protocol, None, None)[1] is None
+    (tmp_path / "manifest.csv").write_text("file,person\na.mp4,anna\nb.mp4,bob\n")
+    assert [len(found or "") for found in read_reference(str(tmp_path), None, protocol, None, None)] == [2, 0]
+    (tmp_path / "manifest.csv").write_text("file,split\na.mp4,val\nb.mp4,train\n")
+    items, split = read_reference(str(tmp_path), None, protocol, None, None)
+    assert (list(items), split) == (["a"], "val")
 
 
 def test_names_decide_who_meets_whom(tmp_path):
@@ -86,6 +146,8 @@ def test_a_manifest_of_pairs(tmp_path):
     path = tmp_path / "pairs.csv"
     path.write_text("generated,reference,audio,repeat,person\ng/x.mp4,r/y.mp4,s.wav,3,anna\ng/x.mp4,,,,\n")
     (repeat, made, real), (again, alone, nobody) = read_manifest(path)
+    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())  # as spreadsheets begin a text
+    assert read_manifest(path) == [(repeat, made, real), (again, alone, nobody)]
     assert (repeat, made.name, made.person, made.audio.name, real.video.name) == (3, "g__x", "anna", "s.wav", "y.mp4")
     assert (again, alone.person, nobody) == (0, "g__x", None)
     for text, saying in (
@@ -93,6 +155,7 @@ def test_a_manifest_of_pairs(tmp_path):
         ("video\ng/x.mp4\n", "names no file"),
         ("generated,repeat\ng/x.mp4,two\n", "not the number of a repeat"),
         ("generated\n", "no rows"),
+        ("generated,name\ng/x.mp4,one\nr/y.mp4,one\n", "lines 2 and 3 are both called one"),
     ):
         path.write_text(text)
         with pytest.raises(InputError, match=saying):

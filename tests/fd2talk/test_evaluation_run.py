@@ -10,6 +10,7 @@ import pytest
 from material import SPEECH, sine_motion
 
 from fd2talk.evaluation import clips as evaluation_clips
+from fd2talk.evaluation import cost, footage
 from fd2talk.evaluation import run as evaluation_run
 from fd2talk.evaluation.catalogue import CATALOGUE
 from fd2talk.evaluation.clips import arrays_of
@@ -121,6 +122,88 @@ def test_measured_clips_are_kept_until_their_files_change(report, run, made, tmp
     assert [path.relative_to(tmp_path / "report" / "clips").as_posix() for path in changed] == ["made/0/bob__1.json"]
 
 
+def test_what_other_code_measured_or_made_is_not_kept(report, made, monkeypatch, tmp_path):
+    """Clips and the systems' clips, each by the code that they come from; tracks by the tracker's."""
+
+    def times(kind):
+        return {path: path.stat().st_mtime_ns for path in (tmp_path / "report").rglob(kind)}
+
+    def other(*parts):
+        return lambda *modules: "other" if any(part in module for module in modules for part in parts) else "same"
+
+    def changed(*parts):
+        before = times("clips/*/*/*.json"), times("systems/*/*/*.mp4"), times("tracks/*.npz")
+        monkeypatch.setattr(evaluation_clips, "code_digest", other(*parts))
+        monkeypatch.setattr(footage, "code_digest", other(*parts))
+        report("static", made, "--overwrite", metrics="psnr,head_diversity")
+        after = times("clips/*/*/*.json"), times("systems/*/*/*.mp4"), times("tracks/*.npz")
+        return [sum(old.get(path) != time for path, time in new.items()) for old, new in zip(before, after)]
+
+    changed()
+    assert changed() == [0, 0, 0]
+    assert changed("measure") == [6, 0, 0]
+    changed()
+    assert changed("systems") == [2, 2, 0]  # and what was made is measured anew
+    changed()
+    assert changed("tracker", "measure") == [6, 0, 2]
+
+
+def test_other_weights_of_the_lip_expert_are_another_judge(report, made, monkeypatch, tmp_path):
+    found = report(made, metrics="lip_expert_offset,head_diversity")
+    weights = found["metrics"]["lip_expert_offset"]["weights"]
+    assert len(weights["lip_expert.safetensors"]) == 64 and found["metrics"]["head_diversity"]["weights"] == {}
+    records = list((tmp_path / "report" / "clips").rglob("*.json"))
+    before = {path: path.stat().st_mtime_ns for path in records}
+    monkeypatch.setattr(evaluation_run, "_digest_of", lambda folders: "others")
+    report(made, "--overwrite", metrics="lip_expert_offset,head_diversity")
+    assert all(path.stat().st_mtime_ns != before[path] for path in records)
+
+
+def test_what_a_clip_left_for_others_is_measured_again_when_it_is_gone(report, real, tmp_path):
+    for repeat in ("0", "1"):
+        shutil.copytree(real, tmp_path / "samples" / repeat)
+    diversity = means(report(tmp_path / "samples", metrics="pose_diversity"), "samples")
+    (tmp_path / "report" / "clips" / "samples" / "1" / "bob__1.npz").unlink()
+    again = report(tmp_path / "samples", "--overwrite", metrics="pose_diversity")
+    assert means(again, "samples") == diversity
+
+
+def test_nothing_made_that_can_be_measured_is_a_failure(run, real, tmp_path):
+    (tmp_path / "made").mkdir()
+    (tmp_path / "made" / "bob__1.mp4").write_bytes(b"nothing")
+    code, out, err = run("evaluate", tmp_path / "made", "--reference", real, "--metrics", PLAIN, "-o", tmp_path / "out")
+    assert (code, out) == (1, "") and err.endswith("fd2talk: not one of 1 clips could be measured\n")
+    assert not (tmp_path / "out" / "report.json").exists()
+
+
+def test_a_file_that_a_manifest_lists_and_is_not_there_is_one_bad_clip(report, real, made):
+    (made / "manifest.csv").write_text("file,person\nanna__1.npz,anna\ngone.npz,gone\n")
+    found = report(real, reference=made, metrics="head_diversity")
+    assert [f["clip"] for f in found["failed"]] == ["gone"] and "no such file" in found["failed"][0]["why"]
+
+
+def test_a_report_does_not_tell_where_home_is(report, made, monkeypatch, tmp_path):
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (made / "bob__1.mp4").write_bytes(b"nothing")
+    found = report(made, metrics="fid,psnr")
+    assert "not in ~/.cache/fd2talk/models" in found["skipped"]["fid"] and str(tmp_path) not in found["skipped"]["fid"]
+    assert "~/made/bob__1.mp4" in found["failed"][0]["why"] and str(tmp_path) not in found["failed"][0]["why"]
+
+
+def test_networks_are_loaded_once_and_only_where_something_is_asked_of_them(report, monkeypatch):
+    loaded = []
+    learned = cost.Learned
+    monkeypatch.setattr(cost, "Learned", lambda *names: loaded.append(names[0]) or learned(*names))
+    found = report("warp", "static", metrics="cost")
+    assert (
+        loaded == ["warp", "static"] and found["weights"]["of"] == "bundled" and len(found["weights"]["sha256"]) == 64
+    )
+    assert {"gflop_frame", "parameters_stage1"} <= set(found["systems"]["warp"]["cost"])
+    report("warp", "--overwrite", metrics="seconds_stage1,memory")
+    assert loaded == ["warp", "static"]
+
+
 def test_a_bad_clip_is_reported_and_the_others_are_measured(report, made):
     (made / "bob__1.mp4").write_bytes((made / "bob__1.mp4").read_bytes()[:300])
     found = report(made)
@@ -128,7 +211,7 @@ def test_a_bad_clip_is_reported_and_the_others_are_measured(report, made):
     assert found["systems"]["made"]["clips"] == 1 and found["systems"]["real"]["clips"] == 2
 
 
-def test_other_lengths_rates_and_sizes_are_refused_unless_resampled(report, made):
+def test_other_lengths_rates_and_sizes_are_refused_unless_resampled(report, made, real):
     frames = list(read_video(made / "anna__1.mp4"))
     with VideoWriter(made / "anna__1.mp4", (120, 120), fps=25, audio=None, overwrite=True) as writer:
         for frame in frames[:12]:
@@ -139,7 +222,7 @@ def test_other_lengths_rates_and_sizes_are_refused_unless_resampled(report, made
     motion.resample(30).save(made / "bob__1.npz", overwrite=True)
     found = report(made, "--resample")
     assert found["failed"] == [] and means(found, "made")["lve"] < 1
-    refused = report(made, output="strict")
+    refused = report(made, f"same={real}", output="strict")
     assert {f["clip"] for f in refused["failed"]} == {"anna__1", "bob__1"}
     assert all("--resample" in f["why"] for f in refused["failed"])
 
@@ -307,6 +390,9 @@ def test_systems_make_their_clips_once(report, tmp_path, real):
         (["{real}", "--metrics", "fid"], "needs"),
         (["{real}", "a={real}", "a={real}"], "two rows are called a"),
         (["{real}", "--ablation", "x.yaml"], "give no GENERATED"),
+        (["../x={real}"], "cannot be the name of a row"),
+        (["static", "--reference", "{real}", "--weights", "nowhere"], "no such folder of weights"),
+        (["{real}", "--face-model", "nowhere.safetensors"], "no such file"),
         (["{real}", "--reference", "{real}", "--phones", "{real}/anna__1.mp4"], "not an alignment"),
     ],
 )
