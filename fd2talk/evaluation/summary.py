@@ -62,15 +62,15 @@ def summary(row: Row, records: list[Record], real: list[Record], wanted: list[st
 
 
 def _fid(records: list[Record], real: list[Record], report: Path) -> dict[str, Any] | None:
-    """Over all frames of a repeat; the real frames are of the same clips."""
+    """Over all frames of a repeat; the real ones are those of the same clips and moments. None for a single frame."""
     features = {record["clip"]: arrays_of(report, record).get("inception") for record in real}
     distances = []
     for repeat in sorted({record["repeat"] for record in records}):
         of_repeat = [record for record in records if record["repeat"] == repeat]
         made = [arrays_of(report, record).get("inception") for record in of_repeat]
         theirs = [features.get(record["clip"]) for record in of_repeat]
-        both = [(a, b) for a, b in zip(made, theirs) if a is not None and b is not None]
-        if both:
+        both = [(a[: len(b)], b[: len(a)]) for a, b in zip(made, theirs) if a is not None and b is not None]
+        if sum(len(a) for a, _ in both) > 1:
             distances.append(frechet_distance(*(np.concatenate(side) for side in zip(*both))))
     if not distances:
         return None
