@@ -69,6 +69,7 @@ def ssim(made: np.ndarray, real: np.ndarray, boxes: Sequence[Box] = ()) -> float
     boxes: the mean over these boxes' pixels of the whole picture's map; windows reach out of a box as far as they do.
     Source: Wang et al. 2004; FD2Talk §4.1, Table 1. Protocol: in colour, as scikit-image with `gaussian_weights`,
     sigma 1.5 and the plain covariance; of grey pictures, or under its default 7 x 7 window, it is another number.
+    torchmetrics counts the border too, as the mean of `ssim_map` does.
     """
     similarity = ssim_map(made, real)
     return _mean(similarity, boxes) if boxes else _mean(_without_border(similarity))
