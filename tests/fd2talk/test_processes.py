@@ -1,13 +1,55 @@
 """Work shared among processes."""
 
 import os
+import signal
+import subprocess
+import sys
+import time
 
 import pytest
 
 from fd2talk.processes import in_processes
 from shared.errors import Fd2TalkError
 
+SLOW = """
+import sys, time
+from pathlib import Path
+from fd2talk.processes import in_processes
+from fd2talk.terminal import Stopped, signals
+from shared.files import atomic_output
+
+def slow(path):
+    with atomic_output(path) as temporary:
+        Path(temporary).with_suffix(".begun").touch()
+        time.sleep(60)
+
+if __name__ == "__main__":
+    try:
+        with signals():
+            in_processes(slow, [(sys.argv[1] + f"/{n}.txt",) for n in range(4)], 1, "files", "file")
+    except Stopped as stopped:
+        sys.exit(stopped.exit_code)
+"""
+
 
 def test_a_process_that_is_killed_is_told_in_a_sentence():
     with pytest.raises(Fd2TalkError, match="a process died.*memory"):
         in_processes(os._exit, [(9,)], 1, "files", "file")
+
+
+@pytest.mark.parametrize("send", [os.kill, os.killpg])
+def test_a_stop_ends_the_work_at_hand_and_leaves_no_file(tmp_path, send):
+    """Whether the command alone is told, or all of its processes are, as schedulers of clusters do."""
+    (tmp_path / "slow.py").write_text(SLOW)
+    (tmp_path / "out").mkdir()
+    command = [sys.executable, str(tmp_path / "slow.py"), str(tmp_path / "out")]
+    running = subprocess.Popen(command, start_new_session=True, stderr=subprocess.DEVNULL)
+    try:
+        until = time.monotonic() + 60
+        while not list((tmp_path / "out").glob(".*.begun")) and time.monotonic() < until:
+            time.sleep(0.1)
+        send(running.pid, signal.SIGTERM)
+        assert running.wait(20) == 128 + signal.SIGTERM
+        assert [path.suffix for path in (tmp_path / "out").iterdir()] == [".begun"]
+    finally:
+        running.kill()
