@@ -75,6 +75,8 @@ class Worker:
             return kept
         except Fd2TalkError as error:
             raise type(error)(f"{pair.system}, {pair.name}: {error}") from None
+        except OSError as error:  # a folder that must not be written to, a full disk
+            raise Fd2TalkError(f"{pair.system}, {pair.name}: {error}") from error
 
     @cached_property
     def model(self) -> MorphableModel:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import hashlib
+import os
 import re
 import time
 from collections import defaultdict
@@ -177,6 +178,8 @@ def _folder(output: Path) -> Iterator[None]:
         (output / "clips").mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UsageError(f"cannot write to {output}: {error.strerror}") from error
+    if not os.access(output, os.W_OK | os.X_OK):
+        raise UsageError(f"cannot write to {output}: it is not writable")
     try:
         yield
     finally:

@@ -176,6 +176,17 @@ def test_nothing_made_that_can_be_measured_is_a_failure(run, real, tmp_path):
     assert not (tmp_path / "out" / "report.json").exists()
 
 
+def test_a_report_that_cannot_be_written_to_is_told_in_lines(run, made, real, monkeypatch, tmp_path):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "tracks").write_text("in the way")
+    arguments = ("evaluate", made, "--reference", real, "--metrics", PLAIN, "-o", tmp_path / "out")
+    code, _, err = run(*arguments)
+    assert code == 1 and err == "fd2talk: not one of 2 clips could be measured\n"
+    monkeypatch.setattr(evaluation_run.os, "access", lambda path, mode: False)
+    code, _, err = run(*arguments)
+    assert code == 2 and err.startswith("fd2talk: cannot write to") and err.count("\n") == 1
+
+
 def test_a_file_that_a_manifest_lists_and_is_not_there_is_one_bad_clip(report, real, made):
     (made / "manifest.csv").write_text("file,person\nanna__1.npz,anna\ngone.npz,gone\n")
     found = report(real, reference=made, metrics="head_diversity")
