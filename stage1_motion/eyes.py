@@ -14,7 +14,7 @@ from shared.face_model.morphable import MorphableModel
 _BLINK = np.array([0.36, 0.85, 1.0, 0.78, 0.47, 0.27, 0.15, 0.07])
 # Gaps between blinks in seconds: gamma distributed, never within half a second.
 _GAP_MEAN, _GAP_SHAPE, _GAP_LEAST = 3.4, 2.0, 0.5
-_CLOSED = 0.93  # of the photo's lid gap
+_CLOSED = 1.0  # of the photo's lid gap
 # Fixations: log-normal durations around 1 s; gaze spread in mm of iris movement, x and y.
 _FIXATION_MEDIAN, _FIXATION_SIGMA = 1.0, 0.6
 _GAZE_STD = np.array([0.45, 0.2])
@@ -37,7 +37,7 @@ def blinks(frames: int, rng: np.random.Generator, fps: float = 25.0) -> np.ndarr
     closed = np.zeros(frames + len(_BLINK))
     time = rng.gamma(_GAP_SHAPE, _GAP_MEAN / _GAP_SHAPE) / 2
     while (start := int(time * fps)) < frames:
-        depth = rng.uniform(0.9, 1.0)
+        depth = rng.uniform(0.95, 1.0)
         piece = closed[start : start + len(_BLINK)]
         np.maximum(piece, depth * _BLINK, out=piece)
         time += max(_GAP_LEAST, rng.gamma(_GAP_SHAPE, _GAP_MEAN / _GAP_SHAPE))

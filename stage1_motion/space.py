@@ -46,10 +46,10 @@ class MotionSpace:
         """[T, D]: a tracked clip's expression less blinks, gaze and what leaked in from head rotation."""
         extra = self.model.extra
         expression = motion.expression - rotation_terms(motion.rotation) @ extra["rotation_leak"]
-        vertices = self.model.vertices(motion.identity, expression)
-        lids = lid_gap(vertices)
+        lids = lid_gap(self.model.vertices(motion.identity, expression))
         expression = expression + (lids - np.median(lids))[:, None] * extra["blink"]
-        look = gaze(vertices)
+        # Afterwards: a falling lid takes the corners of the eye with it, from where gaze is measured.
+        look = gaze(self.model.vertices(motion.identity, expression))
         return (expression - (look - np.median(look, 0)) @ extra["gaze"]).astype(np.float32)
 
     def lip_gap(self, identity: np.ndarray, expression: np.ndarray) -> np.ndarray:

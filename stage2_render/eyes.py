@@ -45,9 +45,12 @@ class EyeLayer:
         outline = opening(self._source[self._ring])
         self._box = bounds(outline, 0.3 * self._width, (width, height))
         self._open_enough = self._gap(self._source) > 0.12 * self._width
-        # The rim of the upper lid: lashes and their shade.
-        rim = np.clip(np.rint(curve(self._source[self._ring[: len(self._ring) // 2 + 1]])), 0, [width - 1, height - 1])
-        rim = region[rim[:, 1].astype(int), rim[:, 0].astype(int)].astype(np.float32)
+        # The rim of the upper lid: lashes and their shade, which the tracked rim may run a little below of.
+        rim = curve(self._source[self._ring[: len(self._ring) // 2 + 1]])
+        above = rim - np.array([0, 0.04, 0.08])[:, None, None] * self._width * self._down(self._source)
+        x, y = np.clip(np.rint(above), 0, [width - 1, height - 1]).astype(int).transpose(2, 0, 1)
+        seen = region[y, x].astype(np.float32)  # [3, points, RGB]
+        rim = np.take_along_axis(seen, seen.sum(2).argmin(0)[None, :, None], 0)[0]
         self._lashes = 0.8 * rim[np.argsort(rim.sum(1))[: len(rim) // 2]].mean(0)
         x0, y0, x1, y1 = self._box
         if x1 - x0 < 4 or y1 - y0 < 4:
@@ -56,9 +59,26 @@ class EyeLayer:
         self._depth = signed_distance(outline, self._box)
 
     def _gap(self, points: np.ndarray) -> float:
+        """How far apart the lids are in their middle."""
         half = len(self._ring) // 2
-        upper, lower = self._ring[half // 2], self._ring[-half // 2]
-        return float(np.linalg.norm(points[lower] - points[upper]))
+        upper, lower = self._ring[half // 2 - 1 : half // 2 + 2], self._ring[-half // 2 + 1 : -half // 2 - 2 : -1]
+        return max(float(((points[lower] - points[upper]) @ self._down(points)).mean()), 0.0)
+
+    def stop_lids(self, points: np.ndarray) -> None:
+        """Move the upper lid's rim up again, in place, where it has gone through the lower one. [478, 3], region pixels.
+
+        Lids meet along a curve, and a motion that shuts them at one place would fold the skin at another.
+        """
+        half = len(self._ring) // 2
+        upper, lower = self._ring[1:half], self._ring[:half:-1]
+        down = self._down(points[:, :2])
+        gap = (points[lower, :2] - points[upper, :2]) @ down
+        points[upper, :2] += np.minimum(gap, 0)[:, None] * down
+
+    def _down(self, points: np.ndarray) -> np.ndarray:
+        """The way down, at right angles to the line through the corners: unit vector [2]."""
+        across = points[self._corners[1]] - points[self._corners[0]]
+        return np.array([-across[1], across[0]]) / max(float(np.linalg.norm(across)), 1e-6)
 
     def render(self, target: np.ndarray, head: Affine) -> Layer:
         """The eyeball between the lids.
@@ -93,9 +113,10 @@ class EyeLayer:
         half = len(self._ring) // 2
         upper, lower = self._ring[: half + 1], np.r_[self._ring[0], self._ring[half:][::-1]]
         strength = 0.8 * shut * self._open_enough
-        return seam(
-            points[upper], points[lower], self._lashes, strength, 0.014 * self._width, self._region.shape[1::-1]
-        )
+        # The tracker's lower rim runs a little above the lid's, where the eyeball still shows.
+        below = 0.03 * self._width * np.sin(np.linspace(0, np.pi, half + 1))[:, None] * self._down(points)
+        rims = points[upper], points[lower] + below
+        return seam(*rims, self._lashes, strength, 0.018 * self._width, self._region.shape[1::-1])
 
     def _motion(self, points: np.ndarray, head: Affine) -> Affine:
         """The eye's socket: the head's linear part, carried along with the corners of the lids."""

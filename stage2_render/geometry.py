@@ -164,9 +164,13 @@ class MeshWarp:
         return vertices - np.array([self.left, self.top, 0], np.float32)
 
     def _corrected(self, target: np.ndarray) -> np.ndarray:
-        """The target with the lips' points put where they are on the photo's lips, as the source's have been."""
+        """The target with the lips' points put where they are on the photo's lips, as the source's have been, and lids
+        that have met kept from going on."""
         linear = self._head_motion(target)[:, :2]
-        return np.concatenate([target[:, :2] + self._correction @ linear.T, target[:, 2:]], 1).astype(np.float32)
+        points = np.concatenate([target[:, :2] + self._correction @ linear.T, target[:, 2:]], 1).astype(np.float32)
+        for eye in self._eyes:
+            eye.stop_lids(points)
+        return points
 
     def _head_motion(self, target: np.ndarray) -> Affine:
         """How the upper jaw moves from the photo to the frame (region pixels)."""

@@ -18,6 +18,9 @@ from shared.face_model.measures import gaze, lid_gap, lip_gap
 from shared.face_model.morphable import MorphableModel
 
 _EYE_CORNERS_MM = 90.0
+# Eyes are shut below this share of their usual opening and open above that; so many frames before and after a blink
+# tell how the open eye looked (the frames are every second one).
+_SHUT, _OPEN, _NEARBY = 0.5, 0.85, 6
 
 
 def mirror_index(mean: np.ndarray) -> np.ndarray:
@@ -94,8 +97,11 @@ def learn_directions(model: MorphableModel, people: Sequence[Sequence[np.ndarray
 
     rotation_leak [9, D]: expression that follows head rotation (`rotation_terms`) although the face did not move.
     open [D]: per mm of lip gap; blink [D]: per mm by which the lids close; gaze [2, D]: per mm of the irises' x and y.
+
+    A blink is what shut eyes differ by from the open ones next to them: most of the time lids move with smiles and
+    squints, which raise the lower lid, whereas in a blink the upper one falls.
     """
-    terms, expressions, features = [], [], []
+    terms, expressions, features, blinks = [], [], [], []
     for clips in people:
         for points in clips:
             result = fit(model, points)
@@ -104,10 +110,16 @@ def learn_directions(model: MorphableModel, people: Sequence[Sequence[np.ndarray
             vertices = model.vertices(result.identity, result.expression)
             measured = np.column_stack([lip_gap(vertices), -lid_gap(vertices), gaze(vertices)])
             features.append(measured - np.median(measured, 0))
+            if (change := _blink(lid_gap(vertices), np.column_stack([expressions[-1], terms[-1]]))) is not None:
+                blinks.append(change)
     expressions = np.concatenate(expressions)
     joint = np.concatenate([np.concatenate(terms), np.concatenate(features)], axis=1)
     leak = np.linalg.lstsq(joint[:, :9], expressions, rcond=None)[0]
     solution = np.linalg.lstsq(joint[:, 9:], expressions - joint[:, :9] @ leak, rcond=None)[0]
+    # Without blinks (a few frames of film), what goes with the lids' gap has to do.
+    if blinks:
+        change = np.mean(blinks, 0)
+        solution[1] = change[: model.num_expression] - change[model.num_expression :] @ leak
     eyes = _only(model, solution[1:], np.concatenate([model.groups["eyes"], mesh.RIGHT_IRIS, mesh.LEFT_IRIS]))
     # Regression falls short of one millimetre per millimetre, because the measures are noisy; a unit is to mean one.
     mean = model.mean
@@ -117,6 +129,15 @@ def learn_directions(model: MorphableModel, people: Sequence[Sequence[np.ndarray
     moved = eyes[1:] / np.diag(gaze(vertices[2:]) - gaze(mean))[:, None]
     directions = {"rotation_leak": leak, "open": opened, "blink": closed, "gaze": moved}
     return {name: value.astype(np.float32) for name, value in directions.items()}
+
+
+def _blink(gap: np.ndarray, values: np.ndarray) -> np.ndarray | None:
+    """What values [T, K] differ by between shut eyes and open ones nearby, by the lids' gap [T]; None without a blink."""
+    usual = np.median(gap)
+    shut = gap < _SHUT * usual
+    nearby = np.convolve(shut, np.ones(2 * _NEARBY + 1), "same") > 0
+    opened = nearby & (gap > _OPEN * usual)
+    return values[shut].mean(0) - values[opened].mean(0) if shut.any() and opened.any() else None
 
 
 def _per_mm(offsets: np.ndarray, measure: np.ndarray) -> np.ndarray:

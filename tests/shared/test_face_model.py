@@ -225,6 +225,9 @@ def test_measures_follow_the_directions_that_bear_their_names(model):
     assert lip_gap(opened) - lip_gap(still) == pytest.approx(8, abs=2)
     assert lip_aperture(opened) > lip_aperture(still) + 0.05
     assert lid_gap(at(model.extra["blink"], 4)) - lid_gap(still) == pytest.approx(-4, abs=1.5)
+    # It is the upper lid that falls.
+    moved = (at(model.extra["blink"], 4) - still)[:, 1]
+    assert all(moved[upper] < -4 * abs(moved[lower]) for upper, lower in ((159, 145), (386, 374)))
     looked = gaze(at(model.extra["gaze"][0], 2)) - gaze(still)
     assert looked[0] == pytest.approx(2, abs=0.8) and abs(looked[1]) < 0.5
     # A blink leaves the lips alone.
