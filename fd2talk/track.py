@@ -9,7 +9,7 @@ from fd2talk.progress import progress
 from shared.errors import InputError
 from shared.face_model.morphable import MorphableModel
 from shared.faces.tracker import track_video
-from shared.media import FPS, SAMPLE_RATE, read_audio, read_video, video_info
+from shared.media import FPS, SAMPLE_RATE, read_video, read_video_audio, video_info
 from shared.motion import Motion
 from shared.photo import PhotoFit
 from shared.tracking import Track, motion_from_track
@@ -48,7 +48,7 @@ def track_file(path: str, *, quiet: bool = False) -> Track:
             bar.update()
     audio = None
     if info.has_audio:
-        audio = read_audio(path)[: len(landmarks) * SAMPLE_RATE // FPS]
+        audio = read_video_audio(path)[: len(landmarks) * SAMPLE_RATE // FPS]
     try:
         return Track.from_frames(landmarks, audio)
     except InputError as error:

@@ -33,8 +33,11 @@ __all__ = [
     "read_audio",
     "read_image",
     "read_video",
+    "read_video_audio",
     "video_info",
 ]
+
+_IN_STEP = 0.02  # seconds, half a frame: sound and pictures that start less far apart start together
 
 _ATTACHED_PICTURE = 0x400  # FFmpeg's AV_DISPOSITION_ATTACHED_PIC: an album's cover is not a video
 
@@ -105,6 +108,31 @@ def read_video(path: str | os.PathLike) -> Iterator[np.ndarray]:
             yield held
 
 
+def read_video_audio(path: str | os.PathLike) -> np.ndarray:
+    """The sound of a video as `read_audio` gives it, but time zero is the first frame.
+
+    A sound track may start later than the pictures, or before them (files cut without coding them anew): then silence
+    stands before it, or its beginning is left out. Raises InputError: as `read_audio`; nothing is heard after the first
+    frame.
+    """
+    audio = read_audio(path)
+    with open_media(path) as sound, open_media(path) as pictures:
+        heard = next(stream for stream in sound.streams.audio if stream.codec_context is not None)
+        late = _start(_decoded(sound, heard, path)) - _start(_decoded(pictures, _video_stream(pictures, path), path))
+    if abs(late) < _IN_STEP:
+        return audio
+    shift = round(late * SAMPLE_RATE)
+    audio = np.concatenate([np.zeros(max(shift, 0), np.float32), audio[max(-shift, 0) :]])
+    if not audio.size:
+        raise InputError(f"cannot use {path}: its sound ends before its pictures begin")
+    return audio
+
+
+def _start(frames: Iterator) -> float:
+    """Time in seconds of the first frame with one. What a stream states may count what its decoder leaves out."""
+    return float(next((frame.time for frame in frames if frame.time is not None), 0.0))
+
+
 def _video_stream(container: av.container.InputContainer, path: str | os.PathLike) -> av.VideoStream:
     for stream in container.streams.video:
         is_cover = getattr(stream, "disposition", 0) & _ATTACHED_PICTURE
@@ -114,7 +142,7 @@ def _video_stream(container: av.container.InputContainer, path: str | os.PathLik
     raise InputError(f"cannot read {path}: it has no video stream")
 
 
-def _decoded(container: av.container.InputContainer, stream: av.VideoStream, path: str | os.PathLike) -> Iterator:
+def _decoded(container: av.container.InputContainer, stream: av.stream.Stream, path: str | os.PathLike) -> Iterator:
     try:
         for packet in container.demux(stream):
             try:
@@ -122,7 +150,7 @@ def _decoded(container: av.container.InputContainer, stream: av.VideoStream, pat
             except av.InvalidDataError:  # a damaged packet is skipped, as players do
                 continue
     except av.FFmpegError as error:
-        raise InputError(f"cannot read {path}: its pictures cannot be decoded ({error.strerror})") from error
+        raise InputError(f"cannot read {path}: it cannot be decoded ({error.strerror})") from error
 
 
 def _upright(frame: av.VideoFrame) -> np.ndarray:

@@ -65,7 +65,7 @@ class EyeLayer:
         return max(float(((points[lower] - points[upper]) @ self._down(points)).mean()), 0.0)
 
     def stop_lids(self, points: np.ndarray) -> None:
-        """Move the upper lid's rim up again, in place, where it has gone through the lower one. [478, 3], region pixels.
+        """Move the upper rim up again, in place, where it has gone through the lower one; [478, 3] in region pixels.
 
         Lids meet along a curve, and a motion that shuts them at one place would fold the skin at another.
         """

@@ -17,7 +17,7 @@ from shared.face_model.mediapipe_mesh import NUM_VERTICES
 from shared.face_model.morphable import MorphableModel
 from shared.faces.tracker import track_video
 from shared.files import atomic_output
-from shared.media import FPS, VideoInfo, read_audio, read_video, video_info
+from shared.media import FPS, VideoInfo, read_audio, read_video, read_video_audio, video_info
 from shared.motion import Motion
 from shared.tracking import Track, motion_from_track
 
@@ -97,7 +97,7 @@ class Footage:
         if self.item.audio:
             return read_audio(self.item.audio)
         if self.item.video and self.info.has_audio:
-            return read_audio(self._video)
+            return read_video_audio(self._video)
         return self._given.audio if self.item.motion else None
 
     @property

@@ -132,7 +132,7 @@ def learn_directions(model: MorphableModel, people: Sequence[Sequence[np.ndarray
 
 
 def _blink(gap: np.ndarray, values: np.ndarray) -> np.ndarray | None:
-    """What values [T, K] differ by between shut eyes and open ones nearby, by the lids' gap [T]; None without a blink."""
+    """How values [T, K] of shut eyes differ from those of open ones nearby, by the lids' gap [T]; None: no blink."""
     usual = np.median(gap)
     shut = gap < _SHUT * usual
     nearby = np.convolve(shut, np.ones(2 * _NEARBY + 1), "same") > 0

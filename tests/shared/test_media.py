@@ -27,6 +27,7 @@ from shared.media import (
     read_audio,
     read_image,
     read_video,
+    read_video_audio,
     video_info,
 )
 
@@ -420,6 +421,29 @@ def test_rotation_of_phone_videos(tmp_path):
     assert first[:28, 20:].mean() > 240 and first[36:].mean() < 15  # white is now at the top right
     info = video_info(path)
     assert (info.width, info.height) == (32, 64)
+
+
+@pytest.mark.parametrize("ending, codec", [("mp4", "aac"), ("mkv", "pcm_s16le"), ("mov", "pcm_s16le")])
+@pytest.mark.parametrize("late", [0.0, 0.4, -0.4])
+def test_the_sound_of_a_video_begins_with_its_first_frame(tmp_path, ending, codec, late):
+    path, sound = tmp_path / f"v.{ending}", np.zeros(32000, np.int16)
+    sound[16000:16200] = 20000  # a second after the sound's own beginning
+    with av.open(str(path), "w") as container:
+        pictures, heard = container.add_stream("libx264", rate=25), container.add_stream(codec, rate=16000)
+        pictures.width, pictures.height, pictures.pix_fmt, heard.layout = 32, 32, "yuv420p", "mono"
+        for index in range(50):
+            frame = av.VideoFrame.from_ndarray(np.full((32, 32, 3), index, np.uint8))
+            frame.pts = index + round(25 * max(-late, 0))
+            container.mux(pictures.encode(frame))
+        container.mux(pictures.encode(None))
+        for start in range(0, 32000, 1000):
+            frame = av.AudioFrame.from_ndarray(sound[None, start : start + 1000], format="s16", layout="mono")
+            frame.sample_rate, frame.time_base = 16000, Fraction(1, 16000)
+            frame.pts = start + round(16000 * max(late, 0))
+            container.mux(heard.encode(frame))
+        container.mux(heard.encode(None))
+    bang = np.abs(read_video_audio(path)).argmax() / 16000
+    assert bang == pytest.approx(1 + late, abs=0.03)
 
 
 def test_video_info(tmp_path):
