@@ -37,8 +37,21 @@ class IdentityEmbedder:
 
     def __call__(self, image: np.ndarray, landmarks: np.ndarray) -> np.ndarray:
         """uint8 [H, W, 3], landmarks [478, 3] in its pixels -> unit vector [E]."""
-        matrix, _ = cv2.estimateAffinePartial2D(landmarks[list(_POINTS), :2].astype(np.float32), _TEMPLATE)
-        face = cv2.warpAffine(image, matrix, (112, 112), flags=cv2.INTER_AREA)
+        face = _aligned(image, landmarks[list(_POINTS), :2].astype(np.float32))
         batch = ((face.astype(np.float32) - 127.5) / 127.5).transpose(2, 0, 1)[None]
         vector = self._session.run(None, {self._session.get_inputs()[0].name: batch})[0][0]
         return vector / np.linalg.norm(vector)
+
+
+def _aligned(image: np.ndarray, points: np.ndarray) -> np.ndarray:
+    """The face as the network knows faces, uint8 [112, 112, 3]; points float32 [5, 2]."""
+    matrix, _ = cv2.estimateAffinePartial2D(points, _TEMPLATE)
+    scale = float(np.hypot(*matrix[:, 0]))
+    if scale < 1:
+        # Averaged first: `warpAffine` looks at four pixels, however many it leaves out.
+        height, width = image.shape[:2]
+        size = max(round(width * scale), 1), max(round(height * scale), 1)
+        image = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+        points = (points + 0.5) * np.divide(size, (width, height), dtype=np.float32) - 0.5
+        matrix, _ = cv2.estimateAffinePartial2D(points.astype(np.float32), _TEMPLATE)
+    return cv2.warpAffine(image, matrix, (112, 112), flags=cv2.INTER_LINEAR)

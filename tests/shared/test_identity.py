@@ -51,6 +51,14 @@ def test_a_face_is_the_same_however_it_lies_in_the_picture(embed):
     assert own @ embed(other, track_photo(other)) < 0.9
 
 
+def test_a_large_face_is_averaged_not_sampled(embed):
+    picture = read_image(bundled("demo/portrait_woman.jpg")).clip(90, 165)
+    points = track_photo(picture)
+    stripes = np.where(np.arange(picture.shape[0]) % 3 == 0, 90, -45)[:, None, None]
+    striped = (picture.astype(int) + stripes).astype(np.uint8)
+    assert embed(picture, points) @ embed(striped, points) > 0.999
+
+
 def test_what_is_no_network_is_refused(embed):
     with pytest.raises(InputError, match="not an ONNX network"):
         IdentityEmbedder("weights.pth")
