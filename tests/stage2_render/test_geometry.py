@@ -264,3 +264,26 @@ def test_wrong_input_is_refused(warp):
         warp(np.full((478, 3), np.nan, np.float32))
     with pytest.raises(ValueError, match=r"\[478, 3\]"):
         warp(vertices[:468])
+
+
+@pytest.mark.parametrize("name", ["portrait_woman", "portrait_man_2"])
+def test_lids_that_meet_cover_the_eyes_and_go_no_further(name):
+    photo, vertices = portrait(name)
+    warp = MeshWarp(photo, vertices, Crop.around(vertices))
+
+    def falling(share: float) -> np.ndarray:
+        target = vertices.copy()
+        for ring in (RIGHT_EYE, LEFT_EYE):
+            upper, lower = (np.array(ring)[places] for places in (np.arange(9, 16), np.arange(7, 0, -1)))
+            if vertices[upper, 1].mean() > vertices[lower, 1].mean():
+                upper, lower = lower, upper
+            target[upper, :2] += share * (vertices[lower, :2] - vertices[upper, :2])
+        return target
+
+    eyes = mask_of(vertices, RIGHT_EYE, photo.shape) | mask_of(vertices, LEFT_EYE, photo.shape)
+    around = cv2.dilate(eyes, np.ones((15, 15), np.uint8)) > 0
+    skin = np.percentile(photo[around & (eyes == 0)].mean(-1), 90)
+    shut, further = (warp(falling(share)) for share in (1.0, 1.15))
+    assert (photo[eyes > 0].mean(-1) > skin).mean() > 0.1
+    assert (shut[eyes > 0].mean(-1) > skin).mean() < 0.02
+    assert np.abs(shut.astype(int) - further)[around].mean() < 2
