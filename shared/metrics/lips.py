@@ -33,8 +33,10 @@ def best_lag_correlation(made: np.ndarray, real: np.ndarray, max_lag: int = 2) -
     if np.isnan(made).any() or np.isnan(real).any():
         return float("nan"), 0
     lags = [lag for lag in range(-max_lag, max_lag + 1) if length - abs(lag) >= _FEWEST]
-    found = [(_correlation(made[max(lag, 0) : length + min(lag, 0)], real[max(-lag, 0) : length + min(-lag, 0)]), lag)
-             for lag in lags]  # fmt: skip
+    found = []
+    for lag in lags:
+        late, early = max(lag, 0), max(-lag, 0)
+        found.append((_correlation(made[late : length - early], real[early : length - late]), lag))
     return max(found, key=lambda pair: (pair[0], -abs(pair[1])), default=(float("nan"), 0))
 
 
