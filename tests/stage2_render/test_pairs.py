@@ -42,7 +42,7 @@ def clip(folder: Path, name: str) -> np.ndarray:
     warp = MeshWarp(image, landmarks, fit.crop)
     beat = 1 - np.cos(2 * np.pi * np.arange(FRAMES) / 10)[:, None]
     expression = fit.expression + 2.5 * beat * fit.model.extra["open"]
-    blink = np.isin(np.arange(FRAMES), (6, 7, 16, 17))[:, None] * lid_gap(fit.vertices(fit.expression))
+    blink = np.isin(np.arange(FRAMES), (2, 3, 8, 9, 14, 15, 20, 21))[:, None] * lid_gap(fit.vertices(fit.expression))
     expression = expression + blink * fit.model.extra["blink"]
     rotation = fit.rotation + 0.05 * beat * np.array([0.5, 1, 0])
     meshes = fit.vertices_px(expression, rotation, np.repeat(fit.translation[None], FRAMES, 0))
