@@ -14,7 +14,6 @@ from shared.face_model.morphable import MorphableModel
 _BLINK = np.array([0.36, 0.85, 1.0, 0.78, 0.47, 0.27, 0.15, 0.07])
 # Gaps between blinks in seconds: gamma distributed, never within half a second.
 _GAP_MEAN, _GAP_SHAPE, _GAP_LEAST = 3.4, 2.0, 0.5
-_CLOSED = 1.0  # of the photo's lid gap
 # Fixations: log-normal durations around 1 s; gaze spread in mm of iris movement, x and y.
 _FIXATION_MEDIAN, _FIXATION_SIGMA = 1.0, 0.6
 _GAZE_STD = np.array([0.45, 0.2])
@@ -26,7 +25,7 @@ def eye_motion(model: MorphableModel, frames: int, lid_gap: float, rng: np.rando
 
     A photo with closed eyes (no gap) gets no blinks.
     """
-    closing = blinks(frames, rng) * max(lid_gap, 0.0) * _CLOSED
+    closing = blinks(frames, rng) * max(lid_gap, 0.0)
     look = fixations(frames, rng)
     closing = np.maximum(closing, np.minimum(closing - _LIDS_FOLLOW * look[:, 1], lid_gap * 0.3))
     return (closing[:, None] * model.extra["blink"] + look @ model.extra["gaze"]).astype(np.float32)

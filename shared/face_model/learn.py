@@ -110,7 +110,7 @@ def learn_directions(model: MorphableModel, people: Sequence[Sequence[np.ndarray
             vertices = model.vertices(result.identity, result.expression)
             measured = np.column_stack([lip_gap(vertices), -lid_gap(vertices), gaze(vertices)])
             features.append(measured - np.median(measured, 0))
-            if (change := _blink(lid_gap(vertices), np.column_stack([expressions[-1], terms[-1]]))) is not None:
+            if (change := _blink(-measured[:, 1], np.column_stack([expressions[-1], terms[-1]]))) is not None:
                 blinks.append(change)
     expressions = np.concatenate(expressions)
     joint = np.concatenate([np.concatenate(terms), np.concatenate(features)], axis=1)
