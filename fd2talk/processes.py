@@ -72,8 +72,13 @@ def _work(work: Callable, job: tuple) -> object:
 
 
 def _stop(*_: object) -> None:
-    """Leave by an exception, so that unfinished files are removed on the way out."""
+    """Leave by an exception, so that unfinished files are removed on the way out.
+
+    Once: when a whole group of processes is told to stop, the parent's request follows, and would end the removing.
+    """
     global _stopped
+    if _stopped:
+        return
     _stopped = True
     raise SystemExit
 

@@ -23,6 +23,14 @@ def slow(path):
         Path(temporary).with_suffix(".begun").touch()
         time.sleep(60)
 
+unlink = Path.unlink
+
+def slowly(path, *arguments, **named):  # so that a second request meets the clearing up
+    time.sleep(0.5)
+    unlink(path, *arguments, **named)
+
+Path.unlink = slowly
+
 if __name__ == "__main__":
     try:
         with signals():
