@@ -657,15 +657,18 @@ def test_an_interrupted_video_leaves_no_trace(tmp_path, failure, exists):
 
 def test_termination_leaves_no_trace(tmp_path):
     script = f"""
-import signal, sys, time
+import sys
 import numpy as np
+from fd2talk.terminal import Stopped, signals
 from shared.media import VideoWriter
-signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-with VideoWriter({str(tmp_path / "v.mp4")!r}, (64, 64)) as writer:
-    for i in range(10**6):
-        writer.write(np.full((64, 64, 3), i % 256, np.uint8))
-        if i == 100:
-            print("running", flush=True)
+try:
+    with signals(), VideoWriter({str(tmp_path / "v.mp4")!r}, (64, 64)) as writer:
+        for i in range(10**6):
+            writer.write(np.full((64, 64, 3), i % 256, np.uint8))
+            if i == 100:
+                print("running", flush=True)
+except Stopped as stopped:
+    sys.exit(stopped.exit_code)
 """
     process = subprocess.Popen(
         [sys.executable, "-c", script], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
