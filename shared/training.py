@@ -203,7 +203,8 @@ def train(
         _average(averaged, plain_model, config.ema_decay, step)
 
         if step % 20 == 0 or step == 1:
-            figures = {"loss": loss.item(), **{name: float(value) for name, value in parts.items()}}
+            with torch.no_grad():
+                figures = {"loss": loss.item(), **{name: float(value) for name, value in parts.items()}}
             log.write(step, "train", {**figures, "learning_rate": learning_rate(step - 1, config)})
             bar.set_postfix(loss=f"{figures['loss']:.4f}", score=f"{best_score:.4f}", refresh=False)
         bar.update()

@@ -48,7 +48,7 @@ def ready(settings: dict[str, Any]) -> Pairs:
 
 def to_tensor(pictures: np.ndarray) -> Tensor:
     """uint8 [B, H, W, 3] -> float32 [B, 3, H, W] in [-1, 1]."""
-    return torch.from_numpy(np.ascontiguousarray(pictures)).permute(0, 3, 1, 2).float().div_(127.5).sub_(1)
+    return torch.tensor(pictures).permute(0, 3, 1, 2).float().div_(127.5).sub_(1)
 
 
 def to_pictures(tensor: Tensor) -> np.ndarray:
