@@ -19,13 +19,13 @@ import numpy as np
 
 from fd2talk.processes import in_processes
 from fd2talk.terminal import announce
-from fd2talk.track import track_file
+from fd2talk.track import track_audio, track_file
 from shared.errors import Fd2TalkError, InputError, UsageError
 from shared.face_model import load_bundled
 from shared.faces.crop import CROP_FACTOR, Crop
 from shared.faces.tracker import track_photo
 from shared.files import atomic_output
-from shared.media import read_image, read_video_audio, video_info
+from shared.media import read_image
 from shared.motion import Motion
 from shared.tracking import Track, motion_from_track
 
@@ -138,8 +138,7 @@ def _track_clip(clip: Clip, path: str, out: str) -> dict[str, object]:
         _save(track_path, landmarks=track.landmarks, confidence=track.confidence, crop=crop)
     elif motion is None or motion.face_model != model.fingerprint:  # another face model: what was tracked still holds
         landmarks, confidence, crop = load_track(track_path)
-        audio = read_video_audio(path) if video_info(path).has_audio else None
-        track, motion = Track(landmarks, confidence, crop, audio), None
+        track, motion = Track(landmarks, confidence, crop, track_audio(path, len(landmarks))), None
     if motion is None:
         motion = motion_from_track(model, track, source=clip.file)
         motion.save(motion_file, overwrite=True)

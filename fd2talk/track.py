@@ -39,20 +39,23 @@ def photo_motion(photo: PhotoFit, source: str) -> Motion:
 
 def track_file(path: str, *, quiet: bool = False) -> Track:
     """Follow the largest face of a video, with its sound. Raises InputError: no video, too few faces."""
-    info = video_info(path)
-    total = None if info.duration is None else round(info.duration * FPS)
+    duration = video_info(path).duration
+    total = None if duration is None else round(duration * FPS)
     landmarks = []
     with progress(None if quiet else total, "tracking") as bar:
         for points in track_video(read_video(path)):
             landmarks.append(points)
             bar.update()
-    audio = None
-    if info.has_audio:
-        audio = read_video_audio(path)[: len(landmarks) * SAMPLE_RATE // FPS]
+    audio = track_audio(path, len(landmarks))
     try:
         return Track.from_frames(landmarks, audio)
     except InputError as error:
         raise InputError(f"{path}: {error}") from error
+
+
+def track_audio(path: str, frames: int) -> np.ndarray | None:
+    """The sound of so many frames of a video, float32 [n]; None where it has none. Raises as `read_video_audio`."""
+    return read_video_audio(path)[: frames * SAMPLE_RATE // FPS] if video_info(path).has_audio else None
 
 
 def video_motion(path: str, model: MorphableModel) -> Motion:
