@@ -1,9 +1,7 @@
 """`fd2talk prepare`: a folder of talking clips becomes tracks and motions to learn from.
 
-OUT/index.csv lists the clips; OUT/motions/<person>__<clip>.npz is the Motion (with sound) of one and
-OUT/tracks/<person>__<clip>.npz what the tracker saw: landmarks float32 [T, 478, 3] in pixels, confidence [T], crop
-(centre x, y, side) in pixels. OUT/portraits.npz holds the still photos: names [P], splits [P], points [P, 478, 3] in
-pixels, crops [P, 3].
+A video that was cut (or zoomed into by an editor) becomes several clips, and parts that show another person than most
+of its frames are left out. See `shared.prepared` for what is written.
 """
 
 from __future__ import annotations
@@ -18,24 +16,29 @@ from pathlib import Path
 import numpy as np
 
 from fd2talk.processes import in_processes
-from fd2talk.terminal import announce
+from fd2talk.terminal import announce, say
 from fd2talk.track import track_audio, track_file
 from shared.errors import Fd2TalkError, InputError, UsageError
-from shared.face_model import load_bundled
+from shared.face_model import MorphableModel, load_bundled
 from shared.faces.crop import CROP_FACTOR, Crop
 from shared.faces.tracker import track_photo
 from shared.files import atomic_output
-from shared.media import read_image
+from shared.media import FPS, SAMPLE_RATE, read_image
 from shared.motion import Motion
-from shared.tracking import Track, motion_from_track
+from shared.prepared import load_track, save_arrays, save_track
+from shared.tracking import Track, motion_from_track, of_one_person
 
 VIDEOS = (".mp4", ".mov", ".mkv", ".webm", ".avi", ".m4v", ".mpg", ".mpeg")
 PHOTOS = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".heic", ".avif")
 MANIFEST = "manifest.csv"
 
 # Columns of the index; a manifest's further columns follow them.
-_COLUMNS = ("name", "file", "person", "split", "seconds", "frames", "audio", "face_px")
+_COLUMNS = ("name", "file", "person", "split", "start", "seconds", "frames", "audio", "face_px")
 _VALIDATION_SHARE = 0.1
+# Tracks with another number are made by an older tracker and made again.
+_TRACKER = 2
+# Parts between cuts that are shorter than a second are not worth keeping.
+_LEAST_FRAMES = 25
 
 
 @dataclass(frozen=True)
@@ -74,7 +77,11 @@ def prepare(clips: str, out: str, *, photos: str | None = None, workers: int | N
         except OSError as error:
             raise UsageError(f"cannot write to {out}: {error.strerror}") from error
     jobs = [(clip, str(Path(clips) / clip.file), out) for clip in found]
-    rows = [row for row in in_processes(_track_clip, jobs, workers, "clips", "clip") if row]
+    tracked = [result for result in in_processes(_track_clip, jobs, workers, "clips", "clip") if result]
+    rows = [row for of_clip, _ in tracked for row in of_clip]
+    for _, note in tracked:
+        if note:
+            say(f"note: {note}", 0)
     if not rows:
         raise Fd2TalkError(f"not one of the {len(found)} clips in {clips} could be used")
     _write_index(Path(out) / "index.csv", rows)
@@ -118,41 +125,79 @@ def split_of(person: str) -> str:
     return "val" if zlib.crc32(person.encode()) % 1000 < 1000 * _VALIDATION_SHARE else "train"
 
 
-def load_track(path: str | Path) -> tuple[np.ndarray, np.ndarray, Crop]:
-    """landmarks [T, 478, 3] px, confidence [T] and crop of one file of OUT/tracks. Raises InputError: no such file."""
+def _track_clip(clip: Clip, path: str, out: str) -> tuple[list[dict[str, object]], str]:
+    """Track one video and fit the face model, each unless that has been done.
+
+    Returns the rows of its parts and, where it has just been split, a sentence that says so.
+    """
+    model, folder = load_bundled(), Path(out)
+    names, note = _tracked_parts(clip, folder), ""
+    if names is None:
+        parts, note = _parts(path, track_file(path, quiet=True), model)
+        names = _part_names(clip, len(parts))
+        # The first part's file, which tells how many there are, is written last.
+        for name, (start, part) in reversed(list(zip(names, parts))):
+            (folder / "motions" / f"{name}.npz").unlink(missing_ok=True)
+            save_track(folder / "tracks" / f"{name}.npz", part, start=start, parts=len(parts), tracker=_TRACKER)
+    return [_row(clip, path, name, folder, model) for name in names], note
+
+
+def _tracked_parts(clip: Clip, folder: Path) -> list[str] | None:
+    """Names of a video's parts when it has been tracked by this tracker, or None."""
     try:
-        with np.load(path, allow_pickle=False) as file:
-            return file["landmarks"], file["confidence"], Crop(*(float(v) for v in file["crop"]))
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-        raise InputError(f"{path}: not a prepared track ({error})") from error
+        with np.load(folder / "tracks" / f"{clip.name}.npz", allow_pickle=False) as file:
+            return _part_names(clip, int(file["parts"])) if int(file["tracker"]) == _TRACKER else None
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+        return None
 
 
-def _track_clip(clip: Clip, path: str, out: str) -> dict[str, object]:
-    """Track one clip and fit the face model, each unless that has been done, and return its row of the index."""
-    motion_file, track_path = (Path(out) / kind / f"{clip.name}.npz" for kind in ("motions", "tracks"))
-    model = load_bundled()
-    motion = Motion.load(motion_file) if motion_file.exists() else None
-    if not track_path.exists():
-        track, motion = track_file(path, quiet=True), None
-        crop = np.array([track.crop.center_x, track.crop.center_y, track.crop.side])
-        _save(track_path, landmarks=track.landmarks, confidence=track.confidence, crop=crop)
-    elif motion is None or motion.face_model != model.fingerprint:  # another face model: what was tracked still holds
-        landmarks, confidence, crop = load_track(track_path)
-        track, motion = Track(landmarks, confidence, crop, track_audio(path, len(landmarks))), None
-    if motion is None:
+def _part_names(clip: Clip, count: int) -> list[str]:
+    return [clip.name, *(f"{clip.name}__part{number}" for number in range(2, count + 1))]
+
+
+def _parts(path: str, track: Track, model: MorphableModel) -> tuple[list[tuple[int, Track]], str]:
+    """The uncut parts of a video that show one person, each with its first frame, and a sentence where it was cut.
+
+    Raises InputError: no part is long enough.
+    """
+    shots = track.shots()
+    if len(shots) == 1:
+        return shots, ""
+    same = of_one_person(model, [shot for _, shot in shots])
+    kept = [shot for shot, alike in zip(shots, same) if alike and len(shot[1].landmarks) >= _LEAST_FRAMES]
+    strangers = sum(len(shot.landmarks) for (_, shot), alike in zip(shots, same) if not alike)
+    used = sum(len(shot.landmarks) for _, shot in kept)
+    if not kept:
+        raise InputError(f"{path}: cut into parts of less than {_LEAST_FRAMES} frames")
+    cuts = ", ".join(f"{cut / FPS:.2f}" for cut in track.cuts)
+    left_out = f"; {strangers} frames of another person are left out" if strangers else ""
+    of_all = f"{used} of {len(track.landmarks)} frames in {len(kept)} part{'s' if len(kept) > 1 else ''}"
+    return kept, f"{path} is cut at {cuts} s: kept {of_all}{left_out}"
+
+
+def _row(clip: Clip, path: str, name: str, folder: Path, model: MorphableModel) -> dict[str, object]:
+    """Fit one part, unless that has been done with this face model, and return its row of the index."""
+    track_path, motion_path = (folder / kind / f"{name}.npz" for kind in ("tracks", "motions"))
+    track = load_track(track_path)
+    with np.load(track_path, allow_pickle=False) as file:
+        start = int(file["start"])
+    motion = Motion.load(motion_path) if motion_path.exists() else None
+    if motion is None or motion.face_model != model.fingerprint:
+        audio = track_audio(path, start + len(track.landmarks))
+        track.audio = None if audio is None else audio[start * SAMPLE_RATE // FPS :]
         motion = motion_from_track(model, track, source=clip.file)
-        motion.save(motion_file, overwrite=True)
-    _, _, crop = load_track(track_path)
+        motion.save(motion_path, overwrite=True)
     return {
         **clip.facts,
-        "name": clip.name,
+        "name": name,
         "file": clip.file,
         "person": clip.person,
         "split": clip.split,
+        "start": start,
         "seconds": round(len(motion) / motion.fps, 2),
         "frames": len(motion),
         "audio": clip.facts.get("audio") or ("none" if motion.audio is None else "ok"),
-        "face_px": clip.facts.get("face_px") or round(crop.side / CROP_FACTOR),
+        "face_px": clip.facts.get("face_px") or round(track.crop.side / CROP_FACTOR),
     }
 
 
@@ -170,18 +215,13 @@ def _prepare_photos(stills: list[Clip], folder: str, path: Path, workers: int | 
         return
     kept = [still for still in stills if still.file in points]
     crops = [Crop.around(points[still.file]) for still in kept]
-    _save(
+    save_arrays(
         path,
         names=np.array([still.file for still in kept]),
         splits=np.array([still.split for still in kept]),
         points=np.stack([points[still.file] for still in kept]),
         crops=np.array([[crop.center_x, crop.center_y, crop.side] for crop in crops]),
     )
-
-
-def _save(path: Path, **arrays: np.ndarray) -> None:
-    with atomic_output(path, overwrite=True) as temporary, open(temporary, "wb") as file:
-        np.savez(file, **arrays)
 
 
 def _write_index(path: Path, rows: list[dict[str, object]]) -> None:

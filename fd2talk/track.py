@@ -8,6 +8,7 @@ from PIL import Image
 from fd2talk.progress import progress
 from shared.errors import InputError
 from shared.face_model.morphable import MorphableModel
+from shared.faces.cuts import CutDetector
 from shared.faces.tracker import track_video
 from shared.media import FPS, SAMPLE_RATE, read_video, read_video_audio, video_info
 from shared.motion import Motion
@@ -41,14 +42,14 @@ def track_file(path: str, *, quiet: bool = False) -> Track:
     """Follow the largest face of a video, with its sound. Raises InputError: no video, too few faces."""
     duration = video_info(path).duration
     total = None if duration is None else round(duration * FPS)
-    landmarks = []
+    landmarks, cuts = [], CutDetector()
     with progress(None if quiet else total, "tracking") as bar:
-        for points in track_video(read_video(path)):
+        for points in track_video(read_video(path), cuts):
             landmarks.append(points)
             bar.update()
     audio = track_audio(path, len(landmarks))
     try:
-        return Track.from_frames(landmarks, audio)
+        return Track.from_frames(landmarks, audio, cuts.changes)
     except InputError as error:
         raise InputError(f"{path}: {error}") from error
 

@@ -36,7 +36,7 @@ from renderer_tables import Findings, print_tables, print_wins
 from scipy.spatial.transform import Rotation
 from tqdm import tqdm
 
-from fd2talk.prepare import VIDEOS, Clip, find_clips, load_track
+from fd2talk.prepare import VIDEOS, Clip, find_clips
 from fd2talk.track import track_file
 from shared.errors import UsageError
 from shared.face_model.measures import lip_aperture
@@ -48,7 +48,8 @@ from shared.metrics.perceptual import SqueezeDistance
 from shared.metrics.rendering import compare, face_mask, mouth_change, part_boxes
 from shared.motion import Motion
 from shared.photo import PhotoFit
-from shared.tracking import Track, motion_from_track, photo_of_clip
+from shared.prepared import load_track
+from shared.tracking import motion_from_track, photo_of_clip
 from stage2_render.pipeline import RenderPipeline
 
 Renderer = Callable[[PhotoFit, Motion], Iterable[np.ndarray]]
@@ -172,7 +173,7 @@ def _chosen(data: str, split: str, every: bool) -> list[Clip]:
 def load_case(clip: Clip, data: str, prepared: str, model: MorphableModel, count: int) -> Case | None:
     """Read a clip with what is known of it, tracking it where nothing is. None: its start or most of it has no face."""
     path, tracked = Path(data) / clip.file, Path(prepared) / "tracks" / f"{clip.name}.npz"
-    track = Track(*load_track(tracked)) if tracked.exists() else track_file(str(path), quiet=True)
+    track = load_track(tracked) if tracked.exists() else track_file(str(path), quiet=True)
     fitted = Path(prepared) / "motions" / f"{clip.name}.npz"
     motion = Motion.load(fitted) if fitted.exists() else None
     if motion is None or motion.face_model != model.fingerprint:

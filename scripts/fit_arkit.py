@@ -1,15 +1,14 @@
 """Fit the map from expression coefficients to ARKit's 52 blendshape scores, with mediapipe's landmarker as the teacher.
 
-    python scripts/fit_arkit.py DATA/clips MOTIONS face_landmarker.task assets/arkit --scores scores.npz
+    python scripts/fit_arkit.py DATA/clips PREPARED face_landmarker.task assets/arkit --scores scores.npz
 
-DATA/clips has manifest.csv (file, person, split); MOTIONS has each clip's motion as <person>__<clip>.npz, fitted with
-the bundled face model. The teacher looks at every fifth frame of at most `--clips` training clips and of all clips of
-`val`; what it said is kept in `--scores`, so that a second run only fits.
+PREPARED is what `fd2talk prepare` made of DATA/clips, with the bundled face model. The teacher looks at every fifth
+frame of at most `--clips` training clips and of all clips of `val`; what it said is kept in `--scores`, so that a
+second run only fits.
 """
 
 from __future__ import annotations
 
-import csv
 import json
 from collections import defaultdict
 from itertools import chain, zip_longest
@@ -25,8 +24,7 @@ from fd2talk.arkit import NAMES, ArkitMap
 from shared.face_model import MorphableModel, load_bundled
 from shared.face_model.learn import mirror_index
 from shared.files import atomic_output
-from shared.media import read_video
-from shared.motion import Motion
+from shared.prepared import clip_frames, load_motions, read_index
 
 EVERY = 5
 # A clip tells something of a score only where the score moves in it by so much (standard deviation).
@@ -34,22 +32,17 @@ MOVES = 0.01
 USABLE = 0.6
 
 
-def motion_path(motions: Path, row: dict) -> Path:
-    return motions / f"{row['file'].replace('/', '__').removesuffix('.mp4')}.npz"
-
-
-def choose(manifest: list[dict], motions: Path, clips: int) -> list[dict]:
+def choose(index: list[dict], clips: int) -> list[dict]:
     """Training clips, person after person so that everyone is seen before anyone twice, then those of `val`."""
-    there = [row for row in manifest if motion_path(motions, row).exists()]
     people = defaultdict(list)
-    for row in there:
+    for row in index:
         if row["split"] == "train":
             people[row["person"]].append(row)
     train = [row for row in chain.from_iterable(zip_longest(*people.values())) if row]
-    return train[:clips] + [row for row in there if row["split"] == "val"]
+    return train[:clips] + [row for row in index if row["split"] == "val"]
 
 
-def ask_teacher(rows: list[dict], clips: Path, motions: Path, landmarker: Path) -> dict[str, np.ndarray]:
+def ask_teacher(rows: list[dict], clips: Path, prepared: Path, landmarker: Path) -> dict[str, np.ndarray]:
     """expression, identity, scores [n, 52], clip [n] (index of the row), split [n]: a line a frame with a face."""
     import mediapipe as mp
     from mediapipe.tasks.python import BaseOptions, vision
@@ -60,9 +53,9 @@ def ask_teacher(rows: list[dict], clips: Path, motions: Path, landmarker: Path) 
     found = defaultdict(list)
     with vision.FaceLandmarker.create_from_options(options) as teacher:
         for number, row in enumerate(tqdm(rows, unit="clip")):
-            motion = Motion.load(motion_path(motions, row), face_model=load_bundled().fingerprint)
-            for index, frame in enumerate(read_video(clips / row["file"])):
-                if index % EVERY or index >= len(motion):
+            motion = load_motions(prepared, [row], load_bundled())[row["name"]]
+            for index, frame in enumerate(clip_frames(clips, row)):
+                if index % EVERY:
                     continue
                 result = teacher.detect(mp.Image(image_format=mp.ImageFormat.SRGB, data=frame))
                 if not result.face_blendshapes:
@@ -182,18 +175,17 @@ The material is research material: these weights are for research use.
 
 @click.command(help=__doc__)
 @click.argument("clips", type=click.Path(exists=True, file_okay=False, path_type=Path))
-@click.argument("motions", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.argument("prepared", type=click.Path(exists=True, file_okay=False, path_type=Path))
 @click.argument("landmarker", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.argument("out", type=click.Path(file_okay=False, path_type=Path))
 @click.option("--scores", type=click.Path(dir_okay=False, path_type=Path), required=True, help="Cache of the teacher.")
 @click.option("--clips", "count", default=300, show_default=True, help="Training clips at most.")
-def main(clips: Path, motions: Path, landmarker: Path, out: Path, scores: Path, count: int) -> None:
+def main(clips: Path, prepared: Path, landmarker: Path, out: Path, scores: Path, count: int) -> None:
     model = load_bundled()
     if not scores.exists():
-        with open(clips / "manifest.csv", newline="", encoding="utf-8") as file:
-            rows = choose(list(csv.DictReader(file)), motions, count)
+        rows = choose(read_index(prepared), count)
         with atomic_output(scores) as temporary, open(temporary, "wb") as file:
-            np.savez(file, **ask_teacher(rows, clips, motions, landmarker))
+            np.savez(file, **ask_teacher(rows, clips, prepared, landmarker))
     with np.load(scores, allow_pickle=False) as file:
         data = {name: file[name] for name in ("expression", "identity", "scores", "clip", "split")}
     parts = {name: {key: value[data["split"] == name] for key, value in data.items()} for name in ("train", "val")}

@@ -12,38 +12,89 @@ from shared.face_model.camera import canonical, project
 from shared.face_model.fitting import fit
 from shared.face_model.morphable import MorphableModel
 from shared.faces.crop import Crop
+from shared.faces.cuts import find_cuts
+from shared.media import FPS, SAMPLE_RATE
 from shared.motion import Motion
 from shared.photo import PhotoFit
 
 # Savitzky-Golay windows in frames at 25 fps (second order, so peaks of closing lips keep their height): the head is
 # heavy and moves slowly, lips do not.
 _POSE_WINDOW, _EXPRESSION_WINDOW = 9, 5
+# Root mean square distance of two neutral faces (bones, nose and contour) above which they belong to two people.
+_OTHER_PERSON_MM = 1.5
 
 
 @dataclass
 class Track:
     """What the tracker saw of one clip: landmarks [T, 478, 3] in pixels (gaps filled), confidence [T] (0 in gaps),
-    the fixed head crop, and the sound (float32 [n], 16 kHz) or None."""
+    the fixed head crop, the sound (float32 [n], 16 kHz) or None, and the frames before which the clip was cut."""
 
     landmarks: np.ndarray
     confidence: np.ndarray
     crop: Crop
     audio: np.ndarray | None = None
+    cuts: tuple[int, ...] = ()
 
     @classmethod
-    def from_frames(cls, landmarks: list[np.ndarray | None], audio: np.ndarray | None = None) -> Track:
-        """Fill gaps by linear interpolation. Raises InputError when fewer than half of the frames show a face."""
+    def from_frames(
+        cls, landmarks: list[np.ndarray | None], audio: np.ndarray | None = None, changes: np.ndarray | None = None
+    ) -> Track:
+        """Fill gaps by linear interpolation and find cuts.
+
+        changes: [T - 1], of the `CutDetector` that saw the frames; without it a cut shows only where the face jumps.
+        Raises InputError when fewer than half of the frames show a face.
+        """
         seen = np.array([points is not None for points in landmarks], bool)
         if seen.sum() < max(1, len(seen) / 2):
             raise InputError(f"a face was found in only {seen.sum()} of {len(seen)} frames")
-        known = np.flatnonzero(seen)
-        points = np.stack([landmarks[i] for i in known])
-        if not seen.all():
-            at = np.interp(np.arange(len(seen)), known, np.arange(len(known)))
-            low = np.minimum(at.astype(int), max(len(known) - 2, 0))
-            high = np.minimum(low + 1, len(known) - 1)
-            points = points[low] + (points[high] - points[low]) * (at - low)[:, None, None]
-        return cls(points.astype(np.float32), seen.astype(np.float32), Crop.around(points), audio)
+        points = _without_gaps(landmarks, seen)
+        cuts = find_cuts(np.zeros(len(points) - 1) if changes is None else changes, points)
+        for shot in np.split(np.arange(len(points)), cuts):  # what is filled in belongs to its own shot
+            if seen[shot].any() and not seen[shot].all():
+                points[shot] = _without_gaps([landmarks[i] for i in shot], seen[shot])
+        return cls(points.astype(np.float32), seen.astype(np.float32), Crop.around(points), audio, tuple(cuts))
+
+    def shots(self) -> list[tuple[int, Track]]:
+        """The uninterrupted parts between cuts, each with its first frame in this track and a head crop of its own."""
+        edges = [0, *self.cuts, len(self.landmarks)]
+        return [(start, self._part(start, stop)) for start, stop in zip(edges[:-1], edges[1:])]
+
+    def _part(self, start: int, stop: int) -> Track:
+        points = self.landmarks[start:stop]
+        audio = self.audio
+        if audio is not None:
+            first, last = (frame * SAMPLE_RATE // FPS for frame in (start, stop))
+            audio = audio[first : None if stop == len(self.landmarks) else last]
+        return Track(points, self.confidence[start:stop], Crop.around(points), audio)
+
+
+def _without_gaps(landmarks: list[np.ndarray | None], seen: np.ndarray) -> np.ndarray:
+    """[T, 478, 3]; frames that were not seen are interpolated linearly, at the ends repeated."""
+    known = np.flatnonzero(seen)
+    points = np.stack([landmarks[i] for i in known])
+    if not seen.all():
+        at = np.interp(np.arange(len(seen)), known, np.arange(len(known)))
+        low = np.minimum(at.astype(int), max(len(known) - 2, 0))
+        high = np.minimum(low + 1, len(known) - 1)
+        points = points[low] + (points[high] - points[low]) * (at - low)[:, None, None]
+    return points
+
+
+def of_one_person(model: MorphableModel, shots: list[Track]) -> np.ndarray:
+    """bool [len(shots)]: which show the person that most of the frames show.
+
+    Two shots of a person differ in the shape of the neutral face by 0.2 to 1.4 mm, those of two people by 1.3 to 10.
+    """
+    faces = []
+    for shot in shots:
+        identity = fit(model, shot.crop.to_crop(shot.landmarks[::3])).identity
+        faces.append(model.vertices(identity, np.zeros(model.num_expression, np.float32)))
+    bones = np.concatenate([model.groups[name] for name in ("rigid", "nose", "contour")])
+    shapes = np.stack(faces)[:, bones]
+    distance = np.sqrt(np.square(shapes[:, None] - shapes[None]).sum(-1).mean(-1))
+    alike = distance < _OTHER_PERSON_MM
+    frames = np.array([len(shot.landmarks) for shot in shots])
+    return alike[(alike * frames).sum(1).argmax()]
 
 
 def motion_from_track(model: MorphableModel, track: Track, *, smooth: bool = True, source: str = "") -> Motion:
@@ -51,8 +102,10 @@ def motion_from_track(model: MorphableModel, track: Track, *, smooth: bool = Tru
     result = fit(model, track.crop.to_crop(track.landmarks))
     rotation, translation, expression = result.rotation, result.translation, result.expression
     if smooth:
-        rotation, translation = (_smoothed(value, _POSE_WINDOW) for value in (rotation, translation))
-        expression = smoothed_expression(expression)
+        shots = np.split(np.arange(len(expression)), track.cuts)
+        rotation = np.concatenate([_smoothed(rotation[shot], _POSE_WINDOW) for shot in shots])
+        translation = np.concatenate([_smoothed(translation[shot], _POSE_WINDOW) for shot in shots])
+        expression = np.concatenate([smoothed_expression(expression[shot]) for shot in shots])
     return Motion(
         expression=expression,
         rotation=rotation,

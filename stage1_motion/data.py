@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
 from collections import defaultdict
 from collections.abc import Callable
@@ -16,6 +15,7 @@ from shared.errors import InputError
 from shared.face_model.morphable import MorphableModel
 from shared.files import atomic_output
 from shared.motion import Motion
+from shared.prepared import load_motions, read_index
 from shared.speech.encoder import SpeechEncoder
 from stage1_motion.phonetics import Phonetics
 from stage1_motion.space import (
@@ -46,25 +46,9 @@ class Clip:
     head_std: float
 
 
-def read_index(prepared: str | Path) -> list[dict[str, str]]:
-    """Rows of index.csv of a prepared folder. Raises InputError when there is none."""
-    path = Path(prepared) / "index.csv"
-    try:
-        with open(path, newline="", encoding="utf-8") as file:
-            return list(csv.DictReader(file))
-    except OSError:
-        raise InputError(f"{path}: not found; make it with `fd2talk prepare CLIPS {prepared}`") from None
-
-
 def is_development(person: str) -> bool:
     """About one in eight training people steers training (early stopping, settings), so that `val` stays unseen."""
     return int(hashlib.sha256(person.encode()).hexdigest(), 16) % 8 == 0
-
-
-def load_motions(prepared: str | Path, rows: list[dict[str, str]], model: MorphableModel) -> dict[str, Motion]:
-    """The rows' motions by name, checked against the face model."""
-    folder = Path(prepared) / "motions"
-    return {row["name"]: Motion.load(folder / f"{row['name']}.npz", face_model=model.fingerprint) for row in rows}
 
 
 def cached_speech(

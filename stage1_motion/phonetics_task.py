@@ -16,10 +16,10 @@ import torch
 from shared.face_model import load_bundled
 from shared.face_model.measures import lip_gap
 from shared.media import frame_count
+from shared.prepared import load_motions, read_index
 from shared.speech.augment import add_noise, degrade, noise
 from shared.speech.data import PHONES, Recording, load_recordings
 from shared.speech.encoder import SpeechEncoder
-from stage1_motion.data import load_motions, read_index
 from stage1_motion.phonetics import Phonetics, Probe, with_neighbours
 
 _BILABIALS = [PHONES.index(phone) for phone in ("B", "P", "M")]

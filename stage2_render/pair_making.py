@@ -15,10 +15,11 @@ from shared.face_model.camera import canonical, project, rigid_fit
 from shared.face_model.measures import lid_gap, lip_aperture
 from shared.face_model.mediapipe_mesh import LEFT_EYE, OUTER_LIPS, RIGHT_EYE
 from shared.faces.crop import Crop
-from shared.media import read_image, read_video
+from shared.media import read_image
 from shared.metrics.rendering import APERTURE_STEP
 from shared.motion import Motion
 from shared.photo import PhotoFit
+from shared.prepared import clip_frames, load_track
 from stage2_render.face_crop import SIZE, FaceCrop
 from stage2_render.geometry import MeshWarp
 from stage2_render.guidance import MAP_SIZE, MAPS, encode_maps, guidance_maps
@@ -129,9 +130,9 @@ class _Clip:
     @classmethod
     def load(cls, prepared: Path, clips: Path, row: dict) -> _Clip:
         motion = Motion.load(prepared / "motions" / f"{row['name']}.npz")
-        with np.load(prepared / "tracks" / f"{row['name']}.npz", allow_pickle=False) as track:
-            landmarks, confidence, crop = track["landmarks"], track["confidence"], Crop(*track["crop"].tolist())
-        frames = [frame for frame, _ in zip(read_video(clips / row["file"]), landmarks)]
+        track = load_track(prepared / "tracks" / f"{row['name']}.npz")
+        landmarks, confidence, crop = track.landmarks, track.confidence, track.crop
+        frames = list(clip_frames(clips, row))
         count = min(len(frames), len(motion))
         unit = max(frames[0].shape[:2]) / 256
         step = np.linalg.norm(np.diff(landmarks[:count, :468, :2], axis=0), axis=-1).mean(-1) / unit

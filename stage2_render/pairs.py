@@ -19,7 +19,6 @@ is the photo warped to another face's expression, and warped is that picture war
 
 from __future__ import annotations
 
-import csv
 import shutil
 import sys
 import tempfile
@@ -34,6 +33,7 @@ import cv2
 import numpy as np
 
 from shared.errors import InputError, UsageError
+from shared.prepared import read_index
 from stage2_render.face_crop import FRAMINGS
 from stage2_render.pair_making import FILES, Rows, person_pairs, portrait_pairs
 
@@ -131,11 +131,7 @@ def build(
 
 def _people(prepared: Path, limits: Limits) -> tuple[dict[str, dict[str, list[dict]]], list[str]]:
     """split -> person -> rows of the index that may be learned from; and the names of all training motions."""
-    try:
-        with open(prepared / "index.csv", newline="", encoding="utf-8") as file:
-            rows = [row for row in csv.DictReader(file) if row["split"] != _LEFT_OUT]
-    except (OSError, KeyError) as error:
-        raise InputError(f"{prepared}: not a prepared folder ({error})") from error
+    rows = [row for row in read_index(prepared) if row["split"] != _LEFT_OUT]
     people: dict[str, dict[str, list[dict]]] = {"train": {}, "val": {}}
     for row in rows:
         if row["split"] in people and float(row["face_px"]) >= _MIN_FACE_PX:

@@ -1,6 +1,12 @@
 """Material for the tests of several rooms."""
 
+import signal
+
 import pytest
+
+# A shell that starts the tests in the background lets them, and every process that they start, ignore Ctrl-C.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

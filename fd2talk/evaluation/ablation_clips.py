@@ -16,11 +16,10 @@ from tqdm import tqdm
 
 from fd2talk.evaluation.lip_judge import LipJudge, lip_scores
 from fd2talk.evaluation.statistics import mean_over_people
-from fd2talk.prepare import load_track
 from shared.errors import InputError
 from shared.face_model import load_bundled
 from shared.face_model.measures import lip_aperture
-from shared.media import FPS, frame_count, read_video
+from shared.media import FPS, frame_count
 from shared.metrics.beats import audio_beats, beat_align
 from shared.metrics.head import head_diversity, motion_beats
 from shared.metrics.lips import best_lag_correlation, spread_and_speed
@@ -28,9 +27,9 @@ from shared.metrics.perceptual import SqueezeDistance
 from shared.metrics.rendering import compare, part_boxes
 from shared.motion import Motion
 from shared.photo import PhotoFit
+from shared.prepared import clip_frames, load_motions, load_track, read_index
 from shared.tracking import Track, photo_of_clip
 from shared.weights import sha256
-from stage1_motion.data import load_motions, read_index
 from stage1_motion.lip_expert import LipExpert
 from stage1_motion.pipeline import MotionPipeline
 from stage2_render.pipeline import RenderPipeline
@@ -96,7 +95,7 @@ class ClipMeasure:
     @cached_property
     def _photos(self) -> dict[str, PhotoFit]:
         """Clip -> its first frame, fitted."""
-        first = {row["name"]: next(iter(read_video(self.folder / row["file"]))) for row in self.rows}
+        first = {row["name"]: next(clip_frames(self.folder, row)) for row in self.rows}
         return {name: PhotoFit.fit(frame, self.model) for name, frame in tqdm(first.items(), "photos", leave=False)}
 
     @cached_property
@@ -110,8 +109,8 @@ class ClipMeasure:
         good = [row for row in self.rows if int(row["face_px"]) >= _FACE]
         chosen = {}
         for row in {row["person"]: row for row in reversed(good)}.values():
-            frames = list(read_video(self.folder / row["file"]))
-            track = Track(*load_track(self.prepared / "tracks" / f"{row['name']}.npz"))
+            frames = list(clip_frames(self.folder, row))
+            track = load_track(self.prepared / "tracks" / f"{row['name']}.npz")
             real = self.real[row["name"]]
             last = min(len(frames), len(track.landmarks), len(real), frame_count(len(real.audio))) - 1
             picks = np.linspace(_FIRST, last, _PICTURES).astype(int)

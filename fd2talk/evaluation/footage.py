@@ -11,14 +11,13 @@ import numpy as np
 
 from fd2talk.evaluation.code import code_digest
 from fd2talk.evaluation.pairs import Item
-from fd2talk.prepare import load_track
 from shared.errors import InputError
 from shared.face_model.mediapipe_mesh import NUM_VERTICES
 from shared.face_model.morphable import MorphableModel
 from shared.faces.tracker import track_video
-from shared.files import atomic_output
 from shared.media import FPS, VideoInfo, read_audio, read_video, read_video_audio, video_info
 from shared.motion import Motion
+from shared.prepared import load_track, save_track
 from shared.tracking import Track, motion_from_track
 
 _TRACKING = ("shared.media", "shared.faces.tracker", "shared.tracking")
@@ -61,15 +60,13 @@ class Footage:
         key = hashlib.sha256(repr(facts).encode()).hexdigest()[:16]
         path = self._cache / f"{self.item.name[:80]}_{key}.npz"
         if path.exists():
-            return Track(*load_track(path))
+            return load_track(path)
         try:
             track = Track.from_frames(list(track_video(self.frames())))
         except InputError as error:
             raise InputError(f"{self._video}: {error}") from error
         self._cache.mkdir(parents=True, exist_ok=True)
-        crop = np.array([track.crop.center_x, track.crop.center_y, track.crop.side])
-        with atomic_output(path, overwrite=True) as temporary, open(temporary, "wb") as file:
-            np.savez(file, landmarks=track.landmarks, confidence=track.confidence, crop=crop)
+        save_track(path, track)
         return track
 
     @cached_property

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
 from collections import defaultdict
 from pathlib import Path
@@ -17,6 +16,7 @@ from shared.face_model.learn import learn
 from shared.face_model.morphable import MorphableModel
 from shared.faces.crop import Crop
 from shared.files import atomic_output
+from shared.prepared import load_track, read_index
 
 # Neighbouring frames hardly differ.
 _EVERY = 2
@@ -67,18 +67,12 @@ def lip_residual(model: MorphableModel, clips: list[np.ndarray]) -> float:
 
 def _read_clips(prepared: Path) -> list[tuple[dict[str, str], np.ndarray]]:
     """Index rows and points [T, 478, 3] in crop coordinates of the frames that show a face."""
-    try:
-        with open(prepared / "index.csv", newline="", encoding="utf-8") as file:
-            rows = list(csv.DictReader(file))
-    except OSError as error:
-        raise InputError(f"{prepared}: not a prepared folder; make it with `fd2talk prepare CLIPS FOLDER`") from error
-    clips = []
+    rows, clips = read_index(prepared), []
     for row in tqdm((r for r in rows if r["split"] in ("train", "val")), desc="tracks", total=len(rows), leave=False):
-        with np.load(prepared / "tracks" / f"{row['name']}.npz") as track:
-            seen = track["landmarks"][track["confidence"] > 0]
-            crop = Crop(*track["crop"].tolist())
+        track = load_track(prepared / "tracks" / f"{row['name']}.npz")
+        seen = track.landmarks[track.confidence > 0]
         if len(seen) >= _MIN_FRAMES:
-            clips.append((row, crop.to_crop(seen)))
+            clips.append((row, track.crop.to_crop(seen)))
     return clips
 
 

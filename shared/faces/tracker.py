@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from PIL import Image
 
 from shared.errors import InputError
 from shared.faces.crop import Crop
+from shared.faces.cuts import CutDetector
 
 # A face lower than this has too few pixels on the lips for a track that can be trusted.
 MIN_FACE_PIXELS = 56
@@ -19,6 +20,12 @@ MIN_FACE_PIXELS = 56
 _SEARCH_SIDE = 1280
 # Frames up to this size are head crops already, or as good: nothing is gained by searching them first.
 _SMALL_FRAME = 400
+# The mesh network sees a square round the face, which comes from the detector at first and from its own last answer
+# afterwards. The detector's square is another one, and the mesh found in it 2 % smaller: a face is looked at again
+# until its points (mean shift over the eye distance) stay where they are, which takes three to six looks.
+_SETTLED, _MOST_LOOKS = 5e-4, 12
+# The network reads faces at 192 pixels and skips pixels of larger ones: head crops are averaged down to this side.
+_MAX_CROP = 512
 
 
 @dataclass(frozen=True)
@@ -59,12 +66,12 @@ def native_log_muted() -> Iterator[None]:
         os.close(null)
 
 
-def _face_mesh(*, static: bool):
+def _face_mesh():
     with native_log_muted():
         from mediapipe.python.solutions.face_mesh import FaceMesh
 
         mesh = FaceMesh(
-            static_image_mode=static,
+            static_image_mode=False,
             max_num_faces=1,
             refine_landmarks=True,
             min_detection_confidence=0.3,
@@ -82,6 +89,25 @@ def _mesh_points(mesh, image: np.ndarray) -> np.ndarray | None:
     height, width = image.shape[:2]
     points = [(p.x * width, p.y * height, p.z * width) for p in result.multi_face_landmarks[0].landmark]
     return np.array(points, np.float32)
+
+
+def _settled_points(mesh, image: np.ndarray) -> np.ndarray | None:
+    """The mesh of a face, independent of what `mesh` saw before: [478, 3] in pixels of `image`, or None."""
+    mesh.process(np.zeros((64, 64, 3), np.uint8))  # no face in it: the next picture is searched anew
+    points = _mesh_points(mesh, image)
+    for _ in range(_MOST_LOOKS - 1):
+        if points is None:
+            break
+        before, points = points, _mesh_points(mesh, image)
+        if points is not None and _shift(before, points) < _SETTLED:
+            break
+    return points
+
+
+def _shift(before: np.ndarray, after: np.ndarray) -> float:
+    """Mean distance in the picture between two meshes [478, 3], over the distance of the outer eye corners."""
+    eyes = np.linalg.norm(after[33, :2] - after[263, :2])
+    return float(np.linalg.norm((after - before)[:, :2], axis=1).mean() / max(eyes, 1e-6))
 
 
 def detect_faces(image: np.ndarray) -> list[FaceBox]:
@@ -126,15 +152,12 @@ def _reduced(image: np.ndarray, side: int) -> tuple[np.ndarray, float]:
     return np.asarray(Image.fromarray(image).resize(size, Image.Resampling.BOX)), scale
 
 
-def _square(image: np.ndarray, center: tuple[float, float], side: float, size: int) -> np.ndarray:
+def _square(image: np.ndarray, left: int, top: int, side: int, size: int) -> np.ndarray:
     """A square of the picture, beyond its edges continued with its mean colour, resized to size x size."""
-    half = side / 2
-    box = (center[0] - half, center[1] - half, center[0] + half, center[1] + half)
     fill = tuple(int(v) for v in image.reshape(-1, 3).mean(0))
-    corners = [round(v) for v in box]
-    canvas = Image.new("RGB", (corners[2] - corners[0], corners[3] - corners[1]), fill)
-    canvas.paste(Image.fromarray(image), (-corners[0], -corners[1]))
-    return np.asarray(canvas.resize((size, size), Image.Resampling.BILINEAR))
+    canvas = Image.new("RGB", (side, side), fill)
+    canvas.paste(Image.fromarray(image), (-left, -top))
+    return np.asarray(canvas if size == side else canvas.resize((size, size), Image.Resampling.BILINEAR))
 
 
 def track_photo(
@@ -158,7 +181,7 @@ def track_photo(
     index = face_index or 0
     if not 0 <= index < len(boxes):
         raise InputError(f"the photo shows {len(boxes)} face(s), there is no face {index}")
-    mesh = _face_mesh(static=True)
+    mesh = _face_mesh()
     try:
         points = _locate(mesh, image, boxes[index], scale)
     finally:
@@ -189,41 +212,70 @@ def _locate(mesh, image: np.ndarray, box: FaceBox, scale: float) -> np.ndarray |
 
 
 def _in_square(mesh, image: np.ndarray, center: tuple[float, float], side: float) -> np.ndarray | None:
-    size = int(np.clip(round(side), 128, 512))
-    points = _mesh_points(mesh, _square(image, center, side, size))
+    left, top = (round(c - side / 2) for c in center)
+    whole = max(1, round(side))
+    size = int(np.clip(whole, 128, _MAX_CROP))
+    points = _settled_points(mesh, _square(image, left, top, whole, size))
     if points is None:
         return None
-    corner = np.round(np.array([center[0] - side / 2, center[1] - side / 2]))
-    points *= side / size
-    points[:, :2] += corner
-    return points.astype(np.float32)
+    points *= whole / size
+    points[:, :2] += (left, top)
+    return points
 
 
-def track_video(frames: Iterable[np.ndarray]) -> Iterator[np.ndarray | None]:
+def track_video(frames: Iterable[np.ndarray], cuts: CutDetector | None = None) -> Iterator[np.ndarray | None]:
     """Track the largest face through a video: for each uint8 [H, W, 3] frame its mesh [478, 3] in pixels of the frame
-    (z negative towards the camera), None where no face is seen.
+    (z negative towards the camera), None where no face is seen. cuts: a new one, to be read afterwards.
 
     The mesh network only finds faces that fill a fair part of what it is shown: of large frames it gets a square round
-    the face that the detectors see, which is sought again when the face has been lost.
+    the face that the detectors see, which is sought again when the face has been lost or the picture was cut.
     """
-    mesh = _face_mesh(static=False)
+    mesh, cuts = _face_mesh(), cuts or CutDetector()
     window, lost = None, 0
     try:
         for frame in frames:
+            if cuts.is_cut(frame):
+                window, lost = None, 0
             if window is None or (lost & (lost - 1) == 0 and lost > 0):  # after 1, 2, 4, 8... frames without a face
                 window = _face_window(frame)
-            left, top, right, bottom = window
-            points = _mesh_points(mesh, frame[top:bottom, left:right])
-            if points is not None:
-                points[:, :2] += (left, top)
+                points = _settled_points(mesh, window.of(frame))
+                if points is not None:
+                    window = window.fitted(points)
+                    points = _settled_points(mesh, window.of(frame)) if window.scale < 1 else points
+            else:
+                points = _mesh_points(mesh, window.of(frame))
             lost = lost + 1 if points is None else 0
-            yield points
+            yield None if points is None else window.to_frame(points)
     finally:
         mesh.close()
 
 
-def _face_window(frame: np.ndarray) -> tuple[int, int, int, int]:
-    """Left, top, right, bottom of the part of a frame in which the largest face is to be followed."""
+@dataclass(frozen=True)
+class _Window:
+    """The part of a frame in which a face is followed, in its pixels, and the scale at which it is looked at."""
+
+    left: int
+    top: int
+    right: int
+    bottom: int
+    scale: float = 1.0
+
+    def of(self, frame: np.ndarray) -> np.ndarray:
+        """What the mesh network is shown of a frame."""
+        part = frame[self.top : self.bottom, self.left : self.right]
+        return part if self.scale == 1 else _reduced(part, max(1, round(max(part.shape[:2]) * self.scale)))[0]
+
+    def fitted(self, points: np.ndarray) -> _Window:
+        """Reduced so far that the face of `points` (pixels at scale 1) is seen in no larger crop than in a photo."""
+        return replace(self, scale=min(1.0, _MAX_CROP / Crop.around(points).side))
+
+    def to_frame(self, points: np.ndarray) -> np.ndarray:
+        """Points [478, 3] in pixels of what was shown -> pixels of the frame."""
+        return (points / self.scale + (self.left, self.top, 0)).astype(np.float32)
+
+
+def _face_window(frame: np.ndarray) -> _Window:
+    """Where the largest face of a frame is to be followed."""
     height, width = frame.shape[:2]
     if max(height, width) > _SMALL_FRAME:
         small, scale = _reduced(frame, _SEARCH_SIDE)
@@ -233,5 +285,5 @@ def _face_window(frame: np.ndarray) -> tuple[int, int, int, int]:
             side = 3 * boxes[0].side / scale
             x, y = ((boxes[0].left + boxes[0].right) / 2 / scale, (boxes[0].top + boxes[0].bottom) / 2 / scale)
             left, top = (int(max(0, v - side / 2)) for v in (x, y))
-            return left, top, int(min(width, x + side / 2)), int(min(height, y + side / 2))
-    return 0, 0, width, height
+            return _Window(left, top, int(min(width, x + side / 2)), int(min(height, y + side / 2)))
+    return _Window(0, 0, width, height)

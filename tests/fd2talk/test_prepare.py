@@ -5,11 +5,12 @@ import pytest
 from material import DEMO
 from PIL import Image
 
-from fd2talk.prepare import find_clips, load_track, split_of
+from fd2talk.prepare import find_clips, split_of
 from fd2talk.training import model_module, read_config
 from shared.errors import InputError, UsageError
 from shared.face_model import MorphableModel, load_bundled
 from shared.motion import Motion
+from shared.prepared import clip_frames, load_track, read_index
 from shared.video_writer import VideoWriter
 
 CONFIGS = DEMO.parents[1] / "configs"
@@ -50,7 +51,8 @@ def test_prepares_goes_on_and_reports_what_it_leaves_out(clips, tmp_path, run):
     assert index["man"]["name"] == "man__deep__one" and index["man"]["frames"] == "10"
     motion = Motion.load(out / "motions" / "man__deep__one.npz", face_model=load_bundled().fingerprint)
     assert len(motion) == 10 and len(motion.audio) == 6400
-    landmarks, confidence, crop = load_track(out / "tracks" / "man__deep__one.npz")
+    track = load_track(out / "tracks" / "man__deep__one.npz")
+    landmarks, confidence, crop = track.landmarks, track.confidence, track.crop
     # The face is found in a corner of the large frame, and its points are in the frame's own pixels.
     assert landmarks.shape == (10, 478, 3) and confidence.min() == 1
     assert 700 < crop.center_x < 960 and 380 < crop.center_y < 540
@@ -63,6 +65,35 @@ def test_prepares_goes_on_and_reports_what_it_leaves_out(clips, tmp_path, run):
     assert run("prepare", clips, out, "--workers", 1)[0] == 0
     assert (out / "motions" / "woman__deep__one.npz").stat().st_mtime_ns == before
     assert np.array_equal(Motion.load(out / "motions" / "man__deep__one.npz").audio, motion.audio)
+
+
+def test_splits_at_cuts_and_leaves_out_another_person(tmp_path, run):
+    woman, man = (Image.open(DEMO / f"portrait_{name}.jpg").resize((240, 240)) for name in ("woman", "man"))
+    shots = [(woman, 30), (man, 26), (woman.crop((20, 20, 220, 220)).resize((240, 240)), 28), (woman, 10)]
+    tone = 0.5 * np.sin(np.arange(94 * 640) * 0.3).astype(np.float32)
+    tone[: 60 * 640] = 0  # it begins in the fourth frame of the second woman
+    (tmp_path / "clips").mkdir()
+    with VideoWriter(tmp_path / "clips" / "edited.mp4", (240, 240), audio=tone) as writer:
+        for picture, frames in shots:
+            for _ in range(frames):
+                writer.write(np.asarray(picture))
+    out = tmp_path / "out"
+    code, _, err = run("prepare", tmp_path / "clips", out, "--workers", 1)
+    assert code == 0 and err.count("\n") == 1
+    assert "cut at 1.20, 2.24, 3.36 s: kept 58 of 94 frames in 2 parts; 26 frames of another person" in err
+    first, second = read_index(out)
+    assert (first["name"], first["start"], first["frames"]) == ("edited", "0", "30")
+    assert (second["name"], second["start"], second["frames"]) == ("edited__part2", "56", "28")
+    motions = [Motion.load(out / "motions" / f"{row['name']}.npz") for row in (first, second)]
+    assert [len(m.audio) for m in motions] == [30 * 640, 28 * 640]
+    loud = np.abs(motions[1].audio).reshape(28, 640).max(1) > 0.2
+    assert not np.abs(motions[0].audio).max() > 0.05 and loud[5:].all() and not loud[:3].any()
+    frames = list(clip_frames(tmp_path / "clips", second))
+    assert len(frames) == 28
+    assert np.abs(frames[0].astype(float) - np.asarray(shots[2][0].convert("RGB"))).mean() < 6
+    before = (out / "tracks" / "edited__part2.npz").stat().st_mtime_ns
+    assert run("prepare", tmp_path / "clips", out, "--workers", 1)[0] == 0
+    assert (out / "tracks" / "edited__part2.npz").stat().st_mtime_ns == before and len(read_index(out)) == 2
 
 
 def test_manifest_decides(tmp_path):

@@ -186,7 +186,7 @@ def test_a_failure_leaves_nothing(material, tmp_path):
 
 
 def test_what_was_not_prepared_is_refused_in_a_sentence(tmp_path):
-    with pytest.raises(InputError, match="not a prepared folder"):
+    with pytest.raises(InputError, match="not found; make it with `fd2talk prepare"):
         build(tmp_path, tmp_path, tmp_path, tmp_path / "out")
     with pytest.raises(InputError, match="not a set of pairs"):
         Pairs(tmp_path)

@@ -1,0 +1,70 @@
+"""Where a video was edited: cuts and jump zooms, by how much the picture changes from one frame to the next."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+# Pictures are compared at this size, in grey levels of the mean absolute difference of the channels.
+_SIZE = 32
+# A cut stands out from the frames around it: the difference is this many times theirs, which is at least the noise's.
+_RATIO, _NOISE = 4.0, 0.5
+# So many frames on each side; the difference of an editor's cut; the least that is worth a second look.
+_NEIGHBOURS, _CLEAR, _LEAST = 8, 8.0, 2.5
+# A smaller difference is a cut where the face jumps: mean shift of its points over its height, change of log scale.
+_JUMP, _ZOOM = 0.04, 0.04
+# No head moves so far from one frame to the next: the tracker has gone over to another face.
+_OTHER_FACE = 0.25
+
+
+class CutDetector:
+    """Sees the frames of a video one after the other.
+
+    changes: the difference of each frame but the first from the one before, float32 [T - 1].
+    """
+
+    def __init__(self) -> None:
+        self._before: np.ndarray | None = None
+        self._changes: list[float] = []
+
+    @property
+    def changes(self) -> np.ndarray:
+        """float32 [T - 1] after T frames."""
+        return np.array(self._changes, np.float32)
+
+    def is_cut(self, frame: np.ndarray) -> bool:
+        """Whether the picture may have been cut before this frame, uint8 [H, W, 3], as far as the past tells.
+
+        What comes next tells more (`find_cuts`): the beginning of a fast movement looks the same.
+        """
+        small = cv2.resize(frame, (_SIZE, _SIZE), interpolation=cv2.INTER_AREA).astype(np.float32)
+        before, self._before = self._before, small
+        if before is None:
+            return False
+        change = float(np.abs(small - before).mean())
+        past = self._changes[-_NEIGHBOURS:]
+        self._changes.append(change)
+        usual = float(np.median(past)) if past else change
+        return change > _LEAST and change > _RATIO * max(usual, _NOISE)
+
+
+def find_cuts(changes: np.ndarray, landmarks: np.ndarray) -> list[int]:
+    """The frames before which a clip was cut, in rising order.
+
+    changes: [T - 1], of `CutDetector`. landmarks: [T, 478, 3] in pixels, without gaps.
+    """
+    points = landmarks[:, :468, :2]
+    height = np.ptp(points[..., 1], axis=1)
+    jump = np.linalg.norm(np.diff(points, axis=0), axis=-1).mean(-1) / height[1:]
+    zoom = np.abs(np.diff(np.log(height)))
+    cuts = []
+    for index, change in enumerate(changes):
+        past, future = changes[max(0, index - _NEIGHBOURS) : index], changes[index + 1 : index + 1 + _NEIGHBOURS]
+        # A movement lasts: of the nearest four frames two or more change as well. A cut is one frame or, blended, two.
+        nearest = np.sort([*past[-2:], *future[:2]])[:-1]
+        usual = max([_NOISE, *nearest, *(float(np.median(side)) for side in (past, future) if len(side))])
+        jumps = jump[index] > _JUMP or zoom[index] > _ZOOM
+        stands_out = change > _RATIO * usual and (change > _CLEAR or (change > _LEAST and jumps))
+        if stands_out or jump[index] > _OTHER_FACE:
+            cuts.append(index + 1)
+    return cuts
