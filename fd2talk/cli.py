@@ -169,7 +169,7 @@ def cli() -> None:
 @_running
 def generate(photo: str, audio: str, output: str, pose_from: str | None, device: str, **options: Any) -> None:
     """Make the person in PHOTO say AUDIO."""
-    from fd2talk import commands
+    from fd2talk.commands.verbs import verbs as commands
 
     commands.generate(photo, audio, output, pose_from=pose_from, device=device, **options)
 
@@ -184,7 +184,7 @@ def generate(photo: str, audio: str, output: str, pose_from: str | None, device:
 @_running
 def motion(audio: str, output: str, **options: Any) -> None:
     """Turn speech into the motion of a face."""
-    from fd2talk import commands
+    from fd2talk.commands.verbs import verbs as commands
 
     commands.motion(audio, output, **options)
 
@@ -211,7 +211,7 @@ def motion(audio: str, output: str, **options: Any) -> None:
 @_running
 def render(photo: str, motion: str, output: str, **options: Any) -> None:
     """Paint a motion (generated, tracked or edited) onto the person in PHOTO, with the motion's own sound."""
-    from fd2talk import commands
+    from fd2talk.commands.verbs import verbs as commands
 
     commands.render(photo, motion, output, **options)
 
@@ -223,7 +223,7 @@ def render(photo: str, motion: str, output: str, **options: Any) -> None:
 @_running
 def track(source: str, output: str, **options: Any) -> None:
     """Read the motion of a face from a video (or its one pose from a photo)."""
-    from fd2talk import commands
+    from fd2talk.commands.verbs import verbs as commands
 
     commands.track(source, output, **options)
 
@@ -234,7 +234,7 @@ def track(source: str, output: str, **options: Any) -> None:
 @click.option("--overwrite", is_flag=True, help="Replace an existing output.")
 def export(motion: str, output: str, overwrite: bool) -> None:
     """Write a motion as a mesh with morph targets (.glb) or as ARKit blendshape curves (.csv)."""
-    from fd2talk import commands
+    from fd2talk.commands.verbs import verbs as commands
 
     commands.export(motion, output, overwrite=overwrite)
 
@@ -246,7 +246,7 @@ def export(motion: str, output: str, overwrite: bool) -> None:
 @click.option("--workers", type=click.IntRange(1), help="Processes (default: one per CPU core).")
 def prepare(clips: str, out: str, photos: str | None, workers: int | None) -> None:
     """Track a folder of talking CLIPS, to learn from, into the folder OUT. Goes on where it was stopped."""
-    from fd2talk.prepare import prepare
+    from fd2talk.commands.prepare import prepare
 
     prepare(clips, out, photos=photos, workers=workers)
 
@@ -257,7 +257,7 @@ def prepare(clips: str, out: str, photos: str | None, workers: int | None) -> No
 @click.option("--max-minutes", type=click.FloatRange(0), help="Stop after so long; the next run goes on.")
 def train(config: str, resume: bool, max_minutes: float | None) -> None:
     """Train what the YAML file CONFIG describes."""
-    from fd2talk.training import train_config
+    from fd2talk.commands.train import train_config
 
     train_config(config, resume=resume, max_minutes=max_minutes)
 

@@ -13,7 +13,7 @@ import numpy as np
 from shared.errors import UsageError
 from shared.media import FPS, read_audio, read_image
 from shared.motion import Motion
-from shared.photo import PhotoFit
+from shared.photo_fit import PhotoFit
 from stage1_motion.pipeline import MotionPipeline
 from stage2_render import DEFAULT_RENDERER
 from stage2_render.pipeline import MAX_SIZE, RenderPipeline, pose_onto_photo

@@ -12,7 +12,7 @@ from shared.faces.cuts import CutDetector
 from shared.faces.tracker import track_video
 from shared.media import FPS, SAMPLE_RATE, read_video, read_video_audio, video_info
 from shared.motion import Motion
-from shared.photo import PhotoFit
+from shared.photo_fit import PhotoFit
 from shared.tracking import Track, motion_from_track
 
 

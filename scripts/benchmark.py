@@ -149,8 +149,8 @@ def render_stages(render: Any, fitted: Any, motion: Any) -> dict[str, float]:
     import torch
     from torch.utils.flop_counter import FlopCounterMode
 
-    from stage2_render import diffusion
-    from stage2_render.geometry import MeshWarp
+    from stage2_render.diffusion.renderer import renderer as diffusion
+    from stage2_render.warp.mesh_warp import MeshWarp
 
     targets = fitted.vertices_px(motion.expression, motion.rotation, motion.translation)
     if render.networks is None:

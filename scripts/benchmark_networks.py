@@ -20,7 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from shared.weights import bundled
-from stage2_render.networks import RenderNetworks
+from stage2_render.diffusion.render_model import RenderNetworks
 
 _RUNS = 20
 

@@ -22,9 +22,9 @@ from torch import Tensor, nn
 from shared.metrics.image import psnr, ssim
 from shared.metrics.perceptual import SqueezeDistance, picture_distance
 from shared.weights import bundled
-from stage2_render.batches import to_pictures, to_tensor
-from stage2_render.networks import load_autoencoder
-from stage2_render.pairs import Pairs
+from stage2_render.diffusion.render_model import load_autoencoder
+from stage2_render.training.batch_sampler import to_pictures, to_tensor
+from stage2_render.training.pair_dataset import Pairs
 
 BATCH_SIZE = 8
 

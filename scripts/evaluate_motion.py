@@ -25,13 +25,14 @@ from shared.faces.tracker import track_video
 from shared.media import read_video
 from shared.metrics.lips import best_lag_correlation, closure_rate, spread_and_speed
 from shared.motion import Motion
-from shared.photo import PhotoFit
+from shared.photo_fit import PhotoFit
 from shared.tracking import smoothed_expression
 from shared.weights import bundled
-from stage1_motion.data import cached_speech, load_clips
-from stage1_motion.lip_expert import LipExpert, sync_auc
+from stage1_motion.dataset import cached_speech, load_clips
+from stage1_motion.lip_expert.network import LipExpert
+from stage1_motion.lip_expert.training import sync_auc
 from stage1_motion.pipeline import MotionPipeline
-from stage1_motion.windows import seams
+from stage1_motion.windowed_sampling import seams
 
 
 @click.command(help=__doc__)

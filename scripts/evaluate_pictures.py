@@ -28,7 +28,7 @@ from shared.faces.tracker import track_photo
 from shared.media import read_audio, read_image
 from shared.metrics.image import flicker
 from shared.motion import Motion
-from shared.photo import PhotoFit
+from shared.photo_fit import PhotoFit
 from shared.weights import bundled
 from stage1_motion.pipeline import MotionPipeline
 from stage2_render import RENDERERS

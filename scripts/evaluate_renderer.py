@@ -36,7 +36,7 @@ from renderer_tables import Findings, print_tables, print_wins
 from scipy.spatial.transform import Rotation
 from tqdm import tqdm
 
-from fd2talk.prepare import VIDEOS, Clip, find_clips
+from fd2talk.commands.prepare import VIDEOS, Clip, find_clips
 from fd2talk.track import track_file
 from shared.errors import UsageError
 from shared.face_model.measures import lip_aperture
@@ -47,7 +47,7 @@ from shared.metrics.image import flicker, sharpness
 from shared.metrics.perceptual import SqueezeDistance
 from shared.metrics.rendering import compare, face_mask, mouth_change, part_boxes
 from shared.motion import Motion
-from shared.photo import PhotoFit
+from shared.photo_fit import PhotoFit
 from shared.prepared import load_track
 from shared.tracking import motion_from_track, photo_of_clip
 from stage2_render.pipeline import RenderPipeline

@@ -32,7 +32,7 @@ from shared.media import VideoWriter, read_audio, read_image
 from shared.metrics.image import sharpness
 from shared.metrics.rendering import part_boxes
 from shared.motion import Motion
-from shared.photo import PhotoFit
+from shared.photo_fit import PhotoFit
 from shared.weights import bundled
 from stage1_motion.pipeline import MotionPipeline
 from stage2_render import RENDERERS

@@ -17,10 +17,9 @@ import numpy as np
 import torch
 
 from shared.face_model.measures import lip_aperture
-from shared.speech.augment import add_noise, coloured, telephone
-from shared.speech.data import load_recordings, track_mouths
 from shared.speech.encoder import SpeechEncoder
-from shared.speech.evaluate import (
+from shared.speech.training.augment import add_noise, coloured, telephone
+from shared.speech.training.evaluate import (
     Features,
     LipRidge,
     foreign,
@@ -28,7 +27,8 @@ from shared.speech.evaluate import (
     log_mel_in_context,
     phone_accuracy,
 )
-from shared.speech.teacher import SpeechEmbedding
+from shared.speech.training.recordings import load_recordings, track_mouths
+from shared.speech.training.teacher import SpeechEmbedding
 
 
 @click.command()

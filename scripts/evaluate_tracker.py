@@ -21,7 +21,7 @@ from shared.face_model.camera import rigid_fit
 from shared.faces.tracker import track_photo
 from shared.motion import Motion
 from shared.prepared import clip_frames, load_motions, load_track, read_index
-from stage1_motion.space import relative_pose
+from stage1_motion.motion_space import relative_pose
 
 EDGE = 10
 LEADING = 8

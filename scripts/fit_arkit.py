@@ -20,9 +20,9 @@ import torch
 from safetensors.numpy import save_file
 from tqdm import tqdm
 
-from fd2talk.arkit import NAMES, ArkitMap
+from fd2talk.export.arkit import NAMES, ArkitMap
 from shared.face_model import MorphableModel, load_bundled
-from shared.face_model.learn import mirror_index
+from shared.face_model.training.learn import mirror_index
 from shared.files import atomic_output
 from shared.prepared import clip_frames, load_motions, read_index
 

@@ -13,7 +13,7 @@ from PIL import Image
 
 from shared.face_model.measures import lip_gap
 from shared.media import read_audio, read_image
-from shared.photo import PhotoFit
+from shared.photo_fit import PhotoFit
 from shared.weights import bundled
 from stage1_motion.pipeline import MotionPipeline
 from stage2_render.pipeline import RenderPipeline

@@ -15,7 +15,7 @@ from shared.faces.crop import Crop
 from shared.faces.cuts import find_cuts
 from shared.media import FPS, SAMPLE_RATE
 from shared.motion import Motion
-from shared.photo import PhotoFit
+from shared.photo_fit import PhotoFit
 
 # Savitzky-Golay windows in frames at 25 fps (second order, so peaks of closing lips keep their height): the head is
 # heavy and moves slowly, lips do not.

@@ -12,14 +12,14 @@ import yaml
 from shared.errors import InputError
 from shared.face_model import load_bundled
 from shared.motion import Motion
-from shared.photo import PhotoFit
+from shared.photo_fit import PhotoFit
 from shared.speech.encoder import SpeechEncoder
 from shared.weights import resolve
-from stage1_motion.eyes import eye_motion
-from stage1_motion.fd2talk import FD2Talk
-from stage1_motion.model import Identity, MotionModel
-from stage1_motion.phonetics import Events, Phonetics
-from stage1_motion.ridge import LogMel, Ridge, always_speaking
+from stage1_motion.interface import Identity, MotionModel
+from stage1_motion.models.fd2talk.model import FD2Talk
+from stage1_motion.models.ridge.model import LogMel, Ridge, always_speaking
+from stage1_motion.postprocessing.eyes import eye_motion
+from stage1_motion.speech_events import Events, Phonetics
 
 # A motion model is one file and one entry: its name in a weights folder's model.yaml -> what loads it.
 MODELS = {"fd2talk": FD2Talk.load, "ridge": Ridge.load}

@@ -17,14 +17,14 @@ from shared.face_model.morphable import MorphableModel
 from shared.faces.crop import Crop
 from shared.media import FPS
 from shared.motion import Motion
-from shared.photo import PhotoFit
+from shared.photo_fit import PhotoFit
 from shared.weights import bundled, resolve
 from stage2_render import DEFAULT_RENDERER, RENDERERS
-from stage2_render.ahead import in_order
-from stage2_render.geometry import MeshWarp
+from stage2_render.prefetch import in_order
+from stage2_render.warp.mesh_warp import MeshWarp
 
 if TYPE_CHECKING:
-    from stage2_render.networks import RenderNetworks
+    from stage2_render.diffusion.render_model import RenderNetworks
 
 MAX_SIZE = 1280
 """Longer side of the frames in pixels, unless told otherwise; larger photos are reduced to it."""
@@ -70,7 +70,7 @@ class RenderPipeline:
             return cls(model)
         import torch
 
-        from stage2_render.networks import RenderNetworks
+        from stage2_render.diffusion.render_model import RenderNetworks
 
         networks = RenderNetworks.load(Path(name) if _is_renderer(name) else _own(name, "renderer"))
         if networks.unet.config.coefficients != model.num_expression + 6:
@@ -135,7 +135,7 @@ class RenderPipeline:
         if self.networks is None:
             warp = MeshWarp(fitted.image, fitted.landmarks, fitted.crop)
             return in_order(warp, targets, workers=workers, ahead=workers, name="warp")
-        from stage2_render.diffusion import DiffusionRenderer
+        from stage2_render.diffusion.renderer import DiffusionRenderer
 
         renderer = DiffusionRenderer(
             fitted,

@@ -15,9 +15,9 @@ def renderer_weights(tmp_path_factory):
     import torch
 
     from shared.face_model import load_bundled
-    from stage2_render.autoencoder import Autoencoder, AutoencoderConfig
-    from stage2_render.networks import RenderNetworks
-    from stage2_render.unet import UNet, UNetConfig
+    from stage2_render.diffusion.autoencoder import Autoencoder, AutoencoderConfig
+    from stage2_render.diffusion.render_model import RenderNetworks
+    from stage2_render.diffusion.unet import UNet, UNetConfig
 
     torch.manual_seed(0)
     unet = UNet(UNetConfig(4, 32, load_bundled().num_expression + 6, channels=(8, 8, 8), heads=2, time_width=16))

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from fd2talk.evaluation.run import evaluate as run
+from fd2talk.evaluation.runner import evaluate as run
 from fd2talk.terminal import announce
 from shared.errors import InputError, UsageError
 from shared.media import check_input
@@ -29,7 +29,7 @@ def evaluate(
     if ablation:
         if generated:
             raise UsageError("--ablation says itself what is measured; give no GENERATED")
-        from fd2talk.evaluation.ablation import run_ablation
+        from fd2talk.evaluation.ablation.runner import run_ablation
 
         run_ablation(ablation, Path(output), overwrite=options["overwrite"])
         announce(Path(output) / "ablation.md")

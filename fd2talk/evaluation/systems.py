@@ -15,18 +15,18 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from fd2talk.evaluation.cost import NO_PAINTER, Stopwatch, Timings, motion_weights
+from fd2talk.evaluation.metrics.cost import NO_PAINTER, Stopwatch, Timings, motion_weights
 from fd2talk.track import photo_motion, track_file
 from shared.errors import InputError, UsageError
 from shared.media import FPS, SAMPLE_RATE, VideoWriter, read_video
 from shared.motion import Motion
 from shared.tracking import Track, motion_from_track
 from stage1_motion.pipeline import MotionPipeline
-from stage2_render.batches import to_pictures, to_tensor
-from stage2_render.diffusion import BATCH_SIZE
-from stage2_render.face_crop import FaceCrop, window
-from stage2_render.networks import RenderNetworks
+from stage2_render.diffusion.face_crop import FaceCrop, window
+from stage2_render.diffusion.render_model import RenderNetworks
+from stage2_render.diffusion.renderer import BATCH_SIZE
 from stage2_render.pipeline import RenderPipeline
+from stage2_render.training.batch_sampler import to_pictures, to_tensor
 
 SYSTEMS = {
     "bundled": "Both stages as they come: the first frame of the clip and its sound, nothing else.",

@@ -19,7 +19,7 @@ from shared.face_model import load_bundled
 from shared.faces.tracker import track_photo
 from shared.media import frame_count, read_audio, read_video
 from shared.motion import Motion
-from shared.photo import PhotoFit
+from shared.photo_fit import PhotoFit
 
 pytestmark = pytest.mark.usefixtures("sine")
 
@@ -380,7 +380,7 @@ def test_a_bug_shows_its_traceback(monkeypatch, photo, audio, tmp_path):
     def broken(*_, **__):
         raise ZeroDivisionError("a bug")
 
-    monkeypatch.setattr("fd2talk.commands.read_image", broken)
+    monkeypatch.setattr("fd2talk.commands.verbs.read_image", broken)
     with pytest.raises(ZeroDivisionError):
         cli.main(["generate", str(photo), str(audio), "-o", str(tmp_path / "o.mp4")])
     assert not list(tmp_path.iterdir())

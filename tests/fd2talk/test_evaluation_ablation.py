@@ -9,16 +9,16 @@ import yaml
 from material import SPEECH
 from safetensors import safe_open
 
-from fd2talk.evaluation.ablation import run_ablation, train_part
-from fd2talk.evaluation.ablation_clips import ClipMeasure
-from fd2talk.evaluation.ablation_file import METRICS, read_ablation
+from fd2talk.evaluation.ablation.clips import ClipMeasure
+from fd2talk.evaluation.ablation.file import METRICS, read_ablation
+from fd2talk.evaluation.ablation.runner import run_ablation, train_part
 from shared.errors import InputError, UsageError
 from shared.face_model import load_bundled
 from shared.faces.tracker import track_photo
 from shared.media import VideoWriter, read_audio, read_image
+from shared.splits import is_development
 from shared.tracking import Track, motion_from_track
 from shared.weights import bundled, bundled_config
-from stage1_motion.data import is_development
 from stage1_motion.pipeline import MotionPipeline
 from stage2_render.pipeline import RenderPipeline
 
@@ -201,7 +201,7 @@ def test_the_papers_ablations_are_as_they_are_named():
 
 def test_clips_are_measured(config, prepared, tmp_path, monkeypatch):
     """The bundled weights on clips that they made: the figures are where good ones lie, and no picture is needed."""
-    monkeypatch.setattr("fd2talk.evaluation.ablation_clips.SqueezeDistance", lambda path: None)
+    monkeypatch.setattr("fd2talk.evaluation.ablation.clips.SqueezeDistance", lambda path: None)
     measure = ClipMeasure(tmp_path, prepared, "nowhere", "val", 0.12)
     measure._photos = {row["name"]: None for row in measure.rows}
     found = measure(bundled("fd2talk"), 0, [key for key, metric in METRICS.items() if metric.family != "image"])
@@ -215,7 +215,7 @@ def test_clips_are_measured(config, prepared, tmp_path, monkeypatch):
 
 def test_pictures_are_measured(photo, tmp_path, monkeypatch):
     """A photo filmed for 30 frames whose sound is 25 frames long: with its own motion it is met, with talk less so."""
-    monkeypatch.setattr("fd2talk.evaluation.ablation_clips.SqueezeDistance", lambda path: None)
+    monkeypatch.setattr("fd2talk.evaluation.ablation.clips.SqueezeDistance", lambda path: None)
     image, sound = read_image(photo), read_audio(SPEECH)[8000:24000]
     with VideoWriter(tmp_path / "still.mp4", image.shape[1::-1], audio=None) as video:
         for _ in range(30):

@@ -5,8 +5,8 @@ import sys
 
 import pytest
 
-from fd2talk.evaluation import code
-from fd2talk.evaluation.code import code_digest
+from fd2talk.evaluation import source_digest as code
+from fd2talk.evaluation.source_digest import code_digest
 
 
 @pytest.fixture
@@ -41,15 +41,17 @@ def test_what_is_imported_counts_and_comments_do_not(project):
 
 def test_what_measures_is_found():
     """The network that paints says nothing of a figure; what it paints is another file."""
-    measuring = set(code._sources(("fd2talk.evaluation.measure",)))
+    measuring = set(code._sources(("fd2talk.evaluation.metrics.clip_metrics",)))
     assert {"shared.metrics.mesh", "shared.metrics.head", "shared.faces.tracker", "shared.media"} <= measuring
     assert not any(name.startswith("stage2_render") for name in measuring)
     making = set(code._sources(("fd2talk.evaluation.systems",)))
-    assert {"stage2_render.unet", "stage1_motion.fd2talk", "shared.face_model.fitting"} <= making
-    assert not any(name.startswith(("fd2talk.evaluation.page", "fd2talk.training")) for name in measuring | making)
+    assert {"stage2_render.diffusion.unet", "stage1_motion.models.fd2talk.model", "shared.face_model.fitting"} <= making
+    assert not any(
+        name.startswith(("fd2talk.evaluation.report.html", "fd2talk.commands.train")) for name in measuring | making
+    )
 
 
 def test_every_process_finds_the_same():
-    statement = "from fd2talk.evaluation.code import code_digest; print(code_digest('fd2talk.evaluation.measure'))"
+    statement = "from fd2talk.evaluation.source_digest import code_digest; print(code_digest('fd2talk.evaluation.metrics.clip_metrics'))"  # noqa: E501
     found = subprocess.run([sys.executable, "-c", statement], capture_output=True, text=True, check=True)
-    assert found.stdout.strip() == code_digest("fd2talk.evaluation.measure")
+    assert found.stdout.strip() == code_digest("fd2talk.evaluation.metrics.clip_metrics")

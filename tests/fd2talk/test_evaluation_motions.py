@@ -5,8 +5,8 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from fd2talk.evaluation.lip_judge import LipJudge
-from fd2talk.evaluation.motions import Sides, motion_figures
+from fd2talk.evaluation.metrics.lip_judge import LipJudge
+from fd2talk.evaluation.metrics.motion_metrics import Sides, motion_figures
 from fd2talk.evaluation.settings import Settings
 from shared.errors import InputError
 from shared.face_model import load_bundled

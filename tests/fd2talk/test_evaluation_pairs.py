@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from fd2talk.evaluation.pairs import match, read_folder, read_manifest, read_repeats
-from fd2talk.evaluation.protocol import load_protocol
-from fd2talk.evaluation.rows import read_reference, read_rows
-from fd2talk.evaluation.statistics import interval, score
+from fd2talk.evaluation.inputs.pairs import match, read_folder, read_manifest, read_repeats
+from fd2talk.evaluation.inputs.protocol import load_protocol
+from fd2talk.evaluation.inputs.rows import read_reference, read_rows
+from fd2talk.evaluation.report.statistics import interval, score
 from shared.errors import InputError, UsageError
 
 

@@ -3,8 +3,8 @@
 import pytest
 import yaml
 
-from fd2talk.evaluation.catalogue import CATALOGUE
-from fd2talk.evaluation.protocol import load_protocol, protocols
+from fd2talk.evaluation.inputs.protocol import load_protocol, protocols
+from fd2talk.evaluation.metrics.catalogue import CATALOGUE
 from shared.errors import InputError, UsageError
 from shared.weights import bundled_config
 

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fd2talk.evaluation import report as report_module
-from fd2talk.evaluation.catalogue import CATALOGUE
-from fd2talk.evaluation.contents import columns, number
-from fd2talk.evaluation.protocol import load_protocol
-from fd2talk.evaluation.report import markdown, write_report
+from fd2talk.evaluation.inputs.protocol import load_protocol
+from fd2talk.evaluation.metrics.catalogue import CATALOGUE
+from fd2talk.evaluation.report import writer as report_module
+from fd2talk.evaluation.report.model import columns, number
+from fd2talk.evaluation.report.writer import markdown, write_report
 
 EVIL = "a|b<script>alert(1)</script>"
 

@@ -9,13 +9,14 @@ import numpy as np
 import pytest
 from material import SPEECH, sine_motion
 
-from fd2talk.evaluation import clips as evaluation_clips
-from fd2talk.evaluation import cost, footage
-from fd2talk.evaluation import run as evaluation_run
-from fd2talk.evaluation.catalogue import CATALOGUE
-from fd2talk.evaluation.clips import arrays_of
-from fd2talk.evaluation.lip_judge import LipJudge
-from fd2talk.evaluation.pictures import STRIDE, Judges, _side_by_side
+from fd2talk.evaluation import runner as evaluation_run
+from fd2talk.evaluation import worker as evaluation_clips
+from fd2talk.evaluation.inputs import clip_reader as footage
+from fd2talk.evaluation.metrics import cost
+from fd2talk.evaluation.metrics.catalogue import CATALOGUE
+from fd2talk.evaluation.metrics.image_metrics import STRIDE, Judges, _side_by_side
+from fd2talk.evaluation.metrics.lip_judge import LipJudge
+from fd2talk.evaluation.worker import arrays_of
 from shared.errors import Fd2TalkError, InputError
 from shared.media import VideoWriter, read_audio, read_image, read_video
 from shared.metrics.fid import frechet_distance

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from fd2talk.evaluation.summary import _fid
+from fd2talk.evaluation.report.summary import _fid
 from shared.metrics.fid import frechet_distance
 
 

@@ -8,7 +8,8 @@ import pytest
 import torch
 from material import SPEECH, sine_motion
 
-from fd2talk.evaluation import cost, systems
+from fd2talk.evaluation import systems
+from fd2talk.evaluation.metrics import cost
 from fd2talk.evaluation.systems import SYSTEMS, Generator, Recording
 from shared.errors import InputError, UsageError
 from shared.face_model import load_bundled
@@ -99,7 +100,9 @@ def test_warp_has_the_bundled_motion_and_no_networks(made, recordings, weights, 
     one, other = (Motion.load(folder / "a1.npz") for folder in (warp, bundled))
     assert np.array_equal(one.expression, other.expression) and np.array_equal(one.rotation, other.rotation)
     assert np.abs(pictures(warp) - pictures(bundled)).mean() > 1  # the small renderer paints noise
-    monkeypatch.setattr("stage2_render.networks.RenderNetworks.load", lambda folder: pytest.fail("networks loaded"))
+    monkeypatch.setattr(
+        "stage2_render.diffusion.render_model.RenderNetworks.load", lambda folder: pytest.fail("networks loaded")
+    )
     Generator("warp", weights=weights)(recordings[0], 0, tmp_path)
 
 
@@ -183,7 +186,9 @@ def test_same_seed_same_bytes_other_seed_other_head(made, recordings, weights, t
 
 
 def test_without_video_no_networks_are_loaded(recordings, weights, tmp_path, monkeypatch):
-    monkeypatch.setattr("stage2_render.networks.RenderNetworks.load", lambda folder: pytest.fail("networks loaded"))
+    monkeypatch.setattr(
+        "stage2_render.diffusion.render_model.RenderNetworks.load", lambda folder: pytest.fail("networks loaded")
+    )
     for name in ("ridge", "ground-truth"):
         Generator(name, weights=weights)(recordings[0], 0, tmp_path / name, video=False)
         assert [file.name for file in (tmp_path / name).iterdir()] == ["a1.npz"]
@@ -235,7 +240,7 @@ def test_a_stopwatch_counts_each_second_once(monkeypatch):
 
 def test_cost_counts_what_each_system_runs():
     from shared.weights import bundled
-    from stage2_render.networks import RenderNetworks
+    from stage2_render.diffusion.render_model import RenderNetworks
 
     painter = RenderNetworks.load(bundled("renderer"))
     learned = {name: cost.Learned(name) for name in SYSTEMS}
@@ -254,7 +259,7 @@ def test_cost_counts_what_each_system_runs():
 
 def test_the_counter_counts_a_known_network():
     """Attention too: two products of [4, 8] and [8, 4] each, for each of two heads."""
-    from stage1_motion.expression_pose import Attention
+    from stage1_motion.models.fd2talk.network import Attention
 
     network = Attention(16, 2)
     x = torch.zeros(1, 4, 16)

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation, Slerp
 
-from fd2talk.arkit import NAMES, load_arkit_map
-from fd2talk.export import export, head_angles, posed_vertices
+from fd2talk.export.arkit import NAMES, load_arkit_map
+from fd2talk.export.writer import export, head_angles, posed_vertices
 from shared.errors import InputError, UsageError
 from shared.face_model import MorphableModel, load_bundled
 from shared.face_model.camera import project
@@ -298,7 +298,7 @@ def test_refusals(tmp_path, motion):
 
 
 def test_a_failure_in_the_middle_leaves_nothing(tmp_path, motion, monkeypatch):
-    import fd2talk.export as module
+    import fd2talk.export.writer as module
 
     calls = []
 

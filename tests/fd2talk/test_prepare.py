@@ -5,8 +5,8 @@ import pytest
 from material import DEMO
 from PIL import Image
 
-from fd2talk.prepare import find_clips, split_of
-from fd2talk.training import model_module, read_config
+from fd2talk.commands.prepare import find_clips, split_of
+from fd2talk.commands.train import model_module, read_config
 from shared.errors import InputError, UsageError
 from shared.face_model import MorphableModel, load_bundled
 from shared.motion import Motion

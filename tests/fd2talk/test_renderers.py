@@ -6,8 +6,8 @@ from material import sine_motion
 
 from shared.errors import UsageError
 from shared.media import read_image, read_video
-from stage2_render.geometry import MeshWarp
 from stage2_render.pipeline import RenderPipeline
+from stage2_render.warp.mesh_warp import MeshWarp
 
 pytestmark = pytest.mark.usefixtures("sine")
 

@@ -21,10 +21,10 @@ from shared.face_model import load_bundled
 from shared.face_model.measures import lip_aperture
 from shared.media import read_image
 from shared.motion import Motion
-from shared.photo import PhotoFit
+from shared.photo_fit import PhotoFit
 from shared.weights import bundled
-from stage2_render.autoencoder import Autoencoder, AutoencoderConfig
-from stage2_render.networks import save_network
+from stage2_render.diffusion.autoencoder import Autoencoder, AutoencoderConfig
+from stage2_render.diffusion.render_model import save_network
 
 
 @pytest.fixture(scope="module")

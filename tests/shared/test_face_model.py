@@ -11,11 +11,11 @@ from shared.face_model import MorphableModel, load_bundled
 from shared.face_model import mediapipe_mesh as mesh
 from shared.face_model.camera import canonical, project, rigid_fit, rotation_matrices
 from shared.face_model.fitting import fit
-from shared.face_model.learn import mirror_index
 from shared.face_model.measures import gaze, lid_gap, lip_aperture, lip_gap
 from shared.face_model.morphable import GROUPS
+from shared.face_model.training.learn import mirror_index
 from shared.images import read_image
-from shared.photo import PhotoFit
+from shared.photo_fit import PhotoFit
 from shared.weights import bundled
 
 

@@ -8,8 +8,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 
 from shared.errors import Fd2TalkError, InputError
-from shared.metrics import judges
-from shared.metrics.judges import JUDGES, Judge, cache_folder, digest, find_judge
+from shared.metrics import metric_networks as judges
+from shared.metrics.metric_networks import JUDGES, Judge, cache_folder, digest, find_judge
 
 BYTES = bytes(range(256)) * 1000
 

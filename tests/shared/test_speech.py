@@ -9,7 +9,7 @@ from shared.errors import InputError
 from shared.media import frame_count, read_audio
 from shared.speech.encoder import SpeechEncoder
 from shared.speech.features import log_mel, soft_normalise, unit_variance
-from shared.speech.student import Student, encoder_config
+from shared.speech.training.student import Student, encoder_config
 
 DEMO = Path(__file__).parents[2] / "assets" / "demo"
 

@@ -12,14 +12,14 @@ from transformers import Wav2Vec2Model
 from shared.errors import InputError
 from shared.face_model.measures import lip_aperture
 from shared.media import read_audio
-from shared.speech.augment import add_noise, coloured, degrade, telephone
-from shared.speech.data import PHONES, Recording, load_recordings
 from shared.speech.encoder import SpeechEncoder
-from shared.speech.evaluate import LipRidge, foreign, phone_accuracy
-from shared.speech.mouth import MouthShape, fill_gaps, lips_without_head
-from shared.speech.student import Student, encoder_config, start_as_filterbank
-from shared.speech.task import SpeechTask
-from shared.training import TrainingConfig, train
+from shared.speech.training.augment import add_noise, coloured, degrade, telephone
+from shared.speech.training.evaluate import LipRidge, foreign, phone_accuracy
+from shared.speech.training.mouth import MouthShape, fill_gaps, lips_without_head
+from shared.speech.training.recordings import PHONES, Recording, load_recordings
+from shared.speech.training.student import Student, encoder_config, start_as_filterbank
+from shared.speech.training.task import SpeechTask
+from shared.training.loop import TrainingConfig, train
 
 TINY = dict(hidden_size=32, layers=1, heads=2, intermediate_size=64, conv_dim=(16, 16, 32))
 

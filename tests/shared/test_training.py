@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from shared.errors import Fd2TalkError, UsageError
-from shared.training import TrainingConfig, learning_rate, train
+from shared.training.loop import TrainingConfig, learning_rate, train
 
 
 class LineTask:

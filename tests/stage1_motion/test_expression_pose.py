@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from shared.diffusion.sampling import make_schedule, sample
-from stage1_motion.expression_pose import MotionTransformer, MotionTransformerConfig, alignment_mask
-from stage1_motion.windows import generate_windows, seams
+from stage1_motion.models.fd2talk.network import MotionTransformer, MotionTransformerConfig, alignment_mask
+from stage1_motion.windowed_sampling import generate_windows, seams
 
 TINY = MotionTransformerConfig(coefficients=5, speech_features=7, width=16, layers=2, heads=2, window=20, context=6)
 

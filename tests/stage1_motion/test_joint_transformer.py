@@ -9,16 +9,17 @@ import torch
 from shared.errors import InputError
 from shared.face_model import load_bundled
 from shared.media import read_audio
-from shared.training import TrainingConfig, train
+from shared.splits import is_development
+from shared.training.loop import TrainingConfig, train
 from shared.weights import bundled
-from stage1_motion.data import Clip, is_development
-from stage1_motion.expression_pose import MotionTransformerConfig
-from stage1_motion.fd2talk import FD2Talk, Part
-from stage1_motion.lip_expert import LipExpert
+from stage1_motion.dataset import Clip
+from stage1_motion.lip_expert.network import LipExpert
+from stage1_motion.models.fd2talk.model import FD2Talk, Part
+from stage1_motion.models.fd2talk.network import MotionTransformerConfig
+from stage1_motion.models.fd2talk.training import ExpressionAndPoseTask, ExpressionTask, PoseTask
+from stage1_motion.motion_space import MotionSpace
 from stage1_motion.pipeline import MotionPipeline
-from stage1_motion.space import MotionSpace
-from stage1_motion.task import ExpressionAndPoseTask, ExpressionTask, PoseTask
-from stage1_motion.windows import generate_windows
+from stage1_motion.windowed_sampling import generate_windows
 
 FRAMES, SPEECH = 90, 256
 NETWORK = {"width": 16, "layers": 1, "heads": 2, "window": 24, "context": 6}

@@ -8,10 +8,10 @@ from shared.errors import InputError
 from shared.face_model.measures import lid_gap, lip_gap
 from shared.media import frame_count, read_audio, read_image
 from shared.metrics.lips import best_lag_correlation
-from shared.photo import PhotoFit
+from shared.photo_fit import PhotoFit
 from shared.weights import bundled
 from stage1_motion.pipeline import MotionPipeline
-from stage1_motion.windows import seams
+from stage1_motion.windowed_sampling import seams
 
 SPEECH = "demo/sense_and_sensibility_01_austen_64kb-0880.wav"
 

@@ -6,18 +6,19 @@ import numpy as np
 import pytest
 import torch
 
-from fd2talk.training import train_config
+from fd2talk.commands.train import train_config
 from shared.errors import InputError
 from shared.face_model import load_bundled
 from shared.face_model.measures import lip_gap
 from shared.media import frame_count, read_audio, read_image
 from shared.metrics.lips import best_lag_correlation
 from shared.motion import Motion
-from shared.photo import PhotoFit
+from shared.photo_fit import PhotoFit
 from shared.weights import bundled
-from stage1_motion.data import Clip
+from stage1_motion.dataset import Clip
+from stage1_motion.models.ridge.model import BANDS, CONTEXT, LogMel, Ridge, with_context
+from stage1_motion.models.ridge.training import Moments
 from stage1_motion.pipeline import MotionPipeline
-from stage1_motion.ridge import BANDS, CONTEXT, LogMel, Moments, Ridge, with_context
 
 SPEECH = "demo/sense_and_sensibility_01_austen_64kb-0880.wav"
 

@@ -8,12 +8,13 @@ from shared.errors import InputError
 from shared.face_model import load_bundled
 from shared.face_model.measures import gaze, lid_gap, lip_gap
 from shared.motion import Motion
-from stage1_motion.data import fit_space, person_scales
-from stage1_motion.eyes import blinks, eye_motion, fixations
-from stage1_motion.lip_expert import LipExpert, LipExpertTask, mouth_basis, sync_auc
-from stage1_motion.phonetics import Phonetics, Probe, with_neighbours
-from stage1_motion.phonetics_task import fit
-from stage1_motion.space import MEAN_GAP, MotionSpace, normalise_speech, shrunk_std
+from stage1_motion.dataset import fit_space, person_scales
+from stage1_motion.lip_expert.network import LipExpert, mouth_basis
+from stage1_motion.lip_expert.training import LipExpertTask, sync_auc
+from stage1_motion.motion_space import MEAN_GAP, MotionSpace, normalise_speech, shrunk_std
+from stage1_motion.postprocessing.eyes import blinks, eye_motion, fixations
+from stage1_motion.speech_events import Phonetics, Probe, with_neighbours
+from stage1_motion.speech_events_training import fit
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from stage2_render.guidance import MAPS
+from stage2_render.diffusion.conditioning_maps import MAPS
 
 SIZE, COEFFICIENTS = 256, 7
 BOXES = [[90, 150, 166, 220], [60, 50, 110, 80], [146, 50, 196, 80]]

@@ -5,11 +5,11 @@ import torch
 import yaml
 from synthetic import write_pairs
 
-from shared.training import TrainingConfig
+from shared.training.loop import TrainingConfig
 from shared.weights import bundled_config
-from stage2_render.autoencoder import Autoencoder, AutoencoderConfig
-from stage2_render.networks import save_network
-from stage2_render.unet_task import build_task
+from stage2_render.diffusion.autoencoder import Autoencoder, AutoencoderConfig
+from stage2_render.diffusion.render_model import save_network
+from stage2_render.training.unet import build_task
 
 DIFFERENCES = {
     "full": {},

@@ -5,7 +5,7 @@ import pytest
 import torch
 from synthetic import face
 
-from stage2_render.autoencoder import FACTOR, Autoencoder, AutoencoderConfig
+from stage2_render.diffusion.autoencoder import FACTOR, Autoencoder, AutoencoderConfig
 
 
 @pytest.fixture(scope="module")

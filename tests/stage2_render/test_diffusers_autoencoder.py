@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from shared.errors import Fd2TalkError, InputError
-from stage2_render.diffusers_autoencoder import DiffusersAutoencoder
-from stage2_render.networks import build_autoencoder, load_autoencoder, save_network
+from stage2_render.diffusion.diffusers_autoencoder import DiffusersAutoencoder
+from stage2_render.diffusion.render_model import build_autoencoder, load_autoencoder, save_network
 
 SMALL = {
     "block_out_channels": [8, 8, 16],
@@ -135,5 +135,5 @@ def test_without_diffusers_one_line_says_what_to_install(monkeypatch):
 def test_diffusers_is_not_imported_by_the_renderer():
     import subprocess
 
-    code = "import sys, stage2_render.networks, stage2_render.unet_task; sys.exit('diffusers' in sys.modules)"
+    code = "import sys, stage2_render.diffusion.render_model, stage2_render.training.unet; sys.exit('diffusers' in sys.modules)"  # noqa: E501
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

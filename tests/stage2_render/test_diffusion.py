@@ -10,12 +10,12 @@ import torch
 
 from shared.face_model import load_bundled
 from shared.images import read_image
-from shared.photo import PhotoFit
+from shared.photo_fit import PhotoFit
 from shared.weights import bundled
-from stage2_render.diffusion import DiffusionRenderer
-from stage2_render.geometry import MeshWarp
-from stage2_render.networks import RenderNetworks, Repair
+from stage2_render.diffusion.render_model import RenderNetworks, Repair
+from stage2_render.diffusion.renderer import DiffusionRenderer
 from stage2_render.pipeline import RenderPipeline
+from stage2_render.warp.mesh_warp import MeshWarp
 
 FRAMES = 7
 
@@ -167,7 +167,7 @@ def test_what_goes_through_the_crop_comes_back_to_its_place(size):
 
 def test_weights_for_another_face_model_are_refused(renderer_weights, tmp_path):
     from shared.errors import InputError
-    from stage2_render.unet import UNet, UNetConfig
+    from stage2_render.diffusion.unet import UNet, UNetConfig
 
     networks = RenderNetworks.load(renderer_weights / "renderer")
     networks.unet = UNet(UNetConfig(4, 32, 9, channels=(8,), attention=(True,), heads=2))

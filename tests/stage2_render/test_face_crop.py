@@ -7,7 +7,7 @@ import pytest
 
 from shared.face_model import load_bundled
 from shared.faces.crop import Crop
-from stage2_render.face_crop import SIZE, FaceCrop, window
+from stage2_render.diffusion.face_crop import SIZE, FaceCrop, window
 
 
 def face(scale: float = 1.0, angle: float = 0.0, at: tuple[float, float] = (300.0, 250.0)) -> np.ndarray:

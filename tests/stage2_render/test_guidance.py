@@ -13,9 +13,9 @@ from shared.face_model.mediapipe_mesh import INNER_LIPS, LEFT_EYE, OUTER_LIPS, R
 from shared.faces.crop import Crop
 from shared.faces.tracker import track_photo
 from shared.media import read_image
-from stage2_render.face_crop import FaceCrop
-from stage2_render.geometry import MeshWarp
-from stage2_render.guidance import MAPS, decode_maps, encode_maps, guidance_maps
+from stage2_render.diffusion.conditioning_maps import MAPS, decode_maps, encode_maps, guidance_maps
+from stage2_render.diffusion.face_crop import FaceCrop
+from stage2_render.warp.mesh_warp import MeshWarp
 
 DEMO = Path(__file__).parents[2] / "assets" / "demo"
 

@@ -7,11 +7,12 @@ import yaml
 from synthetic import write_pairs
 
 from shared.errors import InputError
-from shared.training import TrainingConfig, train
+from shared.training.loop import TrainingConfig, train
 from shared.weights import bundled_config
-from stage2_render import autoencoder_task, unet_task
-from stage2_render.batches import draw_windows, take_windows, weight_map
-from stage2_render.networks import RenderNetworks, load_autoencoder, save_network
+from stage2_render.diffusion.render_model import RenderNetworks, load_autoencoder, save_network
+from stage2_render.training import autoencoder as autoencoder_task
+from stage2_render.training import unet as unet_task
+from stage2_render.training.batch_sampler import draw_windows, take_windows, weight_map
 
 AUTOENCODER = {"latent_channels": 6, "coarse": 16, "fine": 8, "fine_blocks": 1}
 UNET = {"channels": [16, 16], "attention": [False, True], "heads": 2, "time_width": 16}

@@ -6,9 +6,15 @@ from safetensors.torch import load_file, save_file
 
 from shared.diffusion.sampling import sample
 from shared.errors import InputError
-from stage2_render.autoencoder import Autoencoder, AutoencoderConfig
-from stage2_render.networks import RenderNetworks, build_autoencoder, load_autoencoder, load_network, smoothed
-from stage2_render.unet import UNet, UNetConfig
+from stage2_render.diffusion.autoencoder import Autoencoder, AutoencoderConfig
+from stage2_render.diffusion.render_model import (
+    RenderNetworks,
+    build_autoencoder,
+    load_autoencoder,
+    load_network,
+    smoothed,
+)
+from stage2_render.diffusion.unet import UNet, UNetConfig
 
 COUNT = 2
 

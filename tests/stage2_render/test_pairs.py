@@ -15,13 +15,13 @@ from shared.face_model.measures import lid_gap
 from shared.faces.crop import Crop
 from shared.faces.tracker import track_photo
 from shared.media import read_image
-from shared.photo import PhotoFit
+from shared.photo_fit import PhotoFit
 from shared.tracking import Track, motion_from_track
 from shared.video_writer import VideoWriter
-from stage2_render.geometry import MeshWarp
-from stage2_render.guidance import MAPS, decode_maps
-from stage2_render.pair_making import feature_boxes
-from stage2_render.pairs import Limits, Pairs, build
+from stage2_render.diffusion.conditioning_maps import MAPS, decode_maps
+from stage2_render.training.build_pairs import feature_boxes
+from stage2_render.training.pair_dataset import Limits, Pairs, build
+from stage2_render.warp.mesh_warp import MeshWarp
 
 DEMO = Path(__file__).parents[2] / "assets" / "demo"
 LIMITS = Limits(

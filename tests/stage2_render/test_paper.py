@@ -5,11 +5,12 @@ import torch
 import yaml
 from synthetic import write_pairs
 
-from shared.training import TrainingConfig, train
+from shared.training.loop import TrainingConfig, train
 from shared.weights import bundled_config
-from stage2_render import autoencoder_task, unet_task
-from stage2_render.batches import Batches
-from stage2_render.networks import TRAIN_TIMESTEPS, RenderNetworks
+from stage2_render.diffusion.render_model import TRAIN_TIMESTEPS, RenderNetworks
+from stage2_render.training import autoencoder as autoencoder_task
+from stage2_render.training import unet as unet_task
+from stage2_render.training.batch_sampler import Batches
 
 # Latent diffusion models' autoencoder of factor 4, as configs/paper/autoencoder.yaml names it.
 FIRST_STAGE = {

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from stage2_render.unet import Conditions, UNet, UNetConfig, _positions
+from stage2_render.diffusion.unet import Conditions, UNet, UNetConfig, _positions
 
 
 def tiny(**changes):

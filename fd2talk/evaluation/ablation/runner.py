@@ -1,0 +1,221 @@
+"""`fd2talk evaluate --ablation`: a paper's ablations, trained at equal budgets, several seeds each, in its tables.
+
+The file (`ablation_file`) names trainings, a training config and what is changed in it, and variants, which trainings
+make up a pair of stages. Under its folder `runs` every training has a folder NAME/SEED, and every variant one of
+weights, weights/VARIANT/SEED, that both pipelines' `from_pretrained` load.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+import shutil
+from collections.abc import Callable, Collection, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+
+from fd2talk.commands.train import train_config
+from fd2talk.evaluation.ablation.clips import ClipMeasure
+from fd2talk.evaluation.ablation.file import METRICS, Ablation, Table, read_ablation
+from fd2talk.evaluation.report.statistics import interval
+from fd2talk.terminal import announce
+from shared.errors import Fd2TalkError, UsageError
+from shared.files import atomic_output
+from shared.weights import bundled
+
+Measure = Callable[[Path, int, Collection[str]], Mapping[str, float | None]]
+"""(folder of weights, seed, wanted keys of `METRICS`) -> value of each that could be measured."""
+
+Values = Mapping[str, Mapping[int, Mapping[str, float]]]
+"""Variant -> seed -> metric -> value."""
+
+# What all variants have of the bundled weights, unless a training makes its own.
+_SHARED = ("model.yaml", "phonetics.safetensors", "lip_expert.safetensors")
+
+
+def run_ablation(
+    path: str | Path, output: str | Path, measure: Measure | None = None, *, overwrite: bool = False
+) -> dict[str, Any]:
+    """Train what is not trained yet, measure every variant and seed, write `ablation.json` and `ablation.md` in output.
+
+    measure: None for a `ClipMeasure`. Seed by seed, so that a run that is cut short leaves whole seeds. What was
+    measured, or could not be, is kept in the weights' folders (measured.json) and measured again when the weights are
+    newer. Returns what `ablation.json` holds.
+    Raises InputError: the file cannot be read or names what is not there. UsageError: the report is there already.
+    """
+    ablation, output = read_ablation(path), Path(output)
+    if (output / "ablation.json").exists() and not overwrite:
+        raise UsageError(
+            f"cannot write {output / 'ablation.json'}: it already exists (ask for overwriting to replace it)"
+        )
+    values: dict[str, dict[int, dict[str, float]]] = {name: {} for name in ablation.variants}
+    for seed in ablation.seeds:
+        for name in ablation.trainings:
+            train_part(ablation, name, seed)
+        measure = measure or ClipMeasure(
+            split=ablation.protocol.split, beat_sigma=ablation.protocol.settings["beat_sigma"], **ablation.measured
+        )
+        for name in ablation.variants:
+            wanted = {key for table in ablation.tables if name in table.rows for key in table.columns}
+            values[name][seed] = _measured(assemble(ablation, name, seed), seed, wanted, measure)
+    report = {
+        "title": ablation.title,
+        "config": str(path),
+        "paper": ablation.protocol.paper,
+        "seeds": list(ablation.seeds),
+        "steps": {name: config["training"]["max_steps"] for name, config in ablation.trainings.items()},
+        "variants": {
+            name: {"title": variant.title, "trainings": list(variant.trainings), "values": values[name]}
+            for name, variant in ablation.variants.items()
+        },
+        "tables": [_as_data(table) for table in ablation.tables],
+    }
+    output.mkdir(parents=True, exist_ok=True)
+    for name, text in (("ablation.json", json.dumps(report, indent=1)), ("ablation.md", as_markdown(ablation, values))):
+        with atomic_output(output / name, overwrite=True) as temporary:
+            temporary.write_text(text + "\n", encoding="utf-8")
+    return report
+
+
+def train_part(ablation: Ablation, name: str, seed: int) -> Path:
+    """Train `name` with this seed, or go on with it; the folder of its weights.
+
+    Finished trainings of the same settings are left alone; one of other settings is begun anew.
+    """
+    folder = ablation.runs / name / str(seed)
+    config = copy.deepcopy(ablation.trainings[name])
+    config["training"] |= {"seed": seed, "output": str(folder)}
+    text, kept, done = yaml.safe_dump(config, sort_keys=False), folder / "config.yaml", folder / "finished"
+    same = kept.exists() and kept.read_text(encoding="utf-8") == text
+    if not (same and done.exists()):
+        announce(f"{name}, seed {seed}")
+        folder.mkdir(parents=True, exist_ok=True)
+        done.unlink(missing_ok=True)
+        kept.write_text(text, encoding="utf-8")
+        if not train_config(str(kept), resume=same).get("finished", True):
+            raise Fd2TalkError(f"{folder}: the training stopped before its {config['training']['max_steps']} steps")
+        done.touch()
+    return folder / "best"
+
+
+def assemble(ablation: Ablation, name: str, seed: int) -> Path:
+    """A variant's trained parts, and what they share with the bundled weights, in one folder for both pipelines."""
+    variant, folder = ablation.variants[name], ablation.runs / "weights" / name / str(seed)
+    files = {path.name: path for path in map(bundled("fd2talk").joinpath, _SHARED)}
+    for training in variant.trainings:
+        place = "renderer/" if ablation.trainings[training]["model"] == "unet" else ""
+        best = ablation.runs / training / str(seed) / "best"
+        files |= {place + path.name: path for path in sorted(best.glob("*.safetensors"))}
+    for old in folder.rglob("*.safetensors"):
+        if str(old.relative_to(folder)) not in files:
+            old.unlink()
+    for target, source in files.items():
+        (folder / target).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(source, folder / target)
+    return folder
+
+
+def _measured(weights: Path, seed: int, wanted: Collection[str], measure: Measure) -> dict[str, float]:
+    """What `measure` finds, remembered beside the weights as long as they stay what they are."""
+    path = weights / "measured.json"
+    newest = max(file.stat().st_mtime for file in weights.rglob("*.safetensors"))
+    known: dict[str, float | None] = {}
+    if path.exists() and path.stat().st_mtime >= newest:
+        known = json.loads(path.read_text(encoding="utf-8"))
+    missing = sorted(set(wanted) - set(known))
+    if missing:
+        announce(f"measuring {weights}")
+        found = measure(weights, seed, missing)
+        known |= {key: float(found[key]) if found.get(key) is not None else None for key in missing}
+        with atomic_output(path, overwrite=True) as temporary:
+            temporary.write_text(json.dumps(known, indent=1), encoding="utf-8")
+    return {key: value for key, value in known.items() if value is not None}
+
+
+def _as_data(table: Table) -> dict[str, Any]:
+    published = table.published
+    printed = {row: [cell.text if cell else None for cell in published.rows[row]] for row in table.rows.values() if row}
+    return {
+        "table": published.table,
+        "columns": list(table.columns),
+        "rows": table.rows,
+        "published": {"data": published.data, "columns": list(published.columns), "rows": printed},
+    }
+
+
+def as_markdown(ablation: Ablation, values: Values) -> str:
+    """The paper's tables, its printed rows under ours, and what differs from the whole: the last variant of each."""
+    seeds = ", ".join(map(str, ablation.seeds))
+    lines = [f"# {ablation.title}", ""]
+    lines += [
+        f"Mean ± standard deviation over the seeds {seeds}; split {ablation.protocol.split}. In italics what "
+        f"{ablation.protocol.paper} print: published, measured on other data of other networks, no target for ours.",
+        "",
+    ]
+    for table in ablation.tables:
+        published = table.published
+        lines += [f"## {published.table}: {published.title}", "", _row(["", *map(_heading, table.columns)])]
+        lines += [_row(["---"] * (len(table.columns) + 1))]
+        for name, theirs in table.rows.items():
+            cells = [_spread([found.get(key) for found in values[name].values()]) for key in table.columns]
+            lines.append(_row([ablation.variants[name].title, *cells]))
+            if theirs:
+                printed = [f"*{cell.text}*" if cell else "" for cell in published.rows[theirs]]
+                blank = [""] * (len(table.columns) - len(printed))
+                lines.append(_row([f"*published: {theirs}*", *printed, *blank]))
+        lines += ["", *_differences(ablation, table, values), ""]
+    return "\n".join(lines)
+
+
+def _differences(ablation: Ablation, table: Table, values: Values) -> list[str]:
+    """What leaving a part out changes, seed by seed: so much of the seeds' own spread falls out."""
+    *others, whole = table.rows
+    measured = [key for key in table.columns if any(key in found for found in values[whole].values())]
+    lines = [
+        f"Less the figure of {ablation.variants[whole].title.lower()} with the same seed: mean and 95 % interval over "
+        "seeds; bold where it leaves 0 out.",
+        "",
+        _row(["", *map(_heading, measured)]),
+        _row(["---"] * (len(measured) + 1)),
+    ]
+    for name in others:
+        cells = []
+        for key in measured:
+            pairs = [(found.get(key), values[whole][seed].get(key)) for seed, found in values[name].items()]
+            cells.append(_change([a - b for a, b in pairs if a is not None and b is not None]))
+        lines.append(_row([ablation.variants[name].title, *cells]))
+    return lines
+
+
+def _heading(key: str) -> str:
+    metric = METRICS[key]
+    sign = {"higher": " ↑", "lower": " ↓"}.get(metric.direction, "")
+    return f"{metric.label}{f' ({metric.unit})' if metric.unit else ''}{sign}"
+
+
+def _spread(found: Sequence[float | None]) -> str:
+    known = [value for value in found if value is not None]
+    if not known:
+        return "not measured"
+    spread = f" ± {np.std(known, ddof=1):.3f}" if len(known) > 1 else ""
+    fewer = f" ({len(known)} of {len(found)})" if len(known) < len(found) else ""
+    return f"{np.mean(known):.3f}{spread}{fewer}"
+
+
+def _change(differences: Sequence[float]) -> str:
+    if not differences:
+        return "not measured"
+    if not any(differences):
+        return "the same"
+    mean, low, high = interval(differences)
+    if low is None or high is None:
+        return f"{mean:+.4f}"
+    text = f"{mean:+.4f} ({low:+.4f} to {high:+.4f})"
+    return f"**{text}**" if low > 0 or high < 0 else text
+
+
+def _row(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cells)} |"

@@ -1,0 +1,281 @@
+"""What a report says, before it is Markdown or HTML: sections of plain text, lists and tables."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from fd2talk.evaluation.inputs.protocol import Column, Protocol
+from fd2talk.evaluation.metrics.catalogue import CATALOGUE, FAMILIES
+
+MISSING = "–"
+_ARROWS = {"higher": " ↑", "lower": " ↓", "zero": " → 0", "one": " → 1", "real": " → real"}
+_DIRECTIONS = {
+    "higher": "higher is better",
+    "lower": "lower is better",
+    "zero": "nearest to 0 is best",
+    "one": "nearest to 1 is best",
+    "real": "nearest to the real clips is best",
+}
+# An interval whose longer side exceeds the shorter one by this factor is printed by its ends.
+_LOPSIDED = 1.25
+
+
+@dataclass(frozen=True)
+class Cell:
+    """rank: 1 for the column's best value, 2 for its second best, else 0."""
+
+    text: str
+    rank: int = 0
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Rows (name, cells) under a heading; published: printed by somebody else, on other data."""
+
+    rows: list[tuple[str, list[Cell]]]
+    heading: str = ""
+    published: bool = False
+
+
+@dataclass(frozen=True)
+class Table:
+    """headers: of the columns after the first; groups: the headings over them, empty where there is none."""
+
+    headers: list[str]
+    groups: list[str]
+    parts: list[Rows]
+
+
+@dataclass(frozen=True)
+class Section:
+    """A title, then paragraphs, then a list, then a table, as far as there are any, then the sections inside it."""
+
+    title: str
+    paragraphs: list[str] = field(default_factory=list)
+    items: list[str] = field(default_factory=list)
+    table: Table | None = None
+    notes: list[str] = field(default_factory=list)
+    inside: list[Section] = field(default_factory=list)
+
+
+def number(score: dict[str, Any] | None, factor: float = 1.0, digits: int = 4) -> str:
+    """`7.29 ± 0.04`, or `7.3 (6.1..7.6)` where the interval is lopsided. digits: that count where no interval says."""
+    mean, low, high = (_finite((score or {}).get(key), factor) for key in ("mean", "low", "high"))
+    if mean is None:
+        return MISSING
+    if low is None or high is None or high - low < 1e-6 * max(abs(mean), 1e-3):
+        return _fixed(mean, digits - 1 - _exponent(mean))
+    below, above = mean - low, high - mean
+    half = (high - low) / 2
+    decimals = _exponent(half)
+    decimals = (1 if half / 10**decimals < 3.5 else 0) - decimals
+    if max(below, above) > _LOPSIDED * min(below, above):
+        return f"{_fixed(mean, decimals)} ({_fixed(low, decimals)}..{_fixed(high, decimals)})"
+    return f"{_fixed(mean, decimals)} ± {_fixed(half, decimals)}"
+
+
+def title(report: dict[str, Any]) -> str:
+    """The report's headline."""
+    name = (report["protocol"] or {}).get("title")
+    return f"Evaluation: {name}" if name else "Evaluation"
+
+
+def sections(report: dict[str, Any], protocol: Protocol | None) -> list[Section]:
+    """Everything the report says in words and tables, in order."""
+    shown = set(protocol.metrics) if protocol else set()
+    families = [_family(report, family, shown) for family in FAMILIES if family != "cost"]
+    families = [section for section in families if section]
+    found = [_measured(report)]
+    if protocol:
+        found.append(_protocol_section(report, protocol))
+        if families:
+            found.append(Section("Also measured", inside=families))
+    else:
+        found.append(Section("Results", paragraphs=[_legend(report)], inside=families))
+    found += [_contrasts(report), _cost(report), _meanings(report), _skipped(report), _failed(report)]
+    return [section for section in found if section]
+
+
+def in_order(report: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
+    """The systems, real clips first."""
+    return sorted(report["systems"].items(), key=lambda entry: entry[1]["kind"] != "real")
+
+
+def columns(report: dict[str, Any], protocol: Protocol | None) -> list[Column]:
+    """The main columns: the protocol's, each metric once, or all that were measured on clips but regions' variants."""
+    if protocol:
+        first: dict[str, Column] = {}
+        for column in protocol.columns:
+            first.setdefault(column.metric, column)
+        return list(first.values())
+    keys = [key for key in report["metrics"] if not key.endswith(("_face", "_mouth"))]
+    return [_own_column(key) for key in keys if CATALOGUE[key].family != "cost"]
+
+
+def _measured(report: dict[str, Any]) -> Section:
+    items = []
+    for name, system in in_order(report):
+        counts = [_count(system["clips"], "clip"), _count(system["people"], "person", "people")]
+        if system["repeats"] > 1:
+            counts.append(f"{system['repeats']} repeats")
+        items.append(f"{name}: {', '.join(counts)}, {system['seconds']:.0f} s. {system['title']}")
+    about = report["protocol"]
+    if about:
+        protocol = f"Protocol {about['name']}" if about["name"] else "No protocol"
+        split = f"split {about['split']}" if about["split"] else "no split"
+        settings = ", ".join(f"{key.replace('_', ' ')} {value}" for key, value in about["settings"].items())
+        items.append(f"{protocol}, {split}: {settings}")
+    weights = {name: digest for metric in report["metrics"].values() for name, digest in metric["weights"].items()}
+    items += [f"Weights {name}: sha256 {digest}" for name, digest in sorted(weights.items())]
+    if report.get("weights"):
+        of, digest = report["weights"]["of"], report["weights"]["sha256"]
+        items.append(f"Weights of the systems run here: {of}, sha256 over all files {digest}")
+    return Section(
+        "What was measured",
+        [f"fd2talk {report['fd2talk']}, {report['created']}. Crops and offsets stand with the metrics below."],
+        items,
+    )
+
+
+def _protocol_section(report: dict[str, Any], protocol: Protocol) -> Section:
+    table = _table(report, list(protocol.columns))
+    headers = [column.header for column in protocol.columns]
+    for published in protocol.published:
+        rows = []
+        for method, values in published.rows.items():
+            by_header = dict(zip(published.columns, values))
+            rows.append((method, [Cell(p.text if (p := by_header.get(header)) else MISSING) for header in headers]))
+        heading = f"Published, not comparable: {published.table}, {published.title}, on {published.data}"
+        table.parts.append(Rows(rows, heading, published=True))
+    notes = [f"{column.header}: {column.note}." for column in protocol.columns if column.note]
+    if protocol.published:
+        notes.append(
+            f"The published rows are copied from {protocol.paper}. They were measured on other data, named above them, "
+            "with other faces, trackers and crops: they show the order of size and are not comparable with ours."
+        )
+    return Section(protocol.title, [_legend(report)], table=table, notes=notes)
+
+
+def _family(report: dict[str, Any], family: str, without: set[str]) -> Section | None:
+    keys = [key for key in report["metrics"] if CATALOGUE[key].family == family and key not in without]
+    keys = [key for key in keys if any(key in system["scores"] for system in report["systems"].values())]
+    return Section(FAMILIES[family], table=_table(report, [_own_column(key) for key in keys])) if keys else None
+
+
+def _contrasts(report: dict[str, Any]) -> Section | None:
+    items = [
+        f"{CATALOGUE[entry['metric']].label}, {entry['of']} less {entry['less']}: {number(entry)}"
+        for entry in report.get("contrasts", [])
+    ]
+    about = "Differences of the same clips, with the 95 % interval over people: one that spans 0 tells nothing apart."
+    return Section("Right sound against another's", [about], items) if items else None
+
+
+def _cost(report: dict[str, Any]) -> Section | None:
+    keys = [key for key in CATALOGUE if CATALOGUE[key].family == "cost"]
+    rows = []
+    for name, system in in_order(report):
+        cost = system["cost"] or {}
+        if any(cost.get(key) is not None for key in keys):
+            rows.append((name, [Cell(number({"mean": cost.get(key)}, digits=3)) for key in keys]))
+    headers = [_header(_own_column(key)) for key in keys]
+    return Section("Cost", table=Table(headers, [""] * len(keys), [Rows(rows)])) if rows else None
+
+
+def _meanings(report: dict[str, Any]) -> Section:
+    items = []
+    for metric in report["metrics"].values():
+        unit = f" ({metric['unit']})" if metric["unit"] else ""
+        name = f"{metric['label']}{unit}, {_DIRECTIONS[metric['direction']]}"
+        items.append(f"{name}: {metric['definition']} Source: {metric['source']}.")
+    return Section("What the columns mean", items=items)
+
+
+def _skipped(report: dict[str, Any]) -> Section | None:
+    labels: dict[str, list[str]] = {}
+    for key, why in report["skipped"].items():
+        keys, _, reason = why.partition(": ")
+        if all(name in CATALOGUE for name in keys.split(", ")):  # said by its label instead
+            why = reason
+        labels.setdefault(why, []).append(CATALOGUE[key].label)
+    items = [f"{', '.join(of_reason)}: {why}" for why, of_reason in labels.items()]
+    return Section("Not measured", items=items) if items else None
+
+
+def _failed(report: dict[str, Any]) -> Section | None:
+    items = [
+        f"{entry['system']}, repeat {entry['repeat']}, {entry['clip']}: {entry['why']}" for entry in report["failed"]
+    ]
+    return Section("Clips that failed", items=items) if items else None
+
+
+def _table(report: dict[str, Any], shown: list[Column]) -> Table:
+    ranks = [_ranks(report, column.metric) for column in shown]
+    rows = []
+    for name, system in in_order(report):
+        scores = [system["scores"].get(column.metric) for column in shown]
+        cells = [Cell(number(s, c.factor), rank.get(name, 0)) for s, c, rank in zip(scores, shown, ranks)]
+        rows.append((name, cells))
+    return Table([_header(column) for column in shown], [column.group for column in shown], [Rows(rows)])
+
+
+def _ranks(report: dict[str, Any], key: str) -> dict[str, int]:
+    """System -> 1 for the best, 2 for the second best of three or more; real clips do not compete, nor their tracks."""
+    means = {name: _finite((s["scores"].get(key) or {}).get("mean")) for name, s in report["systems"].items()}
+    real = next((means[name] for name, s in report["systems"].items() if s["kind"] == "real"), None)
+    direction = CATALOGUE[key].direction
+    if direction == "real" and real is None:
+        return {}
+    target = {"zero": 0.0, "one": 1.0, "real": real}.get(direction)
+    far = {}
+    for name, mean in means.items():
+        if mean is not None and report["systems"][name]["kind"] != "real" and name != "ground-truth":
+            far[name] = abs(mean - target) if target is not None else mean if direction == "lower" else -mean
+    distinct = sorted(set(far.values()))
+    if len(distinct) < 2:
+        return {}
+    marked = distinct[: 2 if len(distinct) > 2 else 1]
+    return {name: marked.index(value) + 1 for name, value in far.items() if value in marked}
+
+
+def _legend(report: dict[str, Any]) -> str:
+    scores = [score for system in report["systems"].values() for score in system["scores"].values()]
+    over = sorted({score["over"] for score in scores if score.get("over")})
+    text = f"Bold: best; underlined: second best; real clips and their tracks do not compete. {MISSING}: no value."
+    if over:
+        text += f" Intervals: 95 %, over {' or '.join(over)}; values whose intervals overlap may not differ."
+    return text
+
+
+def _own_column(key: str) -> Column:
+    return Column(key, CATALOGUE[key].label, CATALOGUE[key].unit)
+
+
+def _header(column: Column) -> str:
+    return column.header + _ARROWS[CATALOGUE[column.metric].direction]
+
+
+def _count(n: int, one: str, many: str | None = None) -> str:
+    return f"{n} {one if n == 1 else many or one + 's'}"
+
+
+def _finite(value: float | None, factor: float = 1.0) -> float | None:
+    return value * factor if value is not None and math.isfinite(value) else None
+
+
+def _exponent(value: float) -> int:
+    """3 for 1056, -1 for .1056, 0 for 0 (and what rounding leaves of it)."""
+    return math.floor(math.log10(abs(value))) if abs(value) > 1e-9 else 0
+
+
+def _fixed(value: float, decimals: int) -> str:
+    decimals = min(max(decimals, 0), 6)
+    return f"{round(value, decimals) + 0.0:,.{decimals}f}"
+
+
+def finite(values: Iterable[float | None]) -> list[float]:
+    """Those that are numbers."""
+    return [value for value in values if value is not None and math.isfinite(value)]

@@ -1,0 +1,103 @@
+"""The three files of a report: report.json, report.md and report.html."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from pathlib import Path
+from typing import Any
+
+from fd2talk.evaluation.inputs.protocol import Protocol
+from fd2talk.evaluation.report.html import html
+from fd2talk.evaluation.report.model import Cell, Rows, Section, Table, sections, title
+from shared.files import atomic_output
+
+JSON, MARKDOWN, PAGE = "report.json", "report.md", "report.html"
+
+
+def write_report(folder: Path, report: dict[str, Any], protocol: Protocol | None) -> None:
+    """Write the three files into `folder`, over earlier ones. Each is whole or not there; none is touched before all
+    three texts are made.
+
+    Raises UsageError: the folder is missing or not writable. Fd2TalkError: the disk is full.
+    """
+    folder = Path(folder)
+    texts = {
+        JSON: json.dumps(_plain(report), ensure_ascii=False, indent=1, allow_nan=False) + "\n",
+        MARKDOWN: markdown(report, protocol),
+        PAGE: html(report, protocol, folder),
+    }
+    for name, text in texts.items():
+        with atomic_output(folder / name, overwrite=True) as temporary:
+            temporary.write_text(text, encoding="utf-8")
+
+
+def markdown(report: dict[str, Any], protocol: Protocol | None) -> str:
+    """The report as GitHub's Markdown: what was measured, tables in the paper's layout, what their columns mean."""
+    lines = [f"# {_escape(title(report))}", "", *_code(report["command"]), ""]
+    for section in sections(report, protocol):
+        lines += _section(section, "##")
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def _section(section: Section, level: str) -> list[str]:
+    lines = [f"{level} {_escape(section.title)}", ""]
+    for paragraph in section.paragraphs:
+        lines += [_escape(paragraph), ""]
+    if section.items:
+        lines += [*(f"* {_escape(item)}" for item in section.items), ""]
+    if section.table:
+        lines += [*_table(section.table), ""]
+    for note in section.notes:
+        lines += [_escape(note), ""]
+    for part in section.inside:
+        lines += _section(part, level + "#")
+    return lines
+
+
+def _table(table: Table) -> list[str]:
+    if any(table.groups):
+        # Markdown has one row of headers: a group's name stands over its first column, the columns' in the second row.
+        firsts = [group if group not in table.groups[:i] else "" for i, group in enumerate(table.groups)]
+        head = [_row(["", *firsts]), _rule(table), _row(["", *(f"**{_escape(h)}**" for h in table.headers)], raw=True)]
+    else:
+        head = [_row(["", *table.headers]), _rule(table)]
+    return [*head, *(line for part in table.parts for line in _part(part, len(table.headers)))]
+
+
+def _part(part: Rows, width: int) -> list[str]:
+    heading = [_row([f"*{_escape(part.heading)}*", *[""] * width], raw=True)] if part.heading else []
+    return heading + [_row([_escape(name), *map(_cell, cells)], raw=True) for name, cells in part.rows]
+
+
+def _cell(cell: Cell) -> str:
+    return {1: f"**{cell.text}**", 2: f"<u>{cell.text}</u>"}.get(cell.rank, cell.text)
+
+
+def _row(texts: list[str], raw: bool = False) -> str:
+    return "| " + " | ".join(text if raw else _escape(text) for text in texts) + " |"
+
+
+def _rule(table: Table) -> str:
+    return "| --- |" + " ---: |" * len(table.headers)
+
+
+def _code(text: str) -> list[str]:
+    fence = "`" * max(3, 1 + max(map(len, re.findall("`+", text)), default=0))
+    return [fence, text, fence]
+
+
+def _escape(text: str) -> str:
+    """Text whose characters mean nothing to Markdown or HTML, on one line."""
+    text = " ".join(text.split()).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    return re.sub(r"([\\`*_\[\]|~])", r"\\\1", text)
+
+
+def _plain(value: Any) -> Any:
+    """JSON has no NaN: null stands for a number that is missing."""
+    if isinstance(value, dict):
+        return {key: _plain(entry) for key, entry in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(entry) for entry in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -1,0 +1,106 @@
+"""`fd2talk train` for the face model: no steps to take, principal components are computed at once (see `learn`)."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import defaultdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from tqdm import tqdm
+
+from shared.errors import InputError
+from shared.face_model.fitting import fit
+from shared.face_model.morphable import MorphableModel
+from shared.face_model.training.learn import learn
+from shared.faces.crop import Crop
+from shared.files import atomic_output
+from shared.prepared import load_track, read_index
+
+# Neighbouring frames hardly differ.
+_EVERY = 2
+# Clips with fewer frames with a face say more of the tracker than of the person.
+_MIN_FRAMES = 5
+
+
+def run(config: dict[str, Any]) -> dict[str, Any]:
+    """Learn from a prepared folder and write ``output/best/model.safetensors`` with a card.
+
+    config: prepared (folder of `fd2talk prepare`), output (folder), and optionally name, num_identity, num_expression.
+    Returns {"best": folder, "validation": mean lip-vertex residual in mm of people never learned from}.
+    Raises InputError: the folder is not a prepared one, or has no training clips.
+    """
+    prepared, output = Path(config["prepared"]), Path(config["output"]) / "best"
+    clips = _read_clips(prepared)
+    people = defaultdict(list)
+    for row, points in clips:
+        if row["split"] == "train":
+            people[row["person"]].append(points[::_EVERY])
+    portraits = _read_portraits(prepared / "portraits.npz")
+    if not people or not len(portraits["train"]):
+        raise InputError(f"{prepared}: the face model needs clips and portraits of the split train")
+    settings = {key: config[key] for key in ("name", "num_identity", "num_expression") if key in config}
+    model = learn(list(people.values()), portraits["train"], **settings)
+    held_out = [points for row, points in clips if row["split"] == "val"]
+    figures = {
+        "lip residual of val clips, mm": lip_residual(model, held_out),
+        "lip residual of val portraits, mm": lip_residual(model, [x[None] for x in portraits["val"]]),
+    }
+    output.mkdir(parents=True, exist_ok=True)
+    model.save(output / "model.safetensors", overwrite=True)
+    with atomic_output(output / "README.md", overwrite=True) as temporary:
+        temporary.write_text(_card(model, prepared, people, portraits["train"], figures), encoding="utf-8")
+    return {"best": str(output), "validation": figures}
+
+
+def lip_residual(model: MorphableModel, clips: list[np.ndarray]) -> float:
+    """Mean distance in mm between tracked lip vertices and the fitted model's; clips [T, 478, 3], crop coordinates.
+
+    The residual is measured in the face's own frame (outer eye corners 90 mm apart on the mean face), mean over
+    vertices, frames and then clips; every third frame counts. NaN without clips.
+    """
+    lips = model.groups["lips"]
+    residuals = [np.linalg.norm(fit(model, clip[::3]).residual[:, lips], axis=-1).mean() for clip in clips]
+    return float(np.mean(residuals)) if residuals else float("nan")
+
+
+def _read_clips(prepared: Path) -> list[tuple[dict[str, str], np.ndarray]]:
+    """Index rows and points [T, 478, 3] in crop coordinates of the frames that show a face."""
+    rows, clips = read_index(prepared), []
+    for row in tqdm((r for r in rows if r["split"] in ("train", "val")), desc="tracks", total=len(rows), leave=False):
+        track = load_track(prepared / "tracks" / f"{row['name']}.npz")
+        seen = track.landmarks[track.confidence > 0]
+        if len(seen) >= _MIN_FRAMES:
+            clips.append((row, track.crop.to_crop(seen)))
+    return clips
+
+
+def _read_portraits(path: Path) -> dict[str, np.ndarray]:
+    """Points [P, 478, 3] in crop coordinates of the splits train and val."""
+    if not path.exists():
+        raise InputError(f"{path}: not found; make it with `fd2talk prepare CLIPS FOLDER --photos PORTRAITS`")
+    with np.load(path, allow_pickle=False) as file:
+        splits, points, crops = file["splits"], file["points"], file["crops"]
+    placed = np.stack([Crop(*crop.tolist()).to_crop(mesh) for crop, mesh in zip(crops, points)])
+    return {split: placed[splits == split] for split in ("train", "val")}
+
+
+def _card(
+    model: MorphableModel, prepared: Path, people: dict[str, list], portraits: np.ndarray, figures: dict[str, float]
+) -> str:
+    frames = sum(len(points) for clips in people.values() for points in clips)
+    data = hashlib.sha256((prepared / "index.csv").read_bytes()).hexdigest()[:16]
+    lines = [f"- {name}: {value:.3f}" for name, value in figures.items()]
+    return "\n".join(
+        [
+            f"# Face model {model.fingerprint}",
+            "",
+            f"{model.num_vertices} vertices, {model.num_identity} identity and {model.num_expression} expression",
+            f"components, learned from {frames} frames of {len(people)} people and {len(portraits)} portraits",
+            f"(sha256 of the index of the data: {data}). No randomness is involved.",
+            "",
+            *lines,
+            "",
+        ]
+    )

@@ -1,0 +1,144 @@
+"""Prepared clips as training arrays: learned-space motion and speech features at 25 Hz."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from shared.errors import InputError
+from shared.face_model.morphable import MorphableModel
+from shared.files import atomic_output
+from shared.motion import Motion
+from shared.prepared import load_motions, read_index
+from shared.speech.encoder import SpeechEncoder
+from stage1_motion.motion_space import (
+    TYPICAL_HEAD_STD,
+    TYPICAL_LIP_STD,
+    MotionSpace,
+    normalise_speech,
+    relative_pose,
+    shrunk_std,
+)
+from stage1_motion.speech_events import Phonetics
+
+# One talker must not fill the batches: frames of a person beyond this many seconds count no more.
+_SECONDS_PER_PERSON = 40.0
+
+
+@dataclass
+class Clip:
+    """One clip. expression [T, D] and pose [T, 6] in the learned space, speech [T, S], lip_std in mm, head_std in
+    radians (the person's); motion as tracked; person; name."""
+
+    name: str
+    person: str
+    motion: Motion
+    speech: np.ndarray
+    expression: np.ndarray
+    pose: np.ndarray
+    lip_std: float
+    head_std: float
+
+
+def cached_speech(
+    encoder: SpeechEncoder, phonetics: Phonetics, cache: str | Path
+) -> Callable[[str, Motion], tuple[np.ndarray, np.ndarray]]:
+    """For `load_clips`: features and voice activity of a clip's sound; features are computed once per encoder."""
+    digest = hashlib.sha256(str(encoder.layer).encode())
+    for tensor in encoder.model.state_dict().values():
+        digest.update(tensor.detach().cpu().numpy().tobytes())
+    folder = Path(cache) / "speech_features" / digest.hexdigest()[:16]
+    folder.mkdir(parents=True, exist_ok=True)
+
+    def speech(name: str, motion: Motion) -> tuple[np.ndarray, np.ndarray]:
+        path = folder / f"{name}.npy"
+        if path.exists():
+            features = np.load(path)
+        else:
+            features = encoder(motion.audio)
+            with atomic_output(path, overwrite=True) as temporary, open(temporary, "wb") as file:
+                np.save(file, features)
+        return features, phonetics.in_use(features, motion.audio)
+
+    return speech
+
+
+def fit_space(model: MorphableModel, people: dict[str, list[Motion]]) -> MotionSpace:
+    """The standard deviations of training people's relative motion, each person counting alike."""
+    space = MotionSpace(model, np.ones(model.num_expression, np.float32), np.ones(6, np.float32))
+    expression, pose = [], []
+    for motions in people.values():
+        lip_std, head_std = person_scales(space, motions)
+        expression.append(np.mean([space.encode_expression(m, lip_std).var(0) for m in motions], axis=0))
+        pose.append(np.mean([space.encode_pose(m, head_std).var(0) for m in motions], axis=0))
+    space.expression_std = np.sqrt(np.mean(expression, axis=0)).astype(np.float32)
+    space.pose_std = np.sqrt(np.mean(pose, axis=0)).astype(np.float32)
+    return space
+
+
+def person_scales(space: MotionSpace, motions: list[Motion]) -> tuple[float, float]:
+    """A person's lip-gap standard deviation (mm) and head-rotation standard deviation (rad, mean over the axes)."""
+    gaps = [space.lip_gap(m.identity, space.speech_expression(m)) for m in motions]
+    turns = [relative_pose(m)[:, :3] for m in motions]
+    lip = shrunk_std([g - g.mean() for g in gaps], TYPICAL_LIP_STD)
+    head = shrunk_std([np.sqrt(np.square(t).mean(1)) for t in turns], TYPICAL_HEAD_STD)
+    return lip, head
+
+
+def load_clips(
+    prepared: str | Path,
+    space_or_model: MotionSpace | MorphableModel,
+    speech: Callable[[str, Motion], tuple[np.ndarray, np.ndarray]],
+    *,
+    split: str,
+    audio: tuple[str, ...] = ("ok",),
+) -> tuple[list[Clip], MotionSpace]:
+    """All clips of a split whose sound is of the kinds `audio`.
+
+    speech: (clip name, motion with audio) -> features [T, S] at 25 Hz and voice activity [T]. Given a face model
+    instead of a space, the space is fitted on these clips.
+    """
+    rows = [row for row in read_index(prepared) if row["split"] == split and row["audio"] in audio]
+    if not rows:
+        raise InputError(f"{prepared}: no clips of split {split} with sound")
+    model = space_or_model if isinstance(space_or_model, MorphableModel) else space_or_model.model
+    motions = load_motions(prepared, rows, model)
+    people: dict[str, list[Motion]] = defaultdict(list)
+    for row in rows:
+        people[row["person"]].append(motions[row["name"]])
+    space = fit_space(model, people) if isinstance(space_or_model, MorphableModel) else space_or_model
+    scales = {person: person_scales(space, of_person) for person, of_person in people.items()}
+    clips = []
+    for row in tqdm(rows, desc=f"clips ({split})", leave=False):
+        motion = motions[row["name"]]
+        lip_std, head_std = scales[row["person"]]
+        features = normalise_speech(*speech(row["name"], motion))
+        frames = min(len(features), len(motion))  # a container may hold a frame more than its sound
+        clips.append(
+            Clip(
+                name=row["name"],
+                person=row["person"],
+                motion=motion,
+                speech=features[:frames],
+                expression=space.encode_expression(motion, lip_std)[:frames],
+                pose=space.encode_pose(motion, head_std)[:frames],
+                lip_std=lip_std,
+                head_std=head_std,
+            )
+        )
+    return clips, space
+
+
+def sampling_weights(clips: list[Clip]) -> np.ndarray:
+    """[len(clips)] probabilities: by length, capped per person."""
+    seconds: dict[str, float] = defaultdict(float)
+    for clip in clips:
+        seconds[clip.person] += len(clip.speech) / 25.0
+    weights = [len(c.speech) / 25.0 * min(1.0, _SECONDS_PER_PERSON / seconds[c.person]) for c in clips]
+    return np.array(weights) / np.sum(weights)

@@ -1,0 +1,116 @@
+"""Training of the lip expert by contrast, and how well it tells speech of the same moment from other speech."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from shared.face_model import load_bundled
+from shared.speech.encoder import SpeechEncoder
+from shared.splits import is_development
+from stage1_motion.dataset import Clip, cached_speech, load_clips, sampling_weights
+from stage1_motion.lip_expert.network import EPSILON, WINDOW, LipExpert, mouth_basis
+from stage1_motion.motion_space import MotionSpace
+from stage1_motion.speech_events import Phonetics
+
+MIN_SHIFT = 5  # frames: less could pass for in sync
+
+
+class LipExpertTask:
+    """Contrastive training; a `shared.training.loop.Task`."""
+
+    def __init__(self, clips: list[Clip], space: MotionSpace, *, window: int = 40, temperature: float = 0.07,
+                 speech_noise: float = 0.2, **settings: Any):  # fmt: skip
+        clips = [clip for clip in clips if len(clip.speech) >= window]
+        self.clips = [clip for clip in clips if not is_development(clip.person)]
+        self.development = [clip for clip in clips if is_development(clip.person)]
+        self.weights = torch.from_numpy(sampling_weights(self.clips))
+        self.window, self.temperature, self.speech_noise = window, temperature, speech_noise
+        self.model = LipExpert(clips[0].speech.shape[1], mouth_basis(space), **settings)
+        self.fingerprint = space.model.fingerprint
+
+    def batch(self, generator: torch.Generator, batch_size: int) -> dict[str, Tensor]:
+        """Windows long enough to hold several shifts: expression [B, F, D], speech [B, F, S]."""
+        picks = torch.multinomial(self.weights, batch_size, replacement=True, generator=generator)
+        expression, speech = [], []
+        for pick in picks.tolist():
+            clip = self.clips[pick]
+            start = int(torch.randint(len(clip.speech) - self.window + 1, (1,), generator=generator))
+            expression.append(torch.from_numpy(clip.expression[start : start + self.window]))
+            speech.append(torch.from_numpy(clip.speech[start : start + self.window]))
+        # How far a person opens the mouth is not what the expert is to judge.
+        gain = 1 + 0.2 * torch.randn(batch_size, 1, 1, generator=generator)
+        batch = {"expression": torch.stack(expression) * gain, "speech": torch.stack(speech)}
+        noise = torch.randn(batch["speech"].shape, generator=generator)
+        batch["speech"] = batch["speech"] + self.speech_noise * noise
+        return batch
+
+    def loss(self, model: nn.Module, batch: dict[str, Tensor]) -> tuple[Tensor, dict[str, Any]]:
+        """Cross-entropy of finding each mouth window's speech among all of the batch, windows nearer than MIN_SHIFT
+        left out; and the same the other way round."""
+        v = F.normalize(model.embed_mouth(batch["expression"])[:, ::MIN_SHIFT].float(), dim=-1, eps=EPSILON)
+        a = F.normalize(model.embed_speech(batch["speech"])[:, ::MIN_SHIFT].float(), dim=-1, eps=EPSILON)
+        logits = v.flatten(0, 1) @ a.flatten(0, 1).T / self.temperature
+        labels = torch.arange(len(logits), device=logits.device)
+        loss = (F.cross_entropy(logits, labels) + F.cross_entropy(logits.T, labels)) / 2
+        return loss, {"accuracy": (logits.argmax(1) == labels).float().mean()}
+
+    @torch.no_grad()
+    def validate(self, model: nn.Module) -> dict[str, float]:
+        """AUC on the development people."""
+        auc = sync_auc(model, self.development)
+        return {"score": min(auc.values()), **{f"auc_{name}": value for name, value in auc.items()}}
+
+    def save(self, model: LipExpert, folder: Path) -> None:
+        """Write ``lip_expert.safetensors``."""
+        model.save(folder / "lip_expert.safetensors", face_model=self.fingerprint)
+
+
+def build_task(config: dict[str, Any]) -> LipExpertTask:
+    """`model: lip_expert` of `fd2talk train`; settings as for the transformers (`task.build_task`)."""
+    encoder = SpeechEncoder.from_pretrained(config["speech_encoder"], layer=config.get("layer"))
+    speech = cached_speech(encoder, Phonetics.load(config["phonetics"]), config["cache"])
+    clips, space = load_clips(config["prepared"], load_bundled(), speech, split="train")
+    return LipExpertTask(clips, space, **config.get("network", {}))
+
+
+@torch.no_grad()
+def sync_auc(expert: LipExpert, clips: list[Clip], seed: int = 0) -> dict[str, float]:
+    """Area under the ROC curve of P_sync: matched windows against time-shifted ones (5 to 25 frames) and against
+    another clip's speech."""
+    rng = np.random.default_rng(seed)
+    matched, shifted, foreign = [], [], []
+    for index, clip in enumerate(clips):
+        if len(clip.speech) < WINDOW + MIN_SHIFT:
+            continue
+        device = expert.mouth_basis.device
+        v = F.normalize(expert.embed_mouth(torch.from_numpy(clip.expression)[None].to(device))[0], dim=-1, eps=EPSILON)
+        a = F.normalize(expert.embed_speech(torch.from_numpy(clip.speech)[None].to(device))[0], dim=-1, eps=EPSILON)
+        matched.append((v * a).sum(-1).cpu().numpy())
+        count = len(v)
+        for _ in range(2):
+            shift = rng.integers(MIN_SHIFT, min(25, count) + 1, count) * rng.choice([-1, 1], count)
+            other = np.arange(count) + shift
+            inside = (other >= 0) & (other < count)
+            shifted.append((v[inside] * a[other[inside]]).sum(-1).cpu().numpy())
+        stranger = clips[(index + 1 + int(rng.integers(len(clips) - 1))) % len(clips)]
+        if stranger.person != clip.person and len(stranger.speech) >= WINDOW:
+            b = expert.embed_speech(torch.from_numpy(stranger.speech)[None].to(device))[0]
+            b = F.normalize(b, dim=-1, eps=EPSILON)
+            length = min(count, len(b))
+            foreign.append((v[:length] * b[:length]).sum(-1).cpu().numpy())
+    positive = np.concatenate(matched)
+    return {"shifted": _auc(positive, np.concatenate(shifted)), "foreign": _auc(positive, np.concatenate(foreign))}
+
+
+def _auc(positive: np.ndarray, negative: np.ndarray) -> float:
+    """Probability that a positive scores above a negative (ties count half): the Mann-Whitney statistic."""
+    order = np.sort(negative)
+    below = np.searchsorted(order, positive, "left")
+    upto = np.searchsorted(order, positive, "right")
+    return float((below + upto).mean() / 2 / len(order))

@@ -1,0 +1,94 @@
+"""Training of the ridge regression: closed form, the penalties chosen on development people."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from shared.face_model import load_bundled
+from shared.metrics.lips import best_lag_correlation
+from shared.splits import is_development
+from stage1_motion.dataset import Clip, load_clips, sampling_weights
+from stage1_motion.models.ridge.model import LogMel, Ridge, always_speaking, linear_of, with_context
+
+_PENALTIES = tuple(float(p) for p in 10.0 ** np.arange(-3, 2.01, 0.5))
+
+
+class Moments:
+    """Weighted sums over frames from which a regression of any penalty is solved: mean x, mean y, x x', x y'."""
+
+    def __init__(self, clips: list[Clip]) -> None:
+        self._sums: list[Tensor] | None = None
+        for clip, weight in zip(clips, sampling_weights(clips)):
+            x = with_context(torch.from_numpy(clip.speech)).double()
+            y = torch.from_numpy(np.concatenate([clip.expression, clip.pose], 1)).double()
+            each = weight / len(x)
+            sums = [each * s for s in (x.sum(0), y.sum(0), x.T @ x, x.T @ y)]
+            self._sums = sums if self._sums is None else [a + b for a, b in zip(self._sums, sums)]
+
+    def solve(self, penalty: float) -> nn.Linear:
+        """Minimise E |y - W x - b|^2 + penalty |W|^2: W = E[y x'] (E[x x'] + penalty I)^-1, of x and y less means."""
+        mean_x, mean_y, xx, xy = self._sums
+        gram = xx - torch.outer(mean_x, mean_x) + penalty * torch.eye(len(mean_x), dtype=torch.float64)
+        weight = torch.linalg.solve(gram, xy - torch.outer(mean_x, mean_y)).T
+        return linear_of(weight.float(), (mean_y - weight @ mean_x).float())
+
+
+def run(config: dict[str, Any]) -> dict[str, Any]:
+    """`fd2talk train configs/bundled/ridge.yaml`: closed form, a minute. One penalty for the face and one for the head,
+    those that serve the development people best; the weights are then those of all training people.
+
+    config: prepared (folder of `fd2talk prepare`), output. Returns the folder and the correlation of the lip gap with
+    the filmed one, at the best lag within two frames, median over people, of development people (seen by the choice of
+    the penalty alone) and of those of split `val`. Raises InputError: no such folder.
+    """
+    model, output = load_bundled(), Path(config["output"]) / "best"
+    clips, space = load_clips(config["prepared"], model, _speech, split="train")
+    development = [clip for clip in clips if is_development(clip.person)]
+    moments = Moments([clip for clip in clips if not is_development(clip.person)])
+    tried = {penalty: Ridge(space, moments.solve(penalty)) for penalty in _PENALTIES}
+    for_face = max(_PENALTIES, key=lambda p: lip_correlation(tried[p], development)[0])
+    for_head = min(_PENALTIES, key=lambda p: _pose_error(tried[p], development))
+    moments = Moments(clips)
+    face, head = moments.solve(for_face), moments.solve(for_head)
+    parts = [torch.cat([getattr(face, name)[:-6], getattr(head, name)[-6:]]) for name in ("weight", "bias")]
+    ridge = Ridge(space, linear_of(*parts))
+    ridge.save(output, penalty_expression=for_face, penalty_pose=for_head)
+    held_out, _ = load_clips(config["prepared"], space, _speech, split="val")
+    r, spread = lip_correlation(ridge, held_out)
+    figures = {
+        "penalty of expression": for_face,
+        "penalty of pose": for_head,
+        "r of development people": lip_correlation(tried[for_face], development)[0],
+        "r of val people": r,
+        "spread over real of val people": spread,
+    }
+    return {"best": str(output), "validation": figures}
+
+
+def lip_correlation(ridge: Ridge, clips: list[Clip]) -> tuple[float, float]:
+    """Predicted against filmed lip gap: correlation at the best lag within two frames, and spread over the filmed one.
+    Means over a person's clips, then medians over people."""
+    space = ridge.space
+    neutral, still = np.zeros(space.model.num_identity, np.float32), np.zeros(space.model.num_expression, np.float32)
+    row = space.lip_gap(neutral, np.diag(space.expression_std)) - space.lip_gap(neutral, still)
+    people = defaultdict(list)
+    for clip in clips:
+        made, real = ridge.predict(clip.speech)[0] @ row, clip.expression @ row
+        people[clip.person].append((best_lag_correlation(made, real)[0], made.std() / real.std()))
+    r, spread = np.median([np.mean(values, axis=0) for values in people.values()], axis=0)
+    return float(r), float(spread)
+
+
+def _pose_error(ridge: Ridge, clips: list[Clip]) -> float:
+    return float(np.mean([np.square(ridge.predict(clip.speech)[1] - clip.pose).mean() for clip in clips]))
+
+
+def _speech(name: str, motion: Any) -> tuple[np.ndarray, np.ndarray]:
+    features = LogMel()(motion.audio)
+    return features, always_speaking(features, motion.audio).speaks

@@ -1,0 +1,124 @@
+"""Training of the phonetic probes: logistic regressions, computed at once.
+
+`speaks` and `bilabial` learn from aligned sentences, as they are and degraded; `closed` from the lips of the talking
+clips, so that it knows what people do rather than what the transcript says.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from shared.face_model import load_bundled
+from shared.face_model.measures import lip_gap
+from shared.media import frame_count
+from shared.prepared import load_motions, read_index
+from shared.speech.encoder import SpeechEncoder
+from shared.speech.training.augment import add_noise, degrade, noise
+from shared.speech.training.recordings import PHONES, Recording, load_recordings
+from stage1_motion.speech_events import Phonetics, Probe, with_neighbours
+
+_BILABIALS = [PHONES.index(phone) for phone in ("B", "P", "M")]
+# Lips are closed where the gap is within this many standard deviations of the person's smallest.
+_CLOSED = 0.35
+
+
+def fit(features: np.ndarray, labels: np.ndarray, *, penalty: float = 1e-3, iterations: int = 100) -> Probe:
+    """Logistic regression of labels [n] on features [n, 3 S] (`with_neighbours`), both classes counting alike."""
+    x, y = torch.from_numpy(features).float(), torch.from_numpy(labels).float()
+    mean, std = x.mean(0), x.std(0) + 1e-4
+    x = (x - mean) / std
+    class_weight = torch.where(y > 0, 0.5 / y.mean(), 0.5 / (1 - y.mean()))
+    weights = torch.zeros(x.shape[1] + 1, requires_grad=True)
+    optimiser = torch.optim.LBFGS([weights], max_iter=iterations, line_search_fn="strong_wolfe")
+
+    def closure() -> torch.Tensor:
+        optimiser.zero_grad()
+        logits = x @ weights[:-1] + weights[-1]
+        loss = torch.nn.functional.binary_cross_entropy_with_logits(logits, y, weight=class_weight)
+        loss = loss + penalty * weights[:-1].square().sum()
+        loss.backward()
+        return loss
+
+    optimiser.step(closure)
+    weights = weights.detach()
+    scaled = weights[:-1] / std
+    return Probe(scaled.numpy(), float(weights[-1] - (scaled * mean).sum()))
+
+
+def run(config: dict[str, Any]) -> dict[str, Any]:
+    """`fd2talk train configs/bundled/phonetics.yaml`: aligned sentences, as they are and degraded, against their
+    pauses, noise and music; both classes' accuracies on speakers that were held out."""
+    encoder = SpeechEncoder.from_pretrained(config["speech_encoder"], layer=config.get("layer"))
+    paths = {name: config[name] for name in ("data", "models", "cache", "alignment")}
+    sets = {}
+    for split, count in (("train", int(config["sentences"])), ("test", int(config["sentences"]) // 4)):
+        recordings = [r for r in load_recordings(**paths, splits=(split,), teach=False) if r.phones is not None]
+        generator = np.random.default_rng(0)
+        picks = generator.permutation(len(recordings))[:count]
+        sets[split] = _examples(encoder, [recordings[i] for i in picks], generator)
+    features, labels = sets["train"]
+    phonetics = Phonetics({name: fit(features, labels[:, k]) for k, name in enumerate(("speaks", "bilabial"))})
+    phonetics.probes["closed"] = fit(*_filmed_lips(encoder, phonetics, config["prepared"]), penalty=3e-3)
+    features, labels = sets["test"]
+    figures = {}
+    for k, name in enumerate(("speaks", "bilabial")):
+        said, truth = phonetics.probes[name].logits(features) > 0, labels[:, k] > 0
+        figures[f"{name}: found"] = float(said[truth].mean())
+        figures[f"{name}: false alarms"] = float(said[~truth].mean())
+    output = Path(config["output"])
+    output.mkdir(parents=True, exist_ok=True)
+    phonetics.save(output / "phonetics.safetensors")
+    return {"best": str(output), "validation": figures}
+
+
+def _examples(
+    encoder: SpeechEncoder, recordings: list[Recording], generator: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    """Features [n, 3 S] and labels [n, 2] (speaks, bilabial) at 25 Hz; sentences are clean, degraded, in a hum, or
+    drowned out to noise alone."""
+    features, labels = [], []
+    for index, recording in enumerate(recordings):
+        audio = recording.audio.astype(np.float32) / 32768
+        phones = recording.phones[: 4 * frame_count(len(audio)) : 4]
+        truth = np.stack([phones > 0, np.isin(phones, _BILABIALS)], axis=1)
+        if index % 4 == 0:
+            sound, truth = noise(len(audio), [], generator), np.zeros_like(truth)
+            sound = sound / (np.abs(sound).max() + 1e-6) * 10 ** generator.uniform(-3, -0.3)
+        elif index % 4 == 1:
+            sound = audio
+        elif index % 4 == 2:
+            sound = degrade(audio, [], generator)
+        else:
+            sound = add_noise(audio, noise(len(audio), [], generator), generator.uniform(8, 30))
+        found = encoder(sound.astype(np.float32))
+        length = min(len(found), len(truth))
+        features.append(with_neighbours(found)[:length])
+        labels.append(truth[:length])
+    return np.concatenate(features), np.concatenate(labels).astype(np.float32)
+
+
+def _filmed_lips(encoder: SpeechEncoder, phonetics: Phonetics, prepared: str) -> tuple[np.ndarray, np.ndarray]:
+    """Features [n, 3 S] of the frames in which training people speak, and whether their lips are closed [n]."""
+    model = load_bundled()
+    rows = [row for row in read_index(prepared) if row["split"] == "train" and row["audio"] == "ok"]
+    motions = load_motions(prepared, rows, model)
+    gaps = {name: lip_gap(model.vertices(m.identity, m.expression)) for name, m in motions.items()}
+    of_person = defaultdict(list)
+    for row in rows:
+        of_person[row["person"]].append(gaps[row["name"]])
+    features, labels = [], []
+    for row in rows:
+        every = np.concatenate(of_person[row["person"]])
+        limit = np.percentile(every, 3) + _CLOSED * max(every.std(), 2.0)  # mm; some speak with lips that hardly move
+        audio = motions[row["name"]].audio
+        found = encoder(audio)
+        length = min(len(found), len(gaps[row["name"]]))
+        talking = phonetics.in_use(found, audio)[:length] > 0.9
+        features.append(with_neighbours(found)[:length][talking])
+        labels.append(gaps[row["name"]][:length][talking] < limit)
+    return np.concatenate(features), np.concatenate(labels).astype(np.float32)

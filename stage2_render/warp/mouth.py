@@ -1,0 +1,280 @@
+"""The inside of the mouth, which a photo of closed lips does not show.
+
+What lies between the lips is layered from back to front: a dark cavity in the lips' own hue, tongue and lower teeth on
+the jaw, upper teeth on the skull (they do not follow the lips, the lips uncover them), and, wherever the photo's own
+mouth is open, the photo itself, also carried by the skull. Everything painted takes its light from the photo's skin and
+lips, so that a grey drawing gets a grey mouth.
+"""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+from shared.face_model.mediapipe_mesh import INNER_LIP_CENTRES, INNER_LIPS, OUTER_LIPS, groups
+from stage2_render.warp.compositing import (
+    Affine,
+    Layer,
+    apply_affine,
+    bounds,
+    invert_affine,
+    opening,
+    pixel_grid,
+    seam,
+    signed_distance,
+    smoothstep,
+    soft_mask,
+)
+
+# Plain skin: cheeks, forehead, beside the nose.
+_SKIN = (50, 280, 101, 330, 205, 425, 117, 346, 151, 108, 337, 36, 266)
+# What carries tongue and lower teeth: lower lip and chin.
+_JAW = (14, 87, 317, 17, 200, 199)
+# Painted textures span this much of the mouth's width: x0, x1, y0, y1, y down from the closed lips' line.
+_SPAN = (-0.6, 0.6, -0.35, 0.45)
+# Edges of the teeth of one side from the middle outwards, in mouth widths (a mouth is about 52 mm wide).
+_UPPER_EDGES = (0.0, 0.155, 0.275, 0.37, 0.44)
+_LOWER_EDGES = (0.0, 0.10, 0.205, 0.305, 0.385)
+_LUMA = np.array([0.299, 0.587, 0.114], np.float32)
+
+
+class MouthLayer:
+    """The mouth of one photo. region: uint8 RGB [h, w, 3]; source: float32 [478, 3] in its pixels."""
+
+    def __init__(self, region: np.ndarray, source: np.ndarray) -> None:
+        self._region = region
+        self._source = source[:, :2].astype(np.float64)
+        self._size = (region.shape[1], region.shape[0])
+        corners = self._source[[INNER_LIPS[0], INNER_LIPS[len(INNER_LIPS) // 2]]]
+        across = corners[1] - corners[0]
+        outer = self._source[OUTER_LIPS[10]] - self._source[OUTER_LIPS[0]]
+        # Pursed lips hide how wide the teeth are; the face's width tells.
+        face = np.linalg.norm(self._source[454] - self._source[234])
+        self._width = max(float(np.linalg.norm(across)), 0.8 * float(np.linalg.norm(outer)), 0.27 * float(face), 2.0)
+        axis = across / max(float(np.linalg.norm(across)), 1e-6)
+        self._axes = np.stack([axis, [-axis[1], axis[0]]])
+        upper, lower = self._source[list(INNER_LIP_CENTRES)]
+        middle = (corners.mean(0) - upper) @ axis * axis
+        self._upper_origin, self._lower_origin = upper + middle, lower + middle
+        self._gap = self._mean_gap(self._source)
+        outline = opening(self._source[list(INNER_LIPS)])
+        self._inside_box = bounds(outline, 0.3 * self._width, self._size)
+        self._depth = signed_distance(outline, self._inside_box)
+        lips, skin = _colours(region, self._source)
+        enamel = _own_enamel(region, self._depth, self._inside_box, self._width, skin)
+        self._upper, self._lower, self._cavity = _paint(lips, skin, enamel, self._width)
+        self._contact = 0.42 * lips
+
+    def render(self, target: np.ndarray, head: Affine) -> Layer:
+        """What shows between the lips; nothing when they are shut."""
+        points = target[:, :2].astype(np.float64)
+        outline = opening(points[list(INNER_LIPS)])
+        feather = 0.008 * self._width
+        box = bounds(outline, 2 + 3 * feather, self._size)
+        if min(box[2] - box[0], box[3] - box[1]) < 2:
+            return None, None, box
+        mask = soft_mask(outline, box, feather)
+        pixels = pixel_grid(box)
+        in_photo = apply_affine(invert_affine(head), pixels)
+        # Back to front.
+        jaw = apply_affine(invert_affine(self._jaw_motion(points, head)), pixels)
+        layer = np.broadcast_to(self._cavity, (*mask.shape, 3))
+        layer = _over(layer, self._lower, (jaw - self._lower_origin) @ self._axes.T / self._width)
+        layer = _over(layer, self._upper, (in_photo - self._teeth_origin(points, head)) @ self._axes.T / self._width)
+        # Little light enters a small opening, and lips shade what lies close behind them.
+        light = cv2.GaussianBlur(mask, (0, 0), max(0.045 * self._width, 0.5))
+        wide = smoothstep(self._mean_gap(points) / 0.13)
+        layer = layer * (0.3 + 0.7 * (0.35 + 0.65 * wide) * smoothstep(light * 1.15))[..., None]
+        photo = cv2.remap(
+            self._region, in_photo.astype(np.float32), None, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE
+        )
+        own = self._own(in_photo, points)[..., None]
+        return (layer + own * (photo - layer)).astype(np.float32), mask, box
+
+    def render_contact(self, target: np.ndarray) -> Layer:
+        """The line along which lips meet that were apart in the photo: it has none, but a rim of teeth."""
+        points = target[:, :2].astype(np.float64)
+        shut = 1 - smoothstep((self._mean_gap(points) / max(self._gap, 1e-6) - 0.05) / 0.4)
+        strength = 0.85 * shut * smoothstep((self._gap - 0.03) / 0.05)
+        upper, lower = points[list(INNER_LIPS[:11])], points[[INNER_LIPS[0], *INNER_LIPS[:9:-1]]]
+        return seam(upper, lower, self._contact, strength, 0.011 * self._width, self._size)
+
+    def unseen(self, target: np.ndarray, head: Affine, size: tuple[int, int], cell: np.ndarray) -> np.ndarray:
+        """float32 [h, w] on a grid with cells of `cell` pixels: 1 where the photo does not show the mouth's inside."""
+        points = target[:, :2].astype(np.float64)
+        outline = (opening(points[list(INNER_LIPS)]) + 0.5) / cell - 0.5
+        box = bounds(outline, 2, size)
+        unseen = np.zeros(size[::-1], np.float32)
+        if min(box[2] - box[0], box[3] - box[1]) >= 1:
+            pixels = (pixel_grid(box) + 0.5) * cell - 0.5
+            own = self._own(apply_affine(invert_affine(head), pixels), points)
+            unseen[box[1] : box[3], box[0] : box[2]] = soft_mask(outline, box, 0) * (1 - own)
+        return unseen
+
+    def _own(self, in_photo: np.ndarray, points: np.ndarray) -> np.ndarray:
+        """[h, w] 0..1: how far the photo's own mouth, carried by the skull, is open at these photo points."""
+        where = (in_photo - np.array(self._inside_box[:2])).astype(np.float32)
+        depth = cv2.remap(self._depth, where, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        # As the lips part, their rims must not stay behind on the teeth.
+        parted = smoothstep((self._mean_gap(points) - self._gap) / 0.03)
+        rim = max(0.015 * self._width, 1.0)
+        own = np.clip(depth / rim + 2 - 2.5 * parted, 0, 1)
+        # A slit between closed lips shows nothing of the mouth.
+        return own * (1 - parted * (1 - smoothstep((self._gap - 0.015) / 0.03)))
+
+    def _mean_gap(self, points: np.ndarray) -> float:
+        """Height of the opening in mouth widths, over the middle of the lips."""
+        upper, lower = points[[81, 82, 13, 312, 311]], points[[178, 87, 14, 317, 402]]
+        return float(np.maximum((lower - upper) @ self._axes[1], 0).mean()) / self._width
+
+    def _teeth_origin(self, points: np.ndarray, head: Affine) -> np.ndarray:
+        """Where the closed lips' line lies on the skull, in photo pixels.
+
+        A wide open mouth draws the upper lip over the teeth less than its tracked points (and the skull's, found from
+        the nose) make believe: teeth give way to the lip's way down, and show a little more the wider it opens.
+        """
+        lip = [13, 82, 312]
+        fallen = (apply_affine(invert_affine(head), points[lip]) - self._source[lip]).mean(0) @ self._axes[1]
+        fallen = np.clip(fallen / self._width, 0, 0.2)
+        return (
+            self._upper_origin
+            + self._width * (0.95 * fallen + 0.05 * smoothstep(self._mean_gap(points) / 0.35)) * (self._axes[1])
+        )
+
+    def _jaw_motion(self, points: np.ndarray, head: Affine) -> Affine:
+        """The head's turn, carried along with the jaw."""
+        jaw = list(_JAW)
+        offset = points[jaw].mean(0) - head[:, :2] @ self._source[jaw].mean(0)
+        return np.concatenate([head[:, :2], offset[:, None]], 1)
+
+
+def lip_line_correction(region: np.ndarray, source: np.ndarray) -> np.ndarray:
+    """How far the lips' points have to go to lie on the photo's own lips, float32 [478, 2].
+
+    The tracker puts the line between closed lips a few pixels off; opened there, a strip of one lip would stick to the
+    other. The dark line is looked for near the tracked one, and what is found is smoothed along the mouth.
+    """
+    points = source[:, :2].astype(np.float64)
+    correction = np.zeros((478, 2), np.float32)
+    left, right = points[INNER_LIPS[0]], points[INNER_LIPS[10]]
+    width = float(np.linalg.norm(right - left))
+    if width < 12:
+        return correction
+    axis = (right - left) / width
+    down = np.array([-axis[1], axis[0]])
+    upper, lower = points[list(INNER_LIPS[1:10])], points[list(INNER_LIPS[:10:-1])]
+    gap = (lower - upper) @ down / width
+    closed = 1 - smoothstep((gap.max() - 0.02) / 0.03)
+    if closed == 0:
+        return correction
+    # Luminance on a grid along the tracked line: 33 places across, +-8 % of the width up and down.
+    middle = np.concatenate([[left], (upper + lower) / 2, [right]])
+    along = (middle - left) @ axis / width
+    places, offsets = np.linspace(0.06, 0.94, 33), np.linspace(-0.08, 0.08, 33)
+    row = np.interp(places, along, (middle - left) @ down / width)
+    spots = left + width * (places[:, None] * axis + row[:, None] * down)
+    grid = (spots[None] + width * offsets[:, None, None] * down).astype(np.float32)
+    grey = cv2.GaussianBlur(cv2.cvtColor(region, cv2.COLOR_RGB2GRAY), (0, 0), max(0.008 * width, 0.6))
+    profile = cv2.remap(grey, grid, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE).astype(np.float64)
+    profile = cv2.GaussianBlur(profile, (5, 1), 0)
+    # Darkest place, softly, with a preference for the tracked line.
+    contrast = max(float(profile.max() - profile.min()), 8.0)
+    score = -(profile - profile.min(0)) / (0.06 * contrast) - (offsets[:, None] / 0.05) ** 2
+    share = np.exp(score - score.max(0))
+    found = (share * offsets[:, None]).sum(0) / share.sum(0)
+    depth = np.clip(np.median(profile, axis=0) - profile.min(0), 0.5, None)
+    line = np.polynomial.Polynomial.fit(places, found, 4, w=depth)
+    # Only lip points move, those far from the line hardly.
+    lips = groups()["lips"]
+    x, y = (points[lips] - left) @ axis / width, (points[lips] - left) @ down / width
+    away = abs(y - np.interp(x, along, (middle - left) @ down / width))
+    ends = smoothstep((x + 0.02) / 0.1) * smoothstep((1.02 - x) / 0.1)
+    move = np.clip(line(np.clip(x, 0.06, 0.94)), -0.06, 0.06) * ends * (1 - smoothstep(away / 0.15)) * closed
+    correction[lips] = (width * move[:, None] * down).astype(np.float32)
+    return correction
+
+
+def _colours(region: np.ndarray, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Mean colour of the lips and median colour of the skin, float [3] in 0..255."""
+    height, width = region.shape[:2]
+    lips = np.zeros((height, width), np.uint8)
+    cv2.fillPoly(lips, [np.rint(points[list(OUTER_LIPS)]).astype(np.int32)], 1)
+    cv2.fillPoly(lips, [np.rint(points[list(INNER_LIPS)]).astype(np.int32)], 0)
+    soft = cv2.GaussianBlur(region, (0, 0), max(0.008 * width, 0.5))
+    where = np.clip(np.rint(points[list(_SKIN)]), 0, [width - 1, height - 1]).astype(int)
+    skin = np.median(soft[where[:, 1], where[:, 0]].astype(np.float32), axis=0)
+    return (np.array(cv2.mean(region, lips)[:3], np.float32) if lips.any() else skin), skin
+
+
+def _own_enamel(
+    region: np.ndarray, depth: np.ndarray, box: tuple[int, int, int, int], width: float, skin: np.ndarray
+) -> np.ndarray | None:
+    """Colour of the teeth that the photo itself shows, float [3], or None when it shows none."""
+    inside = region[box[1] : box[3], box[0] : box[2]][depth > 0.02 * width].astype(np.float32)
+    if len(inside) < 12:
+        return None
+    light = inside @ _LUMA
+    teeth = inside[light >= np.quantile(light, 0.6)].mean(0)
+    return teeth if teeth @ _LUMA > 0.7 * (skin @ _LUMA) else None
+
+
+def _paint(
+    lips: np.ndarray, skin: np.ndarray, enamel: np.ndarray | None, width: float
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Upper teeth and lower jaw as premultiplied RGBA float32 textures over `_SPAN`, and the cavity's colour."""
+    scale = float(np.clip(1.25 * width, 48, 320))
+    x0, x1, y0, y1 = _SPAN
+    columns, rows = np.arange(round((x1 - x0) * scale)), np.arange(round((y1 - y0) * scale))
+    x, y = np.meshgrid(x0 + (columns + 0.5) / scale, y0 + (rows + 0.5) / scale)
+    bright = float(skin @ _LUMA)
+    if enamel is None:
+        # Part of the skin's tint: enamel is nearly white, but in the same light.
+        ivory = 0.52 * bright + min(82.0, 0.85 * bright)
+        enamel = ivory * (1 + 0.42 * (skin / max(bright, 1.0) - 1))
+    lip_light = max(float(lips @ _LUMA), 1.0)
+    # Against the skin's light, as measured in open mouths of talking people: cavity a quarter, tongue six tenths.
+    cavity = lips * min(0.38, 0.25 * bright / lip_light)
+    tongue = lips * min(0.9, 0.62 * bright / lip_light)
+    upper = _teeth(x, y, _UPPER_EDGES, edge=0.05 - 0.22 * x**2, enamel=enamel)
+    lower = _teeth(x, -y, _LOWER_EDGES, edge=-0.035 - 0.25 * x**2, enamel=0.62 * enamel)
+    upper = _with_shadow(upper, scale)
+    # Brightest near the lower lip, sinking into the dark behind.
+    blob = 1 - smoothstep((np.hypot(x / 0.42, (y - 0.12) / 0.33) - 0.5) / 0.5)
+    shine = np.clip(1.05 - 1.5 * x**2, 0, 1) * (0.75 + 0.25 * smoothstep((y + 0.12) / 0.12))
+    tongue = np.concatenate([(blob * shine)[..., None] * tongue, blob[..., None]], -1)
+    return upper, (lower + (1 - lower[..., 3:]) * tongue).astype(np.float32), cavity.astype(np.float32)
+
+
+def _teeth(x, y, edges, edge, enamel) -> np.ndarray:
+    """A row of teeth that hangs down to `edge`(x): premultiplied RGBA [h, w, 4]."""
+    side = abs(x)
+    bounds_ = np.array(edges)
+    nearest = abs(side[..., None] - bounds_[:-1]).min(-1)
+    # Rounded corners, thin shadows between teeth, and the arch turning away from the light.
+    tooth = np.clip(np.searchsorted(bounds_, side) - 1, 0, len(edges) - 2)
+    shorter = np.array([0.0, 0.012, 0.002, 0.012])[tooth]
+    edge = edge - shorter - 0.014 * np.exp(-((nearest / 0.016) ** 2))
+    alpha = smoothstep((edge - y) / 0.018 + 0.5) * (1 - smoothstep((side - 0.36) / 0.09))
+    shade = (1 - 0.22 * np.exp(-((nearest / 0.009) ** 2))) * (1 - 2.4 * side**2)
+    # Enamel is a little clearer at the cutting edge, darker towards the gums.
+    shade = shade * (0.88 + 0.12 * smoothstep((y - edge + 0.12) / 0.12))
+    return np.concatenate([enamel * (np.clip(shade, 0, 1) * alpha)[..., None], alpha[..., None]], -1).astype(np.float32)
+
+
+def _with_shadow(teeth: np.ndarray, scale: float) -> np.ndarray:
+    """The row with the shade that it throws on what lies behind and below it (black, premultiplied)."""
+    shade = cv2.GaussianBlur(teeth[..., 3], (0, 0), 0.022 * scale)
+    shade = 0.75 * np.roll(shade, round(0.025 * scale), axis=0)
+    out = teeth.copy()
+    out[..., 3] = teeth[..., 3] + (1 - teeth[..., 3]) * shade
+    return out
+
+
+def _over(below: np.ndarray, texture: np.ndarray, where: np.ndarray) -> np.ndarray:
+    """A premultiplied texture, sampled at mouth coordinates [h, w, 2], laid over a picture [h, w, 3]."""
+    x0, x1, y0, y1 = _SPAN
+    height, width = texture.shape[:2]
+    scale = np.array([width / (x1 - x0), height / (y1 - y0)])
+    grid = ((where - [x0, y0]) * scale - 0.5).astype(np.float32)
+    layer = cv2.remap(texture, grid, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)
+    return below * (1 - layer[..., 3:]) + layer[..., :3]
