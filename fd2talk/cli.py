@@ -1,307 +1,180 @@
-"""The command line. Everything heavy is imported inside the commands, so that --help answers at once."""
+"""The command line. Everything heavy is imported inside the commands, so that `--help` is instant."""
 
 from __future__ import annotations
 
-import math
 import sys
-from collections.abc import Callable
 from typing import Any
 
 import click
 
-from fd2talk.terminal import Stopped, native_notices_away, notes, say, signals
-from shared.errors import Fd2TalkError, UsageError
-from stage2_render import DEFAULT_RENDERER, RENDERERS
+from fd2talk import cli_options as common
+from fd2talk.terminal import Stopped, native_output_hidden, notes, say, signals
+from shared.errors import Fd2TalkError
 
-
-class _FaceBox(click.ParamType):
-    """LEFT,TOP,RIGHT,BOTTOM in pixels of the upright photo."""
-
-    name = "left,top,right,bottom"
-
-    def convert(self, value: Any, param: Any, ctx: Any) -> tuple[float, ...]:
-        try:
-            numbers = tuple(float(n) for n in (value.split(",") if isinstance(value, str) else value))
-        except (TypeError, ValueError):
-            numbers = ()
-        if len(numbers) != 4 or not all(map(math.isfinite, numbers)):
-            self.fail(f"{value!r} is not LEFT,TOP,RIGHT,BOTTOM in pixels", param, ctx)
-        return numbers
-
-
-class _Scale(click.FloatRange):
-    """A factor from 0 to 10."""
-
-    name = "factor"
-
-    def __init__(self) -> None:
-        super().__init__(0, 10)
-
-    def convert(self, value: Any, param: Any, ctx: Any) -> float:
-        number = super().convert(value, param, ctx)
-        if math.isnan(number):
-            self.fail(f"{value!r} is not a number", param, ctx)
-        return number
-
-
-def _read_config(ctx: click.Context, _: click.Parameter, path: str | None) -> None:
-    """Let a YAML file set the options' defaults; what is given on the command line wins."""
-    if path is None:
-        return
-    import yaml
-
-    try:
-        with open(path, encoding="utf-8") as file:
-            values = yaml.safe_load(file) or {}
-    except (OSError, UnicodeError, yaml.YAMLError) as error:
-        reason = getattr(error, "strerror", None) or " ".join(str(error).split())
-        raise UsageError(f"cannot read {path}: {reason}") from error
-    if not isinstance(values, dict):
-        raise UsageError(f"{path}: a config holds lines of the form `option: value`")
-    options = {p.name for p in ctx.command.params if isinstance(p, click.Option)} - {"config", "output"}
-    defaults = {}
-    for key, value in values.items():
-        name = str(key).replace("-", "_")
-        if name == "crop" and "full" in options and isinstance(value, bool):
-            name, value = "full", not value
-        if name not in options:
-            known = ", ".join(sorted(options)).replace("_", "-")
-            raise UsageError(f"{path}: there is no option {key} (there are: {known})")
-        defaults[name] = value
-    ctx.default_map = defaults
-
-
-def _options(*options: Callable) -> Callable:
-    """Several click options as one decorator."""
-
-    def decorate(command: Callable) -> Callable:
-        for option in reversed(options):
-            command = option(command)
-        return command
-
-    return decorate
-
-
-def _output_option(metavar: str) -> Callable:
-    return click.option("-o", "--output", required=True, metavar=metavar, help="The file to write.")
-
-
-_sampling = _options(
-    click.option(
-        "--seed",
-        type=click.IntRange(0, 2**63 - 1),
-        default=0,
-        show_default=True,
-        help="Another number gives another performance; the same one the same.",
-    ),
-    click.option(
-        "--steps", type=click.IntRange(1, 1000), help="Sampler steps (default: those that the weights were made for)."
-    ),
-    click.option("--pose-scale", type=_Scale(), default=1.0, show_default=True, help="How strongly the head moves."),
-    click.option(
-        "--expression-scale", type=_Scale(), default=1.0, show_default=True, help="How strongly the face moves."
-    ),
-    click.option("--still", is_flag=True, help="Keep the head still; the mouth talks, the eyes blink."),
-)
-_motion_weights = click.option(
-    "--weights", metavar="FOLDER", default="bundled", show_default=True, help="Motion model weights of your own."
-)
-_face = _options(
-    click.option(
-        "--face-index", type=click.IntRange(0), metavar="N", help="Which face of the photo: 0 the largest, 1 the next."
-    ),
-    click.option("--face-box", type=_FaceBox(), help="Where the face is, if it is not found by itself (pixels)."),
-)
-_framing = _options(
-    click.option(
-        "--full/--crop", default=True, help="The photo's own framing (default), or the square head crop alone."
-    ),
-    click.option(
-        "--max-size",
-        type=click.IntRange(64, 4096),
-        default=1280,
-        show_default=True,
-        help="Longer side of the video; larger photos are reduced.",
-    ),
-)
-_renderer = _options(
-    click.option(
-        "--renderer",
-        type=click.Choice(RENDERERS),
-        help=f"Warp the photo (geometry), or let networks repair the warp (diffusion).  [default: {DEFAULT_RENDERER}]",
-    ),
-    click.option(
-        "--render-steps",
-        type=click.IntRange(1, 1000),
-        help="Sampler steps of the diffusion renderer (default: those that the weights were made for).",
-    ),
-)
-_running = _options(
-    click.option("--device", default="cpu", show_default=True, help="Where networks run: cpu, cuda, cuda:1, mps."),
-    click.option(
-        "--config",
-        metavar="FILE.yaml",
-        is_eager=True,
-        expose_value=False,
-        callback=_read_config,
-        help="Defaults for these options.",
-    ),
-    click.option("--overwrite", is_flag=True, help="Replace an existing output."),
+_workers = click.option(
+    "--workers", type=click.IntRange(1), metavar="N", help="Number of processes (default: one per CPU core)."
 )
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.version_option(package_name="fd2talk", message="%(prog)s %(version)s")
 def cli() -> None:
-    """One photo and one recording of speech become a talking portrait."""
+    """Turn one photo and one recording of speech into a talking-portrait video."""
 
 
 @cli.command()
 @click.argument("photo")
 @click.argument("audio")
-@_output_option("OUT.mp4")
-@_sampling
-@_motion_weights
-@click.option("--pose-from", metavar="MOTION.npz", help="Move the head as this motion does (see `track`).")
-@_renderer
-@_framing
-@_face
-@_running
-def generate(photo: str, audio: str, output: str, pose_from: str | None, device: str, **options: Any) -> None:
-    """Make the person in PHOTO say AUDIO."""
-    from fd2talk.commands.verbs import verbs as commands
+@common.output("OUT.mp4")
+@common.motion
+@common.weights("Folder with weights of the motion model, and of the renderer if it has any.")
+@click.option("--pose-from", metavar="MOTION.npz", help="Take the head motion from this file (see `track`).")
+@common.renderer
+@common.framing
+@common.face
+@common.running
+def generate(**options: Any) -> None:
+    """Generate a video of the person in PHOTO saying AUDIO."""
+    from fd2talk.commands.generate import generate
 
-    commands.generate(photo, audio, output, pose_from=pose_from, device=device, **options)
+    generate(**options)
 
 
 @cli.command()
 @click.argument("audio")
-@_output_option("M.npz")
-@click.option("--photo", metavar="PHOTO", help="Whose face the motion is for (default: an average one).")
-@_sampling
-@_motion_weights
-@_face
-@_running
-def motion(audio: str, output: str, **options: Any) -> None:
-    """Turn speech into the motion of a face."""
-    from fd2talk.commands.verbs import verbs as commands
+@common.output("M.npz")
+@click.option("--photo", metavar="PHOTO", help="Photo of the person (default: an average face).")
+@common.motion
+@common.weights("Folder with weights of the motion model.")
+@common.face
+@common.running
+def motion(**options: Any) -> None:
+    """Generate facial motion from the speech in AUDIO."""
+    from fd2talk.commands.motion import motion
 
-    commands.motion(audio, output, **options)
+    motion(**options)
 
 
 @cli.command()
 @click.argument("photo")
 @click.argument("motion", metavar="M.npz")
-@_output_option("OUT.mp4")
-@_renderer
-@click.option("--no-geometry-guidance", is_flag=True, help="Diffusion without the warp, from pure noise.")
-@click.option("--no-detail-transfer", is_flag=True, help="Diffusion's picture for the whole face, none of the photo's.")
-@click.option("--no-shared-noise", is_flag=True, help="Diffusion from another noise in every frame.")
-@click.option("--compare", is_flag=True, help="Both renderers side by side in one video.")
-@click.option("--real", metavar="CLIP", help="With --compare: also the clip that the motion was tracked from.")
-@click.option(
-    "--weights",
-    metavar="FOLDER",
-    default="bundled",
-    show_default=True,
-    help="Renderer weights of your own, in FOLDER/renderer.",
-)
-@_framing
-@_face
-@_running
-def render(photo: str, motion: str, output: str, **options: Any) -> None:
-    """Paint a motion (generated, tracked or edited) onto the person in PHOTO, with the motion's own sound."""
-    from fd2talk.commands.verbs import verbs as commands
+@common.output("OUT.mp4")
+@common.renderer_with_switches
+@click.option("--compare", is_flag=True, help="Show both renderers side by side in one video.")
+@click.option("--real", metavar="CLIP", help="With --compare: also show the clip that the motion was tracked from.")
+@common.weights("Folder with weights of the renderer, in FOLDER/renderer.")
+@common.framing
+@common.face
+@common.running
+def render(**options: Any) -> None:
+    """Render a motion file with the face of a photo.
 
-    commands.render(photo, motion, output, **options)
+    The motion may be generated, tracked or edited; its own sound goes into the video.
+    """
+    from fd2talk.commands.render import render
+
+    render(**options)
 
 
 @cli.command()
 @click.argument("source", metavar="VIDEO_OR_PHOTO")
-@_output_option("M.npz")
-@_face
-@_running
-def track(source: str, output: str, **options: Any) -> None:
-    """Read the motion of a face from a video (or its one pose from a photo)."""
-    from fd2talk.commands.verbs import verbs as commands
+@common.output("M.npz")
+@common.face
+@common.running
+def track(**options: Any) -> None:
+    """Track the motion of a face in a video.
 
-    commands.track(source, output, **options)
+    For a photo the result is a motion of one frame.
+    """
+    from fd2talk.commands.track import track
+
+    track(**options)
 
 
 @cli.command()
 @click.argument("motion", metavar="M.npz")
-@_output_option("mesh.glb|curves.csv|mesh.obj|mesh.ply")
-@click.option("--overwrite", is_flag=True, help="Replace an existing output.")
-def export(motion: str, output: str, overwrite: bool) -> None:
-    """Write a motion as a mesh with morph targets (.glb) or as ARKit blendshape curves (.csv)."""
-    from fd2talk.commands.verbs import verbs as commands
+@common.output("mesh.glb|curves.csv|mesh.obj|mesh.ply")
+@common.overwrite
+def export(**options: Any) -> None:
+    """Export a motion file for other programs.
 
-    commands.export(motion, output, overwrite=overwrite)
+    Formats: an animated mesh (.glb), ARKit blendshape curves (.csv), or one mesh per frame (.obj, .ply).
+    """
+    from fd2talk.commands.export import export
+
+    export(**options)
 
 
 @cli.command()
 @click.argument("clips")
 @click.argument("out")
-@click.option("--photos", metavar="FOLDER", help="Also a folder of still portraits, for the face model.")
-@click.option("--workers", type=click.IntRange(1), help="Processes (default: one per CPU core).")
-def prepare(clips: str, out: str, photos: str | None, workers: int | None) -> None:
-    """Track a folder of talking CLIPS, to learn from, into the folder OUT. Goes on where it was stopped."""
+@click.option("--photos", metavar="FOLDER", help="Folder with portrait photos, to train the face model on them too.")
+@_workers
+def prepare(**options: Any) -> None:
+    """Track a folder of talking clips for training.
+
+    Reads the videos in CLIPS and writes a data set to the folder OUT. Resumes where it stopped.
+    """
     from fd2talk.commands.prepare import prepare
 
-    prepare(clips, out, photos=photos, workers=workers)
+    prepare(**options)
 
 
 @cli.command()
 @click.argument("config")
-@click.option("--resume/--no-resume", default=True, show_default=True, help="Continue from the last checkpoint.")
-@click.option("--max-minutes", type=click.FloatRange(0), help="Stop after so long; the next run goes on.")
-def train(config: str, resume: bool, max_minutes: float | None) -> None:
+@click.option("--resume/--no-resume", default=True, show_default=True, help="Resume from the last checkpoint.")
+@click.option("--max-minutes", type=click.FloatRange(0), help="Stop after so many minutes; the next run resumes.")
+def train(config: str, **options: Any) -> None:
     """Train what the YAML file CONFIG describes."""
     from fd2talk.commands.train import train_config
 
-    train_config(config, resume=resume, max_minutes=max_minutes)
+    train_config(config, **options)
 
 
 @cli.command()
 @click.argument("generated", nargs=-1, metavar="[GENERATED]...")
 @click.option(
-    "-o", "--output", required=True, metavar="REPORT", help="The folder to write; one that was begun goes on."
+    "-o", "--output", required=True, metavar="REPORT", help="Folder of the report; an unfinished one is resumed."
 )
-@click.option("--reference", metavar="REAL", help="Folder of the real clips (videos, motions, or both).")
+@click.option("--reference", metavar="REAL", help="Folder with the real clips (videos, motion files, or both).")
 @click.option("--protocol", metavar="NAME", help="A paper's metrics, settings and table: fd2talk, diffposetalk, ...")
-@click.option("--metrics", help="Metrics or families, with commas, beside the protocol's (without either: all).")
-@click.option("--repeats", type=click.IntRange(1), help="Samples of each clip: seeds, or subfolders 0, 1, ...")
-@click.option("--split", metavar="NAME", help="Of the reference's manifest.csv (default: the protocol's).")
-@click.option("--limit", type=click.IntRange(1), metavar="N", help="The first N reference clips only.")
-@click.option("--per-person", type=click.IntRange(1), metavar="N", help="At most N reference clips of a person.")
-@click.option("--resample", is_flag=True, help="Bring pairs of other rates, sizes and lengths together.")
-@click.option("--phones", metavar="FILE.jsonl", help="When which phone is spoken (`scripts/align_speech.py`).")
-@click.option("--models", multiple=True, metavar="FOLDER", help="Where networks that judge lie; may be repeated.")
-@click.option("--download", is_flag=True, help="Fetch networks that judge from their official addresses.")
-@click.option("--face-model", metavar="FILE", help="The face model of the motions (default: the bundled one).")
-@click.option("--weights", metavar="FOLDER", default="bundled", show_default=True, help="Of the systems run here.")
-@click.option("--workers", type=click.IntRange(1), help="Processes (default: one per CPU core).")
-@click.option("--ablation", metavar="FILE.yaml", help="Train (or load) and measure a paper's ablation instead.")
+@click.option("--metrics", help="Metrics or families, separated by commas, besides the protocol's (with neither: all).")
+@click.option(
+    "--repeats", type=click.IntRange(1), metavar="N", help="Samples per clip: random seeds, or subfolders 0, 1, ..."
+)
+@click.option("--split", metavar="NAME", help="Split of the reference's manifest.csv (default: the protocol's).")
+@click.option("--limit", type=click.IntRange(1), metavar="N", help="Use only the first N reference clips.")
+@click.option("--per-person", type=click.IntRange(1), metavar="N", help="Use at most N reference clips per person.")
+@click.option("--resample", is_flag=True, help="Convert clips whose frame rate, size or length differs.")
+@click.option("--phones", metavar="FILE.jsonl", help="Times of the phones (written by `scripts/align_speech.py`).")
+@click.option("--models", multiple=True, metavar="FOLDER", help="Folder with metric checkpoints (repeatable).")
+@click.option("--download", is_flag=True, help="Download missing metric checkpoints from their official addresses.")
+@click.option("--face-model", metavar="FILE", help="Face model of the motion files (default: the bundled one).")
+@common.weights("Folder with weights for the systems that are run here.")
+@_workers
+@click.option("--ablation", metavar="FILE.yaml", help="Train (or load) and measure the ablation in this file instead.")
 @click.option("--overwrite", is_flag=True, help="Replace an existing report.")
-def evaluate(generated: tuple[str, ...], output: str, **options: Any) -> None:
-    """Score talking heads: folders of clips, manifests of pairs, or systems run here.
+def evaluate(**options: Any) -> None:
+    """Measure the quality of talking heads.
 
-    \b
-    GENERATED: folders, manifests (.csv) or single clips (NAME=PATH gives a row
-    another name), or bundled, warp, static, shuffled-audio, ridge,
-    ground-truth, real-shuffled.
+    GENERATED: folders of clips, manifests of pairs (.csv) or single clips (NAME=PATH names a row of the report), or
+    systems that are run here: bundled, warp, static, shuffled-audio, ridge, ground-truth, real-shuffled.
     """
-    from fd2talk.evaluation import commands
+    from fd2talk.evaluation.commands import evaluate
 
-    commands.evaluate(generated, output, **options)
+    evaluate(**options)
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run the command line and return its exit code: 0, 1 (failed), 2 (wrong input), 130 or 143 (stopped).
+    """Run the command line; only a bug shows a traceback.
 
-    A bug, and only a bug, shows its traceback.
+    Args:
+        arguments: of the command line; None for those of this process.
+
+    Returns:
+        The exit code: 0 (success), 1 (failure), 2 (wrong input or usage), 130 or 143 (stopped by a signal).
     """
-    with native_notices_away(), notes():
+    with native_output_hidden(), notes():
         try:
             with signals():
                 code = cli.main(arguments, prog_name="fd2talk", standalone_mode=False)
@@ -317,7 +190,7 @@ def main(arguments: list[str] | None = None) -> int:
         except Stopped as stopped:
             return say(stopped.sentence, stopped.exit_code)
         except MemoryError:
-            return say("not enough memory; a smaller --max-size or a shorter recording may do", 1)
+            return say("out of memory; try a smaller --max-size or a shorter recording", 1)
 
 
 if __name__ == "__main__":

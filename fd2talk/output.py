@@ -1,27 +1,36 @@
-"""Results go where the person asked, or the reason is said before any work is done."""
+"""Output files: refused before any work is done if they could not be written, and never left unfinished."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
-from contextlib import closing
-from itertools import chain
+from collections.abc import Iterable
+from contextlib import ExitStack
 from pathlib import Path
 
 import cv2
 import numpy as np
 
-from fd2talk.progress import progress
 from shared.errors import UsageError
 from shared.files import check_output
+from shared.media import FPS
+from shared.motion import Motion
 from shared.video_writer import VideoWriter
 
 
-def require_output(path: str, *, suffixes: tuple[str, ...], overwrite: bool, inputs: tuple[str, ...] = ()) -> Path:
-    """Refuse an output that could not be written at the end; a missing folder will do if it can be made.
+def require_output(
+    path: str | os.PathLike, *, suffixes: tuple[str, ...], overwrite: bool, inputs: tuple[str, ...] = ()
+) -> Path:
+    """Refuse an output that could not be written at the end. Its folder may be missing if it can be created.
 
-    Raises UsageError: another file type, an input, an existing file without `overwrite`, or a place that cannot be
-    written to.
+    Args:
+        path: of the output.
+        suffixes: one of which its name must have.
+        overwrite: whether it may exist.
+        inputs: files that it must not replace.
+
+    Raises:
+        UsageError: another suffix, one of the inputs, an existing file without `overwrite`, or a place that cannot be
+            written to.
     """
     file = Path(path)
     if file.suffix.lower() not in suffixes:
@@ -30,11 +39,11 @@ def require_output(path: str, *, suffixes: tuple[str, ...], overwrite: bool, inp
         if any(os.path.exists(file) and os.path.exists(other) and os.path.samefile(file, other) for other in inputs):
             raise UsageError(f"cannot write {path}: it is one of the inputs")
         if not overwrite and file.is_file():
-            raise UsageError(f"cannot write {path}: it already exists (--overwrite replaces it)")
+            raise UsageError(f"cannot write {path}: it already exists (use --overwrite, or overwrite=True)")
         folder = file.parent
         while not os.path.lexists(folder) and folder != folder.parent:
             folder = folder.parent
-    except (OSError, ValueError) as error:  # a name too long, a null byte
+    except (OSError, ValueError) as error:  # the name is too long, or has a null byte
         raise UsageError(f"cannot write {path}: {getattr(error, 'strerror', None) or error}") from error
     if folder == file.parent:
         return check_output(file, overwrite)
@@ -46,22 +55,54 @@ def require_output(path: str, *, suffixes: tuple[str, ...], overwrite: bool, inp
 
 
 def make_folder(path: Path) -> None:
-    """Make the folder that `path` goes to. Raises UsageError when that fails."""
+    """Create the folder of `path`. Raises UsageError when that fails."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UsageError(f"cannot write {path}: {error.strerror}") from error
 
 
+def save_motion(path: Path, motion: Motion, *, overwrite: bool) -> None:
+    """Write a motion file, with its folder. Raises as `Motion.save`."""
+    make_folder(path)
+    motion.save(path, overwrite=overwrite)
+
+
 def write_video(
-    path: Path, frames: Iterator[np.ndarray], total: int, *, audio: str | np.ndarray | None, overwrite: bool
+    path: str | os.PathLike,
+    frames: Iterable[np.ndarray],
+    *,
+    audio: str | os.PathLike | np.ndarray | None = None,
+    fps: float = FPS,
+    overwrite: bool = False,
 ) -> None:
-    """Encode frames with sound, showing progress. Raises as `VideoWriter`."""
-    cv2.setNumThreads(1)  # whole frames side by side keep the cores busier than the rows of one frame
-    with closing(frames), progress(total, "rendering") as bar:
-        first = next(frames)
+    """Write an MP4 video that is tagged as synthetic. Its folder is created with the first frame.
+
+    Args:
+        path: of the video, ending in .mp4. It appears only when the video is complete.
+        frames: uint8 [H, W, 3] RGB, with even H and W.
+        audio: a file with sound, or float32 [n] mono at 16 kHz.
+        fps: frames per second.
+        overwrite: replace an existing file.
+
+    Raises:
+        UsageError: the output cannot be written to, or exists and `overwrite` is not set.
+        ValueError: no frames, or frames that are not as described.
+        Fd2TalkError: writing failed, for example because the disk is full.
+    """
+    path = require_output(path, suffixes=(".mp4",), overwrite=overwrite)
+    frames = iter(frames)
+    with ExitStack() as stack:
+        if hasattr(frames, "close"):  # a generator's own clean-up shall not wait for the garbage collector
+            stack.callback(frames.close)
+        # Frames are processed in parallel, which uses the cores better than threads within one frame.
+        stack.callback(cv2.setNumThreads, cv2.getNumThreads())
+        cv2.setNumThreads(1)
+        frame = next(frames, None)
+        if frame is None:
+            raise ValueError("there are no frames to write")
         make_folder(path)
-        with VideoWriter(path, first.shape[1::-1], audio=audio, overwrite=overwrite) as writer:
-            for frame in chain([first], frames):
+        with VideoWriter(path, frame.shape[1::-1], fps=fps, audio=audio, overwrite=overwrite) as writer:
+            while frame is not None:
                 writer.write(frame)
-                bar.update()
+                frame = next(frames, None)

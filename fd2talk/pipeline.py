@@ -3,40 +3,53 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from fd2talk.talking_head import Frames, TalkingHead
 from shared.errors import UsageError
 from shared.media import FPS, read_audio, read_image
 from shared.motion import Motion
 from shared.photo_fit import PhotoFit
+from shared.retarget import pose_onto_photo
+from stage1_motion.interface import SamplingOptions
 from stage1_motion.pipeline import MotionPipeline
+from stage1_motion.postprocessing import PostProcessing
 from stage2_render import DEFAULT_RENDERER
-from stage2_render.pipeline import MAX_SIZE, RenderPipeline, pose_onto_photo
-
-Progress = Callable[[int, int], None]
-"""Called with the frames that are done and all frames."""
+from stage2_render.pipeline import MAX_SIZE, RenderPipeline
 
 
 class TalkingHeadPipeline:
-    """`MotionPipeline` and `RenderPipeline` in one; `motion` is what the last call generated."""
+    """`MotionPipeline` and `RenderPipeline` in one; build it with `from_pretrained`.
+
+    Args:
+        speech_to_motion: stage one.
+        render: stage two.
+    """
 
     def __init__(self, speech_to_motion: MotionPipeline, render: RenderPipeline) -> None:
         self.speech_to_motion = speech_to_motion
         self.render = render
-        self.motion: Motion | None = None
 
     @classmethod
     def from_pretrained(
         cls, name: str | Path = "bundled", *, renderer: str = DEFAULT_RENDERER, device: str = "cpu"
     ) -> TalkingHeadPipeline:
-        """Load both stages: what came with the project (`bundled`) or a folder. renderer: see `RenderPipeline`.
+        """Load both stages.
 
-        Raises InputError: not there. UsageError: there is no such renderer.
+        Args:
+            name: `bundled`, or a folder of weights.
+            renderer: `geometry` or `diffusion`, see `RenderPipeline`.
+            device: for the networks, as torch names it.
+
+        Raises:
+            InputError: weights that are missing or cannot be read.
+            UsageError: there is no such renderer.
         """
         render = RenderPipeline.from_pretrained(name, renderer=renderer, device=device)
         return cls(MotionPipeline.from_pretrained(name, device=device), render)
@@ -47,54 +60,66 @@ class TalkingHeadPipeline:
         audio: str | os.PathLike | np.ndarray,
         *,
         seed: int = 0,
-        steps: int | None = None,
-        expression_scale: float = 1.0,
-        pose_scale: float = 1.0,
+        options: SamplingOptions = SamplingOptions(),
+        postprocessing: PostProcessing = PostProcessing(),
         still: bool = False,
         pose_from: Motion | None = None,
         full: bool = True,
         max_size: int = MAX_SIZE,
         render_settings: Mapping[str, Any] | None = None,
-        progress: Progress | None = None,
-    ) -> Iterator[np.ndarray]:
-        """Generate the motion (before this returns), then yield frames, uint8 [H, W, 3], 25 per second.
+        progress: Callable[[int, int], None] | None = None,
+    ) -> TalkingHead:
+        """Generate the motion; frames are rendered when the result is saved or iterated over.
 
-        photo: a file, uint8 [H, W, 3] RGB, or a fitted photo. audio: a file, or float32 [n] mono 16 kHz in [-1, 1].
-        seed: the same seed gives the same video. steps: of the sampler; None for the default.
-        expression_scale, pose_scale: how strongly face and head move, 1 as learned. still: the head keeps its pose.
-        pose_from: take the head's movement from this motion instead of generating it. full, max_size: see
-        `RenderPipeline`. render_settings: steps and switches of the diffusion renderer, see there. progress: told of
-        the frames of motion that are done.
+        Args:
+            photo: a file, uint8 [H, W, 3] RGB, or a photo that has been fitted (`PhotoFit.fit`).
+            audio: a file, or float32 [n], mono, 16 kHz, in [-1, 1].
+            seed: of the motion; the same seed reproduces the output.
+            options: of the motion sampler.
+            postprocessing: which rules act on the generated motion.
+            still: whether the head keeps the pose of the photo.
+            pose_from: motion whose head movement replaces the generated one.
+            full: the whole photo, or the square head crop only.
+            max_size: longest side of the frames in pixels, with `full`.
+            render_settings: other keyword arguments of `RenderPipeline.__call__`, such as `steps`.
+            progress: called with the number of motion frames that are done, and of all of them.
 
-        Raises InputError: photo or audio cannot be used. UsageError: `still` and `pose_from` exclude each other.
+        Raises:
+            InputError: the photo or the audio cannot be used.
+            UsageError: an option is out of range, or `still` and `pose_from` are both given.
         """
         if still and pose_from is not None:
-            raise UsageError("a head that keeps still cannot follow a motion: give one of still and pose_from")
+            raise UsageError("still and pose_from exclude each other")
         if not isinstance(photo, PhotoFit):
-            photo = self.render.fit(photo if isinstance(photo, np.ndarray) else read_image(photo))
-        audio = audio if isinstance(audio, np.ndarray) else read_audio(audio)
-        self.motion = self.speech_to_motion(
-            audio,
+            photo = PhotoFit.fit(photo if isinstance(photo, np.ndarray) else read_image(photo), self.render.model)
+        motion = self.speech_to_motion(
+            audio if isinstance(audio, np.ndarray) else read_audio(audio),
             photo=photo,
             seed=seed,
-            steps=steps,
-            expression_scale=expression_scale,
-            pose_scale=pose_scale,
+            options=options,
+            postprocessing=postprocessing,
             still=still,
             progress=progress,
-        )
+        ).resample(FPS)
         if pose_from is not None:
-            self.motion = with_pose(self.motion, pose_from, photo, scale=pose_scale)
-        return self.render(photo, self.motion, full=full, relative=False, max_size=max_size, **(render_settings or {}))
+            motion = with_pose(motion, pose_from, photo, scale=options.pose_scale)
+        settings = {"full": full, "max_size": max_size, "relative": False, **(render_settings or {})}
+        frames = Frames(partial(self.render, photo, motion, **settings), len(motion))
+        return TalkingHead(motion, frames, audio)
 
 
 def with_pose(motion: Motion, pose: Motion, photo: PhotoFit, *, scale: float = 1.0) -> Motion:
-    """`motion` with the head's movement of `pose` (from its first frame on, times `scale`) instead of its own.
+    """Replace the head movement of a motion by that of another one.
 
-    Where `pose` is the shorter one it runs back and forth, so that the head never jumps.
+    Args:
+        motion: T frames at 25 per second.
+        pose: used from its first frame on; where it is shorter it runs forwards and backwards, so that the head never
+            jumps.
+        photo: whose head pose is the start.
+        scale: factor on the size of the movement.
     """
     pose = pose.resample(FPS).scaled(pose=scale)
-    there_and_back = [*range(len(pose)), *range(len(pose) - 2, 0, -1)]
-    order = np.resize(there_and_back, len(motion))
+    forth_and_back = [*range(len(pose)), *range(len(pose) - 2, 0, -1)]
+    order = np.resize(forth_and_back, len(motion))
     rotation, translation = pose_onto_photo(pose, photo)
     return replace(motion, rotation=rotation[order], translation=translation[order])

@@ -1,4 +1,4 @@
-"""The same work on many files, in as many processes as there are cores."""
+"""The same work on many files, in several processes."""
 
 from __future__ import annotations
 
@@ -25,11 +25,23 @@ def in_processes(
     given: tuple = (),
     failed: Callable[[int, Fd2TalkError], None] | None = None,
 ) -> list[object | None]:
-    """`work(*job)` for every job, in order; a job that fails with one of our errors is reported and gives None.
+    """Call `work(*job)` for every job. An exception that stops this process stops the workers too.
 
-    start: called once in each process with `given`, before any work. failed: told the number of a job that failed and
-    why, after it has been reported on standard error. Whatever stops this process stops the others at their work.
-    Raises Fd2TalkError: a process was killed.
+    Args:
+        work: a function that other processes can import.
+        jobs: its arguments.
+        workers: number of processes; None for one per CPU core.
+        what: what is being done, for the progress bar.
+        unit: name of one job, likewise.
+        start: called once in each process, before any work.
+        given: its arguments.
+        failed: called with the index and the error of a job that failed, after this was reported on standard error.
+
+    Returns:
+        The results in the order of the jobs; None for a job that raised Fd2TalkError.
+
+    Raises:
+        Fd2TalkError: a worker process was killed.
     """
     jobs = list(jobs)
     results: list[object | None] = [None] * len(jobs)
@@ -37,7 +49,7 @@ def in_processes(
         return results
     workers = min(workers or os.cpu_count() or 1, len(jobs))
     others = set(active_children())
-    # Not forked: the tracker's native threads do not survive that.
+    # Not forked: the native threads of the face tracker would not work in the child.
     pool = ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_start, initargs=(start, given))
     try:
         futures = {pool.submit(_work, work, job): index for index, job in enumerate(jobs)}
@@ -46,7 +58,7 @@ def in_processes(
                 try:
                     results[futures[future]] = future.result()
                 except (BrokenProcessPool, SystemExit):
-                    why = "a process died at its work, perhaps for want of memory (fewer --workers need less)"
+                    why = "a worker process was killed, possibly out of memory; try fewer --workers"
                     raise Fd2TalkError(why) from None
                 except Fd2TalkError as error:
                     bar.write(f"fd2talk: left out: {error}", file=sys.stderr)
@@ -66,15 +78,16 @@ _stopped = False
 
 
 def _work(work: Callable, job: tuple) -> object:
-    if _stopped:  # one that had been handed over already
+    if _stopped:  # the pool had already passed this job to the process
         raise SystemExit
     return work(*job)
 
 
 def _stop(*_: object) -> None:
-    """Leave by an exception, so that unfinished files are removed on the way out.
+    """Leave by an exception, so that unfinished files are removed.
 
-    Once: when a whole group of processes is told to stop, the parent's request follows, and would end the removing.
+    Only once: a scheduler may stop the whole process group, and then the parent's request follows and would interrupt
+    the clean-up.
     """
     global _stopped
     if _stopped:
@@ -84,7 +97,7 @@ def _stop(*_: object) -> None:
 
 
 def _start(start: Callable | None, given: tuple) -> None:
-    """One thread for each process; Ctrl-C is the parent's affair, which then asks to stop."""
+    """Prepare a worker process: one thread, and Ctrl-C is handled by the parent, which then stops its workers."""
     import cv2
     import torch
 
@@ -93,7 +106,7 @@ def _start(start: Callable | None, given: tuple) -> None:
     torch.set_num_threads(1)
     cv2.setNumThreads(1)
     null = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(null, 2)  # the tracker's native code reports its start there
+    os.dup2(null, 2)  # the face tracker's native code prints notices there
     os.close(null)
     if start:
         start(*given)

@@ -1,4 +1,4 @@
-"""Manners of a command line: one line per trouble, no litter, a clean end when it is stopped."""
+"""Behaviour on a terminal: one line per error, no noise from libraries, and a clean end when the command is stopped."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from typing import Any
 
 
 def say(sentence: str, exit_code: int) -> int:
-    """Print one line on standard error and give the exit code back."""
+    """Print one line on standard error and return the exit code."""
     with contextlib.suppress(OSError):
         print(f"fd2talk: {sentence}", file=sys.stderr, flush=True)
     return exit_code
 
 
 def announce(line: object) -> None:
-    """Print a result on standard output; that nobody reads it (`fd2talk ... | head`) is no failure of the work."""
+    """Print a result on standard output. A closed pipe (`fd2talk ... | head`) is not an error."""
     try:
         print(line, flush=True)
     except BrokenPipeError:
@@ -30,7 +30,7 @@ def announce(line: object) -> None:
 
 
 class Stopped(BaseException):
-    """Ctrl-C or SIGTERM, as an exception, so that unfinished files are removed on the way out."""
+    """Ctrl-C or SIGTERM, as an exception, so that unfinished files are removed."""
 
     def __init__(self, number: int) -> None:
         super().__init__(number)
@@ -40,25 +40,25 @@ class Stopped(BaseException):
 
 @contextlib.contextmanager
 def signals() -> Iterator[None]:
-    """Turn SIGINT and SIGTERM into `Stopped` while the block runs (unless they are ignored, as under nohup).
+    """Turn SIGINT and SIGTERM into `Stopped` while the block runs, unless they are ignored, as under nohup.
 
-    Python raises it wherever it happens to be, and where that is a finalizer or a callback of a library the exception
-    is swallowed and the work goes on. So one that ends inside the block is raised again a moment later.
+    Python raises the exception wherever it happens to be. In a finalizer or in a callback of a library it is swallowed
+    and the work continues. An exception that ends inside the block is therefore raised again a moment later.
     """
     before = {}
-    flying: weakref.ref | None = None
+    raised: weakref.ref | None = None
     again: threading.Timer | None = None
 
     def stop(number: int, _: Any) -> None:
-        nonlocal flying
-        if flying and flying():  # a second one shall not disturb the clearing up
+        nonlocal raised
+        if raised and raised():  # a second signal must not interrupt the clean-up
             return
         stopped = Stopped(number)
-        flying = weakref.ref(stopped, lambda _: swallowed(number))
+        raised = weakref.ref(stopped, lambda _: swallowed(number))
         try:
             raise stopped
         finally:
-            del stopped  # or its traceback, which holds this frame, would keep it alive
+            del stopped  # otherwise its traceback, which holds this frame, would keep it alive
 
     def swallowed(number: int) -> None:
         nonlocal again
@@ -75,7 +75,7 @@ def signals() -> Iterator[None]:
         for number in (signal.SIGINT, signal.SIGTERM):
             if signal.getsignal(number) is not signal.SIG_IGN:
                 before[number] = signal.signal(number, stop)
-    except ValueError:  # not the main thread: whoever runs the process handles its signals
+    except ValueError:  # not the main thread: the program that runs this one handles its signals
         pass
     reported, sys.unraisablehook = sys.unraisablehook, report
     try:
@@ -92,7 +92,7 @@ def signals() -> Iterator[None]:
 
 @contextlib.contextmanager
 def notes() -> Iterator[None]:
-    """Say the project's own warnings once, in one line each; others are for developers (`python -W`)."""
+    """Print the project's own warnings once, in one line each; those of libraries only with `python -W`."""
     said = set()
 
     def show(message: Warning | str, category: type[Warning], filename: str, *_: Any) -> None:
@@ -111,18 +111,18 @@ def notes() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def native_notices_away() -> Iterator[None]:
-    """Keep what libraries' native code says (mediapipe at every start) off the terminal.
+def native_output_hidden() -> Iterator[None]:
+    """Keep what native code of libraries prints (mediapipe at every start) off the terminal.
 
-    It writes to file descriptor 2 past any Python setting; so that leads nowhere while Python's own standard error,
-    and the report of a crash, get a copy of the real one.
+    Native code writes to file descriptor 2, which no Python setting changes. The descriptor is therefore redirected to
+    nowhere, while Python's own standard error, and the report of a crash, use a copy of the original one.
     """
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     try:
         if sys.stderr.fileno() != 2:
             raise OSError
         copy = os.fdopen(os.dup(2), "w", buffering=1, encoding=sys.stderr.encoding, errors="backslashreplace")
-    except (OSError, ValueError, AttributeError):  # standard error is not the terminal's: a test, a notebook
+    except (OSError, ValueError, AttributeError):  # standard error has been replaced: a test, a notebook
         yield
         return
     python_stderr, sys.stderr = sys.stderr, copy
@@ -132,7 +132,7 @@ def native_notices_away() -> Iterator[None]:
     faulthandler.enable(copy)
     try:
         yield
-    finally:  # a bug's traceback, too, is for people to see
+    finally:  # the traceback of a bug must be visible
         sys.stderr = python_stderr
         faulthandler.disable()
         os.dup2(copy.fileno(), 2)

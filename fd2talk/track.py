@@ -1,4 +1,4 @@
-"""Motion from pictures: a video's, or the one pose of a photo."""
+"""Motion from video (face tracking), or the one pose of a photo."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from shared.tracking import Track, motion_from_track
 
 
 def is_photo(path: str) -> bool:
-    """Whether the file is a still picture, by its content."""
+    """Return whether the file is a still image, judging by its content."""
     try:
         with Image.open(path) as image:
             return not getattr(image, "is_animated", False)
@@ -26,7 +26,7 @@ def is_photo(path: str) -> bool:
 
 
 def photo_motion(photo: PhotoFit, source: str) -> Motion:
-    """The photo's own face as a motion of one frame."""
+    """Return the face of a photo as a motion of one frame."""
     return Motion(
         expression=photo.expression[None],
         rotation=photo.rotation[None],
@@ -39,7 +39,15 @@ def photo_motion(photo: PhotoFit, source: str) -> Motion:
 
 
 def track_file(path: str, *, quiet: bool = False) -> Track:
-    """Follow the largest face of a video, with its sound. Raises InputError: no video, too few faces."""
+    """Track the largest face of a video, and read its sound.
+
+    Args:
+        path: of the video.
+        quiet: whether the length of the video is left out of the progress bar.
+
+    Raises:
+        InputError: not a video, or too few frames with a face.
+    """
     duration = video_info(path).duration
     total = None if duration is None else round(duration * FPS)
     landmarks, cuts = [], CutDetector()
@@ -55,10 +63,25 @@ def track_file(path: str, *, quiet: bool = False) -> Track:
 
 
 def track_audio(path: str, frames: int) -> np.ndarray | None:
-    """The sound of so many frames of a video, float32 [n]; None where it has none. Raises as `read_video_audio`."""
+    """Return the sound under the first frames of a video.
+
+    Args:
+        path: of the video.
+        frames: their number.
+
+    Returns:
+        float32 [n], mono, 16 kHz; None for a video without sound.
+
+    Raises:
+        InputError: as `read_video_audio`.
+    """
     return read_video_audio(path)[: frames * SAMPLE_RATE // FPS] if video_info(path).has_audio else None
 
 
 def video_motion(path: str, model: MorphableModel) -> Motion:
-    """The motion of the largest face of a video, at 25 frames per second, with its sound. Raises as `track_file`."""
+    """Return the motion of the largest face of a video, with its sound, at 25 frames per second.
+
+    Raises:
+        InputError: as `track_file`.
+    """
     return motion_from_track(model, track_file(path), source=path)

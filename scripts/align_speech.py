@@ -1,11 +1,11 @@
-"""Phone alignment of recordings whose words are known, with pocketsphinx's bundled English acoustic model.
+"""Phone alignment of transcribed recordings with the English acoustic model of pocketsphinx.
 
     python scripts/align_speech.py speech DATA/speech alignment.jsonl    # sentences of manifest.csv without one
-    python scripts/align_speech.py clips DATA/clips grid_alignment.jsonl  # the talking clips whose words are known
+    python scripts/align_speech.py clips DATA/clips grid_alignment.jsonl  # talking clips with a transcript
 
 `speech` lines are {"utt", "how", "phones": [[phone, from, to], ...]} at 100 Hz within the utterance, and begin with a
-copy of the alignments that DATA/speech already holds; `clips` lines are {"file", "how", "phones"} in seconds of the
-clip. A run that was stopped goes on where it left off.
+copy of DATA/speech/alignment.jsonl; `clips` lines are {"file", "how", "phones"} in seconds of the clip. A stopped run
+resumes.
 """
 
 from __future__ import annotations
@@ -32,24 +32,28 @@ class Aligner:
     def __init__(self) -> None:
         self.decoders = [
             Decoder(loglevel="FATAL", samprate=SAMPLE_RATE),
-            # Sentences spoken far from the dictionary's way survive only a very wide search.
+            # Pronunciations far from the dictionary's need a very wide beam.
             Decoder(loglevel="FATAL", samprate=SAMPLE_RATE, beam=1e-300, pbeam=1e-300, wbeam=1e-300, maxhmmpf=-1),
         ]
-        self.added: set[tuple[int, str]] = set()
 
     def __call__(self, audio: np.ndarray, words: list[str], phones: list[list[str]] | None) -> list[list]:
-        """Align; `phones` per word, when known, serve the words that the dictionary lacks.
+        """Align a recording.
+
+        Args:
+            audio: float32 [n], 16 kHz.
+            words: the transcript.
+            phones: of each word, for words that the dictionary lacks; or None.
 
         Returns:
             [[phone, from, to], ...] in hundredths of a second, contiguous.
 
         Raises:
-            ValueError: a word is unknown, or the sound does not fit the words.
+            ValueError: a word is unknown, or the audio does not match the transcript.
         """
         data = (np.clip(audio, -1, 1) * 32767).astype(np.int16).tobytes()
         error = ValueError("nothing was aligned")
-        for index, decoder in enumerate(self.decoders):
-            names = self._names(index, words, phones)
+        for decoder in self.decoders:
+            names = _names(decoder, words, phones)
             try:
                 decoder.set_align_text(" ".join(names))
                 _decode(decoder, data)
@@ -63,24 +67,24 @@ class Aligner:
                 if aligned:
                     return aligned
             except RuntimeError as reason:
-                error = ValueError(f"the words do not fit the sound ({reason})")
+                error = ValueError(f"the transcript does not match the audio ({reason})")
         raise error
 
-    def _names(self, index: int, words: list[str], phones: list[list[str]] | None) -> list[str]:
-        """Dictionary entries of the words, added from their phones where missing."""
-        decoder, names = self.decoders[index], []
-        for position, word in enumerate(words):
-            name = word.lower()
+
+def _names(decoder: Decoder, words: list[str], phones: list[list[str]] | None) -> list[str]:
+    """Dictionary entries of the words; missing ones are added with their phones."""
+    names = []
+    for position, word in enumerate(words):
+        name = word.lower()
+        if decoder.lookup_word(name) is None:
+            if not phones:
+                raise ValueError(f"no pronunciation of {word!r}")
+            pronunciation = " ".join(phone.rstrip("012") for phone in phones[position])
+            name = f"{name}_{pronunciation.replace(' ', '_')}"
             if decoder.lookup_word(name) is None:
-                if not phones:
-                    raise ValueError(f"no pronunciation of {word!r}")
-                pronunciation = " ".join(phone.rstrip("012") for phone in phones[position])
-                name = f"{name}_{pronunciation.replace(' ', '_')}"
-                if (index, name) not in self.added:
-                    decoder.add_word(name, pronunciation, True)
-                    self.added.add((index, name))
-            names.append(name)
-        return names
+                decoder.add_word(name, pronunciation, True)
+        names.append(name)
+    return names
 
 
 def _decode(decoder: Decoder, data: bytes) -> None:
@@ -95,7 +99,7 @@ def _read_csv(path: Path) -> list[dict[str, str]]:
 
 
 def _done(output: Path, key: str) -> set[str]:
-    """Names already in the output; a line cut off by a kill is dropped."""
+    """Names already in the output; an incomplete last line is removed."""
     if not output.exists():
         return set()
     lines = [line for line in output.read_text().splitlines(keepends=True) if line.endswith("\n")]
@@ -112,7 +116,7 @@ def main() -> None:
 @click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
 @click.argument("output", type=click.Path(dir_okay=False, path_type=Path))
 def speech(folder: Path, output: Path) -> None:
-    """Sentences of FOLDER/manifest.csv (words and phones given), joined in one file per speaker."""
+    """Sentences of FOLDER/manifest.csv (with words and phones), joined in one file per speaker."""
     if not output.exists():
         output.write_text((folder / "alignment.jsonl").read_text())
     done = _done(output, "utt")
@@ -135,10 +139,10 @@ def speech(folder: Path, output: Path) -> None:
 @click.argument("output", type=click.Path(dir_okay=False, path_type=Path))
 @click.option("--split", "splits", multiple=True, default=("val", "personal"), show_default=True)
 def clips(folder: Path, output: Path, splits: tuple[str, ...]) -> None:
-    """Talking clips of FOLDER/manifest.csv whose words are known."""
+    """Talking clips of FOLDER/manifest.csv with a transcript."""
     done = _done(output, "file")
-    rows = [row for row in _read_csv(folder / "manifest.csv") if row["text"] and row["split"] in splits]
-    rows = [row for row in rows if row["file"] not in done]
+    known = [row for row in _read_csv(folder / "manifest.csv") if row["text"] and row["split"] in splits]
+    rows = [row for row in known if row["file"] not in done]
     items = (
         ({"file": row["file"], "how": "state"}, read_audio(folder / row["file"]), row["text"].split(), None)
         for row in rows

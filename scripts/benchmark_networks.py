@@ -1,9 +1,9 @@
-"""Ways to run the renderer's networks, timed: precision, memory layout, ONNX Runtime, OpenVINO. A Markdown table.
+"""Run time of the renderer's networks by precision, memory layout, ONNX Runtime and OpenVINO: a Markdown table.
 
     python scripts/benchmark_networks.py [--weights assets/renderer] [--threads 2] [--batch 4]
 
-One denoising step and one decoding, as for each frame. "differs" is the mean absolute difference of the picture to
-float32's, of 255. ONNX Runtime and OpenVINO are tried when they are installed (packages onnxruntime with onnx and
+One denoising step and one decoding, as for each frame. "differs" is the mean absolute difference of the image from
+float32's, of 255. ONNX Runtime and OpenVINO are tried if they are installed (packages onnxruntime with onnx and
 onnxscript, and openvino); they are no dependency.
 """
 
@@ -13,142 +13,126 @@ import copy
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import click
 import torch
+from markdown_tables import print_head, print_row
 from torch import Tensor, nn
 
 from shared.weights import bundled
 from stage2_render.diffusion.render_model import RenderNetworks
 
 _RUNS = 20
+_INPUTS = ("warped", "reference", "maps", "coefficients", "noise")
+Inputs = tuple[Tensor, ...]
 
 
 class OneStep(nn.Module):
-    """What every frame costs: a step of the UNet from the warped latent, and the decoder."""
+    """The networks' work for one frame: a step of the UNet from the warped latent, and the decoder."""
 
     def __init__(self, networks: RenderNetworks) -> None:
         super().__init__()
         self.networks = networks
 
     def forward(self, warped: Tensor, reference: Tensor, maps: Tensor, coefficients: Tensor, noise: Tensor) -> Tensor:
-        """The picture laid over the warp, [B, 3, 256, 256]."""
+        """Return the image blended over the warp, [B, 3, 256, 256]."""
         networks = self.networks
         now = torch.full((warped.shape[0],), networks.first_timestep)
-        shown = networks.autoencoder.encode(warped)
-        noisy = networks.schedule.add_noise(shown, noise, now)
-        clean = networks.unet(noisy, now, coefficients, reference, shown, maps)
+        latents = networks.autoencoder.encode(warped)
+        noisy = networks.schedule.add_noise(latents, noise, now)
+        clean = networks.unet(noisy, now, coefficients, reference, latents, maps)
         content, opacity = networks.autoencoder.decode(reference, clean, warped, maps)
         return warped + opacity * (content - warped)
 
 
 @click.command(help=__doc__)
-@click.option("--weights", type=click.Path(exists=True, path_type=Path), help="default: the bundled renderer")
+@click.option("--weights", type=click.Path(exists=True, path_type=Path), help="Default: the bundled renderer.")
 @click.option("--threads", default=2, show_default=True)
 @click.option("--batch", default=4, show_default=True)
 def main(weights: Path | None, threads: int, batch: int) -> None:
     torch.set_num_threads(threads)
     network = OneStep(RenderNetworks.load(weights or bundled("renderer"))).eval().requires_grad_(False)
-    generator = torch.Generator().manual_seed(0)
-    latent = network.networks.unet.config.latent_channels
-    given = (
+    generator, config = torch.Generator().manual_seed(0), network.networks.unet.config
+    inputs = (
         torch.rand(batch, 3, 256, 256, generator=generator) * 2 - 1,
-        torch.randn(batch, latent, 32, 32, generator=generator),
-        torch.rand(batch, network.networks.unet.config.maps, 64, 64, generator=generator),
-        torch.randn(batch, network.networks.unet.config.coefficients, generator=generator),
-        torch.randn(batch, latent, 32, 32, generator=generator),
+        torch.randn(batch, config.latent_channels, 32, 32, generator=generator),
+        torch.rand(batch, config.maps, 64, 64, generator=generator),
+        torch.randn(batch, config.coefficients, generator=generator),
+        torch.randn(batch, config.latent_channels, 32, 32, generator=generator),
     )
-    expected = network(*given)
-    print(f"| {threads} threads, {batch} frames at once | ms a frame | differs |\n|---|---|---|")
-    for name, make in WAYS.items():
+    expected = network(*inputs)
+    print_head([f"{threads} threads, batch of {batch} frames", "ms per frame", "differs"])
+    for name, build in VARIANTS.items():
         try:
-            run = make(network, given, threads)
-            made = run()
-        except Exception as error:  # whatever a package that is tried lacks or cannot do
-            print(f"| {name} | not possible: {' '.join(str(error).split())[:90]} | |", flush=True)
+            run = build(network, inputs, threads)
+            image = run()
+        except Exception as error:  # an optional package is missing or lacks an operation
+            print_row([name, f"not possible: {' '.join(str(error).split())[:90]}", ""])
             continue
         before = time.perf_counter()
         for _ in range(_RUNS):
             run()
-        spent = (time.perf_counter() - before) / _RUNS / batch
-        print(f"| {name} | {1000 * spent:.1f} | {127.5 * float((made - expected).abs().mean()):.3f} |", flush=True)
+        duration = (time.perf_counter() - before) / _RUNS / batch
+        print_row([name, f"{1000 * duration:.1f}", f"{127.5 * float((image - expected).abs().mean()):.3f}"])
 
 
-def _plain(bf16: bool, channels_last: bool) -> Callable:
-    def make(network: OneStep, given: tuple[Tensor, ...], threads: int) -> Callable[[], Tensor]:
-        network = copy.deepcopy(network)
-        if channels_last:
-            network = network.to(memory_format=torch.channels_last)
-
-        def run() -> Tensor:
-            with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16, enabled=bf16):
-                return network(*given).float()
-
-        return run
-
-    return make
+def _autocast(network: nn.Module, inputs: Inputs, bf16: bool = True) -> Tensor:
+    with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
+        return network(*inputs).float()
 
 
-def _weights_bf16(network: OneStep, given: tuple[Tensor, ...], threads: int) -> Callable[[], Tensor]:
+def _plain(network: OneStep, inputs: Inputs, threads: int, *, bf16: bool, channels_last: bool) -> Callable[[], Tensor]:
+    network = copy.deepcopy(network)
+    if channels_last:
+        network = network.to(memory_format=torch.channels_last)
+    return partial(torch.inference_mode()(_autocast), network, inputs, bf16)
+
+
+def _weights_bf16(network: OneStep, inputs: Inputs, threads: int) -> Callable[[], Tensor]:
     network = copy.deepcopy(network).to(torch.bfloat16)
     network.networks.schedule = copy.copy(network.networks.schedule)
-    given = tuple(value.bfloat16() for value in given)
-
-    def run() -> Tensor:
-        with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
-            return network(*given).float()
-
-    return run
+    return partial(torch.inference_mode()(_autocast), network, tuple(value.bfloat16() for value in inputs))
 
 
-def _compiled(network: OneStep, given: tuple[Tensor, ...], threads: int) -> Callable[[], Tensor]:
-    compiled = torch.compile(copy.deepcopy(network))
-
-    def run() -> Tensor:
-        with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
-            return compiled(*given).float()
-
-    return run
+def _compiled(network: OneStep, inputs: Inputs, threads: int) -> Callable[[], Tensor]:
+    return partial(torch.no_grad()(_autocast), torch.compile(copy.deepcopy(network)), inputs)
 
 
-def _onnx_runtime(network: OneStep, given: tuple[Tensor, ...], threads: int) -> Callable[[], Tensor]:
+def _onnx_runtime(network: OneStep, inputs: Inputs, threads: int) -> Callable[[], Tensor]:
     import onnxruntime
 
-    names = ("warped", "reference", "maps", "coefficients", "noise")
     with tempfile.TemporaryDirectory() as folder:
         path = str(Path(folder) / "renderer.onnx")
-        torch.onnx.export(network, given, path, input_names=names, dynamo=True, external_data=False, verbose=False)
+        torch.onnx.export(network, inputs, path, input_names=_INPUTS, dynamo=True, external_data=False, verbose=False)
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
         session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-    arrays = {name: value.numpy() for name, value in zip(names, given)}
+    arrays = {name: value.numpy() for name, value in zip(_INPUTS, inputs)}
     return lambda: torch.from_numpy(session.run(None, arrays)[0])
 
 
-def _openvino(precision: str) -> Callable:
-    def make(network: OneStep, given: tuple[Tensor, ...], threads: int) -> Callable[[], Tensor]:
-        import openvino
+def _openvino(network: OneStep, inputs: Inputs, threads: int, *, precision: str) -> Callable[[], Tensor]:
+    import openvino
 
-        model = openvino.convert_model(network, example_input=given)
-        settings = {"INFERENCE_NUM_THREADS": threads, "INFERENCE_PRECISION_HINT": precision}
-        compiled = openvino.compile_model(model, "CPU", settings)
-        arrays = [value.numpy() for value in given]
-        return lambda: torch.from_numpy(compiled(arrays)[0])
-
-    return make
+    model = openvino.convert_model(network, example_input=inputs)
+    settings = {"INFERENCE_NUM_THREADS": threads, "INFERENCE_PRECISION_HINT": precision}
+    compiled = openvino.compile_model(model, "CPU", settings)
+    arrays = [value.numpy() for value in inputs]
+    return lambda: torch.from_numpy(compiled(arrays)[0])
 
 
-WAYS = {
-    "torch, float32": _plain(False, False),
-    "torch, float32, channels last": _plain(False, True),
-    "torch, bf16 autocast": _plain(True, False),
-    "torch, bf16 autocast, channels last": _plain(True, True),
+VARIANTS: dict[str, Callable[[OneStep, Inputs, int], Callable[[], Tensor]]] = {
+    "torch, float32": partial(_plain, bf16=False, channels_last=False),
+    "torch, float32, channels last": partial(_plain, bf16=False, channels_last=True),
+    "torch, bf16 autocast": partial(_plain, bf16=True, channels_last=False),
+    "torch, bf16 autocast, channels last": partial(_plain, bf16=True, channels_last=True),
     "torch, bf16 weights": _weights_bf16,
     "torch, bf16 autocast, compiled": _compiled,
     "ONNX Runtime, float32": _onnx_runtime,
-    "OpenVINO, float32": _openvino("f32"),
-    "OpenVINO, bf16": _openvino("bf16"),
+    "OpenVINO, float32": partial(_openvino, precision="f32"),
+    "OpenVINO, bf16": partial(_openvino, precision="bf16"),
 }
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """Lines of code: without blank lines, comments and docstrings.
 
-python scripts/count_lines.py            # a row for each room, and the sum of the source
-python scripts/count_lines.py --longest  # the longest files, all their lines counted
+python scripts/count_lines.py            # a row for each package, and the sum of the source
+python scripts/count_lines.py --longest  # the longest files, by all their lines
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _NO_CODE |= {tokenize.ENDMARKER}
 
 
 def code_lines(text: str) -> int:
-    """How many lines of a Python file hold code."""
+    """Return the number of lines with code in a Python file."""
     lines: set[int] = set()
     for token in tokenize.generate_tokens(io.StringIO(text).readline):
         if token.type not in _NO_CODE:

@@ -1,10 +1,10 @@
-"""Measure a speech encoder on people it has not learned from, beside log-mel and the teacher.
+"""A speech encoder on people it was not trained on, compared with log-mel features and the teacher.
 
     python scripts/evaluate_speech.py --data ../shared/data --models ../shared/models --cache .cache
 
 Prints the linear phone accuracy on the test speakers of DATA/speech, and the correlation of a ridge regression to lip
-aperture on the `val` people of DATA/clips: clean, with 10 dB of pink noise, through a telephone, and with the sound of
-somebody else (the ridge is always the one fitted on clean sound).
+aperture on the `val` people of DATA/clips: clean, with pink noise at 10 dB, with telephone bandwidth, and with another
+person's speech (the regression is always the one fitted on clean speech).
 """
 
 from __future__ import annotations
@@ -32,12 +32,12 @@ from shared.speech.training.teacher import SpeechEmbedding
 
 
 @click.command()
-@click.option("--encoder", default="bundled", show_default=True, help="bundled, a folder, or a name of the hub")
-@click.option("--layer", type=int, help="hidden state to read [default: the encoder's own]")
+@click.option("--encoder", default="bundled", show_default=True, help="`bundled`, a folder, or a Hugging Face name.")
+@click.option("--layer", type=int, help="Hidden state to use [default: the encoder's own].")
 @click.option("--data", type=click.Path(exists=True, path_type=Path), default=Path("../shared/data"))
 @click.option("--models", type=click.Path(exists=True, path_type=Path), default=Path("../shared/models"))
 @click.option("--cache", type=click.Path(path_type=Path), default=Path(".cache"))
-@click.option("--alignment", type=click.Path(exists=True, path_type=Path), help="of scripts/align_speech.py")
+@click.option("--alignment", type=click.Path(exists=True, path_type=Path), help="Of scripts/align_speech.py.")
 @click.option("--only", multiple=True, type=click.Choice(["log-mel", "teacher", "encoder"]))
 @click.option("--phones/--no-phones", default=True)
 def main(encoder, layer, data, models, cache, alignment, only, phones) -> None:
@@ -65,13 +65,9 @@ def main(encoder, layer, data, models, cache, alignment, only, phones) -> None:
         accuracy = phone_accuracy(for_phones, train, test) if phones else float("nan")
 
         def encoded(split: str, change=lambda audio: audio, features=for_lips) -> list:
-            result = []
-            for r in clips:
-                if r.split == split:
-                    x = features(change(r.audio.astype(np.float32) / 32768))
-                    count = min(len(x), len(aperture[r.name]))
-                    result.append((r.person, x[:count], aperture[r.name][:count]))
-            return result
+            chosen = [r for r in clips if r.split == split]
+            pairs = ((r.person, features(change(r.audio.astype(np.float32) / 32768)), aperture[r.name]) for r in chosen)
+            return [(person, x[: len(a)], a[: len(x)]) for person, x, a in pairs]
 
         ridge = LipRidge([(x, a) for _, x, a in encoded("train")])
         started = time.monotonic()

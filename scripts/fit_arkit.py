@@ -2,9 +2,9 @@
 
     python scripts/fit_arkit.py DATA/clips PREPARED face_landmarker.task assets/arkit --scores scores.npz
 
-PREPARED is what `fd2talk prepare` made of DATA/clips, with the bundled face model. The teacher looks at every fifth
-frame of at most `--clips` training clips and of all clips of `val`; what it said is kept in `--scores`, so that a
-second run only fits.
+PREPARED is the prepared data set of DATA/clips, with the bundled face model. The teacher scores every fifth frame of at
+most `--clips` training clips and of all clips of `val`; its scores are cached in `--scores`, so that a second run only
+fits.
 """
 
 from __future__ import annotations
@@ -24,16 +24,16 @@ from fd2talk.export.arkit import NAMES, ArkitMap
 from shared.face_model import MorphableModel, load_bundled
 from shared.face_model.training.learn import mirror_index
 from shared.files import atomic_output
-from shared.prepared import clip_frames, load_motions, read_index
+from shared.prepared import clip_frames, load_motions, read_index, save_arrays
 
 EVERY = 5
-# A clip tells something of a score only where the score moves in it by so much (standard deviation).
+# Standard deviation of a score within a clip below which the clip does not determine it.
 MOVES = 0.01
 USABLE = 0.6
 
 
 def choose(index: list[dict], clips: int) -> list[dict]:
-    """Training clips, person after person so that everyone is seen before anyone twice, then those of `val`."""
+    """Training clips, one of each person before a second one of anyone, then those of `val`."""
     people = defaultdict(list)
     for row in index:
         if row["split"] == "train":
@@ -43,7 +43,7 @@ def choose(index: list[dict], clips: int) -> list[dict]:
 
 
 def ask_teacher(rows: list[dict], clips: Path, prepared: Path, landmarker: Path) -> dict[str, np.ndarray]:
-    """expression, identity, scores [n, 52], clip [n] (index of the row), split [n]: a line a frame with a face."""
+    """expression, identity, scores [n, 52], clip [n] (index of the row), split [n]: one entry per frame with a face."""
     import mediapipe as mp
     from mediapipe.tasks.python import BaseOptions, vision
 
@@ -61,7 +61,7 @@ def ask_teacher(rows: list[dict], clips: Path, prepared: Path, landmarker: Path)
                 if not result.face_blendshapes:
                     continue
                 scores = {category.category_name: category.score for category in result.face_blendshapes[0]}
-                found["scores"].append([scores.get(name, 0.0) for name in NAMES])  # the teacher knows no tongue
+                found["scores"].append([scores.get(name, 0.0) for name in NAMES])  # the teacher has no tongue score
                 found["expression"].append(motion.expression[index])
                 found["identity"].append(motion.identity)
                 found["clip"].append(number)
@@ -92,10 +92,12 @@ def with_mirror_images(model: MorphableModel, data: dict[str, np.ndarray]) -> di
 
 
 def fit(model: MorphableModel, data: dict[str, np.ndarray], *, shrink: float = 1e-3) -> ArkitMap:
-    """Least squares through a sigmoid, with a small ridge penalty; the teacher's dependence on the shape of the face
-    goes into the identity's part."""
-    inputs = np.concatenate([data["expression"], data["identity"]], axis=1)
-    inputs, scores = torch.from_numpy(inputs), torch.from_numpy(data["scores"])
+    """Least squares through a sigmoid with a small ridge penalty.
+
+    The identity's weights absorb the dependence of the teacher's scores on the shape of the face.
+    """
+    inputs = torch.from_numpy(np.concatenate([data["expression"], data["identity"]], axis=1))
+    scores = torch.from_numpy(data["scores"])
     weights = torch.zeros(inputs.shape[1], len(NAMES), requires_grad=True)
     bias = torch.logit(scores.mean(0).clamp(1e-4, 1 - 1e-4)).requires_grad_()
     optimizer = torch.optim.LBFGS([weights, bias], max_iter=300, line_search_fn="strong_wolfe")
@@ -118,7 +120,7 @@ def fit(model: MorphableModel, data: dict[str, np.ndarray], *, shrink: float = 1
 
 
 def validate(arkit: ArkitMap, data: dict[str, np.ndarray]) -> list[dict]:
-    """Per score: median over clips of the correlation within the clip, correlation over all frames, mean error."""
+    """For each score: median over clips of the correlation within a clip, correlation over all frames, mean error."""
     logits = data["expression"] @ arkit.expression + data["identity"] @ arkit.identity + arkit.bias
     predicted, scores = 1 / (1 + np.exp(-logits)), data["scores"]
     rows = []
@@ -129,16 +131,11 @@ def validate(arkit: ArkitMap, data: dict[str, np.ndarray]) -> list[dict]:
             if len(s) >= 8 and s.std() > MOVES:
                 within.append(np.corrcoef(p, s)[0, 1] if p.std() > 1e-6 else 0.0)
         moving = scores[:, k].std() > MOVES / 2
-        rows.append(
-            {
-                "name": name,
-                "spread": scores[:, k].std(),
-                "clips": len(within),
-                "within": np.median(within) if len(within) >= 5 else np.nan,
-                "over_all": np.corrcoef(predicted[:, k], scores[:, k])[0, 1] if moving else np.nan,
-                "error": np.abs(predicted[:, k] - scores[:, k]).mean(),
-            }
-        )
+        median = np.median(within) if len(within) >= 5 else np.nan
+        over_all = np.corrcoef(predicted[:, k], scores[:, k])[0, 1] if moving else np.nan
+        error = np.abs(predicted[:, k] - scores[:, k]).mean()
+        row = {"name": name, "spread": scores[:, k].std(), "clips": len(within)}
+        rows.append(row | {"within": median, "over_all": over_all, "error": error})
     return rows
 
 
@@ -147,30 +144,27 @@ def card(rows: list[dict], frames: dict[str, int], fingerprint: str) -> str:
     unseen = [r["name"] for r in rows if np.isnan(r["within"]) or np.isnan(r["over_all"])]
     weak = [r["name"] for r in rows if r not in usable and r["name"] not in unseen]
     median = np.nanmedian([r["within"] for r in rows])
-    table = [
-        "| {name} | {spread:.3f} | {clips} | {within:.2f} | {over_all:.2f} | {error:.3f} |".format(**row)
-        for row in rows
-    ]
-    text = f"""# ARKit blendshape map
+    line = "| {name} | {spread:.3f} | {clips} | {within:.2f} | {over_all:.2f} | {error:.3f} |\n"
+    table = "".join(line.format(**row) for row in rows).replace(" nan ", " - ")
+    return f"""# ARKit blendshape map
 
 `map.safetensors` turns expression and identity coefficients of the face model `{fingerprint}`
 into ARKit's 52 blendshape scores: `sigmoid(expression @ W_exp + identity @ W_id + bias)`. `scripts/fit_arkit.py`
-fitted it to the scores that mediapipe's face landmarker (Apache-2.0) gives for {frames["train"]} frames of filmed
-people and their mirror images, and measured it on {frames["val"]} frames of people not among them. `tongueOut` is
-unknown to the teacher, always 0.
+fitted it to the scores of mediapipe's face landmarker (Apache-2.0) on {frames["train"]} frames of videos of people and
+their mirror images, and measured it on {frames["val"]} frames of other people. The teacher has no score `tongueOut`: it
+is always 0.
 
 Median over scores of the correlation within a clip: {median:.2f}.
 
 * Well determined ({len(usable)}; both correlations at least {USABLE}): {", ".join(r["name"] for r in usable)}.
-* Weak ({len(weak)}; take them as hints): {", ".join(weak)}.
+* Weak ({len(weak)}; only approximate): {", ".join(weak)}.
 * Not determined ({len(unseen)}; they hardly ever move in the teacher's scores): {", ".join(unseen)}.
 
 The material is research material: these weights are for research use.
 
-| score | spread | clips in which it moves | correlation within a clip, median | over all frames | mean error |
+| score | std. deviation | clips in which it moves | correlation within a clip, median | over all frames | mean error |
 |---|---|---|---|---|---|
-"""
-    return text + "\n".join(table).replace(" nan ", " - ") + "\n"
+{table}"""
 
 
 @click.command(help=__doc__)
@@ -179,13 +173,12 @@ The material is research material: these weights are for research use.
 @click.argument("landmarker", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.argument("out", type=click.Path(file_okay=False, path_type=Path))
 @click.option("--scores", type=click.Path(dir_okay=False, path_type=Path), required=True, help="Cache of the teacher.")
-@click.option("--clips", "count", default=300, show_default=True, help="Training clips at most.")
+@click.option("--clips", "count", default=300, show_default=True, help="Maximum of training clips.")
 def main(clips: Path, prepared: Path, landmarker: Path, out: Path, scores: Path, count: int) -> None:
     model = load_bundled()
     if not scores.exists():
         rows = choose(read_index(prepared), count)
-        with atomic_output(scores) as temporary, open(temporary, "wb") as file:
-            np.savez(file, **ask_teacher(rows, clips, prepared, landmarker))
+        save_arrays(scores, **ask_teacher(rows, clips, prepared, landmarker))
     with np.load(scores, allow_pickle=False) as file:
         data = {name: file[name] for name in ("expression", "identity", "scores", "clip", "split")}
     parts = {name: {key: value[data["split"] == name] for key, value in data.items()} for name in ("train", "val")}
@@ -193,10 +186,9 @@ def main(clips: Path, prepared: Path, landmarker: Path, out: Path, scores: Path,
     arkit = fit(model, with_mirror_images(model, parts["train"]))
     results = validate(arkit, parts["val"])
     out.mkdir(parents=True, exist_ok=True)
-    tensors = {"expression": arkit.expression.astype(np.float16), "identity": arkit.identity.astype(np.float16)}
-    with atomic_output(out / "map.safetensors", overwrite=True) as temporary:
-        metadata = {"arkit": json.dumps({"face_model": arkit.face_model})}
-        save_file(tensors | {"bias": arkit.bias}, str(temporary), metadata=metadata)
+    half, face_model = {k: getattr(arkit, k).astype(np.float16) for k in ("expression", "identity")}, arkit.face_model
+    with atomic_output(out / "map.safetensors", overwrite=True) as file:
+        save_file(half | {"bias": arkit.bias}, str(file), metadata={"arkit": json.dumps({"face_model": face_model})})
     text = card(results, {name: len(part["clip"]) for name, part in parts.items()}, arkit.face_model)
     (out / "README.md").write_text(text, encoding="utf-8")
     click.echo(text)

@@ -1,1 +1,1 @@
-"""What both stages stand on: media, faces, the 3D face model, speech, motion, training, metrics. Imports no stage."""
+"""Modules used by both stages: media, faces, face model, speech, motion, diffusion, metrics; imports no stage."""

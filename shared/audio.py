@@ -1,4 +1,4 @@
-"""Sound from any file: mono float32 at 16 kHz for the networks, or frame by frame as it is for the output video."""
+"""Sound from any file: mono float32 at 16 kHz for the networks, or decoded frames as they are for the output video."""
 
 from __future__ import annotations
 
@@ -20,23 +20,23 @@ MAX_HOURS = 4
 """Longer recordings are refused: at 16 kHz four hours are already 0.9 GB of memory."""
 
 MAX_BROKEN_SHARE = 0.01
-"""Recordings with a larger share of NaN or infinite samples are refused; fewer become zeros."""
+"""Recordings with a larger share of NaN or infinite samples are refused; fewer of them are set to zero."""
 
 
 def frame_count(num_samples: int) -> int:
-    """Video frames that cover `num_samples` samples at 16 kHz: ceil(25 n / 16000), in exact integers."""
+    """Return the number of video frames that cover `num_samples` at 16 kHz: ceil(25 n / 16000), in exact integers."""
     return -(-FPS * int(num_samples) // SAMPLE_RATE)
 
 
 def open_media(path: str | os.PathLike) -> Any:
-    """Open a file for demultiplexing (an `av` input container, to be closed by the caller).
+    """Open a file for demultiplexing; the caller closes the returned `av` input container.
 
     Raises:
-        InputError: the file is missing, empty, or of a kind that carries neither sound nor pictures.
+        InputError: the file is missing, empty, or of a kind that has neither sound nor pictures.
     """
     file = check_input(path)
     try:
-        # "file:" keeps a colon in a name from being read as a network address; playlists may not reach beyond files.
+        # "file:" keeps a colon in a name from being read as a network address; playlists may refer to files only.
         container = av.open(f"file:{file}", options={"protocol_whitelist": "file"}, metadata_errors="ignore")
     except (av.FFmpegError, UnicodeError) as error:
         raise InputError(f"cannot read {path}: it is not a sound or video file that can be decoded") from error
@@ -49,8 +49,11 @@ def open_media(path: str | os.PathLike) -> Any:
 class AudioTrack:
     """The first sound track of a file, decoded frame by frame with broken samples repaired; a context manager.
 
-    Attributes: `rate` in Hz, `channels`. What precedes the first sample (a late start in a video) is not counted: time
-    zero is the first sample.
+    Time zero is the first sample: a late start of the track within a video is not counted.
+
+    Attributes:
+        rate: sampling rate in Hz.
+        channels: number of channels.
 
     Raises:
         InputError: there is no sound track; while iterating `frames()`: no samples, too long, too many broken samples.
@@ -73,9 +76,9 @@ class AudioTrack:
         self._container.close()
 
     def frames(self) -> Iterator[av.AudioFrame]:
-        """Yield the decoded frames in order; packets that cannot be decoded are skipped, as players do."""
+        """Yield the decoded frames in order; packets that cannot be decoded are skipped, as in media players."""
         samples = broken = values = 0
-        for frame, is_last in _with_last(self._decoded()):
+        for frame, is_last in _with_last(decoded(self._container, self._stream, self._path)):
             samples += frame.samples
             if samples > MAX_HOURS * 3600 * frame.sample_rate:
                 raise InputError(f"cannot use {self._path}: the sound is longer than {MAX_HOURS} hours")
@@ -96,60 +99,68 @@ class AudioTrack:
             warnings.warn(f"{self._path}: {broken} samples that are not finite numbers became silence", stacklevel=2)
 
     def resampled(self, rate: int, layout: str | None = None) -> Iterator[np.ndarray]:
-        """Yield float32 blocks [channels, n] at `rate`, channels as in the file unless `layout` says otherwise.
+        """Yield float32 blocks [channels, n], which add up to the track's duration, rounded to a sample (at least one).
 
-        Blocks add up to the duration of the track, rounded to the nearest sample (never below one).
+        Args:
+            rate: sampling rate of the output, Hz.
+            layout: channel layout of the output such as "mono"; that of the file by default.
         """
         setup, resampler, last = None, None, None
-        taken, given = 0.0, 0
+        received, yielded = 0.0, 0
 
         def blocks(frame: av.AudioFrame | None, limit: int | None = None) -> Iterator[np.ndarray]:
-            nonlocal given
+            nonlocal yielded
             for out in resampler.resample(frame):
-                block = out.to_ndarray()[:, : None if limit is None else max(0, limit - given)]
-                given += block.shape[1]
+                block = out.to_ndarray()[:, : None if limit is None else max(0, limit - yielded)]
+                yielded += block.shape[1]
                 yield block
 
         def ending() -> Iterator[np.ndarray]:
-            limit = max(1, round(taken))
-            # Silence behind the end: a resampler swallows what is shorter than its filter.
+            limit = max(1, round(received))
+            # Silence after the end, because a resampler drops anything shorter than its filter.
             yield from blocks(_silence_like(last, last.sample_rate // 10), limit)
             yield from blocks(None, limit)
 
         for frame in self.frames():
-            # A stream may change its format on the way (radio recordings do); each part is resampled by itself.
+            # A stream may change its format midway (radio recordings do); each part is resampled by itself.
             if setup != (frame.format.name, frame.layout.name, frame.sample_rate):
                 if resampler is not None:
                     yield from ending()
                 setup = (frame.format.name, frame.layout.name, frame.sample_rate)
                 resampler = av.AudioResampler(format="fltp", layout=layout or frame.layout.name, rate=rate)
-            taken += frame.samples * rate / frame.sample_rate
+            received += frame.samples * rate / frame.sample_rate
             last = frame
             yield from blocks(frame)
         yield from ending()
 
     def _stated_samples(self, rate: int) -> float:
-        """The length that an MP4 states: its codecs fill the last block with silence that is not part of the sound."""
+        """Length stated by an MP4: its codecs fill the last block with silence that is not part of the sound."""
         if self._container.format.name.startswith("mov") and self._stream.duration:
             return round(self._stream.duration * self._stream.time_base * rate)
         return float("inf")
 
-    def _decoded(self) -> Iterator[av.AudioFrame]:
-        try:
-            for packet in self._container.demux(self._stream):
-                try:
-                    yield from packet.decode()
-                except av.InvalidDataError:
-                    continue
-        except av.FFmpegError as error:
-            raise InputError(f"cannot read {self._path}: its sound cannot be decoded ({error.strerror})") from error
+
+def decoded(container: av.container.InputContainer, stream: av.stream.Stream, path: str | os.PathLike) -> Iterator:
+    """Yield the frames of one stream in order; a damaged packet is skipped, as in media players.
+
+    Raises:
+        InputError: the stream cannot be decoded at all; `path` names the file in the message.
+    """
+    try:
+        for packet in container.demux(stream):
+            try:
+                yield from packet.decode()
+            except av.InvalidDataError:
+                continue
+    except av.FFmpegError as error:
+        raise InputError(f"cannot read {path}: it cannot be decoded ({error.strerror})") from error
 
 
 def read_audio(path: str | os.PathLike) -> np.ndarray:
-    """Read the sound of any audio or video file: float32 [n], mono (channels averaged), 16 kHz, in [-1, 1].
+    """Read the sound of any audio or video file as float32 [n]: mono (channels averaged), 16 kHz, in [-1, 1].
 
     `n` is the duration of the track times 16000, rounded to the nearest sample and at least 1; time zero is the first
-    sample of the track. Up to 1 % NaN or infinite samples become zeros, with a warning.
+    sample of the track. Up to 1 % of NaN or infinite samples become zeros, with a warning.
 
     Raises:
         InputError: the file is missing, empty or not decodable, has no sound track or no samples, is longer than
@@ -174,7 +185,7 @@ def _with_last(frames: Iterator[av.AudioFrame]) -> Iterator[tuple[av.AudioFrame,
 
 
 def _shortened(frame: av.AudioFrame, excess: float) -> av.AudioFrame:
-    """Drop `excess` samples from the end, if that leaves some; more cannot be the filling of one block."""
+    """Drop `excess` samples from the end if fewer than the whole frame; more cannot be the padding of one block."""
     if not 0 < excess < frame.samples:
         return frame
     per_sample = 1 if frame.format.is_planar else len(frame.layout.channels)
@@ -189,7 +200,7 @@ def _silence_like(frame: av.AudioFrame, samples: int) -> av.AudioFrame:
 
 
 def _repaired(frame: av.AudioFrame) -> tuple[av.AudioFrame, int]:
-    """Replace NaN and infinite samples by zero, before a resampler smears them; also return how many there were."""
+    """Set NaN and infinite samples to zero, before a resampler spreads them; also return their number."""
     values = frame.to_ndarray()
     finite = np.isfinite(values)
     if finite.all():

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -21,14 +22,19 @@ _KEY = "fd2talk"
 def save_checkpoint(
     path: str | Path, kind: str, tensors: Mapping[str, Tensor], *, half: bool = True, **header: Any
 ) -> None:
-    """Write tensors and header atomically, replacing what was there.
+    """Write tensors and header atomically; an existing file is replaced.
 
     Args:
-        kind: what the file holds, such as "motion transformer"; `load_checkpoint` asks for it.
+        path: of the file.
+        kind: what the file holds, such as "motion transformer"; `load_checkpoint` checks it.
+        tensors: by name.
         half: store as fp16.
         header: JSON values, such as the network's `config`.
     """
-    stored = {name: (t.half() if half else t).detach().contiguous().cpu() for name, t in tensors.items()}
+    stored = {
+        name: (t.half() if half and t.is_floating_point() else t).detach().contiguous().cpu()
+        for name, t in tensors.items()
+    }
     with atomic_output(path, overwrite=True) as temporary:
         save_file(stored, str(temporary), metadata={_KEY: json.dumps({"kind": kind, **header})})
 
@@ -44,8 +50,17 @@ def read_header(path: str | Path, kind: str) -> dict[str, Any]:
     except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
         raise InputError(f"{path}: not the weights of a {kind} ({' '.join(str(error).split())[:80]})") from None
     if found != kind:
-        raise InputError(f"{path}: the weights of a {found}, not of a {kind}")
+        raise InputError(f"{path}: weights of kind {found}, not {kind}")
     return header
+
+
+@contextmanager
+def described_as(path: str | Path, kind: str) -> Iterator[None]:
+    """Turn what goes wrong while a network is built from header and tensors into an InputError."""
+    try:
+        yield
+    except (KeyError, TypeError, ValueError, RuntimeError) as error:
+        raise InputError(f"{path}: not the weights of a {kind} ({' '.join(str(error).split())[:80]})") from None
 
 
 def load_checkpoint(path: str | Path, kind: str) -> tuple[dict[str, Tensor], dict[str, Any]]:

@@ -1,19 +1,19 @@
-"""What can go wrong in a way that a user can mend. The command line prints the sentence and exits with `exit_code`."""
+"""Failures that a user can fix: the command line prints the message, one sentence, and exits with `exit_code`."""
 
 
 class Fd2TalkError(Exception):
-    """Something failed that is not a bug: a full disk, a missing download. The message is one clear sentence."""
+    """A failure that is not a bug, such as a full disk or a failed download; the message is one clear sentence."""
 
     exit_code = 1
 
 
 class InputError(Fd2TalkError):
-    """A file that was given cannot be used: missing, broken, silent where sound is needed, without a face."""
+    """An input file cannot be used: it is missing, damaged, silent where speech is needed, or shows no face."""
 
     exit_code = 2
 
 
 class UsageError(Fd2TalkError):
-    """The request itself is wrong: an existing output, a folder that is not there, options that exclude each other."""
+    """The request is wrong: the output exists already, a folder does not exist, or options exclude each other."""
 
     exit_code = 2

@@ -1,4 +1,4 @@
-"""Files come in checked and go out whole: a sentence for a bad path, a temporary name until the last byte is there."""
+"""Check input and output paths before work starts, and write files atomically under a temporary name."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from shared.errors import Fd2TalkError, InputError, UsageError
 
 PathLike = str | os.PathLike
 
-# Errors of the storage, whoever meets them; everything else that fails inside `atomic_output` is reported as it is.
+# Errors of the storage itself; any other error inside `atomic_output` is passed on unchanged.
 _STORAGE_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO}
 
 
@@ -22,7 +22,7 @@ def check_input(path: PathLike) -> Path:
     """Return `path` as a Path if it is a readable file with at least one byte.
 
     Raises:
-        InputError: missing, a folder, not a plain file, not readable, or empty.
+        InputError: the path is missing, a folder, not a plain file, not readable, or empty.
     """
     file = Path(path)
     try:
@@ -41,11 +41,15 @@ def check_input(path: PathLike) -> Path:
 
 
 def check_output(path: PathLike, overwrite: bool = False) -> Path:
-    """Refuse, before any work is done, an output that could not be written at the end.
+    """Return `path` as a Path if a file can be written there; called before any work is done.
+
+    Args:
+        path: the file to write.
+        overwrite: accept an existing file.
 
     Raises:
         UsageError: the file exists and `overwrite` is false, the path is a folder or a device, its folder is missing or
-            cannot be written to, or the name is not a possible one.
+            not writable, or the name is not valid.
     """
     file = Path(path)
     try:
@@ -54,16 +58,15 @@ def check_output(path: PathLike, overwrite: bool = False) -> Path:
         mode = None
     except (OSError, ValueError) as error:  # a name too long, a folder that may not be entered, a null byte
         raise UsageError(f"cannot write {path}: {_reason(error)}") from error
-    if mode is not None and stat.S_ISDIR(mode):
-        raise UsageError(f"cannot write {path}: it is a folder; name a file in it")
-    if mode is not None and not stat.S_ISREG(mode):
-        raise UsageError(f"cannot write {path}: it is not a plain file")
-    if mode is not None and not overwrite:
-        raise UsageError(f"cannot write {path}: it already exists (ask for overwriting to replace it)")
-    if not file.parent.is_dir():
-        raise UsageError(f"cannot write {path}: the folder {file.parent} does not exist")
-    if not os.access(file.parent, os.W_OK | os.X_OK):
-        raise UsageError(f"cannot write {path}: the folder {file.parent} is not writable")
+    problems = {
+        "it is a folder; name a file in it": mode is not None and stat.S_ISDIR(mode),
+        "it is not a plain file": mode is not None and not stat.S_ISREG(mode),
+        "it already exists (to replace it: --overwrite, or overwrite=True)": mode is not None and not overwrite,
+        f"the folder {file.parent} does not exist": not file.parent.is_dir(),
+        f"the folder {file.parent} is not writable": not os.access(file.parent, os.W_OK | os.X_OK),
+    }
+    if reason := next((reason for reason, found in problems.items() if found), None):
+        raise UsageError(f"cannot write {path}: {reason}")
     return file
 
 
@@ -71,8 +74,15 @@ def check_output(path: PathLike, overwrite: bool = False) -> Path:
 def atomic_output(path: PathLike, overwrite: bool = False) -> Iterator[Path]:
     """Write a file under a temporary name beside it (same suffix), which becomes `path` only when the block succeeds.
 
-    On any exception, KeyboardInterrupt and a signal handler's SystemExit included, the temporary file is deleted and
-    what was at `path` before stays untouched.
+    On any exception, including KeyboardInterrupt and the SystemExit of a signal handler, the temporary file is deleted
+    and an existing file at `path` stays untouched.
+
+    Args:
+        path: the file to write.
+        overwrite: replace an existing file.
+
+    Yields:
+        The temporary path to write to.
 
     Raises:
         UsageError: as `check_output`.
@@ -81,10 +91,12 @@ def atomic_output(path: PathLike, overwrite: bool = False) -> Iterator[Path]:
     target = check_output(path, overwrite)
     temporary = target.with_name(f".fd2talk-{secrets.token_hex(6)}{target.suffix}")
     try:
-        # An ordinary open, not tempfile's: the result shall have the permissions that the user's umask gives.
+        # An ordinary open, not tempfile's, so that the result has the permissions of the user's umask.
         os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
+        mode = stat.S_IMODE(temporary.stat().st_mode)
         yield temporary
-        check_output(path, overwrite)  # somebody else may have written there in the meantime
+        check_output(path, overwrite)  # another process may have written the file in the meantime
+        temporary.chmod(mode)  # safetensors replaces the file by one that only its owner can read
         os.replace(temporary, target)
     except OSError as error:
         if error.errno in _STORAGE_ERRORS or error.filename == os.fspath(temporary):
@@ -96,7 +108,7 @@ def atomic_output(path: PathLike, overwrite: bool = False) -> Iterator[Path]:
 
 
 def _reason(error: Exception) -> str:
-    """`No space left on device` out of any OSError; the message itself for others."""
+    """Return the short reason of an OSError, such as `No space left on device`; the message itself for other errors."""
     number = getattr(error, "errno", None)
     if isinstance(error, FileNotFoundError):
         return "there is no such file"

@@ -1,4 +1,4 @@
-"""Photos in whatever form they come: upright, opaque, 8-bit RGB."""
+"""Photos of any common format as upright, opaque 8-bit RGB."""
 
 from __future__ import annotations
 
@@ -20,21 +20,24 @@ except ImportError:
     pass
 
 MAX_PIXELS = 120_000_000
-"""Larger photos are refused: undecoded they are small, decoded they fill the memory."""
+"""Larger photos are refused: they may be small on disk, but decoded they exceed the memory."""
 
-# Formats of photographs; others that Pillow knows (PostScript, which runs a program) are not opened.
+# Formats of photographs; others of Pillow (PostScript, which runs a program) are not opened.
 _FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF", "PPM", "JPEG2000", "AVIF", "HEIF")
 
 
 def read_image(path: str | os.PathLike, max_side: int = 4096) -> np.ndarray:
     """Read a photo as uint8 [H, W, 3] RGB (sRGB).
 
-    The camera's orientation is applied, transparency is laid over white, embedded colour profiles are converted to
-    sRGB, 16-bit, floating-point, palette, grey and CMYK images become 8-bit RGB; of an animation the first frame is
-    taken. A photo whose longer side exceeds `max_side` is reduced to it.
+    The camera's orientation is applied, transparent parts become white, embedded colour profiles are converted to sRGB,
+    and 16-bit, floating-point, palette, grey and CMYK images become 8-bit RGB. Of an animation the first frame is read.
+
+    Args:
+        path: the photo.
+        max_side: a photo whose longer side exceeds this number of pixels is reduced to it.
 
     Raises:
-        InputError: the file is missing, empty, no image, damaged, or larger than `MAX_PIXELS`.
+        InputError: the file is missing, empty, not an image, damaged, or larger than `MAX_PIXELS`.
     """
     file = check_input(path)
     formats = [name for name in _FORMATS if name in _registered_formats()]
@@ -81,7 +84,7 @@ def _to_rgb(image: Image.Image, max_side: int) -> np.ndarray:
 
 
 def _to_srgb(image: Image.Image, profile: bytes) -> Image.Image:
-    """Convert from the embedded profile (wide-gamut phones, print); a profile that is broken is ignored."""
+    """Convert from the embedded profile (wide-gamut phones, print); a broken profile is ignored."""
     image = image.convert("RGB") if image.mode == "RGBA" else image
     try:
         source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
@@ -93,8 +96,8 @@ def _to_srgb(image: Image.Image, profile: bytes) -> Image.Image:
 def _to_8_bit(values: np.ndarray) -> np.ndarray:
     """Scale grey values of unknown range to uint8.
 
-    16-bit integers use their full range; for 32-bit integers and floats the range is told from the largest value: 1,
-    255, 65535, or that value itself.
+    16-bit integers use their full range; for 32-bit integers and floats the range is inferred from the largest value:
+    1, 255, 65535, or that value itself.
     """
     if values.dtype.itemsize == 2:
         return np.round(values.astype(np.float32) / 257).astype(np.uint8)

@@ -1,7 +1,7 @@
-"""Read and write sound, photos and video; everything enters checked and leaves atomically.
+"""Read and write sound, photos and video; inputs are checked, and outputs are written atomically.
 
-Sound is float32 mono at 16 kHz in [-1, 1], pictures are uint8 RGB [H, W, 3], time runs at 25 frames per second with
-frame i at i / 25 s.
+Sound is float32 mono at 16 kHz in [-1, 1], pictures are uint8 RGB [H, W, 3], video has 25 frames per second with frame
+i at i / 25 s.
 """
 
 from __future__ import annotations
@@ -13,38 +13,20 @@ from dataclasses import dataclass
 import av
 import numpy as np
 
-from shared.audio import FPS, MAX_HOURS, SAMPLE_RATE, AudioTrack, frame_count, open_media, read_audio
+from shared.audio import FPS, SAMPLE_RATE, decoded, open_media, read_audio
+from shared.audio import frame_count as frame_count  # re-exported, as read_image and VideoWriter
 from shared.errors import InputError
-from shared.files import atomic_output, check_input, check_output
-from shared.images import read_image
-from shared.video_writer import VideoWriter
+from shared.images import read_image as read_image
+from shared.video_writer import VideoWriter as VideoWriter
 
-__all__ = [
-    "FPS",
-    "MAX_HOURS",
-    "SAMPLE_RATE",
-    "AudioTrack",
-    "VideoInfo",
-    "VideoWriter",
-    "atomic_output",
-    "check_input",
-    "check_output",
-    "frame_count",
-    "read_audio",
-    "read_image",
-    "read_video",
-    "read_video_audio",
-    "video_info",
-]
-
-_IN_STEP = 0.02  # seconds, half a frame: sound and pictures that start less far apart start together
+_SYNC_TOLERANCE = 0.02  # seconds, half a frame: sound and pictures that start less far apart start together
 
 _ATTACHED_PICTURE = 0x400  # FFmpeg's AV_DISPOSITION_ATTACHED_PIC: an album's cover is not a video
 
 
 @dataclass(frozen=True)
 class VideoInfo:
-    """What a video says of itself: upright size in pixels, its own frame rate and frame count, duration in seconds."""
+    """Properties of a video: upright size in pixels, its own frame rate and frame count, duration in seconds."""
 
     width: int
     height: int
@@ -55,14 +37,14 @@ class VideoInfo:
 
 
 def video_info(path: str | os.PathLike) -> VideoInfo:
-    """Describe a video without decoding more than its first frame; what the file does not state is None.
+    """Describe a video without decoding more than its first frame; properties that the file does not state are None.
 
     Raises:
         InputError: no readable file, no video stream, no frame.
     """
     with open_media(path) as container:
         stream = _video_stream(container, path)
-        first = next(_decoded(container, stream, path), None)
+        first = next(decoded(container, stream, path), None)
         if first is None:
             raise InputError(f"cannot use {path}: its video stream has no frames")
         turned = getattr(first, "rotation", 0) % 180 != 0
@@ -83,8 +65,8 @@ def video_info(path: str | os.PathLike) -> VideoInfo:
 def read_video(path: str | os.PathLike) -> Iterator[np.ndarray]:
     """Yield upright uint8 RGB frames [H, W, 3] at 25 frames per second, counted from the first frame.
 
-    Frames are dropped or repeated by their timestamps, each going to the nearest 1/25 s; a video that has 25 frames per
-    second comes out frame for frame.
+    Frames are dropped or repeated by their timestamps, each assigned to the nearest 1/25 s; a video of 25 frames per
+    second is returned frame for frame.
 
     Raises:
         InputError: no readable file, no video stream, no frame.
@@ -93,35 +75,37 @@ def read_video(path: str | os.PathLike) -> Iterator[np.ndarray]:
         stream = _video_stream(container, path)
         own_step = 1 / float(stream.average_rate or FPS)
         start = held = None
-        given = 0
-        for count, frame in enumerate(_decoded(container, stream, path)):
+        yielded = 0
+        for count, frame in enumerate(decoded(container, stream, path)):
             time = count * own_step if frame.time is None else frame.time
             start = time if start is None else start
             place = round((time - start) * FPS)
-            while held is not None and given < place:
+            while held is not None and yielded < place:
                 yield held
-                given += 1
+                yielded += 1
             held, last = _upright(frame), time
         if held is None:
             raise InputError(f"cannot use {path}: its video stream has no frames")
-        for _ in range(max(1 if given == 0 else 0, round((last - start + own_step) * FPS) - given)):
+        for _ in range(max(1 if yielded == 0 else 0, round((last - start + own_step) * FPS) - yielded)):
             yield held
 
 
 def read_video_audio(path: str | os.PathLike) -> np.ndarray:
-    """The sound of a video as `read_audio` gives it, but time zero is the first frame.
+    """Read the sound of a video as `read_audio` does, with time zero at the first frame.
 
-    A sound track may start later than the pictures, or before them (files cut without coding them anew): then silence
-    stands before it, or its beginning is left out. Raises InputError: as `read_audio`; nothing is heard after the first
-    frame.
+    A sound track may start later than the pictures, or before them (files cut without transcoding): silence is then
+    inserted before it, or its beginning is removed.
+
+    Raises:
+        InputError: as `read_audio`, or the sound ends before the first frame.
     """
     audio = read_audio(path)
     with open_media(path) as sound, open_media(path) as pictures:
-        heard = next(stream for stream in sound.streams.audio if stream.codec_context is not None)
-        late = _start(_decoded(sound, heard, path)) - _start(_decoded(pictures, _video_stream(pictures, path), path))
-    if abs(late) < _IN_STEP:
+        track = next(stream for stream in sound.streams.audio if stream.codec_context is not None)
+        delay = _start(decoded(sound, track, path)) - _start(decoded(pictures, _video_stream(pictures, path), path))
+    if abs(delay) < _SYNC_TOLERANCE:
         return audio
-    shift = round(late * SAMPLE_RATE)
+    shift = round(delay * SAMPLE_RATE)
     audio = np.concatenate([np.zeros(max(shift, 0), np.float32), audio[max(-shift, 0) :]])
     if not audio.size:
         raise InputError(f"cannot use {path}: its sound ends before its pictures begin")
@@ -129,7 +113,7 @@ def read_video_audio(path: str | os.PathLike) -> np.ndarray:
 
 
 def _start(frames: Iterator) -> float:
-    """Time in seconds of the first frame with one. What a stream states may count what its decoder leaves out."""
+    """Time in seconds of the first frame that has one; a stream's start time may count frames that are not decoded."""
     return float(next((frame.time for frame in frames if frame.time is not None), 0.0))
 
 
@@ -140,17 +124,6 @@ def _video_stream(container: av.container.InputContainer, path: str | os.PathLik
             stream.thread_type = "AUTO"
             return stream
     raise InputError(f"cannot read {path}: it has no video stream")
-
-
-def _decoded(container: av.container.InputContainer, stream: av.stream.Stream, path: str | os.PathLike) -> Iterator:
-    try:
-        for packet in container.demux(stream):
-            try:
-                yield from packet.decode()
-            except av.InvalidDataError:  # a damaged packet is skipped, as players do
-                continue
-    except av.FFmpegError as error:
-        raise InputError(f"cannot read {path}: it cannot be decoded ({error.strerror})") from error
 
 
 def _upright(frame: av.VideoFrame) -> np.ndarray:

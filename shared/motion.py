@@ -1,9 +1,10 @@
-"""Motion: the one thing that the two stages exchange (expression and pose of a 3D face over time)."""
+"""Motion, the only data that the two stages exchange: expression and pose of a 3D face over time."""
 
 from __future__ import annotations
 
 import zipfile
 import zlib
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -15,22 +16,28 @@ from shared.errors import InputError, UsageError
 from shared.files import atomic_output
 
 _FORMAT = "fd2talk-motion-1"
+_REQUIRED = {"format", "expression", "rotation", "translation", "fps", "face_model"}
+_PER_FRAME = ("expression", "rotation", "translation", "confidence")
 
 
 @dataclass
 class Motion:
     """Coefficients of a 3D face over T frames (FD2Talk §3.1.1: expression beta and pose p = [r, t]).
 
-    expression: float32 [T, D], coefficients of the face model's expression basis (1 = one standard deviation).
-    rotation: float32 [T, 3], axis-angle in radians.
-    translation: float32 [T, 3]: x and y in face-crop units (the crop spans [-1, 1]), and the natural logarithm of
-        the scale (crop units per 100 mm); see `shared.face_model.camera`.
-    fps: frames per second; frame i is at i / fps seconds.
-    face_model: the fingerprint (``name:sha256``) of the model that the coefficients belong to.
-    audio: float32 [n], mono, 16 kHz, in [-1, 1], or None. Stored as 16-bit.
-    identity: float32 [D_id] or None. confidence: float32 [T] in [0, 1] or None. source: free text.
+    Args:
+        expression: float32 [T, D], coefficients of the face model's expression basis (1 = one standard deviation).
+        rotation: float32 [T, 3], axis-angle in radians.
+        translation: float32 [T, 3]: x and y in face-crop units (the crop spans [-1, 1]), and the natural logarithm of
+            the scale (crop units per 100 mm); see `shared.face_model.camera`.
+        face_model: fingerprint (``name:sha256``) of the model that the coefficients belong to.
+        fps: frames per second; frame i is at i / fps seconds.
+        audio: float32 [n], mono, 16 kHz, in [-1, 1], or None. Stored as 16-bit.
+        identity: float32 [D_id] or None.
+        confidence: float32 [T] in [0, 1] or None.
+        source: free text.
 
-    Raises InputError when shapes disagree or a number is not finite.
+    Raises:
+        InputError: shapes disagree or a number is not finite.
     """
 
     expression: np.ndarray
@@ -44,30 +51,20 @@ class Motion:
     source: str = field(default="")
 
     def __post_init__(self) -> None:
-        for name in ("expression", "rotation", "translation", "audio", "identity", "confidence"):
-            value = getattr(self, name)
-            if value is not None:
-                setattr(self, name, np.ascontiguousarray(value, dtype=np.float32))
-        self.fps = float(self.fps)
-        self._check()
-
-    def _check(self) -> None:
-        frames = len(self.expression)
-        shapes = {"expression": (2, None), "rotation": (2, 3), "translation": (2, 3)}
-        for name, (ndim, width) in shapes.items():
-            value = getattr(self, name)
-            if value.ndim != ndim or (width and value.shape[1] != width) or len(value) != frames:
-                raise InputError(f"motion: {name} has shape {list(value.shape)}, expected [{frames}, {width or 'D'}]")
-        if self.confidence is not None and self.confidence.shape != (frames,):
-            raise InputError(f"motion: confidence has shape {list(self.confidence.shape)}, expected [{frames}]")
-        for name in ("audio", "identity"):
-            value = getattr(self, name)
-            if value is not None and value.ndim != 1:
-                raise InputError(f"motion: {name} has shape {list(value.shape)}, expected one dimension")
-        for name in ("expression", "rotation", "translation", "audio", "identity", "confidence"):
-            value = getattr(self, name)
-            if value is not None and not np.isfinite(value).all():
+        count = len(self.expression)
+        shapes = {"expression": (count, "D"), "rotation": (count, 3), "translation": (count, 3)}
+        shapes |= {"audio": ("n",), "identity": ("D_id",), "confidence": (count,)}  # a letter stands for any size
+        for name, wanted in shapes.items():
+            if getattr(self, name) is None and name in ("audio", "identity", "confidence"):
+                continue
+            value = np.ascontiguousarray(getattr(self, name), dtype=np.float32)
+            setattr(self, name, value)
+            if value.ndim != len(wanted) or any(w not in (size, str(w)) for w, size in zip(wanted, value.shape)):
+                expected = ", ".join(map(str, wanted))
+                raise InputError(f"motion: {name} has shape {list(value.shape)}, expected [{expected}]")
+            if not np.isfinite(value).all():
                 raise InputError(f"motion: {name} has a number that is not finite")
+        self.fps = float(self.fps)
         if not (np.isfinite(self.fps) and self.fps > 0):
             raise InputError(f"motion: {self.fps} frames per second is not a frame rate")
 
@@ -77,7 +74,11 @@ class Motion:
     # -- files ----------------------------------------------------------------------------------------------------
 
     def save(self, path: str | Path, *, overwrite: bool = False) -> None:
-        """Write an .npz file (no pickle), atomically; refuses an existing file unless `overwrite`."""
+        """Write an .npz file (no pickle) atomically.
+
+        Raises:
+            UsageError: the file exists and `overwrite` is false, or cannot be written.
+        """
         arrays = {
             "format": np.array(_FORMAT),
             "expression": self.expression,
@@ -97,9 +98,14 @@ class Motion:
 
     @classmethod
     def load(cls, path: str | Path, *, face_model: str | None = None) -> Motion:
-        """Read what `save` wrote. `face_model`: the fingerprint that it must belong to, if given.
+        """Read a file written by `save`.
 
-        Raises InputError: not such a file, wrong shapes, numbers that are not finite, another face model.
+        Args:
+            path: the file.
+            face_model: fingerprint of the face model that the motion must belong to; None accepts any.
+
+        Raises:
+            InputError: another kind of file, wrong shapes, numbers that are not finite, or another face model.
         """
         try:
             with np.load(path, allow_pickle=False) as file:
@@ -110,24 +116,19 @@ class Motion:
             raise InputError(f"{path}: not a motion file (it holds a single array)") from None
         except (OSError, ValueError, EOFError, NotImplementedError, zipfile.BadZipFile, zlib.error) as error:
             raise InputError(f"{path}: not a motion file ({error})") from None
-        required = {"format", "expression", "rotation", "translation", "fps", "face_model"}
-        if not required <= data.keys() or str(data["format"]) != _FORMAT:
-            raise InputError(
-                f"{path}: not a motion file (it lacks {', '.join(sorted(required - data.keys())) or 'the format mark'})"
-            )
+        if not _REQUIRED <= data.keys() or str(data["format"]) != _FORMAT:
+            lacking = ", ".join(sorted(_REQUIRED - data.keys())) or "the format mark"
+            raise InputError(f"{path}: not a motion file (it lacks {lacking})")
         if face_model is not None and str(data["face_model"]) != face_model:
-            raise InputError(f"{path}: made for face model {data['face_model']}, not {face_model}")
-        audio = data.get("audio")
+            raise InputError(f"{path}: the motion belongs to face model {data['face_model']}, not {face_model}")
+        if "audio" in data:
+            data["audio"] = data["audio"].astype(np.float32) / 32767
+        arrays = {name: data.get(name) for name in (*_PER_FRAME, "identity", "audio")}
         try:
             return cls(
-                expression=data["expression"],
-                rotation=data["rotation"],
-                translation=data["translation"],
+                **arrays,
                 fps=float(data["fps"]),
                 face_model=str(data["face_model"]),
-                audio=None if audio is None else audio.astype(np.float32) / 32767,
-                identity=data.get("identity"),
-                confidence=data.get("confidence"),
                 source=str(data.get("source", "")),
             )
         except (TypeError, ValueError, InputError) as error:
@@ -136,34 +137,30 @@ class Motion:
     # -- edits: each returns a new Motion ---------------------------------------------------------------------------
 
     def at(self, index: int) -> Motion:
-        """Frame `index` alone, without sound."""
+        """Return frame `index` alone, without sound."""
         if not -len(self) <= index < len(self):
             raise UsageError(f"motion has {len(self)} frames, no frame {index}")
         index %= len(self)
-        return replace(self._frames(slice(index, index + 1)), audio=None)
+        return replace(self._edited(lambda values: values[index : index + 1]), audio=None)
 
     def slice(self, start: int, stop: int) -> Motion:
-        """Frames start..stop-1 with their share of the sound."""
+        """Return frames start..stop-1 with their part of the sound."""
         start, stop, _ = slice(start, stop).indices(len(self))
         if stop <= start:
             raise UsageError(f"no frames between {start} and {stop}")
-        motion = self._frames(slice(start, stop))
+        motion = self._edited(lambda values: values[start:stop])
         if self.audio is not None:
             edges = [round(i * SAMPLE_RATE / self.fps) for i in (start, stop)]
             motion.audio = self.audio[edges[0] : edges[1]]
         return motion
 
-    def _frames(self, frames: slice) -> Motion:
-        return replace(
-            self,
-            expression=self.expression[frames],
-            rotation=self.rotation[frames],
-            translation=self.translation[frames],
-            confidence=None if self.confidence is None else self.confidence[frames],
-        )
+    def _edited(self, edit: Callable[[np.ndarray], np.ndarray]) -> Motion:
+        """The motion with every array of one row per frame replaced by `edit` of it."""
+        arrays = {name: getattr(self, name) for name in _PER_FRAME}
+        return replace(self, **{name: edit(value) for name, value in arrays.items() if value is not None})
 
     def resample(self, fps: float) -> Motion:
-        """The same motion at another frame rate (linear interpolation; rotations along the shortest arc)."""
+        """Return the motion at another frame rate (linear interpolation; rotations along the shortest arc)."""
         if not fps > 0:
             raise UsageError(f"{fps} frames per second is not a frame rate")
         if fps == self.fps or len(self) == 1:
@@ -177,37 +174,31 @@ class Motion:
             weight = (at - low).reshape(-1, *[1] * (values.ndim - 1))
             return values[low] * (1 - weight) + values[low + 1] * weight
 
-        return replace(
-            self,
-            expression=linear(self.expression),
-            rotation=Slerp(known, Rotation.from_rotvec(self.rotation))(at).as_rotvec(),
-            translation=linear(self.translation),
-            confidence=None if self.confidence is None else linear(self.confidence),
-            fps=fps,
-        )
+        rotation = Slerp(known, Rotation.from_rotvec(self.rotation))(at).as_rotvec()
+        return replace(self._edited(linear), rotation=rotation, fps=fps)
 
     def concat(self, other: Motion) -> Motion:
-        """This motion, then `other`. Sound is kept when both have it. Raises UsageError for unlike motions."""
+        """Return this motion followed by `other`; sound is kept when both have it.
+
+        Raises:
+            UsageError: frame rates or face models differ.
+        """
         if (self.fps, self.face_model) != (other.fps, other.face_model):
             raise UsageError("only motions of one frame rate and one face model can be joined")
-        both = self.audio is not None and other.audio is not None
-        confident = self.confidence is not None and other.confidence is not None
-        audio = None
-        if both:  # the first part's sound is cut or padded to its frames, so that the second stays in sync
-            length = round(len(self) * SAMPLE_RATE / self.fps)
-            head = self.audio[:length]
-            audio = np.concatenate([head, np.zeros(length - len(head), np.float32), other.audio])
-        return replace(
-            self,
-            expression=np.concatenate([self.expression, other.expression]),
-            rotation=np.concatenate([self.rotation, other.rotation]),
-            translation=np.concatenate([self.translation, other.translation]),
-            confidence=np.concatenate([self.confidence, other.confidence]) if confident else None,
-            audio=audio,
-        )
+        joined: dict[str, np.ndarray | None] = {}
+        for name in _PER_FRAME:
+            parts = [getattr(self, name), getattr(other, name)]
+            joined[name] = None if any(part is None for part in parts) else np.concatenate(parts)
+        if self.audio is None or other.audio is None:
+            return replace(self, **joined, audio=None)
+        # The first part's sound is cut or padded to its frames, so that the second part stays in sync.
+        length = round(len(self) * SAMPLE_RATE / self.fps)
+        head = self.audio[:length]
+        audio = np.concatenate([head, np.zeros(length - len(head), np.float32), other.audio])
+        return replace(self, **joined, audio=audio)
 
     def scaled(self, *, expression: float = 1.0, pose: float = 1.0) -> Motion:
-        """Expression scaled about the neutral face, head motion about its first frame."""
+        """Return the motion with expression scaled about the neutral face and head motion about its first frame."""
         first = Rotation.from_rotvec(self.rotation[0])
         turn = (Rotation.from_rotvec(self.rotation) * first.inv()).as_rotvec() * pose
         return replace(
@@ -218,7 +209,7 @@ class Motion:
         )
 
     def still(self) -> Motion:
-        """The same expressions on a head that keeps the pose of the first frame."""
+        """Return the motion with the head in the pose of the first frame."""
         return replace(
             self,
             rotation=np.repeat(self.rotation[:1], len(self), axis=0),

@@ -1,4 +1,4 @@
-"""Which arithmetic networks run in."""
+"""Choice of the floating-point precision that networks run in."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import torch
 
 
 def has_fast_bf16(device: str | torch.device) -> bool:
-    """Whether a device multiplies bf16 matrices faster than float32 ones.
+    """Return whether a device multiplies bf16 matrices faster than float32 ones.
 
-    CPUs with AMX tiles do, several times; others emulate them slowly.
+    CPUs with AMX tiles are several times faster in bf16; other CPUs emulate it slowly.
     """
     kind = torch.device(device).type
     if kind == "cuda":

@@ -1,9 +1,9 @@
-"""The prepared data set: what `fd2talk prepare` writes and every training reads.
+"""The prepared data set: written by `fd2talk prepare`, read by every training.
 
 FOLDER/index.csv lists the clips, uncut parts of videos: name, file, person, split, start (the part's first frame in its
 video), seconds, frames, audio, face_px and the further columns of the videos' manifest.
-FOLDER/motions/NAME.npz is the Motion of one, with sound, and FOLDER/tracks/NAME.npz what the tracker saw. portraits.npz
-holds still photos: names [P], splits [P], points [P, 478, 3] in pixels, crops [P, 3].
+FOLDER/motions/NAME.npz is the Motion of a clip, with sound, and FOLDER/tracks/NAME.npz its tracked landmarks.
+FOLDER/portraits.npz holds still photos: names [P], splits [P], points [P, 478, 3] in pixels, crops [P, 3].
 """
 
 from __future__ import annotations
@@ -26,29 +26,46 @@ from shared.tracking import Track
 
 
 def read_index(prepared: str | Path) -> list[dict[str, str]]:
-    """Rows of index.csv of a prepared folder. Raises InputError when there is none."""
+    """Return the rows of index.csv of a prepared folder.
+
+    Raises:
+        InputError: the folder has no index.
+    """
     path = Path(prepared) / "index.csv"
     try:
         with open(path, newline="", encoding="utf-8") as file:
             return list(csv.DictReader(file))
     except OSError:
-        raise InputError(f"{path}: not found; make it with `fd2talk prepare CLIPS {prepared}`") from None
+        raise InputError(f"{path}: not found; create it with `fd2talk prepare CLIPS {prepared}`") from None
 
 
 def clip_frames(clips: str | Path, row: dict[str, str]) -> Iterator[np.ndarray]:
-    """Frames uint8 [H, W, 3] of a clip, a row of the index, from the folder of videos that was prepared."""
+    """Yield the frames of a clip, uint8 [H, W, 3].
+
+    Args:
+        clips: the folder of videos that was prepared.
+        row: the clip's row of the index.
+    """
     start, frames = int(row.get("start") or 0), row.get("frames")
     return islice(read_video(Path(clips) / row["file"]), start, start + int(frames) if frames else None)
 
 
 def load_motions(prepared: str | Path, rows: list[dict[str, str]], model: MorphableModel) -> dict[str, Motion]:
-    """The rows' motions by name. Raises InputError: not there, another face model's."""
+    """Return the motions of rows of the index by clip name.
+
+    Raises:
+        InputError: a motion is missing or belongs to another face model.
+    """
     folder = Path(prepared) / "motions"
     return {row["name"]: Motion.load(folder / f"{row['name']}.npz", face_model=model.fingerprint) for row in rows}
 
 
 def load_track(path: str | Path) -> Track:
-    """One file of FOLDER/tracks, without the sound. Raises InputError: no such file."""
+    """Read one file of FOLDER/tracks, without the sound.
+
+    Raises:
+        InputError: the file is missing or damaged.
+    """
     try:
         with np.load(path, allow_pickle=False) as file:
             return Track(file["landmarks"], file["confidence"], Crop(*(float(v) for v in file["crop"])))
@@ -56,13 +73,33 @@ def load_track(path: str | Path) -> Track:
         raise InputError(f"{path}: not a prepared track ({error})") from error
 
 
+def load_portraits(prepared: str | Path) -> dict[str, np.ndarray]:
+    """Return the arrays of portraits.npz of a prepared folder.
+
+    Raises:
+        InputError: the folder has no portraits.
+    """
+    path = Path(prepared) / "portraits.npz"
+    if not path.exists():
+        raise InputError(f"{path}: not found; create it with `fd2talk prepare CLIPS FOLDER --photos PORTRAITS`")
+    with np.load(path, allow_pickle=False) as file:
+        return dict(file)
+
+
 def save_track(path: Path, track: Track, **more: object) -> None:
-    """Write landmarks float32 [T, 478, 3] in pixels, confidence [T], crop (centre x, y, side) in pixels and more."""
+    """Write a tracked clip, replacing an existing file.
+
+    Args:
+        path: the file to write.
+        track: landmarks float32 [T, 478, 3] in pixels, confidence [T] and crop (centre x, y and side, pixels) are
+            stored.
+        more: further arrays.
+    """
     crop = np.array([track.crop.center_x, track.crop.center_y, track.crop.side])
     save_arrays(path, landmarks=track.landmarks, confidence=track.confidence, crop=crop, **more)
 
 
 def save_arrays(path: Path, **arrays: object) -> None:
-    """Write an .npz file atomically, replacing what was there."""
+    """Write an .npz file atomically, replacing an existing file."""
     with atomic_output(path, overwrite=True) as temporary, open(temporary, "wb") as file:
         np.savez(file, **arrays)

@@ -1,7 +1,7 @@
-"""Which training people are set apart for development: early stopping and the choice of settings.
+"""The development split: training people set apart for early stopping and the choice of settings.
 
-People of split `val` are never trained on. Of the training people a share, told by a hash of the name, is looked at but
-not learned from, so that `val` stays unseen until the end.
+People of split `val` are never trained on. Of the training people a share, chosen by a hash of the name, is measured on
+but not learned from, so that `val` stays unseen until the end.
 """
 
 from __future__ import annotations
@@ -9,13 +9,14 @@ from __future__ import annotations
 import hashlib
 import zlib
 
-# One person in so many. The renderer's are half of the motion networks', and the speech encoder, trained before either,
-# keeps a draw of its own: bundled weights must go on being measured on the people that they did not learn from.
+# One person in so many. The renderer's people are half of the motion networks'; the speech encoder, trained before
+# both, has a draw of its own. The bundled weights must be measured on the people that they did not learn from, so the
+# three stay as they are.
 _MOTION, _RENDERER, _SPEECH = 8, 16, 12
 
 
 def is_development(person: str, training: str = "motion") -> bool:
-    """Whether this training person is set apart for development.
+    """Whether a training person belongs to the development split.
 
     Args:
         person: the name.

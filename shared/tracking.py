@@ -1,4 +1,4 @@
-"""From pictures of a person to Motion: track the mesh, fit the face model, take the tracker's noise out."""
+"""From videos to Motion: track the mesh, fit the face model, remove the tracker's noise."""
 
 from __future__ import annotations
 
@@ -26,8 +26,15 @@ _OTHER_PERSON_MM = 1.5
 
 @dataclass
 class Track:
-    """What the tracker saw of one clip: landmarks [T, 478, 3] in pixels (gaps filled), confidence [T] (0 in gaps),
-    the fixed head crop, the sound (float32 [n], 16 kHz) or None, and the frames before which the clip was cut."""
+    """Tracked landmarks of one clip.
+
+    Attributes:
+        landmarks: [T, 478, 3] in pixels, gaps filled.
+        confidence: [T], 0 in gaps.
+        crop: the fixed head crop.
+        audio: float32 [n] at 16 kHz, or None.
+        cuts: the frames before which the video was cut.
+    """
 
     landmarks: np.ndarray
     confidence: np.ndarray
@@ -41,21 +48,27 @@ class Track:
     ) -> Track:
         """Fill gaps by linear interpolation and find cuts.
 
-        changes: [T - 1], of the `CutDetector` that saw the frames; without it a cut shows only where the face jumps.
-        Raises InputError when fewer than half of the frames show a face.
+        Args:
+            landmarks: per frame [478, 3] in pixels, or None where no face was found.
+            audio: float32 [n] at 16 kHz.
+            changes: [T - 1], of the `CutDetector` that read the frames; without it a cut is found only where the face
+                jumps.
+
+        Raises:
+            InputError: fewer than half of the frames show a face.
         """
         seen = np.array([points is not None for points in landmarks], bool)
         if seen.sum() < max(1, len(seen) / 2):
             raise InputError(f"a face was found in only {seen.sum()} of {len(seen)} frames")
         points = _without_gaps(landmarks, seen)
         cuts = find_cuts(np.zeros(len(points) - 1) if changes is None else changes, points)
-        for shot in np.split(np.arange(len(points)), cuts):  # what is filled in belongs to its own shot
+        for shot in np.split(np.arange(len(points)), cuts):  # gaps are filled from the same shot alone
             if seen[shot].any() and not seen[shot].all():
                 points[shot] = _without_gaps([landmarks[i] for i in shot], seen[shot])
         return cls(points.astype(np.float32), seen.astype(np.float32), Crop.around(points), audio, tuple(cuts))
 
     def shots(self) -> list[tuple[int, Track]]:
-        """The uninterrupted parts between cuts, each with its first frame in this track and a head crop of its own."""
+        """Return the parts between cuts, each with its first frame in this track and a head crop of its own."""
         edges = [0, *self.cuts, len(self.landmarks)]
         return [(start, self._part(start, stop)) for start, stop in zip(edges[:-1], edges[1:])]
 
@@ -69,7 +82,7 @@ class Track:
 
 
 def _without_gaps(landmarks: list[np.ndarray | None], seen: np.ndarray) -> np.ndarray:
-    """[T, 478, 3]; frames that were not seen are interpolated linearly, at the ends repeated."""
+    """Landmarks [T, 478, 3]; frames without a face are interpolated linearly, at the ends repeated."""
     known = np.flatnonzero(seen)
     points = np.stack([landmarks[i] for i in known])
     if not seen.all():
@@ -81,9 +94,9 @@ def _without_gaps(landmarks: list[np.ndarray | None], seen: np.ndarray) -> np.nd
 
 
 def of_one_person(model: MorphableModel, shots: list[Track]) -> np.ndarray:
-    """bool [len(shots)]: which show the person that most of the frames show.
+    """Return for each shot whether it shows the person of most frames, bool [len(shots)].
 
-    Two shots of a person differ in the shape of the neutral face by 0.2 to 1.4 mm, those of two people by 1.3 to 10.
+    Two shots of one person differ in the shape of the neutral face by 0.2 to 1.4 mm, those of two people by 1.3 to 10.
     """
     faces = []
     for shot in shots:
@@ -98,7 +111,7 @@ def of_one_person(model: MorphableModel, shots: list[Track]) -> np.ndarray:
 
 
 def motion_from_track(model: MorphableModel, track: Track, *, smooth: bool = True, source: str = "") -> Motion:
-    """Fit the face model to a track. `smooth=False` keeps the tracker's jitter."""
+    """Fit the face model to a track; `smooth=False` keeps the tracker's jitter."""
     result = fit(model, track.crop.to_crop(track.landmarks))
     rotation, translation, expression = result.rotation, result.translation, result.expression
     if smooth:
@@ -119,7 +132,7 @@ def motion_from_track(model: MorphableModel, track: Track, *, smooth: bool = Tru
 
 
 def smoothed_expression(expression: np.ndarray) -> np.ndarray:
-    """[T, D] -> [T, D]: the tracker's noise taken out of coefficients at 25 fps."""
+    """Remove the tracker's noise from coefficients [T, D] at 25 fps."""
     return _smoothed(expression, _EXPRESSION_WINDOW)
 
 
@@ -129,22 +142,18 @@ def _smoothed(values: np.ndarray, window: int) -> np.ndarray:
 
 
 def photo_of_clip(image: np.ndarray, track: Track, motion: Motion, model: MorphableModel) -> PhotoFit:
-    """A clip's first frame as a photo whose coefficients are the clip's own, which its motion fits as it is.
+    """Return the first frame of a clip as a photo with the clip's coefficients, so that its motion applies unchanged.
 
-    The residual is what is missing for the mesh of frame 0 to lie exactly on the tracked points.
+    The residual is the difference that places the mesh of frame 0 exactly on the tracked points.
+
+    Args:
+        image: the frame, uint8 [H, W, 3].
+        track: the clip's track.
+        motion: the clip's motion.
+        model: the face model of the motion.
     """
-    expression, rotation, translation = motion.expression[0], motion.rotation[0], motion.translation[0]
-    points, person = track.crop.to_crop(track.landmarks[0]), model.vertices(motion.identity, expression)
-    rigid = model.groups["rigid"]
-    depth = (points - project(person, rotation, translation))[rigid, 2].mean()
-    return PhotoFit(
-        image=image,
-        landmarks=track.landmarks[0],
-        crop=track.crop,
-        model=model,
-        identity=motion.identity,
-        expression=expression,
-        rotation=rotation,
-        translation=translation,
-        residual=canonical(points, rotation, translation, depth) - person,
-    )
+    pose = {"rotation": motion.rotation[0], "translation": motion.translation[0]}
+    points, person = track.crop.to_crop(track.landmarks[0]), model.vertices(motion.identity, motion.expression[0])
+    depth = (points - project(person, **pose))[model.groups["rigid"], 2].mean()
+    of_frame = {"expression": motion.expression[0], "residual": canonical(points, **pose, depth=depth) - person, **pose}
+    return PhotoFit(image, track.landmarks[0], track.crop, model, motion.identity, **of_frame)

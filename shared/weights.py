@@ -1,4 +1,4 @@
-"""Where weights and configs come from: bundled with the package, or a folder that the user names."""
+"""Locations of weights and configurations: bundled with the package, or in a folder that the user names."""
 
 from __future__ import annotations
 
@@ -11,13 +11,20 @@ _HERE = Path(__file__).parent
 
 
 def _data_root(name: str) -> Path:
-    """assets/ and configs/ lie at the top of a checkout and inside `shared` in an installed wheel."""
+    """Folder `assets` or `configs`: at the top of a checkout, inside the package `shared` in an installed wheel."""
     checkout = _HERE.parent / name
     return checkout if checkout.is_dir() else _HERE / name
 
 
 def bundled(name: str) -> Path:
-    """The path of a bundled asset such as ``face_model/model.safetensors``. Raises InputError when it is not there."""
+    """Return the path of a bundled asset.
+
+    Args:
+        name: path below `assets`, such as ``face_model/model.safetensors``.
+
+    Raises:
+        InputError: the asset is missing.
+    """
     path = _data_root("assets") / name
     if not path.exists():
         raise InputError(f"the bundled asset {name} is missing; reinstall fd2talk")
@@ -25,7 +32,14 @@ def bundled(name: str) -> Path:
 
 
 def bundled_config(name: str) -> Path:
-    """The path of a bundled config such as ``bundled/expression.yaml``. Raises InputError when it is not there."""
+    """Return the path of a bundled configuration.
+
+    Args:
+        name: path below `configs`, such as ``bundled/expression.yaml``.
+
+    Raises:
+        InputError: there is no such configuration.
+    """
     path = _data_root("configs") / name
     if not path.exists():
         raise InputError(f"there is no bundled config {name}")
@@ -33,17 +47,25 @@ def bundled_config(name: str) -> Path:
 
 
 def resolve(name_or_folder: str | Path, part: str) -> Path:
-    """The folder of `part`: bundled for the name ``bundled``, else inside the folder given."""
+    """Return the folder with the weights of one part of the system.
+
+    Args:
+        name_or_folder: ``bundled``, or a folder of weights.
+        part: subfolder of the part, such as ``renderer``.
+
+    Raises:
+        InputError: the folder has no such part.
+    """
     if str(name_or_folder) == "bundled":
         return bundled(part)
     path = Path(name_or_folder) / part
     if not path.exists():
-        raise InputError(f"{name_or_folder}: no weights of {part} there")
+        raise InputError(f"{name_or_folder}: the folder has no weights for {part}")
     return path
 
 
 def sha256(path: str | Path) -> str:
-    """Hex digest of a file."""
+    """Return the hexadecimal SHA-256 digest of a file."""
     digest = hashlib.sha256()
     with open(path, "rb") as file:
         while block := file.read(1 << 20):

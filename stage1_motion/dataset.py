@@ -1,4 +1,4 @@
-"""Prepared clips as training arrays: learned-space motion and speech features at 25 Hz."""
+"""Prepared clips as training arrays: motion in the motion space and speech features at 25 Hz."""
 
 from __future__ import annotations
 
@@ -17,24 +17,27 @@ from shared.files import atomic_output
 from shared.motion import Motion
 from shared.prepared import load_motions, read_index
 from shared.speech.encoder import SpeechEncoder
-from stage1_motion.motion_space import (
-    TYPICAL_HEAD_STD,
-    TYPICAL_LIP_STD,
-    MotionSpace,
-    normalise_speech,
-    relative_pose,
-    shrunk_std,
-)
-from stage1_motion.speech_events import Phonetics
+from stage1_motion.motion_space import MotionSpace, normalise_speech, person_scales
+from stage1_motion.speech_events import SpeechEventDetector
 
-# One talker must not fill the batches: frames of a person beyond this many seconds count no more.
+# Caps the sampling weight of a person at this many seconds.
 _SECONDS_PER_PERSON = 40.0
 
 
 @dataclass
 class Clip:
-    """One clip. expression [T, D] and pose [T, 6] in the learned space, speech [T, S], lip_std in mm, head_std in
-    radians (the person's); motion as tracked; person; name."""
+    """One clip as training data.
+
+    Args:
+        name: of the clip.
+        person: who speaks.
+        motion: as tracked.
+        speech: float32 [T, S], normalised features.
+        expression: float32 [T, D], in the motion space.
+        pose: float32 [T, 6], in the motion space.
+        lip_std: the person's, mm.
+        head_std: the person's, radians.
+    """
 
     name: str
     person: str
@@ -47,7 +50,7 @@ class Clip:
 
 
 def cached_speech(
-    encoder: SpeechEncoder, phonetics: Phonetics, cache: str | Path
+    encoder: SpeechEncoder, speech_events: SpeechEventDetector, cache: str | Path
 ) -> Callable[[str, Motion], tuple[np.ndarray, np.ndarray]]:
     """For `load_clips`: features and voice activity of a clip's sound; features are computed once per encoder."""
     digest = hashlib.sha256(str(encoder.layer).encode())
@@ -64,7 +67,7 @@ def cached_speech(
             features = encoder(motion.audio)
             with atomic_output(path, overwrite=True) as temporary, open(temporary, "wb") as file:
                 np.save(file, features)
-        return features, phonetics.in_use(features, motion.audio)
+        return features, speech_events.in_use(features, motion.audio)
 
     return speech
 
@@ -80,15 +83,6 @@ def fit_space(model: MorphableModel, people: dict[str, list[Motion]]) -> MotionS
     space.expression_std = np.sqrt(np.mean(expression, axis=0)).astype(np.float32)
     space.pose_std = np.sqrt(np.mean(pose, axis=0)).astype(np.float32)
     return space
-
-
-def person_scales(space: MotionSpace, motions: list[Motion]) -> tuple[float, float]:
-    """A person's lip-gap standard deviation (mm) and head-rotation standard deviation (rad, mean over the axes)."""
-    gaps = [space.lip_gap(m.identity, space.speech_expression(m)) for m in motions]
-    turns = [relative_pose(m)[:, :3] for m in motions]
-    lip = shrunk_std([g - g.mean() for g in gaps], TYPICAL_LIP_STD)
-    head = shrunk_std([np.sqrt(np.square(t).mean(1)) for t in turns], TYPICAL_HEAD_STD)
-    return lip, head
 
 
 def load_clips(

@@ -1,70 +1,216 @@
-"""What every motion model of stage one offers; the pipeline knows no more of it than this."""
+"""What goes into a motion model and what comes out: the pipeline uses nothing else of a model.
+
+See `registry` for how a model is found, and docs/architecture.md, "Adding a motion model".
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
-import torch
+from scipy.interpolate import interp1d
 
+from shared.audio import frame_count
 from shared.face_model.measures import lid_gap, lip_gap
 from shared.face_model.morphable import MorphableModel
+from shared.motion import Motion
 from shared.photo_fit import PhotoFit
-from stage1_motion.speech_events import Events
+from stage1_motion.motion_space import Articulation, MotionSpace
+from stage1_motion.postprocessing import PostProcessing
+from stage1_motion.speech_events import SpeechEvents
+from stage1_motion.style import Style
+
+if TYPE_CHECKING:
+    import torch
 
 # Pose of a frontal face in its head crop, for motion without a photo: centre and log of crop units per 100 mm.
 _FRONTAL = np.array([0.0, -0.18, -0.32], np.float32)
 
 
-@dataclass
-class Identity:
-    """Whose face is to move: identity [D_id], expression [D], rotation [3], translation [3] as they are in the photo
-    (or neutral), and the photo's lip and lid gaps in mm."""
+@dataclass(frozen=True)
+class SamplingOptions:
+    """How a model samples; None leaves the value that its weights were tuned for.
 
-    coefficients: np.ndarray
+    Args:
+        steps: denoising steps of the diffusion sampler, of every network of the model.
+        pose_steps: those of a separate pose network; None is `steps` if given, else what its weights were tuned for.
+        guidance: classifier-free guidance scale on speech, of the expression; 1 is none.
+        eta: noise added back at each step, as a share of DDPM's (FD2Talk eq. 5); 0 is deterministic DDIM.
+        expression_scale: size of the face's motion, 1 as learned.
+        pose_scale: size of the head's motion, 1 as learned; 0 keeps the head still.
+    """
+
+    steps: int | None = None
+    pose_steps: int | None = None
+    guidance: float | None = None
+    eta: float = 0.0
+    expression_scale: float = 1.0
+    pose_scale: float = 1.0
+
+
+@dataclass
+class Speech:
+    """A recording at a model's frame rate.
+
+    Args:
+        features: float32 [T, S], of the speech encoder.
+        events: where somebody speaks and where lips must close, [T] each.
+        audio: float32 [n], mono, 16 kHz.
+        fps: frames per second of features and events.
+    """
+
+    features: np.ndarray
+    events: SpeechEvents
+    audio: np.ndarray
+    fps: float = 25.0
+
+    def __len__(self) -> int:
+        return len(self.features)
+
+    def at(self, fps: float) -> Speech:
+        """The same at another frame rate, by linear interpolation."""
+        if fps == self.fps:
+            return self
+        count = max(1, round(frame_count(len(self.audio)) * fps / self.fps))
+        time = np.minimum(np.arange(count) * self.fps / fps, len(self) - 1)
+
+        def resampled(values: np.ndarray) -> np.ndarray:
+            if len(values) == 1:
+                return np.repeat(values, count, axis=0)
+            return interp1d(np.arange(len(values)), values, axis=0)(time).astype(np.float32)
+
+        events = SpeechEvents(resampled(self.events.speaks), resampled(self.events.bilabials))
+        return Speech(resampled(self.features), events, self.audio, fps)
+
+
+@dataclass
+class Subject:
+    """The person whose face is to move, as in the photo (or the mean face looking straight ahead).
+
+    Args:
+        identity: float32 [D_id].
+        expression: float32 [D].
+        rotation: float32 [3], see `shared.motion.Motion`.
+        translation: float32 [3], likewise.
+        template: float32 [N, 3] in mm, the neutral face.
+        lip_gap: height of the photo's mouth opening in mm.
+        lid_gap: height of its eyes' openings in mm.
+    """
+
+    identity: np.ndarray
     expression: np.ndarray
     rotation: np.ndarray
     translation: np.ndarray
+    template: np.ndarray
     lip_gap: float
     lid_gap: float
 
     @classmethod
-    def of(cls, photo: PhotoFit | None, model: MorphableModel) -> Identity:
-        """From a fitted photo, or the mean face looking ahead."""
+    def of(cls, photo: PhotoFit | None, model: MorphableModel) -> Subject:
+        """From a fitted photo, or the mean face looking straight ahead."""
+        neutral = np.zeros(model.num_expression, np.float32)
         if photo is not None:
-            vertices = photo.vertices(photo.expression)
+            vertices, template = photo.vertices(photo.expression), photo.vertices(neutral)
             values = (photo.identity, photo.expression, photo.rotation, photo.translation)
         else:
-            vertices = model.mean
-            zeros = np.zeros(model.num_identity + model.num_expression, np.float32)
-            values = (zeros[: model.num_identity], zeros[model.num_identity :], np.zeros(3, np.float32), _FRONTAL)
-        return cls(*values, lip_gap=float(lip_gap(vertices)), lid_gap=float(lid_gap(vertices)))
+            vertices = template = model.mean
+            values = (np.zeros(model.num_identity, np.float32), neutral, np.zeros(3, np.float32), _FRONTAL)
+        return cls(*values, template, lip_gap=float(lip_gap(vertices)), lid_gap=float(lid_gap(vertices)))
+
+
+@dataclass
+class Constraint:
+    """Frames that must stay as they are (editing, keyframes).
+
+    Args:
+        motion: as long as the speech.
+        mask: bool [T], True where the motion stays; or [T, 2], apart for expression and pose.
+    """
+
+    motion: Motion
+    mask: np.ndarray
+
+
+@dataclass
+class Tail:
+    """The last frames generated before these, which a model continues without a seam.
+
+    Args:
+        expression: float32 [C, D], as a model's `sample` returned it.
+        pose: float32 [C, 6], likewise.
+        speech: float32 [C, S], the features of these frames as the speech encoder gives them.
+    """
+
+    expression: np.ndarray
+    pose: np.ndarray
+    speech: np.ndarray
+
+
+@dataclass
+class MotionSample:
+    """What a model generates: coefficients in the motion space, or the vertices of a face.
+
+    Args:
+        expression: float32 [T, D], in the motion space (see `MotionSpace`); None where there are vertices.
+        pose: float32 [T, 6], in the motion space; None keeps the head still.
+        vertices: float32 [T, N, 3] in mm, the subject's face without head motion.
+    """
+
+    expression: np.ndarray | None = None
+    pose: np.ndarray | None = None
+    vertices: np.ndarray | None = None
 
 
 class MotionModel(Protocol):
-    """Speech features -> coefficients of a face."""
+    """Speech features -> motion of a face.
 
-    face_model: MorphableModel
-    speech_features: int
+    A model may inherit from this class for the values below, or define all of them.
 
-    def generate(
+    Args:
+        space: the motion space in which the model works, with its face model.
+        articulation: how far its subjects open their mouths and move their heads.
+        fps: frames per second of the speech that it takes and of the motion that it generates.
+        speech_features: S, the size of the features that it takes; 0 where it ignores speech.
+        postprocessing: the steps that suit it.
+        accepts: which of "style", "constraint" and "tail" it takes.
+        needs: which of them it requires.
+    """
+
+    space: MotionSpace
+    articulation: Articulation = Articulation()
+    fps: float = 25.0
+    speech_features: int = 0
+    postprocessing: PostProcessing = PostProcessing()
+    accepts: frozenset[str] = frozenset()
+    needs: frozenset[str] = frozenset()
+
+    def sample(
         self,
-        speech: np.ndarray,
-        events: Events,
+        speech: Speech,
+        subject: Subject,
         *,
-        identity: Identity,
-        seed: int,
-        steps: int | None = None,
-        guidance: float | None = None,
-        expression_scale: float = 1.0,
-        pose_scale: float = 1.0,
-        device: str | torch.device = "cpu",
+        style: Style | None = None,
+        constraint: Constraint | None = None,
+        tail: Tail | None = None,
+        options: SamplingOptions = SamplingOptions(),
+        generator: torch.Generator,
         progress: Callable[[int, int], None] | None = None,
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """speech: float32 [T, S] at 25 Hz, as the encoder gives it. events: where somebody speaks and lips must meet.
+    ) -> MotionSample:
+        """Generate motion for a recording.
 
-        Returns expression [T, D], rotation [T, 3], translation [T, 3] of the identity's face, eyes at rest.
+        Args:
+            speech: at the model's frame rate.
+            subject: whose face is to move.
+            style: how the person speaks, where the model accepts it.
+            constraint: frames that must stay, likewise.
+            tail: what went before, likewise.
+            options: the two scales are applied afterwards, by the pipeline.
+            generator: on the CPU; the same seed gives the same motion.
+            progress: called with (frames done, frames in all).
+
+        Returns:
+            As many frames as the speech has.
         """
         ...

@@ -1,11 +1,11 @@
-"""The space in which motion is learned: coefficients with the person, the eyes and the tracker's habits taken out.
+"""The motion space: coefficients with the person, the eyes and the tracker's bias taken out.
 
-How far a mouth opens, where it rests and how lively a head is differ from person to person and cannot be heard. So a
-clip's expression is taken relative to its mean and in units of the person's own lip movement; the same for the head.
-Blinks and gaze, which are not in speech either, are removed and added again by `eyes`.
+How far a mouth opens, where it rests and how lively a head is differ from person to person and are not in the sound. So
+a clip's expression is taken relative to its mean and in units of the person's own lip movement; the same for the head.
+Blinks and gaze, which are not in speech either, are removed and added again by `postprocessing.eyes`.
 
 A photo shows neither the mean nor the scale. What is known: people close their lips while they talk, so the mean of the
-lip gap lies a nearly fixed number of standard deviations above zero (1.45 in 107 people, tenth to ninetieth percentile
+lip gap is a nearly fixed number of standard deviations above zero (1.45 in 107 people, tenth to ninetieth percentile
 1.0 to 1.8), whatever the gap in the photo.
 """
 
@@ -16,9 +16,9 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.spatial.transform import Rotation
 
+from shared.face_model.camera import rotation_terms
 from shared.face_model.measures import gaze, lid_gap, lip_gap
 from shared.face_model.morphable import MorphableModel
-from shared.face_model.training.learn import rotation_terms
 from shared.motion import Motion
 
 # Mean of the lip gap over its standard deviation, in talking people.
@@ -30,12 +30,30 @@ _PRIOR_FRAMES = 50.0
 TYPICAL_HEAD_STD = 0.035
 
 
+@dataclass(frozen=True)
+class Articulation:
+    """What neither speech nor a photo shows of a person.
+
+    Args:
+        lip_std: standard deviation of the lip gap, mm.
+        mean_gap: mean of the lip gap over its standard deviation.
+        head_std: standard deviation of the head's rotation, radians.
+    """
+
+    lip_std: float = TYPICAL_LIP_STD
+    mean_gap: float = MEAN_GAP
+    head_std: float = TYPICAL_HEAD_STD
+
+
 @dataclass
 class MotionSpace:
-    """Affine maps between a person's coefficients and the learned space.
+    """Affine maps between a person's coefficients and the motion space.
 
-    expression_std [D], pose_std [6]: standard deviations of the training people's relative motion, so that the learned
-    coefficients have unit variance.
+    Args:
+        model: the face model.
+        expression_std: [D], standard deviations of the training people's relative motion, so that the coefficients in
+            the motion space have unit variance.
+        pose_std: [6], likewise.
     """
 
     model: MorphableModel
@@ -57,7 +75,7 @@ class MotionSpace:
         return lip_gap(self.model.vertices(identity, expression))
 
     def encode_expression(self, motion: Motion, lip_std: float) -> np.ndarray:
-        """A tracked clip -> [T, D] learned coefficients. lip_std: the person's (see `person_lip_std`)."""
+        """Tracked clip -> [T, D] in the motion space. lip_std: the person's, mm (see `person_scales`)."""
         expression = self.speech_expression(motion)
         relative = (expression - expression.mean(0)) * (TYPICAL_LIP_STD / lip_std)
         return (relative / self.expression_std).astype(np.float32)
@@ -70,22 +88,48 @@ class MotionSpace:
         lip_std: float,
         mean_gap: float = MEAN_GAP,
     ) -> np.ndarray:
-        """Learned [T, D] -> expression [T, D] of the person in a photo.
+        """Motion space -> expression [T, D] of the person in a photo.
 
-        The mean is the photo's own expression with the mouth opened or closed to where a talker's mean gap lies.
-        photo_gap: the photo's lip gap in mm. mean_gap: the mean lip gap over its standard deviation.
+        The mean is the photo's own expression with the mouth opened or closed to the mean gap of somebody who talks.
+
+        Args:
+            learned: [T, D], in the motion space.
+            photo_expression: [D].
+            photo_gap: the photo's lip gap in mm.
+            lip_std: standard deviation of the lip gap in mm.
+            mean_gap: the mean lip gap over its standard deviation.
         """
         mean = photo_expression + self.model.extra["open"] * (mean_gap * lip_std - photo_gap)
         return (mean + learned * self.expression_std * (lip_std / TYPICAL_LIP_STD)).astype(np.float32)
 
+    def fit_vertices(
+        self, vertices: np.ndarray, identity: np.ndarray, residual: np.ndarray
+    ) -> tuple[np.ndarray, float]:
+        """Expression coefficients of vertices that a model generated, by least squares.
+
+        Args:
+            vertices: float32 [T, N, 3] in mm, without head motion.
+            identity: float32 [D_id].
+            residual: float32 [N, 3] in mm, what the face model does not express of the person's neutral face.
+
+        Returns:
+            float32 [T, D], and the mean distance in mm that is left.
+        """
+        neutral = self.model.vertices(identity, np.zeros(self.model.num_expression, np.float32)) + residual
+        offsets = (vertices - neutral).reshape(len(vertices), -1)
+        basis = self.model.exp_basis.reshape(self.model.num_expression, -1)
+        expression = np.linalg.lstsq(basis.T, offsets.T, rcond=None)[0].T.astype(np.float32)
+        left = (offsets - expression @ basis).reshape(vertices.shape)
+        return expression, float(np.linalg.norm(left, axis=-1).mean())
+
     def encode_pose(self, motion: Motion, head_std: float) -> np.ndarray:
-        """A tracked clip -> [T, 6]: pose relative to the clip's mean pose, in the person's units."""
+        """Tracked clip -> [T, 6]: pose relative to the clip's mean pose, in the person's units."""
         return (relative_pose(motion) * (TYPICAL_HEAD_STD / head_std) / self.pose_std).astype(np.float32)
 
     def decode_pose(
         self, learned: np.ndarray, rotation: np.ndarray, translation: np.ndarray, head_std: float
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Learned [T, 6] -> rotation [T, 3], translation [T, 3] about the pose of a photo."""
+        """Motion space [T, 6] -> rotation [T, 3], translation [T, 3] about the pose of a photo."""
         relative = learned * self.pose_std * (head_std / TYPICAL_HEAD_STD)
         turned = Rotation.from_rotvec(relative[:, :3]) * Rotation.from_rotvec(rotation)
         return turned.as_rotvec().astype(np.float32), (translation + relative[:, 3:]).astype(np.float32)
@@ -104,10 +148,27 @@ def shrunk_std(deviations: list[np.ndarray], typical: float) -> float:
     return float(np.sqrt(total / (sum(len(d) for d in deviations) + _PRIOR_FRAMES)))
 
 
+def person_scales(space: MotionSpace, motions: list[Motion]) -> tuple[float, float]:
+    """A person's lip-gap standard deviation (mm) and head-rotation standard deviation (rad, mean over the axes)."""
+    gaps = [space.lip_gap(m.identity, space.speech_expression(m)) for m in motions]
+    turns = [relative_pose(m)[:, :3] for m in motions]
+    lip = shrunk_std([g - g.mean() for g in gaps], TYPICAL_LIP_STD)
+    head = shrunk_std([np.sqrt(np.square(t).mean(1)) for t in turns], TYPICAL_HEAD_STD)
+    return lip, head
+
+
 def normalise_speech(features: np.ndarray, activity: np.ndarray) -> np.ndarray:
-    """Features [T, S], voice activity [T] in [0, 1] -> [T, S]: (x - mean) / (std + 0.3), statistics of the frames in
-    which somebody speaks. Takes out voice and room, spares still features; pauses do not count, so that a recording
-    with a long silence sounds like one without."""
+    """Take out voice and room: (x - mean) / (std + 0.3), statistics of the frames in which somebody speaks.
+
+    Pauses do not count, so that a recording with a long silence gives the features of one without.
+
+    Args:
+        features: float32 [T, S].
+        activity: voice activity [T] in [0, 1].
+
+    Returns:
+        float32 [T, S].
+    """
     weight = (activity + 1e-3)[:, None] / (activity + 1e-3).sum()
     mean = (features * weight).sum(0)
     std = np.sqrt((np.square(features - mean) * weight).sum(0))

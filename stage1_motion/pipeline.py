@@ -1,74 +1,85 @@
-"""Speech to Motion: encoder, motion model, eyes; the public face of stage one."""
+"""Speech to Motion: encode, detect speech events, sample, decode the motion space, post-process."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 import yaml
 
-from shared.errors import InputError
+from shared.errors import InputError, UsageError
 from shared.face_model import load_bundled
+from shared.media import FPS, frame_count
 from shared.motion import Motion
 from shared.photo_fit import PhotoFit
-from shared.speech.encoder import SpeechEncoder
 from shared.weights import resolve
-from stage1_motion.interface import Identity, MotionModel
-from stage1_motion.models.fd2talk.model import FD2Talk
-from stage1_motion.models.ridge.model import LogMel, Ridge, always_speaking
+from stage1_motion.interface import Constraint, MotionModel, MotionSample, SamplingOptions, Subject, Tail
+from stage1_motion.postprocessing import PostProcessing
 from stage1_motion.postprocessing.eyes import eye_motion
-from stage1_motion.speech_events import Events, Phonetics
-
-# A motion model is one file and one entry: its name in a weights folder's model.yaml -> what loads it.
-MODELS = {"fd2talk": FD2Talk.load, "ridge": Ridge.load}
+from stage1_motion.postprocessing.lip_closure import close_lips
+from stage1_motion.postprocessing.rest import REST_GAP, rest_coefficients, rest_in_pauses
+from stage1_motion.registry import model_module
+from stage1_motion.speech_events import SpeechEvents
+from stage1_motion.speech_frontend import SpeechFrontend
+from stage1_motion.style import Style
 
 
 class MotionPipeline:
     """Speech -> Motion of the face in a photo.
 
     Build it with `from_pretrained`; one object may be called any number of times.
+
+    Args:
+        frontend: recording -> features and events.
+        model: see `stage1_motion.interface`.
+        name: of the model, for the motion's `source`.
+        style: used where a call gives none.
     """
 
-    def __init__(
-        self,
-        encoder: SpeechEncoder | LogMel,
-        phonetics: Callable[[np.ndarray, np.ndarray], Events],
-        model: MotionModel,
-        device: str | torch.device = "cpu",
-    ):
-        if model.speech_features != encoder.size:
+    def __init__(self, frontend: SpeechFrontend, model: MotionModel, *, name: str = "", style: Style | None = None):
+        if model.speech_features not in (0, frontend.encoder.size):
             raise InputError(
                 f"the motion model was trained on {model.speech_features} speech features, "
-                f"this encoder gives {encoder.size}"
+                f"this encoder gives {frontend.encoder.size}"
             )
-        self.encoder, self.phonetics, self.model = encoder, phonetics, model
-        self.face_model, self.device = model.face_model, device
+        self.frontend, self.model, self.name, self.style = frontend, model, name, style
+        self.face_model = model.space.model
 
     @classmethod
     def from_pretrained(
-        cls, name_or_folder: str | Path = "bundled", *, device: str | torch.device = "cpu"
+        cls,
+        name_or_folder: str | Path = "bundled",
+        *,
+        person: str | Path | None = None,
+        device: str | torch.device = "cpu",
     ) -> MotionPipeline:
         """Load the bundled weights, or a folder's.
 
-        The folder's ``model.yaml`` names the motion model (`model: fd2talk`) and the speech encoder it was trained on
-        (`speech_encoder:` bundled, a folder, or a hub name; `layer:` which hidden state; or `log-mel`, which knows
-        neither pauses nor closed lips).
-        Raises InputError when something is missing or does not belong together.
+        Args:
+            name_or_folder: the folder's ``model.yaml`` names the motion model (`model:`, see `registry`) and the speech
+                encoder that it was trained on (`speech_encoder:`, `layer:`, see `SpeechFrontend.load`), and may name a
+                file of a speaking style (`style:`).
+            person: a folder of weights of one person, for models that have such.
+            device: where networks run.
+
+        Raises:
+            InputError: something is missing or does not belong together.
+            UsageError: `person` for a model that cannot be personalised.
         """
         folder = resolve(name_or_folder, "fd2talk") if str(name_or_folder) == "bundled" else Path(name_or_folder)
+        settings = _read_settings(folder)
         try:
-            settings = yaml.safe_load((folder / "model.yaml").read_text(encoding="utf-8"))
-            load, encoder_name = MODELS[settings["model"]], settings["speech_encoder"]
-        except (OSError, KeyError, TypeError, ValueError, yaml.YAMLError) as error:
-            raise InputError(f"{folder}: not a folder of motion model weights ({error})") from None
-        if encoder_name == "log-mel":
-            encoder, phonetics = LogMel(), always_speaking
-        else:
-            encoder = SpeechEncoder.from_pretrained(encoder_name, layer=settings.get("layer"), device=device)
-            phonetics = Phonetics.load(folder / "phonetics.safetensors")
-        return cls(encoder, phonetics, load(folder, load_bundled(), device), device)
+            load = model_module(settings["model"]).load
+        except (InputError, AttributeError) as error:
+            raise InputError(f"{folder / 'model.yaml'}: {error}") from None
+        frontend = SpeechFrontend.load(settings, folder, device)
+        model = load(folder, load_bundled(), person=None if person is None else Path(person), device=device)
+        style = Style.load(folder / settings["style"]) if settings.get("style") else None
+        return cls(frontend, model, name=settings["model"], style=style)
 
     def __call__(
         self,
@@ -76,42 +87,142 @@ class MotionPipeline:
         *,
         photo: PhotoFit | None = None,
         seed: int = 0,
-        steps: int | None = None,
-        guidance: float | None = None,
-        expression_scale: float = 1.0,
-        pose_scale: float = 1.0,
+        options: SamplingOptions = SamplingOptions(),
+        postprocessing: PostProcessing = PostProcessing(),
         still: bool = False,
+        style: Style | None = None,
+        constraint: Constraint | None = None,
+        tail: Tail | None = None,
         progress: Callable[[int, int], None] | None = None,
     ) -> Motion:
-        """audio: float32 [n], mono, 16 kHz -> Motion of frame_count(n) frames.
+        """Generate the motion for a recording.
 
-        photo: whose face moves; without one the mean face. The photo's head pose and expression are the means about
-        which head and face move; the mouth's own opening in the photo is taken out. seed: the same seed gives the same
-        motion. steps, guidance: of the sampler (default: what the weights were tuned with). expression_scale,
-        pose_scale: size of the face's and of the head's motion. still: no head motion. progress: told (frames done,
-        frames in all).
+        Args:
+            audio: float32 [n], mono, 16 kHz.
+            photo: whose face moves; without one the mean face. The photo's head pose and expression are the means
+                about which head and face move; the mouth's own opening in the photo is taken out.
+            seed: the same seed gives the same motion.
+            options: of the sampler.
+            postprocessing: which rules run, by default all; rules that the model disables stay off.
+            still: no head motion.
+            style: how the person speaks, for models that take it (`MotionModel.accepts`).
+            constraint: frames that must stay, likewise.
+            tail: what was generated before and is to be continued, likewise.
+            progress: called with (frames done, frames in all).
+
+        Returns:
+            `frame_count(n)` frames at 25 per second.
+
+        Raises:
+            InputError: the audio is not such an array.
+            UsageError: options out of range, a conditioning that the model does not take, or one that it needs.
         """
-        speech = self.encoder(audio)
-        identity = Identity.of(photo, self.face_model)
-        expression, rotation, translation = self.model.generate(
+        options = replace(options, pose_scale=0.0) if still else options
+        if not 0 <= seed < 2**63:
+            raise UsageError(f"a seed is a number from 0 to 2^63 - 1, not {seed}")
+        if audio.ndim != 1 or not len(audio) or audio.dtype.kind != "f" or not np.isfinite(audio).all():
+            raise InputError("the audio must be float32 [n], mono, with at least one sample and finite numbers")
+        self._check(options, {"style": style or self.style, "constraint": constraint, "tail": tail})
+        speech, subject = self.frontend(audio).at(self.model.fps), Subject.of(photo, self.face_model)
+        sample = self.model.sample(
             speech,
-            self.phonetics(speech, audio),
-            identity=identity,
-            seed=seed,
-            steps=steps,
-            guidance=guidance,
-            expression_scale=expression_scale,
-            pose_scale=0.0 if still else pose_scale,
-            device=self.device,
+            subject,
+            style=style or self.style,
+            constraint=constraint,
+            tail=tail,
+            options=options,
+            generator=torch.Generator().manual_seed(seed),
             progress=progress,
         )
-        eyes = eye_motion(self.face_model, len(speech), identity.lid_gap, np.random.default_rng(seed))
+        rules = self.model.postprocessing & postprocessing
+        expression = self._expression(sample, speech.events, subject, options, rules)
+        rotation, translation = self._pose(sample, subject, options, len(speech))
+        if self.model.fps != FPS:
+            fingerprint = self.face_model.fingerprint
+            resampled = Motion(expression, rotation, translation, fingerprint, fps=self.model.fps).resample(FPS)
+            at = np.minimum(np.arange(frame_count(len(audio))), len(resampled) - 1)
+            expression, rotation = resampled.expression[at], resampled.rotation[at]
+            translation = resampled.translation[at]
+        random = np.random.default_rng(seed)
+        eyes = eye_motion(self.face_model, len(expression), subject.lid_gap, random, rules.blinks, rules.gaze)
         return Motion(
             expression=expression + eyes,
             rotation=rotation,
             translation=translation,
             face_model=self.face_model.fingerprint,
             audio=audio,
-            identity=identity.coefficients,
-            source=f"fd2talk, seed {seed}",
+            identity=subject.identity,
+            source=self._source(seed, options),
         )
+
+    def _expression(
+        self,
+        sample: MotionSample,
+        events: SpeechEvents,
+        subject: Subject,
+        options: SamplingOptions,
+        rules: PostProcessing,
+    ) -> np.ndarray:
+        """[T, D]: the subject's expression, after the rules that act on the mouth."""
+        space, person = self.model.space, self.model.articulation
+        if sample.vertices is None:
+            learned = sample.expression
+            if rules.rest:
+                learned = rest_in_pauses(learned, rest_coefficients(space, person.mean_gap), events.speaks)
+            lip_std = person.lip_std * options.expression_scale
+            expression = space.decode_expression(learned, subject.expression, subject.lip_gap, lip_std, person.mean_gap)
+        else:
+            residual = subject.template - self.face_model.vertices(subject.identity, 0 * subject.expression)
+            expression, _ = space.fit_vertices(sample.vertices, subject.identity, residual)
+            expression *= np.float32(options.expression_scale)
+            if rules.rest:
+                at_rest = subject.expression + (REST_GAP - subject.lip_gap) * self.face_model.extra["open"]
+                expression = rest_in_pauses(expression, at_rest, events.speaks)
+        if rules.lip_closure:
+            expression = close_lips(expression, events, subject, space)
+        return expression
+
+    def _pose(
+        self, sample: MotionSample, subject: Subject, options: SamplingOptions, frames: int
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Rotation and translation, [T, 3] each."""
+        pose = np.zeros((frames, 6), np.float32) if sample.pose is None else sample.pose * options.pose_scale
+        head_std = self.model.articulation.head_std
+        return self.model.space.decode_pose(pose, subject.rotation, subject.translation, head_std)
+
+    def _check(self, options: SamplingOptions, conditioning: dict[str, Any]) -> None:
+        for name, value in conditioning.items():
+            if value is not None and name not in self.model.accepts:
+                raise UsageError(f"the motion model {self.name} takes no {name}")
+            if value is None and name in self.model.needs:
+                raise UsageError(f"the motion model {self.name} needs a {name}")
+        for name in ("steps", "pose_steps"):
+            value = getattr(options, name)
+            if value is not None and not (type(value) is int and 1 <= value <= 1000):
+                raise UsageError(f"{name} is a number from 1 to 1000, not {value}")
+        for name, most in (("guidance", 100), ("eta", 1), ("expression_scale", 10), ("pose_scale", 10)):
+            value = getattr(options, name)
+            if not (isinstance(value, (int, float)) and 0 <= value <= most) and (name, value) != ("guidance", None):
+                raise UsageError(f"{name} is a number from 0 to {most}, not {value}")
+
+    def _source(self, seed: int, options: SamplingOptions) -> str:
+        """Which model made a motion, and how."""
+        changed = [f"{key} {value}" for key, value in vars(options).items() if value != getattr(SamplingOptions, key)]
+        return ", ".join([self.name or type(self.model).__name__, f"seed {seed}", *changed])
+
+
+def _read_settings(folder: Path) -> dict[str, Any]:
+    """Read the ``model.yaml`` of a folder of weights. Raises InputError: there is none, or it is not one."""
+    path, kinds = folder / "model.yaml", {"model": str, "speech_encoder": str, "layer": int, "style": str}
+    try:
+        settings = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(f"{folder}: not a folder of motion model weights (model.yaml: {error.strerror})") from None
+    except (ValueError, yaml.YAMLError) as error:
+        raise InputError(f"{path}: not YAML ({' '.join(str(error).split())[:80]})") from None
+    if not isinstance(settings, dict) or not {"model", "speech_encoder"} <= settings.keys() <= kinds.keys():
+        raise InputError(f"{path}: must have the keys model and speech_encoder, and may have layer and style")
+    for key, value in settings.items():
+        if type(value) is not kinds[key] or value == "":
+            raise InputError(f"{path}: {key} is {value!r}, not a {'number' if kinds[key] is int else 'name'}")
+    return settings

@@ -1,7 +1,7 @@
 """What can be read off speech without a motion model: where somebody speaks, and where lips must meet.
 
-Linear probes on the speech encoder's features (`phonetics_task` trains them). Where nobody speaks (silence, noise,
-music) the mouth rests; on b, p and m lips close, whatever else the network would have averaged them to.
+Linear probes on the speech encoder's features (trained by `speech_events_training`). Where nobody speaks (silence,
+noise, music) the mouth rests; on b, p and m lips close, even where the average prediction is open.
 """
 
 from __future__ import annotations
@@ -10,19 +10,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from safetensors import SafetensorError
-from safetensors.numpy import load_file, save_file
+import torch
 from scipy.ndimage import binary_closing, binary_dilation, binary_opening, convolve1d, maximum_filter1d, median_filter
 
-from shared.errors import InputError
-from shared.files import atomic_output
+from shared.checkpoint import described_as, load_checkpoint, save_checkpoint
 from shared.media import FPS, SAMPLE_RATE
 
 # At 25 fps: pauses shorter than this are left to the motion model, shorter bursts are no speech; lips part before a
 # word is heard and settle after it.
 _PAUSE, _BURST, _BEFORE, _AFTER = 20, 3, 4, 6
 _EDGE = np.hanning(11)[1:-1].astype(np.float32)
-_SILENCE = 3e-4  # root mean square of a frame that nobody could hear
+_SILENCE = 3e-4  # root mean square below which a frame is inaudible
 # Two probes vote on closed lips: one learned b, p, m from transcripts (and takes n for m), one learned shut lips from
 # films. Their evidence overlaps, hence a factor under one on the sum of their logits. Where the probability peaks above
 # _PEAK lips are shut, and partly so the frame before and after.
@@ -30,11 +28,21 @@ _SHARE, _PEAK, _SIDES = 0.7, 0.4, 0.7
 
 
 @dataclass
-class Events:
-    """speaks [T] and shut [T], both in [0, 1]: how far the mouth is in use; how far lips must be closed."""
+class SpeechEvents:
+    """What happens in a recording, frame by frame.
+
+    Args:
+        speaks: float32 [T] in [0, 1], 1 while somebody speaks; soft edges.
+        bilabials: float32 [T] in [0, 1], 1 where lips must be closed (b, p, m).
+    """
 
     speaks: np.ndarray
-    shut: np.ndarray
+    bilabials: np.ndarray
+
+
+def always_speaking(features: np.ndarray, audio: np.ndarray) -> SpeechEvents:
+    """Stand-in for a `SpeechEventDetector` where none belongs to the encoder: no pauses, no closed lips."""
+    return SpeechEvents(np.ones(len(features), np.float32), np.zeros(len(features), np.float32))
 
 
 @dataclass
@@ -60,36 +68,34 @@ def with_neighbours(features: np.ndarray) -> np.ndarray:
 
 
 PROBES = ("speaks", "bilabial", "closed")
+_KIND = "speech event detector"
 
 
-class Phonetics:
+class SpeechEventDetector:
     """The probes by name (`PROBES`) and what they mean for a mouth."""
 
     def __init__(self, probes: dict[str, Probe]):
         self.probes = probes
 
     @classmethod
-    def load(cls, path: str | Path) -> Phonetics:
+    def load(cls, path: str | Path) -> SpeechEventDetector:
         """Read what `save` wrote. Raises InputError when it is no such file."""
-        try:
-            tensors = load_file(str(path))
-            return cls({name: Probe(tensors[name][:-1], float(tensors[name][-1])) for name in PROBES})
-        except (KeyError, OSError, SafetensorError) as error:
-            raise InputError(f"{path}: not a file of phonetic probes ({error})") from None
+        tensors, _ = load_checkpoint(path, _KIND)
+        with described_as(path, _KIND):
+            return cls({name: Probe(tensors[name].numpy()[:-1], float(tensors[name][-1])) for name in PROBES})
 
     def save(self, path: str | Path) -> None:
-        """Write one small safetensors file."""
+        """Write one small file of weights."""
         tensors = {name: np.append(p.weights, p.bias).astype(np.float32) for name, p in self.probes.items()}
-        with atomic_output(path, overwrite=True) as temporary:
-            save_file(tensors, str(temporary))
+        save_checkpoint(path, _KIND, {name: torch.from_numpy(t) for name, t in tensors.items()}, half=False)
 
-    def __call__(self, features: np.ndarray, audio: np.ndarray) -> Events:
+    def __call__(self, features: np.ndarray, audio: np.ndarray) -> SpeechEvents:
         """Features [T, S] and the audio they are of -> events, with soft edges."""
         logits = _SHARE * (self.probes["bilabial"](features) + self.probes["closed"](features))
-        return Events(self.in_use(features, audio), _shut(1 / (1 + np.exp(-logits))))
+        return SpeechEvents(self.in_use(features, audio), _shut(1 / (1 + np.exp(-logits))))
 
     def in_use(self, features: np.ndarray, audio: np.ndarray) -> np.ndarray:
-        """`Events.speaks` alone."""
+        """`SpeechEvents.speaks` alone."""
         active = median_filter(self.probes["speaks"](features), 5, mode="nearest") > 0
         return _in_use(active & (_loudness(audio, len(features)) > _SILENCE))
 

@@ -20,7 +20,7 @@ from shared.prepared import load_motions, read_index
 from shared.speech.encoder import SpeechEncoder
 from shared.speech.training.augment import add_noise, degrade, noise
 from shared.speech.training.recordings import PHONES, Recording, load_recordings
-from stage1_motion.speech_events import Phonetics, Probe, with_neighbours
+from stage1_motion.speech_events import Probe, SpeechEventDetector, with_neighbours
 
 _BILABIALS = [PHONES.index(phone) for phone in ("B", "P", "M")]
 # Lips are closed where the gap is within this many standard deviations of the person's smallest.
@@ -51,8 +51,10 @@ def fit(features: np.ndarray, labels: np.ndarray, *, penalty: float = 1e-3, iter
 
 
 def run(config: dict[str, Any]) -> dict[str, Any]:
-    """`fd2talk train configs/bundled/phonetics.yaml`: aligned sentences, as they are and degraded, against their
-    pauses, noise and music; both classes' accuracies on speakers that were held out."""
+    """`fd2talk train configs/bundled/speech_events.yaml`: from aligned sentences, clean and degraded, and filmed lips.
+
+    Speech against pauses, noise and music; the figures are both classes' accuracies on held-out speakers.
+    """
     encoder = SpeechEncoder.from_pretrained(config["speech_encoder"], layer=config.get("layer"))
     paths = {name: config[name] for name in ("data", "models", "cache", "alignment")}
     sets = {}
@@ -62,25 +64,27 @@ def run(config: dict[str, Any]) -> dict[str, Any]:
         picks = generator.permutation(len(recordings))[:count]
         sets[split] = _examples(encoder, [recordings[i] for i in picks], generator)
     features, labels = sets["train"]
-    phonetics = Phonetics({name: fit(features, labels[:, k]) for k, name in enumerate(("speaks", "bilabial"))})
-    phonetics.probes["closed"] = fit(*_filmed_lips(encoder, phonetics, config["prepared"]), penalty=3e-3)
+    detector = SpeechEventDetector({name: fit(features, labels[:, k]) for k, name in enumerate(("speaks", "bilabial"))})
+    detector.probes["closed"] = fit(*_filmed_lips(encoder, detector, config["prepared"]), penalty=3e-3)
     features, labels = sets["test"]
     figures = {}
     for k, name in enumerate(("speaks", "bilabial")):
-        said, truth = phonetics.probes[name].logits(features) > 0, labels[:, k] > 0
+        said, truth = detector.probes[name].logits(features) > 0, labels[:, k] > 0
         figures[f"{name}: found"] = float(said[truth].mean())
         figures[f"{name}: false alarms"] = float(said[~truth].mean())
     output = Path(config["output"])
     output.mkdir(parents=True, exist_ok=True)
-    phonetics.save(output / "phonetics.safetensors")
+    detector.save(output / "speech_events.safetensors")
     return {"best": str(output), "validation": figures}
 
 
 def _examples(
     encoder: SpeechEncoder, recordings: list[Recording], generator: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Features [n, 3 S] and labels [n, 2] (speaks, bilabial) at 25 Hz; sentences are clean, degraded, in a hum, or
-    drowned out to noise alone."""
+    """Features [n, 3 S] and labels [n, 2] (speaks, bilabial) at 25 Hz.
+
+    Sentences are clean, degraded, under a hum, or masked by noise.
+    """
     features, labels = [], []
     for index, recording in enumerate(recordings):
         audio = recording.audio.astype(np.float32) / 32768
@@ -102,7 +106,7 @@ def _examples(
     return np.concatenate(features), np.concatenate(labels).astype(np.float32)
 
 
-def _filmed_lips(encoder: SpeechEncoder, phonetics: Phonetics, prepared: str) -> tuple[np.ndarray, np.ndarray]:
+def _filmed_lips(encoder: SpeechEncoder, detector: SpeechEventDetector, prepared: str) -> tuple[np.ndarray, np.ndarray]:
     """Features [n, 3 S] of the frames in which training people speak, and whether their lips are closed [n]."""
     model = load_bundled()
     rows = [row for row in read_index(prepared) if row["split"] == "train" and row["audio"] == "ok"]
@@ -118,7 +122,7 @@ def _filmed_lips(encoder: SpeechEncoder, phonetics: Phonetics, prepared: str) ->
         audio = motions[row["name"]].audio
         found = encoder(audio)
         length = min(len(found), len(gaps[row["name"]]))
-        talking = phonetics.in_use(found, audio)[:length] > 0.9
+        talking = detector.in_use(found, audio)[:length] > 0.9
         features.append(with_neighbours(found)[:length][talking])
         labels.append(gaps[row["name"]][:length][talking] < limit)
     return np.concatenate(features), np.concatenate(labels).astype(np.float32)

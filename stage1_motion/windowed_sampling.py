@@ -4,67 +4,108 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import Protocol
 
 import torch
 from torch import Tensor
 
 from shared.diffusion.sampling import make_schedule, sample
-from stage1_motion.models.fd2talk.network import MotionTransformer, MotionTransformerConfig
 
-_FADE = 8.0  # frames in which a window's offset from the one before falls to a third
+_FADE = 8.0  # frames in which a window's offset from the one before falls to 1/e
+
+
+class WindowConfig(Protocol):
+    """Sizes that windows need: all but the timesteps and the number of coefficients are counted in frames."""
+
+    coefficients: int
+    window: int
+    context: int
+    lookahead: int
+    train_timesteps: int
+
+
+class WindowedNetwork(Protocol):
+    """A diffusion network that predicts x_0 of a window, some of whose first frames are clean context."""
+
+    config: WindowConfig
+
+    def guided(
+        self, x: Tensor, timestep: Tensor, speech: Tensor, context_mask: Tensor | None, guidance_scale: float
+    ) -> Tensor:
+        """x_0 [B, F, D] under classifier-free guidance; see `MotionTransformer.guided`."""
+        ...
 
 
 @torch.no_grad()
 def generate_windows(
-    network: MotionTransformer,
+    network: WindowedNetwork,
     speech: Tensor,
     *,
     steps: int,
     guidance_scale: float,
     generator: torch.Generator,
+    eta: float = 0.0,
     carry_velocity: bool | Tensor = False,
+    tail: tuple[Tensor, Tensor] | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> Tensor:
-    """speech [T, S] -> learned-space motion [T, D]. `progress` is told how many frames are done.
+    """Motion for speech of any length.
 
-    The last window is filled up with its last speech frame and cut again, so that every window has the trained length.
-    Of the others the last frames, which did not see what comes next, are thrown away and generated again.
-    carry_velocity: windows join in speed as well as in place; for what is heavy and slow, such as a head. A tensor
-    [D] says for which coefficients.
+    The last window is padded by repeating its last speech frame, then cropped, so that every window has the trained
+    length. The last frames of the others, which lack the speech after them, are discarded and generated again.
+
+    Args:
+        network: predicts x_0 of a window.
+        speech: [T, S].
+        steps: denoising steps, see `shared.diffusion.sampling.sample`.
+        eta: noise added back at each step, likewise.
+        guidance_scale: of classifier-free guidance on speech; 1 is none.
+        generator: on the CPU.
+        carry_velocity: windows join in speed as well as in place; used for head pose. A tensor
+            [D] says for which coefficients.
+        tail: motion [C, D] and speech [C, S] of the frames before these, to be continued.
+        progress: called with the number of frames done.
+
+    Returns:
+        [T, D], in the motion space.
     """
     config = network.config
     schedule = make_schedule(config.train_timesteps)
-    frames = len(speech)
     done: Tensor = speech.new_zeros(0, config.coefficients)
+    if tail is not None:
+        done, before = (values[-config.context :].to(speech) if config.context else values[:0] for values in tail)
+        speech = torch.cat([before, speech])  # [C + T, S]
+    frames, known = len(speech), len(done)
     while len(done) < frames:
         context = min(config.context, len(done))
         start = len(done) - context
         window = speech[start : start + config.window]
-        window = torch.cat([window, window[-1:].expand(config.window - len(window), -1)])[None]
+        window = torch.cat([window, window[-1:].expand(config.window - len(window), -1)])[None]  # [1, F, S]
         noise = torch.randn(1, config.window, config.coefficients, generator=generator).to(speech.device)
         values = torch.zeros_like(noise)
         values[0, :context] = done[start:]
-        given = (torch.arange(config.window, device=speech.device) < context)[None, :, None]
+        mask = (torch.arange(config.window, device=speech.device) < context)[None, :, None]  # [1, F, 1]
 
-        def predict(x: Tensor, timestep: Tensor, window: Tensor = window, given: Tensor = given) -> Tensor:
-            return network.guided(x, timestep, window, given, guidance_scale)
+        def predict(x: Tensor, timestep: Tensor, window: Tensor = window, mask: Tensor = mask) -> Tensor:
+            return network.guided(x, timestep, window, mask, guidance_scale)
 
-        result = sample(predict, noise, schedule, steps, known=(values, given.expand_as(values)))
-        end = frames - start if start + config.window >= frames else config.window - config.unsettled
+        clean = (values, mask.expand_as(values))
+        result = sample(predict, noise, schedule, steps, eta=eta, generator=generator, known=clean)  # [1, F, D]
+        end = frames - start if start + config.window >= frames else config.window - config.lookahead
         fresh = result[0, context:end]
-        if context:  # what the network makes of the given frames differs a little from them: let that fade out
+        if context:  # the predicted context differs a little from the true one: let the offset decay
             after = torch.arange(1, len(fresh) + 1, device=fresh.device)[:, None]
-            offset = done[-2:] - result[0, context - 2 : context]
-            drift = carry_velocity * (after * (offset[1] - offset[0]))
-            fresh = fresh + torch.exp(-after / _FADE) * (offset[1] + drift)
+            offset = done[-2:] - result[0, max(context - 2, 0) : context]  # [2, D], or [1, D] of a single frame
+            drift = carry_velocity * (after * (offset[-1] - offset[0]))
+            fresh = fresh + torch.exp(-after / _FADE) * (offset[-1] + drift)
         done = torch.cat([done, fresh])
         if progress:
-            progress(len(done))
-    return done
+            progress(len(done) - known)
+    return done[known:]
 
 
-def seams(config: MotionTransformerConfig, frames: int) -> list[int]:
+def seams(config: WindowConfig, frames: int) -> list[int]:
     """First frame of every window but the first, in motion of so many frames: where a jump would show."""
-    kept = config.window - config.unsettled
+    kept = config.window - config.lookahead
     later = max(0, math.ceil((frames - config.window) / (kept - config.context)))
     return [kept + index * (kept - config.context) for index in range(later)]

@@ -1,6 +1,6 @@
 """Stage two: photo and Motion -> frames. Never imports stage one."""
 
 RENDERERS = ("geometry", "diffusion")
-"""Ways to paint: the warp alone, or the warp repaired by networks."""
+"""The warp alone, or the warp repaired by diffusion networks."""
 
 DEFAULT_RENDERER = "diffusion"

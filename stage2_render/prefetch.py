@@ -1,4 +1,4 @@
-"""Work done in threads, a little ahead of whoever takes the results, in order and in bounded memory."""
+"""Work in threads, ahead of the consumer: ordered results in bounded memory."""
 
 from __future__ import annotations
 
@@ -7,24 +7,32 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
-Item, Result = TypeVar("Item"), TypeVar("Result")
+Result = TypeVar("Result")
 
 
-def in_order(
-    work: Callable[[Item], Result], items: Iterable[Item], *, workers: int, ahead: int, name: str
+def prefetch_map(
+    work: Callable[..., Result], *iterables: Iterable, workers: int, prefetch: int, name: str
 ) -> Iterator[Result]:
-    """Yield work(item) for every item, at most `ahead` results early; `items` are read in the taker's thread.
+    """Apply `work` to the items of the iterables as `map` does, in threads.
 
-    workers, name: how many threads, and what they are called.
+    Args:
+        work: called in the threads.
+        iterables: read in the consumer's thread.
+        workers: number of threads.
+        prefetch: most results that are computed before the consumer asks for them.
+        name: prefix of the threads' names.
+
+    Yields:
+        The results in order.
     """
     pending: deque[Future] = deque()
     pool = ThreadPoolExecutor(workers, thread_name_prefix=name)
     try:
-        for item in items:
-            pending.append(pool.submit(work, item))
-            if len(pending) > ahead:
+        for items in zip(*iterables):
+            pending.append(pool.submit(work, *items))
+            if len(pending) > prefetch:
                 yield pending.popleft().result()
         while pending:
             yield pending.popleft().result()
-    finally:  # also when the taker stops early
+    finally:  # also when the consumer stops early
         pool.shutdown(cancel_futures=True)

@@ -1,8 +1,13 @@
 """Material for the tests of several rooms."""
 
+import os
 import signal
 
-import pytest
+# Networks here are small: threads would only wait for each other, above all while other processes are running. Set
+# before torch is imported, and for the processes that tests start.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+import pytest  # noqa: E402
 
 # A shell that starts the tests in the background lets them, and every process that they start, ignore Ctrl-C.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:

@@ -1,13 +1,14 @@
-"""`fd2talk prepare`: a folder of talking clips becomes tracks and motions to learn from.
+"""`fd2talk prepare`: a folder of talking clips -> tracks and motions for training.
 
-A video that was cut (or zoomed into by an editor) becomes several clips, and parts that show another person than most
-of its frames are left out. See `shared.prepared` for what is written.
+A video with cuts (or jumps of the zoom) becomes several clips, and parts that show another person than most of its
+frames are left out. See `shared.prepared` for the files that are written.
 """
 
 from __future__ import annotations
 
 import csv
 import io
+import re
 import zipfile
 import zlib
 from dataclasses import dataclass, field
@@ -32,18 +33,25 @@ VIDEOS = (".mp4", ".mov", ".mkv", ".webm", ".avi", ".m4v", ".mpg", ".mpeg")
 PHOTOS = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".heic", ".avif")
 MANIFEST = "manifest.csv"
 
-# Columns of the index; a manifest's further columns follow them.
+# Columns of the index; other columns of a manifest follow them.
 _COLUMNS = ("name", "file", "person", "split", "start", "seconds", "frames", "audio", "face_px")
 _VALIDATION_SHARE = 0.1
-# Tracks with another number are made by an older tracker and made again.
+# Version of the tracker; tracks of another version are replaced.
 _TRACKER = 2
-# Parts between cuts that are shorter than a second are not worth keeping.
-_LEAST_FRAMES = 25
+# Parts between cuts that are shorter than a second are left out.
+_MIN_FRAMES = 25
 
 
 @dataclass(frozen=True)
 class Clip:
-    """One video or photo: its file relative to the folder, whose it is, its split, and what the manifest says more."""
+    """One video or photo of a folder.
+
+    Args:
+        file: relative to the folder.
+        person: name of the person.
+        split: `train` or `val`.
+        facts: other columns of the manifest.
+    """
 
     file: str
     person: str
@@ -52,7 +60,7 @@ class Clip:
 
     @property
     def name(self) -> str:
-        """``<person>__<clip>``, the name of everything made from it."""
+        """``<person>__<clip>``, the name of the files that are written for it."""
         stem = Path(self.file).with_suffix("").as_posix().removeprefix(f"{self.person}/")
         return f"{self.person}__{stem}".replace("/", "__") if stem != self.person else stem
 
@@ -61,15 +69,26 @@ def prepare(clips: str, out: str, *, photos: str | None = None, workers: int | N
     """Track all clips (and photos) that have not been tracked yet, and write the index.
 
     A clip that cannot be used is reported on standard error and left out of the index.
-    Raises UsageError: a folder is not there. InputError: nothing in it, a manifest without the columns needed, two
-    clips of one name.
-    Fd2TalkError: not one clip could be used.
+
+    Args:
+        clips: folder of videos.
+        out: folder of the data set.
+        photos: folder of portrait photos.
+        workers: number of processes; None for one per CPU core.
+
+    Raises:
+        UsageError: there is no such folder, or `out` cannot be written to.
+        InputError: an empty folder, a manifest without the column `file`, or two clips with the same name.
+        Fd2TalkError: none of the clips could be used.
     """
     found = find_clips(clips, VIDEOS)
-    by_name = {clip.name: clip.file for clip in found}
+    by_name: dict[str, Clip] = {}
     for clip in found:
-        if by_name[clip.name] != clip.file:
-            raise InputError(f"{clips}: {clip.file} and {by_name[clip.name]} would share the name {clip.name}")
+        if (other := by_name.setdefault(clip.name, clip)) is not clip:
+            raise InputError(f"{clips}: {clip.file} and {other.file} would have the same name {clip.name}")
+    for name, clip in by_name.items():  # `NAME__part2` is what the second part of NAME is called
+        if (whole := re.sub(r"__part\d+$", "", name)) != name and whole in by_name:
+            raise InputError(f"{clips}: rename {clip.file}; parts of {by_name[whole].file} may be called {name}")
     stills = find_clips(photos, PHOTOS) if photos else []
     for folder in ("motions", "tracks"):
         try:
@@ -83,7 +102,7 @@ def prepare(clips: str, out: str, *, photos: str | None = None, workers: int | N
         if note:
             say(f"note: {note}", 0)
     if not rows:
-        raise Fd2TalkError(f"not one of the {len(found)} clips in {clips} could be used")
+        raise Fd2TalkError(f"none of the {len(found)} clips in {clips} could be used")
     _write_index(Path(out) / "index.csv", rows)
     if stills:
         _prepare_photos(stills, photos, Path(out) / "portraits.npz", workers)
@@ -91,18 +110,31 @@ def prepare(clips: str, out: str, *, photos: str | None = None, workers: int | N
 
 
 def find_clips(folder: str, suffixes: tuple[str, ...]) -> list[Clip]:
-    """What a folder holds: by its manifest.csv (columns file, and, where known, person, split and others), else every
-    file with such a suffix, in any nesting: the topmost folder is the person, without one the file's own name.
+    """List the videos or photos of a folder.
 
-    Without a split in the manifest a tenth of the people, told by their names, are for validation.
+    Args:
+        folder: with a manifest.csv (columns `file` and, optionally, `person`, `split` and others), or with files at any
+            depth: the person is the topmost folder, or without one the name of the file.
+        suffixes: of the files, where there is no manifest.
+
+    Returns:
+        In the order of the manifest, or sorted. Where the split is not known a tenth of the people, chosen by their
+        names, is for validation.
+
+    Raises:
+        UsageError: there is no such folder.
+        InputError: there is no such file in it, or the manifest has no rows with a `file`.
     """
     root = Path(folder)
     if not root.is_dir():
         raise UsageError(f"cannot read {folder}: there is no such folder")
     manifest = root / MANIFEST
     if manifest.is_file():
-        with open(manifest, newline="", encoding="utf-8") as file:
-            rows = [row for row in csv.DictReader(file) if row.get("file")]
+        try:
+            with open(manifest, newline="", encoding="utf-8") as file:
+                rows = [row for row in csv.DictReader(file) if row.get("file")]
+        except (OSError, UnicodeError, csv.Error) as error:
+            raise InputError(f"cannot read {manifest}: {' '.join(str(error).split())}") from None
         if not rows:
             raise InputError(f"{manifest}: no rows with a column `file`")
         facts = [{key: value or "" for key, value in row.items() if key} for row in rows]
@@ -110,7 +142,7 @@ def find_clips(folder: str, suffixes: tuple[str, ...]) -> list[Clip]:
         files = sorted(p for p in root.rglob("*") if p.suffix.lower() in suffixes and p.is_file())
         facts = [{"file": p.relative_to(root).as_posix()} for p in files]
     if not facts:
-        raise InputError(f"{folder}: nothing to read; looked for {', '.join(suffixes)}")
+        raise InputError(f"{folder}: no files to read (with one of the suffixes {', '.join(suffixes)})")
     clips = []
     for fact in facts:
         path = Path(fact["file"])
@@ -121,21 +153,22 @@ def find_clips(folder: str, suffixes: tuple[str, ...]) -> list[Clip]:
 
 
 def split_of(person: str) -> str:
-    """`val` for a tenth of all names, `train` for the others; the same name is always on the same side."""
+    """Return `val` for a tenth of all names and `train` for the others; a name always has the same split."""
     return "val" if zlib.crc32(person.encode()) % 1000 < 1000 * _VALIDATION_SHARE else "train"
 
 
 def _track_clip(clip: Clip, path: str, out: str) -> tuple[list[dict[str, object]], str]:
     """Track one video and fit the face model, each unless that has been done.
 
-    Returns the rows of its parts and, where it has just been split, a sentence that says so.
+    Returns:
+        The rows of its parts, and a sentence about its cuts where it has just been split.
     """
     model, folder = load_bundled(), Path(out)
     names, note = _tracked_parts(clip, folder), ""
     if names is None:
         parts, note = _parts(path, track_file(path, quiet=True), model)
         names = _part_names(clip, len(parts))
-        # The first part's file, which tells how many there are, is written last.
+        # The file of the first part, which holds the number of parts, is written last.
         for name, (start, part) in reversed(list(zip(names, parts))):
             (folder / "motions" / f"{name}.npz").unlink(missing_ok=True)
             save_track(folder / "tracks" / f"{name}.npz", part, start=start, parts=len(parts), tracker=_TRACKER)
@@ -143,12 +176,17 @@ def _track_clip(clip: Clip, path: str, out: str) -> tuple[list[dict[str, object]
 
 
 def _tracked_parts(clip: Clip, folder: Path) -> list[str] | None:
-    """Names of a video's parts when it has been tracked by this tracker, or None."""
+    """Return the names of a video's parts when all of them have been tracked by this tracker, else None."""
+    names = [clip.name]
     try:
-        with np.load(folder / "tracks" / f"{clip.name}.npz", allow_pickle=False) as file:
-            return _part_names(clip, int(file["parts"])) if int(file["tracker"]) == _TRACKER else None
+        for name in names:
+            with np.load(folder / "tracks" / f"{name}.npz", allow_pickle=False) as file:
+                if int(file["tracker"]) != _TRACKER:
+                    return None
+                names[1:] = _part_names(clip, int(file["parts"]))[1:]
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
         return None
+    return names
 
 
 def _part_names(clip: Clip, count: int) -> list[str]:
@@ -156,23 +194,27 @@ def _part_names(clip: Clip, count: int) -> list[str]:
 
 
 def _parts(path: str, track: Track, model: MorphableModel) -> tuple[list[tuple[int, Track]], str]:
-    """The uncut parts of a video that show one person, each with its first frame, and a sentence where it was cut.
+    """Split a video at its cuts, and keep the parts that show the person of most frames.
 
-    Raises InputError: no part is long enough.
+    Returns:
+        First frame and track of each part, and a sentence about the cuts, if there are any.
+
+    Raises:
+        InputError: no part is long enough.
     """
     shots = track.shots()
     if len(shots) == 1:
         return shots, ""
     same = of_one_person(model, [shot for _, shot in shots])
-    kept = [shot for shot, alike in zip(shots, same) if alike and len(shot[1].landmarks) >= _LEAST_FRAMES]
+    kept = [shot for shot, alike in zip(shots, same) if alike and len(shot[1].landmarks) >= _MIN_FRAMES]
     strangers = sum(len(shot.landmarks) for (_, shot), alike in zip(shots, same) if not alike)
     used = sum(len(shot.landmarks) for _, shot in kept)
     if not kept:
-        raise InputError(f"{path}: cut into parts of less than {_LEAST_FRAMES} frames")
+        raise InputError(f"{path}: all parts between its cuts have fewer than {_MIN_FRAMES} frames")
     cuts = ", ".join(f"{cut / FPS:.2f}" for cut in track.cuts)
-    left_out = f"; {strangers} frames of another person are left out" if strangers else ""
+    left_out = f"; left out {strangers} frames of another person" if strangers else ""
     of_all = f"{used} of {len(track.landmarks)} frames in {len(kept)} part{'s' if len(kept) > 1 else ''}"
-    return kept, f"{path} is cut at {cuts} s: kept {of_all}{left_out}"
+    return kept, f"{path} has cuts at {cuts} s: kept {of_all}{left_out}"
 
 
 def _row(clip: Clip, path: str, name: str, folder: Path, model: MorphableModel) -> dict[str, object]:
@@ -181,8 +223,9 @@ def _row(clip: Clip, path: str, name: str, folder: Path, model: MorphableModel) 
     track = load_track(track_path)
     with np.load(track_path, allow_pickle=False) as file:
         start = int(file["start"])
-    motion = Motion.load(motion_path) if motion_path.exists() else None
-    if motion is None or motion.face_model != model.fingerprint:
+    try:
+        motion = Motion.load(motion_path, face_model=model.fingerprint)
+    except InputError:  # not fitted yet, fitted with another face model, or damaged
         audio = track_audio(path, start + len(track.landmarks))
         track.audio = None if audio is None else audio[start * SAMPLE_RATE // FPS :]
         motion = motion_from_track(model, track, source=clip.file)
@@ -206,7 +249,7 @@ def _track_photo(name: str, path: str) -> tuple[str, np.ndarray]:
 
 
 def _prepare_photos(stills: list[Clip], folder: str, path: Path, workers: int | None) -> None:
-    """Photos take little time: all of them at once, and none if the file is there."""
+    """Track all photos, unless that has been done; they take little time, so there is nothing to resume."""
     if path.exists():
         return
     jobs = [(still.file, str(Path(folder) / still.file)) for still in stills]
@@ -225,9 +268,9 @@ def _prepare_photos(stills: list[Clip], folder: str, path: Path, workers: int | 
 
 
 def _write_index(path: Path, rows: list[dict[str, object]]) -> None:
-    more = dict.fromkeys(key for row in rows for key in row if key not in _COLUMNS)
+    others = dict.fromkeys(key for row in rows for key in row if key not in _COLUMNS)
     text = io.StringIO()
-    writer = csv.DictWriter(text, [*_COLUMNS, *more], restval="")
+    writer = csv.DictWriter(text, [*_COLUMNS, *others], restval="")
     writer.writeheader()
     writer.writerows(rows)
     with atomic_output(path, overwrite=True) as temporary:

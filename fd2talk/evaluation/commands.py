@@ -1,4 +1,4 @@
-"""`fd2talk evaluate` as the command line calls it."""
+"""The command line's side of `fd2talk evaluate`."""
 
 from __future__ import annotations
 
@@ -8,10 +8,12 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from fd2talk.evaluation.inputs.pairs import clip_name
+from fd2talk.evaluation.report.writer import FILES
 from fd2talk.evaluation.runner import evaluate as run
 from fd2talk.terminal import announce
 from shared.errors import InputError, UsageError
-from shared.media import check_input
+from shared.files import check_input
 
 _BILABIAL = ("B", "P", "M")
 
@@ -25,17 +27,30 @@ def evaluate(
     phones: str | None,
     **options: Any,
 ) -> None:
-    """Measure what was given, or a whole ablation. Raises as `run.evaluate` and `ablation.run_ablation`."""
+    """Measure the generated clips, or run a whole ablation.
+
+    Args:
+        generated: rows of the report, as `runner.evaluate` takes them.
+        output: folder of the report.
+        ablation: YAML file of an ablation to run instead.
+        metrics: metrics and families, separated by commas.
+        phones: JSON lines with the times of phones.
+        options: further arguments of `runner.evaluate`.
+
+    Raises:
+        UsageError: arguments that exclude each other, or nothing to measure; also as `runner.evaluate` and
+            `ablation.runner.run_ablation`.
+    """
     if ablation:
         if generated:
-            raise UsageError("--ablation says itself what is measured; give no GENERATED")
+            raise UsageError("--ablation names the systems that are measured; give no GENERATED with it")
         from fd2talk.evaluation.ablation.runner import run_ablation
 
         run_ablation(ablation, Path(output), overwrite=options["overwrite"])
         announce(Path(output) / "ablation.md")
         return
     if not generated and not options["reference"]:
-        raise UsageError("nothing to measure: give GENERATED, or --reference for the real clips alone")
+        raise UsageError("nothing to measure: give GENERATED, or --reference to measure only the real clips")
     run(
         generated,
         output,
@@ -44,25 +59,33 @@ def evaluate(
         command=shlex.join(["fd2talk", *sys.argv[1:]]),
         **options,
     )
-    for name in ("report.md", "report.html", "report.json"):
+    for name in FILES:
         announce(Path(output) / name)
 
 
 def read_phones(path: str) -> dict[str, tuple[float, ...]]:
-    """Clip name -> seconds of the middles of its b, p and m, from JSON lines {"file", "phones": [[phone, from, to]]}.
+    """Read when the bilabials b, p and m are spoken.
 
-    Raises InputError: not such a file.
+    Args:
+        path: JSON lines {"file", "phones": [[phone, from, to]]}, times in seconds.
+
+    Returns:
+        Clip name -> seconds of the midpoints of its b, p and m.
+
+    Raises:
+        InputError: the file is not an alignment.
     """
     try:
         lines = check_input(path).read_text(encoding="utf-8").splitlines()
     except UnicodeError:
-        raise InputError(f"{path}: not an alignment, which is a text of JSON lines") from None
-    moments = {}
+        raise InputError(f"{path}: not an alignment (expected a text file of JSON lines)") from None
+    midpoints = {}
     for number, line in enumerate(lines, 1):
         try:
             clip = json.loads(line)
-            name = Path(clip["file"]).with_suffix("").as_posix().replace("/", "__")
-            moments[name] = tuple((float(a) + float(b)) / 2 for phone, a, b in clip["phones"] if phone in _BILABIAL)
+            midpoints[clip_name(Path(clip["file"]))] = tuple(
+                (float(start) + float(end)) / 2 for phone, start, end in clip["phones"] if phone in _BILABIAL
+            )
         except (ValueError, KeyError, TypeError) as error:
             raise InputError(f"{path}: line {number} is not an alignment ({error})") from None
-    return moments
+    return midpoints

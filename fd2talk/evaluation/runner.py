@@ -1,4 +1,4 @@
-"""`fd2talk evaluate`: clips in, scores out."""
+"""`fd2talk evaluate`: from clips to a report."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ from fd2talk.evaluation.inputs.pairs import Pair
 from fd2talk.evaluation.inputs.protocol import Protocol, load_protocol
 from fd2talk.evaluation.inputs.rows import REAL, Row, read_reference, read_rows
 from fd2talk.evaluation.metrics.catalogue import CATALOGUE, FAMILIES, NEEDS
-from fd2talk.evaluation.report.summary import add_diversity, contrasts, summary
-from fd2talk.evaluation.report.writer import write_report
+from fd2talk.evaluation.report.summary import add_diversity, contrasts, summarise
+from fd2talk.evaluation.report.writer import JSON, write_report
 from fd2talk.evaluation.settings import Settings
 from fd2talk.evaluation.worker import Run, start, work
 from fd2talk.processes import in_processes
 from shared.errors import Fd2TalkError, InputError, UsageError
 from shared.face_model.morphable import MorphableModel
 from shared.media import FPS
-from shared.metrics.metric_networks import JUDGES, digest, find_judge
+from shared.metrics.metric_networks import METRIC_NETWORKS, digest, find_metric_network
 from shared.weights import bundled
 
-_ASSETS = ("fd2talk", "renderer", "ridge", "speech_encoder", "face_model")  # what systems are made of
+_SYSTEM_ASSETS = ("fd2talk", "renderer", "ridge", "speech_encoder", "face_model")
 _EXPERT, _EXPERT_ASSETS = "lip_expert", ("fd2talk", "speech_encoder", "face_model")
 
 
@@ -55,28 +55,49 @@ def evaluate(
     command: str = "",
     overwrite: bool = False,
 ) -> dict[str, Any]:
-    """Measure rows of clips and write REPORT's report.json, .md and .html; returns what report.json holds.
+    """Measure rows of clips and write report.json, report.md and report.html.
 
-    generated: folders or manifests (also NAME=PATH), or names of `SYSTEMS` and `real-shuffled`, which need a reference.
-    metrics: keys or families of the catalogue, beside the protocol's; without either all of them. limit: that many
-    reference clips; per_person: that many of each person. models: folders to look for judges in. Other arguments as on
-    the command line.
+    Args:
+        generated: folders or manifests (also NAME=PATH), or names of `SYSTEMS` and `real-shuffled`, which need a
+            reference.
+        output: folder of the report.
+        reference: folder of the reference clips.
+        metrics: keys or families of the catalogue, in addition to the protocol's; all of them if there are neither.
+        protocol: name or file of a protocol.
+        repeats: number of samples of each clip.
+        split: split of the reference's manifest.
+        limit: largest number of reference clips.
+        per_person: largest number of reference clips of each person.
+        resample: bring pairs of different rates, sizes and lengths together.
+        phones: clip name -> seconds of the midpoints of its b, p and m.
+        models: folders with metric networks.
+        download: fetch missing metric networks.
+        face_model: file of the face model of the motions; None for the bundled one.
+        weights: weights of the systems that are run: `bundled` or a folder.
+        workers: number of processes.
+        command: the command line, for the report.
+        overwrite: replace an existing report.
 
-    Raises UsageError, InputError: anything that makes the whole run impossible. Fd2TalkError: not one clip could be
-    measured. A clip that cannot be is reported and left out.
+    Returns:
+        The contents of report.json.
+
+    Raises:
+        UsageError: the request is wrong, or the report cannot be written.
+        InputError: the whole run is impossible with these files.
+        Fd2TalkError: no clip could be measured. A single clip that fails is reported and left out.
     """
     began = time.perf_counter()
     output = Path(output)
-    if (output / "report.json").exists() and not overwrite:
-        raise UsageError(f"cannot write {output}: it holds a report already (--overwrite replaces it)")
+    if (output / JSON).exists() and not overwrite:
+        raise UsageError(f"cannot write {output}: it already contains a report (--overwrite replaces it)")
     chosen = load_protocol(protocol, CATALOGUE) if protocol else None
     wanted = _wanted(metrics, chosen)
     settings = _settings(chosen, resample, phones or {})
-    reals, split = read_reference(reference, split, chosen, limit, per_person)
-    rows = read_rows(generated, reals, repeats)
+    references, split = read_reference(reference, split, chosen, limit, per_person)
+    rows = read_rows(generated, references, repeats)
     skipped: dict[str, str] = {}
-    judges = _judges(wanted, models, download, skipped)
-    _possible(wanted, rows, settings, skipped)
+    networks = _find_networks(wanted, models, download, skipped)
+    _skip_impossible(wanted, rows, settings, skipped)
     wanted = [key for key in wanted if key not in skipped]
     if not wanted:
         raise InputError(f"nothing can be measured: {_from_home(next(iter(skipped.values())))}")
@@ -85,25 +106,27 @@ def evaluate(
     run = Run(
         report=output,
         settings=settings,
-        judges=judges,
-        digests={name: digest(path) for name, path in judges.items()} | _expert_digest(wanted),
+        networks=networks,
+        digests={name: digest(path) for name, path in networks.items()} | _expert_digest(wanted),
         face_model=Path(face_model) if face_model else None,
         weights=weights,
         weights_digest=_weights_digest(weights) if any(row.kind == "system" for row in rows) else "",
-        reals=list(reals.values()) if reals else (),
+        references=list(references.values()) if references else (),
         video=settings.motion == "video" or any("video" in CATALOGUE[key].needs for key in wanted),
     )
     with _folder(output):
-        records, failed = _measured(rows, wanted, run, workers)
+        records, failed = _measure(rows, wanted, run, workers)
     add_diversity(records, wanted, output)
+    about = {key: getattr(chosen, key, None) for key in ("name", "title", "paper")}
+    measured = {"fps": FPS} | {key: value for key, value in vars(settings).items() if key != "phones"}
     report = {
         "fd2talk": version("fd2talk"),
         "command": command,
         "created": datetime.date.today().isoformat(),
-        "protocol": _about(chosen, settings, split),
-        "metrics": {key: _described(key, run.digests) for key in wanted},
+        "protocol": about | {"split": split, "settings": measured},
+        "metrics": {key: _description(key, run.digests) for key in wanted},
         "weights": {"of": weights, "sha256": run.weights_digest} if run.weights_digest else None,
-        "systems": {row.name: summary(row, records[row.name], records[REAL], wanted, run) for row in rows},
+        "systems": {row.name: summarise(row, records[row.name], records[REAL], wanted, run) for row in rows},
         "clips": [_public(record) for row in rows for record in records[row.name]],
         "contrasts": contrasts(records, wanted),
         "skipped": {key: _from_home(why) for key, why in skipped.items()},
@@ -125,23 +148,24 @@ def _wanted(metrics: Sequence[str], protocol: Protocol | None) -> list[str]:
 
 
 def _settings(protocol: Protocol | None, resample: bool, phones: dict[str, tuple[float, ...]]) -> Settings:
-    settings = Settings(resampled=resample, phones=phones)
-    given = dict(protocol.settings) if protocol else {}
-    if given.pop("fps", FPS) != FPS:
+    changes = dict(protocol.settings) if protocol else {}
+    if changes.pop("fps", FPS) != FPS:
         raise UsageError(f"protocol {protocol.name}: everything is measured at {FPS} frames per second")
-    given.pop("photo", None)  # the first frame: systems know no other
-    return replace(settings, **given)
+    changes.pop("photo", None)  # always the first frame
+    return replace(Settings(resampled=resample, phones=phones), **changes)
 
 
-def _judges(wanted: Iterable[str], models: Sequence[str], download: bool, skipped: dict[str, str]) -> dict[str, Path]:
-    """Paths of the networks that the metrics need; metrics whose network is not at hand are skipped with a line."""
+def _find_networks(
+    wanted: Iterable[str], models: Sequence[str], download: bool, skipped: dict[str, str]
+) -> dict[str, Path]:
+    """Paths of the metric networks that are needed; a metric whose network is missing is skipped with a reason."""
     found: dict[str, Path] = {}
     missing: dict[str, str] = {}
     for key in wanted:
-        for name in CATALOGUE[key].judges:
+        for name in CATALOGUE[key].networks:
             if name not in found and name not in missing:
                 try:
-                    found[name] = find_judge(name, models, download)
+                    found[name] = find_metric_network(name, models, download)
                 except Fd2TalkError as error:
                     missing[name] = str(error)
             if name in missing:
@@ -149,31 +173,31 @@ def _judges(wanted: Iterable[str], models: Sequence[str], download: bool, skippe
     return found
 
 
-def _possible(wanted: Iterable[str], rows: list[Row], settings: Settings, skipped: dict[str, str]) -> None:
-    """Skip, with a line each, what nothing in the run can give."""
+def _skip_impossible(wanted: Iterable[str], rows: list[Row], settings: Settings, skipped: dict[str, str]) -> None:
+    """Skip, with a reason, metrics whose inputs no pair of the run has."""
     pairs = [pair for row in rows for pair in row.pairs]
-    made_here = any(pair.made is None for pair in pairs)
-    real_items = [pair.real for pair in pairs if pair.real is not None]
-    has = {
-        "video": made_here or any(pair.made is not None and pair.made.video for pair in pairs),
+    has_system = any(pair.generated is None for pair in pairs)
+    references = [pair.reference for pair in pairs if pair.reference is not None]
+    available = {
+        "video": has_system or any(pair.generated is not None and pair.generated.video for pair in pairs),
         "motion": True,
-        "real video": any(item.video for item in real_items),
-        "real motion": bool(real_items),
+        "reference video": any(clip.video for clip in references),
+        "reference motion": bool(references),
         "speech": True,
         "phones": bool(settings.phones),
         "repeats": any(pair.repeat > 0 for pair in pairs),
-        "system": made_here,
+        "system": has_system,
     }
     for key in wanted:
-        lacking = [NEEDS[need] for need in CATALOGUE[key].needs if not has[need]]
+        lacking = [NEEDS[need] for need in CATALOGUE[key].needs if not available[need]]
         if lacking:
             skipped.setdefault(key, f"{key}: needs {' and '.join(lacking)}")
 
 
 @contextmanager
 def _folder(output: Path) -> Iterator[None]:
-    """Make the report's folder, and take it away again if nothing is written there."""
-    kept = output.exists()
+    """Create the report's folder, and remove it if nothing was written to it."""
+    existed = output.exists()
     try:
         (output / "clips").mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -183,65 +207,45 @@ def _folder(output: Path) -> Iterator[None]:
     try:
         yield
     finally:
-        with suppress(OSError):  # there is something in it
+        with suppress(OSError):  # not empty
             (output / "clips").rmdir()
-            if not kept:
+            if not existed:
                 output.rmdir()
 
 
-def _measured(
+def _measure(
     rows: list[Row], wanted: list[str], run: Run, workers: int | None
 ) -> tuple[dict[str, list[dict[str, Any]]], list[dict[str, Any]]]:
-    """Records by row, in the order of the pairs, and what failed."""
-    measured = [key for key in wanted if CATALOGUE[key].family != "cost"]
-    jobs = [(pair, _of_pair(pair, measured)) for row in rows for pair in row.pairs]
+    """Records by row, in the order of the pairs, and the clips that failed."""
+    per_clip = [key for key in wanted if CATALOGUE[key].family != "cost"]
+    jobs = [(pair, _possible(pair, per_clip)) for row in rows for pair in row.pairs]
     failed = []
 
     def note(index: int, error: Fd2TalkError) -> None:
         pair = jobs[index][0]
         failed.append({"system": pair.system, "repeat": pair.repeat, "clip": pair.name, "why": str(error)})
 
-    found = in_processes(work, jobs, workers, "clips", "clip", start=start, given=(run,), failed=note)
     records: dict[str, list[dict[str, Any]]] = defaultdict(list)
-    for record in found:
+    for record in in_processes(work, jobs, workers, "clips", "clip", start=start, given=(run,), failed=note):
         if record is not None:
             records[record["system"]].append(record)
-    asked = [row for row in rows if row.name != REAL] or rows
-    if not any(records[row.name] for row in asked):
-        raise Fd2TalkError(f"not one of {sum(len(row.pairs) for row in asked)} clips could be measured")
+    requested = [row for row in rows if row.name != REAL] or rows
+    if not any(records[row.name] for row in requested):
+        raise Fd2TalkError(f"none of {sum(len(row.pairs) for row in requested)} clips could be measured")
     return records, failed
 
 
-def _of_pair(pair: Pair, wanted: list[str]) -> list[str]:
-    """A clip without reference is measured by what needs none; FID needs the real clips' features."""
-    if pair.made is None or pair.real is not None:
+def _possible(pair: Pair, wanted: list[str]) -> list[str]:
+    """Without a reference only metrics that need none, and `fid`, which needs the real clips' features."""
+    if pair.generated is None or pair.reference is not None:
         return wanted
-    return [key for key in wanted if key == "fid" or not any(need.startswith("real") for need in CATALOGUE[key].needs)]
+    needs = {key: CATALOGUE[key].needs for key in wanted}
+    return [key for key in wanted if key == "fid" or not any(need.startswith("reference") for need in needs[key])]
 
 
-def _about(protocol: Protocol | None, settings: Settings, split: str | None) -> dict[str, Any]:
-    measured = {
-        "fps": FPS,
-        "motion": settings.motion,
-        "identity": settings.identity,
-        "max_shift": settings.max_shift,
-        "beat_sigma": settings.beat_sigma,
-        "resampled": settings.resampled,
-    }
-    if protocol is None:
-        return {"name": None, "title": None, "paper": None, "split": split, "settings": measured}
-    return {
-        "name": protocol.name,
-        "title": protocol.title,
-        "paper": protocol.paper,
-        "split": split,
-        "settings": measured,
-    }
-
-
-def _described(key: str, digests: dict[str, str]) -> dict[str, Any]:
+def _description(key: str, digests: dict[str, str]) -> dict[str, Any]:
     metric = CATALOGUE[key]
-    weights = {JUDGES[name].file: digests[name] for name in metric.judges}
+    weights = {METRIC_NETWORKS[name].file: digests[name] for name in metric.networks}
     if key.startswith(_EXPERT):
         weights["lip_expert.safetensors"] = digest(bundled("fd2talk") / "lip_expert.safetensors")
     fields = ("label", "family", "unit", "direction", "definition", "source")
@@ -249,32 +253,32 @@ def _described(key: str, digests: dict[str, str]) -> dict[str, Any]:
 
 
 def _public(record: dict[str, Any]) -> dict[str, Any]:
-    """What report.json tells of a clip."""
-    told = {key: record[key] for key in ("system", "repeat", "clip", "person", "frames", "values")}
-    return told | {key: record[key] for key in ("curves", "still", "notes") if record.get(key)}
+    """The part of a clip's record that report.json contains."""
+    public = {key: record[key] for key in ("system", "repeat", "clip", "person", "frames", "values")}
+    return public | {key: record[key] for key in ("curves", "still", "notes") if record.get(key)}
 
 
 def _from_home(text: str) -> str:
-    """A report goes to others: what lies in the home folder is told from there."""
+    """Text for reports, which are shared: paths in the home folder begin with ~."""
     home = str(Path.home()).rstrip("/")
     return re.sub(rf"(?<![\w./-]){re.escape(home)}(?=/)", "~", text) if home else text
 
 
 def _weights_digest(weights: str) -> str:
-    """Of the weights that systems run with. Raises InputError: no such folder."""
+    """Digest of the weights that systems run with. Raises InputError: there is no such folder."""
     if weights != "bundled" and not Path(weights).is_dir():
         raise InputError(f"{weights}: there is no such folder of weights")
-    return _digest_of([*map(bundled, _ASSETS), *([] if weights == "bundled" else [Path(weights)])])
+    return _digest_of([*map(bundled, _SYSTEM_ASSETS), *([] if weights == "bundled" else [Path(weights)])])
 
 
 def _expert_digest(wanted: Iterable[str]) -> dict[str, str]:
-    """Of what the bundled lip expert is and hears with, where it judges."""
-    judges = any(key.startswith(_EXPERT) for key in wanted)
-    return {_EXPERT: _digest_of(map(bundled, _EXPERT_ASSETS))} if judges else {}
+    """Digest of the bundled lip expert and the weights that it depends on, if it is used."""
+    used = any(key.startswith(_EXPERT) for key in wanted)
+    return {_EXPERT: _digest_of(map(bundled, _EXPERT_ASSETS))} if used else {}
 
 
 def _digest_of(folders: Iterable[Path]) -> str:
-    """One digest over all files."""
+    """One digest of all files."""
     hasher = hashlib.sha256()
     for folder in folders:
         for path in sorted(p for p in folder.rglob("*") if p.is_file()):

@@ -1,4 +1,4 @@
-"""What a protocol and the command line may set for the measuring of a pair."""
+"""Measurement settings that a protocol and the command line may change."""
 
 from __future__ import annotations
 
@@ -11,11 +11,16 @@ from shared.metrics.sync import MAX_SHIFT
 
 @dataclass(frozen=True)
 class Settings:
-    """motion: `file` (a clip's motion file where there is one) or `video` (always tracked from the pictures).
-    identity: whose face carries the made mesh when it is compared, the clip's `own` where it has one, or the `real`
-    one's. max_shift: frames to either side that lip synchronisation tries. beat_sigma: seconds. resampled: bring pairs
-    of other rates, lengths and sizes together instead of refusing them. phones: clip name -> seconds of the middles of
-    b, p and m.
+    """How a pair of clips is measured.
+
+    Args:
+        motion: `file` (the clip's motion file where it has one) or `video` (always tracked in the video).
+        identity: the face on which generated and reference mesh are compared: the generated clip's `own` identity
+            where it has one, or the `real` (reference) one's.
+        max_shift: largest shift in frames, to either side, tried for lip synchronisation.
+        beat_sigma: width of a beat's neighbourhood in seconds.
+        resampled: bring pairs of different rates, lengths and sizes together instead of refusing them.
+        phones: clip name -> seconds of the midpoints of its b, p and m.
     """
 
     motion: str = "file"

@@ -1,4 +1,4 @@
-"""Which code a figure comes from: what was measured by other code is measured again."""
+"""Digests of source code: what other code measured or generated is not reused."""
 
 from __future__ import annotations
 
@@ -9,12 +9,16 @@ from importlib.util import find_spec
 from pathlib import Path
 
 _PACKAGES = ("fd2talk", "shared", "stage1_motion", "stage2_render")
+_REGISTRY = "registry"  # a module of this name lists packages whose module `model` is imported at run time
 
 
 @cache
 def code_digest(*modules: str) -> str:
-    """Digest over the sources of these modules of the project and of all of the project that they import, at the top
-    or inside a function, directly or through others. Nothing is run; comments, layout and libraries do not count."""
+    """Return a digest of the sources of modules and of every module of the project that they import.
+
+    Imports at the top, inside functions and by a registry count, directly or through other modules. No code is run;
+    comments, layout and libraries do not count.
+    """
     hasher = hashlib.sha256()
     for name, tree in sorted(_sources(modules).items()):
         hasher.update(f"{name} {ast.dump(tree)}\n".encode())
@@ -22,7 +26,7 @@ def code_digest(*modules: str) -> str:
 
 
 def _sources(modules: tuple[str, ...]) -> dict[str, ast.Module]:
-    """Name -> what is written there, of the modules and what they import."""
+    """Name -> syntax tree of the modules and everything of the project that they import."""
     found: dict[str, ast.Module] = {}
     waiting = list(modules)
     while waiting:
@@ -30,23 +34,25 @@ def _sources(modules: tuple[str, ...]) -> dict[str, ast.Module]:
         path = None if name in found else _file(name)
         if path is not None:
             found[name] = ast.parse(path.read_bytes())
-            waiting += [name.rpartition(".")[0], *_imported(found[name])]
+            waiting += [name.rpartition(".")[0], *_imported(found[name], name.endswith(f".{_REGISTRY}"))]
     return found
 
 
-def _imported(tree: ast.Module) -> list[str]:
-    """What may be a module of the project: `from a import b` names a, and a.b, which may be one."""
+def _imported(tree: ast.Module, is_registry: bool) -> list[str]:
+    """Names that may be modules of the project: `from a import b` gives a, and a.b, which may be one."""
     names = []
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             names += [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom) and node.module:
             names += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+        elif is_registry and isinstance(node, ast.Constant) and isinstance(node.value, str):
+            names += [node.value, f"{node.value}.model"]
     return names
 
 
 def _file(module: str) -> Path | None:
-    """The source of a module of the project; None: it is no module, or not of the project."""
+    """The source of a module of the project; None if there is no such module, or it is not of the project."""
     package, *rest = module.split(".")
     if package not in _PACKAGES:
         return None

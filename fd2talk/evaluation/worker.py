@@ -1,8 +1,8 @@
-"""The work of one process of `fd2talk evaluate`: make a clip if a system has to, measure it, keep what was found.
+"""One process of `fd2talk evaluate`: generate a clip if a system has to, measure it, cache the result.
 
-Each clip leaves REPORT/clips/<row>/<repeat>/<clip>.json beside .jpg and .npz, and what a system made lies in
-REPORT/systems. A record whose fingerprint (files, metrics, settings, weights, code) still holds is not made again: a
-run that was stopped goes on where it was.
+Every clip leaves REPORT/clips/<row>/<repeat>/<clip>.json with .jpg and .npz beside it; generated clips are stored in
+REPORT/systems. A record whose fingerprint (files, metrics, settings, weights, code) still matches is reused: a run that
+was stopped resumes.
 """
 
 from __future__ import annotations
@@ -18,64 +18,82 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from fd2talk.evaluation.inputs.clip_reader import Footage
-from fd2talk.evaluation.inputs.pairs import Item, Pair
-from fd2talk.evaluation.metrics.clip_metrics import Measured, measure
-from fd2talk.evaluation.metrics.image_metrics import Judges
+from fd2talk.evaluation.inputs.clip_reader import ClipReader
+from fd2talk.evaluation.inputs.pairs import ClipFiles, Pair
+from fd2talk.evaluation.metrics.clip_metrics import ClipScores, measure_pair
+from fd2talk.evaluation.metrics.networks import MetricNetworks
 from fd2talk.evaluation.settings import Settings
 from fd2talk.evaluation.source_digest import code_digest
-from fd2talk.evaluation.systems import Generator, Recording
+from fd2talk.evaluation.systems import ClipGenerator, Recording
 from shared.errors import Fd2TalkError, InputError
 from shared.face_model import load_bundled
 from shared.face_model.morphable import MorphableModel
 from shared.files import atomic_output, check_input
+from shared.prepared import save_arrays
 
-_MEASURING, _MAKING = "fd2talk.evaluation.metrics.clip_metrics", "fd2talk.evaluation.systems"
-_LISTENER = "shuffled-audio"  # the one system to which it matters what the other clips are
+_MEASURING, _GENERATING = "fd2talk.evaluation.metrics.clip_metrics", "fd2talk.evaluation.systems"
+_SHUFFLED = "shuffled-audio"  # the only system whose output depends on the other clips
 
 
 @dataclass(frozen=True)
 class Run:
-    """What every clip of a run shares. report: the folder; face_model: a file, or None for the bundled one; judges:
-    name -> path; digests: of their files, and of the bundled lip expert's where it judges; weights: of the systems that
-    are run here, with their digest; reals: the reference clips, among which `shuffled-audio` looks for other voices;
-    video: whether systems have to render."""
+    """What all clips of a run share.
+
+    Args:
+        report: folder of the report.
+        settings: how pairs are measured.
+        networks: name -> path of the available metric networks.
+        digests: name -> digest of these files, and of the bundled lip expert if it is used.
+        face_model: a file, or None for the bundled face model.
+        weights: weights of the systems that are run.
+        weights_digest: digest of these weights.
+        references: the reference clips, from which `shuffled-audio` takes other people's speech.
+        video: whether systems have to render.
+    """
 
     report: Path
     settings: Settings
-    judges: dict[str, Path]
+    networks: dict[str, Path]
     digests: dict[str, str]
     face_model: Path | None
     weights: str
     weights_digest: str
-    reals: Sequence[Item]
+    references: Sequence[ClipFiles]
     video: bool
 
 
 class Worker:
-    """Makes and measures the clips of a run; models are loaded when they are needed and kept."""
+    """Generates and measures the clips of a run; models are loaded at their first use and kept."""
 
     def __init__(self, run: Run) -> None:
         self.run, self._generators = run, {}
 
     def __call__(self, pair: Pair, wanted: Sequence[str]) -> dict[str, Any]:
-        """The record of one clip. Raises Fd2TalkError: it cannot be made or measured."""
+        """Return the record of one clip.
+
+        Args:
+            pair: the clip and its reference.
+            wanted: keys of metrics.
+
+        Raises:
+            Fd2TalkError: the clip cannot be generated or measured.
+        """
         timings = None
         try:
-            if pair.made is None:
-                made, timings = self._made(pair)
-                pair = replace(pair, made=made)
+            if pair.generated is None:
+                generated, timings = self._generate(pair)
+                pair = replace(pair, generated=generated)
             fingerprint = self._fingerprint(pair, wanted)
             path = self.run.report / "clips" / pair.system / str(pair.repeat) / f"{pair.name}.json"
-            kept = _kept(path, fingerprint)
-            if kept is None or (kept["arrays"] and not path.with_suffix(".npz").exists()):
-                judges, tracks = Judges(self.run.judges), self.run.report / "tracks"
-                found = measure(pair, wanted, self.model, judges, tracks, self.run.settings)
-                kept = self._keep(path, fingerprint, pair, found, timings)
-            return kept
+            record = _read_cached(path, fingerprint)
+            if record is None or (record["arrays"] and not path.with_suffix(".npz").exists()):
+                networks, tracks = MetricNetworks(self.run.networks), self.run.report / "tracks"
+                scores = measure_pair(pair, wanted, self.model, networks, tracks, self.run.settings)
+                record = self._store(path, fingerprint, pair, scores, timings)
+            return record
         except Fd2TalkError as error:
             raise type(error)(f"{pair.system}, {pair.name}: {error}") from None
-        except OSError as error:  # a folder that must not be written to, a full disk
+        except OSError as error:  # a folder that is not writable, a full disk
             raise Fd2TalkError(f"{pair.system}, {pair.name}: {error}") from error
 
     @cached_property
@@ -84,41 +102,41 @@ class Worker:
         return MorphableModel.load(self.run.face_model) if self.run.face_model else load_bundled()
 
     @cached_property
-    def _voices(self) -> list[object]:
+    def _speech_sources(self) -> list[object]:
         """Name and file of every reference clip."""
-        return [(item.name, _stamp(item.video)) for item in self.run.reals]
+        return [(clip.name, _stamp(clip.video)) for clip in self.run.references]
 
-    def _made(self, pair: Pair) -> tuple[Item, dict[str, float]]:
-        """Let a system make the clip, unless it has."""
+    def _generate(self, pair: Pair) -> tuple[ClipFiles, dict[str, float]]:
+        """Let a system generate the clip, unless its cached files still match."""
         folder = self.run.report / "systems" / pair.system / str(pair.repeat)
-        video, motion, told = (folder / f"{pair.name}{suffix}" for suffix in (".mp4", ".npz", ".json"))
-        others = self._voices if pair.system == _LISTENER else []
-        facts = (pair.system, pair.repeat, self.run.weights_digest, _stamp(pair.real.video), others)
-        fingerprint = _digest(code_digest(_MAKING), *facts)
-        kept = _kept(told, fingerprint)
-        if kept is None or not motion.exists() or (self.run.video and not video.exists()):
-            timings = self._generator(pair.system)(
-                self._recording(pair.real), pair.repeat, folder, video=self.run.video
-            )
-            kept = {"fingerprint": fingerprint, "timings": asdict(timings)}
-            _write(told, kept)
-        return Item(pair.name, pair.person, video if self.run.video else None, motion), kept["timings"]
+        video, motion, record = (folder / f"{pair.name}{suffix}" for suffix in (".mp4", ".npz", ".json"))
+        others = self._speech_sources if pair.system == _SHUFFLED else []
+        facts = (pair.system, pair.repeat, self.run.weights_digest, _stamp(pair.reference.video), others)
+        fingerprint = _digest(code_digest(_GENERATING), *facts)
+        cached = _read_cached(record, fingerprint)
+        if cached is None or not motion.exists() or (self.run.video and not video.exists()):
+            generator, recording = self._generator(pair.system), self._recording(pair.reference)
+            timings = generator(recording, pair.repeat, folder, video=self.run.video)
+            cached = {"fingerprint": fingerprint, "timings": asdict(timings)}
+            _write_json(record, cached)
+        return ClipFiles(pair.name, pair.person, video if self.run.video else None, motion), cached["timings"]
 
-    def _generator(self, system: str) -> Generator:
+    def _generator(self, system: str) -> ClipGenerator:
         if system not in self._generators:
-            reals = self.run.reals if system == _LISTENER else ()
-            recordings = [self._recording(item) for item in reals]
-            self._generators[system] = Generator(system, weights=self.run.weights, recordings=recordings)
+            references = self.run.references if system == _SHUFFLED else ()
+            recordings = [self._recording(clip) for clip in references]
+            self._generators[system] = ClipGenerator(system, weights=self.run.weights, recordings=recordings)
         return self._generators[system]
 
-    def _recording(self, real: Item) -> Recording:
-        footage = Footage(real, self.model, self.run.report / "tracks")
-        if footage.speech is None:
-            raise InputError(f"{real.video}: no sound to make a face talk with")
-        return Recording(real.name, real.person, real.video, footage.speech, len(footage.track.landmarks))
+    def _recording(self, reference: ClipFiles) -> Recording:
+        reader = ClipReader(reference, self.model, self.run.report / "tracks")
+        if reader.speech is None:
+            raise InputError(f"{reference.video}: no audio to generate from")
+        frames = len(reader.track.landmarks)
+        return Recording(reference.name, reference.person, reference.video, reader.speech, frames)
 
     def _fingerprint(self, pair: Pair, wanted: Sequence[str]) -> str:
-        run, files = self.run, [pair.made, pair.real]
+        run, clips = self.run, [pair.generated, pair.reference]
         return _digest(
             code_digest(_MEASURING),
             sorted(wanted),
@@ -126,11 +144,11 @@ class Worker:
             run.settings.phones.get(pair.name),
             sorted(run.digests.items()),
             self.model.fingerprint,
-            [_stamp(path) for item in files if item for path in (item.video, item.motion, item.audio)],
+            [_stamp(path) for clip in clips if clip for path in (clip.video, clip.motion, clip.audio)],
         )
 
-    def _keep(
-        self, path: Path, fingerprint: str, pair: Pair, found: Measured, timings: dict[str, float] | None
+    def _store(
+        self, path: Path, fingerprint: str, pair: Pair, scores: ClipScores, timings: dict[str, float] | None
     ) -> dict[str, Any]:
         path.parent.mkdir(parents=True, exist_ok=True)
         record = {
@@ -139,22 +157,21 @@ class Worker:
             "repeat": pair.repeat,
             "clip": pair.name,
             "person": pair.person,
-            "frames": found.frames,
-            "values": {key: value if np.isfinite(value) else None for key, value in found.values.items()},
-            "curves": found.curves,
-            "notes": found.notes,
-            "arrays": sorted(found.arrays),
+            "frames": scores.frames,
+            "values": {key: value if np.isfinite(value) else None for key, value in scores.values.items()},
+            "curves": scores.curves,
+            "notes": scores.notes,
+            "arrays": sorted(scores.arrays),
             "timings": timings,
         }
-        if found.still is not None:
+        if scores.still is not None:
             still = path.with_suffix(".jpg")
             with atomic_output(still, overwrite=True) as temporary:
-                Image.fromarray(found.still).save(temporary, quality=85)
+                Image.fromarray(scores.still).save(temporary, quality=85)
             record["still"] = still.relative_to(self.run.report).as_posix()
-        if found.arrays:
-            with atomic_output(path.with_suffix(".npz"), overwrite=True) as temporary, open(temporary, "wb") as file:
-                np.savez(file, **found.arrays)
-        _write(path, record)
+        if scores.arrays:
+            save_arrays(path.with_suffix(".npz"), **scores.arrays)
+        _write_json(path, record)
         return record
 
 
@@ -162,18 +179,18 @@ _worker: Worker | None = None
 
 
 def start(run: Run) -> None:
-    """Called once in each process."""
+    """Set up this process; called once in each."""
     global _worker
     _worker = Worker(run)
 
 
 def work(pair: Pair, wanted: Sequence[str]) -> dict[str, Any]:
-    """`Worker.__call__` of this process."""
+    """Call this process's `Worker`."""
     return _worker(pair, wanted)
 
 
-def arrays_of(report: Path, record: dict[str, Any]) -> dict[str, np.ndarray]:
-    """What a clip left for measures over several clips."""
+def read_arrays(report: Path, record: dict[str, Any]) -> dict[str, np.ndarray]:
+    """Return the arrays that a clip left for metrics over several clips."""
     path = report / "clips" / record["system"] / str(record["repeat"]) / f"{record['clip']}.npz"
     if not path.exists():
         return {}
@@ -192,14 +209,15 @@ def _stamp(path: Path | None) -> list[object] | None:
     return [str(path.resolve()), stat.st_size, stat.st_mtime_ns]
 
 
-def _kept(path: Path, fingerprint: str) -> dict[str, Any] | None:
+def _read_cached(path: Path, fingerprint: str) -> dict[str, Any] | None:
+    """What `_write_json` wrote, if it has this fingerprint."""
     try:
-        kept = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
-    return kept if isinstance(kept, dict) and kept.get("fingerprint") == fingerprint else None
+    return content if isinstance(content, dict) and content.get("fingerprint") == fingerprint else None
 
 
-def _write(path: Path, content: dict[str, Any]) -> None:
+def _write_json(path: Path, content: dict[str, Any]) -> None:
     with atomic_output(path, overwrite=True) as temporary:
         temporary.write_text(json.dumps(content), encoding="utf-8")

@@ -1,4 +1,4 @@
-"""ARKit's 52 blendshape scores out of a Motion: what animation programs understand."""
+"""ARKit's 52 blendshape scores of a Motion."""
 
 from __future__ import annotations
 
@@ -32,9 +32,13 @@ NAMES = (
 
 @dataclass(frozen=True)
 class ArkitMap:
-    """scores = sigmoid(expression @ W_exp + identity @ W_id + bias), in the order of `NAMES`.
+    """The map scores = sigmoid(expression @ W_exp + identity @ W_id + bias), in the order of `NAMES`.
 
-    expression [D, 52], identity [D_id, 52], bias [52], float32; face_model: the fingerprint it was fitted for.
+    Args:
+        expression: W_exp, float32 [D, 52].
+        identity: W_id, float32 [D_id, 52].
+        bias: float32 [52].
+        face_model: fingerprint of the face model that it was fitted for.
     """
 
     expression: np.ndarray
@@ -44,17 +48,24 @@ class ArkitMap:
 
     @classmethod
     def load(cls, path: str | Path) -> ArkitMap:
-        """Read what ``scripts/fit_arkit.py`` wrote."""
+        """Read the file that ``scripts/fit_arkit.py`` writes."""
         with safe_open(str(path), "np") as file:
             face_model = json.loads(file.metadata()["arkit"])["face_model"]
             tensors = {name: file.get_tensor(name).astype(np.float32) for name in ("expression", "identity", "bias")}
         return cls(**tensors, face_model=face_model)
 
     def __call__(self, motion: Motion) -> np.ndarray:
-        """[T, 52] scores in [0, 1]. Raises InputError for a motion of another face model."""
+        """Compute the scores of a motion.
+
+        Returns:
+            float32 [T, 52], in [0, 1].
+
+        Raises:
+            InputError: the motion belongs to another face model.
+        """
         if motion.face_model != self.face_model:
             raise InputError(
-                f"blendshape curves are known for the face model {self.face_model}, the motion's is {motion.face_model}"
+                f"blendshape curves need motion of the face model {self.face_model}, this is of {motion.face_model}"
             )
         identity = np.zeros(len(self.identity), np.float32) if motion.identity is None else motion.identity
         logits = motion.expression @ self.expression + identity @ self.identity + self.bias
@@ -63,5 +74,5 @@ class ArkitMap:
 
 @lru_cache(maxsize=1)
 def load_arkit_map() -> ArkitMap:
-    """The bundled map."""
+    """Load the bundled map."""
     return ArkitMap.load(bundled("arkit/map.safetensors"))

@@ -1,4 +1,4 @@
-"""Stanford PLY, binary."""
+"""Stanford PLY, binary little-endian."""
 
 from __future__ import annotations
 
@@ -6,7 +6,13 @@ import numpy as np
 
 
 def ply_bytes(vertices: np.ndarray, triangles: np.ndarray, comment: str) -> bytes:
-    """One mesh [N, 3], [F, 3] as binary little-endian PLY."""
+    """Encode one mesh.
+
+    Args:
+        vertices: float [N, 3].
+        triangles: int [F, 3], indices of vertices.
+        comment: one line of ASCII.
+    """
     header = [
         "ply",
         "format binary_little_endian 1.0",

@@ -1,1 +1,1 @@
-"""Diffusion: schedule and sampler of networks that predict the clean signal."""
+"""Diffusion: noise schedule and sampler of networks that predict the clean signal."""

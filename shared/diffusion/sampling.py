@@ -1,6 +1,6 @@
 """Noising and sampling of networks that predict the clean signal (FD2Talk eq. 2, 3 and 5).
 
-The same numbers as diffusers' DDIMScheduler (a test compares them), without the three seconds that it takes to import.
+The same numbers as diffusers' DDIMScheduler (a test compares them), without the three seconds of its import.
 """
 
 from __future__ import annotations
@@ -15,29 +15,56 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Schedule:
-    """alphas_cumprod: float32 [train_timesteps], the bar alpha_t of eq. 2, falling to 0."""
+    """The noise levels of diffusion.
+
+    Attributes:
+        alphas_cumprod: float32 [train_timesteps], the bar alpha_t of eq. 2, falling to 0.
+    """
 
     alphas_cumprod: Tensor
 
     @property
     def train_timesteps(self) -> int:
-        """T."""
+        """T of eq. 2."""
         return len(self.alphas_cumprod)
 
     def add_noise(self, clean: Tensor, noise: Tensor, timesteps: Tensor) -> Tensor:
-        """Eq. 2: clean, noise [B, ...], timesteps [B] -> x_t."""
-        alpha = self.alphas_cumprod.to(clean.device)[timesteps].view(-1, *[1] * (clean.ndim - 1))
+        """Eq. 2: x_t = sqrt(bar alpha_t) x_0 + sqrt(1 - bar alpha_t) noise.
+
+        Args:
+            clean: x_0, [B, ...].
+            noise: standard normal, [B, ...].
+            timesteps: int64 [B].
+
+        Returns:
+            x_t, [B, ...].
+        """
+        alpha = self.alphas_cumprod.to(clean.device)[timesteps].view(-1, *[1] * (clean.ndim - 1))  # [B, 1, ...]
         return alpha.sqrt() * clean + (1 - alpha).sqrt() * noise
 
     def timesteps(self, steps: int) -> list[int]:
-        """`steps` timesteps from the last, pure noise, downwards ("trailing" spacing, Lin et al. 2024)."""
+        """Return `steps` timesteps downwards from the last, pure noise ("trailing" spacing, Lin et al. 2024)."""
         return [round(self.train_timesteps * (1 - k / steps)) - 1 for k in range(steps)]
 
     def step(
         self, x: Tensor, clean: Tensor, t: int, previous: int, *, eta: float = 0.0, noise: Tensor | None = None
     ) -> Tensor:
-        """Eq. 5: x_t and the predicted x_0 -> x at the timestep `previous` (below 0: clean). sigma_t is `eta` times
-        that of DDPM."""
+        """Eq. 5, one step of DDIM (Song et al. 2021): x_t and the predicted x_0 -> x at the timestep `previous`.
+
+            x = sqrt(b) x_0 + sqrt(1 - b - sigma^2) epsilon + sigma noise,  epsilon = (x_t - sqrt(a) x_0) / sqrt(1 - a)
+            sigma = eta sqrt((1 - b) / (1 - a)) sqrt(1 - a / b),  a, b: bar alpha at `t` and at `previous`
+
+        FD2Talk prints sqrt(1 - b) - sigma^2 in place of DDIM's sqrt(1 - b - sigma^2), a misprint: the variance of x
+        would not be 1 - b. It names sigma the covariance; `eta` is its scale.
+
+        Args:
+            x: x_t, [B, ...].
+            clean: the network's prediction of x_0, [B, ...].
+            t: timestep of `x`.
+            previous: the next, smaller timestep; below 0 the result is clean.
+            eta: 0 is deterministic DDIM, 1 has the variance of DDPM.
+            noise: standard normal, [B, ...]; required for eta > 0.
+        """
         alpha = self.alphas_cumprod[t]
         before = self.alphas_cumprod[previous] if previous >= 0 else torch.tensor(1.0)
         sigma = eta * ((1 - before) / (1 - alpha) * (1 - alpha / before)).sqrt()
@@ -47,8 +74,10 @@ class Schedule:
 
 
 def make_schedule(train_timesteps: int = 1000) -> Schedule:
-    """A cosine schedule (Nichol & Dhariwal 2021) that ends in pure noise (zero terminal SNR, Lin et al. 2024), so that
-    sampling in few steps starts where training ended."""
+    """Return a cosine schedule (Nichol & Dhariwal 2021) of zero terminal SNR (Lin et al. 2024).
+
+    Because it ends in pure noise, sampling in few steps starts exactly where training ended.
+    """
     time = torch.arange(train_timesteps + 1, dtype=torch.float64) / train_timesteps
     level = torch.cos((time + 0.008) / 1.008 * math.pi / 2) ** 2
     betas = (1 - level[1:] / level[:-1]).clamp(max=0.999)
@@ -68,10 +97,20 @@ def sample(
     generator: torch.Generator | None = None,
     known: tuple[Tensor, Tensor] | None = None,
 ) -> Tensor:
-    """Denoise `noise` [B, F, D] in `steps` steps of eq. 5.
+    """Denoise pure noise in `steps` steps: the network predicts x_0 (eq. 3), and eq. 5 leads to the next timestep.
 
-    predict: (x_t, t [B]) -> x_0. known: (values [B, F, D], mask [B, F, 1]); masked frames are given to the network
-    clean at every step; what it makes of them is returned like the rest. generator: on the CPU; for eta > 0.
+    Args:
+        predict: the network, (x_t [B, F, D], t int64 [B]) -> x_0 [B, F, D].
+        noise: standard normal, [B, F, D].
+        schedule: the schedule of the training.
+        steps: number of steps.
+        eta: scale of the noise added at each step (see `Schedule.step`).
+        generator: of the noise for eta > 0, on the CPU.
+        known: (values [B, F, D], mask [B, F, 1]); where the mask is true the network's input is replaced by the clean
+            values at every step; its prediction there is returned like that of other frames.
+
+    Returns:
+        x_0, [B, F, D].
     """
     x = noise
     timesteps = schedule.timesteps(steps)
@@ -79,6 +118,6 @@ def sample(
         if known is not None:
             x = torch.where(known[1], known[0], x)
         clean = predict(x, torch.full((len(x),), t, device=x.device))
-        fresh = torch.randn(x.shape, generator=generator).to(x.device) if eta else None
+        fresh = torch.randn(x.shape, generator=generator).to(x.device) if eta and previous >= 0 else None
         x = schedule.step(x, clean, t, previous, eta=eta, noise=fresh)
     return x

@@ -6,7 +6,7 @@ __all__ = ["MorphableModel", "load_bundled"]
 
 
 def load_bundled() -> MorphableModel:
-    """The face model that comes with the project."""
+    """Return the face model that is bundled with the project."""
     from shared.weights import bundled
 
     return MorphableModel.load(bundled("face_model/model.safetensors"))

@@ -1,4 +1,4 @@
-"""The Basel Face Model as Deep3DFaceReconstruction prepares it (Deng et al., CVPRW 2019): ``BFM_model_front.mat``."""
+"""The Basel Face Model as prepared by Deep3DFaceReconstruction (Deng et al., CVPRW 2019): ``BFM_model_front.mat``."""
 
 from __future__ import annotations
 
@@ -15,11 +15,12 @@ from shared.face_model.morphable import MorphableModel
 def load_bfm(path: str | Path) -> MorphableModel:
     """Read ``meanshape`` [1, 3 N], ``idBase`` [3 N, 80], ``exBase`` [3 N, 64], ``tri`` [F, 3], ``keypoints`` [1, 68].
 
-    The file works in decimetres, its axes are the project's; indices count from 1. Both bases were multiplied by their
-    standard deviations when the file was made, so that coefficient 1 is one. Groups come from the 68 keypoints.
-    Textures are not read.
+    The file uses decimetres and the project's axes; indices count from 1. Both bases are stored multiplied by their
+    standard deviations, so that coefficient 1 is one standard deviation. Vertex groups are derived from the 68
+    keypoints. Textures are not read.
 
-    Raises InputError: no such file, no MATLAB 5 file, an array missing or of a wrong shape.
+    Raises:
+        InputError: no such file, not a MATLAB 5 file, an array missing or of a wrong shape.
     """
     if not Path(path).is_file():
         raise InputError(f"{path}: no such file")

@@ -7,18 +7,30 @@ from scipy.spatial.transform import Rotation
 
 
 def rotation_matrices(rotation: np.ndarray) -> np.ndarray:
-    """Axis-angle [..., 3] in radians -> rotation matrices [..., 3, 3]."""
+    """Convert axis-angle [..., 3] in radians to rotation matrices [..., 3, 3]."""
     rotation = np.asarray(rotation)
     flat = Rotation.from_rotvec(rotation.reshape(-1, 3)).as_matrix()
     return flat.reshape(*rotation.shape[:-1], 3, 3).astype(np.float32)
 
 
-def project(vertices: np.ndarray, rotation: np.ndarray, translation: np.ndarray) -> np.ndarray:
-    """Place model vertices in the crop.
+def rotation_terms(rotation: np.ndarray) -> np.ndarray:
+    """Angles, their squares and products, less their means over the clip: axis-angle [T, 3] -> [T, 9]."""
+    x, y, z = np.moveaxis(rotation, -1, 0)
+    terms = np.stack([x, y, z, x * x, y * y, z * z, x * y, x * z, y * z], axis=-1)
+    return terms - terms.mean(0)
 
-    vertices [..., N, 3] in mm (x to the person's left, y up, z to the camera); rotation [..., 3] axis-angle;
-    translation [..., 3] = (tx, ty, log s), s in crop units per 100 mm.
-    Returns [..., N, 3]: u = tx + s x', v = ty - s y', depth = s z' (towards the camera positive), x' = R x / 100.
+
+def project(vertices: np.ndarray, rotation: np.ndarray, translation: np.ndarray) -> np.ndarray:
+    """Project model vertices into the crop.
+
+    Args:
+        vertices: [..., N, 3] in mm (x to the person's left, y up, z to the camera).
+        rotation: [..., 3], axis-angle in radians.
+        translation: [..., 3] = (tx, ty, log s), s in crop units per 100 mm.
+
+    Returns:
+        float32 [..., N, 3]: u = tx + s x', v = ty - s y', depth = s z' (towards the camera positive), with x' = R x /
+            100.
     """
     translation = np.asarray(translation, np.float32)
     turned = vertices @ np.swapaxes(rotation_matrices(rotation), -1, -2) / 100.0
@@ -31,11 +43,19 @@ def project(vertices: np.ndarray, rotation: np.ndarray, translation: np.ndarray)
 def rigid_fit(
     vertices: np.ndarray, points: np.ndarray, weights: np.ndarray | None = None
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The pose that lays `vertices` [..., N, 3] (mm) onto `points` [..., N, 3] (crop units, depth towards the camera).
+    """Estimate the pose that aligns model vertices with points: the inverse of `project`.
 
-    Weighted similarity Procrustes (Umeyama 1991), the inverse of `project`.
-    Returns rotation [..., 3], translation [..., 3] and depth [...]: the offset along the line of sight, which weak
-    perspective cannot see and `project` leaves out.
+    Weighted similarity Procrustes (Umeyama 1991).
+
+    Args:
+        vertices: [..., N, 3] in mm.
+        points: [..., N, 3] in crop units, depth towards the camera positive.
+        weights: [N]; equal by default.
+
+    Returns:
+        rotation [..., 3], translation [..., 3] and depth [...]: the offset along the line of sight, which weak
+            perspective
+        cannot observe and `project` leaves out.
     """
     weights = np.ones(vertices.shape[-2]) if weights is None else np.asarray(weights)
     w = (weights / weights.sum())[:, None]
@@ -55,8 +75,20 @@ def rigid_fit(
     return rotation.astype(np.float32), translation.astype(np.float32), offset[..., 2].astype(np.float32)
 
 
-def canonical(points: np.ndarray, rotation: np.ndarray, translation: np.ndarray, depth: np.ndarray | float = 0.0):
-    """Undo `project`: points [..., N, 3] in crop units -> vertices [..., N, 3] in mm. `depth`: from `rigid_fit`."""
+def canonical(
+    points: np.ndarray, rotation: np.ndarray, translation: np.ndarray, depth: np.ndarray | float = 0.0
+) -> np.ndarray:
+    """Invert `project`.
+
+    Args:
+        points: [..., N, 3] in crop units.
+        rotation: [..., 3], axis-angle in radians.
+        translation: [..., 3], as in `project`.
+        depth: [...], from `rigid_fit`.
+
+    Returns:
+        float32 [..., N, 3] in mm.
+    """
     translation = np.asarray(translation, np.float32)
     depth = np.broadcast_to(np.asarray(depth, np.float32), translation.shape[:-1])
     offset = np.stack([translation[..., 0], translation[..., 1], depth], axis=-1)

@@ -9,7 +9,7 @@ import numpy as np
 from shared.face_model.camera import canonical, rigid_fit
 from shared.face_model.morphable import MorphableModel
 
-# How far a tracked vertex strays from the model by noise and by what PCA left out, in mm: the weight of the data
+# Deviation of a tracked vertex from the model, by noise and by truncated components, in mm: the weight of the data
 # against the standard-normal priors on the coefficients.
 _NOISE_MM = 0.6
 LIP_WEIGHT = 3.0
@@ -17,8 +17,15 @@ LIP_WEIGHT = 3.0
 
 @dataclass
 class Fit:
-    """rotation, translation [T, 3] (see `camera`), identity [D_id], expression [T, D_exp], residual [T, N, 3] in mm
-    (what the model could not express, in the canonical frame)."""
+    """A face model fitted to T frames.
+
+    Attributes:
+        rotation: [T, 3] (see `camera`).
+        translation: [T, 3].
+        identity: [D_id].
+        expression: [T, D_exp].
+        residual: [T, N, 3] in mm, the part of the points that the model does not express, without pose.
+    """
 
     rotation: np.ndarray
     translation: np.ndarray
@@ -28,18 +35,23 @@ class Fit:
 
 
 def vertex_weights(model: MorphableModel) -> np.ndarray:
-    """[N] weights of the fit: lips count three times, for a millimetre there is a closed or an open mouth."""
+    """Weights [N] of the fit; lips count three times: a millimetre there separates a closed from an open mouth."""
     weights = np.ones(model.num_vertices, np.float32)
     weights[model.groups["lips"]] = LIP_WEIGHT
     return weights
 
 
 def fit(model: MorphableModel, points: np.ndarray, *, identity: np.ndarray | None = None, iterations: int = 3) -> Fit:
-    """Maximum a posteriori pose, identity (one for all frames) and expression (one a frame) of tracked points.
+    """Estimate pose, identity (one for all frames) and expression (per frame) of tracked points, maximum a posteriori.
 
-    points: float32 [T, N, 3] in crop coordinates (x right, y down, depth towards the camera positive).
     Alternates the rigid alignment on the `rigid` group, with the current shape, and linear least squares for the
     coefficients under their Gaussian priors.
+
+    Args:
+        model: the face model.
+        points: [T, N, 3] in crop coordinates (x right, y down, depth towards the camera positive).
+        identity: [D_id], if it is known.
+        iterations: number of alternations.
     """
     points = np.asarray(points, np.float32)
     frames = len(points)
@@ -64,7 +76,7 @@ def _solvers(model: MorphableModel, frames: int):
     weights = np.repeat(vertex_weights(model), 3) / _NOISE_MM
     exp = model.exp_basis.reshape(model.num_expression, -1).T * weights[:, None]
     ident = model.id_basis.reshape(model.num_identity, -1).T * weights[:, None]
-    # 1434 correlated coordinates are worth far fewer independent ones; without this the prior would never matter.
+    # 1434 correlated coordinates equal far fewer independent ones; without this factor the prior would have no effect.
     prior = len(weights) / 100.0
     exp_inverse = np.linalg.solve(exp.T @ exp + prior * np.eye(exp.shape[1]), exp.T * weights).astype(np.float32)
     # Identity and mean expression compete for the mean offset. Frames are not independent, so more of them tighten

@@ -13,9 +13,16 @@ from shared.errors import InputError
 from shared.face_model.convention import conventional
 from shared.face_model.morphable import MorphableModel
 
-_NUM_VERTICES, _NUM_IDENTITY, _NUM_BETAS = 5023, 300, 400
+_NUM_IDENTITY = 300
+_SHAPES = {
+    "v_template": (5023, 3),
+    "shapedirs": (5023, 3, 400),
+    "posedirs": (5023, 3, 36),
+    "weights": (5023, 5),
+    "J_regressor": (5, 5023),
+}
 _JAW, _EYEBALLS = 2, (3, 4)  # joints; 0 is the head, 1 the neck
-# Radians of jaw rotation for coefficient 1 of the three jaw directions: a jaw in speech opens by about that.
+# Radians of jaw rotation for coefficient 1 of the three jaw directions: about the opening of a jaw in speech.
 JAW_STEP = 0.1
 # The skin vertices nearest to the 68 static landmarks that are published with FLAME as points on triangles.
 _LANDMARKS = (
@@ -29,51 +36,38 @@ _LANDMARKS = (
 def load_flame(path: str | Path) -> MorphableModel:
     """Read ``generic_model.pkl`` (2019, 2020) or ``flame2023*.pkl``: 300 identity and 100 expression directions.
 
-    The file works in metres with the project's axes; coefficient 1 is one standard deviation. FLAME's jaw is a joint,
-    not a linear direction: it is linearised at the closed mouth into three more expression directions (100, 101, 102:
+    The file uses metres and the project's axes; coefficient 1 is one standard deviation. FLAME's jaw is a joint, not a
+    linear direction: it is linearised at the closed mouth into three more expression directions (100, 101, 102:
     rotation about x, which opens the mouth, y and z; coefficient 1 is `JAW_STEP` radians), skinning weights and jaw
     pose correctives included. A linear jaw moves on the tangent: at 0.3 rad, a wide open mouth, the chin is 4 % too far
     from the joint. Neck and eyeball joints are left out: the neck belongs to the head pose, and eyeballs do not turn.
-    Groups come from the published static landmarks, on the skin without the eyeballs.
+    Vertex groups are derived from the published static landmarks, on the skin without the eyeballs.
 
-    The pickle is read by a reader that admits arrays, sparse matrices and chumpy's wrapper and calls nothing else.
+    The pickle is read by a reader that accepts arrays, sparse matrices and chumpy's wrapper and calls nothing else.
 
-    Raises InputError: no such file, no such pickle, something else inside it, an array missing or of a wrong shape.
+    Raises:
+        InputError: no such file, not such a pickle, an array missing or of a wrong shape.
     """
     data = _unpickle(path)
     try:
-        mean, betas = (_array(data[key]).astype(np.float32) for key in ("v_template", "shapedirs"))
-        weights, correctives = _array(data["weights"]), _array(data["posedirs"])
-        regressor, triangles = _array(data["J_regressor"]), _array(data["f"]).astype(np.int64)
+        arrays = {name: _array(data[name]) for name in _SHAPES}
+        mean, betas = (arrays[name].astype(np.float32) for name in ("v_template", "shapedirs"))
+        triangles = _array(data["f"]).astype(np.int64)
     except (KeyError, TypeError, ValueError) as error:
         raise InputError(f"{path}: not a FLAME model (it lacks {error})") from None
-    shapes = {
-        "v_template": (mean, (_NUM_VERTICES, 3)),
-        "shapedirs": (betas, (_NUM_VERTICES, 3, _NUM_BETAS)),
-        "posedirs": (correctives, (_NUM_VERTICES, 3, 36)),
-        "weights": (weights, (_NUM_VERTICES, 5)),
-        "J_regressor": (regressor, (5, _NUM_VERTICES)),
-    }
-    for name, (value, shape) in shapes.items():
-        if value.shape != shape:
-            raise InputError(f"{path}: {name} has shape {list(value.shape)}, FLAME's is {list(shape)}")
-    jaw = _jaw_directions(mean, regressor[_JAW] @ mean, weights[:, _JAW], correctives)
+    for name, shape in _SHAPES.items():
+        if arrays[name].shape != shape:
+            raise InputError(f"{path}: {name} has shape {list(arrays[name].shape)}, FLAME's is {list(shape)}")
+    weights, joint = arrays["weights"], arrays["J_regressor"][_JAW] @ mean
+    jaw = _jaw_directions(mean, joint, weights[:, _JAW], arrays["posedirs"])
     betas = np.moveaxis(betas, -1, 0)
+    identity, expression = betas[:_NUM_IDENTITY], np.concatenate([betas[_NUM_IDENTITY:], jaw])
     skin = np.flatnonzero(weights[:, _EYEBALLS].sum(1) < 0.5)
-    return conventional(
-        path,
-        "flame",
-        mean,
-        betas[:_NUM_IDENTITY],
-        np.concatenate([betas[_NUM_IDENTITY:], jaw]),
-        triangles,
-        np.array(_LANDMARKS),
-        skin,
-    )
+    return conventional(path, "flame", mean, identity, expression, triangles, np.array(_LANDMARKS), skin)
 
 
 def _jaw_directions(mean: np.ndarray, joint: np.ndarray, weights: np.ndarray, correctives: np.ndarray) -> np.ndarray:
-    """[3, N, 3] derivative of linear blend skinning by the jaw's axis-angle at zero, times `JAW_STEP`."""
+    """Derivative [3, N, 3] of linear blend skinning by the jaw's axis-angle at zero, times `JAW_STEP`."""
     directions = []
     for axis in np.eye(3):
         x, y, z = axis
@@ -85,7 +79,7 @@ def _jaw_directions(mean: np.ndarray, joint: np.ndarray, weights: np.ndarray, co
 
 
 class _Wrapped:
-    """Stands for chumpy's classes, which wrap an array as ``x``."""
+    """Stand-in for chumpy's classes, which wrap an array as ``x``."""
 
     def __setstate__(self, state: dict) -> None:
         self.x = state["x"]
@@ -94,8 +88,6 @@ class _Wrapped:
 _NAMES = {
     "numpy": ("ndarray", "dtype"),
     "numpy.core.multiarray": ("_reconstruct", "scalar"),
-    "numpy._core.multiarray": ("_reconstruct", "scalar"),
-    "numpy._core.numeric": ("_frombuffer",),
     "numpy.core.numeric": ("_frombuffer",),
     "scipy.sparse": ("csc_matrix", "csr_matrix", "coo_matrix"),
     "copyreg": ("_reconstructor",),
@@ -108,7 +100,7 @@ _NAMES = {
 
 
 class _Reader(pickle.Unpickler):
-    """A pickle reader that finds no functions to call but those that rebuild arrays."""
+    """A pickle reader that resolves no functions except those that rebuild arrays."""
 
     def find_class(self, module: str, name: str) -> Any:
         if module.split(".")[0] == "chumpy":
@@ -118,7 +110,7 @@ class _Reader(pickle.Unpickler):
         if module.startswith("numpy._core"):
             module = module.replace("numpy._core", "numpy.core")  # written by numpy 2, read by numpy 1
         if name not in _NAMES.get(module, ()):
-            raise pickle.UnpicklingError(f"it holds {module}.{name}, which has no place in a face model")
+            raise pickle.UnpicklingError(f"it contains {module}.{name}, which is not allowed in a face model")
         return super().find_class(module, name)
 
 
@@ -134,7 +126,7 @@ def _unpickle(path: str | Path) -> dict:
     except Exception as error:  # a damaged pickle fails in any way
         raise InputError(f"{path}: not a FLAME model ({error})") from None
     if not isinstance(data, dict):
-        raise InputError(f"{path}: not a FLAME model (it holds no dictionary)")
+        raise InputError(f"{path}: not a FLAME model (it contains no dictionary)")
     return data
 
 

@@ -27,15 +27,17 @@ _NEUTRAL = "generic_neutral_mesh.obj"
 
 
 def load_ict(folder: str | Path) -> MorphableModel:
-    """Read the kit's folder ``FaceXModel``: generic_neutral_mesh.obj, identity000.obj ..., one OBJ an expression named
-    as in ARKit (``jawOpen.obj``, ``eyeBlink_L.obj``), and vertex_indices.json.
+    """Read the kit's folder ``FaceXModel``.
 
-    The kit works in centimetres with the project's axes. Identity modes are scaled there so that coefficient 1 is one
-    standard deviation. Expressions have no deviations: coefficient 1 is the full shape, as in ARKit. They come in the
-    order of `expression_names`. Groups come from the kit's 68 landmark vertices, on the skin alone. The products of
-    shapes by which some rigs correct such expressions do not exist in a linear model.
+    It contains generic_neutral_mesh.obj, identity000.obj ..., one OBJ per expression named as in ARKit
+    (``jawOpen.obj``, ``eyeBlink_L.obj``), and vertex_indices.json. The kit uses centimetres and the project's axes.
+    Identity modes are scaled so that coefficient 1 is one standard deviation. Expressions have no deviations:
+    coefficient 1 is the full shape, as in ARKit, in the order of `expression_names`. Vertex groups are derived from the
+    kit's 68 landmark vertices, on the skin alone. The corrective shapes of some rigs, products of expressions, do not
+    exist in a linear model.
 
-    Raises InputError: not that folder, a mesh missing, broken or of another topology.
+    Raises:
+        InputError: not that folder, or a mesh is missing, broken or of another topology.
     """
     folder = Path(folder)
     names = expression_names(folder)
@@ -58,7 +60,7 @@ def load_ict(folder: str | Path) -> MorphableModel:
 
 
 def expression_names(folder: str | Path) -> list[str]:
-    """The expressions in the order of the basis: vertex_indices.json's list, or else all other OBJ files by name."""
+    """Return the expressions in the order of the basis: the list in vertex_indices.json, or other OBJ files by name."""
     listed = _index(Path(folder)).get("expressions")
     if listed is not None:
         return [str(name) for name in listed]

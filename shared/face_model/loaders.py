@@ -1,4 +1,4 @@
-"""One door for every face model file."""
+"""Loading of face models of any supported kind."""
 
 from __future__ import annotations
 
@@ -12,10 +12,13 @@ from shared.face_model.morphable import MorphableModel
 
 
 def load_face_model(path: str | Path) -> MorphableModel:
-    """Read a face model by the kind of its file: ``.safetensors`` (this project's), ``.pkl`` (FLAME), ``.mat``
-    (Basel Face Model as of Deep3DFaceReconstruction), a folder (ICT-FaceKit's FaceXModel).
+    """Read a face model; the name of the file determines its kind.
 
-    Raises InputError: no such file, another kind, a damaged one.
+    ``.safetensors`` (this project's), ``.pkl`` (FLAME), ``.mat`` (Basel Face Model of Deep3DFaceReconstruction), or a
+    folder (ICT-FaceKit's FaceXModel).
+
+    Raises:
+        InputError: no such file, another kind, or a damaged file.
     """
     path = Path(path)
     if not path.exists():

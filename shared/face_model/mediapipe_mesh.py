@@ -25,17 +25,17 @@ INNER_LIP_CENTRES = (13, 14)  # upper, lower
 
 _BROWS = (46, 52, 53, 55, 63, 65, 66, 70, 105, 107, 276, 282, 283, 285, 293, 295, 296, 300, 334, 336)
 _NOSE = (1, 2, 4, 5, 6, 19, 45, 48, 64, 94, 97, 98, 115, 168, 195, 197, 220, 275, 278, 294, 326, 327, 344, 440)
-# Where skin hardly moves on the skull: forehead, nose bridge, outer and inner eye corners, temples.
+# Vertices where skin hardly moves on the skull: forehead, nose bridge, outer and inner eye corners, temples.
 _RIGID = (10, 338, 109, 151, 9, 8, 168, 6, 197, 195, 33, 133, 362, 263, 127, 356, 162, 389, 67, 297, 234, 454)
-# Cliques of the edge list that are no faces: each spans the three triangles beside a nostril.
+# Cliques of the edge list that are not faces: each spans the three triangles beside a nostril.
 _NOT_FACES = ({279, 294, 358}, {49, 64, 129})
 
 
 @lru_cache(maxsize=1)
 def triangles() -> np.ndarray:
-    """int32 [898, 3]: the 852 of the face surface, then 14 + 14 across the eyes and 18 across the mouth opening.
+    """Return int32 [898, 3]: the 852 of the face surface, then 14 + 14 across the eyes and 18 across the mouth opening.
 
-    Oriented so that normals of a face that looks into the camera point to it (x right, y up, z to the camera).
+    Oriented so that the normals of a frontal face point to the camera (x right, y up, z to the camera).
     """
     from mediapipe.python.solutions.face_mesh_connections import FACEMESH_TESSELATION
 
@@ -51,7 +51,7 @@ def triangles() -> np.ndarray:
 
 
 def _zip_ring(ring: tuple[int, ...]) -> list[tuple[int, int, int]]:
-    """Triangulate a ring between its corners 0 and n/2: upper points matched with the lower ones across from them."""
+    """Triangulate a ring between its corners 0 and n/2; upper points are matched with the opposite lower ones."""
     count = len(ring)
     upper = list(ring[: count // 2 + 1])
     lower = [ring[0], *reversed(ring[count // 2 :])]
@@ -62,13 +62,13 @@ def _zip_ring(ring: tuple[int, ...]) -> list[tuple[int, int, int]]:
 
 
 def _orient(faces: np.ndarray) -> np.ndarray:
-    """Turn every face the way of its neighbours, beginning with one on the nose bridge that is known."""
+    """Orient all faces consistently, starting from a face on the nose bridge of known orientation."""
     by_edge: dict[tuple[int, int], list[int]] = defaultdict(list)
     for index, face in enumerate(faces):
         for k in range(3):
             by_edge[tuple(sorted((face[k], face[(k + 1) % 3])))].append(index)
     faces = faces.copy()
-    # 122 lies on the image's left of the nose bridge 6 (below) to 168 (above): 6 -> 168 -> 122 is counter-clockwise.
+    # 122 is on the image's left of the nose bridge 6 (below) to 168 (above): 6 -> 168 -> 122 is counter-clockwise.
     start = next(i for i, face in enumerate(faces) if set(face.tolist()) == {6, 122, 168})
     faces[start] = (6, 168, 122)
     done, queue = {start}, [start]
@@ -81,7 +81,7 @@ def _orient(faces: np.ndarray) -> np.ndarray:
                 if other in done:
                     continue
                 ring = faces[other].tolist()
-                if (a, b) in zip(ring, ring[1:] + ring[:1]):  # neighbours must run along a shared edge in opposite ways
+                if (a, b) in zip(ring, ring[1:] + ring[:1]):  # neighbours must follow a shared edge in opposite ways
                     faces[other] = ring[::-1]
                 done.add(other)
                 queue.append(other)
@@ -89,12 +89,8 @@ def _orient(faces: np.ndarray) -> np.ndarray:
 
 
 def groups() -> dict[str, np.ndarray]:
-    """The named vertex groups of every MorphableModel, for this mesh."""
-    mouth_ring = {
-        57, 43, 106, 182, 83, 18, 313, 406, 335, 273, 287, 410, 322, 391, 393, 164, 167, 165, 92, 186,
-        62, 76, 77, 90, 180, 85, 16, 315, 404, 320, 307, 292, 408, 304, 303, 302, 11, 72, 73, 74, 184, 183,
-        96, 89, 179, 86, 15, 316, 403, 319, 325, 306, 407, 272, 271, 268, 12, 38, 41, 42,
-    }  # fmt: skip
+    """Return the named vertex groups of every MorphableModel, for this mesh."""
+    around_mouth = {57, 43, 106, 182, 83, 18, 313, 406, 335, 273, 287, 410, 322, 391, 393, 164, 167, 165, 92, 186}
     lips = set(INNER_LIPS) | set(OUTER_LIPS) | {
         62, 76, 77, 90, 180, 85, 16, 315, 404, 320, 307, 292, 408, 304, 303, 302, 11, 72, 73, 74, 184, 183,
         96, 89, 179, 86, 15, 316, 403, 319, 325, 306, 407, 272, 271, 268, 12, 38, 41, 42,
@@ -113,7 +109,7 @@ def groups() -> dict[str, np.ndarray]:
     named = {
         "lips": lips,
         "inner_lips": set(INNER_LIPS),
-        "mouth": lips | mouth_ring,
+        "mouth": lips | around_mouth,
         "jaw": jaw,
         "eyes": eyes,
         "brows": set(_BROWS),

@@ -16,18 +16,22 @@ from shared.errors import InputError
 from shared.files import atomic_output
 
 GROUPS = ("lips", "inner_lips", "mouth", "jaw", "eyes", "brows", "upper_face", "nose", "rigid", "contour")
+EYE_CORNERS_MM = 90.0
 
 
 @dataclass(frozen=True)
 class MorphableModel:
-    """A linear face model in millimetres; whoever loads it, from whichever file, gets this.
+    """A linear face model in millimetres, the same whichever file it was loaded from.
 
-    mean: float32 [N, 3]; x to the person's left, y up, z towards the camera, origin between the eyes, outer eye
-        corners 90 mm apart.
-    id_basis: float32 [D_id, N, 3]; exp_basis: float32 [D_exp, N, 3]; coefficient 1 is one standard deviation.
-    triangles: int32 [F, 3]. groups: name -> int32 vertex indices (`GROUPS`).
-    name: what it is called; free of ":".
-    extra: further named arrays that belong to the model (for the bundled one: eyelid and gaze directions).
+    Attributes:
+        name: name of the model, without ":".
+        mean: float32 [N, 3]; x to the person's left, y up, z towards the camera, origin between the eyes, outer eye
+            corners 90 mm apart.
+        id_basis: float32 [D_id, N, 3]; coefficient 1 is one standard deviation.
+        exp_basis: float32 [D_exp, N, 3]; coefficient 1 is one standard deviation.
+        triangles: int32 [F, 3].
+        groups: name -> int32 vertex indices (`GROUPS`).
+        extra: further named arrays that belong to the model (for the bundled one: eyelid and gaze directions).
     """
 
     name: str
@@ -55,7 +59,7 @@ class MorphableModel:
 
     @cached_property
     def fingerprint(self) -> str:
-        """``name:`` and 16 hex digits of the sha256 over mean and bases: what a Motion refers to."""
+        """``name:`` and 16 hexadecimal digits of the SHA-256 of mean and bases; a Motion refers to it."""
         digest = hashlib.sha256()
         for array in (self.mean, self.id_basis, self.exp_basis):
             digest.update(np.ascontiguousarray(array, "<f4").tobytes())
@@ -68,7 +72,11 @@ class MorphableModel:
         return shape + self.mean
 
     def save(self, path: str | Path, *, overwrite: bool = False, half: bool = True) -> None:
-        """Write one safetensors file, fp16 by default."""
+        """Write one safetensors file, in fp16 by default.
+
+        Raises:
+            UsageError: the file exists and `overwrite` is false, or cannot be written.
+        """
         dtype = np.float16 if half else np.float32
         tensors = {"mean": self.mean.astype(np.float32)}
         tensors |= {"id_basis": self.id_basis.astype(dtype), "exp_basis": self.exp_basis.astype(dtype)}
@@ -81,7 +89,11 @@ class MorphableModel:
 
     @classmethod
     def load(cls, path: str | Path) -> MorphableModel:
-        """Read what `save` wrote. Raises InputError when it is no such file."""
+        """Read a file written by `save`.
+
+        Raises:
+            InputError: no such file, or another kind of file.
+        """
         try:
             with safe_open(str(path), "np") as file:
                 name = json.loads((file.metadata() or {})["morphable_model"])["name"]

@@ -1,4 +1,4 @@
-"""Wavefront OBJ: the plainest mesh file."""
+"""Reading and writing of meshes as Wavefront OBJ."""
 
 from __future__ import annotations
 
@@ -10,12 +10,20 @@ from shared.errors import InputError
 
 
 def read_vertices(path: str | Path) -> np.ndarray:
-    """float32 [N, 3] of an OBJ file. Raises InputError when it cannot be read or has none."""
+    """Read the vertices float32 [N, 3] of an OBJ file.
+
+    Raises:
+        InputError: the file cannot be read or has no vertices.
+    """
     return _vertices(path, _lines(path))
 
 
 def read_obj(path: str | Path) -> tuple[np.ndarray, np.ndarray]:
-    """Vertices float32 [N, 3] and triangles int32 [F, 3] (polygons as fans). Raises InputError."""
+    """Read vertices float32 [N, 3] and triangles int32 [F, 3] (polygons as fans) of an OBJ file.
+
+    Raises:
+        InputError: the file cannot be read, has no vertices or faces, or a face refers to a missing vertex.
+    """
     lines = _lines(path)
     vertices = _vertices(path, lines)
     triangles = []
@@ -31,16 +39,8 @@ def read_obj(path: str | Path) -> tuple[np.ndarray, np.ndarray]:
         raise InputError(f"{path}: an OBJ file without faces")
     triangles = np.array(triangles, np.int32)
     if triangles.min() < 0 or triangles.max() >= len(vertices):
-        raise InputError(f"{path}: a face names a vertex that is not there")
+        raise InputError(f"{path}: a face refers to a missing vertex")
     return vertices, triangles
-
-
-def obj_text(vertices: np.ndarray, triangles: np.ndarray, comment: str) -> str:
-    """One mesh [N, 3], [F, 3] as OBJ."""
-    lines = [f"# {comment}"]
-    lines += [f"v {x:.4f} {y:.4f} {z:.4f}" for x, y, z in vertices.tolist()]
-    lines += [f"f {a} {b} {c}" for a, b, c in (triangles + 1).tolist()]
-    return "\n".join(lines) + "\n"
 
 
 def _lines(path: str | Path) -> list[str]:

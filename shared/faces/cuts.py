@@ -1,4 +1,4 @@
-"""Where a video was edited: cuts and jump zooms, by how much the picture changes from one frame to the next."""
+"""Cuts and jump zooms of a video, detected from the change between consecutive frames."""
 
 from __future__ import annotations
 
@@ -7,21 +7,18 @@ import numpy as np
 
 # Pictures are compared at this size, in grey levels of the mean absolute difference of the channels.
 _SIZE = 32
-# A cut stands out from the frames around it: the difference is this many times theirs, which is at least the noise's.
+# A cut stands out from the frames around it: its difference is this many times theirs, which is at least the noise's.
 _RATIO, _NOISE = 4.0, 0.5
-# So many frames on each side; the difference of an editor's cut; the least that is worth a second look.
+# Number of neighbouring frames on each side; the difference of a clear cut; the least difference of a possible cut.
 _NEIGHBOURS, _CLEAR, _LEAST = 8, 8.0, 2.5
 # A smaller difference is a cut where the face jumps: mean shift of its points over its height, change of log scale.
 _JUMP, _ZOOM = 0.04, 0.04
-# No head moves so far from one frame to the next: the tracker has gone over to another face.
+# No head moves so far from one frame to the next: the tracker has switched to another face.
 _OTHER_FACE = 0.25
 
 
 class CutDetector:
-    """Sees the frames of a video one after the other.
-
-    changes: the difference of each frame but the first from the one before, float32 [T - 1].
-    """
+    """Measure the change between consecutive frames of a video."""
 
     def __init__(self) -> None:
         self._before: np.ndarray | None = None
@@ -29,13 +26,14 @@ class CutDetector:
 
     @property
     def changes(self) -> np.ndarray:
-        """float32 [T - 1] after T frames."""
+        """Difference of each frame except the first from its predecessor: float32 [T - 1] after T frames."""
         return np.array(self._changes, np.float32)
 
     def is_cut(self, frame: np.ndarray) -> bool:
-        """Whether the picture may have been cut before this frame, uint8 [H, W, 3], as far as the past tells.
+        """Return whether the video was possibly cut before this frame, uint8 [H, W, 3], from the past alone.
 
-        What comes next tells more (`find_cuts`): the beginning of a fast movement looks the same.
+        `find_cuts`, which also uses the following frames, is more reliable: the start of a fast movement looks the
+        same.
         """
         small = cv2.resize(frame, (_SIZE, _SIZE), interpolation=cv2.INTER_AREA).astype(np.float32)
         before, self._before = self._before, small
@@ -49,9 +47,11 @@ class CutDetector:
 
 
 def find_cuts(changes: np.ndarray, landmarks: np.ndarray) -> list[int]:
-    """The frames before which a clip was cut, in rising order.
+    """Return the frames before which a clip was cut, in rising order.
 
-    changes: [T - 1], of `CutDetector`. landmarks: [T, 478, 3] in pixels, without gaps.
+    Args:
+        changes: [T - 1], of `CutDetector`.
+        landmarks: [T, 478, 3] in pixels, without gaps.
     """
     points = landmarks[:, :468, :2]
     height = np.ptp(points[..., 1], axis=1)
@@ -60,7 +60,7 @@ def find_cuts(changes: np.ndarray, landmarks: np.ndarray) -> list[int]:
     cuts = []
     for index, change in enumerate(changes):
         past, future = changes[max(0, index - _NEIGHBOURS) : index], changes[index + 1 : index + 1 + _NEIGHBOURS]
-        # A movement lasts: of the nearest four frames two or more change as well. A cut is one frame or, blended, two.
+        # A movement lasts: of the nearest four frames two or more change as well. A cut is one frame (two if blended).
         nearest = np.sort([*past[-2:], *future[:2]])[:-1]
         usual = max([_NOISE, *nearest, *(float(np.median(side)) for side in (past, future) if len(side))])
         jumps = jump[index] > _JUMP or zoom[index] > _ZOOM

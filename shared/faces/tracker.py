@@ -1,4 +1,4 @@
-"""Find faces and track their mesh: mediapipe's detector and refined face mesh, both inside its package."""
+"""Detection of faces and tracking of their mesh: mediapipe's detector and refined face mesh, both in its package."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from shared.errors import InputError
 from shared.faces.crop import Crop
 from shared.faces.cuts import CutDetector
 
-# A face lower than this has too few pixels on the lips for a track that can be trusted.
+# A face of lower height has too few pixels on the lips for a reliable track.
 MIN_FACE_PIXELS = 56
-# The detectors see the whole picture at about 200 pixels; halves and thirds of a larger one are searched too.
+# The detectors reduce the whole picture to about 200 pixels; halves and thirds of a larger one are searched too.
 _SEARCH_SIDE = 1280
-# Frames up to this size are head crops already, or as good: nothing is gained by searching them first.
+# Frames up to this size are head crops or nearly so: a search before tracking improves nothing.
 _SMALL_FRAME = 400
-# The mesh network sees a square round the face, which comes from the detector at first and from its own last answer
-# afterwards. The detector's square is another one, and the mesh found in it 2 % smaller: a face is looked at again
-# until its points (mean shift over the eye distance) stay where they are, which takes three to six looks.
-_SETTLED, _MOST_LOOKS = 5e-4, 12
-# The network reads faces at 192 pixels and skips pixels of larger ones: head crops are averaged down to this side.
+# The input of the mesh network is a square around the face, from the detector at first and from its own last result
+# afterwards. The detector's square differs, and the mesh found in it is 2 % smaller: the network is applied again until
+# the points (mean shift over the eye distance) no longer move, which takes three to six passes.
+_SETTLED, _MAX_PASSES = 5e-4, 12
+# The network reduces faces to 192 pixels by skipping pixels of larger ones: head crops are averaged to this side first.
 _MAX_CROP = 512
 
 
@@ -40,11 +40,11 @@ class FaceBox:
 
     @property
     def side(self) -> float:
-        """The longer side, pixels."""
+        """The longer side, in pixels."""
         return max(self.right - self.left, self.bottom - self.top)
 
     def overlap(self, other: FaceBox) -> float:
-        """Intersection over the smaller of the two."""
+        """Return the intersection over the area of the smaller box."""
         width = min(self.right, other.right) - max(self.left, other.left)
         height = min(self.bottom, other.bottom) - max(self.top, other.top)
         smaller = min((b.right - b.left) * (b.bottom - b.top) for b in (self, other))
@@ -53,7 +53,7 @@ class FaceBox:
 
 @contextmanager
 def native_log_muted() -> Iterator[None]:
-    """mediapipe's native code writes start-up notices straight to file descriptor 2; users have no use for them."""
+    """Suppress the start-up notices that mediapipe's native code writes directly to file descriptor 2."""
     os.environ.setdefault("GLOG_minloglevel", "3")
     kept = os.dup(2)
     null = os.open(os.devnull, os.O_WRONLY)
@@ -77,12 +77,12 @@ def _face_mesh():
             min_detection_confidence=0.3,
             min_tracking_confidence=0.4,
         )
-        mesh.process(np.zeros((64, 64, 3), np.uint8))  # starts the graph, which is what talks
+        mesh.process(np.zeros((64, 64, 3), np.uint8))  # starts the graph, which writes the notices
     return mesh
 
 
 def _mesh_points(mesh, image: np.ndarray) -> np.ndarray | None:
-    """[478, 3] in pixels of `image`, or None."""
+    """Mesh [478, 3] in pixels of `image`, or None."""
     result = mesh.process(np.ascontiguousarray(image))
     if not result.multi_face_landmarks:
         return None
@@ -92,10 +92,10 @@ def _mesh_points(mesh, image: np.ndarray) -> np.ndarray | None:
 
 
 def _settled_points(mesh, image: np.ndarray) -> np.ndarray | None:
-    """The mesh of a face, independent of what `mesh` saw before: [478, 3] in pixels of `image`, or None."""
-    mesh.process(np.zeros((64, 64, 3), np.uint8))  # no face in it: the next picture is searched anew
+    """The mesh of a face, independent of the previous input of `mesh`: [478, 3] in pixels of `image`, or None."""
+    mesh.process(np.zeros((64, 64, 3), np.uint8))  # contains no face, so that the whole next picture is searched
     points = _mesh_points(mesh, image)
-    for _ in range(_MOST_LOOKS - 1):
+    for _ in range(_MAX_PASSES - 1):
         if points is None:
             break
         before, points = points, _mesh_points(mesh, image)
@@ -111,7 +111,7 @@ def _shift(before: np.ndarray, after: np.ndarray) -> float:
 
 
 def detect_faces(image: np.ndarray) -> list[FaceBox]:
-    """All faces in a picture [H, W, 3] uint8 RGB, the largest first; an empty list when there are none."""
+    """Return all faces of a picture [H, W, 3] uint8 RGB, the largest first; an empty list when there are none."""
     with native_log_muted():
         from mediapipe.python.solutions.face_detection import FaceDetection
 
@@ -135,7 +135,7 @@ def detect_faces(image: np.ndarray) -> list[FaceBox]:
 
 
 def _tiles(image: np.ndarray) -> Iterator[tuple[int, int, np.ndarray]]:
-    """The whole picture, then overlapping quarters where it is large enough to hide faces from the detectors."""
+    """The whole picture, then overlapping quarters if it is so large that the detectors may miss faces."""
     height, width = image.shape[:2]
     yield 0, 0, image
     if max(height, width) >= 600:
@@ -153,7 +153,7 @@ def _reduced(image: np.ndarray, side: int) -> tuple[np.ndarray, float]:
 
 
 def _square(image: np.ndarray, left: int, top: int, side: int, size: int) -> np.ndarray:
-    """A square of the picture, beyond its edges continued with its mean colour, resized to size x size."""
+    """A square of the picture, padded with its mean colour beyond the edges, resized to size x size."""
     fill = tuple(int(v) for v in image.reshape(-1, 3).mean(0))
     canvas = Image.new("RGB", (side, side), fill)
     canvas.paste(Image.fromarray(image), (-left, -top))
@@ -163,24 +163,31 @@ def _square(image: np.ndarray, left: int, top: int, side: int, size: int) -> np.
 def track_photo(
     image: np.ndarray, *, face_index: int | None = None, face_box: tuple[float, float, float, float] | None = None
 ) -> np.ndarray:
-    """The mesh of one face of a still picture.
+    """Track the mesh of one face of a still picture.
 
-    image: uint8 [H, W, 3]. face_index: which face, 0 the largest. face_box: left, top, right, bottom in pixels, where
-    the detector fails. Returns float32 [478, 3] in pixels of the image (z negative towards the camera).
-    Raises InputError: no face, no such face, a face too small.
+    Args:
+        image: uint8 [H, W, 3].
+        face_index: which face, 0 is the largest.
+        face_box: left, top, right, bottom in pixels, for faces that the detector misses.
+
+    Returns:
+        float32 [478, 3] in pixels of the image (z negative towards the camera).
+
+    Raises:
+        InputError: no face, no face of that index, or a face too small.
     """
     small, scale = _reduced(image, _SEARCH_SIDE)
     if face_box is not None:
         boxes = [FaceBox(*(v * scale for v in face_box))]
         if boxes[0].side < 4 or boxes[0].left >= boxes[0].right or boxes[0].top >= boxes[0].bottom:
-            raise InputError(f"face box {face_box}: give left, top, right, bottom in pixels")
+            raise InputError(f"face box {face_box}: it must be left, top, right, bottom in pixels")
     else:
         boxes = detect_faces(small)
-        if not boxes:  # drawings: the mesh network often sees what the detectors do not
+        if not boxes:  # drawings: the mesh network often finds faces that the detectors miss
             boxes = [FaceBox(0, 0, small.shape[1], small.shape[0])]
     index = face_index or 0
     if not 0 <= index < len(boxes):
-        raise InputError(f"the photo shows {len(boxes)} face(s), there is no face {index}")
+        raise InputError(f"the photo shows {len(boxes)} face(s); there is no face {index}")
     mesh = _face_mesh()
     try:
         points = _locate(mesh, image, boxes[index], scale)
@@ -188,7 +195,7 @@ def track_photo(
         mesh.close()
     if points is None:
         raise InputError(
-            "no face found in the photo (a frontal face works best; --face-box LEFT,TOP,RIGHT,BOTTOM shows where)"
+            "no face found in the photo (a frontal face works best; --face-box LEFT,TOP,RIGHT,BOTTOM locates it)"
         )
     height = float(np.ptp(points[:468, 1]))
     if height < MIN_FACE_PIXELS:
@@ -197,7 +204,7 @@ def track_photo(
 
 
 def _locate(mesh, image: np.ndarray, box: FaceBox, scale: float) -> np.ndarray | None:
-    """The mesh in the neighbourhood of a box; looked at twice, the second time in the head crop of the first."""
+    """The mesh near a box; found twice, the second time in the head crop of the first result."""
     center = ((box.left + box.right) / 2 / scale, (box.top + box.bottom) / 2 / scale)
     side = box.side / scale
     for factor in (2.0, 1.4, 3.0):
@@ -224,11 +231,18 @@ def _in_square(mesh, image: np.ndarray, center: tuple[float, float], side: float
 
 
 def track_video(frames: Iterable[np.ndarray], cuts: CutDetector | None = None) -> Iterator[np.ndarray | None]:
-    """Track the largest face through a video: for each uint8 [H, W, 3] frame its mesh [478, 3] in pixels of the frame
-    (z negative towards the camera), None where no face is seen. cuts: a new one, to be read afterwards.
+    """Track the largest face through a video.
 
-    The mesh network only finds faces that fill a fair part of what it is shown: of large frames it gets a square round
-    the face that the detectors see, which is sought again when the face has been lost or the picture was cut.
+    The mesh network only finds faces that fill a fair part of its input. Of large frames its input is therefore a
+    square around the detected face, which is detected again after the face was lost or the video was cut.
+
+    Args:
+        frames: uint8 [H, W, 3] each.
+        cuts: a new detector, whose `changes` can be read afterwards.
+
+    Yields:
+        For each frame its mesh float32 [478, 3] in pixels of the frame (z negative towards the camera), None without a
+            face.
     """
     mesh, cuts = _face_mesh(), cuts or CutDetector()
     window, lost = None, 0
@@ -252,7 +266,7 @@ def track_video(frames: Iterable[np.ndarray], cuts: CutDetector | None = None) -
 
 @dataclass(frozen=True)
 class _Window:
-    """The part of a frame in which a face is followed, in its pixels, and the scale at which it is looked at."""
+    """The part of a frame in which a face is tracked, in pixels of the frame, and the scale of the network's input."""
 
     left: int
     top: int
@@ -261,27 +275,27 @@ class _Window:
     scale: float = 1.0
 
     def of(self, frame: np.ndarray) -> np.ndarray:
-        """What the mesh network is shown of a frame."""
+        """Return the mesh network's input for a frame."""
         part = frame[self.top : self.bottom, self.left : self.right]
         return part if self.scale == 1 else _reduced(part, max(1, round(max(part.shape[:2]) * self.scale)))[0]
 
     def fitted(self, points: np.ndarray) -> _Window:
-        """Reduced so far that the face of `points` (pixels at scale 1) is seen in no larger crop than in a photo."""
+        """Return the window reduced so that the face of `points` (pixels at scale 1) is no larger than in photos."""
         return replace(self, scale=min(1.0, _MAX_CROP / Crop.around(points).side))
 
     def to_frame(self, points: np.ndarray) -> np.ndarray:
-        """Points [478, 3] in pixels of what was shown -> pixels of the frame."""
+        """Convert points [478, 3] from pixels of the network's input to pixels of the frame."""
         return (points / self.scale + (self.left, self.top, 0)).astype(np.float32)
 
 
 def _face_window(frame: np.ndarray) -> _Window:
-    """Where the largest face of a frame is to be followed."""
+    """The window in which the largest face of a frame is tracked."""
     height, width = frame.shape[:2]
     if max(height, width) > _SMALL_FRAME:
         small, scale = _reduced(frame, _SEARCH_SIDE)
         boxes = detect_faces(small)
         if boxes and boxes[0].side * 4 < max(small.shape[:2]):
-            # Three faces wide: room for the head to move, without showing the network much else.
+            # Three faces wide: room for the head to move, with little else in the network's input.
             side = 3 * boxes[0].side / scale
             x, y = ((boxes[0].left + boxes[0].right) / 2 / scale, (boxes[0].top + boxes[0].bottom) / 2 / scale)
             left, top = (int(max(0, v - side / 2)) for v in (x, y))

@@ -1,10 +1,11 @@
-"""Published checkpoints: tensors under names in PyTorch's own file format."""
+"""Reading of published checkpoints: named tensors in PyTorch's or safetensors' format."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 import torch
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from shared.errors import InputError
@@ -12,24 +13,36 @@ from shared.files import check_input
 
 
 def read_tensors(path: str | Path) -> dict[str, Tensor]:
-    """A `.pth` file of named tensors, on the CPU; no code of the file is run.
+    """Read a file of named tensors on the CPU, without executing code from it.
 
-    Raises InputError: it cannot be read, or holds something else.
+    Args:
+        path: a ``.safetensors`` file, or a PyTorch file under any other name.
+
+    Raises:
+        InputError: the file cannot be read, or contains something else.
     """
     file = check_input(path)
+    is_safetensors = file.suffix == ".safetensors"
     try:
-        state = torch.load(file, map_location="cpu", weights_only=True)
-    except Exception:  # the reader meets broken bytes with every kind of error
-        raise InputError(f"{path}: not a PyTorch file of named tensors") from None
+        state = load_file(file) if is_safetensors else torch.load(file, map_location="cpu", weights_only=True)
+    except Exception:  # broken bytes raise every kind of error in the readers
+        state = None
     if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
-        raise InputError(f"{path}: not a PyTorch file of named tensors")
+        raise InputError(f"{path}: not a {'safetensors' if is_safetensors else 'PyTorch'} file of named tensors")
     return state
 
 
 def load_into(network: nn.Module, state: dict[str, Tensor], path: str | Path, what: str) -> None:
-    """Load tensors of exactly the network's names and shapes, counters of batches apart.
+    """Load tensors of exactly the network's names and shapes, except counters of batches.
 
-    what: a few words for the error, such as "the Inception-v3 of pytorch-fid". Raises InputError: they differ.
+    Args:
+        network: the network to load into.
+        state: name -> tensor.
+        path: the file, for error messages.
+        what: the expected content for the error message, such as "the Inception-v3 of pytorch-fid".
+
+    Raises:
+        InputError: names or shapes differ.
     """
     try:
         missing, unexpected = network.load_state_dict(state, strict=False)
@@ -40,4 +53,4 @@ def load_into(network: nn.Module, state: dict[str, Tensor], path: str | Path, wh
     if missing:
         raise InputError(f"{path}: not {what} ({missing[0]} is missing)")
     if unexpected:
-        raise InputError(f"{path}: not {what} ({unexpected[0]} is none of its tensors)")
+        raise InputError(f"{path}: not {what} ({unexpected[0]} is not one of its tensors)")

@@ -1,7 +1,7 @@
-"""How a head moves: its angles, how much they vary, the beats of its motion; and how often its eyes blink.
+"""Motion of a head: its angles, their variation, the beats of its motion; and the rate of blinks.
 
-Rotations are axis-angle in radians [T, 3] as in `shared.motion.Motion`: of the tracker for real clips and for videos
-tracked again, of stage one for motion that was never rendered. Axes: x to the person's left, y up, z to the camera.
+Rotations are axis-angle in radians [T, 3] as in `shared.motion.Motion`: from the tracker for real clips and for
+rendered videos, from stage one for motion that was not rendered. Axes: x to the person's left, y up, z to the camera.
 """
 
 from __future__ import annotations
@@ -14,18 +14,20 @@ from scipy.spatial.transform import Rotation
 from shared.errors import InputError
 
 MOTION_SMOOTHING = 5 / 60
-"""Seconds, the Gaussian over the head's speed. Bailando's evaluation: 5 frames of its 60 per second."""
+"""Seconds of the Gaussian that smooths the head's speed. Bailando's evaluation: 5 frames of its 60 per second."""
 
 _LEAST_SWING = 2.0  # degrees per second
 _BLINK = 0.5  # of the lids' usual gap
 
 
 def euler_degrees(rotation: np.ndarray) -> np.ndarray:
-    """Axis-angle [T, 3] in radians -> pitch, yaw, roll [T, 3] in degrees: R = R_y(yaw) R_x(pitch) R_z(roll).
+    """Convert axis-angle [T, 3] in radians to pitch, yaw, roll [T, 3] in degrees: R = R_y(yaw) R_x(pitch) R_z(roll).
 
-    Pitch > 0: the chin goes down; yaw > 0: towards the person's left; roll > 0: onto the person's right shoulder.
-    Degenerate where a head looks straight up or down. A frame with NaN gives NaN.
-    Raises InputError: not [T, 3].
+    Pitch > 0: the chin moves down; yaw > 0: towards the person's left; roll > 0: onto the person's right shoulder.
+    Degenerate where a head points straight up or down. A frame with NaN yields NaN.
+
+    Raises:
+        InputError: not [T, 3].
     """
     rotation = _rotations(rotation)
     angles = np.full(rotation.shape, np.nan)
@@ -37,30 +39,45 @@ def euler_degrees(rotation: np.ndarray) -> np.ndarray:
 
 
 def head_diversity(rotation: np.ndarray) -> float:
-    """Diversity of head motion within a clip: mean over pitch, yaw and roll of their standard deviation over time, in
-    degrees. 0 for a still head; "higher is better" in the papers, but nearest to the real row is natural.
+    """Diversity of head motion within a clip: standard deviation over time, mean over pitch, yaw and roll, in degrees.
+
+    0 for a still head; "higher is better" in the papers, but nearest to the real row is natural. std with 1/T.
 
     Source: FD2Talk §4.1, Table 1 ("extracting head motion feature embeddings using Hopenet and calculating their
     standard deviations", after SadTalker). **Not Hopenet**: the tracker's angles, so that the unit is known. Printed
     values (ground truth .256 and .307, without unit) are of other features and do not compare.
+
     Traps: it grows with a clip's length, as a head drifts, so compare clips of one length; noise of a tracker counts as
-    motion; one slow turn and much nodding may score alike. NaN frames make it NaN. std with 1/T.
-    Raises InputError: not [T, 3].
+    motion; one slow turn and much nodding may score alike. NaN frames make it NaN.
+
+    Args:
+        rotation: [T, 3], axis-angle in radians.
+
+    Raises:
+        InputError: not [T, 3].
     """
     angles = np.unwrap(euler_degrees(rotation), period=360, axis=0)
     return float(angles.std(0).mean())
 
 
 def motion_beats(rotation: np.ndarray, fps: float) -> np.ndarray:
-    """Seconds [K] at which a moving head halts or turns back: minima of its smoothed angular speed.
+    """Times in seconds [K] at which a moving head halts or turns back: minima of its smoothed angular speed.
 
     Speed: the angle in degrees between neighbouring frames times fps, placed midway between them, and smoothed by a
     Gaussian of 83 ms. A minimum counts where the speed rises by 2 degrees per second on either side before it falls
     lower, so that a still head, or one that turns evenly, has no beats, whatever the tracker's noise of some hundredths
     of a degree. Real talking heads have about one beat per second.
+
     Source: Bailando's evaluation (Gaussian over 5 frames at 60 fps, every local minimum of the mean speed of joints),
-    cited by FD2Talk §4.1 and DiffPoseTalk §4.3. The least rise and the angular instead of the joints' speed are ours.
-    Raises InputError: not [T, 3], not finite, or no frame rate.
+    cited by FD2Talk §4.1 and DiffPoseTalk §4.3. The least rise, and the angular speed in place of the joints', are
+    ours.
+
+    Args:
+        rotation: [T, 3], axis-angle in radians.
+        fps: frames per second.
+
+    Raises:
+        InputError: not [T, 3], not finite, or an invalid frame rate.
     """
     rotation = _rotations(rotation)
     if not np.isfinite(rotation).all():
@@ -75,14 +92,22 @@ def motion_beats(rotation: np.ndarray, fps: float) -> np.ndarray:
 
 
 def blink_rate(lid_gap: np.ndarray, fps: float) -> float:
-    """Blinks per minute; people in conversation blink some 10 to 30 times. Nearest to the real row is natural.
+    """Blinks per minute; people in conversation blink 10 to 30 times. Nearest to the real row is natural.
 
-    A blink is a run of frames, however long, in which the lids' gap [T] (`shared.face_model.measures.lid_gap`, any
-    unit) is below half of its own 75th percentile; one that the clip begins with counts.
-    Source: this project's own definition, the same in all its tables; no paper here defines one.
-    Traps: a short clip has 0 or many, so average over minutes, not over clips; someone with eyes shut for more than a
+    A blink is a run of frames, of any length, in which the lid gap is below half of its own 75th percentile; a blink at
+    the beginning of the clip counts.
+
+    Source: this project's own definition, the same in all its tables; the papers define none.
+
+    Traps: a short clip has 0 or many, so average over minutes, not over clips; a person with eyes shut for more than a
     quarter of a clip, or looking down, moves the threshold. NaN frames, or no frames, make it NaN.
-    Raises InputError: not [T], or no frame rate.
+
+    Args:
+        lid_gap: [T], `shared.face_model.measures.lid_gap`, any unit.
+        fps: frames per second.
+
+    Raises:
+        InputError: not [T], or an invalid frame rate.
     """
     lid_gap = np.asarray(lid_gap, float)
     if lid_gap.ndim != 1:

@@ -1,7 +1,7 @@
 """Lip sync on curves of lip aperture: correlation, lag, spread, speed, closure on bilabials.
 
 Curves are `shared.face_model.measures.lip_aperture`, [T]: the inner lips' distance over that of the outer eye corners,
-at 25 frames a second. No paper here defines these figures; they are this project's own, the same in all its tables.
+at 25 frames a second. The papers do not define these figures; they are this project's own, the same in all its tables.
 """
 
 from __future__ import annotations
@@ -12,31 +12,38 @@ from shared.errors import InputError
 
 _FEWEST = 3  # frames: two always correlate fully
 _CONSTANT = 1e-9
-_LEAST_OPENING = 0.005  # of the distance of the eye corners, .45 mm: the tracker moves a photo's lips by a third of it
+_LEAST_OPENING = 0.005  # of the distance of the eye corners, .45 mm; the tracker's noise on a photo's lips is a third
 
 
-def best_lag_correlation(made: np.ndarray, real: np.ndarray, max_lag: int = 2) -> tuple[float, int]:
-    """(r, lag): Pearson correlation, -1 to 1, higher is better, at the lag in frames where it is highest; 0 is best.
+def best_lag_correlation(generated: np.ndarray, real: np.ndarray, max_lag: int = 2) -> tuple[float, int]:
+    """Pearson correlation, -1 to 1, higher is better, at the lag in frames where it is highest; 0 is best: (r, lag).
 
-        r(l) = corr over t of (made[t], real[t - l]),  l = -max_lag .. max_lag over the frames that both have
-        lag = argmax r, of equal ones the nearest to 0;  > 0: `made` comes late
+        r(l) = corr over t of (generated[t], real[t - l]),  l = -max_lag .. max_lag over the frames that both have
+        lag = argmax r, of equal ones the nearest to 0;  > 0: `generated` is late
 
-    made, real: [T]; of curves of different lengths the beginnings are compared. A constant curve correlates 0. A lag
-    that leaves fewer than 3 frames does not count; (nan, 0) where none does, or where a frame is NaN.
-    Protocol: lags of ±2 frames (80 ms), which nobody notices. Blind to how far the lips open (`spread_and_speed`).
-    Trap: the best of five lags is above 0 for unrelated curves too: .11 for other people's speech, .15 for two seconds.
-    Source: this project's own. Raises InputError: not [T].
+    A constant curve correlates 0. A lag that leaves fewer than 3 frames does not count; (nan, 0) if no lag counts or a
+    frame is NaN. Protocol: lags of ±2 frames (80 ms), which are imperceptible. Insensitive to the opening itself
+    (`spread_and_speed`). Trap: the best of five lags is above 0 for unrelated curves too: .11 for other people's
+    speech, .15 for two seconds. Source: this project's own.
+
+    Args:
+        generated: [T].
+        real: [T]; of curves of different lengths the beginnings are compared.
+        max_lag: frames.
+
+    Raises:
+        InputError: not [T].
     """
-    made, real = _curves(made, real)
-    length = min(len(made), len(real))
-    made, real = made[:length], real[:length]
-    if np.isnan(made).any() or np.isnan(real).any():
+    generated, real = _curves(generated, real)
+    length = min(len(generated), len(real))
+    generated, real = generated[:length], real[:length]
+    if np.isnan(generated).any() or np.isnan(real).any():
         return float("nan"), 0
     lags = [lag for lag in range(-max_lag, max_lag + 1) if length - abs(lag) >= _FEWEST]
     found = []
     for lag in lags:
         late, early = max(lag, 0), max(-lag, 0)
-        found.append((_correlation(made[late : length - early], real[early : length - late]), lag))
+        found.append((_correlation(generated[late : length - early], real[early : length - late]), lag))
     return max(found, key=lambda pair: (pair[0], -abs(pair[1])), default=(float("nan"), 0))
 
 
@@ -44,19 +51,27 @@ def _correlation(a: np.ndarray, b: np.ndarray) -> float:
     return 0.0 if min(a.std(), b.std()) < _CONSTANT else float(np.corrcoef(a, b)[0, 1])
 
 
-def spread_and_speed(made: np.ndarray, real: np.ndarray) -> tuple[float, float]:
-    """How far and how fast the lips move, as shares of the real ones'; without unit, 1 is natural.
+def spread_and_speed(generated: np.ndarray, real: np.ndarray) -> tuple[float, float]:
+    """Range and speed of the lips as shares of the real ones'; without unit, 1 is natural.
 
-        spread = std_t made / std_t real;   speed = mean_t |made[t] - made[t-1]| / mean_t |real[t] - real[t-1]|
+        spread = std_t generated / std_t real
+        speed = mean_t |generated[t] - generated[t-1]| / mean_t |real[t] - real[t-1]|
 
-    made, real: [T]. NaN where the real curve is constant, has a single frame, or a frame is NaN.
+    NaN where the real curve is constant, has a single frame, or a frame is NaN.
     Protocol: per clip. Trap: noise and trembling count as speed.
-    Source: this project's own. Raises InputError: not [T].
+    Source: this project's own.
+
+    Args:
+        generated: [T].
+        real: [T].
+
+    Raises:
+        InputError: not [T].
     """
-    made, real = _curves(made, real)
-    if min(len(made), len(real)) < 2:
+    generated, real = _curves(generated, real)
+    if min(len(generated), len(real)) < 2:
         return float("nan"), float("nan")
-    both = [(curve.std(), np.abs(np.diff(curve)).mean()) for curve in (made, real)]
+    both = [(curve.std(), np.abs(np.diff(curve)).mean()) for curve in (generated, real)]
     spread, speed = (float(a / b) if b > _CONSTANT else float("nan") for a, b in zip(*both))
     return spread, speed
 
@@ -66,12 +81,20 @@ def closure_rate(aperture: np.ndarray, moments: np.ndarray, fps: float = 25.0, w
 
         1/K sum_k [min of aperture[f_k - within .. f_k + within] <= its 25th percentile],  f_k = round(moment_k fps)
 
-    aperture: [T]; moments: [K] seconds, the middles of b, p and m. Moments outside the curve do not count; NaN without
-    any, or where a frame is NaN. 0 for lips whose quartiles are less than .005 apart: what never opens does not close.
-    Protocol: the threshold is each curve's own, so that a face with parted lips at rest is not punished.
-    Traps: moments at random pass too, .44 of them in real speech; in a clip that is silent for more than a quarter of
-    its time the threshold is the mouth at rest, which a closure amid speech may not reach.
-    Source: this project's own. Raises InputError: not [T], or moments that are not finite.
+    Moments outside the curve do not count; NaN without any, or where a frame is NaN. 0 for lips whose quartiles are
+    less than .005 apart: a mouth that never opens does not close. Protocol: the threshold is each curve's own, so that
+    a face with parted lips at rest is not penalised. Traps: random moments pass too, .44 of them in real speech; in a
+    clip that is silent for more than a quarter of its time the threshold is the mouth at rest, which a closure amid
+    speech may not reach. Source: this project's own.
+
+    Args:
+        aperture: [T].
+        moments: [K] seconds, the middles of b, p and m.
+        fps: frames per second.
+        within: frames to either side of a moment.
+
+    Raises:
+        InputError: not [T], or moments that are not finite.
     """
     aperture, moments = _curves(aperture, moments)
     if not np.isfinite(moments).all():

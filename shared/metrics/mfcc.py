@@ -1,4 +1,4 @@
-"""The thirteen cepstral coefficients that SyncNet hears."""
+"""The thirteen cepstral coefficients of SyncNet's audio input."""
 
 from __future__ import annotations
 
@@ -16,19 +16,21 @@ _EMPHASIS, _LIFTER = 0.97, 22
 
 
 def int16_range(audio: np.ndarray) -> np.ndarray:
-    """Sound in -1..1 -> the values its 16-bit PCM would have, float64."""
+    """Convert sound in -1..1 to the values of 16-bit PCM, float64."""
     return np.clip(np.rint(np.asarray(audio, np.float64) * 32768), -32768, 32767)
 
 
 def mfcc(samples: np.ndarray) -> np.ndarray:
     """Cepstral coefficients of sound, float64 [F, 13], F = 1 + ceil((n - 400) / 160), 1 for n <= 400.
 
-    samples: [n], n >= 1, at 16 kHz, in the range of int16 (the logarithms are not shifted to any other range).
     The conventions of the package that SyncNet's authors used, python_speech_features 0.6 with its defaults: emphasis
     x[t] - 0.97 x[t-1] over the whole recording, frames of 25 ms every 10 ms without a window function, the last one
     filled up with zeros; |FFT|^2 / 512 of 512 points; 26 triangles evenly spaced in mel = 2595 log10(1 + f / 700) from
     0 to 8 kHz, corners rounded down to bins of 16000 / 513 Hz; natural logarithm; orthonormal DCT-II; lifter
     1 + 11 sin(pi k / 22); coefficient 0 replaced by the logarithm of the frame's energy. Powers of zero count as 2^-52.
+
+    Args:
+        samples: [n], n >= 1, at 16 kHz, in the range of int16 (the logarithms are not shifted to any other range).
     """
     samples = np.asarray(samples, np.float64)
     samples = np.append(samples[0], samples[1:] - _EMPHASIS * samples[:-1])

@@ -1,4 +1,4 @@
-"""A rendered frame of a face against the real one: whole, in the mouth's and the eyes' boxes, and by what moved."""
+"""A rendered frame of a face against the real one: whole, in boxes of mouth and eyes, and by the mouth's motion."""
 
 from __future__ import annotations
 
@@ -16,17 +16,21 @@ from shared.metrics.perceptual import SqueezeDistance, picture_distance
 MOUTH_CHANGES = ("opened", "closed", "unchanged")
 
 APERTURE_STEP = 0.05
-"""Lip aperture (a share of the distance of the outer eye corners) more or less than the photo's that is a change."""
+"""Least difference of lip aperture (a share of the distance of the outer eye corners) that counts as a change."""
 
 # Width of the part by which its box is larger on every side.
 _MARGIN = 0.25
 
 
 def part_boxes(landmarks: np.ndarray, size: tuple[int, int]) -> dict[str, list[Box]]:
-    """Where to look closer: {"mouth": [box], "eyes": [the person's right, left]}.
+    """Boxes of the parts of a face: {"mouth": [box], "eyes": [the person's right, left]}.
 
-    landmarks: [478, 2 or 3] in pixels of the real frame, size: its height and width. A box is the bounding box of the
-    outer lips or of the lids' edges, with 25 % of its width as margin on each side, within the frame.
+    A box is the bounding box of the outer lips or of the lids' edges, with 25 % of its width as margin on each side,
+    within the frame.
+
+    Args:
+        landmarks: [478, 2 or 3] in pixels of the real frame.
+        size: height and width of the frame.
     """
     rings = {"mouth": (OUTER_LIPS,), "eyes": (RIGHT_EYE, LEFT_EYE)}
     return {name: [_around(landmarks[list(ring), :2], size) for ring in of_part] for name, of_part in rings.items()}
@@ -36,51 +40,67 @@ def _around(points: np.ndarray, size: tuple[int, int]) -> Box:
     low, high = points.min(0), points.max(0)
     margin = _MARGIN * (high[0] - low[0])
     height, width = size
-    # A head at the very edge still leaves a box of 8 pixels to look at.
+    # A head at the very edge still has a box of 8 pixels.
     x0, y0 = (int(np.clip(round(v), 0, n - 8)) for v, n in zip(low - margin, (width, height)))
     x1, y1 = (int(np.clip(round(v), a + 8, n)) for v, a, n in zip(high + margin, (x0, y0), (width, height)))
     return x0, y0, x1, y1
 
 
 def face_mask(landmarks: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """bool [H, W]: inside the tracker's face oval. Raises InputError: no pixel of it is in the frame."""
+    """Pixels inside the tracker's face oval, bool [H, W].
+
+    Raises:
+        InputError: no pixel of it is in the frame.
+    """
     mask = np.zeros(size, np.uint8)
     cv2.fillPoly(mask, [np.round(landmarks[list(FACE_OVAL), :2]).astype(np.int32)], 1)
     if not mask.any():
-        raise InputError("the face lies outside the frame")
+        raise InputError("the face is outside the frame")
     return mask.astype(bool)
 
 
 def mouth_change(real: np.ndarray, photo: np.ndarray) -> str:
-    """`opened`, `closed` or `unchanged`: is the lip aperture of the real frame's landmarks [478, 3] more than .05 of
-    the eye distance above the photo's, below it, or neither?"""
+    """Return whether a mouth `opened` or `closed` against the photo, or is `unchanged`.
+
+    Args:
+        real: landmarks [478, 3] of the real frame; its lip aperture counts as changed by more than `APERTURE_STEP`.
+        photo: landmarks [478, 3] of the photo.
+    """
     return change_of(float(lip_aperture(real) - lip_aperture(photo)))
 
 
 def change_of(step: float) -> str:
-    """The same for a known difference of the apertures."""
+    """Classify a known difference of the apertures as in `mouth_change`."""
     return "opened" if step > APERTURE_STEP else "closed" if step < -APERTURE_STEP else "unchanged"
 
 
 def compare(
-    made: np.ndarray,
+    generated: np.ndarray,
     real: np.ndarray,
     boxes: Mapping[str, Sequence[Box]],
     network: SqueezeDistance | None = None,
 ) -> dict[str, float]:
-    """Figures of one made frame against the real one, uint8 [H, W, 3].
+    """Compare one generated frame with the real one.
 
-    boxes: parts to look at apart, as `part_boxes` gives them; a part of several boxes has one PSNR and SSIM over their
-    pixels together, and the mean of their distances.
-    Returns `psnr` (dB) and `ssim` of the whole frame and, for each part, `<part>_psnr` and `<part>_ssim`; with a
-    network also `distance` and `<part>_distance` (`picture_distance`; lower is better).
+    Args:
+        generated: uint8 [H, W, 3].
+        real: uint8 [H, W, 3].
+        boxes: parts to compare separately, as of `part_boxes`; a part of several boxes has one PSNR and SSIM over their
+            pixels together, and the mean of their distances.
+        network: for the distances.
+
+    Returns:
+        `psnr` (dB) and `ssim` of the whole frame and, for each part, `<part>_psnr` and `<part>_ssim`; with a network
+            also
+        `distance` and `<part>_distance` (`picture_distance`; lower is better).
     """
-    figures = {"psnr": psnr(made, real), "ssim": ssim(made, real)}
+    figures = {"psnr": psnr(generated, real), "ssim": ssim(generated, real)}
     for part, of_part in boxes.items():
-        figures[f"{part}_psnr"] = psnr(made, real, of_part)
-        figures[f"{part}_ssim"] = ssim(made, real, of_part)
+        figures[f"{part}_psnr"] = psnr(generated, real, of_part)
+        figures[f"{part}_ssim"] = ssim(generated, real, of_part)
     if network is not None:
-        figures["distance"] = picture_distance(network, made, real)
+        figures["distance"] = picture_distance(network, generated, real)
         for part, of_part in boxes.items():
-            figures[f"{part}_distance"] = float(np.mean([picture_distance(network, made, real, b) for b in of_part]))
+            distances = [picture_distance(network, generated, real, box) for box in of_part]
+            figures[f"{part}_distance"] = float(np.mean(distances))
     return figures

@@ -1,19 +1,19 @@
-"""SyncNet, the judge of lip sync in nearly every talking-head paper: its network, its crops, and LSE-C and LSE-D.
+"""SyncNet, the metric network of lip sync in nearly every talking-head paper: network, crops, and LSE-C and LSE-D.
 
-Chung & Zisserman, "Out of time: automated lip sync in the wild", ACCV-W 2016. What is measured is fixed by the code
-that the authors and, for LSE-C and LSE-D, Prajwal et al. 2020 published (joonson/syncnet_python, Rudrabha/Wav2Lip),
-which says more than the papers do. Each docstring here states what it takes from there.
+Chung & Zisserman, "Out of time: automated lip sync in the wild", ACCV-W 2016. The protocol is fixed by the code that
+the authors and, for LSE-C and LSE-D, Prajwal et al. 2020 published (joonson/syncnet_python, Rudrabha/Wav2Lip), which is
+more detailed than the papers. Each docstring here states its part of that code.
 
 The same real footage scores differently from paper to paper (LRS2's test clips: LSE-C 6.84, LSE-D 7.19 in LipVoicer's
 table 3, 8.25 and 6.26 for those who ran Wav2Lip's script), because the figures depend on the crop (SyncNet's own face
-track, or the whole frame of an already cropped dataset resized to 224), on the detector's box, on how a clip came to 25
-frames a second, on its length (see `sync_scores`) and on compression. A constant offset in a dataset costs nothing up
-to 15 frames, since the best of 31 shifts counts, and beyond that the score. Compare figures from one protocol only.
+track, or the whole frame of an already cropped dataset resized to 224), on the detector's box, on the conversion of a
+clip to 25 frames a second, on its length (see `sync_scores`) and on compression. A constant offset in a dataset has no
+effect up to 15 frames, since the best of 31 shifts counts, and beyond that it lowers the score. Compare figures from
+one protocol only.
 """
 
 from __future__ import annotations
 
-import pickle
 from collections.abc import Iterable, Iterator
 from itertools import islice
 from pathlib import Path
@@ -26,17 +26,18 @@ from torch import nn
 
 from shared.audio import FPS, SAMPLE_RATE
 from shared.errors import InputError
+from shared.metrics.checkpoints import load_into, read_tensors
 from shared.metrics.mfcc import int16_range, mfcc
 from shared.metrics.sync import MAX_SHIFT, SyncScores, check_audible, sync_scores
 
 CROP_SIZE = 224
 WINDOW = 5
-"""Video frames that are seen together: 0.2 s."""
+"""Video frames in one window: 0.2 s."""
 AUDIO_WINDOW, AUDIO_STEP = 20, 4
-"""Frames of `mfcc` heard with one window, and from one window to the next."""
+"""Frames of `mfcc` in one window, and from one window to the next."""
 
 FOREHEAD = 0.14
-"""How far an S3FD box reaches above the tracked mesh, in heights of the mesh; below and beside it they agree.
+"""Extent of an S3FD box above the tracked mesh, in heights of the mesh; below and beside it they agree.
 
 Measured on the 109 faces of the group photographs that are published with a PyTorch S3FD's boxes drawn in
 (yxlijun/S3FD.pytorch): top .14, bottom .00, width 1.01, centre .00 (medians, the frontal ones); the box's larger side
@@ -51,16 +52,16 @@ _CHUNK = 16  # windows at once: about 200 MB
 class SyncNet(nn.Module):
     """The published two-stream network: five frames of a face, and 0.2 s of sound, as 1024 numbers each.
 
-    Tensors are named as in the published checkpoint `syncnet_v2.model`. Inputs are not normalised in any way: pictures
-    BGR in 0..255, as OpenCV reads them, and cepstral coefficients as they come (their order of magnitude is 10).
-    Evaluation only. Outputs have no fixed length.
+    Tensors are named as in the published checkpoint `syncnet_v2.model`. Inputs are not normalised in any way: images
+    BGR in 0..255, as OpenCV reads them, and cepstral coefficients unscaled (their order of magnitude is 10). Evaluation
+    only. Outputs have no fixed length.
     """
 
     def __init__(self) -> None:
         super().__init__()
         self.netcnnaud = nn.Sequential(  # [B, 1, 13, 20]
             *_layer(nn.Conv2d(1, 64, 3, padding=1)),
-            nn.Identity(),  # a pooling of one position in the original, which counts in the names
+            nn.Identity(),  # a pooling of one position in the original, which has a number of its own
             *_layer(nn.Conv2d(64, 192, 3, padding=1)),
             nn.MaxPool2d(3, stride=(1, 2)),  # [B, 192, 11, 9]
             *_layer(nn.Conv2d(192, 384, 3, padding=1)),
@@ -87,42 +88,45 @@ class SyncNet(nn.Module):
 
     @classmethod
     def load(cls, path: str | Path) -> SyncNet:
-        """The network with the weights of `syncnet_v2.model`, a torch state dict, as it is.
+        """Load the weights of `syncnet_v2.model`, a torch state dict, unchanged.
 
-        (The published loader leaves a tensor that the file lacks at its random start; here that is an error.)
-        Raises InputError: no such file, or not these weights.
+        (The published loader leaves a tensor that the file lacks at its random initialisation; here that is an error.)
+
+        Raises:
+            InputError: no such file, or other weights.
         """
         network = cls()
-        try:
-            network.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
-        except OSError as error:
-            raise InputError(f"{path}: cannot be read ({error.strerror or error})") from None
-        except (
-            RuntimeError,
-            pickle.UnpicklingError,
-            EOFError,
-            TypeError,
-            AttributeError,
-            ValueError,
-            KeyError,
-        ) as error:
-            reason = " ".join(str(error).split())[:120]
-            raise InputError(f"{path}: not the weights of SyncNet, syncnet_v2.model ({reason})") from None
+        load_into(network, read_tensors(path), path, "the weights of SyncNet, syncnet_v2.model")
         return network
 
     @torch.no_grad()
     def embed_video(self, crops: np.ndarray) -> np.ndarray:
-        """uint8 [T, 224, 224, 3] BGR, T >= 5 -> float32 [T - 4, 1024]; row i sees crops i .. i + 4."""
-        pictures = torch.from_numpy(np.ascontiguousarray(crops)).permute(3, 0, 1, 2).float()  # [3, T, 224, 224]
-        features = self.netcnnlip(pictures[None])  # the kernels of all but the first layer see one moment alone
-        return self.netfclip(features[0, :, :, 0, 0].T).numpy()
+        """Embed windows of five crops.
+
+        Args:
+            crops: uint8 [T, 224, 224, 3] BGR, T >= 5.
+
+        Returns:
+            float32 [T - 4, 1024]; row i is the window of crops i .. i + 4.
+        """
+        images = torch.from_numpy(np.ascontiguousarray(crops)).permute(3, 0, 1, 2).float()  # [3, T, 224, 224]
+        # The whole clip at once: only the kernels of the first layer extend over time.
+        features = self.netcnnlip(images[None])  # [1, 512, T - 4, 1, 1]
+        return self.netfclip(features[0, :, :, 0, 0].T).numpy()  # [T - 4, 1024]
 
     @torch.no_grad()
     def embed_audio(self, coefficients: np.ndarray) -> np.ndarray:
-        """`mfcc` [F, 13], F >= 20 -> float32 [(F - 20) // 4 + 1, 1024]; row i hears frames 4 i .. 4 i + 19."""
+        """Embed windows of 20 frames of `mfcc`.
+
+        Args:
+            coefficients: [F, 13], F >= 20.
+
+        Returns:
+            float32 [(F - 20) // 4 + 1, 1024]; row i is the window of frames 4 i .. 4 i + 19.
+        """
         windows = np.lib.stride_tricks.sliding_window_view(coefficients, AUDIO_WINDOW, 0)[::AUDIO_STEP]  # [n, 13, 20]
-        batches = torch.from_numpy(windows.astype(np.float32))[:, None].split(_CHUNK)
-        return torch.cat([self.netfcaud(self.netcnnaud(batch).flatten(1)) for batch in batches]).numpy()
+        batches = torch.from_numpy(windows.astype(np.float32))[:, None].split(_CHUNK)  # [_CHUNK, 1, 13, 20] each
+        return torch.cat([self.netfcaud(self.netcnnaud(batch).flatten(1)) for batch in batches]).numpy()  # [n, 1024]
 
 
 def _layer(convolution: nn.Conv2d | nn.Conv3d) -> tuple[nn.Module, nn.Module, nn.Module]:
@@ -131,9 +135,12 @@ def _layer(convolution: nn.Conv2d | nn.Conv3d) -> tuple[nn.Module, nn.Module, nn
 
 
 def face_boxes(landmarks: np.ndarray) -> np.ndarray:
-    """Boxes such as S3FD would give, [T, 4]: left, top, right, bottom in pixels.
+    """Boxes similar to those of S3FD, [T, 4]: left, top, right, bottom in pixels.
 
-    landmarks: [T, 478, 2 or 3]. The bounding box of the mesh's 468 face points, its top raised by `FOREHEAD`.
+    The bounding box of the mesh's 468 face points, its top raised by `FOREHEAD`.
+
+    Args:
+        landmarks: [T, 478, 2 or 3] in pixels.
     """
     points = np.asarray(landmarks, np.float64)[:, :468, :2]
     (left, top), (right, bottom) = points.min(1).T, points.max(1).T
@@ -141,16 +148,21 @@ def face_boxes(landmarks: np.ndarray) -> np.ndarray:
 
 
 def mouth_crops(frames: Iterable[np.ndarray], landmarks: np.ndarray) -> Iterator[np.ndarray]:
-    """What SyncNet sees of each frame: uint8 [224, 224, 3] **BGR**, one by one, as many as there are frames.
+    """Yield SyncNet's input for each frame: uint8 [224, 224, 3] **BGR**.
 
-    frames: RGB uint8 [H, W, 3]. landmarks: [T, 478, 2 or 3] in pixels, without gaps; T >= the number of frames.
     The published face track: half of the box's larger side, b, and its centre (x, y), each median-filtered over 13
     frames (beyond the ends zeros, which keeps b small there); of the frame the square from x - 1.4 b to x + 1.4 b and
-    from y - b down to y + 1.8 b, whole pixels, grey 110 beyond the frame's edges; resized bilinearly. So the whole face
-    is seen, not only the mouth, with the lips a little below the centre. Boxes: `face_boxes` for S3FD's, in every
-    frame. Left out: the lossy steps in between (MPEG-4, JPEG, MPEG-4, JPEG), and the refusal of tracks up to 100
-    frames and of faces under 100 pixels.
-    Raises InputError: landmarks that are no faces, too few of them for the filter, or for the frames.
+    from y - b down to y + 1.8 b, whole pixels, grey 110 beyond the frame's edges; resized bilinearly. The crop thus
+    shows the whole face, not only the mouth, with the lips a little below the centre. Boxes: `face_boxes` in place of
+    S3FD's, in every frame. Left out: the lossy steps in between (MPEG-4, JPEG, MPEG-4, JPEG), and the refusal of tracks
+    up to 100 frames and of faces under 100 pixels.
+
+    Args:
+        frames: RGB uint8 [H, W, 3] each.
+        landmarks: [T, 478, 2 or 3] in pixels, without gaps; T >= the number of frames.
+
+    Raises:
+        InputError: landmarks that are not faces, or too few of them for the filter or for the frames.
     """
     landmarks = np.asarray(landmarks)
     if landmarks.ndim != 3 or landmarks.shape[1] < 468 or not np.isfinite(landmarks).all():
@@ -178,7 +190,7 @@ def _crops(frames: Iterable[np.ndarray], half: np.ndarray, x: np.ndarray, y: np.
 
 
 def _cut(frame: np.ndarray, top: int, bottom: int, left: int, right: int) -> np.ndarray:
-    """frame[top:bottom, left:right], which may reach beyond its edges."""
+    """frame[top:bottom, left:right], which may extend beyond the frame's edges."""
     height, width = frame.shape[:2]
     square = np.full((bottom - top, right - left, 3), _FILL, np.uint8)
     rows, columns = slice(max(top, 0), min(bottom, height)), slice(max(left, 0), min(right, width))
@@ -197,8 +209,11 @@ def syncnet_scores(
     max_shift: int = MAX_SHIFT,
     whole_frames: bool = False,
 ) -> SyncScores:
-    """`sync_scores` of `syncnet_embeddings`: offset (frames, 0 is best, > 0: picture late), LSE-C (higher is better)
-    and LSE-D (lower is better) of one clip. Arguments, protocol and errors as there."""
+    """`sync_scores` of `syncnet_embeddings` of one clip.
+
+    Arguments, protocol and errors are those of the two functions: offset (frames, 0 is best, > 0: video late), LSE-C
+    (higher is better) and LSE-D (lower is better).
+    """
     both = syncnet_embeddings(network, frames, landmarks, audio, whole_frames=whole_frames)
     return sync_scores(*both, max_shift)
 
@@ -211,39 +226,44 @@ def syncnet_embeddings(
     *,
     whole_frames: bool = False,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """SyncNet's embeddings of one clip's windows, of picture and of sound: float32 [windows, 1024] each.
-
-    frames: RGB uint8 [H, W, 3] at 25 a second, an iterable or [T, H, W, 3]; only a few are held at a time.
-    landmarks: [T, 478, 3] pixels, complete. audio: float [n] in -1..1, 16 kHz, beginning with the first frame.
-    whole_frames: resize every frame to 224 x 224 instead of cropping it, which is what Prajwal et al. 2020 do for
-    datasets that consist of face crops (their script for LRS).
+    """SyncNet's embeddings of one clip's windows, of video and of sound: float32 [windows, 1024] each.
 
     Protocol "LSE on real videos" of Prajwal et al. 2020: `mouth_crops`; windows of 5 frames at every frame; window i
     with `mfcc` frames 4 i .. 4 i + 19 of the sound as 16-bit values, so that both begin at i / 25 s; `sync_scores` over
-    -15 .. 15 frames. A clip of m = min(T, n // 640) frames gives m - 5 windows: the last possible one is left out, as
-    in the published code, since its last coefficients would lie beyond the end. Averages over a dataset are means of
+    -15 .. 15 frames. A clip of m = min(T, n // 640) frames has m - 5 windows: the last possible one is left out, as in
+    the published code, since its last coefficients would extend beyond the end. Averages over a dataset are means of
     the clips' values.
-    Raises InputError: silence, under 21 frames of picture with sound, fewer frames than landmarks promise, no face.
+
+    Args:
+        network: the published network.
+        frames: RGB uint8 [H, W, 3] at 25 a second, an iterable or [T, H, W, 3]; only a few are held at a time.
+        landmarks: [T, 478, 3] pixels, complete.
+        audio: float [n] in -1..1, 16 kHz, beginning with the first frame.
+        whole_frames: resize every frame to 224 x 224 instead of cropping it, as Prajwal et al. 2020 do for datasets of
+            face crops (their script for LRS).
+
+    Raises:
+        InputError: silence, under 21 frames of video with sound, fewer frames than landmarks, or no face.
     """
     samples_per_frame = SAMPLE_RATE // FPS
     count = min(len(landmarks), len(audio) // samples_per_frame)
     windows = count - WINDOW
     if windows <= MAX_SHIFT:
         least = MAX_SHIFT + 1 + WINDOW
-        raise InputError(f"SyncNet needs {least} frames ({least / FPS} s) of picture with sound, the clip has {count}")
+        raise InputError(f"SyncNet needs {least} frames ({least / FPS} s) of video with sound, the clip has {count}")
     check_audible(audio, "SyncNet")
-    heard = mfcc(int16_range(audio))[: AUDIO_STEP * (windows - 1) + AUDIO_WINDOW]
+    cepstrum = mfcc(int16_range(audio))[: AUDIO_STEP * (windows - 1) + AUDIO_WINDOW]
     size = (CROP_SIZE, CROP_SIZE)
-    shown = (cv2.resize(frame, size)[..., ::-1] for frame in frames) if whole_frames else mouth_crops(frames, landmarks)
-    seen = islice(shown, windows + WINDOW - 1)
-    video = [row for stretch in _stretches(seen) for row in network.embed_video(stretch)]
+    crops = (cv2.resize(frame, size)[..., ::-1] for frame in frames) if whole_frames else mouth_crops(frames, landmarks)
+    crops = islice(crops, windows + WINDOW - 1)
+    video = [row for stretch in _stretches(crops) for row in network.embed_video(stretch)]
     if len(video) < windows:
         raise InputError(f"the clip has fewer frames than its {len(landmarks)} sets of landmarks")
-    return np.array(video), network.embed_audio(heard)
+    return np.array(video), network.embed_audio(cepstrum)
 
 
 def _stretches(crops: Iterator[np.ndarray]) -> Iterator[np.ndarray]:
-    """Stretches of `_CHUNK` + 4 crops, each beginning with the last four of the one before."""
+    """Stretches of `_CHUNK` + 4 crops, each beginning with the last four of its predecessor."""
     held = list(islice(crops, WINDOW - 1))
     while fresh := list(islice(crops, _CHUNK)):
         held += fresh

@@ -1,4 +1,4 @@
-"""Speech to features at the rate of video frames: the bundled encoder or any of the wav2vec2, HuBERT, WavLM family."""
+"""Speech features at the rate of video frames: the bundled encoder or any of the wav2vec2, HuBERT, WavLM family."""
 
 from __future__ import annotations
 
@@ -24,14 +24,16 @@ class SpeechEncoder:
     """Features of speech at 25 Hz, frame i centred on i/25 s.
 
     Long audio is encoded in windows that overlap by a second and are cross-faded there, so that memory does not grow
-    with length and no seam is left.
+    with the length and no seams remain.
 
     Args:
         model: of the wav2vec2 family: a strided convolutional stem, then a transformer.
-        layer: the hidden state to read: 0 the transformer's input, -1 its output; None: what the model's config says
-            (`feature_layer`), else its output.
-        normalise: bring the audio to zero mean and unit variance first, as most of the family expect it.
-        window, overlap: seconds.
+        layer: the hidden state to read: 0 the transformer's input, -1 its output; None: the layer named in the model's
+            config (`feature_layer`), else its output.
+        normalise: scale the audio to zero mean and unit variance first, as most of the family require.
+        device: device of the model.
+        window: length of a window, seconds.
+        overlap: overlap of two windows, seconds.
     """
 
     def __init__(
@@ -61,12 +63,17 @@ class SpeechEncoder:
     def from_pretrained(
         cls, name_or_folder: str | Path = "bundled", *, layer: int | None = None, device: str | torch.device = "cpu"
     ) -> SpeechEncoder:
-        """Load the bundled encoder ("bundled"), a folder as transformers saves it, or a model of the hub.
+        """Load the bundled encoder ("bundled"), a folder in the format of transformers, or a model of the hub.
 
-        A hub model is looked for on this computer first and downloaded only when it is not there.
+        A hub model is looked up on this computer first and downloaded only if it is not there.
+
+        Args:
+            name_or_folder: "bundled", a folder, or the name of a hub model.
+            layer: the hidden state to read, as in the constructor.
+            device: device of the model.
 
         Raises:
-            InputError: there is no such model, or it is not of the family, or it cannot be downloaded now.
+            InputError: there is no such model, it is not of the family, or it cannot be downloaded now.
         """
         folder = bundled("speech_encoder") if str(name_or_folder) == "bundled" else Path(name_or_folder)
         if folder.is_dir():
@@ -84,15 +91,15 @@ class SpeechEncoder:
         """Encode a recording.
 
         Args:
-            audio: float32 `[n]`, mono, 16 kHz, in [-1, 1]; n of any size.
+            audio: float32 [n], mono, 16 kHz, in [-1, 1]; n of any size.
 
         Returns:
-            float32 `[frame_count(n), size]`.
+            float32 [frame_count(n), size].
         """
         return np.concatenate([np.zeros((0, self.size), np.float32), *self.stream(audio)])
 
     def stream(self, audio: np.ndarray) -> Iterator[np.ndarray]:
-        """Yield the features of `__call__` piece by piece, float32 `[t, size]`, as windows are done."""
+        """Yield the features of `__call__` window by window, float32 [t, size]."""
         if audio.ndim != 1:
             raise InputError(f"the speech encoder takes mono audio [n], not an array of shape {audio.shape}")
         audio = unit_variance(audio) if self.normalise and len(audio) else audio.astype(np.float32)
@@ -102,7 +109,7 @@ class SpeechEncoder:
         first, tail = 0, None
         while first < total:
             last = min(first + self._window, total)
-            if total - last <= fade:  # rather one slightly longer window than a tiny last one
+            if total - last <= fade:  # one slightly longer window instead of a tiny last one
                 last = total
             features = self._encode(audio, first, last)
             if tail is not None:
@@ -115,7 +122,7 @@ class SpeechEncoder:
 
     @torch.inference_mode()
     def _encode(self, audio: np.ndarray, first: int, last: int) -> np.ndarray:
-        """Features of the frames first..last-1; the audio round them gives context, beyond its ends is silence."""
+        """Features of the frames first..last-1, with the surrounding audio as context (silence beyond its ends)."""
         # Half a field before the first frame's centre, so that feature 0 is centred on it (almost: see `offset`).
         start, stop = first * _FRAME - self._field // 2, last * _FRAME + self._field // 2
         piece = np.zeros(stop - start, np.float32)
@@ -126,7 +133,7 @@ class SpeechEncoder:
         )
         hidden = output.last_hidden_state if self.layer == -1 else output.hidden_states[self.layer]
         hidden = hidden[0].float().cpu().numpy()
-        # Feature j sees samples [j stride, j stride + field): its centre is at j stride + (field - 1) / 2 of the piece.
+        # Feature j covers samples [j stride, j stride + field) of the piece: its centre is j stride + (field - 1) / 2.
         offset = self._field // 2 - (self._field - 1) / 2
         at = (np.arange(last - first) * _FRAME + offset) / self._stride
         at = np.clip(at, 0, len(hidden) - 1)
@@ -137,7 +144,7 @@ class SpeechEncoder:
 
 
 def receptive_field(kernels: tuple[int, ...], strides: tuple[int, ...]) -> tuple[int, int]:
-    """(samples under one feature, samples from one feature to the next) of a stack of convolutions."""
+    """Return (samples under one feature, samples from one feature to the next) of a stack of convolutions."""
     field, stride = 1, 1
     for kernel, step in zip(kernels, strides):
         field, stride = field + (kernel - 1) * stride, stride * step
@@ -146,7 +153,7 @@ def receptive_field(kernels: tuple[int, ...], strides: tuple[int, ...]) -> tuple
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """transformers reports at length on unused heads and draws a bar for a load of milliseconds."""
+    """Suppress the reports of transformers on unused heads and its progress bar for a load of milliseconds."""
     level, bar = transformers_logging.get_verbosity(), transformers_logging.is_progress_bar_enabled()
     transformers_logging.set_verbosity(transformers_logging.CRITICAL)
     transformers_logging.disable_progress_bar()
@@ -159,7 +166,7 @@ def _quiet() -> Iterator[None]:
 
 
 def _load(name: str, *, local: bool) -> tuple[torch.nn.Module, bool]:
-    """The model in float32 and whether its audio is to be normalised."""
+    """The model in float32, and whether its audio is to be normalised."""
     try:
         config = AutoConfig.from_pretrained(name, local_files_only=local)
         if not hasattr(config, "conv_kernel") or not hasattr(config, "conv_stride"):
@@ -168,9 +175,9 @@ def _load(name: str, *, local: bool) -> tuple[torch.nn.Module, bool]:
             model = AutoModel.from_pretrained(name, config=config, torch_dtype=torch.float32, local_files_only=local)
     except (OSError, ValueError) as error:
         where = "in that folder or on this computer" if local else "on this computer, and it could not be downloaded"
-        raise InputError(f"the speech encoder {name} is not {where}") from error
+        raise InputError(f"the speech encoder {name} was not found {where}") from error
     try:
         normalise = AutoFeatureExtractor.from_pretrained(name, local_files_only=local).do_normalize
     except (OSError, ValueError, AttributeError, json.JSONDecodeError):
-        normalise = True  # no settings beside the weights: the family's default
+        normalise = True  # without settings beside the weights: the family's default
     return model, bool(normalise)

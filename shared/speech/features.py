@@ -1,4 +1,4 @@
-"""Plain features: log-mel spectrogram (the baseline), input normalisation, soft per-clip normalisation."""
+"""Fixed features: log-mel spectrogram (the baseline) and normalisation of the encoder's input."""
 
 from __future__ import annotations
 
@@ -11,11 +11,13 @@ def log_mel(audio: np.ndarray, bands: int = 40, hop: int = SAMPLE_RATE // 100, w
     """Log-mel spectrogram, frame i centred on sample i * hop; beyond the ends there is silence.
 
     Args:
-        audio: float32 `[n]` at 16 kHz.
-        hop, width: samples.
+        audio: float32 [n] at 16 kHz.
+        bands: number of mel bands.
+        hop: samples between frames.
+        width: samples of a window.
 
     Returns:
-        float32 `[ceil(n / hop), bands]`, natural logarithm of the band's power.
+        float32 [ceil(n / hop), bands], natural logarithm of the band's power.
     """
     frames = -(-len(audio) // hop)
     padded = np.pad(audio.astype(np.float32), (width // 2, width + hop))
@@ -25,7 +27,7 @@ def log_mel(audio: np.ndarray, bands: int = 40, hop: int = SAMPLE_RATE // 100, w
 
 
 def mel_filters(bands: int, size: int) -> np.ndarray:
-    """Triangles, equally spaced in mel from 60 Hz to 7600 Hz; float32 `[bands, size // 2 + 1]`."""
+    """Triangular filters, equally spaced in mel from 60 Hz to 7600 Hz; float32 [bands, size // 2 + 1]."""
     low, high = (2595 * np.log10(1 + f / 700) for f in (60, 7600))
     corners = 700 * (10 ** (np.linspace(low, high, bands + 2) / 2595) - 1)
     frequencies = np.arange(size // 2 + 1) * SAMPLE_RATE / size
@@ -35,17 +37,9 @@ def mel_filters(bands: int, size: int) -> np.ndarray:
 
 
 def unit_variance(audio: np.ndarray) -> np.ndarray:
-    """Zero mean and unit variance, as the wav2vec2 family expects it.
+    """Scale to zero mean and unit variance, as the wav2vec2 family requires.
 
-    The floor of 1e-3 (-60 dB) keeps silence silent: its faint noise is not blown up to the loudness of speech.
+    The floor of 1e-3 (-60 dB) keeps silence silent: its faint noise is not amplified to the loudness of speech.
     """
     audio = audio.astype(np.float32)
     return (audio - audio.mean()) / np.sqrt(audio.var() + 1e-6)
-
-
-def soft_normalise(features: np.ndarray, floor: float = 0.3) -> np.ndarray:
-    """Remove a clip's own mean and most of its own scale: (x - mean) / (std + floor), for `[T, D]`.
-
-    The floor keeps features that hardly move, as in silence, from being blown up.
-    """
-    return (features - features.mean(0)) / (features.std(0) + floor)

@@ -1,10 +1,10 @@
-"""One training loop for every model of the project, on accelerate: CPU or GPU, resumable after a kill at any moment.
+"""One training loop for every model of the project, on accelerate: CPU or GPU, resumable after an abort at any moment.
 
-A model brings a `Task`: its network, its batches, its loss and its validation figure. The loop brings the rest: AdamW,
-warm-up and cosine decay, gradient clipping, averaged (EMA) weights, logs, atomic checkpoints, the best weights so far.
+A model defines a `Task`: its network, its batches, its loss and its validation. The loop adds AdamW, warm-up and cosine
+decay, gradient clipping, averaged (EMA) weights, logs, atomic checkpoints and the best weights so far.
 
-Everything random in step n is drawn from a generator seeded by (seed, n), so a run that was killed and resumed gives
-the same weights, bit for bit on a CPU, as one that was not, and no random state has to be stored.
+All random numbers of step n come from a generator seeded by (seed, n). A run that was aborted and resumed therefore
+yields the same weights as an uninterrupted one, bit for bit on a CPU, and no random state is stored.
 """
 
 from __future__ import annotations
@@ -30,22 +30,30 @@ from shared.precision import has_fast_bf16
 
 try:
     from torch.utils.tensorboard import SummaryWriter
-except ImportError:  # TensorBoard is a convenience: log.csv holds the same numbers
+except ImportError:  # TensorBoard is optional: log.csv contains the same numbers
     SummaryWriter = None
 
 
 @dataclass
 class TrainingConfig:
-    """How to train; the `training:` section of a config file.
+    """Settings of a training; the `training:` section of a config file.
 
     Args:
         output: folder of `checkpoint.pt`, `log.csv`, TensorBoard events and `best/`, the deployable weights.
+        seed: random seed.
+        max_steps: optimisation steps.
+        batch_size: examples per step.
+        learning_rate: the highest one, after the warm-up.
+        weight_decay: of matrices (see `_parameter_groups`).
+        warmup_steps: steps of linear warm-up.
         schedule: "cosine" decays the learning rate to zero at `max_steps`; "constant" keeps it after the warm-up.
-        precision: "no" (float32), "bf16", or "auto": bf16 where the device multiplies matrices in it, else float32.
+        ema_decay: decay of the averaged weights.
+        gradient_clip: largest norm of the gradient.
+        precision: "no" (float32), "bf16", or "auto": bf16 where the device is faster in it, else float32.
         validate_every: steps between validations.
         save_every: seconds between checkpoints.
         max_minutes: stop after so many minutes of this run (a later run resumes); None for no limit.
-        threads: CPU threads; None leaves torch's own choice.
+        threads: CPU threads; None leaves torch's default.
     """
 
     output: str
@@ -72,17 +80,21 @@ class TrainingConfig:
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> TrainingConfig:
-        """Build from a parsed YAML section. Raises UsageError for a name that is not a setting or a missing output."""
+        """Build from a parsed YAML section.
+
+        Raises:
+            UsageError: a name is not a setting, or the output is missing.
+        """
         unknown = set(values) - {f.name for f in fields(cls)}
         if unknown:
             raise UsageError(f"unknown training settings: {', '.join(sorted(unknown))}")
         if "output" not in values:
-            raise UsageError("the training section names no output folder")
+            raise UsageError("the training section has no output folder")
         return cls(**values)
 
 
 class Task(Protocol):
-    """What a model must bring to be trained.
+    """The parts of a training that the model defines.
 
     A task that owns frozen networks or constant tensors may also have `.to(device)`; the loop calls it once.
     """
@@ -90,41 +102,43 @@ class Task(Protocol):
     model: nn.Module
 
     def batch(self, generator: torch.Generator, batch_size: int) -> dict[str, Any]:
-        """Draw a random batch on the CPU, from `generator` alone; tensors are moved to the device by the loop."""
+        """Draw a random batch on the CPU, from `generator` alone; the loop moves its tensors to the device."""
         ...
 
     def loss(self, model: nn.Module, batch: dict[str, Any]) -> tuple[Tensor, dict[str, float | Tensor]]:
-        """Return the scalar to minimise and named parts of it for the log. Runs under autocast."""
+        """Return the scalar to minimise and named parts of it for the log; runs under autocast."""
         ...
 
     def validate(self, model: nn.Module) -> dict[str, float]:
-        """Figures of the (averaged, eval-mode) model on held-out data; "score" decides, higher is better."""
+        """Return figures of the (averaged, eval-mode) model on held-out data; the highest "score" selects the best."""
         ...
 
     def save(self, model: nn.Module, folder: Path) -> None:
-        """Write deployable weights (and what is needed to load them) into an existing empty folder."""
+        """Write deployable weights, and everything needed to load them, into an existing empty folder."""
         ...
 
 
 def train(
     task: Task, config: TrainingConfig, *, resume: bool = True, max_minutes: float | None = None
 ) -> dict[str, Any]:
-    """Train `task.model` to `config.max_steps` or until the minutes are over, continuing from a checkpoint if any.
+    """Train `task.model` to `config.max_steps` or until the time limit, continuing from a checkpoint if there is one.
 
     Args:
-        resume: continue from `output/checkpoint.pt` when it is there; otherwise start anew and replace it.
+        task: the model and its data.
+        config: the settings.
+        resume: continue from `output/checkpoint.pt` if it exists; otherwise restart and replace it.
         max_minutes: overrides `config.max_minutes`.
 
     Returns:
         {"step", "finished", "best_score", "best" (folder), "validation" (last figures)}.
 
     Raises:
-        Fd2TalkError: the loss is no longer finite, or the checkpoint belongs to another model.
+        Fd2TalkError: the loss is not finite, or the checkpoint belongs to another model.
     """
     if config.threads is not None:
         torch.set_num_threads(config.threads)
     limit = max_minutes if max_minutes is not None else config.max_minutes
-    # accelerate keeps a process to the precision of its first training; the next may have another.
+    # accelerate fixes the precision of a process at its first training; the next may need another.
     AcceleratorState._reset_state(reset_partial_state=True)
     accelerator = Accelerator(mixed_precision=_precision(config.precision))
     output = Path(config.output)
@@ -141,29 +155,23 @@ def train(
     model, optimizer = accelerator.prepare(plain_model, optimizer)
 
     checkpoint_path = output / "checkpoint.pt"
+    stateful = {"model": plain_model, "averaged": averaged, "optimizer": optimizer}
     step, best_score, validation = 0, -math.inf, {}
     if resume and checkpoint_path.exists():
         state = torch.load(checkpoint_path, map_location=accelerator.device, weights_only=True)
         try:
-            plain_model.load_state_dict(state["model"])
-            averaged.load_state_dict(state["averaged"])
-            optimizer.load_state_dict(state["optimizer"])
+            for name, part in stateful.items():
+                part.load_state_dict(state[name])
         except (RuntimeError, ValueError, KeyError) as error:
             raise Fd2TalkError(
-                f"{checkpoint_path} is of a different model; use --no-resume or another output folder"
+                f"{checkpoint_path} belongs to a different model; use --no-resume or another output folder"
             ) from error
         step, best_score, validation = state["step"], state["best_score"], state["validation"]
     log = _Log(output, first_step=step)
 
     def save_checkpoint() -> None:
-        state = {
-            "model": plain_model.state_dict(),
-            "averaged": averaged.state_dict(),
-            "optimizer": optimizer.state_dict(),
-            "step": step,
-            "best_score": best_score,
-            "validation": validation,
-        }
+        state = {name: part.state_dict() for name, part in stateful.items()}
+        state |= {"step": step, "best_score": best_score, "validation": validation}
         temporary = checkpoint_path.with_suffix(".tmp")
         torch.save(state, temporary)
         os.replace(temporary, checkpoint_path)
@@ -180,7 +188,7 @@ def train(
     started = last_save = time.monotonic()
     bar = tqdm(total=config.max_steps, initial=step, unit="step", mininterval=2.0, dynamic_ncols=True)
     while step < config.max_steps and (limit is None or time.monotonic() - started < 60 * limit):
-        # One seed per step for the task's generator and one for dropout: resuming needs nothing but the step.
+        # One seed per step for the task's generator and for dropout: resuming needs nothing but the step.
         generator = torch.Generator().manual_seed(config.seed * 1_000_003 + step)
         torch.manual_seed(config.seed * 1_000_003 + step)
         batch = {
@@ -228,7 +236,7 @@ def train(
 
 
 def learning_rate(step: int, config: TrainingConfig) -> float:
-    """Linear warm-up, then cosine decay to zero at `max_steps` (or constant)."""
+    """Return the learning rate of a step: linear warm-up, then cosine decay to zero at `max_steps` (or constant)."""
     warmup = min(1.0, (step + 1) / max(config.warmup_steps, 1))
     if config.schedule == "constant":
         return config.learning_rate * warmup
@@ -253,7 +261,7 @@ def _parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, A
 
 @torch.no_grad()
 def _average(averaged: nn.Module, model: nn.Module, decay: float, step: int) -> None:
-    """Exponential moving average; the decay grows from small so that the random start is soon forgotten."""
+    """Exponential moving average; the decay starts small, so that the random initial weights are soon forgotten."""
     decay = min(decay, (1 + step) / (10 + step))
     for target, source in zip(averaged.parameters(), model.parameters(), strict=True):
         target.lerp_(source.to(target.dtype), 1 - decay)
@@ -266,7 +274,7 @@ def _to(value: Any, device: torch.device) -> Any:
 
 
 def _replace_best(task: Task, model: nn.Module, output: Path) -> None:
-    """Swap in new best weights; a kill in between leaves either the old or the new ones (see _recover_best)."""
+    """Replace the best weights; after an abort in between, either the old or the new ones remain (`_recover_best`)."""
     new, best, old = output / "best.new", output / "best", output / "best.old"
     shutil.rmtree(new, ignore_errors=True)
     new.mkdir()
@@ -289,7 +297,7 @@ class _Log:
     def __init__(self, output: Path, first_step: int) -> None:
         path = output / "log.csv"
         kept = []
-        if first_step and path.exists():  # steps after the checkpoint will be done, and logged, again
+        if first_step and path.exists():  # steps after the checkpoint are repeated, and logged again
             with open(path, newline="") as file:
                 rows = [row for row in csv.reader(file) if len(row) == 4][1:]
             kept = [row for row in rows if int(row[0]) <= first_step]

@@ -16,9 +16,9 @@ from shared.splits import is_development
 from stage1_motion.dataset import Clip, cached_speech, load_clips, sampling_weights
 from stage1_motion.lip_expert.network import EPSILON, WINDOW, LipExpert, mouth_basis
 from stage1_motion.motion_space import MotionSpace
-from stage1_motion.speech_events import Phonetics
+from stage1_motion.speech_events import SpeechEventDetector
 
-MIN_SHIFT = 5  # frames: less could pass for in sync
+MIN_SHIFT = 5  # frames: smaller shifts may look synchronous
 
 
 class LipExpertTask:
@@ -43,7 +43,7 @@ class LipExpertTask:
             start = int(torch.randint(len(clip.speech) - self.window + 1, (1,), generator=generator))
             expression.append(torch.from_numpy(clip.expression[start : start + self.window]))
             speech.append(torch.from_numpy(clip.speech[start : start + self.window]))
-        # How far a person opens the mouth is not what the expert is to judge.
+        # How far a person opens the mouth says nothing about synchrony.
         gain = 1 + 0.2 * torch.randn(batch_size, 1, 1, generator=generator)
         batch = {"expression": torch.stack(expression) * gain, "speech": torch.stack(speech)}
         noise = torch.randn(batch["speech"].shape, generator=generator)
@@ -51,8 +51,10 @@ class LipExpertTask:
         return batch
 
     def loss(self, model: nn.Module, batch: dict[str, Tensor]) -> tuple[Tensor, dict[str, Any]]:
-        """Cross-entropy of finding each mouth window's speech among all of the batch, windows nearer than MIN_SHIFT
-        left out; and the same the other way round."""
+        """Cross-entropy of finding each mouth window's speech among all of the batch, and each speech window's mouth.
+
+        Windows nearer to each other than `MIN_SHIFT` are left out.
+        """
         v = F.normalize(model.embed_mouth(batch["expression"])[:, ::MIN_SHIFT].float(), dim=-1, eps=EPSILON)
         a = F.normalize(model.embed_speech(batch["speech"])[:, ::MIN_SHIFT].float(), dim=-1, eps=EPSILON)
         logits = v.flatten(0, 1) @ a.flatten(0, 1).T / self.temperature
@@ -72,17 +74,19 @@ class LipExpertTask:
 
 
 def build_task(config: dict[str, Any]) -> LipExpertTask:
-    """`model: lip_expert` of `fd2talk train`; settings as for the transformers (`task.build_task`)."""
+    """`model: lip_expert` of `fd2talk train`; settings as those of `models.fd2talk.training.build_task`."""
     encoder = SpeechEncoder.from_pretrained(config["speech_encoder"], layer=config.get("layer"))
-    speech = cached_speech(encoder, Phonetics.load(config["phonetics"]), config["cache"])
+    speech = cached_speech(encoder, SpeechEventDetector.load(config["speech_events"]), config["cache"])
     clips, space = load_clips(config["prepared"], load_bundled(), speech, split="train")
     return LipExpertTask(clips, space, **config.get("network", {}))
 
 
 @torch.no_grad()
 def sync_auc(expert: LipExpert, clips: list[Clip], seed: int = 0) -> dict[str, float]:
-    """Area under the ROC curve of P_sync: matched windows against time-shifted ones (5 to 25 frames) and against
-    another clip's speech."""
+    """Area under the ROC curve of P_sync.
+
+    Matched windows against windows shifted in time by 5 to 25 frames, and against another clip's speech.
+    """
     rng = np.random.default_rng(seed)
     matched, shifted, foreign = [], [], []
     for index, clip in enumerate(clips):

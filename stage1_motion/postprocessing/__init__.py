@@ -1,0 +1,26 @@
+"""Rules that act on motion after a model has generated it: each a named step with a switch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class PostProcessing:
+    """Which steps run.
+
+    Args:
+        rest: where nobody speaks the mouth rests, closed (`postprocessing.rest`).
+        lip_closure: lips meet on b, p and m (`postprocessing.lip_closure`).
+        blinks: blinks at the rate of filmed people (`postprocessing.eyes`).
+        gaze: fixations and the jumps between them (`postprocessing.eyes`).
+    """
+
+    rest: bool = True
+    lip_closure: bool = True
+    blinks: bool = True
+    gaze: bool = True
+
+    def __and__(self, other: PostProcessing) -> PostProcessing:
+        """The steps that are on in both: what suits a model and what a user left on."""
+        return PostProcessing(**{name: on and getattr(other, name) for name, on in vars(self).items()})

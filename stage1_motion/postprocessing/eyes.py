@@ -20,18 +20,34 @@ _GAZE_STD = np.array([0.45, 0.2])
 _LIDS_FOLLOW = 0.6  # mm of lid per mm of downward gaze
 
 
-def eye_motion(model: MorphableModel, frames: int, lid_gap: float, rng: np.random.Generator) -> np.ndarray:
-    """Expression offsets [frames, D] of blinks and gaze for a person whose lids are `lid_gap` mm apart in the photo.
+def eye_motion(
+    model: MorphableModel,
+    frames: int,
+    lid_gap: float,
+    rng: np.random.Generator,
+    blinks: bool = True,
+    gaze: bool = True,
+) -> np.ndarray:
+    """Blinks and gaze.
 
-    A photo with closed eyes (no gap) gets no blinks.
+    Args:
+        model: with the directions of blinks and gaze.
+        frames: at 25 per second.
+        lid_gap: how far the lids are apart in the photo, mm. A photo with closed eyes (no gap) gets no blinks.
+        rng: what one step draws does not depend on whether the other one is on.
+        blinks: whether that step is on.
+        gaze: likewise.
+
+    Returns:
+        float32 [frames, D], to be added to the expression.
     """
-    closing = blinks(frames, rng) * max(lid_gap, 0.0)
-    look = fixations(frames, rng)
+    closing = sampled_blinks(frames, rng) * max(lid_gap, 0.0) * blinks
+    look = fixations(frames, rng) * gaze
     closing = np.maximum(closing, np.minimum(closing - _LIDS_FOLLOW * look[:, 1], lid_gap * 0.3))
     return (closing[:, None] * model.extra["blink"] + look @ model.extra["gaze"]).astype(np.float32)
 
 
-def blinks(frames: int, rng: np.random.Generator, fps: float = 25.0) -> np.ndarray:
+def sampled_blinks(frames: int, rng: np.random.Generator, fps: float = 25.0) -> np.ndarray:
     """[frames]: how far the lids are closed, 0 to 1."""
     closed = np.zeros(frames + len(_BLINK))
     time = rng.gamma(_GAP_SHAPE, _GAP_MEAN / _GAP_SHAPE) / 2
@@ -44,7 +60,7 @@ def blinks(frames: int, rng: np.random.Generator, fps: float = 25.0) -> np.ndarr
 
 
 def fixations(frames: int, rng: np.random.Generator, fps: float = 25.0) -> np.ndarray:
-    """[frames, 2]: gaze offset in mm, x and y; eyes return to the photo's gaze more often than they leave it."""
+    """[frames, 2]: gaze offset in mm, x and y; a fixation has a random offset (probability 0.6) or none."""
     look = np.zeros((frames, 2))
     start, current = 0, np.zeros(2)
     while start < frames:

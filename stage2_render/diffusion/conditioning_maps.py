@@ -1,6 +1,6 @@
-"""Geometry guidance: what the mesh and the warp know of a frame, as maps for the learned renderer.
+"""Geometry conditioning: maps of a frame's mesh and warp as input of the diffusion renderer.
 
-All maps lie in the face crop, 64 x 64: cell i covers the crop's pixels 4 i to 4 i + 3.
+All maps cover the face crop, 64 x 64: cell i covers the crop's pixels 4 i to 4 i + 3.
 """
 
 from __future__ import annotations
@@ -16,59 +16,73 @@ from stage2_render.warp.mesh_warp import Warped
 MAP_SIZE = 64
 MAPS = ("mouth", "lips", "eyes", "irises", "valid", "moved_x", "moved_y", "mouth_before", "lips_before")
 _MOVED = slice(5, 7)
-# A displacement of so many crop pixels counts as 1; larger ones than twice that are cut.
+# Displacements are in units of this many crop pixels, clipped to plus and minus the limit.
 _MOVED_UNIT, _MOVED_LIMIT = 32.0, 2.0
-# Rings from the image's left corner over the upper rim: the left eye's begins at the right.
+# Rings from the left corner in the image along the upper rim: the left eye's starts at the right one.
 _EYES = (RIGHT_EYE, (*LEFT_EYE[8::-1], *LEFT_EYE[:8:-1]))
+# Fixed-point fraction bits of the rasteriser.
 _SHIFT = 6
+# Points outside the crop are clipped to this many crop sizes: more would overflow the rasteriser's coordinates.
+_CLIP_SIZES = 4
+# Where less than this share of a cell is valid its displacement is not divided by the share.
+_MIN_VALID = 1e-3
 
 
-def guidance_maps(
-    warped: Warped,
-    target_vertices: np.ndarray,
-    source_vertices: np.ndarray,
-    target_crop: FaceCrop,
-    source_crop: FaceCrop,
+def conditioning_maps(
+    warped: Warped, target: np.ndarray, source: np.ndarray, target_crop: FaceCrop, source_crop: FaceCrop
 ) -> np.ndarray:
-    """The maps float32 [9, 64, 64] named in `MAPS`, in `target_crop` (the last two in `source_crop`).
+    """Draw the maps of one frame.
 
-    mouth: the opening of the lips; lips: what is red of them; eyes: the openings of the lids; irises: the discs within
-    them; valid: where the photo shows what belongs there (0..1, 1 beyond the photo); moved_x, moved_y: how far from
-    here, in the face crop, the photo shows it, in units of 32 crop pixels, from -2 to 2, and 0 where it does not;
-    mouth_before, lips_before: the photo's own.
-    target_vertices, source_vertices: float32 [478, 3] in photo pixels, the frame's mesh and the photo's.
+    Args:
+        warped: the frame's warp.
+        target: mesh of the frame, float32 [478, 3] in photo pixels.
+        source: mesh of the photo, float32 [478, 3].
+        target_crop: the frame's face crop.
+        source_crop: the photo's face crop.
+
+    Returns:
+        float32 [9, 64, 64] in the order of `MAPS`, in `target_crop` (the last two in `source_crop`).
+
+        * mouth: the opening between the lips.
+        * lips: the red of the lips.
+        * eyes: the openings between the lids.
+        * irises: the discs of the irises in them.
+        * valid: where the photo shows what belongs there (0..1, 1 outside the photo).
+        * moved_x, moved_y: displacement from here to where the photo shows it, in the face crop, in units of 32 crop
+          pixels, from -2 to 2, and 0 where it does not show it.
+        * mouth_before, lips_before: those of the photo.
     """
     maps = np.empty((len(MAPS), MAP_SIZE, MAP_SIZE), np.float32)
-    target = target_crop.points(target_vertices)
-    maps[0], maps[1] = _lips(target)
-    maps[2], maps[3] = _eyes(target)
+    points = target_crop.points(target)
+    maps[0], maps[1] = _lips(points)
+    maps[2], maps[3] = _eyes(points)
     maps[4], maps[5], maps[6] = _movement(warped, target_crop, source_crop)
-    maps[7], maps[8] = _lips(source_crop.points(source_vertices))
+    maps[7], maps[8] = _lips(source_crop.points(source))
     return maps
 
 
 def encode_maps(maps: np.ndarray) -> np.ndarray:
-    """Maps float32 [..., 9, 64, 64] -> uint8: 0..1 as 0..255, moved_x and moved_y -2..2 as 1..255 (0 is 128)."""
+    """Quantise maps float32 [..., 9, 64, 64] to uint8: 0..1 as 0..255, moved_x and moved_y -2..2 as 1..255."""
     out = maps * np.float32(255)
     out[..., _MOVED, :, :] = 128 + maps[..., _MOVED, :, :] * np.float32(127 / _MOVED_LIMIT)
     return np.clip(np.rint(out), 0, 255).astype(np.uint8)
 
 
 def decode_maps(stored: np.ndarray) -> np.ndarray:
-    """The inverse of `encode_maps`, to a 250th: uint8 [..., 9, 64, 64] -> float32."""
+    """Invert `encode_maps` up to rounding: uint8 [..., 9, 64, 64] to float32."""
     out = stored.astype(np.float32) / 255
     out[..., _MOVED, :, :] = (stored[..., _MOVED, :, :].astype(np.float32) - 128) * (_MOVED_LIMIT / 127)
     return out
 
 
 def _lips(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Opening and red of the lips of a mesh in crop pixels."""
+    """Maps of the opening and the red of the lips, from a mesh in crop pixels."""
     inner, outer = (_filled(opening(points[list(ring)])) for ring in (INNER_LIPS, OUTER_LIPS))
     return _area(inner), _area(cv2.subtract(outer, inner))
 
 
 def _eyes(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Openings of the lids and the irises within."""
+    """Maps of the lids' openings and of the irises in them, from a mesh in crop pixels."""
     openings = _filled(*(opening(points[list(ring)]) for ring in _EYES))
     discs = np.zeros_like(openings)
     for iris in (RIGHT_IRIS, LEFT_IRIS):
@@ -80,43 +94,38 @@ def _eyes(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _movement(warped: Warped, target_crop: FaceCrop, source_crop: FaceCrop) -> tuple[np.ndarray, ...]:
-    """valid, moved_x, moved_y."""
-    # Twice as fine as wanted: the grid is finer than the maps.
+    """The maps valid, moved_x and moved_y."""
+    # Sampled at twice the maps' resolution, because the warp's grid is finer than the maps.
     fine = 2 * MAP_SIZE
     step = SIZE / fine
     to_crop = np.array([[step, 0, step / 2 - 0.5], [0, step, step / 2 - 0.5], [0, 0, 1]])
     to_picture = np.linalg.inv(np.vstack([target_crop.matrix, [0, 0, 1]]).astype(np.float64))
     to_cells = (np.vstack([warped.to_grid, [0, 0, 1]]) @ to_picture @ to_crop)[:2]
 
-    def sampled(field: np.ndarray, beyond: float) -> np.ndarray:
+    def sampled(field: np.ndarray, outside: float) -> np.ndarray:
         flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-        return cv2.warpAffine(field, to_cells, (fine, fine), flags=flags, borderValue=beyond)
+        return cv2.warpAffine(field, to_cells, (fine, fine), flags=flags, borderValue=outside)
 
     validity = np.asarray(warped.validity, np.float32)
     valid = sampled(validity, 1.0)
-    # Weighted, so that neither the grid's end nor what the photo does not show leaks into what is known.
-    known = sampled(validity, 0.0)
-    origin = sampled(warped.origin * validity[..., None], 0.0) / np.maximum(known, 1e-3)[..., None]
+    # Weighted by validity, so that neither the grid's edge nor invalid cells affect the valid ones.
+    weight = sampled(validity, 0.0)
+    origin = sampled(warped.origin * validity[..., None], 0.0) / np.maximum(weight, _MIN_VALID)[..., None]
     here = np.arange(fine, dtype=np.float32) * step + (step / 2 - 0.5)
     moved = (source_crop.points(origin) - np.stack(np.meshgrid(here, here), -1)) / _MOVED_UNIT
-    moved = np.clip(moved, -_MOVED_LIMIT, _MOVED_LIMIT) * known[..., None]
+    moved = np.clip(moved, -_MOVED_LIMIT, _MOVED_LIMIT) * weight[..., None]
     valid, moved = (cv2.resize(field, (MAP_SIZE, MAP_SIZE), interpolation=cv2.INTER_AREA) for field in (valid, moved))
     return valid, moved[..., 0], moved[..., 1]
 
 
 def _filled(*outlines: np.ndarray) -> np.ndarray:
-    """Polygons [n, 2] in crop pixels painted 255 on uint8 [256, 256]."""
+    """A mask uint8 [256, 256] that is 255 in polygons [n, 2] in crop pixels."""
     mask = np.zeros((SIZE, SIZE), np.uint8)
-    limit = 4 * SIZE
-    cv2.fillPoly(
-        mask,
-        [np.rint(np.clip(o, -limit, limit) * (1 << _SHIFT)).astype(np.int32) for o in outlines],
-        255,
-        shift=_SHIFT,
-    )
-    return mask
+    limit = _CLIP_SIZES * SIZE
+    polygons = [np.rint(np.clip(o, -limit, limit) * (1 << _SHIFT)).astype(np.int32) for o in outlines]
+    return cv2.fillPoly(mask, polygons, 255, shift=_SHIFT)
 
 
 def _area(mask: np.ndarray) -> np.ndarray:
-    """Share of each cell that a mask covers, float32 [64, 64]."""
+    """Share of each map cell that a mask covers, float32 [64, 64]."""
     return cv2.resize(mask, (MAP_SIZE, MAP_SIZE), interpolation=cv2.INTER_AREA).astype(np.float32) / 255

@@ -1,16 +1,16 @@
 """Pretrained autoencoders in diffusers' format as FD2Talk's encoder and decoder (§3.4.2).
 
-The paper begins with the autoencoder of Esser et al. (2021) and replaces the decoder's first convolution, so that it
-takes the reference latent beside the frame's own (eq. 13). Here that convolution begins as the pretrained one with
-zeros for the reference: until it is fine-tuned, the pictures are the pretrained decoder's to the last bit.
+The paper fine-tunes the autoencoder of Esser et al. (2021) and replaces the decoder's first convolution, so that it
+takes the reference latent beside the frame's own (eq. 13). Here that convolution is initialised with the pretrained
+weights and zeros for the reference: before fine-tuning the output is exactly the pretrained decoder's.
 
-diffusers is imported when such an autoencoder is built, not before: that takes seconds.
+diffusers is imported only when such an autoencoder is built, because the import takes seconds.
 """
 
 from __future__ import annotations
 
 import os
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from types import ModuleType
 from typing import Any
 
@@ -20,56 +20,66 @@ from torch import Tensor, nn
 from shared.errors import Fd2TalkError, InputError
 
 ARCHITECTURES = ("VQModel", "AutoencoderKL")
-# As many pictures say what the latents' scale is (Rombach et al. 2022, appendix G: the first batch).
+# Number of images that the latents' scale is measured on (Rombach et al. 2022, appendix G: the first batch).
 _MEASURED = 16
 
 
 @dataclass(frozen=True)
 class DiffusersConfig:
-    """architecture: diffusers' class, one of `ARCHITECTURES`. settings: its arguments."""
+    """Which autoencoder of diffusers.
+
+    Attributes:
+        architecture: diffusers' class, one of `ARCHITECTURES`.
+        settings: the arguments of that class.
+    """
 
     architecture: str
     settings: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.architecture not in ARCHITECTURES:
-            raise InputError(f"{self.architecture!r} is no autoencoder known here ({', '.join(ARCHITECTURES)})")
+            raise InputError(f"unknown autoencoder {self.architecture!r} (available: {', '.join(ARCHITECTURES)})")
 
     @property
     def latent_channels(self) -> int:
-        """Of the latents that diffusion works on."""
+        """Channels of the latents that diffusion works on."""
         return self.settings.get("vq_embed_dim") or self.settings["latent_channels"]
-
-    def to_dict(self) -> dict:
-        """As plain values, for JSON."""
-        return asdict(self)
 
 
 class DiffusersAutoencoder(nn.Module):
-    """The interface of `autoencoder.Autoencoder`; there is no detail transfer: opacities are 1."""
+    """The interface of `autoencoder.Autoencoder` without detail transfer: opacities are 1."""
 
     transfers_detail = False
 
     def __init__(self, config: DiffusersConfig, network: nn.Module | None = None) -> None:
-        """network: diffusers' own, of this config; None makes one with random weights.
+        """Wrap an autoencoder of diffusers.
 
-        Raises Fd2TalkError: diffusers is not installed.
+        Args:
+            config: the class and its arguments.
+            network: an instance of that class; None builds one with random weights.
+
+        Raises:
+            Fd2TalkError: diffusers is not installed.
         """
         super().__init__()
         if network is None:
             network = getattr(_diffusers(), config.architecture).from_config(dict(config.settings))
-        # With what the config leaves out, as diffusers understood it.
+        # With the default values of arguments that the config leaves out.
         settings = {key: value for key, value in network.config.items() if not key.startswith("_")}
         self.config, self.network = DiffusersConfig(config.architecture, settings), network
-        network.decoder.conv_in = _widened(network.decoder.conv_in)
+        network.decoder.conv_in = _with_reference_channels(network.decoder.conv_in)
         self.register_buffer("latent_std", torch.full((self.config.latent_channels,), 1 / settings["scaling_factor"]))
 
     @classmethod
     def from_pretrained(cls, name: str, subfolder: str | None = None) -> DiffusersAutoencoder:
-        """Weights of a local folder or of the hub, as diffusers' `save_pretrained` leaves them.
+        """Load weights from a local folder or the hub, as written by diffusers' `save_pretrained`.
+
+        Args:
+            name: the folder, or the name on the hub.
+            subfolder: of it that has the autoencoder.
 
         Raises:
-            InputError: they are not there, or of something else.
+            InputError: there are none, or those of something else.
             Fd2TalkError: diffusers is not installed.
         """
         library = _diffusers()
@@ -89,27 +99,36 @@ class DiffusersAutoencoder(nn.Module):
 
     @torch.no_grad()
     def start_from(self, pictures: Tensor) -> None:
-        """Measure by what to divide latents so that they have unit variance on pictures [N, 3, S, S]."""
+        """Measure the standard deviation of latents on images [N, 3, S, S], by which `encode` divides them."""
         chosen = pictures[:: max(1, len(pictures) // _MEASURED)][:_MEASURED]
         self.latent_std.fill_(torch.cat([self._encode(one) for one in chosen.split(1)]).std())
 
     def freeze_encoder(self) -> None:
-        """Train what paints alone."""
+        """Exclude the encoder from training."""
         for part in (self.network.encoder, self.network.quant_conv):
             if part is not None:
                 part.requires_grad_(False)
 
     def encode(self, pictures: Tensor) -> Tensor:
-        """Pictures [B, 3, S, S] in [-1, 1] -> latents [B, C, S / f, S / f] of about unit variance."""
+        """Map images [B, 3, S, S] in [-1, 1] to latents [B, C, S / f, S / f] of about unit variance."""
         return self._encode(pictures) / self.latent_std.view(1, -1, 1, 1)
 
     def decode(
         self, reference: Tensor, latents: Tensor, warped: Tensor | None = None, maps: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
-        """Reference and frame latents [B, C, s, s] -> pictures [B, 3, f s, f s] and opacities of 1 [B, 1, f s, f s].
-        warped and maps are not looked at."""
-        parts = torch.cat([self._prepare(reference), self._prepare(latents)], 1)
-        picture = self.network.decoder(parts)
+        """Decode latents, D([E(F_1), E(F_2)]) of eq. 13.
+
+        Args:
+            reference: latents of the reference image [B, C, s, s].
+            latents: latents of the frame [B, C, s, s].
+            warped: not used.
+            maps: not used.
+
+        Returns:
+            Images [B, 3, f s, f s], and opacities [B, 1, f s, f s] that are 1 everywhere.
+        """
+        both = torch.cat([self._decoder_input(reference), self._decoder_input(latents)], 1)  # [B, 2 C, s, s]
+        picture = self.network.decoder(both)  # [B, 3, f s, f s]
         return picture, torch.ones_like(picture[:, :1])
 
     def _encode(self, pictures: Tensor) -> Tensor:
@@ -117,24 +136,25 @@ class DiffusersAutoencoder(nn.Module):
             return self.network.encode(pictures).latents
         return self.network.encode(pictures).latent_dist.mode()
 
-    def _prepare(self, latents: Tensor) -> Tensor:
-        """What diffusers does to latents before the decoder; a VQ model's quantisation counts as the decoder's."""
+    def _decoder_input(self, latents: Tensor) -> Tensor:
+        """Undo the scale and apply the layers before the decoder; a VQ model's quantisation is one of them."""
         latents = latents * self.latent_std.view(1, -1, 1, 1)
         if self.config.architecture == "VQModel":
             latents = self.network.quantize(latents)[0]
         return latents if self.network.post_quant_conv is None else self.network.post_quant_conv(latents)
 
 
-def _widened(entrance: nn.Conv2d) -> nn.Conv2d:
-    """The convolution with as many input channels again, for the reference, before its own; their weights are 0."""
-    wide = nn.Conv2d(
-        2 * entrance.in_channels, entrance.out_channels, entrance.kernel_size, entrance.stride, entrance.padding
+def _with_reference_channels(convolution: nn.Conv2d) -> nn.Conv2d:
+    """The convolution with twice the input channels: first the reference's, whose weights are 0, then its own."""
+    own = convolution.in_channels
+    doubled = nn.Conv2d(
+        2 * own, convolution.out_channels, convolution.kernel_size, convolution.stride, convolution.padding
     )
     with torch.no_grad():
-        wide.weight.zero_()
-        wide.weight[:, entrance.in_channels :] = entrance.weight
-        wide.bias.copy_(entrance.bias)
-    return wide
+        doubled.weight.zero_()
+        doubled.weight[:, own:] = convolution.weight
+        doubled.bias.copy_(convolution.bias)
+    return doubled
 
 
 def _diffusers() -> ModuleType:

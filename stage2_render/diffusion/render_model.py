@@ -1,18 +1,16 @@
-"""Autoencoder and Diffusion UNet together: a warped face crop, the reference and the motion -> a repaired one."""
+"""Autoencoder and Diffusion UNet together: repair a warped face crop, given the reference and the motion."""
 
 from __future__ import annotations
 
-import json
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 import torch.nn.functional as F
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from shared.checkpoint import load_checkpoint, save_checkpoint
 from shared.diffusion.sampling import make_schedule
 from shared.errors import InputError
 from stage2_render.diffusion.autoencoder import Autoencoder, AutoencoderConfig
@@ -20,27 +18,38 @@ from stage2_render.diffusion.diffusers_autoencoder import DiffusersAutoencoder, 
 from stage2_render.diffusion.unet import UNet, UNetConfig
 
 TRAIN_TIMESTEPS = 1000
+AUTOENCODER_FILE, UNET_FILE = "autoencoder.safetensors", "unet.safetensors"
+# What the files say that they hold.
+_AUTOENCODER, _UNET = "render autoencoder", "render UNet"
 
-# Standard deviation in pixels of the blur of what is painted. On development people 0.5 to 1 changes neither PSNR
+# Standard deviation in pixels of the blur of the decoder's images. On development people 0.5 to 1 changes neither PSNR
 # (+0.03 dB) nor the perceptual distance.
 _SMOOTHING = 0.8
 
 
 @dataclass(frozen=True)
 class Repair:
-    """content: float32 [B, 3, S, S] in [-1, 1]; opacity: float32 [B, 1, S, S] in [0, 1], how much of it to lay over the
-    warp."""
+    """The renderer's output for face crops.
+
+    Attributes:
+        content: images float32 [B, 3, S, S] in [-1, 1].
+        opacity: float32 [B, 1, S, S] in [0, 1], with which they are blended over the warp.
+    """
 
     content: Tensor
     opacity: Tensor
 
 
 class RenderNetworks(nn.Module):
-    """Everything learned of stage two.
+    """Autoencoder and UNet of stage two.
 
-    start: noise level, as a share of all timesteps, at which sampling begins when the warp is known: the latent of the
-    warped frame under so much noise. Without geometry guidance sampling begins at pure noise, as in the paper.
-    steps: of the sampler, when nobody says. framing: of the crops they were trained on, see `face_crop.FRAMINGS`.
+    Args:
+        autoencoder: of either kind.
+        unet: for that autoencoder's latents.
+        start: noise level, as a share of all timesteps, at which sampling begins with geometry conditioning: with the
+            latent of the warped frame under that much noise. Without it sampling begins at pure noise, as in the paper.
+        steps: default number of sampler steps.
+        framing: of the crops in the training set, one of `face_crop.FRAMINGS`.
     """
 
     def __init__(
@@ -58,7 +67,7 @@ class RenderNetworks(nn.Module):
 
     @property
     def first_timestep(self) -> int:
-        """Where sampling from the warped latent begins."""
+        """The timestep at which sampling from the warped latent begins."""
         return round(self.start * TRAIN_TIMESTEPS) - 1
 
     @torch.no_grad()
@@ -74,25 +83,32 @@ class RenderNetworks(nn.Module):
         geometry: bool = True,
         detail: bool = True,
     ) -> Repair:
-        """Paint face crops.
+        """Generate face crops.
 
-        warped: float32 [B, 3, S, S] in [-1, 1], the warp in the frame's face crop. reference: latents [B, C, s, s] of
-        the photo's face crop. maps: float32 [B, M, 2 s, 2 s] (see `guidance`). coefficients: (beta, p) [B, D]. noise:
-        [B, C, s, s]; give every frame of a clip the same one, or the picture boils. steps: of the sampler (eq. 5);
-        None for the networks' own number. geometry: guide by the warp; False samples from pure noise. detail: let the
-        decoder see the warp and choose where to keep it; False takes its picture everywhere.
+        Args:
+            warped: the warp in the frame's face crop, float32 [B, 3, S, S] in [-1, 1].
+            reference: latents of the photo's face crop [B, C, s, s].
+            maps: float32 [B, M, 2 s, 2 s], see `conditioning_maps`.
+            coefficients: (beta, p) [B, D].
+            noise: [B, C, s, s]; with different noise for each frame of a clip the video flickers.
+            steps: of the sampler (eq. 5); None: the default of these networks.
+            geometry: whether to use geometry conditioning; False samples from pure noise.
+            detail: whether the decoder takes the warp and predicts where to keep it; False: opacities are 1.
+
+        Returns:
+            Images and opacities.
         """
-        steps = steps or self.steps
-        uses_warp = geometry and self.unet.config.guidance
-        shown = self.autoencoder.encode(warped) if uses_warp else torch.zeros_like(noise)
-        guided = torch.full((len(warped),), geometry, device=warped.device)
-        first = self.first_timestep if uses_warp else TRAIN_TIMESTEPS - 1
+        steps, count = steps or self.steps, len(warped)
+        from_warp = geometry and self.unet.config.geometry_conditioning
+        warped_latents = self.autoencoder.encode(warped) if from_warp else torch.zeros_like(noise)  # [B, C, s, s]
+        drop_mask = None if geometry else torch.ones(count, dtype=torch.bool, device=warped.device)
+        first = self.first_timestep if from_warp else TRAIN_TIMESTEPS - 1
         timesteps = [round((first + 1) * (1 - k / steps)) - 1 for k in range(steps)]
-        now = torch.full((len(warped),), first, device=warped.device)
-        latents = self.schedule.add_noise(shown, noise, now) if uses_warp else noise
+        now = torch.full((count,), first, device=warped.device)
+        latents = self.schedule.add_noise(warped_latents, noise, now) if from_warp else noise
         for t, following in zip(timesteps, [*timesteps[1:], -1]):
-            now = torch.full((len(warped),), t, device=warped.device)
-            clean = self.unet(latents, now, coefficients, reference, shown, maps, guided).float()
+            now = torch.full((count,), t, device=warped.device)
+            clean = self.unet(latents, now, coefficients, reference, warped_latents, maps, drop_mask).float()
             latents = self.schedule.step(latents, clean, t, following)
         if detail:
             content, opacity = self.autoencoder.decode(reference, latents, warped, maps)
@@ -104,22 +120,26 @@ class RenderNetworks(nn.Module):
 
     def save(self, folder: Path) -> None:
         """Write autoencoder.safetensors and unet.safetensors, fp16."""
-        save_network(self.autoencoder, folder / "autoencoder.safetensors", {})
+        save_autoencoder(self.autoencoder, folder / AUTOENCODER_FILE)
         own = {"start": self.start, "steps": self.steps, "framing": self.framing}
-        save_network(self.unet, folder / "unet.safetensors", own)
+        save_checkpoint(folder / UNET_FILE, _UNET, self.unet.state_dict(), config=asdict(self.unet.config), **own)
 
     @classmethod
     def load(cls, folder: Path) -> RenderNetworks:
-        """Read what `save` wrote. Raises InputError: it is not there, or something else."""
-        autoencoder = load_autoencoder(folder / "autoencoder.safetensors")
-        unet, header = load_network(folder / "unet.safetensors", UNet, UNetConfig)
+        """Read what `save` wrote. Raises InputError: a file is missing or holds something else."""
+        autoencoder = load_autoencoder(folder / AUTOENCODER_FILE)
+        tensors, header = load_checkpoint(folder / UNET_FILE, _UNET)
+        unet = _restored(folder / UNET_FILE, UNet, UNetConfig, tensors, header)
         own = {name: header[name] for name in ("start", "steps", "framing") if name in header}
         return cls(autoencoder, unet, **own).eval()
 
 
 def smoothed(content: Tensor) -> Tensor:
-    """Pictures [B, 3, H, W] without what is finer than the frames that they were learned from, which are enlarged by a
-    third in the face crop: what is painted there is the faint weave of the decoder's blocks."""
+    """Blur images [B, 3, H, W] slightly.
+
+    Training frames are enlarged by a third in the face crop, so finer structure than theirs is a grid artefact of the
+    decoder's blocks.
+    """
     distance = torch.arange(-2, 3, device=content.device, dtype=content.dtype)
     row = torch.exp(-0.5 * (distance / _SMOOTHING).square())
     row = row / row.sum()
@@ -129,55 +149,44 @@ def smoothed(content: Tensor) -> Tensor:
 
 
 def build_autoencoder(settings: dict[str, Any]) -> Autoencoder | DiffusersAutoencoder:
-    """The autoencoder that the section `network` of a config describes, to be trained.
+    """Build the autoencoder that the section `network` of a config describes, for training.
 
-    {pretrained: folder or hub name, subfolder: optional}: one in diffusers' format, with its weights;
-    {architecture: diffusers' class, settings: its arguments}: the same with random weights; else `AutoencoderConfig`'s
-    fields. Raises InputError: there is no such autoencoder.
+    Args:
+        settings: {pretrained: folder or hub name, subfolder: optional}: one in diffusers' format, with its weights;
+            {architecture: diffusers' class, settings: its arguments}: the same with random weights; else the fields of
+            `AutoencoderConfig`.
+
+    Raises:
+        InputError: unknown autoencoder.
     """
     if "pretrained" in settings:
         return DiffusersAutoencoder.from_pretrained(settings["pretrained"], settings.get("subfolder"))
-    kind, config = _kind_of(settings)
-    return kind(config(**settings))
+    network, config = _classes(settings)
+    return network(config(**settings))
+
+
+def save_autoencoder(autoencoder: Autoencoder | DiffusersAutoencoder, path: Path) -> None:
+    """Write an autoencoder of either kind, fp16."""
+    save_checkpoint(path, _AUTOENCODER, autoencoder.state_dict(), config=asdict(autoencoder.config))
 
 
 def load_autoencoder(path: Path) -> Autoencoder | DiffusersAutoencoder:
-    """An autoencoder of either kind that `save_network` wrote. Raises InputError: the file holds none."""
-    return load_network(path, *_kind_of(_read_header(path, "an autoencoder")["config"]))[0]
+    """Read what `save_autoencoder` wrote. Raises InputError: the file holds something else."""
+    tensors, header = load_checkpoint(path, _AUTOENCODER)
+    return _restored(path, *_classes(header.get("config") or {}), tensors, header)
 
 
-def _kind_of(config: dict[str, Any]) -> tuple[type[nn.Module], type]:
-    if "architecture" in config:
-        return DiffusersAutoencoder, DiffusersConfig
-    return Autoencoder, AutoencoderConfig
+def _classes(config: dict[str, Any]) -> tuple[type[nn.Module], type]:
+    """The class of the autoencoder that a config is for, and the class of that config."""
+    return (DiffusersAutoencoder, DiffusersConfig) if "architecture" in config else (Autoencoder, AutoencoderConfig)
 
 
-def save_network(network: nn.Module, path: Path, header: dict[str, Any]) -> None:
-    """fp16 weights; the network's configuration and `header` as JSON in the file's own header."""
-    tensors = {name: value.detach().half().contiguous().cpu() for name, value in network.state_dict().items()}
-    described = {"config": network.config.to_dict(), **header}
-    save_file(tensors, str(path), metadata={"fd2talk": json.dumps(described)})
-
-
-def load_network(path: Path, network: type[nn.Module], config: type) -> tuple[nn.Module, dict[str, Any]]:
-    """The network [float32] and the header. Raises InputError: the file is missing or of something else."""
-    header = _read_header(path, f"the weights of {network.__name__}")
+def _restored(path: Path, network: type[nn.Module], config: type, tensors: dict, header: dict) -> nn.Module:
+    """Build the network of a checkpoint, frozen. Raises InputError: config or tensors are those of another network."""
     try:
         built = network(config(**header["config"]))
-        built.load_state_dict({name: value.float() for name, value in load_file(str(path)).items()})
+        built.load_state_dict(tensors)
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
-        raise InputError(f"{path}: not the weights of {network.__name__} ({_short(error)})") from error
-    return built.requires_grad_(False), header
-
-
-def _read_header(path: Path, wanted: str) -> dict[str, Any]:
-    try:
-        with safe_open(str(path), "pt") as file:
-            header = json.loads((file.metadata() or {})["fd2talk"])
-        return {**header, "config": dict(header["config"])}
-    except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
-        raise InputError(f"{path}: not {wanted} ({_short(error)})") from error
-
-
-def _short(error: Exception) -> str:
-    return " ".join(str(error).split())[:80]
+        reason = " ".join(str(error).split())[:80]
+        raise InputError(f"{path}: not the weights of {network.__name__} ({reason})") from error
+    return built.requires_grad_(False)

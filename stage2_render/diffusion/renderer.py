@@ -1,7 +1,7 @@
-"""The learned renderer of one photo: the warp makes the frame, networks repair its face, and the repair is laid over.
+"""The diffusion renderer of one photo: the warp is the frame, networks repair its face, and the repair is blended in.
 
-Everything learned happens in the face crop (`face_crop`). What the networks paint goes back at the frame's own
-resolution, as far as their opacity says; the rest of the frame is the warp, pixel for pixel.
+The networks work in the face crop (`face_crop`). Their output is blended into the frame at the frame's own resolution
+with the predicted opacity; the rest of the frame is the warp, pixel for pixel.
 """
 
 from __future__ import annotations
@@ -18,24 +18,38 @@ from torch import Tensor
 
 from shared.photo_fit import PhotoFit
 from shared.precision import has_fast_bf16
-from stage2_render.diffusion.conditioning_maps import guidance_maps
+from stage2_render.diffusion.conditioning_maps import conditioning_maps
 from stage2_render.diffusion.face_crop import SIZE, FaceCrop, window
 from stage2_render.diffusion.render_model import RenderNetworks
-from stage2_render.prefetch import in_order
+from stage2_render.diffusion.tensors import to_tensor
+from stage2_render.prefetch import prefetch_map
 from stage2_render.warp.mesh_warp import MeshWarp
 
 BATCH_SIZE = 4
-"""Frames that go through the networks at once."""
+"""Frames in one batch of the networks."""
 
-# Painted and warped picture show the same, but for what is finer than four pixels, when they differ by less than about
-# so many grey levels. The finer part is then the photo's: what is painted is an average of what could be there.
+# Detail transfer. Generated and warped image agree when they differ, apart from detail finer than about four pixels, by
+# less than about this many grey levels. The detail is then the photo's: the generated one is an average of what is
+# possible.
 _AGREEMENT = 8.0
+# Standard deviation in pixels of the blur that separates detail from the rest.
+_DETAIL_BLUR = 2.0
+# Agreement is measured on images reduced by this factor, and averaged over a neighbourhood (standard deviation in
+# reduced pixels), or detail would flicker from cell to cell and frame to frame.
+_AGREEMENT_REDUCTION, _AGREEMENT_BLUR = 4, 1.5
 
 
 @dataclass(frozen=True)
 class Prepared:
-    """A warped frame uint8 [H, W, 3], its face crop, and what the networks are told: the frame there uint8
-    [256, 256, 3], guidance maps float32 [9, 64, 64], coefficients float32 [D + 6]."""
+    """A warped frame with the networks' input for it.
+
+    Attributes:
+        frame: uint8 [H, W, 3].
+        crop: its face crop.
+        warped: the frame in that crop, uint8 [256, 256, 3].
+        maps: conditioning maps float32 [9, 64, 64].
+        coefficients: (beta, p), float32 [D + 6].
+    """
 
     frame: np.ndarray
     crop: FaceCrop
@@ -45,13 +59,19 @@ class Prepared:
 
 
 class DiffusionRenderer:
-    """Animates one photo. Everything that depends on the photo alone is done once, here.
+    """Animates one photo. What depends on the photo alone is computed once, in the constructor.
 
-    photo: of the frames' size. networks: on `device`. steps: of the sampler, 1 to 1000; None for the networks' own
-    number. geometry_guidance: start from the warp and tell the networks where everything lies; otherwise they sample
-    from pure noise, as in the paper. detail_transfer: let them keep what the warp shows sharply; otherwise their
-    picture replaces the whole face. shared_noise: all frames start from one noise, which lies in the face crop and so
-    moves with the face; otherwise each has its own, and the picture boils. seed: of the noise.
+    Args:
+        photo: in the size of the frames.
+        networks: on `device`.
+        steps: of the sampler, 1 to 1000; None: the default of the networks.
+        geometry_conditioning: start from the warp and use warp and conditioning maps as input; otherwise sample from
+            pure noise, as in the paper.
+        detail_transfer: keep what the warp shows sharply; otherwise the generated image replaces the whole face.
+        shared_noise: all frames start from the same noise, which is fixed in the face crop and so moves with the face;
+            otherwise each frame has its own, and the video flickers.
+        seed: of the noise.
+        device: of the networks.
     """
 
     def __init__(
@@ -60,22 +80,23 @@ class DiffusionRenderer:
         networks: RenderNetworks,
         *,
         steps: int | None = None,
-        geometry_guidance: bool = True,
+        geometry_conditioning: bool = True,
         detail_transfer: bool = True,
         shared_noise: bool = True,
         seed: int = 0,
         device: str | torch.device = "cpu",
     ) -> None:
         self.networks, self.device = networks, torch.device(device)
-        # An autoencoder that does not look at the warp has nothing to keep of it.
-        detail = detail_transfer and networks.autoencoder.transfers_detail
-        self._options = {"steps": steps, "geometry": geometry_guidance, "detail": detail}
+        # An autoencoder without detail transfer keeps nothing of the warp.
+        self._detail = detail_transfer and networks.autoencoder.transfers_detail
+        self._options = {"steps": steps, "geometry": geometry_conditioning, "detail": self._detail}
         self._shared_noise, self._seed = shared_noise, seed
         self._warp = MeshWarp(photo.image, photo.landmarks, photo.crop)
         self._source, self._head = photo.landmarks, photo.crop
         self._crop = self._framed(photo.landmarks)
         with torch.inference_mode():
-            self._reference = networks.autoencoder.encode(self._tensor([self._crop.take(photo.image)]))
+            image = to_tensor(self._crop.take(photo.image)[None], self.device)  # [1, 3, 256, 256]
+            self._reference = networks.autoencoder.encode(image)  # [1, C, s, s]
 
     def frames(
         self,
@@ -85,50 +106,50 @@ class DiffusionRenderer:
         workers: int = 2,
         batch_size: int = BATCH_SIZE,
     ) -> Iterator[np.ndarray]:
-        """Yield a frame uint8 [H, W, 3] for each mesh [478, 3] in photo pixels and coefficients [D + 6] (expression,
-        rotation, translation).
+        """Yield a frame uint8 [H, W, 3] for each target.
 
-        `workers` threads warp, one paints, both ahead of whoever takes the frames. Two or three batches of frames are
-        held at once, whatever the length.
+        `workers` threads warp and one runs the networks, ahead of the consumer. Two or three batches of frames are held
+        in memory, whatever the length.
+
+        Args:
+            targets: meshes [478, 3] in photo pixels.
+            coefficients: expression, rotation and translation [D + 6] of each.
+            workers: number of warping threads.
+            batch_size: frames in one batch of the networks.
         """
-        warped = in_order(
-            lambda item: self.prepare(*item),
-            zip(targets, coefficients),
-            workers=workers,
-            ahead=max(batch_size, workers),
-            name="warp",
-        )
-        with closing(warped):
-            batches = self._batches(warped, batch_size)
-            with closing(in_order(lambda b: self.paint(*b), batches, workers=1, ahead=1, name="paint")) as painted:
-                for batch in painted:
-                    yield from batch
+        ahead = max(batch_size, workers)
+        warped = prefetch_map(self.prepare, targets, coefficients, workers=workers, prefetch=ahead, name="warp")
+        batches = self._batches(warped, batch_size)
+        painted = prefetch_map(lambda b: self.paint(*b), batches, workers=1, prefetch=1, name="paint")
+        with closing(warped), closing(painted):
+            for batch in painted:
+                yield from batch
 
     def prepare(self, target: np.ndarray, coefficients: np.ndarray) -> Prepared:
-        """Warp the photo to a mesh [478, 3] and gather what the networks are told. Threads may share this."""
+        """Warp the photo to a mesh [478, 3] and compute the networks' input. Safe to call from several threads."""
         warped, crop = self._warp.warp(target), self._framed(target)
-        maps = guidance_maps(warped, target, self._source, crop, self._crop)
+        maps = conditioning_maps(warped, target, self._source, crop, self._crop)
         return Prepared(warped.frame, crop, crop.take(warped.frame), maps, coefficients)
 
     def paint(self, batch: list[Prepared], noise: Tensor) -> list[np.ndarray]:
-        """Repair the faces of prepared frames, in place, and return the frames. noise: [B, C, s, s]."""
+        """Repair the faces of B prepared frames, in place, and return the frames; noise: [B, C, s, s]."""
         bf16 = has_fast_bf16(self.device)
         with torch.inference_mode(), torch.autocast(self.device.type, torch.bfloat16, enabled=bf16):
             repair = self.networks.repair(
-                self._tensor([one.warped for one in batch]),
-                self._reference.expand(len(batch), -1, -1, -1),
-                torch.from_numpy(np.stack([one.maps for one in batch])).to(self.device),
-                torch.from_numpy(np.stack([one.coefficients for one in batch])).to(self.device),
+                to_tensor(np.stack([one.warped for one in batch]), self.device),  # [B, 3, 256, 256]
+                self._reference.expand(len(batch), -1, -1, -1),  # [B, C, s, s]
+                torch.from_numpy(np.stack([one.maps for one in batch])).to(self.device),  # [B, 9, 64, 64]
+                torch.from_numpy(np.stack([one.coefficients for one in batch])).to(self.device),  # [B, D + 6]
                 noise.to(self.device),
                 **self._options,
             )
             contents = repair.content.add(1).mul(127.5).permute(0, 2, 3, 1).contiguous().cpu().numpy()
             opacities = repair.opacity[:, 0].cpu().numpy() * window()
         for one, content, opacity in zip(batch, contents, opacities):
-            if self._options["detail"]:
+            if self._detail:
                 agreement = _agreement(content, one.warped)
-                content = content + agreement[..., None] * _fine(one.warped - content)
-                # Where both agree the frame is changed by their difference, and keeps what the crop cannot hold.
+                content = content + agreement[..., None] * _detail(one.warped - content)
+                # Where both agree, their difference is added to the frame, which keeps its full resolution.
                 kept = opacity * agreement
                 one.crop.lay(one.frame, content * opacity[..., None] - one.warped * kept[..., None], opacity - kept)
             else:
@@ -136,35 +157,27 @@ class DiffusionRenderer:
         return [one.frame for one in batch]
 
     def _framed(self, vertices: np.ndarray) -> FaceCrop:
-        """What the networks see of a frame with this mesh."""
+        """The face crop of a frame with this mesh."""
         return FaceCrop.framed(self.networks.framing, vertices, self._head)
 
     def _batches(self, prepared: Iterator[Prepared], size: int) -> Iterator[tuple[list[Prepared], Tensor]]:
-        """Groups of frames, each with its noise."""
+        """Batches of frames, each with its noise."""
         generator = torch.Generator().manual_seed(self._seed)
         shape = self._reference.shape[1:]
         shared = torch.randn(shape, generator=generator) if self._shared_noise else None
         while batch := list(islice(prepared, size)):
-            if shared is not None:
-                yield batch, shared.expand(len(batch), *shape)
-            else:
-                yield batch, torch.stack([torch.randn(shape, generator=generator) for _ in batch])
-
-    def _tensor(self, pictures: list[np.ndarray]) -> Tensor:
-        """Pictures uint8 [256, 256, 3] -> float32 [B, 3, 256, 256] in [-1, 1]."""
-        tensor = torch.from_numpy(np.stack(pictures)).to(self.device)
-        return tensor.permute(0, 3, 1, 2).float().div_(127.5).sub_(1)
+            noise = [torch.randn(shape, generator=generator) if shared is None else shared for _ in batch]
+            yield batch, torch.stack(noise)  # [B, C, s, s]
 
 
-def _fine(picture: np.ndarray) -> np.ndarray:
-    """What of a picture float32 [256, 256, 3] is finer than about four pixels."""
-    return picture - cv2.GaussianBlur(picture, (0, 0), 2.0)
+def _detail(picture: np.ndarray) -> np.ndarray:
+    """What is finer than about four pixels in float32 [256, 256, 3]."""
+    return picture - cv2.GaussianBlur(picture, (0, 0), _DETAIL_BLUR)
 
 
 def _agreement(content: np.ndarray, warped: np.ndarray) -> np.ndarray:
-    """How far two pictures [256, 256, 3] show the same, float32 [256, 256]: 1 down to 0."""
-    size = (SIZE // 4, SIZE // 4)
-    ours, theirs = (cv2.resize(picture, size, interpolation=cv2.INTER_AREA) for picture in (content, warped))
-    # Of a neighbourhood, lest detail comes and goes from cell to cell and frame to frame.
-    error = cv2.GaussianBlur(np.square(ours - theirs).mean(2), (0, 0), 1.5)
+    """How well two images [256, 256, 3] agree, float32 [256, 256] in 0..1."""
+    size = (SIZE // _AGREEMENT_REDUCTION, SIZE // _AGREEMENT_REDUCTION)
+    small = [cv2.resize(picture, size, interpolation=cv2.INTER_AREA) for picture in (content, warped)]
+    error = cv2.GaussianBlur(np.square(small[0] - small[1]).mean(2), (0, 0), _AGREEMENT_BLUR)
     return cv2.resize(np.exp(-error / _AGREEMENT**2), (SIZE, SIZE), interpolation=cv2.INTER_LINEAR)

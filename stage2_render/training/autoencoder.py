@@ -12,23 +12,39 @@ from torch import Tensor, nn
 from shared.metrics.perceptual import SqueezeDistance
 from stage2_render.diffusion.diffusers_autoencoder import DiffusersAutoencoder
 from stage2_render.diffusion.face_crop import SIZE
-from stage2_render.diffusion.render_model import build_autoencoder, save_network
-from stage2_render.training.batch_sampler import Batches, draw_windows, ready, take_windows, to_tensor
-from stage2_render.training.losses import blended, picture_loss
+from stage2_render.diffusion.render_model import AUTOENCODER_FILE, build_autoencoder, save_autoencoder
+from stage2_render.diffusion.tensors import to_tensor
+from stage2_render.training.batch_sampler import BatchSampler, draw_windows, open_pairs, take_windows
+from stage2_render.training.losses import detail_transfer_loss, reconstruction_loss
 from stage2_render.training.pair_dataset import Pairs
 
-# Pictures whose patches the projections start from.
-_PATCH_PICTURES = 400
+# Number of images for the initialisation, and for the scale of a pretrained autoencoder's latents.
+_PATCH_IMAGES, _SCALE_IMAGES = 400, 16
+# Share of batches with detail transfer; in the others the decoder learns to do without the warp.
+_DETAIL = 0.7
+# Weights of the regularisation of the decoder's outputs, see `detail_transfer_loss`.
+_CONTENT_WEIGHT, _OPACITY_WEIGHT = 0.5, 0.005
+# Validation: images, images in one batch, and the least squared error, which is a PSNR of 70 dB.
+_VALIDATION_IMAGES, _VALIDATION_BATCH, _MIN_ERROR = 48, 8, 1e-7
 
 
 class AutoencoderTask:
-    """Reconstructs windows of frames. In half of them the latent is noisy, as the UNet's will be; in most the decoder
-    sees the warp (detail transfer), in the others it has to do without; some are whole heads instead of face crops.
+    """Reconstructs windows of frames by eq. 15.
 
-    autoencoder: `Autoencoder` or `DiffusersAutoencoder`; one that transfers no detail never sees the warp.
-    window: side of a window in latent cells. noise: largest standard deviation of the latents' noise.
-    heads: share of whole heads. portraits, flip, jitter: of `Batches`. perceptual: weights of `SqueezeDistance`, None
-    to do without. weights: settings of `picture_loss`.
+    In half of them the latent is noisy, as the UNet's will be; most batches have detail transfer; some images are whole
+    heads instead of face crops.
+
+    Args:
+        pairs: the training set.
+        autoencoder: `Autoencoder` or `DiffusersAutoencoder`; one without detail transfer never takes the warp.
+        window: side of a window in latent cells.
+        noise: largest standard deviation of the latents' noise.
+        heads: share of whole heads.
+        portraits: see `BatchSampler`, as the next two.
+        flip: see `BatchSampler`.
+        jitter: see `BatchSampler`.
+        perceptual: weights of `SqueezeDistance`; None: without L_per (eq. 14).
+        weights: settings of `reconstruction_loss`.
     """
 
     def __init__(
@@ -45,14 +61,14 @@ class AutoencoderTask:
         perceptual: str | None = None,
         weights: dict[str, Any] | None = None,
     ) -> None:
-        self.batches, self.heads = Batches(pairs, portraits=portraits, flip=flip, jitter=jitter), pairs.heads
+        self.batches, self.heads = BatchSampler(pairs, portraits=portraits, flip=flip, jitter=jitter), pairs.heads
         self.window, self.noise, self.head_share = window, noise, heads
         self.perceptual = SqueezeDistance(perceptual) if perceptual else None
         self.weights = weights or {}
         self.model = autoencoder
         self.cells = SIZE // autoencoder.factor
         generator = torch.Generator().manual_seed(0)
-        crops = self.batches.draw(generator, min(_PATCH_PICTURES, len(pairs.person)))["target"]
+        crops = self.batches.draw(generator, min(_PATCH_IMAGES, len(pairs.person)))["target"]
         self.model.start_from(torch.cat([crops, to_tensor(self.heads[:: max(1, len(self.heads) // len(crops))])]))
 
     def to(self, device: torch.device) -> None:
@@ -61,7 +77,7 @@ class AutoencoderTask:
             self.perceptual.to(device)
 
     def batch(self, generator: torch.Generator, batch_size: int) -> dict[str, Any]:
-        """Windows of warped, target, reference and maps; noise; whether the decoder sees the warp."""
+        """Draw windows of warped, target, reference and maps; noise; and whether the batch has detail transfer."""
         batch = self.batches.draw(generator, batch_size)
         corners = draw_windows(batch["boxes"], batch["shut"], self.cells, self.window, self.model.factor, generator)
         heads = int(self.head_share * batch_size)
@@ -70,54 +86,63 @@ class AutoencoderTask:
             pictures = to_tensor(self.heads[np.sort(rows)])
             for name in ("target", "warped", "reference"):
                 batch[name][:heads] = pictures
-        taken = {
+        windows = {
             name: take_windows(batch[name], corners, self.window, self.cells)
             for name in ("warped", "target", "reference", "maps")
         }
         shape = (batch_size, self.model.config.latent_channels, self.window, self.window)
         strength = self.noise * (2 * torch.rand(batch_size, 1, 1, 1, generator=generator) - 1).clamp(min=0)
-        seen = torch.rand((), generator=generator).item() < 0.7 and self.model.transfers_detail
-        return {**taken, "noise": strength * torch.randn(shape, generator=generator), "seen": seen, "heads": heads}
+        detail = torch.rand((), generator=generator).item() < _DETAIL and self.model.transfers_detail
+        noise = strength * torch.randn(shape, generator=generator)
+        return {**windows, "noise": noise, "detail": detail, "heads": heads}
 
     def loss(self, model: nn.Module, batch: dict[str, Any]) -> tuple[Tensor, dict[str, float | Tensor]]:
-        """Eq. 15 (see `picture_loss`)."""
+        """Compute eq. 15; see `losses`."""
         reference, latents = model.encode(batch["reference"]), model.encode(batch["target"]) + batch["noise"]
-        if not batch["seen"]:
+        if not batch["detail"]:
             content, _ = model.decode(reference, latents)
-            return picture_loss(content, batch["target"], None, self.perceptual, **self.weights)
-        heads = batch["heads"]  # whole heads have no warp that differs from them
-        content, opacity = model.decode(
-            reference[heads:], latents[heads:], batch["warped"][heads:], batch["maps"][heads:]
+            return reconstruction_loss(content, batch["target"], None, self.perceptual, **self.weights)
+        faces = slice(batch["heads"], None)  # whole heads have no warp that differs from them
+        warped = batch["warped"][faces]
+        return detail_transfer_loss(
+            *model.decode(reference[faces], latents[faces], warped, batch["maps"][faces]),
+            batch["target"][faces],
+            warped,
+            self.perceptual,
+            content_weight=_CONTENT_WEIGHT,
+            opacity_weight=_OPACITY_WEIGHT,
+            **self.weights,
         )
-        warped, target = batch["warped"][heads:], batch["target"][heads:]
-        loss, parts = picture_loss(blended(warped, content, opacity), target, warped, self.perceptual, **self.weights)
-        plain = (content.float() - target).abs().mean()
-        return loss + 0.5 * plain + 0.005 * opacity.mean(), {**parts, "content": plain, "opacity": opacity.mean()}
 
     @torch.no_grad()
     def validate(self, model: nn.Module) -> dict[str, float]:
-        """PSNR in dB of whole face crops of development people, without the warp's help."""
-        rows = self.batches.development[:: max(1, len(self.batches.development) // 48)]
+        """Return the PSNR in dB of whole face crops of development people, without detail transfer."""
+        rows = self.batches.development[:: max(1, len(self.batches.development) // _VALIDATION_IMAGES)]
         figures = []
-        for start in range(0, len(rows), 8):
-            batch = self.batches.at(rows[start : start + 8])
+        for start in range(0, len(rows), _VALIDATION_BATCH):
+            batch = self.batches.at(rows[start : start + _VALIDATION_BATCH])
             content, _ = model.decode(model.encode(batch["reference"]), model.encode(batch["target"]))
-            error = (content.float().clamp(-1, 1) - batch["target"]).square().mean((1, 2, 3)) / 4
-            figures.append(-10 * error.clamp(min=1e-7).log10())
+            error = (content.float().clamp(-1, 1) - batch["target"]).square().mean((1, 2, 3)) / 4  # of range 1
+            figures.append(-10 * error.clamp(min=_MIN_ERROR).log10())
         value = float(torch.cat(figures).mean())
         return {"score": value, "psnr": value}
 
     def save(self, model: nn.Module, folder: Path) -> None:
-        """autoencoder.safetensors; what fine-tuning did to the scale of a pretrained one's latents is undone."""
+        """Write autoencoder.safetensors, with the scale of a pretrained autoencoder's latents measured again."""
         if isinstance(model, DiffusersAutoencoder):
-            model.start_from(to_tensor(self.heads[:: max(1, len(self.heads) // 16)]).to(model.latent_std.device))
-        save_network(model, folder / "autoencoder.safetensors", {})
+            heads = to_tensor(self.heads[:: max(1, len(self.heads) // _SCALE_IMAGES)])
+            model.start_from(heads.to(model.latent_std.device))
+        save_autoencoder(model, folder / AUTOENCODER_FILE)
 
 
 def build_task(config: dict[str, Any]) -> AutoencoderTask:
-    """Sections `data` (see `batches.ready`), `network` (`networks.build_autoencoder`), `loss` (AutoencoderTask)."""
+    """Build the task of a config.
+
+    Args:
+        config: sections `data` (see `open_pairs`), `network` (see `build_autoencoder`) and `loss` (AutoencoderTask).
+    """
     return AutoencoderTask(
-        ready(config["data"]),
+        open_pairs(config["data"]),
         build_autoencoder(config.get("network", {})),
         perceptual=config.get("perceptual"),
         **config.get("loss", {}),

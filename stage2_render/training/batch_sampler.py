@@ -1,4 +1,4 @@
-"""Batches of training pairs for stage two: drawn over people, augmented, and the places where looking counts."""
+"""Batches of training pairs for stage two: drawn over people, augmented, with windows around mouth and eyes."""
 
 from __future__ import annotations
 
@@ -12,53 +12,49 @@ from torch import Tensor
 
 from shared.errors import InputError
 from shared.splits import is_development
-from stage2_render.diffusion.conditioning_maps import decode_maps
-from stage2_render.training.pair_dataset import Limits, Pairs, build
+from stage2_render.diffusion.conditioning_maps import MAPS, decode_maps
+from stage2_render.diffusion.tensors import to_tensor
+from stage2_render.training.build_pairs import Limits, build
+from stage2_render.training.pair_dataset import Pairs
 
-# Which of `guidance.MAPS` changes its sign in a mirror.
-_MIRRORED = 5
+# Shares of windows around the mouth, the right and the left eye: of frames with open and with shut eyes.
+_OPEN_SHARES, _SHUT_SHARES = (0.8, 0.1, 0.1), (0.2, 0.4, 0.4)
+# Share of windows anywhere in the crop, so that the rest of the face is learned as well.
+_ANYWHERE = 0.12
+# Random changes of colour relative to those of brightness.
+_COLOUR = 0.7
 
 
-def ready(settings: dict[str, Any]) -> Pairs:
-    """The training pairs of a config's section `data`, made if they are not there.
+def open_pairs(settings: dict[str, Any]) -> Pairs:
+    """Open the training pairs of a config's section `data`, and build them first if they do not exist.
 
-    settings: `pairs` (folder), and `prepared`, `clips`, `portraits`, `limits` to make them from (`pairs.build`);
-    `framing`, "face" unless it is given. Raises InputError: the pairs there are framed otherwise.
+    Args:
+        settings: `pairs` (folder), and `prepared`, `clips`, `portraits`, `limits` to build them from (see
+            `build_pairs.build`); `framing`, by default "face".
+
+    Raises:
+        InputError: existing pairs have another framing.
     """
     folder, framing = Path(settings["pairs"]), settings.get("framing", "face")
     if not folder.exists():
-        build(
-            settings["prepared"],
-            settings["clips"],
-            settings["portraits"],
-            folder,
-            limits=Limits(**settings.get("limits", {})),
-            framing=framing,
-        )
+        sources = (settings[name] for name in ("prepared", "clips", "portraits"))
+        build(*sources, folder, limits=Limits(**settings.get("limits", {})), framing=framing)
     pairs = Pairs(folder / "train")
     if pairs.framing != framing:
-        raise InputError(f"{folder}: pairs of {pairs.framing} crops, not of {framing} crops as the config wants")
+        raise InputError(f"{folder}: pairs of {pairs.framing} crops, not of {framing} crops as in the config")
     return pairs
 
 
-def to_tensor(pictures: np.ndarray) -> Tensor:
-    """uint8 [B, H, W, 3] -> float32 [B, 3, H, W] in [-1, 1]."""
-    return torch.tensor(pictures).permute(0, 3, 1, 2).float().div_(127.5).sub_(1)
-
-
-def to_pictures(tensor: Tensor) -> np.ndarray:
-    """float [B, 3, H, W] in [-1, 1] -> uint8 [B, H, W, 3]."""
-    scaled = tensor.float().add(1).mul(127.5).round_().clamp_(0, 255).byte()
-    return scaled.permute(0, 2, 3, 1).contiguous().cpu().numpy()
-
-
 @dataclass
-class Batches:
-    """Draws pairs; people for development are kept out of training.
+class BatchSampler:
+    """Draws pairs; people of the development split are excluded from training.
 
-    portraits: share of pairs made from still photos. shut: share of those in which somebody blinks (0: as they come).
-    flip: share that is mirrored (their coefficients are withheld: a face model has no exact mirror). jitter: strength
-    of the changes of brightness, contrast and colour.
+    Attributes:
+        pairs: the set.
+        portraits: share of pairs from still photos.
+        shut: share of pairs with shut eyes (0: as they occur).
+        flip: share that is mirrored; its coefficients are dropped, because a face model has no exact mirror.
+        jitter: strength of the changes of brightness, contrast and colour.
     """
 
     pairs: Pairs
@@ -77,18 +73,22 @@ class Batches:
         self.weights = torch.from_numpy(np.where(development, 0.0, weights))
 
     def draw(self, generator: torch.Generator, count: int) -> dict[str, Tensor]:
-        """A random batch, see `at`, augmented; `known` bool [B]: whether the coefficients are to be told."""
+        """Draw an augmented batch: see `at`; and `coefficient_drop_mask` bool [B], frames without coefficients."""
         rows = torch.multinomial(self.weights, count, replacement=True, generator=generator)
         batch = self.at(rows.numpy())
         flipped = torch.rand(count, generator=generator) < self.flip
-        batch["known"] = ~flipped
+        batch["coefficient_drop_mask"] = flipped
         _mirror(batch, flipped)
         _recolour(batch, generator, self.jitter)
         return batch
 
     def at(self, rows: np.ndarray) -> dict[str, Tensor]:
-        """Rows -> warped, target, reference [B, 3, S, S] in [-1, 1]; maps [B, M, S / 4, S / 4]; coefficients [B, D];
-        boxes [B, 3, 4] in pixels (mouth, right eye, left eye); shut bool [B]."""
+        """Read rows of the set.
+
+        Returns:
+            warped, target, reference [B, 3, S, S] in [-1, 1]; maps [B, M, S / 4, S / 4]; coefficients [B, D]; boxes
+            [B, 3, 4] in pixels (mouth, right eye, left eye); shut bool [B].
+        """
         pairs, rows = self.pairs, np.asarray(rows)
         return {
             "warped": to_tensor(pairs.warped[rows]),
@@ -102,23 +102,38 @@ class Batches:
 
 
 def draw_windows(boxes: Tensor, shut: Tensor, size: int, cells: int, factor: int, generator: torch.Generator) -> Tensor:
-    """Where to look closely, int64 [B, 2]: row and column of the first of `cells` latent cells each way, of `size`.
+    """Draw square windows: mostly around the mouth or, where eyes shut, around an eye.
 
-    Mostly round the mouth, sometimes round an eye, sometimes anywhere; where eyes shut, mostly round these.
-    boxes: [B, 3, 4] in pixels, of which `factor` make one cell. shut: bool [B].
+    Args:
+        boxes: of mouth, right and left eye [B, 3, 4] in pixels.
+        shut: bool [B], whether the eyes shut.
+        size: side of the crop in latent cells.
+        cells: side of the windows in latent cells.
+        factor: pixels along one side of a cell.
+        generator: of the random numbers.
+
+    Returns:
+        Row and column of the first cell of each window, int64 [B, 2].
     """
     count = len(boxes)
-    shares = torch.where(shut[:, None], torch.tensor([0.2, 0.4, 0.4]), torch.tensor([0.8, 0.1, 0.1]))
+    shares = torch.where(shut[:, None], torch.tensor(_SHUT_SHARES), torch.tensor(_OPEN_SHARES))
     which = torch.multinomial(shares, 1, generator=generator)[:, 0]
     centre = boxes[torch.arange(count), which].view(count, 2, 2).mean(1).flip(-1) / factor
     corner = centre - cells / 2 + torch.randint(-1, 2, (count, 2), generator=generator)
-    anywhere = torch.rand(count, 1, generator=generator) < 0.12
+    anywhere = torch.rand(count, 1, generator=generator) < _ANYWHERE
     random = torch.rand(count, 2, generator=generator) * (size - cells)
     return torch.where(anywhere, random, corner).round().long().clamp(0, size - cells)
 
 
 def take_windows(values: Tensor, corners: Tensor, cells: int, size: int) -> Tensor:
-    """[B, C, H, W] of which `size` cells make up one side -> [B, C, h, w] of `cells` cells from each corner on."""
+    """Cut windows of `cells` latent cells out of [B, C, H, W], whose sides are `size` cells: [B, C, h, w].
+
+    Args:
+        values: latents, images or maps.
+        corners: first row and column of each window in cells [B, 2].
+        cells: side of the windows in cells.
+        size: side of `values` in cells.
+    """
     unit = values.shape[-1] // size
     return torch.stack(
         [
@@ -129,18 +144,26 @@ def take_windows(values: Tensor, corners: Tensor, cells: int, size: int) -> Tens
 
 
 def weight_map(boxes: Tensor, size: int, factor: int, mouth: float, eyes: float) -> Tensor:
-    """float32 [B, 1, size, size], 1 plus `mouth` and `eyes` within their boxes (pixels, `factor` for one cell)."""
+    """Return weights of latent cells, 1 plus `mouth` and `eyes` within their boxes: float32 [B, 1, size, size].
+
+    Args:
+        boxes: of mouth, right and left eye [B, 3, 4] in pixels.
+        size: side of the latent in cells.
+        factor: pixels along one side of a cell.
+        mouth: additional weight within the mouth's box.
+        eyes: additional weight within the eyes' boxes.
+    """
     at = (torch.arange(size, device=boxes.device) + 0.5) * factor
-    low, high = boxes[..., :2, None], boxes[..., 2:, None]
+    low, high = boxes[..., :2, None], boxes[..., 2:, None]  # each [B, 3, (x, y), 1]
     within = (at >= low - factor / 2) & (at <= high + factor / 2)  # [B, 3, (x, y), size]
-    inside = (within[:, :, 1, :, None] & within[:, :, 0, None, :]).float()
+    inside = (within[:, :, 1, :, None] & within[:, :, 0, None, :]).float()  # [B, 3, size, size]
     return 1 + mouth * inside[:, :1] + eyes * inside[:, 1:].amax(1, keepdim=True)
 
 
 def _mirror(batch: dict[str, Tensor], flipped: Tensor) -> None:
     for name in ("warped", "target", "reference", "maps"):
         batch[name][flipped] = batch[name][flipped].flip(-1)
-    batch["maps"][flipped, _MIRRORED] *= -1
+    batch["maps"][flipped, MAPS.index("moved_x")] *= -1
     side = batch["target"].shape[-1] - 1
     boxes = batch["boxes"][flipped]
     mirrored = torch.stack([side - boxes[..., 2], boxes[..., 1], side - boxes[..., 0], boxes[..., 3]], -1)
@@ -148,13 +171,13 @@ def _mirror(batch: dict[str, Tensor], flipped: Tensor) -> None:
 
 
 def _recolour(batch: dict[str, Tensor], generator: torch.Generator, strength: float) -> None:
-    """The same change of brightness, contrast and colour in all pictures of a pair; some lose their colour."""
+    """Change brightness, contrast and colour of all images of a pair alike; some pairs become grey."""
     count = len(batch["target"])
 
     def normal(*shape: int) -> Tensor:
         return torch.randn(shape, generator=generator)
 
-    gain = (strength * (normal(count, 1, 1, 1) + 0.7 * normal(count, 3, 1, 1))).exp()
+    gain = (strength * (normal(count, 1, 1, 1) + _COLOUR * normal(count, 3, 1, 1))).exp()
     offset = strength * normal(count, 1, 1, 1)
     grey = torch.rand(count, 1, 1, 1, generator=generator) < strength
     for name in ("warped", "target", "reference"):

@@ -1,12 +1,12 @@
-"""What moves around the face: hair, ears and neck follow it, the background stays.
+"""The warp around the face: hair, ears and neck follow it, the background stays.
 
-The displacement outside the mesh is the minimum of a quadratic energy on a coarse grid over the crop,
+The displacement u outside the mesh is the minimum of a quadratic energy on a coarse grid over the crop,
 
     sum_edges  c |u_j - u_i - m_ij|^2  +  bend |laplace u|^2  +  hold |u|^2  +  heavy |u(contour) - d(contour)|^2,
 
-where m_ij is how the similarity that best explains the contour would move hair and ears (so a tilted head tilts its
-hair), `hold` pins the background and the shoulders, and u is none at the crop's edge. All of it is linear in the
-vertex displacements d, so one sparse solve per photo gives u = W d for every frame (the idea of a precomputed
+where m_ij is how the similarity that best explains the contour's movement would move hair and ears (so a tilted head
+tilts its hair), `hold` fixes the background and the shoulders, and u is 0 at the crop's edge. All of it is linear in
+the vertex displacements d, so one sparse solve per photo gives u = W d for every frame (the idea of a precomputed
 handle-based deformation: Jacobson et al., Bounded Biharmonic Weights, 2011).
 """
 
@@ -20,75 +20,85 @@ from scipy.sparse.linalg import splu
 
 from shared.face_model.mediapipe_mesh import FACE_OVAL
 from shared.faces.tracker import native_log_muted
+from stage2_render.warp.compositing import pixel_grid, smoothstep
 
-# Cells of the grid along the longer side of the region.
 GRID = 64
-# The contour without the chin, which the jaw moves: what tells how the skull moves.
+"""Cells of the grid along the longer side of the region."""
+
+HANDLES = np.array(FACE_OVAL)
+"""Vertices of the contour whose displacements determine the field."""
+
+# The contour without the chin, which the jaw moves: the movement of the skull.
 _SKULL = (10, 338, 297, 332, 284, 251, 389, 356, 454, 323, 93, 234, 127, 162, 21, 54, 103, 67, 109, 132, 361)
-# Bending stiffness against stretching (cells squared), and the weight of what is to hold exactly.
+# Bending stiffness relative to stretching (cells squared), and the weight of constraints that hold exactly.
 _BEND = 2.0
 _HEAVY = 1e3
-HANDLES = np.array(FACE_OVAL)
+# Mean displacement of the contour, as a share of the face's height, at which the wide field begins to replace the tight
+# one, and over which it does.
+_WIDE_FROM, _WIDE_OVER = 0.015, 0.05
+# Fixed-point iteration that inverts the field: its steps, and the weights of the new and the previous estimate, whose
+# average halves the overshoot where the field is steep.
+_INVERSION_STEPS, _NEW, _PREVIOUS = 8, 0.7, 0.3
 
 
-class SurroundField:
-    """Forward displacement of everything outside the face mesh, linear in the displacement of its contour.
+class BackgroundWarp:
+    """Displacement of everything outside the face mesh, linear in the displacement of its contour.
 
-    region: uint8 RGB [h, w, 3], the part of the photo that may move. vertices: float32 [478, 3] in its pixels.
+    Args:
+        region: uint8 RGB [h, w, 3], the part of the photo that may move.
+        vertices: float32 [478, 3] in its pixels.
     """
 
     def __init__(self, region: np.ndarray, vertices: np.ndarray) -> None:
         height, width = region.shape[:2]
         self._cell = max(height, width) / GRID
         self._shape = (max(round(height / self._cell), 4), max(round(width / self._cell), 4))
-        # Pixels -> grid nodes: node i lies in the middle of cell i, as cv2.resize has it.
+        # Pixels -> grid nodes: node i is in the middle of cell i, as in cv2.resize.
         self._scale = np.array([self._shape[1] / width, self._shape[0] / height], np.float64)
         points = (vertices[:, :2].astype(np.float64) + 0.5) * self._scale - 0.5
-        self._face_height = float(np.ptp(vertices[np.array(FACE_OVAL), 1]))
+        self._face_height = float(np.ptp(vertices[HANDLES, 1]))
         person = _person_mask(region, points, self._shape)
         head, neck = _head_weight(person, points)
         self._similarity = _similarity_fit(points[list(_SKULL)]).astype(np.float32)
-        # Small moves: the background stands still right up to the hair. Large ones need room to stretch.
+        # Hold and stiffness. Small movements: the background is still right up to the hair. Large ones stretch it.
         tight = (0.3 * (1 - person) + 0.03 * neck, np.where(person > 0.5, 1.0, 0.35))
         wide = (0.002 * (1 - person) + 0.008 * neck, np.where(person > 0.5, 1.0, 0.8))
         self._weights = [_solve(points, head, hold, stiffness) for hold, stiffness in (tight, wide)]
-        rows, columns = np.mgrid[: self._shape[0], : self._shape[1]]
-        self._nodes = np.stack([columns, rows], -1).astype(np.float32)
+        self._nodes = pixel_grid((0, 0, self._shape[1], self._shape[0]))
 
     def forward(self, displacement: np.ndarray) -> np.ndarray:
-        """float32 [478, 2] displacement of the vertices in pixels -> float32 [gh, gw, 2] of the grid's nodes."""
+        """Map the displacement of the vertices [478, 2] to that of the grid's nodes float32 [gh, gw, 2], in pixels."""
         displacement = displacement.astype(np.float32)
         handles = displacement[HANDLES]
-        # Slopes come per cell of the grid, displacements stay in pixels.
+        # Slopes are per cell of the grid, displacements in pixels.
         a, b = self._similarity @ displacement[list(_SKULL)].ravel()
         controls = np.concatenate([handles, np.array([[a, b], [-b, a]], np.float32)])
         amount = float(np.sqrt((handles**2).sum(-1).mean())) / max(self._face_height, 1.0)
-        mix = np.float32(_smoothstep((amount - 0.015) / 0.05))
+        mix = np.float32(smoothstep((amount - _WIDE_FROM) / _WIDE_OVER))
         weights = self._weights[0] if mix == 0 else (1 - mix) * self._weights[0] + mix * self._weights[1]
         return (weights @ controls).reshape(*self._shape, 2)
 
     def backward(self, displacement: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-        """Where each pixel comes from, minus where it is: float32 [height, width, 2] in pixels of the region.
+        """Return where each pixel comes from, minus where it is, by fixed-point inversion of the forward field.
 
-        size: (width, height) of the map. Inverts the forward field by fixed-point iteration.
+        Args:
+            displacement: of the vertices, [478, 2] in pixels of the region.
+            size: (width, height) of the map.
+
+        Returns:
+            float32 [height, width, 2] in pixels of the region.
         """
         scale = self._scale.astype(np.float32)
         forward = self.forward(displacement) * scale
         inverse = -forward
-        for _ in range(8):
-            # Averaging two steps halves the overshoot where the field is steep.
+        for _ in range(_INVERSION_STEPS):
             found = cv2.remap(forward, self._nodes + inverse, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-            inverse = -0.7 * found + 0.3 * inverse
+            inverse = -_NEW * found + _PREVIOUS * inverse
         return cv2.resize(inverse / scale, size, interpolation=cv2.INTER_CUBIC)
 
 
-def _smoothstep(value):
-    value = np.clip(value, 0, 1)
-    return value * value * (3 - 2 * value)
-
-
 def _person_mask(region: np.ndarray, points: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
-    """float [gh, gw]: 1 on the person, 0 on the background; an ellipse of hair when segmentation finds no head."""
+    """Mask float [gh, gw], 1 on the person and 0 on the background; an ellipse where segmentation finds no head."""
     rows, columns = np.mgrid[: shape[0], : shape[1]]
     oval = points[list(FACE_OVAL)]
     center, low, high = oval.mean(0), oval.min(0), oval.max(0)
@@ -105,28 +115,30 @@ def _person_mask(region: np.ndarray, points: np.ndarray, shape: tuple[int, int])
         ) ** 2
         below = (rows > center[1]) & (abs(columns - center[0]) < 0.9 * half[0])
         person = np.maximum((ellipse < 1), below).astype(np.float32)
-    person = np.maximum(_smoothstep((person - 0.2) / 0.6), face)
-    # A little margin: the soft rim of hair belongs to the head, not to what stands still.
+    person = np.maximum(smoothstep((person - 0.2) / 0.6), face)
+    # A small margin: the soft rim of hair belongs to the head, not to the background.
     person = cv2.dilate(person.astype(np.float32), np.ones((3, 3), np.uint8))
     return cv2.GaussianBlur(person, (0, 0), 0.8).astype(np.float64)
 
 
 def _head_weight(person: np.ndarray, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """What moves with the skull, and what of the person does not (shoulders), both [gh, gw] in 0..1."""
+    """Masks of what moves with the skull and of the shoulders, which do not, both [gh, gw] in 0..1."""
     rows, columns = np.mgrid[: person.shape[0], : person.shape[1]]
     oval = points[list(FACE_OVAL)]
     center, half = (oval.min(0) + oval.max(0)) / 2, np.ptp(oval, axis=0) / 2
     chin = center[1] + half[1]
     radius = np.hypot((columns - center[0]) / half[0], (rows - center[1]) / half[1])
-    above = 1 - _smoothstep((rows - center[1] - 0.3 * half[1]) / (0.9 * half[1]))
-    head = person * above * (1 - _smoothstep((radius - 1.5) / 0.9))
-    shoulders = person * _smoothstep((rows - chin - 0.05 * half[1]) / (0.9 * half[1]))
+    above = 1 - smoothstep((rows - center[1] - 0.3 * half[1]) / (0.9 * half[1]))
+    head = person * above * (1 - smoothstep((radius - 1.5) / 0.9))
+    shoulders = person * smoothstep((rows - chin - 0.05 * half[1]) / (0.9 * half[1]))
     return head, shoulders
 
 
 def _similarity_fit(points: np.ndarray) -> np.ndarray:
-    """[2, 2n] linear map from displacements (x0, y0, x1, ...) to (a, b) of the similarity field
-    (a x - b y + tx, b x + a y + ty) that explains them best."""
+    """Linear map [2, 2n] from displacements (x0, y0, x1, ...) to the a, b of their least-squares similarity field.
+
+    The field is (a x - b y + tx, b x + a y + ty).
+    """
     x, y = points.T
     one, zero = np.ones_like(x), np.zeros_like(x)
     design = np.empty((2 * len(points), 4))
@@ -136,7 +148,7 @@ def _similarity_fit(points: np.ndarray) -> np.ndarray:
 
 
 def _differences(shape: tuple[int, int]) -> tuple[sparse.csr_matrix, sparse.csr_matrix]:
-    """Differences along x and along y between neighbours of the grid, one row for each edge."""
+    """Matrices of the differences along x and y between neighbours of the grid, one row for each edge."""
 
     def line(count: int) -> sparse.dia_matrix:
         return sparse.diags([-np.ones(count - 1), np.ones(count - 1)], [0, 1], shape=(count - 1, count))
@@ -148,7 +160,7 @@ def _differences(shape: tuple[int, int]) -> tuple[sparse.csr_matrix, sparse.csr_
 
 
 def _interpolation(points: np.ndarray, shape: tuple[int, int]) -> sparse.csr_matrix:
-    """[n, gh * gw]: bilinear interpolation of a field of the grid at points."""
+    """Matrix [n, gh * gw] of the bilinear interpolation of a field of the grid at points [n, 2]."""
     points = np.clip(points, 0, np.array(shape[::-1]) - 1.001)
     corner = np.floor(points).astype(int)
     fx, fy = (points - corner).T
@@ -160,8 +172,7 @@ def _interpolation(points: np.ndarray, shape: tuple[int, int]) -> sparse.csr_mat
 
 
 def _handle_samples(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Points along the contour, where the field is tied to the mesh, and what part each handle has in them:
-    [m, 2], [m, handles]."""
+    """Points [m, 2] along the contour, where the field is fixed to the mesh, and each handle's weight [m, handles]."""
     here = np.eye(len(HANDLES))
     following = np.roll(here, 1, axis=1)
     part = np.concatenate([(1 - t) * here + t * following for t in (0, 0.25, 0.5, 0.75)])
@@ -169,8 +180,18 @@ def _handle_samples(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _solve(points: np.ndarray, head: np.ndarray, hold: np.ndarray, stiffness: np.ndarray) -> np.ndarray:
-    """float32 [gh * gw, handles + 2]: the field for a unit displacement of each handle along one axis, then for unit
-    slopes along x and y of the head's similarity."""
+    """Solve for the field of each control.
+
+    Args:
+        points: vertices in grid nodes [478, 2].
+        head: what moves with the skull, [gh, gw].
+        hold: weight that fixes a node, [gh, gw].
+        stiffness: weight of stretching, [gh, gw].
+
+    Returns:
+        float32 [gh * gw, handles + 2]: the field for a unit displacement of each handle along one axis, then for unit
+        slopes along x and y of the head's similarity.
+    """
     shape = head.shape
     along_x, along_y = _differences(shape)
     mean_x, mean_y = abs(along_x) / 2, abs(along_y) / 2

@@ -1,8 +1,8 @@
-"""The geometric renderer: the photo, warped so that the face mesh moves from where it is to where it should be.
+"""The geometric renderer: the photo, warped so that its face mesh has the vertices of a target mesh.
 
-Inside the mesh every triangle carries its piece of the photo along (exact on the mesh), outside it a smooth field moves
-hair and ears and lets the background stand (`surround`); eyeballs lie behind the lids (`eyes`), teeth and the dark of
-the mouth behind the lips (`mouth`).
+Inside the mesh every triangle is textured with its part of the photo (exact on the mesh), outside it a smooth field
+moves hair and ears and keeps the background still (`background_warp`); eyeballs are layered behind the lids (`eyes`),
+teeth and the dark cavity of the mouth behind the lips (`mouth`).
 """
 
 from __future__ import annotations
@@ -15,28 +15,38 @@ import numpy as np
 
 from shared.face_model.mediapipe_mesh import groups, triangles
 from shared.faces.crop import Crop
-from stage2_render.warp.background_warp import SurroundField
-from stage2_render.warp.compositing import Affine, blend, fit_affine, smoothstep
+from stage2_render.warp.background_warp import BackgroundWarp
+from stage2_render.warp.compositing import Affine, blend, fit_affine, follow, pixel_grid, smoothstep
 from stage2_render.warp.eyes import EyeLayer
 from stage2_render.warp.mouth import MouthLayer, lip_line_correction
 
-# Longest side, in cells, of the grid on which the flow is computed; between its nodes it is interpolated.
 MAX_GRID = 384
-# A triangle that grows more than this in area shows nothing that the photo knows.
+"""Longest side, in cells, of the grid on which the flow is computed; between its nodes it is interpolated."""
+
+# A triangle whose area grows by more than this factor is not valid: few pixels of the photo would fill it.
 _MAX_STRETCH = 8.0
+# Displacements of fewer pixels than this are not visible.
+_STILL = 0.02
+# Side in cells of the box blur over which the mesh's flow and the background's are mixed along the contour.
+_MIX_CELLS = 5
 # Fixed-point fraction bits of the rasteriser.
 _SHIFT = 8
-# Skull-fixed points at the depth of the teeth (under and beside the nose), and others that tell the head's turn.
+# Skull-fixed points at the depth of the teeth (under and beside the nose), and others that determine the rotation.
 _UNDER_NOSE = (2, 97, 326, 98, 327)
 _SKULL = (2, 97, 326, 98, 327, 1, 4, 5, 195, 197, 6, 168, 33, 133, 362, 263, 48, 278)
 
 
 @dataclass(frozen=True)
 class Warped:
-    """A frame and where it comes from.
+    """A frame and where it comes from, on a grid over the part of the crop that is inside the photo.
 
-    frame: uint8 [H, W, 3]. origin: float32 [h, w, 2], validity: float32 [h, w]: see `MeshWarp.flow`. to_grid: float64
-    [2, 3], the affine motion from pixels of the photo to cells of that grid (centres at integers in both).
+    Attributes:
+        frame: uint8 [H, W, 3].
+        origin: x, y in photo pixels of the source of each cell's centre, float32 [h, w, 2]; h and w at most `MAX_GRID`.
+        validity: float32 [h, w], 1 where the photo shows what belongs there, 0 where it does not (the inside of a mouth
+            that is closed in the photo, cheeks that are turned away).
+        to_grid: the affine motion from pixels of the photo to cells of the grid (centres at integers in both), float64
+            [2, 3].
     """
 
     frame: np.ndarray
@@ -46,14 +56,18 @@ class Warped:
 
 
 class MeshWarp:
-    """Animates one photo. Everything that depends on the photo alone is done once, here.
+    """Animates one photo. What depends on the photo alone is computed once, in the constructor.
 
     One object may serve several threads at once.
 
-    photo: uint8 RGB [H, W, 3]. source_vertices: float32 [478, 3], the tracker's points on the photo, in its pixels (x
-    right, y down, z negative towards the camera). crop: the square that may move; outside it frames are the photo.
+    Args:
+        photo: uint8 RGB [H, W, 3].
+        source_vertices: float32 [478, 3], the tracked points of the photo in its pixels (x right, y down, z negative
+            towards the camera).
+        crop: the square that may move; outside it frames are the photo.
 
-    Raises ValueError when shapes are wrong or the crop does not meet the photo.
+    Raises:
+        ValueError: wrong shapes, or the crop does not overlap the photo.
     """
 
     def __init__(self, photo: np.ndarray, source_vertices: np.ndarray, crop: Crop) -> None:
@@ -66,52 +80,57 @@ class MeshWarp:
         self.bottom = min(round(crop.center_y + half), photo.shape[0])
         self.width, self.height = self.right - self.left, self.bottom - self.top
         if min(self.width, self.height) < 8:
-            raise ValueError("the crop hardly meets the photo")
+            raise ValueError("the crop hardly overlaps the photo")
         self._region = np.ascontiguousarray(photo[self.top : self.bottom, self.left : self.right])
-        self._correction = np.zeros((478, 2), np.float32)
         self._source = self._to_region(source_vertices)
         ratio = min(1.0, MAX_GRID / max(self.width, self.height))
         self._size = (max(round(self.width * ratio), 8), max(round(self.height * ratio), 8))
         self._cell = np.array([self.width / self._size[0], self.height / self._size[1]], np.float32)
-        self._pixels = np.stack(np.meshgrid(np.arange(self.width), np.arange(self.height)), -1).astype(np.float32)
-        self._nodes = np.stack(np.meshgrid(np.arange(self._size[0]), np.arange(self._size[1])), -1).astype(np.float32)
+        self._pixels, self._nodes = pixel_grid((0, 0, self.width, self.height)), pixel_grid((0, 0, *self._size))
         self._buffers = threading.local()
         self._triangles = triangles()
         self._neighbours = _neighbours(self._triangles)
-        self._correction[:] = lip_line_correction(self._region, self._source)
+        self._correction = lip_line_correction(self._region, self._source)
         self._source[:, :2] += self._correction
         facing = _signed_areas(self._source[:468, :2], self._triangles)
         self._facing = 1.0 if facing.sum() > 0 else -1.0
         normals = _normals(self._source, self._triangles, self._facing)
-        self._seen, self._inward = normals[:, 2], _inward(self._source, normals)
-        self._surround = SurroundField(self._region, self._source)
+        self._facing_camera, self._inward = normals[:, 2], _inward(self._source, normals)
+        self._background = BackgroundWarp(self._region, self._source)
         self._eyes = [EyeLayer(self._region, self._source, side) for side in ("right", "left")]
         self._mouth = MouthLayer(self._region, self._source)
 
     def __call__(self, target_vertices: np.ndarray) -> np.ndarray:
-        """The frame, uint8 [H, W, 3], in which the face of the photo has the vertices float32 [478, 3] (photo pixels).
+        """Render the frame, uint8 [H, W, 3], whose face has the vertices float32 [478, 3] (photo pixels).
 
-        Raises ValueError when the vertices have another shape or are not finite.
+        Raises:
+            ValueError: vertices of another shape, or not finite.
         """
-        target = self._corrected(self._to_region(target_vertices))
+        target = self._corrected(target_vertices)
         return self._frame(target, self._displacement(target)[0])
 
     def warp(self, target_vertices: np.ndarray) -> Warped:
-        """What `__call__` and `flow` give, for the price of little more than one of them. Raises as they do."""
-        target = self._corrected(self._to_region(target_vertices))
+        """Render the frame as `__call__` does, and return it with its flow."""
+        target = self._corrected(target_vertices)
         displacement, ids = self._displacement(target)
-        origin, validity = self._flow(target, displacement, ids)
-        # Cell k covers pixels from k cell sizes on: its centre lies half a cell further, less half a pixel.
+        origin = (self._nodes + 0.5) * self._cell - 0.5 + displacement
+        origin += np.array([self.left, self.top], np.float32)
+        points = target[:, :2].astype(np.float64)
+        hidden = self._mouth.disoccluded(points, self._head_motion(target), self._size, self._cell)
+        # Triangles that face away in the photo, or are too small there.
+        before, after = (self._facing * _signed_areas(mesh[:, :2], self._triangles) for mesh in (self._source, target))
+        poor = np.concatenate([[False], after > _MAX_STRETCH * np.maximum(before, 0)])
+        # Cell k begins at pixel k times the cell's size: its centre is half a cell further, less half a pixel.
         offset = (0.5 - np.array([self.left, self.top])) / self._cell - 0.5
         to_grid = np.concatenate([np.diag(1 / self._cell.astype(np.float64)), offset[:, None]], 1)
-        return Warped(self._frame(target, displacement), origin, validity, to_grid)
+        return Warped(self._frame(target, displacement), origin, (1 - hidden) * ~poor[ids], to_grid)
 
     def _frame(self, target: np.ndarray, displacement: np.ndarray) -> np.ndarray:
         moved = self._warped(displacement)
-        head = self._head_motion(target)
+        head, points = self._head_motion(target), target[:, :2].astype(np.float64)
         for part in (*self._eyes, self._mouth):
-            blend(moved, *part.render(target, head))
-            blend(moved, *part.render_contact(target))
+            blend(moved, *part.render(points, head))
+            blend(moved, *part.render_contact(points))
         frame = self._photo.copy()
         frame[self.top : self.bottom, self.left : self.right] = moved
         return frame
@@ -119,15 +138,14 @@ class MeshWarp:
     def _warped(self, displacement: np.ndarray) -> np.ndarray:
         """The region through a displacement on the grid, uint8 [height, width, 3]."""
         size = (self.width, self.height)
-        # A buffer kept from frame to frame (one for each thread): a fresh one costs as much as what is computed in it.
+        # One buffer for each thread, kept from frame to frame: its allocation costs as much as the computation in it.
         whole = getattr(self._buffers, "where", None)
         if whole is None:
             whole = self._buffers.where = np.empty_like(self._pixels)
         cv2.resize(displacement, size, dst=whole, interpolation=cv2.INTER_LINEAR)
         cv2.add(whole, self._pixels, dst=whole)
         moved = self._region.copy()
-        # A margin that moves by less than a fiftieth of a pixel stays as it is.
-        moving = (np.abs(displacement[..., 0]) > 0.02) | (np.abs(displacement[..., 1]) > 0.02)
+        moving = (np.abs(displacement[..., 0]) > _STILL) | (np.abs(displacement[..., 1]) > _STILL)
         rows, columns = np.nonzero(moving.any(1))[0], np.nonzero(moving.any(0))[0]
         if len(rows):
             x0, y0 = (int(np.floor(first * cell)) for first, cell in zip((columns[0], rows[0]), self._cell))
@@ -136,36 +154,15 @@ class MeshWarp:
             moved[y0:y1, x0:x1] = cv2.remap(self._region, where, None, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
         return moved
 
-    def flow(self, target_vertices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Where the frame comes from, for whoever warps something else than the photo's pixels.
-
-        Returns float32 [h, w, 2], for each cell of the crop's grid (at most `MAX_GRID` long; cell centres, the crop's
-        part inside the photo) the x, y in photo pixels; and float32 [h, w], 1 where the photo shows what belongs
-        there, 0 where it cannot (inside of a mouth that the photo does not show open, cheeks that were turned away).
-        """
-        target = self._corrected(self._to_region(target_vertices))
-        return self._flow(target, *self._displacement(target))
-
-    def _flow(self, target: np.ndarray, displacement: np.ndarray, ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        where = (self._nodes + 0.5) * self._cell - 0.5 + displacement
-        where += np.array([self.left, self.top], np.float32)
-        unseen = self._mouth.unseen(target, self._head_motion(target), self._size, self._cell)
-        # A triangle that faced away in the photo, or that a few of its pixels would have to fill.
-        before, after = (
-            self._facing * _signed_areas(points[:, :2], self._triangles) for points in (self._source, target)
-        )
-        poor = np.concatenate([[False], after > _MAX_STRETCH * np.maximum(before, 0)])
-        return where, (1 - unseen) * ~poor[ids]
-
     def _to_region(self, vertices: np.ndarray) -> np.ndarray:
         vertices = np.asarray(vertices, np.float32)
         if vertices.shape != (478, 3) or not np.isfinite(vertices).all():
             raise ValueError(f"vertices must be finite [478, 3], not {list(vertices.shape)}")
         return vertices - np.array([self.left, self.top, 0], np.float32)
 
-    def _corrected(self, target: np.ndarray) -> np.ndarray:
-        """The target with the lips' points put where they are on the photo's lips, as the source's have been, and lids
-        that have met kept from going on."""
+    def _corrected(self, target_vertices: np.ndarray) -> np.ndarray:
+        """The target in region pixels, with the source's correction of the lips' points and lids that do not cross."""
+        target = self._to_region(target_vertices)
         linear = self._head_motion(target)[:, :2]
         points = np.concatenate([target[:, :2] + self._correction @ linear.T, target[:, 2:]], 1).astype(np.float32)
         for eye in self._eyes:
@@ -173,17 +170,15 @@ class MeshWarp:
         return points
 
     def _head_motion(self, target: np.ndarray) -> Affine:
-        """How the upper jaw moves from the photo to the frame (region pixels)."""
+        """Motion of the upper jaw from the photo to the frame, in region pixels."""
         source, moved = self._source[:, :2], target[:, :2]
         linear = fit_affine(source[list(_SKULL)], moved[list(_SKULL)])[:, :2]
-        anchor = list(_UNDER_NOSE)
-        offset = moved[anchor].mean(0) - linear @ source[anchor].mean(0)
-        return np.concatenate([linear, offset[:, None]], 1)
+        return follow(linear, source[list(_UNDER_NOSE)], moved[list(_UNDER_NOSE)])
 
     def _displacement(self, target: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Source minus target, float32 [h, w, 2] in region pixels at the grid's nodes; 1 + triangle there or 0."""
+        """Source minus target float32 [h, w, 2] in region pixels at the grid's nodes, and 1 + triangle there or 0."""
         moved = (target - self._source)[:, :2]
-        field = self._surround.backward(moved, self._size)
+        field = self._background.backward(moved, self._size)
         ids = self._rasterise(target)
         rows, columns = np.nonzero(ids)
         if not len(rows):
@@ -193,14 +188,14 @@ class MeshWarp:
         face, weights = self._locate(target, points, ids[rows, columns] - 1)
         ids[rows, columns] = face + 1
         corners = self._triangles[face]
-        # Skin that turns into view was not in the photo, where it would be there may be background: take what is next.
-        turned = _normals(target, self._triangles, self._facing)[:, 2] - self._seen
+        # Skin that turns into view is not in the photo, whose background may be there: take the nearest visible skin.
+        turned = _normals(target, self._triangles, self._facing)[:, 2] - self._facing_camera
         taken = moved - smoothstep(turned / 0.25)[:, None] * self._inward
         inside = -np.einsum("nk,nkd->nd", weights, taken[corners])
-        # The two fields agree along the contour; a few cells of passage hide what the grid rounds.
+        # The two fields agree along the contour; mixing them over a few cells hides the grid's rounding.
         covered = (ids > 0).astype(np.float32)
-        passage = np.clip(2 * cv2.blur(covered, (5, 5))[rows, columns] - 1, 0, 1)[:, None]
-        field[rows, columns] += passage * (inside - field[rows, columns])
+        share = np.clip(2 * cv2.blur(covered, (_MIX_CELLS, _MIX_CELLS))[rows, columns] - 1, 0, 1)[:, None]
+        field[rows, columns] += share * (inside - field[rows, columns])
         return field, ids
 
     def _rasterise(self, target: np.ndarray) -> np.ndarray:
@@ -216,10 +211,10 @@ class MeshWarp:
         return ids
 
     def _locate(self, target: np.ndarray, points: np.ndarray, face: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Barycentric weights [n, 3] of points in their triangles.
+        """Triangles [n] of points [n, 2] and their barycentric weights [n, 3] there.
 
-        The rasteriser paints rims half a cell too wide. A point outside its triangle moves on to the neighbour across
-        that edge if it lies there, so that the flow is continuous in the vertices.
+        Rasterised triangles are half a cell too wide. A point outside its triangle is assigned to the neighbour across
+        that edge if it is inside that one, so that the flow is continuous in the vertices.
         """
         to_weights = _barycentric(target[:, :2], self._triangles)
         weights = _apply(to_weights, face, points)
@@ -240,38 +235,41 @@ def _signed_areas(points: np.ndarray, faces: np.ndarray) -> np.ndarray:
 
 
 def _normals(vertices: np.ndarray, faces: np.ndarray, facing: float) -> np.ndarray:
-    """float32 [478, 3] unit normals, z towards the camera; those of the irises point to it."""
+    """Unit normals float32 [478, 3], z towards the camera; those of the irises point to it."""
     a, b, c = (vertices[faces[:, k]] for k in range(3))
     normals = np.cross(b - a, c - a) * facing
     summed = np.stack([np.bincount(faces.ravel(), np.repeat(normals[:, k], 3), 478) for k in range(3)], -1)
     summed[468:] = (0, 0, 1)
-    # x and y of the cross product belong to a z that grows away from the camera.
+    # x and y of the cross product are for a z that increases away from the camera.
     summed[:, :2] *= -1
     return (summed / np.maximum(np.linalg.norm(summed, axis=-1, keepdims=True), 1e-9)).astype(np.float32)
 
 
 def _inward(source: np.ndarray, normals: np.ndarray) -> np.ndarray:
-    """float32 [478, 2]: the way to skin that the photo shows, for vertices that it does not show: those that face away,
-    and of a face turned aside those near its far rim, where the tracker's mesh reaches beyond the face."""
+    """Vector to the nearest visible skin for each hidden vertex, float32 [478, 2].
+
+    Hidden are vertices that face away and, of a face that is turned aside, those near its far rim, where the tracked
+    mesh extends beyond the face.
+    """
     aside = normals[:468].mean(0)
     turn = smoothstep((abs(aside[0]) / max(float(np.linalg.norm(aside)), 1e-6) - 0.12) / 0.25)
     far = smoothstep(normals[:, 0] * np.sign(aside[0]) / 0.5)
     least = 0.08 + 0.4 * turn * far
     hidden = smoothstep((least - normals[:, 2]) / 0.2)
-    # Lips and lids neither lend nor borrow.
+    # Lips and lids are neither moved nor a source for others.
     apart = np.concatenate([groups()[name] for name in ("lips", "eyes")])
     hidden[apart] = 0
     plain = np.setdiff1d(np.nonzero(normals[:468, 2] > 0.25 + 0.2 * turn)[0], apart)
     inward = np.zeros((478, 2), np.float32)
     if len(plain):
         for index in np.nonzero(hidden > 0)[0]:
-            ways = source[plain, :2] - source[index, :2]
-            inward[index] = hidden[index] * ways[np.linalg.norm(ways, axis=-1).argmin()]
+            vectors = source[plain, :2] - source[index, :2]
+            inward[index] = hidden[index] * vectors[np.linalg.norm(vectors, axis=-1).argmin()]
     return inward
 
 
 def _neighbours(faces: np.ndarray) -> np.ndarray:
-    """int [F, 3]: the triangle across the edge opposite to corner k, or -1."""
+    """Index of the triangle across the edge opposite to corner k, or -1, int [F, 3]."""
     by_edge: dict[tuple[int, int], list[tuple[int, int]]] = {}
     for index, face in enumerate(faces.tolist()):
         for k in range(3):
@@ -286,10 +284,11 @@ def _neighbours(faces: np.ndarray) -> np.ndarray:
 
 
 def _barycentric(points: np.ndarray, faces: np.ndarray) -> np.ndarray:
-    """float64 [F, 3, 3]: for each triangle the coefficients of 1, x, y in its three barycentric coordinates."""
-    a, b, c = (points[faces[:, k]].astype(np.float64) for k in range(3))
-    area = (b[:, 0] - a[:, 0]) * (c[:, 1] - a[:, 1]) - (b[:, 1] - a[:, 1]) * (c[:, 0] - a[:, 0])
-    area = np.where(abs(area) < 1e-9, 1e-9, area)[:, None]
+    """Coefficients of 1, x, y in the three barycentric coordinates of each triangle, float64 [F, 3, 3]."""
+    points = points.astype(np.float64)
+    a, b, c = (points[faces[:, k]] for k in range(3))
+    area = _signed_areas(points, faces)[:, None]
+    area = np.where(abs(area) < 1e-9, 1e-9, area)
 
     def row(p, q):
         return np.stack([p[:, 0] * q[:, 1] - p[:, 1] * q[:, 0], p[:, 1] - q[:, 1], q[:, 0] - p[:, 0]], -1) / area

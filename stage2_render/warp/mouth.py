@@ -1,9 +1,9 @@
 """The inside of the mouth, which a photo of closed lips does not show.
 
-What lies between the lips is layered from back to front: a dark cavity in the lips' own hue, tongue and lower teeth on
-the jaw, upper teeth on the skull (they do not follow the lips, the lips uncover them), and, wherever the photo's own
-mouth is open, the photo itself, also carried by the skull. Everything painted takes its light from the photo's skin and
-lips, so that a grey drawing gets a grey mouth.
+The layers between the lips are, from back to front: a dark cavity in the hue of the lips, tongue and lower teeth that
+move with the jaw, upper teeth that move with the skull (they do not follow the lips, the lips uncover them), and, where
+the mouth is open in the photo, the photo itself, also moving with the skull. Synthetic layers take their colours from
+the photo's skin and lips, so that a grey drawing gets a grey mouth.
 """
 
 from __future__ import annotations
@@ -17,7 +17,9 @@ from stage2_render.warp.compositing import (
     Layer,
     apply_affine,
     bounds,
+    follow,
     invert_affine,
+    is_empty,
     opening,
     pixel_grid,
     seam,
@@ -28,18 +30,24 @@ from stage2_render.warp.compositing import (
 
 # Plain skin: cheeks, forehead, beside the nose.
 _SKIN = (50, 280, 101, 330, 205, 425, 117, 346, 151, 108, 337, 36, 266)
-# What carries tongue and lower teeth: lower lip and chin.
+# Tongue and lower teeth move with these: lower lip and chin.
 _JAW = (14, 87, 317, 17, 200, 199)
-# Painted textures span this much of the mouth's width: x0, x1, y0, y1, y down from the closed lips' line.
+# Extent of the synthetic textures in mouth widths: x0, x1, y0, y1, y down from the line of the closed lips.
 _SPAN = (-0.6, 0.6, -0.35, 0.45)
 # Edges of the teeth of one side from the middle outwards, in mouth widths (a mouth is about 52 mm wide).
 _UPPER_EDGES = (0.0, 0.155, 0.275, 0.37, 0.44)
 _LOWER_EDGES = (0.0, 0.10, 0.205, 0.305, 0.385)
+# Luminance of RGB (ITU-R BT.601).
 _LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 
 
 class MouthLayer:
-    """The mouth of one photo. region: uint8 RGB [h, w, 3]; source: float32 [478, 3] in its pixels."""
+    """The mouth of one photo.
+
+    Args:
+        region: uint8 RGB [h, w, 3].
+        source: the photo's mesh, float32 [478, 3] in pixels of the region.
+    """
 
     def __init__(self, region: np.ndarray, source: np.ndarray) -> None:
         self._region = region
@@ -48,7 +56,7 @@ class MouthLayer:
         corners = self._source[[INNER_LIPS[0], INNER_LIPS[len(INNER_LIPS) // 2]]]
         across = corners[1] - corners[0]
         outer = self._source[OUTER_LIPS[10]] - self._source[OUTER_LIPS[0]]
-        # Pursed lips hide how wide the teeth are; the face's width tells.
+        # The width of pursed lips is less than that of the teeth; the face's width is a lower bound.
         face = np.linalg.norm(self._source[454] - self._source[234])
         self._width = max(float(np.linalg.norm(across)), 0.8 * float(np.linalg.norm(outer)), 0.27 * float(face), 2.0)
         axis = across / max(float(np.linalg.norm(across)), 1e-6)
@@ -62,16 +70,20 @@ class MouthLayer:
         self._depth = signed_distance(outline, self._inside_box)
         lips, skin = _colours(region, self._source)
         enamel = _own_enamel(region, self._depth, self._inside_box, self._width, skin)
-        self._upper, self._lower, self._cavity = _paint(lips, skin, enamel, self._width)
+        self._upper, self._lower, self._cavity = _textures(lips, skin, enamel, self._width)
         self._contact = 0.42 * lips
 
-    def render(self, target: np.ndarray, head: Affine) -> Layer:
-        """What shows between the lips; nothing when they are shut."""
-        points = target[:, :2].astype(np.float64)
+    def render(self, points: np.ndarray, head: Affine) -> Layer:
+        """Return what is visible between the lips.
+
+        Args:
+            points: mesh of the frame, float64 [478, 2] in pixels of the region.
+            head: motion of the head from the photo to the frame.
+        """
         outline = opening(points[list(INNER_LIPS)])
         feather = 0.008 * self._width
         box = bounds(outline, 2 + 3 * feather, self._size)
-        if min(box[2] - box[0], box[3] - box[1]) < 2:
+        if is_empty(box, 2):
             return None, None, box
         mask = soft_mask(outline, box, feather)
         pixels = pixel_grid(box)
@@ -81,7 +93,7 @@ class MouthLayer:
         layer = np.broadcast_to(self._cavity, (*mask.shape, 3))
         layer = _over(layer, self._lower, (jaw - self._lower_origin) @ self._axes.T / self._width)
         layer = _over(layer, self._upper, (in_photo - self._teeth_origin(points, head)) @ self._axes.T / self._width)
-        # Little light enters a small opening, and lips shade what lies close behind them.
+        # Little light enters a small opening, and the lips cast a shadow behind them.
         light = cv2.GaussianBlur(mask, (0, 0), max(0.045 * self._width, 0.5))
         wide = smoothstep(self._mean_gap(points) / 0.13)
         layer = layer * (0.3 + 0.7 * (0.35 + 0.65 * wide) * smoothstep(light * 1.15))[..., None]
@@ -91,31 +103,39 @@ class MouthLayer:
         own = self._own(in_photo, points)[..., None]
         return (layer + own * (photo - layer)).astype(np.float32), mask, box
 
-    def render_contact(self, target: np.ndarray) -> Layer:
-        """The line along which lips meet that were apart in the photo: it has none, but a rim of teeth."""
-        points = target[:, :2].astype(np.float64)
+    def render_contact(self, points: np.ndarray) -> Layer:
+        """Return the line along which lips meet that are open in the photo, where there is none; points: [478, 2]."""
         shut = 1 - smoothstep((self._mean_gap(points) / max(self._gap, 1e-6) - 0.05) / 0.4)
         strength = 0.85 * shut * smoothstep((self._gap - 0.03) / 0.05)
         upper, lower = points[list(INNER_LIPS[:11])], points[[INNER_LIPS[0], *INNER_LIPS[:9:-1]]]
         return seam(upper, lower, self._contact, strength, 0.011 * self._width, self._size)
 
-    def unseen(self, target: np.ndarray, head: Affine, size: tuple[int, int], cell: np.ndarray) -> np.ndarray:
-        """float32 [h, w] on a grid with cells of `cell` pixels: 1 where the photo does not show the mouth's inside."""
-        points = target[:, :2].astype(np.float64)
+    def disoccluded(self, points: np.ndarray, head: Affine, size: tuple[int, int], cell: np.ndarray) -> np.ndarray:
+        """Return where the frame needs the inside of the mouth and the photo does not show it.
+
+        Args:
+            points: mesh of the frame, float64 [478, 2] in pixels of the region.
+            head: motion of the head from the photo to the frame.
+            size: (width, height) of a grid over the region.
+            cell: width and height of its cells in pixels.
+
+        Returns:
+            float32 [height, width], 1 where the photo does not show it.
+        """
         outline = (opening(points[list(INNER_LIPS)]) + 0.5) / cell - 0.5
         box = bounds(outline, 2, size)
-        unseen = np.zeros(size[::-1], np.float32)
-        if min(box[2] - box[0], box[3] - box[1]) >= 1:
+        hidden = np.zeros(size[::-1], np.float32)
+        if not is_empty(box):
             pixels = (pixel_grid(box) + 0.5) * cell - 0.5
             own = self._own(apply_affine(invert_affine(head), pixels), points)
-            unseen[box[1] : box[3], box[0] : box[2]] = soft_mask(outline, box, 0) * (1 - own)
-        return unseen
+            hidden[box[1] : box[3], box[0] : box[2]] = soft_mask(outline, box, 0) * (1 - own)
+        return hidden
 
     def _own(self, in_photo: np.ndarray, points: np.ndarray) -> np.ndarray:
-        """[h, w] 0..1: how far the photo's own mouth, carried by the skull, is open at these photo points."""
+        """How far the mouth of the photo, moved with the skull, is open at photo points: [h, w] in 0..1."""
         where = (in_photo - np.array(self._inside_box[:2])).astype(np.float32)
         depth = cv2.remap(self._depth, where, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-        # As the lips part, their rims must not stay behind on the teeth.
+        # As the lips part, their rims must not remain on the teeth.
         parted = smoothstep((self._mean_gap(points) - self._gap) / 0.03)
         rim = max(0.015 * self._width, 1.0)
         own = np.clip(depth / rim + 2 - 2.5 * parted, 0, 1)
@@ -123,36 +143,39 @@ class MouthLayer:
         return own * (1 - parted * (1 - smoothstep((self._gap - 0.015) / 0.03)))
 
     def _mean_gap(self, points: np.ndarray) -> float:
-        """Height of the opening in mouth widths, over the middle of the lips."""
+        """Mean height of the opening over the middle of the lips, in mouth widths."""
         upper, lower = points[[81, 82, 13, 312, 311]], points[[178, 87, 14, 317, 402]]
         return float(np.maximum((lower - upper) @ self._axes[1], 0).mean()) / self._width
 
     def _teeth_origin(self, points: np.ndarray, head: Affine) -> np.ndarray:
-        """Where the closed lips' line lies on the skull, in photo pixels.
+        """Position of the closed lips' line on the skull, in photo pixels.
 
-        A wide open mouth draws the upper lip over the teeth less than its tracked points (and the skull's, found from
-        the nose) make believe: teeth give way to the lip's way down, and show a little more the wider it opens.
+        A wide open mouth uncovers less of the teeth than the tracked points of the upper lip and of the skull (from the
+        nose) imply: the teeth move down with the lip, and become a little more visible the wider it opens.
         """
-        lip = [13, 82, 312]
-        fallen = (apply_affine(invert_affine(head), points[lip]) - self._source[lip]).mean(0) @ self._axes[1]
+        lip, down = [13, 82, 312], self._axes[1]
+        fallen = (apply_affine(invert_affine(head), points[lip]) - self._source[lip]).mean(0) @ down
         fallen = np.clip(fallen / self._width, 0, 0.2)
-        return (
-            self._upper_origin
-            + self._width * (0.95 * fallen + 0.05 * smoothstep(self._mean_gap(points) / 0.35)) * (self._axes[1])
-        )
+        lowered = 0.95 * fallen + 0.05 * smoothstep(self._mean_gap(points) / 0.35)
+        return self._upper_origin + self._width * lowered * down
 
     def _jaw_motion(self, points: np.ndarray, head: Affine) -> Affine:
-        """The head's turn, carried along with the jaw."""
-        jaw = list(_JAW)
-        offset = points[jaw].mean(0) - head[:, :2] @ self._source[jaw].mean(0)
-        return np.concatenate([head[:, :2], offset[:, None]], 1)
+        """The head's linear part, and the translation of the jaw."""
+        return follow(head[:, :2], self._source[list(_JAW)], points[list(_JAW)])
 
 
 def lip_line_correction(region: np.ndarray, source: np.ndarray) -> np.ndarray:
-    """How far the lips' points have to go to lie on the photo's own lips, float32 [478, 2].
+    """Return the displacement from the tracked points of the lips to the lips of the photo.
 
-    The tracker puts the line between closed lips a few pixels off; opened there, a strip of one lip would stick to the
-    other. The dark line is looked for near the tracked one, and what is found is smoothed along the mouth.
+    The tracked line between closed lips is a few pixels off; opened there, a strip of one lip would move with the
+    other. The dark line is searched near the tracked one, and the result is smoothed along the mouth.
+
+    Args:
+        region: uint8 RGB [h, w, 3].
+        source: the photo's mesh, float32 [478, 3] in pixels of the region.
+
+    Returns:
+        float32 [478, 2], 0 except for lip points.
     """
     points = source[:, :2].astype(np.float64)
     correction = np.zeros((478, 2), np.float32)
@@ -177,14 +200,14 @@ def lip_line_correction(region: np.ndarray, source: np.ndarray) -> np.ndarray:
     grey = cv2.GaussianBlur(cv2.cvtColor(region, cv2.COLOR_RGB2GRAY), (0, 0), max(0.008 * width, 0.6))
     profile = cv2.remap(grey, grid, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE).astype(np.float64)
     profile = cv2.GaussianBlur(profile, (5, 1), 0)
-    # Darkest place, softly, with a preference for the tracked line.
+    # Soft minimum of the luminance, with a preference for the tracked line.
     contrast = max(float(profile.max() - profile.min()), 8.0)
     score = -(profile - profile.min(0)) / (0.06 * contrast) - (offsets[:, None] / 0.05) ** 2
     share = np.exp(score - score.max(0))
     found = (share * offsets[:, None]).sum(0) / share.sum(0)
     depth = np.clip(np.median(profile, axis=0) - profile.min(0), 0.5, None)
     line = np.polynomial.Polynomial.fit(places, found, 4, w=depth)
-    # Only lip points move, those far from the line hardly.
+    # Only lip points move, and those far from the line hardly do.
     lips = groups()["lips"]
     x, y = (points[lips] - left) @ axis / width, (points[lips] - left) @ down / width
     away = abs(y - np.interp(x, along, (middle - left) @ down / width))
@@ -209,7 +232,7 @@ def _colours(region: np.ndarray, points: np.ndarray) -> tuple[np.ndarray, np.nda
 def _own_enamel(
     region: np.ndarray, depth: np.ndarray, box: tuple[int, int, int, int], width: float, skin: np.ndarray
 ) -> np.ndarray | None:
-    """Colour of the teeth that the photo itself shows, float [3], or None when it shows none."""
+    """Colour of the teeth in the photo, float [3], or None when none are visible."""
     inside = region[box[1] : box[3], box[0] : box[2]][depth > 0.02 * width].astype(np.float32)
     if len(inside) < 12:
         return None
@@ -218,27 +241,27 @@ def _own_enamel(
     return teeth if teeth @ _LUMA > 0.7 * (skin @ _LUMA) else None
 
 
-def _paint(
+def _textures(
     lips: np.ndarray, skin: np.ndarray, enamel: np.ndarray | None, width: float
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Upper teeth and lower jaw as premultiplied RGBA float32 textures over `_SPAN`, and the cavity's colour."""
+    """Textures of upper teeth and lower jaw, premultiplied RGBA float32 over `_SPAN`, and the cavity's colour."""
     scale = float(np.clip(1.25 * width, 48, 320))
     x0, x1, y0, y1 = _SPAN
     columns, rows = np.arange(round((x1 - x0) * scale)), np.arange(round((y1 - y0) * scale))
     x, y = np.meshgrid(x0 + (columns + 0.5) / scale, y0 + (rows + 0.5) / scale)
     bright = float(skin @ _LUMA)
     if enamel is None:
-        # Part of the skin's tint: enamel is nearly white, but in the same light.
+        # With part of the skin's tint: enamel is nearly white, but under the same light.
         ivory = 0.52 * bright + min(82.0, 0.85 * bright)
         enamel = ivory * (1 + 0.42 * (skin / max(bright, 1.0) - 1))
     lip_light = max(float(lips @ _LUMA), 1.0)
-    # Against the skin's light, as measured in open mouths of talking people: cavity a quarter, tongue six tenths.
+    # Luminance relative to the skin, measured in open mouths of talking people: cavity a quarter, tongue six tenths.
     cavity = lips * min(0.38, 0.25 * bright / lip_light)
     tongue = lips * min(0.9, 0.62 * bright / lip_light)
     upper = _teeth(x, y, _UPPER_EDGES, edge=0.05 - 0.22 * x**2, enamel=enamel)
     lower = _teeth(x, -y, _LOWER_EDGES, edge=-0.035 - 0.25 * x**2, enamel=0.62 * enamel)
     upper = _with_shadow(upper, scale)
-    # Brightest near the lower lip, sinking into the dark behind.
+    # The tongue is brightest near the lower lip and dark at the back.
     blob = 1 - smoothstep((np.hypot(x / 0.42, (y - 0.12) / 0.33) - 0.5) / 0.5)
     shine = np.clip(1.05 - 1.5 * x**2, 0, 1) * (0.75 + 0.25 * smoothstep((y + 0.12) / 0.12))
     tongue = np.concatenate([(blob * shine)[..., None] * tongue, blob[..., None]], -1)
@@ -246,12 +269,12 @@ def _paint(
 
 
 def _teeth(x, y, edges, edge, enamel) -> np.ndarray:
-    """A row of teeth that hangs down to `edge`(x): premultiplied RGBA [h, w, 4]."""
+    """A row of teeth down to `edge`(x): premultiplied RGBA [h, w, 4]."""
     side = abs(x)
-    bounds_ = np.array(edges)
-    nearest = abs(side[..., None] - bounds_[:-1]).min(-1)
-    # Rounded corners, thin shadows between teeth, and the arch turning away from the light.
-    tooth = np.clip(np.searchsorted(bounds_, side) - 1, 0, len(edges) - 2)
+    edges = np.array(edges)
+    nearest = abs(side[..., None] - edges[:-1]).min(-1)
+    # Rounded corners, thin shadows between teeth, and less light at the sides of the arch.
+    tooth = np.clip(np.searchsorted(edges, side) - 1, 0, len(edges) - 2)
     shorter = np.array([0.0, 0.012, 0.002, 0.012])[tooth]
     edge = edge - shorter - 0.014 * np.exp(-((nearest / 0.016) ** 2))
     alpha = smoothstep((edge - y) / 0.018 + 0.5) * (1 - smoothstep((side - 0.36) / 0.09))
@@ -262,7 +285,7 @@ def _teeth(x, y, edges, edge, enamel) -> np.ndarray:
 
 
 def _with_shadow(teeth: np.ndarray, scale: float) -> np.ndarray:
-    """The row with the shade that it throws on what lies behind and below it (black, premultiplied)."""
+    """The row with its shadow (black, premultiplied) behind and below."""
     shade = cv2.GaussianBlur(teeth[..., 3], (0, 0), 0.022 * scale)
     shade = 0.75 * np.roll(shade, round(0.025 * scale), axis=0)
     out = teeth.copy()
@@ -271,7 +294,7 @@ def _with_shadow(teeth: np.ndarray, scale: float) -> np.ndarray:
 
 
 def _over(below: np.ndarray, texture: np.ndarray, where: np.ndarray) -> np.ndarray:
-    """A premultiplied texture, sampled at mouth coordinates [h, w, 2], laid over a picture [h, w, 3]."""
+    """Composite a premultiplied texture, sampled at mouth coordinates [h, w, 2], over an image [h, w, 3]."""
     x0, x1, y0, y1 = _SPAN
     height, width = texture.shape[:2]
     scale = np.array([width / (x1 - x0), height / (y1 - y0)])

@@ -1,14 +1,14 @@
 import pytest
-from material import DEMO, SPEECH, SineStage, sine_motion, write_wav
-from PIL import Image
+from material import SineStage, portrait, short_speech, sine_motion, write_wav
 
 from fd2talk import cli
-from shared.media import read_audio
 
 
 @pytest.fixture
 def sine(monkeypatch):
-    """Stage one by a sine; `.calls` counts how often it was asked."""
+    """Replace stage one by `SineStage`."""
+    # In this order: a module imported while the other one is patched would keep the stand-in.
+    monkeypatch.setattr("fd2talk.pipeline.MotionPipeline", SineStage)
     monkeypatch.setattr("stage1_motion.pipeline.MotionPipeline", SineStage)
     monkeypatch.setattr(SineStage, "calls", 0)
     return SineStage
@@ -18,14 +18,14 @@ def sine(monkeypatch):
 def photo(tmp_path_factory):
     """A portrait of 240 x 240."""
     path = tmp_path_factory.mktemp("photo") / "photo.png"
-    Image.open(DEMO / "portrait_woman.jpg").resize((240, 240), Image.Resampling.LANCZOS).save(path)
+    portrait().save(path)
     return path
 
 
 @pytest.fixture(scope="session")
 def speech():
     """0.4 s of speech, float32 [6400]."""
-    return read_audio(SPEECH)[8000:14400]
+    return short_speech()
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,4 @@
-"""Whatever a person gives: a right result, or one clear line and an exit code, and never half an output."""
+"""Unusual and unusable inputs: a correct result, or one clear line and an exit code, and never a partial output."""
 
 import os
 import resource
@@ -11,14 +11,13 @@ import time
 import av
 import numpy as np
 import pytest
-from material import DEMO, SPEECH, sine_motion, write_wav
+from material import SPEECH, portrait, sine_motion, write_wav
 from PIL import Image
 
 from shared.errors import InputError
 from shared.face_model import load_bundled
 from shared.faces.tracker import track_photo
 from shared.media import frame_count, read_audio, read_video
-from shared.motion import Motion
 from shared.photo_fit import PhotoFit
 
 pytestmark = pytest.mark.usefixtures("sine")
@@ -27,10 +26,6 @@ pytestmark = pytest.mark.usefixtures("sine")
 def video_frames(path):
     with av.open(str(path)) as container:
         return sum(1 for _ in container.decode(video=0))
-
-
-def portrait(size=240, name="portrait_woman"):
-    return Image.open(DEMO / f"{name}.jpg").resize((size, size), Image.Resampling.LANCZOS)
 
 
 # -- photos ----------------------------------------------------------------------------------------------------------
@@ -304,26 +299,6 @@ def test_spaces_and_letters_of_other_alphabets(tmp_path, run, photo, audio):
     assert video_frames(out) == 10
 
 
-def test_options_that_make_no_sense(tmp_path, refused, photo, audio, motion_file):
-    base = ("generate", photo, audio, "-o", tmp_path / "o.mp4")
-    for extra, saying in [
-        (("--seed", "-1"), "--seed"),
-        (("--steps", "0"), "--steps"),
-        (("--pose-scale", "nan"), "--pose-scale"),
-        (("--expression-scale", "-2"), "--expression-scale"),
-        (("--face-box", "1,2,3"), "LEFT,TOP,RIGHT,BOTTOM"),
-        (("--face-box", "50,50,50,50"), "face box"),
-        (("--device", "toaster"), "toaster"),
-        (("--max-size", "9"), "--max-size"),
-        (("--still", "--pose-from", motion_file), "exclude"),
-        (("--config", tmp_path / "none.yaml"), "none.yaml"),
-        (("--unknown",), "--unknown"),
-    ]:
-        refused(*base, *extra, folder=tmp_path, saying=saying)
-    refused("generate", photo, folder=tmp_path, saying="AUDIO")
-    refused("generate", photo, audio, folder=tmp_path, saying="-o")
-
-
 # -- the disk and the signals, in a process of their own ---------------------------------------------------------------
 
 
@@ -350,12 +325,12 @@ def command(*arguments, **settings):
 def test_stopped_in_mid_run(sent, code, said, tmp_path, photo, long_motion):
     out = tmp_path / "new" / "o.mp4"
     process = command("render", photo, long_motion, "-o", out)
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 120
     while not list(tmp_path.glob("new/.fd2talk-*")):  # the encoder is at work
         assert process.poll() is None and time.monotonic() < deadline
         time.sleep(0.02)
     process.send_signal(sent)
-    printed, err = process.communicate(timeout=30)
+    printed, err = process.communicate(timeout=120)
     assert (process.returncode, err, printed) == (code, f"fd2talk: {said}\n", "")
     assert not [p for p in tmp_path.rglob("*") if p.is_file() and p != long_motion]
 
@@ -372,25 +347,3 @@ def test_full_disk(tmp_path, photo, motion_file):
     assert process.returncode == 1 and printed == ""
     assert err.startswith("fd2talk: cannot write") and err.count("\n") == 1
     assert not list(tmp_path.iterdir())
-
-
-def test_a_bug_shows_its_traceback(monkeypatch, photo, audio, tmp_path):
-    from fd2talk import cli
-
-    def broken(*_, **__):
-        raise ZeroDivisionError("a bug")
-
-    monkeypatch.setattr("fd2talk.commands.verbs.read_image", broken)
-    with pytest.raises(ZeroDivisionError):
-        cli.main(["generate", str(photo), str(audio), "-o", str(tmp_path / "o.mp4")])
-    assert not list(tmp_path.iterdir())
-
-
-def test_motion_goes_through_a_file_unchanged(tmp_path, run, photo, audio):
-    """`motion` then `render` gives the same pictures as `generate`."""
-    assert run("generate", photo, audio, "-o", tmp_path / "a.mp4")[0] == 0
-    assert run("motion", audio, "--photo", photo, "-o", tmp_path / "m.npz")[0] == 0
-    assert run("render", photo, tmp_path / "m.npz", "-o", tmp_path / "b.mp4")[0] == 0
-    assert len(Motion.load(tmp_path / "m.npz")) == 10
-    for one, other in zip(read_video(tmp_path / "a.mp4"), read_video(tmp_path / "b.mp4"), strict=True):
-        assert np.abs(one.astype(int) - other).max() <= 2

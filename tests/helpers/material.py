@@ -1,16 +1,29 @@
-"""Small material made from the bundled demo, and a stand-in for stage one that talks by a sine."""
+"""Small photos, speech and motion made from the bundled demo, and a stand-in for stage one."""
 
 import wave
 from pathlib import Path
 
 import numpy as np
+from PIL import Image
 
 from shared.face_model import load_bundled
-from shared.media import FPS, frame_count
+from shared.media import FPS, frame_count, read_audio
 from shared.motion import Motion
+from stage1_motion.interface import SamplingOptions
+from stage1_motion.postprocessing import PostProcessing
 
 DEMO = Path(__file__).parents[2] / "assets" / "demo"
 SPEECH = DEMO / "sense_and_sensibility_01_austen_64kb-0880.wav"
+
+
+def portrait(size=240, name="portrait_woman"):
+    """A demo portrait of that size, as PIL has it."""
+    return Image.open(DEMO / f"{name}.jpg").resize((size, size), Image.Resampling.LANCZOS)
+
+
+def short_speech():
+    """0.4 s of speech, float32 [6400]."""
+    return read_audio(SPEECH)[8000:14400]
 
 
 def write_wav(path, samples, rate=16000, width=2):
@@ -45,18 +58,20 @@ def sine_motion(audio, photo=None):
 
 
 class SineStage:
-    """What `MotionPipeline` is to the rest of the program."""
+    """Stands in for `MotionPipeline`; `calls` counts calls, `last` holds the keyword arguments of the last one."""
 
     calls = 0
+    last: dict = {}
 
     @classmethod
-    def from_pretrained(cls, name="bundled", *, device="cpu"):
+    def from_pretrained(cls, name_or_folder="bundled", *, person=None, device="cpu"):
         return cls()
 
-    def __call__(self, audio, *, photo=None, seed=0, steps=None, expression_scale=1.0, pose_scale=1.0, still=False,
-                 progress=None):  # fmt: skip
+    def __call__(self, audio, *, photo=None, seed=0, options=SamplingOptions(), postprocessing=PostProcessing(),
+                 still=False, style=None, constraint=None, tail=None, progress=None):  # fmt: skip
         SineStage.calls += 1
-        motion = sine_motion(audio, photo).scaled(pose=pose_scale)
+        SineStage.last = {"seed": seed, "options": options, "postprocessing": postprocessing, "still": still}
+        motion = sine_motion(audio, photo).scaled(pose=options.pose_scale)
         if progress:
             progress(len(motion), len(motion))
         return motion.still() if still else motion

@@ -1,4 +1,4 @@
-"""A set of training pairs drawn by numbers: faces of one colour each whose mouth opens as their coefficients say."""
+"""Synthetic training pairs of the renderer, and trainings on them."""
 
 from __future__ import annotations
 
@@ -6,15 +6,20 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import pytest
+import torch
 
+from shared.training.loop import TrainingConfig, train
 from stage2_render.diffusion.conditioning_maps import MAPS
+from stage2_render.training import autoencoder
 
 SIZE, COEFFICIENTS = 256, 7
 BOXES = [[90, 150, 166, 220], [60, 50, 110, 80], [146, 50, 196, 80]]
+AUTOENCODER = {"latent_channels": 6, "coarse": 16, "fine": 8, "fine_blocks": 1}
 
 
 def face(colour: np.ndarray, opened: float) -> np.ndarray:
-    """A picture uint8 [256, 256, 3]: skin, two eyes, a mouth."""
+    """A face uint8 [256, 256, 3]: skin, two eyes, a mouth."""
     image = np.empty((SIZE, SIZE, 3), np.uint8)
     image[:] = np.linspace(40, 90, SIZE)[:, None, None]
     cv2.ellipse(image, (128, 130), (90, 115), 0, 0, 360, colour.tolist(), -1, cv2.LINE_AA)
@@ -26,9 +31,10 @@ def face(colour: np.ndarray, opened: float) -> np.ndarray:
 
 
 def write_pairs(folder: Path, count: int = 40, *, framing: str = "face", seed: int = 0) -> Path:
-    """Write FOLDER/train as `pairs.build` does, with `count` pairs of 20 people and return FOLDER.
+    """Write FOLDER/train as `build_pairs.build` does, with `count` pairs of 20 people, and return FOLDER.
 
-    The warp leaves the mouth as far open as the reference has it, which is shut.
+    The faces have one colour each; their mouths are open as the first coefficient says. In the warp the mouth is shut,
+    as in the reference.
     """
     random = np.random.default_rng(seed)
     people = 20
@@ -61,3 +67,43 @@ def write_pairs(folder: Path, count: int = 40, *, framing: str = "face", seed: i
         framing=framing,
     )
     return folder
+
+
+def autoencoder_task(pairs: Path, **changes: object) -> autoencoder.AutoencoderTask:
+    """A small autoencoder on these pairs."""
+    torch.manual_seed(0)
+    config = {"data": {"pairs": str(pairs)}, "network": AUTOENCODER, "loss": {"noise": 0.1}}
+    return autoencoder.build_task({**config, **changes})
+
+
+def training(output: Path, steps: int) -> TrainingConfig:
+    """A training without validation before its end."""
+    values = {"max_steps": steps, "batch_size": 4, "learning_rate": 3e-3, "warmup_steps": 2, "precision": "no"}
+    return TrainingConfig(str(output), **values, validate_every=1000, save_every=0.0)
+
+
+def mean_loss(task, count: int = 6) -> float:
+    """The loss over batches that the training does not draw."""
+    with torch.no_grad():
+        drawn = [task.batch(torch.Generator().manual_seed(10**6 + k), 4) for k in range(count)]
+        return sum(task.loss(task.model, batch)[0].item() for batch in drawn) / count
+
+
+def check_resumed_equals_uninterrupted(make, folder: Path, monkeypatch) -> None:
+    """A training that is interrupted in its fourth step and resumed ends with the weights of one that is not."""
+    whole, interrupted, resumed = make(), make(), make()
+    train(whole, training(folder / "whole", 5))
+    loss, calls = interrupted.loss, []
+
+    def failing(model, batch):
+        calls.append(1)
+        if len(calls) == 4:
+            raise KeyboardInterrupt
+        return loss(model, batch)
+
+    monkeypatch.setattr(interrupted, "loss", failing)
+    with pytest.raises(KeyboardInterrupt):
+        train(interrupted, training(folder / "interrupted", 5))
+    assert train(resumed, training(folder / "interrupted", 5))["step"] == 5
+    ours, theirs = whole.model.state_dict(), resumed.model.state_dict()
+    assert all(torch.equal(ours[name], theirs[name]) for name in ours)

@@ -97,7 +97,7 @@ def test_load_refuses_other_files(tmp_path):
 
 def test_load_refuses_another_face_model(tmp_path):
     make().save(tmp_path / "m.npz")
-    with pytest.raises(InputError, match="made for face model tiny:0123456789abcdef, not other:00"):
+    with pytest.raises(InputError, match="belongs to face model tiny:0123456789abcdef, not other:00"):
         Motion.load(tmp_path / "m.npz", face_model="other:00")
 
 

@@ -1,16 +1,21 @@
 """Stage one with the bundled weights on the bundled recordings: short, but what a user gets."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import yaml
 
-from shared.errors import InputError
-from shared.face_model.measures import lid_gap, lip_gap
+from shared.checkpoint import save_checkpoint
+from shared.errors import InputError, UsageError
+from shared.face_model.measures import gaze, lid_gap, lip_gap
 from shared.media import frame_count, read_audio, read_image
 from shared.metrics.lips import best_lag_correlation
 from shared.photo_fit import PhotoFit
 from shared.weights import bundled
+from stage1_motion.interface import SamplingOptions
 from stage1_motion.pipeline import MotionPipeline
+from stage1_motion.postprocessing import PostProcessing
 from stage1_motion.windowed_sampling import seams
 
 SPEECH = "demo/sense_and_sensibility_01_austen_64kb-0880.wav"
@@ -77,7 +82,7 @@ def test_still_keeps_the_head_and_the_words(pipeline, photo, audio, motion):
 
 
 def test_scales(pipeline, photo, audio, motion):
-    small = pipeline(audio, photo=photo, seed=3, expression_scale=0.5, pose_scale=2.0)
+    small = pipeline(audio, photo=photo, seed=3, options=SamplingOptions(expression_scale=0.5, pose_scale=2.0))
     assert gaps(photo, small).std() < 0.75 * gaps(photo, motion).std()
     turn = np.abs(motion.rotation - photo.rotation).mean()
     assert np.abs(small.rotation - photo.rotation).mean() == pytest.approx(2 * turn, rel=0.1)
@@ -127,8 +132,100 @@ def test_folders_that_are_no_weights(tmp_path):
     with pytest.raises(InputError, match="not a folder of motion model weights"):
         MotionPipeline.from_pretrained(tmp_path)
     (tmp_path / "model.yaml").write_text(yaml.safe_dump({"model": "unheard of", "speech_encoder": "bundled"}))
-    with pytest.raises(InputError, match="not a folder of motion model weights"):
+    with pytest.raises(InputError, match="there is no motion model 'unheard of'"):
         MotionPipeline.from_pretrained(tmp_path)
     (tmp_path / "model.yaml").write_text(yaml.safe_dump({"model": "fd2talk", "speech_encoder": "bundled"}))
-    with pytest.raises(InputError, match="not a file of phonetic probes"):
+    with pytest.raises(InputError, match="should hold the weights of a motion transformer"):
         MotionPipeline.from_pretrained(tmp_path)
+
+
+def test_each_postprocessing_step_has_its_switch(pipeline, photo, audio):
+    sound = np.concatenate([audio, np.zeros(48000, np.float32)])
+
+    def off(**steps):
+        return pipeline(sound, photo=photo, seed=1, postprocessing=PostProcessing(**steps))
+
+    every, blinkless, still_eyes = off(), off(blinks=False), off(blinks=False, gaze=False)
+    lids = [lid_gap(photo.vertices(motion.expression)) for motion in (every, blinkless)]
+    assert lids[0].min() < 0.5 * np.median(lids[0]) < lids[1].min()
+    look, fixed = (gaze(photo.vertices(motion.expression)) for motion in (blinkless, still_eyes))
+    assert np.ptp(look[:, 0]) > 2 * np.ptp(fixed[:, 0])
+    bilabials = pipeline.frontend(sound).events.bilabials == 1
+    closed, free = (gaps(photo, motion)[bilabials] for motion in (every, off(lip_closure=False)))
+    assert bilabials.any() and closed.max() < 0.5 < free.max()
+    rested, restless = (gaps(photo, motion)[-40:] for motion in (every, off(rest=False)))
+    assert rested.std() < 0.2 and np.abs(restless - rested).max() > 0.5
+
+
+def test_options_reach_the_network_that_they_are_for(pipeline, photo, audio, motion):
+    def run(**options):
+        return pipeline(audio, photo=photo, seed=3, options=SamplingOptions(**options))
+
+    def changes(other):
+        return [not np.array_equal(getattr(other, name), getattr(motion, name)) for name in ("expression", "rotation")]
+
+    assert changes(run(steps=1, pose_steps=8)) == [False, False]  # what the bundled weights were tuned for
+    assert changes(run(pose_steps=2)) == [False, True]
+    assert changes(run(guidance=1.0)) == [True, False]
+    assert changes(run(steps=4)) == [True, True]
+    assert not np.array_equal(run(steps=4, eta=1.0).expression, run(steps=4).expression)
+    assert run(steps=4, eta=0.5).source == "fd2talk, seed 3, steps 4, eta 0.5"
+
+
+@pytest.mark.parametrize(
+    "settings",
+    ["", "- a", "a: [", "model: fd2talk", "model: fd2talk\nspeech_encoder: 3", "model: fd2talk\nspeech_encoder:",
+     "model: fd2talk\nspeech_encoder: bundled\nlayer: x", "model: fd2talk\nspeech_encoder: bundled\nlayers: 3",
+     "model: fd2talk\nspeech_encoder: bundled\nstyle: [a]", "model: os.path\nspeech_encoder: none",
+     "model: motion_models\nspeech_encoder: none"],
+)  # fmt: skip
+def test_settings_that_are_none_are_said_in_one_line(tmp_path, settings):
+    (tmp_path / "model.yaml").write_text(settings)
+    with pytest.raises(InputError, match="model.yaml: ") as caught:
+        MotionPipeline.from_pretrained(tmp_path)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("header", [{}, {"config": {"unknown": 1}}, {"config": {}, "std": "x"}])
+def test_headers_that_lack_something(tmp_path, header):
+    (tmp_path / "model.yaml").write_text("model: fd2talk\nspeech_encoder: bundled")
+    save_checkpoint(tmp_path / "expression.safetensors", "motion transformer", {}, **header)
+    with pytest.raises(InputError, match="not the weights of a motion transformer"):
+        MotionPipeline.from_pretrained(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"steps": 0}, {"steps": 1.5}, {"steps": True}, {"pose_steps": 1001}, {"guidance": -1}, {"guidance": float("nan")},
+     {"eta": 1.5}, {"eta": None}, {"expression_scale": -1}, {"pose_scale": float("inf")}],
+)  # fmt: skip
+def test_options_out_of_range(pipeline, audio, options):
+    with pytest.raises(UsageError, match=f"{next(iter(options))} is a number from"):
+        pipeline(audio, options=SamplingOptions(**options))
+
+
+@pytest.mark.parametrize(
+    "sound", [np.zeros(0, np.float32), np.zeros(9, np.int16), np.full(9, np.nan), np.zeros((9, 2))]
+)
+def test_audio_that_is_none(pipeline, sound):
+    with pytest.raises(InputError, match="the audio must be"):
+        pipeline(sound)
+    with pytest.raises(UsageError, match="a seed is a number"):
+        pipeline(np.zeros(9, np.float32), seed=-1)
+
+
+def test_noise_is_added_at_each_step_but_the_last(pipeline, audio):
+    """One step returns the prediction, whatever eta, also in the windows after the first."""
+    long, once = np.tile(audio, 2), SamplingOptions(steps=1, pose_steps=1)
+    noisy = pipeline(long, options=replace(once, eta=1.0))
+    assert np.array_equal(noisy.expression, pipeline(long, options=once).expression)
+
+
+def test_a_folder_of_weights_may_bring_its_speech_encoder(pipeline, audio):
+    own = MotionPipeline.from_pretrained(bundled("retracked"))
+    assert own.name == "fd2talk" and own.frontend.encoder.size == pipeline.frontend.encoder.size
+    short = audio[:16000]
+    assert not np.allclose(own.frontend(short).features, pipeline.frontend(short).features, atol=0.1)
+    # Learned from tracks without warm-up: heads do not grow in the first frames.
+    scales = np.array([own(audio[:24000], seed=seed).translation[:25, 2] for seed in range(6)])
+    assert np.abs(scales[:, 20:].mean() - scales[:, :5].mean()) < 0.02

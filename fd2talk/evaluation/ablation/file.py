@@ -1,4 +1,4 @@
-"""The YAML file of an ablation: trainings, variants made up of them, and the paper's tables that they stand in."""
+"""The YAML file of an ablation: trainings, variants composed of them, and the paper's tables that they belong to."""
 
 from __future__ import annotations
 
@@ -21,23 +21,23 @@ METRICS = {
     "second_expert_confidence": replace(
         CATALOGUE["lip_expert_confidence"],
         label="Second expert's confidence",
-        definition="The same of a lip expert that was trained with the ablation, and that no loss has seen.",
+        definition="The confidence of a lip expert that was trained with the ablation and is part of no loss.",
     ),
     **{
         f"{key}_driven": replace(
             CATALOGUE[key],
             label=f"{CATALOGUE[key].label}, real motion",
-            definition=f"{CATALOGUE[key].definition[:-1]}; the tracked motion of the real clip rendered.",
+            definition=f"{CATALOGUE[key].definition[:-1]}; rendered from the tracked motion of the real clip.",
         )
         for key in ("psnr", "ssim", "squeeze_distance", "psnr_mouth", "ssim_mouth", "squeeze_distance_mouth")
     },
 }
-"""What a column may be: the catalogue, and what is for ablations alone."""
+"""The metrics of columns: the catalogue, and those that only ablations have."""
 
 
 @dataclass(frozen=True)
 class Variant:
-    """title: of its row. trainings: by name, what stages one and two are made of."""
+    """A combination of trainings (by name) for stages one and two, and the title of its row."""
 
     title: str
     trainings: tuple[str, ...]
@@ -45,8 +45,13 @@ class Variant:
 
 @dataclass(frozen=True)
 class Table:
-    """published: the paper's. rows: variant -> the paper's row, None where it has none; the last variant is the
-    whole. columns: metric keys, the paper's first, then ours."""
+    """A table of the report.
+
+    Args:
+        published: the paper's table.
+        rows: variant -> row of the paper, None where it has none; the last variant is the full model.
+        columns: keys of metrics, those of the paper first.
+    """
 
     published: PublishedTable
     rows: dict[str, str | None]
@@ -55,8 +60,18 @@ class Table:
 
 @dataclass(frozen=True)
 class Ablation:
-    """What the file says. trainings: complete training configs by name, but for seed and output.
-    measured: where `ClipMeasure` finds what it needs."""
+    """The contents of the file.
+
+    Args:
+        title: of the report.
+        runs: folder of the trainings.
+        seeds: each variant is trained with each of them.
+        protocol: with the published tables.
+        trainings: complete training configs by name, except for seed and output.
+        variants: by name.
+        tables: of the report.
+        measured: arguments of `ClipMeasure`.
+    """
 
     title: str
     runs: Path
@@ -69,7 +84,11 @@ class Ablation:
 
 
 def read_ablation(path: str | Path) -> Ablation:
-    """Parse an ablation's file. Raises InputError: it is none, or names a training, metric or row that is not there."""
+    """Parse the file of an ablation.
+
+    Raises:
+        InputError: the file is no ablation, or names a training, metric or row that does not exist.
+    """
     path = check_input(path)
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
@@ -94,20 +113,20 @@ def read_ablation(path: str | Path) -> Ablation:
             measured=dict(content["measured"]),
         )
     except KeyError as error:
-        raise InputError(f"{path}: not an ablation, it has no {error.args[0]}") from error
+        raise InputError(f"{path}: not an ablation: {error.args[0]} is missing") from error
     except (AttributeError, TypeError, ValueError, UnicodeError, yaml.YAMLError) as error:
         raise InputError(f"{path}: not an ablation: {' '.join(str(error).split())}") from error
 
 
 def _training(entry: dict[str, Any], folder: Path, earlier: Mapping[str, dict[str, Any]]) -> dict[str, Any]:
-    """The training's config: that of an earlier one, or of a file beside the ablation's, with its changes."""
+    """A training's config: that of an earlier one, or of a file (relative to the ablation's), with its changes."""
     base = entry["base"]
     config = copy.deepcopy(earlier[base]) if base in earlier else dict(read_config(str(folder / base)))
     return _changed(config, entry.get("changes") or {})
 
 
 def _changed(config: dict[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
-    """Settings with `changes` in the place of their own, section by section."""
+    """The config with changes merged into it, section by section."""
     merged = dict(config)
     for key, value in changes.items():
         merged[key] = _changed(merged.get(key) or {}, value) if isinstance(value, dict) else value

@@ -1,8 +1,8 @@
-"""`fd2talk evaluate --ablation`: a paper's ablations, trained at equal budgets, several seeds each, in its tables.
+"""`fd2talk evaluate --ablation`: a paper's ablations, trained at equal budget with several seeds, in its tables.
 
-The file (`ablation_file`) names trainings, a training config and what is changed in it, and variants, which trainings
-make up a pair of stages. Under its folder `runs` every training has a folder NAME/SEED, and every variant one of
-weights, weights/VARIANT/SEED, that both pipelines' `from_pretrained` load.
+The file (`ablation.file`) names trainings (a training config and the changes to it) and variants (the trainings that
+stages one and two consist of). In its folder `runs` every training has a folder NAME/SEED, and every variant a folder
+of weights, weights/VARIANT/SEED, which `from_pretrained` of both pipelines loads.
 """
 
 from __future__ import annotations
@@ -27,30 +27,39 @@ from shared.files import atomic_output
 from shared.weights import bundled
 
 Measure = Callable[[Path, int, Collection[str]], Mapping[str, float | None]]
-"""(folder of weights, seed, wanted keys of `METRICS`) -> value of each that could be measured."""
+"""(folder of weights, seed, wanted keys of `METRICS`) -> values; a metric that could not be measured may be missing."""
 
 Values = Mapping[str, Mapping[int, Mapping[str, float]]]
 """Variant -> seed -> metric -> value."""
 
-# What all variants have of the bundled weights, unless a training makes its own.
-_SHARED = ("model.yaml", "phonetics.safetensors", "lip_expert.safetensors")
+# Bundled files that all variants share, unless a training writes its own.
+_SHARED = ("model.yaml", "speech_events.safetensors", "lip_expert.safetensors")
 
 
 def run_ablation(
     path: str | Path, output: str | Path, measure: Measure | None = None, *, overwrite: bool = False
 ) -> dict[str, Any]:
-    """Train what is not trained yet, measure every variant and seed, write `ablation.json` and `ablation.md` in output.
+    """Train and measure every variant with every seed, and write `ablation.json` and `ablation.md`.
 
-    measure: None for a `ClipMeasure`. Seed by seed, so that a run that is cut short leaves whole seeds. What was
-    measured, or could not be, is kept in the weights' folders (measured.json) and measured again when the weights are
-    newer. Returns what `ablation.json` holds.
-    Raises InputError: the file cannot be read or names what is not there. UsageError: the report is there already.
+    Seeds are processed one after the other, so that an interrupted run leaves complete seeds. Finished trainings are
+    not repeated; measurements are cached in the folders of weights (measured.json) until the weights change.
+
+    Args:
+        path: the ablation's file.
+        output: folder of the report.
+        measure: how weights are measured; None for a `ClipMeasure`.
+        overwrite: replace an existing report.
+
+    Returns:
+        The contents of `ablation.json`.
+
+    Raises:
+        InputError: the file cannot be read, or refers to something that does not exist.
+        UsageError: the report already exists.
     """
     ablation, output = read_ablation(path), Path(output)
     if (output / "ablation.json").exists() and not overwrite:
-        raise UsageError(
-            f"cannot write {output / 'ablation.json'}: it already exists (ask for overwriting to replace it)"
-        )
+        raise UsageError(f"cannot write {output / 'ablation.json'}: it already exists (--overwrite replaces it)")
     values: dict[str, dict[int, dict[str, float]]] = {name: {} for name in ablation.variants}
     for seed in ablation.seeds:
         for name in ablation.trainings:
@@ -81,28 +90,48 @@ def run_ablation(
 
 
 def train_part(ablation: Ablation, name: str, seed: int) -> Path:
-    """Train `name` with this seed, or go on with it; the folder of its weights.
+    """Run or resume a training.
 
-    Finished trainings of the same settings are left alone; one of other settings is begun anew.
+    A finished training with the same settings is not repeated; one with other settings is started again.
+
+    Args:
+        ablation: the ablation.
+        name: the training.
+        seed: its seed.
+
+    Returns:
+        The folder of its weights.
+
+    Raises:
+        Fd2TalkError: the training stopped early.
     """
     folder = ablation.runs / name / str(seed)
     config = copy.deepcopy(ablation.trainings[name])
     config["training"] |= {"seed": seed, "output": str(folder)}
-    text, kept, done = yaml.safe_dump(config, sort_keys=False), folder / "config.yaml", folder / "finished"
-    same = kept.exists() and kept.read_text(encoding="utf-8") == text
+    text, written, done = yaml.safe_dump(config, sort_keys=False), folder / "config.yaml", folder / "finished"
+    same = written.exists() and written.read_text(encoding="utf-8") == text
     if not (same and done.exists()):
         announce(f"{name}, seed {seed}")
         folder.mkdir(parents=True, exist_ok=True)
         done.unlink(missing_ok=True)
-        kept.write_text(text, encoding="utf-8")
-        if not train_config(str(kept), resume=same).get("finished", True):
+        written.write_text(text, encoding="utf-8")
+        if not train_config(str(written), resume=same).get("finished", True):
             raise Fd2TalkError(f"{folder}: the training stopped before its {config['training']['max_steps']} steps")
         done.touch()
     return folder / "best"
 
 
 def assemble(ablation: Ablation, name: str, seed: int) -> Path:
-    """A variant's trained parts, and what they share with the bundled weights, in one folder for both pipelines."""
+    """Copy a variant's trained weights and the shared bundled files into one folder for both pipelines.
+
+    Args:
+        ablation: the ablation.
+        name: the variant.
+        seed: the seed of its trainings.
+
+    Returns:
+        The folder.
+    """
     variant, folder = ablation.variants[name], ablation.runs / "weights" / name / str(seed)
     files = {path.name: path for path in map(bundled("fd2talk").joinpath, _SHARED)}
     for training in variant.trainings:
@@ -119,7 +148,7 @@ def assemble(ablation: Ablation, name: str, seed: int) -> Path:
 
 
 def _measured(weights: Path, seed: int, wanted: Collection[str], measure: Measure) -> dict[str, float]:
-    """What `measure` finds, remembered beside the weights as long as they stay what they are."""
+    """The result of `measure`, cached beside the weights until they change."""
     path = weights / "measured.json"
     newest = max(file.stat().st_mtime for file in weights.rglob("*.safetensors"))
     known: dict[str, float | None] = {}
@@ -147,12 +176,17 @@ def _as_data(table: Table) -> dict[str, Any]:
 
 
 def as_markdown(ablation: Ablation, values: Values) -> str:
-    """The paper's tables, its printed rows under ours, and what differs from the whole: the last variant of each."""
+    """Return the paper's tables, its printed rows below ours, and the differences from the full model.
+
+    Args:
+        ablation: the ablation.
+        values: variant -> seed -> metric -> value.
+    """
     seeds = ", ".join(map(str, ablation.seeds))
     lines = [f"# {ablation.title}", ""]
     lines += [
-        f"Mean ± standard deviation over the seeds {seeds}; split {ablation.protocol.split}. In italics what "
-        f"{ablation.protocol.paper} print: published, measured on other data of other networks, no target for ours.",
+        f"Mean ± standard deviation over the seeds {seeds}; split {ablation.protocol.split}. In italics the "
+        f"published values of {ablation.protocol.paper}: measured on other data with other networks, not comparable.",
         "",
     ]
     for table in ablation.tables:
@@ -171,12 +205,12 @@ def as_markdown(ablation: Ablation, values: Values) -> str:
 
 
 def _differences(ablation: Ablation, table: Table, values: Values) -> list[str]:
-    """What leaving a part out changes, seed by seed: so much of the seeds' own spread falls out."""
-    *others, whole = table.rows
-    measured = [key for key in table.columns if any(key in found for found in values[whole].values())]
+    """Differences from the full model with the same seed, which removes most of the variance between seeds."""
+    *others, full = table.rows
+    measured = [key for key in table.columns if any(key in found for found in values[full].values())]
     lines = [
-        f"Less the figure of {ablation.variants[whole].title.lower()} with the same seed: mean and 95 % interval over "
-        "seeds; bold where it leaves 0 out.",
+        f"Difference from {ablation.variants[full].title.lower()} with the same seed: mean and 95 % interval over "
+        "seeds; bold where the interval excludes 0.",
         "",
         _row(["", *map(_heading, measured)]),
         _row(["---"] * (len(measured) + 1)),
@@ -184,7 +218,7 @@ def _differences(ablation: Ablation, table: Table, values: Values) -> list[str]:
     for name in others:
         cells = []
         for key in measured:
-            pairs = [(found.get(key), values[whole][seed].get(key)) for seed, found in values[name].items()]
+            pairs = [(found.get(key), values[full][seed].get(key)) for seed, found in values[name].items()]
             cells.append(_change([a - b for a, b in pairs if a is not None and b is not None]))
         lines.append(_row([ablation.variants[name].title, *cells]))
     return lines

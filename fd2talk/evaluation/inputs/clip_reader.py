@@ -1,15 +1,16 @@
-"""One side of a pair, read when it is asked for: pictures, tracked points, motion, mesh, speech."""
+"""Lazy reading of one clip: frames, tracked landmarks, motion, speech."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 
-from fd2talk.evaluation.inputs.pairs import Item
+from fd2talk.evaluation.inputs.pairs import ClipFiles
 from fd2talk.evaluation.source_digest import code_digest
 from shared.errors import InputError
 from shared.face_model.mediapipe_mesh import NUM_VERTICES
@@ -23,42 +24,48 @@ from shared.tracking import Track, motion_from_track
 _TRACKING = ("shared.media", "shared.faces.tracker", "shared.tracking")
 
 
-class Footage:
+class ClipReader:
     """A clip and what can be read from it.
 
-    cache: folder for tracks, which take the longest to make; keyed by the file and the tracker's code, so that what
-    changes is tracked again. tracked: take the motion from the pictures even where a motion file lies beside them.
-    resampled: bring a motion of another frame rate to 25 per second (videos always are).
-    Everything raises InputError where the files do not hold it.
+    Args:
+        files: the files of the clip.
+        model: the face model that motions belong to.
+        cache: folder for tracks, which take the longest to compute; keyed by the file and the tracker's code, so that
+            a changed file is tracked again.
+        tracked: take the motion from the video even where there is a motion file.
+        resampled: bring a motion of another frame rate to 25 per second (videos always are).
+
+    Raises:
+        InputError: by every member, where the files do not contain it.
     """
 
     def __init__(
-        self, item: Item, model: MorphableModel, cache: Path, *, tracked: bool = False, resampled: bool = False
+        self, files: ClipFiles, model: MorphableModel, cache: Path, *, tracked: bool = False, resampled: bool = False
     ) -> None:
-        self.item, self._model, self._cache = item, model, cache
+        self.files, self._model, self._cache = files, model, cache
         self._tracked, self._resampled = tracked, resampled
 
     @cached_property
     def info(self) -> VideoInfo:
-        """Size and rate of the video."""
+        """Size and frame rate of the video."""
         return video_info(self._video)
 
     @property
     def fps(self) -> float:
-        """The frame rate that its file states, of the video where there is one."""
-        return self.info.fps if self.item.video else self._given.fps
+        """The frame rate stated by the video file, or else by the motion file."""
+        return self.info.fps if self.files.video else self._motion_file.fps
 
     def frames(self) -> Iterator[np.ndarray]:
-        """uint8 [H, W, 3] at 25 frames per second."""
+        """Yield uint8 [H, W, 3] at 25 frames per second."""
         return read_video(self._video)
 
     @cached_property
     def track(self) -> Track:
-        """The tracker's points of the video, gaps filled."""
+        """The tracked landmarks of the video, gaps filled."""
         stat = self._video.stat()
         facts = (code_digest(*_TRACKING), self._video.resolve(), stat.st_size, stat.st_mtime_ns)
         key = hashlib.sha256(repr(facts).encode()).hexdigest()[:16]
-        path = self._cache / f"{self.item.name[:80]}_{key}.npz"
+        path = self._cache / f"{self.files.name[:80]}_{key}.npz"
         if path.exists():
             return load_track(path)
         try:
@@ -71,34 +78,41 @@ class Footage:
 
     @cached_property
     def motion(self) -> Motion:
-        """The motion file's, or else what was tracked."""
-        if self.item.motion is None or (self._tracked and self.item.video):
+        """The motion file's motion, or else the tracked one."""
+        if self.files.motion is None or (self._tracked and self.files.video):
             if self._model.num_vertices != NUM_VERTICES:
                 raise InputError(
                     f"{self._video}: the tracker cannot fit face model {self._model.name}; give motions (.npz)"
                 )
             return motion_from_track(self._model, self.track, source=str(self._video))
-        if self._given.fps != FPS and not self._resampled:
+        if self._motion_file.fps != FPS and not self._resampled:
             raise InputError(
-                f"{self.item.motion}: {self._given.fps:g} frames a second, not {FPS} (--resample changes it)"
+                f"{self.files.motion}: {self._motion_file.fps:g} frames per second, not {FPS} (--resample converts it)"
             )
-        return self._given.resample(FPS)
+        return self._motion_file.resample(FPS)
 
     @cached_property
-    def _given(self) -> Motion:
-        return Motion.load(self.item.motion, face_model=self._model.fingerprint)
+    def _motion_file(self) -> Motion:
+        return Motion.load(self.files.motion, face_model=self._model.fingerprint)
 
     @cached_property
     def speech(self) -> np.ndarray | None:
-        """float32 [n], 16 kHz: the sound file's, the video's, or the motion's; None where there is none."""
-        if self.item.audio:
-            return read_audio(self.item.audio)
-        if self.item.video and self.info.has_audio:
+        """float32 [n], 16 kHz, of the audio file, the video or the motion file; None where there is none."""
+        if self.files.audio:
+            return read_audio(self.files.audio)
+        if self.files.video and self.info.has_audio:
             return read_video_audio(self._video)
-        return self._given.audio if self.item.motion else None
+        return self._motion_file.audio if self.files.motion else None
 
     @property
     def _video(self) -> Path:
-        if self.item.video is None:
-            raise InputError(f"{self.item.name}: there is no video, only {self.item.motion}")
-        return self.item.video
+        if self.files.video is None:
+            raise InputError(f"{self.files.name}: there is no video, only {self.files.motion}")
+        return self.files.video
+
+
+def take_frames(motion: Motion, indices: Sequence[int] | np.ndarray) -> Motion:
+    """Return the frames with these indices, without sound."""
+    curves = {name: getattr(motion, name) for name in ("expression", "rotation", "translation", "confidence")}
+    taken = {name: curve[indices] for name, curve in curves.items() if curve is not None}
+    return replace(motion, audio=None, **taken)

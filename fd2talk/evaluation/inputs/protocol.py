@@ -1,8 +1,8 @@
-"""A protocol: which metrics, on which split, in whose units, beside which printed numbers. Data, in configs/evaluation.
+"""Protocols: a paper's metrics, split, units and printed tables, as YAML files in configs/evaluation.
 
-A YAML file with name, title, paper, split, settings (`SETTINGS`), columns and published tables. A column is a metric of
-the catalogue under the paper's label and unit; factor: what ours is multiplied with to be in that unit. The published
-rows stand as the paper prints them, digit by digit, with an interval as `9.44 ± 0.008` and null for a blank.
+A file has name, title, paper, split, settings (`SETTINGS`), columns and published tables. A column is a metric of the
+catalogue under the paper's label and unit; its factor converts our value to that unit. Published rows are copied digit
+by digit as the paper prints them, with an interval as `9.44 ± 0.008` and null for a blank cell.
 """
 
 from __future__ import annotations
@@ -23,18 +23,27 @@ _PRINTED = re.compile(r"(-?\d+(?:\.\d+)?)(?: ± (\d+(?:\.\d+)?))?")
 
 SETTINGS: dict[str, type | tuple[str, ...]] = {
     "fps": float,  # frames per second at which everything is compared
-    "max_shift": int,  # frames to either side, for the synchronisation of sound and picture
+    "max_shift": int,  # frames to either side, for audio-visual synchronisation
     "beat_sigma": float,  # seconds, the width of a beat's neighbourhood
     "motion": ("video", "file"),  # tracked in the rendered video, or the system's own Motion
-    "identity": ("own", "real"),  # whose face carries the vertices: the clip's own, or the reference's
+    "identity": ("own", "real"),  # identity of the compared meshes: the clip's own, or the reference's
     "photo": ("first",),  # the frame of the reference that a system animates
 }
-"""What a protocol may set: a positive number of that type, or one of those words."""
+"""Key -> allowed values: a positive number of this type, or one of these words."""
 
 
 @dataclass(frozen=True)
 class Column:
-    """A metric as the paper prints it. group: the heading over it, or empty. note: what to know when comparing."""
+    """A metric as the paper prints it.
+
+    Args:
+        metric: key of the catalogue.
+        label: the paper's name of it.
+        unit: the paper's unit.
+        factor: our value times this is in the paper's unit.
+        group: the heading above the column, or empty.
+        note: a caveat for comparisons.
+    """
 
     metric: str
     label: str
@@ -45,13 +54,13 @@ class Column:
 
     @property
     def header(self) -> str:
-        """`LVE (mm)`: what tells the columns of a protocol apart."""
+        """Label and unit, such as `LVE (mm)`; unique within a protocol."""
         return f"{self.label} ({self.unit})" if self.unit else self.label
 
 
 @dataclass(frozen=True)
 class Printed:
-    """A number of a paper: text is as printed, half_width that of its interval where there is one."""
+    """A printed number: its text, its value, and the half width of its interval where it has one."""
 
     text: str
     value: float
@@ -60,7 +69,7 @@ class Printed:
 
 @dataclass(frozen=True)
 class PublishedTable:
-    """A paper's table: which, what it shows, on which data; columns are headers; a blank is None."""
+    """A paper's table: its number, title and data set, headers of its columns, and rows by method (None: blank)."""
 
     table: str
     title: str
@@ -71,7 +80,7 @@ class PublishedTable:
 
 @dataclass(frozen=True)
 class Protocol:
-    """See the module. settings: keys of `SETTINGS`."""
+    """The contents of a protocol's file; settings has keys of `SETTINGS`."""
 
     name: str
     title: str
@@ -83,20 +92,25 @@ class Protocol:
 
     @property
     def metrics(self) -> list[str]:
-        """Keys of the catalogue, each once, in the order of the columns."""
+        """Keys of the catalogue without repetition, in the order of the columns."""
         return list(dict.fromkeys(column.metric for column in self.columns))
 
 
 def protocols() -> list[str]:
-    """Names of the bundled protocols."""
+    """Return the names of the bundled protocols."""
     return sorted(path.stem for path in bundled_config(_CONFIGS).glob("*.yaml"))
 
 
 def load_protocol(name_or_path: str | Path, metrics: Collection[str] | None = None) -> Protocol:
     """Read a bundled protocol by its name, or one from a YAML file.
 
-    metrics: the keys that columns may name; None for any.
-    Raises UsageError: neither a bundled name nor a file. InputError: the file is not a protocol; one line says where.
+    Args:
+        name_or_path: the name or the file.
+        metrics: the keys that columns may name; None for any.
+
+    Raises:
+        UsageError: neither the name of a bundled protocol nor a file.
+        InputError: the file is not a protocol; the message names the faulty entry.
     """
     if str(name_or_path) in protocols():
         path = bundled_config(f"{_CONFIGS}/{name_or_path}.yaml")
@@ -108,7 +122,7 @@ def load_protocol(name_or_path: str | Path, metrics: Collection[str] | None = No
     try:
         text = path.read_text(encoding="utf-8")
         content = yaml.safe_load(text)
-        literal = yaml.load(text, yaml.BaseLoader)  # every scalar as it is written: 2.30 keeps its zero
+        literal = yaml.load(text, yaml.BaseLoader)  # every scalar as text: 2.30 keeps its zero
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         reason = " ".join(str(error).split())
         raise InputError(f"cannot read the protocol {path}: {reason}") from error
@@ -203,7 +217,7 @@ def _check_keys(entry: Any, where: str, needed: tuple[str, ...], optional: tuple
 
 def _list(value: Any, where: str) -> list:
     if not isinstance(value, list) or not value:
-        raise ValueError(f"{where} is not a list with something in it")
+        raise ValueError(f"{where} is not a list, or is empty")
     return value
 
 

@@ -1,4 +1,4 @@
-"""The rows of a table: the real clips, folders and manifests, and systems that are run here."""
+"""The rows of a report: the real clips, folders and manifests, and systems that the evaluation runs itself."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from fd2talk.evaluation.inputs.pairs import (
-    Item,
+    ClipFiles,
     Pair,
     has_splits,
     match,
@@ -22,17 +22,17 @@ from fd2talk.evaluation.inputs.protocol import Protocol
 from fd2talk.evaluation.systems import SYSTEMS
 from shared.errors import InputError, UsageError
 
-REAL, FOREIGN = "real", "real-shuffled"
+REAL, SHUFFLED = "real", "real-shuffled"
 ROWS = {
     REAL: "The reference clips themselves.",
-    FOREIGN: "The reference clips with the sound of another person's: what sync measures give by chance.",
+    SHUFFLED: "The reference clips with the speech of another person's: the chance level of sync metrics.",
 }
-_DETERMINISTIC = ("static", "ground-truth")  # another seed gives the same clip
+_DETERMINISTIC = ("static", "ground-truth")  # every seed gives the same clip
 
 
 @dataclass
 class Row:
-    """A row of the table: what it is called and is, and its pairs."""
+    """A row of the report: its name, its title, its kind (`real`, `folder` or `system`) and its pairs."""
 
     name: str
     title: str
@@ -42,46 +42,69 @@ class Row:
 
 def read_reference(
     reference: str | None, split: str | None, protocol: Protocol | None, limit: int | None, per_person: int | None
-) -> tuple[dict[str, Item] | None, str | None]:
-    """The real clips by name, and which split they are. The protocol's holds for folders that say which clip is in
-    which."""
+) -> tuple[dict[str, ClipFiles] | None, str | None]:
+    """Find the reference clips.
+
+    Args:
+        reference: their folder, or None.
+        split: the split to take; None for the protocol's where the folder has splits.
+        protocol: the protocol, or None.
+        limit: the largest number of clips.
+        per_person: the largest number of clips of each person.
+
+    Returns:
+        Name -> clip (None without a folder), and the split that they are of.
+
+    Raises:
+        UsageError: a split without a folder; also as `read_folder`.
+        InputError: as `read_folder`.
+    """
     if reference is None:
         if split:
-            raise UsageError("--split is of the reference: give --reference too")
+            raise UsageError("--split selects reference clips: give --reference too")
         return None, None
     if split is None and protocol is not None and has_splits(reference):
         split = protocol.split
-    items = read_folder(reference, split)
     count: dict[str, int] = defaultdict(int)
-    kept = {}
-    for name, item in items.items():
-        count[item.person] += 1
-        if per_person is None or count[item.person] <= per_person:
-            kept[name] = item
-    return dict(list(kept.items())[:limit]), split
+    chosen = {}
+    for name, clip in read_folder(reference, split).items():
+        count[clip.person] += 1
+        if per_person is None or count[clip.person] <= per_person:
+            chosen[name] = clip
+    return dict(list(chosen.items())[:limit]), split
 
 
-def read_rows(generated: Sequence[str], reals: dict[str, Item] | None, repeats: int | None) -> list[Row]:
-    """The real row first, then what was asked for. Raises UsageError, InputError."""
+def read_rows(generated: Sequence[str], references: dict[str, ClipFiles] | None, repeats: int | None) -> list[Row]:
+    """Return the row of the real clips, then the requested ones.
+
+    Args:
+        generated: folders, manifests or clips (also NAME=PATH), or names of `SYSTEMS` and `ROWS`.
+        references: name -> reference clip, or None.
+        repeats: the number of samples of each clip.
+
+    Raises:
+        UsageError: an entry is none of these, needs references, or has the name of another row.
+        InputError: as the functions of `inputs.pairs`.
+    """
     rows: list[Row] = []
     for entry in generated:
         if entry == REAL:
-            continue  # always there
+            continue  # always included
         if entry in SYSTEMS or entry in ROWS:
-            row = _system_row(entry, reals, repeats or 1)
+            row = _system_row(entry, references, repeats or 1)
         else:
-            row = _given_row(*_named_path(entry), reals, repeats)
+            row = _folder_row(*_named_path(entry), references, repeats)
         if row.name == REAL or any(row.name == other.name for other in rows):
             raise UsageError(f"two rows are called {row.name}; NAME=PATH gives a path another name")
         rows.append(row)
-    if reals is None:  # manifests bring theirs along
-        reals = {pair.name: pair.real for row in rows for pair in row.pairs if pair.real is not None}
-    pairs = [Pair(REAL, 0, name, item.person, item, None) for name, item in reals.items()]
+    if references is None:  # manifests name theirs
+        references = {pair.name: pair.reference for row in rows for pair in row.pairs if pair.reference is not None}
+    pairs = [Pair(REAL, 0, name, clip.person, clip, None) for name, clip in references.items()]
     return [Row(REAL, ROWS[REAL], "real", pairs), *rows] if pairs else rows
 
 
 def _named_path(entry: str) -> tuple[str, Path]:
-    """`PATH`, called by its last part, or `NAME=PATH`, either of which may hold further `=`."""
+    """`PATH`, called by its last part, or `NAME=PATH`; both may contain further `=`."""
     parts = entry.split("=")
     splits = [("", entry), *(("=".join(parts[:i]), "=".join(parts[i:])) for i in range(1, len(parts)))]
     name, path = next((split for split in splits if split[1] and Path(split[1]).exists()), splits[-1])
@@ -89,46 +112,45 @@ def _named_path(entry: str) -> tuple[str, Path]:
     return possible_name(name or (own.name if own.is_dir() else own.stem), "a row"), Path(path)
 
 
-def _system_row(name: str, reals: dict[str, Item] | None, repeats: int) -> Row:
-    if reals is None:
-        raise UsageError(f"{name} is made from reference clips: give --reference")
-    if name == FOREIGN:
-        items = list(reals.values())
-        pairs = [Pair(name, 0, i.name, i.person, replace(i, audio=_other(items, n)), None) for n, i in enumerate(items)]
-        return Row(name, ROWS[name], "real", pairs)
-    for item in reals.values():
-        if item.video is None:
-            raise InputError(f"{item.name}: {name} is made from videos, and there is none")
+def _system_row(name: str, references: dict[str, ClipFiles] | None, repeats: int) -> Row:
+    if references is None:
+        raise UsageError(f"{name} is generated from reference clips: give --reference")
+    clips = list(references.values())
+    if name == SHUFFLED:
+        shuffled = [replace(clip, audio=_other_speech(clips, n)) for n, clip in enumerate(clips)]
+        return Row(name, ROWS[name], "real", [Pair(name, 0, clip.name, clip.person, clip, None) for clip in shuffled])
+    for clip in clips:
+        if clip.video is None:
+            raise InputError(f"{clip.name}: {name} is generated from videos, and this clip has none")
     count = 1 if name in _DETERMINISTIC else repeats
-    pairs = [Pair(name, r, item.name, item.person, None, item) for r in range(count) for item in reals.values()]
+    pairs = [Pair(name, repeat, clip.name, clip.person, None, clip) for repeat in range(count) for clip in clips]
     return Row(name, SYSTEMS[name], "system", pairs)
 
 
-def _other(items: list[Item], index: int) -> Path:
-    """Where the sound of the next clip of another person is (of the next one, where there is one person alone)."""
-    order = [item for item in items[index + 1 :] + items[:index] if item.audio or item.video]
-    foreign = [item for item in order if item.person != items[index].person] or order
-    if not foreign:
-        raise InputError(f"{FOREIGN} needs at least two clips with sound")
-    return foreign[0].audio or foreign[0].video
+def _other_speech(clips: list[ClipFiles], index: int) -> Path:
+    """The file with the speech of the next clip of another person (of the next clip if there is only one person)."""
+    order = [clip for clip in clips[index + 1 :] + clips[:index] if clip.audio or clip.video]
+    others = [clip for clip in order if clip.person != clips[index].person] or order
+    if not others:
+        raise InputError(f"{SHUFFLED} needs at least two clips with sound")
+    return others[0].audio or others[0].video
 
 
-def _given_row(name: str, path: Path, reals: dict[str, Item] | None, repeats: int | None) -> Row:
-    """Clips of a folder or a manifest. Real ones of which there is no made one are told of once."""
+def _folder_row(name: str, path: Path, references: dict[str, ClipFiles] | None, repeats: int | None) -> Row:
+    """Clips of a folder or a manifest; a single warning names references that have no generated clip."""
+    pairs: list[Pair] = []
     if path.suffix.lower() == ".csv":
-        found = read_manifest(path)
-        pairs = [
-            Pair(name, r, made.name, made.person, made, real or (reals or {}).get(made.name)) for r, made, real in found
-        ]
-        return Row(name, str(path), "folder", pairs)
-    if not path.exists():
-        known = ", ".join([*SYSTEMS, FOREIGN])
+        for repeat, clip, reference in read_manifest(path):
+            reference = reference or (references or {}).get(clip.name)
+            pairs.append(Pair(name, repeat, clip.name, clip.person, clip, reference))
+    elif path.exists():
+        for repeat, generated in enumerate(read_repeats(path, repeats)):
+            matched, missing = match(name, repeat, generated, references)
+            pairs += matched
+            if missing:
+                more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
+                warnings.warn(f"{name}: no clip for the reference {missing[0]}{more}", stacklevel=1)
+    else:
+        known = ", ".join([*SYSTEMS, SHUFFLED])
         raise UsageError(f"{path}: neither a folder, a clip, a manifest (.csv), nor a system ({known})")
-    pairs = []
-    for repeat, made in enumerate(read_repeats(path, repeats)):
-        matched, missing = match(name, repeat, made, reals)
-        pairs += matched
-        if missing:
-            more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
-            warnings.warn(f"{name}: no clip for the reference {missing[0]}{more}", stacklevel=1)
     return Row(name, str(path), "folder", pairs)

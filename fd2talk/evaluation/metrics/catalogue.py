@@ -1,7 +1,6 @@
-"""Every metric of `fd2talk evaluate`: what it is called, what it means, what it needs.
+"""Every metric of `fd2talk evaluate`: its label, its definition in one sentence, and what it needs.
 
-What computes it is in `measure`. The formulas stand in the docstrings of `shared.metrics`; here is the one sentence
-that a report prints.
+Formulas, protocols and traps are documented in `shared.metrics`; `metrics.clip_metrics` computes the values.
 """
 
 from __future__ import annotations
@@ -11,9 +10,19 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Metric:
-    """label and unit as printed; direction: `higher` or `lower` is better, or nearest to 0 (`zero`), 1 (`one`) or the
-    real clips' value (`real`); needs: what of a pair it takes (`NEEDS`); judges: files of
-    `shared.metrics.metric_networks`."""
+    """A metric as reports describe it.
+
+    Args:
+        label: its name in tables.
+        family: key of `FAMILIES`.
+        unit: its unit, or empty.
+        direction: `higher` or `lower` is better, or best is nearest to 0 (`zero`), to 1 (`one`) or to the value of the
+            real clips (`real`).
+        definition: one sentence.
+        source: the paper.
+        needs: keys of `NEEDS`.
+        networks: keys of `shared.metrics.metric_networks.METRIC_NETWORKS`.
+    """
 
     label: str
     family: str
@@ -22,18 +31,18 @@ class Metric:
     definition: str
     source: str
     needs: tuple[str, ...]
-    judges: tuple[str, ...] = ()
+    networks: tuple[str, ...] = ()
 
 
 NEEDS = {
     "video": "videos",
     "motion": "videos or motions",
-    "real video": "reference videos (--reference)",
-    "real motion": "reference videos or motions (--reference)",
+    "reference video": "reference videos (--reference)",
+    "reference motion": "reference videos or motions (--reference)",
     "speech": "speech",
     "phones": "the times of phones (--phones)",
     "repeats": "several samples of each clip (--repeats)",
-    "system": "a system that is run here (a name, not a folder)",
+    "system": "a system that the evaluation runs (a name, not a folder)",
 }
 
 FAMILIES = {
@@ -46,10 +55,10 @@ FAMILIES = {
 }
 
 _SYNCNET = "Chung & Zisserman 2016"
-_IMAGE = ("video", "real video")
-_MESH = ("motion", "real motion")
+_IMAGE = ("video", "reference video")
+_MESH = ("motion", "reference motion")
 _EXPERT = "the bundled lip expert (FD2Talk eq. 10); not SyncNet, not LSE"
-_HERE = "fd2talk"
+_OWN = "fd2talk"
 
 
 def _sync_video() -> dict[str, Metric]:
@@ -58,32 +67,23 @@ def _sync_video() -> dict[str, Metric]:
 
     return {
         "lse_c": metric(
-            "LSE-C",
-            "",
-            "higher",
+            "LSE-C", "", "higher",
             "SyncNet confidence of the clip: median minus minimum, over shifts of ±15 frames, of the mean distance "
             "between mouth and speech embeddings.",
             f"Prajwal et al. 2020; {_SYNCNET}; FD2Talk §4.1",
         ),
-        "lse_d": metric(
-            "LSE-D", "", "lower", "That minimum itself: the distance at the best shift.", "Prajwal et al. 2020"
-        ),
+        "lse_d": metric("LSE-D", "", "lower", "That minimum: the distance at the best shift.", "Prajwal et al. 2020"),
         "syncnet_confidence": metric(
-            "SyncNet",
-            "",
-            "higher",
+            "SyncNet", "", "higher",
             "LSE-C of whole frames resized to 224 x 224 instead of SyncNet's own crops, as Prajwal et al. score "
             "datasets of face crops.",
-            f"{_SYNCNET}; FD2Talk §4.1 does not say how its column SyncNet differs from LSE-C: this is our reading",
+            f"{_SYNCNET}; FD2Talk §4.1 does not define how its column SyncNet differs from LSE-C: our interpretation",
         ),
         "syncnet_offset": metric(
-            "SyncNet offset",
-            "frames",
-            "zero",
-            "The shift of the least distance; above 0 the picture is late.",
-            _SYNCNET,
+            "SyncNet offset", "frames", "zero",
+            "The shift with the smallest distance; above 0 the video lags behind the audio.", _SYNCNET,
         ),
-    }
+    }  # fmt: skip
 
 
 def _sync_motion() -> dict[str, Metric]:
@@ -91,152 +91,123 @@ def _sync_motion() -> dict[str, Metric]:
         return Metric(label, "sync_motion", unit, direction, definition, _EXPERT, ("motion", "speech"))
 
     def curve(label: str, unit: str, direction: str, definition: str) -> Metric:
-        return Metric(label, "sync_motion", unit, direction, definition, _HERE, _MESH)
+        return Metric(label, "sync_motion", unit, direction, definition, _OWN, _MESH)
 
-    aperture = "lip aperture (inner-lip distance over the distance of the outer eye corners)"
+    aperture = "lip aperture (distance of the inner lips over the distance of the outer eye corners)"
     return {
         "lip_expert_confidence": expert(
-            "Lip-expert confidence",
-            "",
-            "higher",
+            "Lip-expert confidence", "", "higher",
             "Median minus minimum, over shifts of ±15 frames, of the mean distance between the lip expert's "
             "embeddings of mouth vertices and of speech.",
         ),
         "lip_expert_distance": expert(
-            "Lip-expert distance", "", "lower", "That distance at the clip's best shift (0 to 1.41)."
+            "Lip-expert distance", "", "lower", "The distance at the clip's best shift (0 to 1.41)."
         ),
         "lip_expert_offset": expert(
-            "Lip-expert offset", "frames", "zero", "The shift of the least distance; above 0 the mouth is late."
+            "Lip-expert offset", "frames", "zero",
+            "The shift with the smallest distance; above 0 the mouth lags behind the audio.",
         ),
         "lip_expert_in_sync": expert(
             "Within ±1 frame", "of clips", "higher", "Share of clips whose lip-expert offset is -1, 0 or 1."
         ),
         "aperture_correlation": curve(
-            "Aperture r",
-            "",
-            "higher",
-            f"Pearson correlation of made and real {aperture} at the best lag within ±2 frames.",
+            "Aperture r", "", "higher",
+            f"Pearson correlation of generated and reference {aperture} at the best lag within ±2 frames.",
         ),
-        "aperture_lag": curve("Aperture lag", "frames", "zero", "That lag; above 0 the made lips are late."),
+        "aperture_lag": curve(
+            "Aperture lag", "frames", "zero", "The best lag; above 0 the generated lips lag behind."
+        ),
         "aperture_spread": curve(
-            "Aperture spread",
-            "of real",
-            "one",
-            f"Standard deviation of the {aperture} over the real one's; 1 is natural.",
+            "Aperture spread", "of real", "one",
+            f"Standard deviation of the {aperture} over the reference's; 1 is natural.",
         ),
         "aperture_speed": curve(
-            "Aperture speed", "of real", "one", "Mean step of the aperture from frame to frame over the real one's."
+            "Aperture speed", "of real", "one",
+            "Mean absolute change of the aperture from frame to frame over the reference's.",
         ),
         "closure_rate": Metric(
-            "b/p/m closure",
-            "sync_motion",
-            "",
-            "higher",
+            "b/p/m closure", "sync_motion", "", "higher",
             "Share of b, p and m within 2 frames of which the aperture falls to its lowest quarter; 0 for lips that "
             "never open.",
-            _HERE,
-            ("motion", "phones"),
+            _OWN, ("motion", "phones"),
         ),
-    }
+    }  # fmt: skip
 
 
 def _image() -> dict[str, Metric]:
-    regions = {
-        "": "whole frame",
-        "_face": "inside the face oval of the real frame",
-        "_mouth": "in the box of the real frame's lips, 25 % of their width larger on each side",
-    }
-    boxes = {**regions, "_face": "in the box of the real frame's face"}
-    metrics = {}
-    for end, where in regions.items():
-        name = f" {end[1:]}" if end else ""
-        metrics[f"psnr{end}"] = Metric(
-            f"PSNR{name}", "image", "dB", "higher", f"Peak signal-to-noise ratio, {where}, mean over frames.",
-            "FD2Talk §4.1", _IMAGE,
-        )  # fmt: skip
-        metrics[f"ssim{end}"] = Metric(
-            f"SSIM{name}", "image", "", "higher", f"Structural similarity, {where}, mean over frames.",
-            "Wang et al. 2004; FD2Talk §4.1", _IMAGE,
-        )  # fmt: skip
+    def regional(
+        key: str, label: str, unit: str, definition: str, source: str, face: str, *networks: str
+    ) -> dict[str, Metric]:
+        """The metric of the whole frame, of the face and of the mouth."""
+        mouth = "in the bounding box of the reference frame's lips, enlarged by 25 % of its width on each side"
+        direction = "higher" if label in ("PSNR", "SSIM") else "lower"
+        return {
+            key + end: Metric(
+                f"{label} {end[1:]}".strip(), "image", unit, direction, definition.format(region), source, _IMAGE,
+                networks,
+            )
+            for end, region in {"": "whole frame", "_face": face, "_mouth": mouth}.items()
+        }  # fmt: skip
+
+    oval, box = "inside the face oval of the reference frame", "in the bounding box of the reference frame's face"
+    psnr, ssim = "Peak signal-to-noise ratio, {}, mean over frames.", "Structural similarity, {}, mean over frames."
+    both = (
+        regional("psnr", "PSNR", "dB", psnr, "FD2Talk §4.1", oval),
+        regional("ssim", "SSIM", "", ssim, "Wang et al. 2004; FD2Talk §4.1", oval),
+    )
+    metrics = {key: metric for of_region in zip(*(each.items() for each in both)) for key, metric in of_region}
     for net in ("alex", "vgg"):
-        for end, where in boxes.items():
-            name = f" {end[1:]}" if end else ""
-            judges = (f"lpips_{net}_trunk", f"lpips_{net}_linear")
-            metrics[f"lpips_{net}{end}"] = Metric(
-                f"LPIPS ({net}){name}", "image", "", "lower", f"Learned perceptual distance v0.1, {where}.",
-                "Zhang et al. 2018", _IMAGE, judges,
-            )  # fmt: skip
-    for end, where in boxes.items():
-        name = f" {end[1:]}" if end else ""
-        metrics[f"squeeze_distance{end}"] = Metric(
-            f"Squeeze distance{name}", "image", "", "lower",
-            f"Distance of unit-normalised SqueezeNet features, {where}; not LPIPS.", _HERE, _IMAGE, ("squeezenet",),
-        )  # fmt: skip
+        networks, lpips = (f"lpips_{net}_trunk", f"lpips_{net}_linear"), "Learned perceptual distance v0.1, {}."
+        metrics |= regional(f"lpips_{net}", f"LPIPS ({net})", "", lpips, "Zhang et al. 2018", box, *networks)
+    squeeze = "Distance of unit-normalised SqueezeNet features, {}; not LPIPS."
+    metrics |= regional("squeeze_distance", "Squeeze distance", "", squeeze, _OWN, box, "squeezenet")
     metrics["fid"] = Metric(
         "FID", "image", "", "lower",
-        "Fréchet distance of Inception-v3 features of all made against all real frames measured.",
+        "Fréchet distance between the Inception-v3 features of all generated and of all reference frames measured.",
         "Heusel et al. 2017; FD2Talk §4.1", _IMAGE, ("inception",),
     )  # fmt: skip
     metrics["identity"] = Metric(
         "CSIM", "image", "", "higher",
-        "Cosine of face embeddings: each made frame against the photo (the reference's first frame, else its own).",
+        "Cosine of face embeddings: each frame against the photo (the reference's first frame, or else its own).",
         "MobileFaceNet", ("video",), ("identity",),
     )  # fmt: skip
     metrics["sharpness"] = Metric(
         "Sharpness", "image", "of real", "one",
-        "Root mean square of the Laplacian within the face over the real frame's.", "Pech-Pacheco et al. 2000", _IMAGE,
+        "Root mean square of the Laplacian within the face over the reference frame's.", "Pech-Pacheco et al. 2000",
+        _IMAGE,
     )  # fmt: skip
     metrics["flicker"] = Metric(
         "Flicker", "image", "0..255", "real",
-        "Mean absolute second difference over time of all pixels: movement, and what boils on top of it.", _HERE,
-        ("video",),
+        "Mean absolute second difference over time of all pixels: motion plus temporal flicker.", _OWN, ("video",),
     )  # fmt: skip
     return metrics
 
 
 def _head() -> dict[str, Metric]:
     def metric(label: str, unit: str, direction: str, definition: str, source: str, *needs: str) -> Metric:
-        return Metric(label, "head", unit, direction, definition, source, needs)
+        return Metric(label, "head", unit, direction, definition, source, ("motion", *needs))
 
     return {
         "head_diversity": metric(
-            "Diversity",
-            "degrees",
-            "real",
+            "Diversity", "degrees", "real",
             "Standard deviation within a clip of the tracker's pitch, yaw and roll, mean of the three; not of "
             "Hopenet's embeddings.",
             "FD2Talk §4.1, with other features",
-            "motion",
         ),
         "beat_align_audio": metric(
-            "Beat Align",
-            "",
-            "higher",
-            "How near the nearest beat of the head is to each beat of the sound.",
-            "FD2Talk §4.1 (Siyao et al. 2022)",
-            "motion",
-            "speech",
+            "Beat Align", "", "higher", "How near the nearest head beat is to each audio beat.",
+            "FD2Talk §4.1 (Siyao et al. 2022)", "speech",
         ),
         "beat_align_real": metric(
-            "BA",
-            "",
-            "higher",
-            "How near the nearest beat of the made head is to each beat of the real head.",
-            "DiffPoseTalk §4",
-            "motion",
-            "real motion",
+            "BA", "", "higher", "How near the nearest generated head beat is to each reference head beat.",
+            "DiffPoseTalk §4", "reference motion",
         ),
         "head_spread": metric(
-            "Head spread",
-            "of real",
-            "one",
-            "Standard deviation of the head's rotation within a clip over the real one's.",
-            _HERE,
-            "motion",
-            "real motion",
+            "Head spread", "of real", "one",
+            "Standard deviation of the head's rotation within a clip over the reference's.", _OWN, "reference motion",
         ),
-        "blink_rate": metric("Blinks", "per minute", "real", "Closings of the lids.", _HERE, "motion"),
-    }
+        "blink_rate": metric("Blinks", "per minute", "real", "Closures of the eyelids.", _OWN),
+    }  # fmt: skip
 
 
 def _mesh() -> dict[str, Metric]:
@@ -248,25 +219,18 @@ def _mesh() -> dict[str, Metric]:
             "LVE", "mm", "lower", "Largest error of a lip vertex in each frame, mean over frames.", "DiffPoseTalk §4"
         ),
         "fdd": metric(
-            "FDD",
-            "mm",
-            "lower",
-            "Upper-face dynamics deviation: by how much the standard deviation over time of vertices' displacement "
-            "differs from the real one's; absolute value of the clip's mean over vertices.",
+            "FDD", "mm", "lower",
+            "Upper-face dynamics deviation: difference between the reference's and the generated standard deviation "
+            "over time of the vertices' displacement; absolute value of the clip's mean over vertices.",
             "Xing et al. 2023; DiffPoseTalk §4",
         ),
         "fdd_signed": metric(
-            "FDD signed",
-            "mm",
-            "zero",
-            "The same with its sign: above 0 the made face is less lively.",
-            "Xing et al. 2023",
+            "FDD signed", "mm", "zero",
+            "FDD with its sign: above 0 the generated face moves less than the reference.", "Xing et al. 2023",
         ),
         "mod": metric("MOD", "mm", "lower", "Mean absolute difference of the mouth's opening.", "DiffPoseTalk §4"),
         "lip_sync": metric(
-            "Lip-Sync",
-            "mm",
-            "lower",
+            "Lip-Sync", "mm", "lower",
             "Dynamic time warping of the lip vertices: mean error along the best path.",
             "Thambiraja et al. 2023 (Imitator); 3DiFACE §6",
         ),
@@ -275,39 +239,34 @@ def _mesh() -> dict[str, Metric]:
         "l2_face": metric("L2 face", "mm", "lower", "Mean error of all vertices.", "3DiFACE §6"),
         "mve": metric("MVE", "mm", "lower", "Mean vertex error: the same number as L2 face.", "3DFacePolicy §4.2"),
         "expression_diversity": metric(
-            "Div^E",
-            "mm",
-            "higher",
-            "Mean distance of two samples of one clip: vertices without head motion.",
-            "Ren et al. 2022; DiffPoseTalk §4, 3DiFACE §6",
-            "motion",
-            "repeats",
+            "Div^E", "mm", "higher",
+            "Mean distance between samples of one clip: vertices without head motion.",
+            "Ren et al. 2022; DiffPoseTalk §4, 3DiFACE §6", "motion", "repeats",
         ),
         "pose_diversity": metric(
-            "Pose diversity",
-            "degrees",
-            "higher",
-            "Mean distance of two samples of one clip: pitch, yaw and roll.",
-            "Ren et al. 2022; DiffPoseTalk §4",
-            "motion",
-            "repeats",
+            "Pose diversity", "degrees", "higher",
+            "Mean distance between samples of one clip: pitch, yaw and roll.",
+            "Ren et al. 2022; DiffPoseTalk §4", "motion", "repeats",
         ),
-    }
+    }  # fmt: skip
 
 
 def _cost() -> dict[str, Metric]:
     def metric(label: str, unit: str, definition: str) -> Metric:
-        return Metric(label, "cost", unit, "lower", definition, _HERE, ("system",))
+        return Metric(label, "cost", unit, "lower", definition, _OWN, ("system",))
 
+    seconds = "Seconds of computation per second of video, one thread."
     return {
-        "seconds_stage1": metric("Stage one", "s per s", "Seconds for one second of video, one thread."),
-        "seconds_stage2": metric("Stage two", "s per s", "Seconds for one second of video, one thread."),
-        "memory": metric("Memory", "MiB", "Largest resident set of the processes that made and measured the clips."),
-        "parameters_stage1": metric("Parameters, one", "million", "Of stage one's networks."),
-        "parameters_stage2": metric("Parameters, two", "million", "Of stage two's networks."),
-        "gflop_frame": metric("GFLOP a frame", "GFLOP", "Both stages, counted by operators (two for a multiply-add)."),
+        "seconds_stage1": metric("Stage one", "s per s", seconds),
+        "seconds_stage2": metric("Stage two", "s per s", seconds),
+        "memory": metric("Memory", "MiB", "Largest resident set of the processes that generated and measured clips."),
+        "parameters_stage1": metric("Parameters, stage one", "million", "Of stage one's networks."),
+        "parameters_stage2": metric("Parameters, stage two", "million", "Of stage two's networks."),
+        "gflop_frame": metric(
+            "Operations per frame", "GFLOP", "Both stages, counted by operator (a multiply-add is two)."
+        ),
     }
 
 
 CATALOGUE: dict[str, Metric] = {**_sync_video(), **_sync_motion(), **_image(), **_head(), **_mesh(), **_cost()}
-"""Key -> metric, in the order in which reports show them."""
+"""Key -> metric, in the order of the reports' columns."""

@@ -1,4 +1,4 @@
-"""One pair of clips becomes numbers: every wanted metric that this pair can give."""
+"""All wanted metrics of one pair of clips."""
 
 from __future__ import annotations
 
@@ -10,12 +10,13 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from fd2talk.evaluation.inputs.clip_reader import Footage
-from fd2talk.evaluation.inputs.pairs import Pair
+from fd2talk.evaluation.inputs.clip_reader import ClipReader
+from fd2talk.evaluation.inputs.pairs import ClipFiles, Pair
 from fd2talk.evaluation.metrics.catalogue import CATALOGUE
-from fd2talk.evaluation.metrics.image_metrics import Judges, picture_figures
-from fd2talk.evaluation.metrics.lip_judge import LipJudge
-from fd2talk.evaluation.metrics.motion_metrics import Sides, motion_figures
+from fd2talk.evaluation.metrics.image_metrics import image_scores
+from fd2talk.evaluation.metrics.lip_expert_metric import LipExpertMetric
+from fd2talk.evaluation.metrics.motion_metrics import MotionPair, motion_scores
+from fd2talk.evaluation.metrics.networks import MetricNetworks
 from fd2talk.evaluation.settings import Settings
 from shared.errors import InputError
 from shared.face_model.measures import lip_aperture
@@ -25,15 +26,21 @@ from shared.metrics.head import euler_degrees
 from shared.metrics.syncnet import syncnet_scores
 
 _STILL_HEIGHT = 256
-_RATE_TOLERANCE = 0.05  # frames a second: files round their rates
-_OF_MOTION = ("sync_motion", "head", "mesh")
+_RATE_TOLERANCE = 0.05  # frames per second: files round their rates
 
 
 @dataclass
-class Measured:
-    """values by metric; curves: `aperture`, `aperture_real`; still: RGB real | made at the widest mouth; arrays: what
-    is needed once all clips are there (`inception`: features; `vertices`, `angles`: for the diversity of repeats);
-    notes: metric -> why this clip has none."""
+class ClipScores:
+    """What was measured of one pair.
+
+    Args:
+        frames: number of frames of the generated motion.
+        values: metric -> value.
+        curves: `aperture` and `aperture_real`, lip aperture by frame.
+        still: uint8 [H, W, 3], reference | generated frame with the widest mouth.
+        arrays: for metrics over several clips: `inception` (features), `vertices` and `angles` (diversity of repeats).
+        notes: metric -> why this clip has no value.
+    """
 
     frames: int
     values: dict[str, float] = field(default_factory=dict)
@@ -42,72 +49,95 @@ class Measured:
     arrays: dict[str, np.ndarray] = field(default_factory=dict)
     notes: dict[str, str] = field(default_factory=dict)
 
+    def add(self, keys: Collection[str], compute: Callable[[], dict[str, float]]) -> None:
+        """Add computed values; a clip that is too short or too quiet gets a note instead."""
+        try:
+            self.values |= compute()
+        except InputError as error:
+            self.notes |= {key: str(error) for key in keys}
 
-def measure(
-    pair: Pair, wanted: Collection[str], model: MorphableModel, judges: Judges, tracks: Path, settings: Settings
-) -> Measured:
-    """Everything wanted of one pair; of a pair without a real clip, what needs none. tracks: folder to keep tracks in.
 
-    Raises InputError: files that cannot be read, lengths, rates or sizes that differ.
+def measure_pair(
+    pair: Pair,
+    wanted: Collection[str],
+    model: MorphableModel,
+    networks: MetricNetworks,
+    tracks: Path,
+    settings: Settings,
+) -> ClipScores:
+    """Compute every wanted metric of a pair; without a reference, those that need none.
+
+    Args:
+        pair: the clips.
+        wanted: keys of metrics.
+        model: the face model.
+        networks: the available metric networks.
+        tracks: folder in which tracks are cached.
+        settings: how the pair is measured.
+
+    Raises:
+        InputError: files cannot be read, or lengths, frame rates or sizes differ.
     """
-    made, real = (
-        None
-        if item is None
-        else Footage(item, model, tracks, tracked=settings.motion == "video", resampled=settings.resampled)
-        for item in (pair.made, pair.real)
-    )
-    if real is not None and not settings.resampled and abs(made.fps - real.fps) > _RATE_TOLERANCE:
+
+    def reader(files: ClipFiles) -> ClipReader:
+        return ClipReader(files, model, tracks, tracked=settings.motion == "video", resampled=settings.resampled)
+
+    generated = reader(pair.generated)
+    reference = None if pair.reference is None else reader(pair.reference)
+    if reference and not settings.resampled and abs(generated.fps - reference.fps) > _RATE_TOLERANCE:
         raise InputError(
-            f"{made.fps:g} frames per second, the real clip {real.fps:g} (--resample brings both to {FPS})"
+            f"{generated.fps:g} frames per second, the reference {reference.fps:g} (--resample brings both to {FPS})"
         )
-    has_video = pair.made.video is not None and (real is None or pair.real.video is not None)
+    has_video = all(side.files.video for side in (generated, reference) if side)
     wanted = {key for key in wanted if has_video or "video" not in CATALOGUE[key].needs}
-    speech = made.speech if made.speech is not None or real is None else real.speech
-    found = Measured(len(made.motion))
+    speech = generated.speech if generated.speech is not None or reference is None else reference.speech
+    found = ClipScores(len(generated.motion))
 
     def of(*families: str) -> set[str]:
         return {key for key in wanted if CATALOGUE[key].family in families}
 
     if of("image"):
-        pictures = picture_figures(made, real, of("image"), judges, resampled=settings.resampled)
-        found.values |= pictures.values
-        if pictures.features is not None:
-            found.arrays["inception"] = pictures.features
+        images = image_scores(generated, reference, of("image"), networks, resampled=settings.resampled)
+        found.values |= images.values
+        if images.features is not None:
+            found.arrays["inception"] = images.features
     if speech is not None:
         for whole in (True, False):
             keys = {key for key in of("sync_video") if (key == "syncnet_confidence") == whole}
             if keys:
-                _add(found, keys, partial(_syncnet, made, speech, judges, settings, whole))
-    if of(*_OF_MOTION):
-        sides = Sides(made, real, model, settings)
-        found.values |= motion_figures(sides, speech, settings.phones.get(pair.name, ()), wanted)
-        if sides.has_landmarks:
-            found.curves["aperture"] = sides.aperture.round(4).tolist()
-            if real is not None:
-                found.curves["aperture_real"] = sides.real_aperture.round(4).tolist()
+                found.add(keys, partial(_syncnet, generated, speech, networks, settings, whole))
+    if of("sync_motion", "head", "mesh"):
+        motions = MotionPair(generated.motion, reference.motion if reference else None, model, settings)
+        found.values |= motion_scores(motions, speech, settings.phones.get(pair.name, ()), wanted)
+        if motions.has_landmarks:
+            found.curves["aperture"] = motions.aperture.round(4).tolist()
+            if reference:
+                found.curves["aperture_real"] = motions.reference_aperture.round(4).tolist()
         expert = {key for key in wanted if key.startswith("lip_expert")}
         if expert and speech is not None:
-            _add(found, expert, lambda: _lip_expert(sides, speech))
+            found.add(expert, partial(_lip_expert_scores, motions, speech))
         if "expression_diversity" in wanted or "pose_diversity" in wanted:
-            found.arrays |= {"vertices": sides.shown, "angles": euler_degrees(sides.motion.rotation)}
+            found.arrays |= {"vertices": motions.vertices, "angles": euler_degrees(motions.generated.rotation)}
     if has_video:
-        found.still = _still(made, real)
+        found.still = _still(generated, reference)
     found.values = {key: float(value) for key, value in found.values.items() if key in wanted}
     return found
 
 
-def _syncnet(made: Footage, speech: np.ndarray, judges: Judges, settings: Settings, whole: bool) -> dict[str, float]:
-    """whole: of the whole frames, as Prajwal et al. 2020 score datasets of face crops."""
-    given = (judges.syncnet, made.frames(), made.track.landmarks, speech)
-    scores = syncnet_scores(*given, max_shift=settings.max_shift, whole_frames=whole)
+def _syncnet(
+    generated: ClipReader, speech: np.ndarray, networks: MetricNetworks, settings: Settings, whole: bool
+) -> dict[str, float]:
+    """SyncNet scores; whole: of whole frames, as Prajwal et al. 2020 score datasets of face crops."""
+    inputs = (networks.syncnet, generated.frames(), generated.track.landmarks, speech)
+    scores = syncnet_scores(*inputs, max_shift=settings.max_shift, whole_frames=whole)
     if whole:
         return {"syncnet_confidence": scores.confidence}
     return {"lse_c": scores.confidence, "lse_d": scores.distance, "syncnet_offset": scores.offset}
 
 
-def _lip_expert(sides: Sides, speech: np.ndarray) -> dict[str, float]:
-    motion = replace(sides.motion, identity=sides.identity)
-    scores = _lip_judge()(motion, speech, sides.settings.max_shift)
+def _lip_expert_scores(motions: MotionPair, speech: np.ndarray) -> dict[str, float]:
+    motion = replace(motions.generated, identity=motions.identity)
+    scores = _lip_expert()(motion, speech, motions.settings.max_shift)
     return {
         "lip_expert_confidence": scores.confidence,
         "lip_expert_distance": scores.distance,
@@ -117,23 +147,15 @@ def _lip_expert(sides: Sides, speech: np.ndarray) -> dict[str, float]:
 
 
 @cache
-def _lip_judge() -> LipJudge:
-    return LipJudge()
+def _lip_expert() -> LipExpertMetric:
+    return LipExpertMetric()
 
 
-def _add(found: Measured, keys: Collection[str], work: Callable[[], dict[str, float]]) -> None:
-    """Add what `work` gives; a clip that is too short or too quiet for it goes without, and says so."""
-    try:
-        found.values |= work()
-    except InputError as error:
-        found.notes |= {key: str(error) for key in keys}
-
-
-def _still(made: Footage, real: Footage | None) -> np.ndarray:
-    """Real | made at the frame in which the real (without one: the made) mouth is opened widest."""
-    widest = int(lip_aperture((real or made).track.landmarks).argmax())
+def _still(generated: ClipReader, reference: ClipReader | None) -> np.ndarray:
+    """Reference | generated at the frame with the widest mouth of the reference (without one, of the generated)."""
+    widest = int(lip_aperture((reference or generated).track.landmarks).argmax())
     pictures = []
-    for side in (real, made):
+    for side in (reference, generated):
         frame = None if side is None else next((f for i, f in enumerate(side.frames()) if i == widest), None)
         if frame is not None:
             size = (round(frame.shape[1] * _STILL_HEIGHT / frame.shape[0]), _STILL_HEIGHT)

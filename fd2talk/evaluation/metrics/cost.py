@@ -1,4 +1,4 @@
-"""What a system costs: seconds, memory, parameters and floating-point operations, stage by stage."""
+"""Cost of a system by stage: time, memory, parameters and floating-point operations."""
 
 from __future__ import annotations
 
@@ -22,20 +22,26 @@ from stage2_render.diffusion.face_crop import SIZE
 from stage2_render.diffusion.render_model import RenderNetworks
 from stage2_render.pipeline import RenderPipeline
 
-NO_PAINTER = ("static", "warp")
-"""Systems whose pictures no network paints."""
+WITHOUT_NETWORKS = ("static", "warp")
+"""Systems whose frames are rendered without a network."""
 
-# Speech over which stage one's operations are counted: several windows of every network.
+# Length of the audio for which stage one's operations are counted: several windows of every network.
 _SECONDS = 10
 
 
 @dataclass(frozen=True)
 class Timings:
-    """One video: wall-clock seconds of stage one, of stage two (fitting the photo and painting) and of writing the
-    files; its frames; the process's peak memory so far in MiB (nan where the system does not tell).
+    """Wall-clock time and memory of one generated video.
 
-    Painting goes on while a frame is being encoded; stage two is what is waited for beside that. `ground-truth` tracks
+    Rendering and video encoding overlap; stage two is the time that rendering takes in addition. `ground-truth` tracks
     in stage one, and encodes and decodes in stage two.
+
+    Args:
+        stage1: seconds of stage one.
+        stage2: seconds of stage two: fitting the photo and rendering.
+        writing: seconds of writing the files.
+        frames: number of frames.
+        memory: the process's peak memory so far in MiB (nan where the operating system does not report it).
     """
 
     stage1: float
@@ -46,14 +52,14 @@ class Timings:
 
 
 class Cost(NamedTuple):
-    """A figure of stage one and of stage two."""
+    """A value for stage one and one for stage two."""
 
     stage1: float
     stage2: float
 
 
 class Stopwatch:
-    """Seconds by name: `with watch("stage1"): ...`, any number of times; inside a block another may take over."""
+    """Seconds by name: `with watch("stage1"): ...`, any number of times; a nested block pauses the outer one."""
 
     def __init__(self) -> None:
         self.seconds = {"stage1": 0.0, "stage2": 0.0, "writing": 0.0}
@@ -61,7 +67,7 @@ class Stopwatch:
 
     @contextmanager
     def __call__(self, name: str) -> Iterator[None]:
-        """Add the seconds that the block takes."""
+        """Add the duration of the block."""
         before = self._switch(name)
         try:
             yield
@@ -76,12 +82,12 @@ class Stopwatch:
         return before
 
     def timings(self, frames: int) -> Timings:
-        """What has been measured, of a video of so many frames."""
+        """Return the times measured so far, for a video of so many frames."""
         return Timings(**self.seconds, frames=frames, memory=peak_memory())
 
 
 def peak_memory() -> float:
-    """Largest resident set of this process so far, MiB; nan on Windows, which does not tell."""
+    """Return the largest resident set of this process so far in MiB; nan on Windows, which does not report it."""
     try:
         import resource
     except ImportError:
@@ -90,79 +96,84 @@ def peak_memory() -> float:
     return peak / 2**20 if sys.platform == "darwin" else peak / 2**10  # bytes there, KiB elsewhere
 
 
-class Learned:
-    """What of the system `name` is learned, loaded once: stage one, and the networks of stage two."""
+class SystemNetworks:
+    """The learned parts of a system: stage one, and the networks of stage two.
+
+    Args:
+        name: the system.
+        weights: `bundled` or a folder of weights.
+    """
 
     def __init__(self, name: str, weights: str = "bundled") -> None:
-        speech = motion_weights(name, weights)
-        self.stage1 = None if speech is None else MotionPipeline.from_pretrained(speech)
-        painter = None if name in NO_PAINTER else RenderPipeline.from_pretrained(weights).networks
-        self._decodes = name == "ground-truth"
-        self.stage2 = painter.autoencoder if self._decodes else painter
+        folder = motion_weights(name, weights)
+        self.stage1 = None if folder is None else MotionPipeline.from_pretrained(folder)
+        networks = None if name in WITHOUT_NETWORKS else RenderPipeline.from_pretrained(weights).networks
+        self._autoencoder_only = name == "ground-truth"
+        self.stage2 = networks.autoencoder if self._autoencoder_only else networks
 
     def parameters(self) -> Cost:
-        """Numbers in the networks that the system runs; each stage 0 where it has none."""
+        """Return the number of parameters that the system runs with; 0 for a stage without networks."""
         stages = (self.stage1, self.stage2)
         return Cost(*(float(sum(p.numel() for n in networks(stage) for p in n.parameters())) for stage in stages))
 
     def gflop_per_frame(self) -> Cost:
-        """Billions of floating-point operations of the networks per frame, two for a multiplication with an addition.
+        """Return the networks' GFLOP per frame; a multiply-add is two operations.
 
         Stage one on ten seconds of noise, stage two on one frame. Filters, warps, Fourier transforms are not counted.
         """
-        count = _of_autoencoder if self._decodes else _of_painting
-        return Cost(_of_motion(self.stage1) if self.stage1 else 0.0, count(self.stage2) if self.stage2 else 0.0)
+        count = _autoencoder_gflop if self._autoencoder_only else _rendering_gflop
+        return Cost(_motion_gflop(self.stage1) if self.stage1 else 0.0, count(self.stage2) if self.stage2 else 0.0)
 
 
-def networks(thing: Any, depth: int = 3) -> list[nn.Module]:
-    """The networks that an object holds, or that what it holds holds."""
-    if isinstance(thing, nn.Module):
-        return [thing]
-    if depth == 0 or not hasattr(thing, "__dict__"):
+def networks(owner: Any, depth: int = 3) -> list[nn.Module]:
+    """Return the networks among an object's attributes, directly or within `depth` levels of attributes."""
+    if isinstance(owner, nn.Module):
+        return [owner]
+    if depth == 0 or not hasattr(owner, "__dict__"):
         return []
-    return [network for value in vars(thing).values() for network in networks(value, depth - 1)]
+    return [network for value in vars(owner).values() for network in networks(value, depth - 1)]
 
 
 def motion_weights(name: str, weights: str) -> str | None:
-    """The folder of the motion model that a system runs; None: it has none."""
+    """Return the weights folder of a system's motion model; None: it has no motion model."""
     if name in ("static", "ground-truth"):
         return None
     return str(bundled("ridge")) if name == "ridge" else weights
 
 
 @contextmanager
-def counted() -> Iterator[FlopCounterMode]:
-    """Count operations. The counter knows attention only as the two products that it is made of."""
+def count_flops() -> Iterator[FlopCounterMode]:
+    """Count operations, with attention computed as two matrix products: the counter knows no fused kernels."""
     with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
         yield counter
 
 
-def _of_motion(pipeline: MotionPipeline) -> float:
+def _motion_gflop(pipeline: MotionPipeline) -> float:
     noise = np.random.default_rng(0).normal(0, 0.1, _SECONDS * SAMPLE_RATE).astype(np.float32)
-    with counted() as counter:
+    with count_flops() as counter:
         frames = len(pipeline(noise))
     return counter.get_total_flops() / frames / 1e9
 
 
-def _of_autoencoder(painter: nn.Module) -> float:
-    """A frame encoded and decoded."""
+def _autoencoder_gflop(autoencoder: nn.Module) -> float:
+    """Of encoding and decoding a frame."""
     picture = torch.zeros(1, 3, SIZE, SIZE)
-    reference = painter.encode(picture)
-    with counted() as counter:
-        painter.decode(reference, painter.encode(picture))
+    reference = autoencoder.encode(picture)
+    with count_flops() as counter:
+        autoencoder.decode(reference, autoencoder.encode(picture))
     return counter.get_total_flops() / 1e9
 
 
-def _of_painting(painter: RenderNetworks) -> float:
-    config = painter.unet.config
+def _rendering_gflop(networks: RenderNetworks) -> float:
+    config = networks.unet.config
     latents = torch.zeros(1, config.latent_channels, config.size, config.size)
-    with counted() as counter:
-        painter.repair(
+    with count_flops() as counter:
+        networks.repair(
             torch.zeros(1, 3, SIZE, SIZE),
             latents,
             torch.zeros(1, config.maps, 2 * config.size, 2 * config.size),
             torch.zeros(1, config.coefficients),
             latents,
-            detail=painter.autoencoder.transfers_detail,
+            detail=networks.autoencoder.transfers_detail,
         )
     return counter.get_total_flops() / 1e9

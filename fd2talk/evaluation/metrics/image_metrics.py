@@ -1,183 +1,159 @@
-"""Image quality of one clip in one pass over its frames: a long clip needs no more memory than a short one."""
+"""Image quality of one clip in one pass over its frames: memory does not grow with the length of the clip."""
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
-from functools import cache, partial
-from pathlib import Path
+from functools import partial
 
 import cv2
 import numpy as np
 
-from fd2talk.evaluation.inputs.clip_reader import Footage
+from fd2talk.evaluation.inputs.clip_reader import ClipReader
+from fd2talk.evaluation.metrics.networks import MetricNetworks
 from shared.errors import InputError
-from shared.faces.identity import IdentityEmbedder
 from shared.metrics.image import Box, region_figures, sharpness, temporal_flicker
-from shared.metrics.inception import Inception
-from shared.metrics.lpips import LPIPS
-from shared.metrics.perceptual import SqueezeDistance, picture_distance
+from shared.metrics.perceptual import picture_distance
 from shared.metrics.rendering import face_mask, part_boxes
-from shared.metrics.syncnet import SyncNet
 
 _REGIONS = ("", "_face", "_mouth")  # endings of a metric's key: the whole frame, and parts of it
 STRIDE = 5
-"""Every so many frames go through the networks (LPIPS, squeeze distance, CSIM, Inception)."""
+"""Networks (LPIPS, squeeze distance, CSIM, Inception) process every fifth frame."""
 
 
 @dataclass
-class Judges:
-    """The files of the networks at hand: name in `shared.metrics.metric_networks.JUDGES` -> path."""
-
-    paths: dict[str, Path]
-
-    def lpips(self, net: str) -> LPIPS:
-        """`alex` or `vgg`."""
-        return _lpips(net, self.paths[f"lpips_{net}_trunk"], self.paths[f"lpips_{net}_linear"])
-
-    @property
-    def squeeze(self) -> SqueezeDistance:
-        """For `squeeze_distance`."""
-        return _loaded(SqueezeDistance, self.paths["squeezenet"])
-
-    @property
-    def embed(self) -> IdentityEmbedder:
-        """For `identity`."""
-        return _loaded(IdentityEmbedder, self.paths["identity"])
-
-    @property
-    def syncnet(self) -> SyncNet:
-        """For `lse_c` and its like."""
-        return _loaded(SyncNet.load, self.paths["syncnet"])
-
-    @property
-    def inception(self) -> Inception:
-        """For `fid`."""
-        return _loaded(Inception.load, self.paths["inception"])
-
-
-@cache
-def _loaded(load, path: Path):
-    return load(path)
-
-
-@cache
-def _lpips(net: str, trunk: Path, linear: Path) -> LPIPS:
-    return LPIPS(net, trunk=trunk, linear=linear)
-
-
-@dataclass
-class PictureFigures:
-    """Values by metric; features: Inception's [n, 2048] of every STRIDEth frame, or None."""
+class ImageScores:
+    """Values by metric, and Inception features [n, 2048] of every STRIDEth frame, or None."""
 
     values: dict[str, float]
     features: np.ndarray | None
 
 
-def picture_figures(
-    made: Footage, real: Footage | None, wanted: Collection[str], judges: Judges, *, resampled: bool = False
-) -> PictureFigures:
-    """Every metric of the family `image` that is wanted and can be had, of one clip.
+def image_scores(
+    generated: ClipReader,
+    reference: ClipReader | None,
+    wanted: Collection[str],
+    networks: MetricNetworks,
+    *,
+    resampled: bool = False,
+) -> ImageScores:
+    """Compute the wanted metrics of the family `image` that the pair allows.
 
-    resampled: made frames of another size are brought to the real ones', and the longer clip is cut.
-    Raises InputError: frames of different sizes or numbers without `resampled`, nothing that can be decoded.
+    Args:
+        generated: the generated clip.
+        reference: the reference clip, or None.
+        wanted: keys of metrics.
+        networks: the available metric networks.
+        resampled: resize generated frames to the reference's size, and cut the longer clip.
+
+    Returns:
+        Means over frames, and the features for FID.
+
+    Raises:
+        InputError: frames of different sizes or numbers without `resampled`, or a video that cannot be decoded.
     """
-    of_frames: dict[str, list[float]] = defaultdict(list)
+    per_frame: dict[str, list[float]] = defaultdict(list)
     features = []
-    meter = _Meter(made, real, wanted, judges)
+    scorer = _FrameScorer(generated, reference, wanted, networks)
 
-    def shown() -> Iterator[np.ndarray]:
-        for index, (ours, theirs) in enumerate(_side_by_side(made, real, resampled)):
-            for name, value in meter.figures(index, ours, theirs).items():
-                of_frames[name].append(value)
+    def scored_frames() -> Iterator[np.ndarray]:
+        for index, (frame, target) in enumerate(_side_by_side(generated, reference, resampled)):
+            for name, value in scorer.scores(index, frame, target).items():
+                per_frame[name].append(value)
             if "fid" in wanted and index % STRIDE == 0:
-                features.append(judges.inception.features(ours[None])[0])
-            yield ours
+                features.append(networks.inception.features(frame[None])[0])
+            yield frame
 
-    flicker = temporal_flicker(shown())  # draws the frames through everything above
-    values = {name: float(np.mean(of_frame)) for name, of_frame in of_frames.items()}
-    if "sharpness" in wanted and real is not None:
-        ours, theirs = values.pop("_made_sharpness"), values.pop("_real_sharpness")
-        values["sharpness"] = ours / theirs if theirs else float("nan")
+    flicker = temporal_flicker(scored_frames())  # this pass over the frames also computes all other scores
+    values = {name: float(np.mean(of_frames)) for name, of_frames in per_frame.items()}
+    if "sharpness" in wanted and reference is not None:
+        own, target = values.pop("_sharpness"), values.pop("_reference_sharpness")
+        values["sharpness"] = own / target if target else float("nan")
     if "flicker" in wanted:
         values["flicker"] = flicker
-    return PictureFigures(values, np.stack(features) if features else None)
+    return ImageScores(values, np.stack(features) if features else None)
 
 
-class _Meter:
-    """What is measured frame by frame."""
+class _FrameScorer:
+    """Metrics of single frames."""
 
-    def __init__(self, made: Footage, real: Footage | None, wanted: Collection[str], judges: Judges) -> None:
-        self.made, self.real, self.wanted, self.judges = made, real, set(wanted), judges
-        self.plain = any(name.startswith(("psnr", "ssim")) for name in wanted)
-        self.photo = None  # the embedding of the reference's first frame
-        self.learned = {}
+    def __init__(
+        self,
+        generated: ClipReader,
+        reference: ClipReader | None,
+        wanted: Collection[str],
+        networks: MetricNetworks,
+    ) -> None:
+        self.generated, self.reference, self.networks, self.wanted = generated, reference, networks, set(wanted)
+        self.pixel_metrics = any(name.startswith(("psnr", "ssim")) for name in wanted)
+        self.photo_embedding: np.ndarray | None = None  # of the reference's first frame
+        self.distances = {}
         if self._wants("squeeze_distance"):
-            self.learned["squeeze_distance"] = partial(picture_distance, judges.squeeze)
+            self.distances["squeeze_distance"] = partial(picture_distance, networks.squeeze)
         for net in ("alex", "vgg"):
             if self._wants(f"lpips_{net}"):
-                self.learned[f"lpips_{net}"] = judges.lpips(net).distance
+                self.distances[f"lpips_{net}"] = networks.lpips(net).distance
 
     def _wants(self, name: str) -> bool:
-        """Of the whole frame or of a part of it."""
+        """Whether the metric is wanted for the whole frame or for a part of it."""
         return not self.wanted.isdisjoint(name + end for end in _REGIONS)
 
-    def figures(self, index: int, made: np.ndarray, real: np.ndarray | None) -> dict[str, float]:
-        """Of frame `index`; real: None for a clip without reference."""
-        figures: dict[str, float] = {}
+    def scores(self, index: int, frame: np.ndarray, target: np.ndarray | None) -> dict[str, float]:
+        """Scores of frame `index`; target: the reference frame, or None."""
+        scores: dict[str, float] = {}
         sampled = index % STRIDE == 0
-        if real is not None and (self.plain or self.learned or "sharpness" in self.wanted):
-            points = _at(self.real.track.landmarks, index)
-            size = real.shape[:2]
+        if target is not None and (self.pixel_metrics or self.distances or "sharpness" in self.wanted):
+            points = _at(self.reference.track.landmarks, index)
+            size = target.shape[:2]
             face, mouth = face_mask(points, size), part_boxes(points, size)["mouth"][0]
-            if self.plain:
-                figures |= region_figures(made, real, dict(zip(_REGIONS, (None, face, _mask(mouth, size)))))
+            if self.pixel_metrics:
+                scores |= region_figures(frame, target, dict(zip(_REGIONS, (None, face, _mask(mouth, size)))))
             if "sharpness" in self.wanted:
-                figures["_made_sharpness"], figures["_real_sharpness"] = sharpness(made, face), sharpness(real, face)
+                scores["_sharpness"], scores["_reference_sharpness"] = sharpness(frame, face), sharpness(target, face)
             if sampled:
                 boxes = dict(zip(_REGIONS, (None, _bounds(face), mouth)))
-                for name, distance in self.learned.items():
+                for name, distance in self.distances.items():
                     ends = [end for end in _REGIONS if name + end in self.wanted]
-                    figures |= {name + end: distance(made, real, boxes[end]) for end in ends}
+                    scores |= {name + end: distance(frame, target, boxes[end]) for end in ends}
         if "identity" in self.wanted and sampled:
-            if self.photo is None:
-                source = self.real or self.made
-                first = made if source is self.made else real
-                self.photo = self.judges.embed(first, source.track.landmarks[0])
-            info = self.made.info  # frames may have been brought to another size
-            scale = np.array([made.shape[1] / info.width, made.shape[0] / info.height, 1])
-            points = _at(self.made.track.landmarks, index) * scale
-            figures["identity"] = float(self.photo @ self.judges.embed(made, points))
-        return {name: value for name, value in figures.items() if name in self.wanted or name.startswith("_")}
+            if self.photo_embedding is None:
+                source, photo = (self.generated, frame) if self.reference is None else (self.reference, target)
+                self.photo_embedding = self.networks.embed(photo, source.track.landmarks[0])
+            info = self.generated.info  # the frame may have been resized
+            scale = np.array([frame.shape[1] / info.width, frame.shape[0] / info.height, 1])
+            points = _at(self.generated.track.landmarks, index) * scale
+            scores["identity"] = float(self.photo_embedding @ self.networks.embed(frame, points))
+        return {name: value for name, value in scores.items() if name in self.wanted or name.startswith("_")}
 
 
 def _side_by_side(
-    made: Footage, real: Footage | None, resampled: bool
+    generated: ClipReader, reference: ClipReader | None, resampled: bool
 ) -> Iterator[tuple[np.ndarray, np.ndarray | None]]:
-    if real is None:
-        yield from ((frame, None) for frame in made.frames())
+    """Yield generated and reference frames of the same size."""
+    if reference is None:
+        yield from ((frame, None) for frame in generated.frames())
         return
-    ours, theirs = made.frames(), real.frames()
+    frames, targets = generated.frames(), reference.frames()
     while True:
-        a, b = next(ours, None), next(theirs, None)
-        if a is None or b is None:
-            if (a is None) != (b is None) and not resampled:
-                shorter = "made" if a is None else "real"
-                raise InputError(f"the {shorter} clip has fewer frames (--resample measures what both have)")
+        frame, target = next(frames, None), next(targets, None)
+        if frame is None or target is None:
+            if (frame is None) != (target is None) and not resampled:
+                shorter = "generated" if frame is None else "reference"
+                raise InputError(f"the {shorter} clip has fewer frames (--resample measures those that both have)")
             return
-        height, width = (side - side % 2 for side in b.shape[:2])
-        if a.shape[:2] == (height, width):
-            b = b[:height, :width]  # videos are written with even sides
-        if a.shape != b.shape:
+        height, width = (side - side % 2 for side in target.shape[:2])
+        if frame.shape[:2] == (height, width):
+            target = target[:height, :width]  # videos are written with even sides
+        if frame.shape != target.shape:
             if not resampled:
                 raise InputError(
-                    f"the made frames are {a.shape[1]} x {a.shape[0]} pixels, the real ones "
-                    f"{b.shape[1]} x {b.shape[0]} (--resample brings them to the same size)"
+                    f"the generated frames are {frame.shape[1]} x {frame.shape[0]} pixels, the reference frames "
+                    f"{target.shape[1]} x {target.shape[0]} (--resample resizes them)"
                 )
-            method = cv2.INTER_AREA if a.shape[0] > b.shape[0] else cv2.INTER_CUBIC
-            a = cv2.resize(a, (b.shape[1], b.shape[0]), interpolation=method)
-        yield a, b
+            method = cv2.INTER_AREA if frame.shape[0] > target.shape[0] else cv2.INTER_CUBIC
+            frame = cv2.resize(frame, (target.shape[1], target.shape[0]), interpolation=method)
+        yield frame, target
 
 
 def _at(landmarks: np.ndarray, index: int) -> np.ndarray:

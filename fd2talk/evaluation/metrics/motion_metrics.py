@@ -1,4 +1,4 @@
-"""Lips, head, eyes and mesh of one clip, and of one clip against another."""
+"""Lip, head, eye and mesh metrics of one motion, and of one motion against another."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from functools import cached_property
 
 import numpy as np
 
-from fd2talk.evaluation.inputs.clip_reader import Footage
+from fd2talk.evaluation.metrics.catalogue import CATALOGUE
 from fd2talk.evaluation.settings import Settings
 from shared.errors import InputError
 from shared.face_model.measures import lid_gap, lip_aperture
@@ -21,137 +21,155 @@ from shared.metrics.head import blink_rate, head_diversity, motion_beats
 from shared.metrics.lips import best_lag_correlation, closure_rate, spread_and_speed
 from shared.motion import Motion
 
-_STILL = 1e-6  # degrees: a real head that does not turn at all is no measure of another
+_STILL = 1e-6  # degrees: the spread of a reference head that does not turn at all is no denominator
 
 
 @dataclass
-class Sides:
-    """The made motion and the real one (or None), of equal length.
+class MotionPair:
+    """A generated motion and its reference (or None), cut to the same length.
 
-    Raises InputError: frames that differ in number, without `resampled`.
+    Args:
+        generated: the generated motion.
+        reference: the reference motion, or None.
+        model: the face model of both.
+        settings: how they are compared.
+
+    Raises:
+        InputError: the numbers of frames differ, and the settings are not `resampled`.
     """
 
-    made: Footage
-    real: Footage | None
+    generated: Motion
+    reference: Motion | None
     model: MorphableModel
     settings: Settings
     length: int = field(init=False)
 
     def __post_init__(self) -> None:
-        frames = [len(side.motion) for side in (self.made, self.real) if side is not None]
+        frames = [len(motion) for motion in (self.generated, self.reference) if motion is not None]
         if len(set(frames)) > 1 and not self.settings.resampled:
-            raise InputError(f"{frames[0]} frames, the real clip {frames[1]} (--resample measures what both have)")
+            raise InputError(
+                f"{frames[0]} frames, the reference {frames[1]} (--resample measures those that both have)"
+            )
         self.length = min(frames)
-
-    @cached_property
-    def motion(self) -> Motion:
-        """The made one."""
-        return self.made.motion.slice(0, self.length)
+        self.generated = self.generated.slice(0, self.length)
+        if self.reference is not None:
+            self.reference = self.reference.slice(0, self.length)
 
     @cached_property
     def identity(self) -> np.ndarray:
-        """[D_id] of the face that moves: the made motion's, else the real one's, else the mean face's."""
-        for side in (self.made, self.real):
-            if side is not None and side.motion.identity is not None:
-                return side.motion.identity
+        """[D_id], the generated motion's, else the reference's, else the mean face's."""
+        for motion in (self.generated, self.reference):
+            if motion is not None and motion.identity is not None:
+                return motion.identity
         return np.zeros(self.model.num_identity, np.float32)
 
     @cached_property
-    def shown(self) -> np.ndarray:
-        """[T, N, 3] mm: the made face as it is, without head motion."""
-        return self.model.vertices(self.identity, self.motion.expression)
+    def vertices(self) -> np.ndarray:
+        """[T, N, 3] mm: the generated face with its own identity, without head motion."""
+        return self.model.vertices(self.identity, self.generated.expression)
 
     @cached_property
-    def target(self) -> np.ndarray:
-        """[T, N, 3] mm: the real face."""
-        return self.model.vertices(self._real_identity, self.real.motion.expression[: self.length])
+    def reference_vertices(self) -> np.ndarray:
+        """[T, N, 3] mm: the reference face, without head motion."""
+        return self.model.vertices(self._reference_identity, self.reference.expression)
 
     @cached_property
-    def compared(self) -> np.ndarray:
-        """[T, N, 3] mm: the made face on whose identity the settings say."""
-        return self.model.vertices(self._compared_identity, self.motion.expression)
+    def compared_vertices(self) -> np.ndarray:
+        """[T, N, 3] mm: the generated face with the identity that the settings choose."""
+        return self.model.vertices(self._compared_identity, self.generated.expression)
 
     @property
     def has_landmarks(self) -> bool:
-        """Whether the vertices are the tracker's points."""
+        """Whether the vertices are the tracker's landmarks."""
         return self.model.num_vertices == NUM_VERTICES
 
     @cached_property
     def aperture(self) -> np.ndarray:
-        """[T], of the made face."""
-        return lip_aperture(self.shown)
+        """[T], lip aperture of the generated face."""
+        return lip_aperture(self.vertices)
 
     @cached_property
-    def real_aperture(self) -> np.ndarray:
-        """[T], of the real one."""
-        return lip_aperture(self.target)
+    def reference_aperture(self) -> np.ndarray:
+        """[T], lip aperture of the reference face."""
+        return lip_aperture(self.reference_vertices)
 
     @property
     def neutral(self) -> tuple[np.ndarray, np.ndarray]:
-        """[N, 3] each: the faces of `compared` and `target` without expression."""
+        """[N, 3] each: the faces of `compared_vertices` and `reference_vertices` without expression."""
         rest = np.zeros(self.model.num_expression, np.float32)
-        return tuple(self.model.vertices(one, rest) for one in (self._compared_identity, self._real_identity))
+        return tuple(self.model.vertices(one, rest) for one in (self._compared_identity, self._reference_identity))
 
     @property
-    def _real_identity(self) -> np.ndarray:
-        return self.identity if self.real.motion.identity is None else self.real.motion.identity
+    def _reference_identity(self) -> np.ndarray:
+        return self.identity if self.reference.identity is None else self.reference.identity
 
     @property
     def _compared_identity(self) -> np.ndarray:
-        return self._real_identity if self.settings.identity == "real" else self.identity
+        return self._reference_identity if self.settings.identity == "real" else self.identity
 
 
-def motion_figures(
-    sides: Sides, speech: np.ndarray | None, phones: Collection[float], wanted: Collection[str]
+def motion_scores(
+    pair: MotionPair, speech: np.ndarray | None, phones: Collection[float], wanted: Collection[str]
 ) -> dict[str, float]:
-    """Every metric of the families `sync_motion` (but for the lip expert's), `head` and `mesh` that can be had.
+    """Compute the metrics of the families `sync_motion` (except the lip expert's), `head` and `mesh`.
 
-    speech: float32 [n], 16 kHz, or None. phones: seconds of the middles of b, p and m. Apertures and blinks are
-    measured on the tracker's points: a face model of another topology has none.
+    Apertures and blinks are measured on the tracker's landmarks: a face model of another topology has none.
+
+    Args:
+        pair: the motions.
+        speech: float32 [n], 16 kHz, or None.
+        phones: seconds of the midpoints of b, p and m.
+        wanted: keys of metrics; expensive ones are computed only if wanted.
+
+    Returns:
+        Metric -> value, of every metric that the pair allows.
     """
-    beats = motion_beats(sides.motion.rotation, FPS)
-    figures = {"head_diversity": head_diversity(sides.motion.rotation)}
+    rotation = pair.generated.rotation
+    beats = motion_beats(rotation, FPS)
+    scores = {"head_diversity": head_diversity(rotation)}
     if speech is not None and "beat_align_audio" in wanted:
-        heard = audio_beats(speech)  # where the sound goes on after the last frame, no head can meet it
-        figures["beat_align_audio"] = beat_align(heard[heard < sides.length / FPS], beats, sides.settings.beat_sigma)
-    if sides.has_landmarks:
-        figures["blink_rate"] = blink_rate(lid_gap(sides.shown), FPS)
+        onsets = audio_beats(speech)
+        onsets = onsets[onsets < pair.length / FPS]  # speech may last longer than the frames
+        scores["beat_align_audio"] = beat_align(onsets, beats, pair.settings.beat_sigma)
+    if pair.has_landmarks:
+        scores["blink_rate"] = blink_rate(lid_gap(pair.vertices), FPS)
         if phones:
-            figures["closure_rate"] = closure_rate(sides.aperture, np.array(phones))
-    if sides.real is not None:
-        figures |= _of_head(sides, beats) | _of_mesh(sides, wanted)
-        if sides.has_landmarks:
-            correlation, lag = best_lag_correlation(sides.aperture, sides.real_aperture)
-            spread, speed = spread_and_speed(sides.aperture, sides.real_aperture)
-            figures |= {"aperture_correlation": correlation, "aperture_lag": lag}
-            figures |= {"aperture_spread": spread, "aperture_speed": speed}
-    return figures
+            scores["closure_rate"] = closure_rate(pair.aperture, np.array(phones))
+    if pair.reference is not None:
+        scores |= _head_scores(pair, beats)
+        if any(CATALOGUE[key].family == "mesh" for key in wanted if key in CATALOGUE):
+            scores |= _mesh_scores(pair, wanted)
+        if pair.has_landmarks:
+            curves = pair.aperture, pair.reference_aperture
+            scores["aperture_correlation"], scores["aperture_lag"] = best_lag_correlation(*curves)
+            scores["aperture_spread"], scores["aperture_speed"] = spread_and_speed(*curves)
+    return scores
 
 
-def _of_head(sides: Sides, beats: np.ndarray) -> dict[str, float]:
-    real = sides.real.motion.rotation[: sides.length]
-    figures = {"beat_align_real": beat_align(motion_beats(real, FPS), beats, sides.settings.beat_sigma)}
-    spread = head_diversity(real)
+def _head_scores(pair: MotionPair, beats: np.ndarray) -> dict[str, float]:
+    rotation = pair.reference.rotation
+    scores = {"beat_align_real": beat_align(motion_beats(rotation, FPS), beats, pair.settings.beat_sigma)}
+    spread = head_diversity(rotation)
     if spread > _STILL:
-        figures["head_spread"] = head_diversity(sides.motion.rotation) / spread
-    return figures
+        scores["head_spread"] = head_diversity(pair.generated.rotation) / spread
+    return scores
 
 
-def _of_mesh(sides: Sides, wanted: Collection[str]) -> dict[str, float]:
-    model, made, real = sides.model, sides.compared, sides.target
+def _mesh_scores(pair: MotionPair, wanted: Collection[str]) -> dict[str, float]:
+    model, generated, reference = pair.model, pair.compared_vertices, pair.reference_vertices
     lips = model.groups["lips"]
-    dynamics = mesh.dynamics_deviation(made, real, model.groups["upper_face"], *sides.neutral)
-    lip_error, face_error = mesh.lip_vertex_error(made, real, lips), mesh.vertex_error(made, real)
-    figures = {
+    dynamics = mesh.dynamics_deviation(generated, reference, model.groups["upper_face"], *pair.neutral)
+    lip_error, face_error = mesh.lip_vertex_error(generated, reference, lips), mesh.vertex_error(generated, reference)
+    scores = {
         "lve": lip_error,
         "lip_max": lip_error,
         "fdd": abs(dynamics),
         "fdd_signed": dynamics,
-        "mod": mesh.mouth_opening_difference(made, real, mesh.inner_lip_pair(model)),
-        "l2_lip": mesh.vertex_error(made, real, lips),
+        "mod": mesh.mouth_opening_difference(generated, reference, mesh.inner_lip_pair(model)),
+        "l2_lip": mesh.vertex_error(generated, reference, lips),
         "l2_face": face_error,
         "mve": face_error,
     }
     if "lip_sync" in wanted:
-        figures["lip_sync"] = mesh.lip_dtw(made, real, lips)
-    return figures
+        scores["lip_sync"] = mesh.lip_dtw(generated, reference, lips)
+    return scores

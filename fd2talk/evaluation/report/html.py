@@ -1,17 +1,18 @@
-"""The report as one HTML page that loads nothing: tables, plots as inline SVG, stills as data."""
+"""The report as one self-contained HTML page: tables, plots as inline SVG, stills as data URLs."""
 
 from __future__ import annotations
 
 import base64
 from html import escape
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 from fd2talk.evaluation.inputs.protocol import Protocol
-from fd2talk.evaluation.report.model import Rows, Section, Table, columns, finite, in_order, sections, title
+from fd2talk.evaluation.report.model import RowGroup, Section, Table, columns, finite, in_order, sections, title
 from fd2talk.evaluation.report.svg import curves, strips
 
-# How many clips are shown as curves and as stills; the strips show all.
+# Number of clips in the plots of curves and in the stills; the strips contain all.
 CURVES, STILLS = 3, 6
 _COLOURS = 6
 
@@ -54,20 +55,26 @@ svg text { fill: var(--soft); font-size: 11px; }
 svg .x { text-anchor: middle; }
 svg .y { text-anchor: end; }
 .grid { stroke: var(--line); }
-.real { fill: none; stroke: var(--soft); stroke-width: 1.2; opacity: .85; }
-.made { fill: none; stroke: var(--c); stroke-width: 1.6; }
+.reference { fill: none; stroke: var(--soft); stroke-width: 1.2; opacity: .85; }
+.generated { fill: none; stroke: var(--c); stroke-width: 1.6; }
 .dot { fill: var(--c); opacity: .5; }
 .mean { stroke: var(--ink); stroke-width: 2.5; }
 .rc { --c: var(--soft); }
 img { display: block; max-width: 100%; border-radius: 4px; }
 """ + "\n".join(f".c{i} {{ --c: var(--c{i}); }}" for i in range(_COLOURS))
 
-# Nothing may be loaded, whatever a file's name contains.
+# The page must load nothing, whatever a file's name contains.
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
 
 
 def html(report: dict[str, Any], protocol: Protocol | None, folder: Path) -> str:
-    """The page. folder: where the clips' stills lie; one that is missing, or outside, is left out."""
+    """Return the page.
+
+    Args:
+        report: the contents of report.json.
+        protocol: the protocol, if there is one.
+        folder: the report's folder with the clips' stills; a still that is missing or outside of it is left out.
+    """
     first, *rest = sections(report, protocol)
     plots = [_strips(report, protocol), _curves(report), _stills(report, Path(folder))]
     body = [
@@ -95,34 +102,27 @@ def _section(section: Section, level: int) -> str:
     if section.table:
         parts.append(_table(section.table))
     parts += [f'<p class="note">{escape(note)}</p>' for note in section.notes]
-    return "\n".join(parts + [_section(part, level + 1) for part in section.inside])
+    return "\n".join(parts + [_section(subsection, level + 1) for subsection in section.subsections])
 
 
 def _table(table: Table) -> str:
-    groups = ""
-    if any(table.groups):
-        spans: list[list[Any]] = []
-        for group in table.groups:
-            if spans and spans[-1][0] == group:
-                spans[-1][1] += 1
-            else:
-                spans.append([group, 1])
-        cells = "".join(
-            f'<th{" class=group" if group else ""} colspan="{span}">{escape(group)}</th>' for group, span in spans
-        )
-        groups = f'<tr class="groups"><th></th>{cells}</tr>'
-    heads = "".join(f"<th>{escape(header)}</th>" for header in table.headers)
-    body = "\n".join(_part(part, len(table.headers)) for part in table.parts)
-    return f'<div class="wide"><table><thead>{groups}<tr><th></th>{heads}</tr></thead>\n{body}</table></div>'
+    top = ""
+    if any(table.headings):
+        spans = [(heading, len(list(columns))) for heading, columns in groupby(table.headings)]
+        cells = (f'<th{" class=group" if text else ""} colspan="{span}">{escape(text)}</th>' for text, span in spans)
+        top = f'<tr class="groups"><th></th>{"".join(cells)}</tr>'
+    headers = "".join(f"<th>{escape(header)}</th>" for header in table.headers)
+    body = "\n".join(_group(group, len(table.headers)) for group in table.groups)
+    return f'<div class="wide"><table><thead>{top}<tr><th></th>{headers}</tr></thead>\n{body}</table></div>'
 
 
-def _part(part: Rows, width: int) -> str:
-    rows = [f'<tr><th colspan="{width + 1}">{escape(part.heading)}</th></tr>'] if part.heading else []
-    for name, cells in part.rows:
+def _group(group: RowGroup, width: int) -> str:
+    rows = [f'<tr><th colspan="{width + 1}">{escape(group.heading)}</th></tr>'] if group.heading else []
+    for name, cells in group.rows:
         marks = [f' class="{("", "best", "second")[cell.rank]}"' if cell.rank else "" for cell in cells]
-        figures = "".join(f"<td{mark}>{escape(cell.text)}</td>" for mark, cell in zip(marks, cells))
-        rows.append(f"<tr><td>{escape(name)}</td>{figures}</tr>")
-    return f"<tbody{' class=published' if part.published else ''}>{''.join(rows)}</tbody>"
+        values = "".join(f"<td{mark}>{escape(cell.text)}</td>" for mark, cell in zip(marks, cells))
+        rows.append(f"<tr><td>{escape(name)}</td>{values}</tr>")
+    return f"<tbody{' class=published' if group.published else ''}>{''.join(rows)}</tbody>"
 
 
 def _strips(report: dict[str, Any], protocol: Protocol | None) -> str:
@@ -140,8 +140,8 @@ def _strips(report: dict[str, Any], protocol: Protocol | None) -> str:
                 rows.append((name, colours[name], dots))
         if rows:
             figures.append(_figure(strips(rows), column.header))
-    about = "A dot is a clip, the mean of its repeats; the bar is the clips' mean. Point at a dot for the clip's name."
-    return _plots("Clip by clip", about, [_grid(figures)] if figures else [])
+    text = "Dots are clips (the mean of their repeats), bars the clips' mean. Point at a dot to see the clip's name."
+    return _plots("Clip by clip", text, [_grid(figures)] if figures else [])
 
 
 def _curves(report: dict[str, Any]) -> str:
@@ -153,7 +153,7 @@ def _curves(report: dict[str, Any]) -> str:
         top = max(finite(value for pair in pairs for curve in pair for value in curve), default=1.0) * 1.05
         plots = [curves(*pair, fps, top, colours[clip["system"]]) for clip, pair in zip(clips, pairs)]
         parts.append(_grid([_figure(plot, clip["system"]) for clip, plot in zip(clips, plots)], "small", name))
-    return _plots("Mouth openings", "Lip aperture over seconds: the made clip in colour, the real one in grey.", parts)
+    return _plots("Mouth openings", "Lip aperture over time: generated in colour, reference in grey.", parts)
 
 
 def _stills(report: dict[str, Any], folder: Path) -> str:
@@ -170,13 +170,13 @@ def _stills(report: dict[str, Any], folder: Path) -> str:
             parts.append(_grid(figures, "small", name))
     return _plots(
         "Stills",
-        "Where the mouth opens widest: the real frame, if there is one, on the left; the made one on the right.",
+        "The frame with the widest mouth: reference, if there is one, on the left; generated on the right.",
         parts,
     )
 
 
 def _shown(report: dict[str, Any], part: str, limit: int) -> list[tuple[str, list[dict[str, Any]]]]:
-    """The first clips that have the part, each with its first repeat by every system that made it."""
+    """The first clips whose records have the part, each with its first repeat by every system."""
     grouped: dict[str, dict[str, dict[str, Any]]] = {}
     for clip in report["clips"]:
         if clip.get(part) and report["systems"][clip["system"]]["kind"] != "real":
@@ -185,8 +185,8 @@ def _shown(report: dict[str, Any], part: str, limit: int) -> list[tuple[str, lis
 
 
 def _system_colours(report: dict[str, Any]) -> dict[str, int | None]:
-    made = [name for name, system in report["systems"].items() if system["kind"] != "real"]
-    return {name: made.index(name) % _COLOURS if name in made else None for name in report["systems"]}
+    generated = [name for name, system in report["systems"].items() if system["kind"] != "real"]
+    return {name: generated.index(name) % _COLOURS if name in generated else None for name in report["systems"]}
 
 
 def _figure(content: str, caption: str) -> str:
@@ -198,5 +198,5 @@ def _grid(figures: list[str], size: str = "", heading: str = "") -> str:
     return f'{head}<div class="plots {size}">{"".join(figures)}</div>'
 
 
-def _plots(heading: str, about: str, parts: list[str]) -> str:
-    return "\n".join([f"<h2>{heading}</h2><p>{about}</p>", *parts]) if parts else ""
+def _plots(heading: str, text: str, parts: list[str]) -> str:
+    return "\n".join([f"<h2>{heading}</h2><p>{text}</p>", *parts]) if parts else ""

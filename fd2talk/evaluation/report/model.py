@@ -1,4 +1,4 @@
-"""What a report says, before it is Markdown or HTML: sections of plain text, lists and tables."""
+"""The contents of a report independent of its format: sections of plain text, lists and tables."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ _DIRECTIONS = {
     "real": "nearest to the real clips is best",
 }
 # An interval whose longer side exceeds the shorter one by this factor is printed by its ends.
-_LOPSIDED = 1.25
+_ASYMMETRY = 1.25
 
 
 @dataclass(frozen=True)
 class Cell:
-    """rank: 1 for the column's best value, 2 for its second best, else 0."""
+    """A cell's text and rank: 1 for the column's best value, 2 for its second best, else 0."""
 
     text: str
     rank: int = 0
 
 
 @dataclass(frozen=True)
-class Rows:
-    """Rows (name, cells) under a heading; published: printed by somebody else, on other data."""
+class RowGroup:
+    """Rows (name, cells) under a heading; published: a paper's values, measured on other data."""
 
     rows: list[tuple[str, list[Cell]]]
     heading: str = ""
@@ -42,27 +42,33 @@ class Rows:
 
 @dataclass(frozen=True)
 class Table:
-    """headers: of the columns after the first; groups: the headings over them, empty where there is none."""
+    """Headers of the columns after the first, the headings above them (or empty), and the groups of rows."""
 
     headers: list[str]
-    groups: list[str]
-    parts: list[Rows]
+    headings: list[str]
+    groups: list[RowGroup]
 
 
 @dataclass(frozen=True)
 class Section:
-    """A title, then paragraphs, then a list, then a table, as far as there are any, then the sections inside it."""
+    """A title, paragraphs, a list, a table, notes and subsections, in this order; all but the title are optional."""
 
     title: str
     paragraphs: list[str] = field(default_factory=list)
     items: list[str] = field(default_factory=list)
     table: Table | None = None
     notes: list[str] = field(default_factory=list)
-    inside: list[Section] = field(default_factory=list)
+    subsections: list[Section] = field(default_factory=list)
 
 
 def number(score: dict[str, Any] | None, factor: float = 1.0, digits: int = 4) -> str:
-    """`7.29 ± 0.04`, or `7.3 (6.1..7.6)` where the interval is lopsided. digits: that count where no interval says."""
+    """Return `7.29 ± 0.04`, or `7.3 (6.1..7.6)` if the interval is asymmetric.
+
+    Args:
+        score: what `statistics.score` returns, or None.
+        factor: the values are multiplied with it.
+        digits: significant digits of a value without an interval.
+    """
     mean, low, high = (_finite((score or {}).get(key), factor) for key in ("mean", "low", "high"))
     if mean is None:
         return MISSING
@@ -72,40 +78,40 @@ def number(score: dict[str, Any] | None, factor: float = 1.0, digits: int = 4) -
     half = (high - low) / 2
     decimals = _exponent(half)
     decimals = (1 if half / 10**decimals < 3.5 else 0) - decimals
-    if max(below, above) > _LOPSIDED * min(below, above):
+    if max(below, above) > _ASYMMETRY * min(below, above):
         return f"{_fixed(mean, decimals)} ({_fixed(low, decimals)}..{_fixed(high, decimals)})"
     return f"{_fixed(mean, decimals)} ± {_fixed(half, decimals)}"
 
 
 def title(report: dict[str, Any]) -> str:
-    """The report's headline."""
+    """Return the report's title."""
     name = (report["protocol"] or {}).get("title")
     return f"Evaluation: {name}" if name else "Evaluation"
 
 
 def sections(report: dict[str, Any], protocol: Protocol | None) -> list[Section]:
-    """Everything the report says in words and tables, in order."""
-    shown = set(protocol.metrics) if protocol else set()
-    families = [_family(report, family, shown) for family in FAMILIES if family != "cost"]
+    """Return the report's text and tables, in order."""
+    main = set(protocol.metrics) if protocol else set()
+    families = [_family(report, family, main) for family in FAMILIES if family != "cost"]
     families = [section for section in families if section]
-    found = [_measured(report)]
+    found = [_setup(report)]
     if protocol:
         found.append(_protocol_section(report, protocol))
         if families:
-            found.append(Section("Also measured", inside=families))
+            found.append(Section("Also measured", subsections=families))
     else:
-        found.append(Section("Results", paragraphs=[_legend(report)], inside=families))
-    found += [_contrasts(report), _cost(report), _meanings(report), _skipped(report), _failed(report)]
+        found.append(Section("Results", paragraphs=[_legend(report)], subsections=families))
+    found += [_contrasts(report), _cost(report), _definitions(report), _skipped(report), _failed(report)]
     return [section for section in found if section]
 
 
 def in_order(report: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
-    """The systems, real clips first."""
+    """Return the systems, real clips first."""
     return sorted(report["systems"].items(), key=lambda entry: entry[1]["kind"] != "real")
 
 
 def columns(report: dict[str, Any], protocol: Protocol | None) -> list[Column]:
-    """The main columns: the protocol's, each metric once, or all that were measured on clips but regions' variants."""
+    """Return the main columns: the protocol's, each metric once, or all measured ones without parts of the face."""
     if protocol:
         first: dict[str, Column] = {}
         for column in protocol.columns:
@@ -115,7 +121,7 @@ def columns(report: dict[str, Any], protocol: Protocol | None) -> list[Column]:
     return [_own_column(key) for key in keys if CATALOGUE[key].family != "cost"]
 
 
-def _measured(report: dict[str, Any]) -> Section:
+def _setup(report: dict[str, Any]) -> Section:
     items = []
     for name, system in in_order(report):
         counts = [_count(system["clips"], "clip"), _count(system["people"], "person", "people")]
@@ -132,12 +138,9 @@ def _measured(report: dict[str, Any]) -> Section:
     items += [f"Weights {name}: sha256 {digest}" for name, digest in sorted(weights.items())]
     if report.get("weights"):
         of, digest = report["weights"]["of"], report["weights"]["sha256"]
-        items.append(f"Weights of the systems run here: {of}, sha256 over all files {digest}")
-    return Section(
-        "What was measured",
-        [f"fd2talk {report['fd2talk']}, {report['created']}. Crops and offsets stand with the metrics below."],
-        items,
-    )
+        items.append(f"Weights of the systems: {of}, sha256 of all files {digest}")
+    text = f"fd2talk {report['fd2talk']}, {report['created']}. The definitions below include crops and offsets."
+    return Section("What was measured", [text], items)
 
 
 def _protocol_section(report: dict[str, Any], protocol: Protocol) -> Section:
@@ -149,29 +152,31 @@ def _protocol_section(report: dict[str, Any], protocol: Protocol) -> Section:
             by_header = dict(zip(published.columns, values))
             rows.append((method, [Cell(p.text if (p := by_header.get(header)) else MISSING) for header in headers]))
         heading = f"Published, not comparable: {published.table}, {published.title}, on {published.data}"
-        table.parts.append(Rows(rows, heading, published=True))
+        table.groups.append(RowGroup(rows, heading, published=True))
     notes = [f"{column.header}: {column.note}." for column in protocol.columns if column.note]
     if protocol.published:
         notes.append(
             f"The published rows are copied from {protocol.paper}. They were measured on other data, named above them, "
-            "with other faces, trackers and crops: they show the order of size and are not comparable with ours."
+            "with other faces, trackers and crops: they show the order of magnitude and are not comparable with ours."
         )
     return Section(protocol.title, [_legend(report)], table=table, notes=notes)
 
 
-def _family(report: dict[str, Any], family: str, without: set[str]) -> Section | None:
-    keys = [key for key in report["metrics"] if CATALOGUE[key].family == family and key not in without]
+def _family(report: dict[str, Any], family: str, excluded: set[str]) -> Section | None:
+    keys = [key for key in report["metrics"] if CATALOGUE[key].family == family and key not in excluded]
     keys = [key for key in keys if any(key in system["scores"] for system in report["systems"].values())]
     return Section(FAMILIES[family], table=_table(report, [_own_column(key) for key in keys])) if keys else None
 
 
 def _contrasts(report: dict[str, Any]) -> Section | None:
     items = [
-        f"{CATALOGUE[entry['metric']].label}, {entry['of']} less {entry['less']}: {number(entry)}"
+        f"{CATALOGUE[entry['metric']].label}, {entry['of']} minus {entry['less']}: {number(entry)}"
         for entry in report.get("contrasts", [])
     ]
-    about = "Differences of the same clips, with the 95 % interval over people: one that spans 0 tells nothing apart."
-    return Section("Right sound against another's", [about], items) if items else None
+    text = (
+        "Differences of the same clips, with the 95 % interval over people: where it contains 0 there is no evidence."
+    )
+    return Section("Own speech against another person's", [text], items) if items else None
 
 
 def _cost(report: dict[str, Any]) -> Section | None:
@@ -182,23 +187,23 @@ def _cost(report: dict[str, Any]) -> Section | None:
         if any(cost.get(key) is not None for key in keys):
             rows.append((name, [Cell(number({"mean": cost.get(key)}, digits=3)) for key in keys]))
     headers = [_header(_own_column(key)) for key in keys]
-    return Section("Cost", table=Table(headers, [""] * len(keys), [Rows(rows)])) if rows else None
+    return Section("Cost", table=Table(headers, [""] * len(keys), [RowGroup(rows)])) if rows else None
 
 
-def _meanings(report: dict[str, Any]) -> Section:
+def _definitions(report: dict[str, Any]) -> Section:
     items = []
     for metric in report["metrics"].values():
         unit = f" ({metric['unit']})" if metric["unit"] else ""
         name = f"{metric['label']}{unit}, {_DIRECTIONS[metric['direction']]}"
         items.append(f"{name}: {metric['definition']} Source: {metric['source']}.")
-    return Section("What the columns mean", items=items)
+    return Section("Definitions of the columns", items=items)
 
 
 def _skipped(report: dict[str, Any]) -> Section | None:
     labels: dict[str, list[str]] = {}
     for key, why in report["skipped"].items():
         keys, _, reason = why.partition(": ")
-        if all(name in CATALOGUE for name in keys.split(", ")):  # said by its label instead
+        if all(name in CATALOGUE for name in keys.split(", ")):  # the metrics' labels replace their keys
             why = reason
         labels.setdefault(why, []).append(CATALOGUE[key].label)
     items = [f"{', '.join(of_reason)}: {why}" for why, of_reason in labels.items()]
@@ -219,32 +224,32 @@ def _table(report: dict[str, Any], shown: list[Column]) -> Table:
         scores = [system["scores"].get(column.metric) for column in shown]
         cells = [Cell(number(s, c.factor), rank.get(name, 0)) for s, c, rank in zip(scores, shown, ranks)]
         rows.append((name, cells))
-    return Table([_header(column) for column in shown], [column.group for column in shown], [Rows(rows)])
+    return Table([_header(column) for column in shown], [column.group for column in shown], [RowGroup(rows)])
 
 
 def _ranks(report: dict[str, Any], key: str) -> dict[str, int]:
-    """System -> 1 for the best, 2 for the second best of three or more; real clips do not compete, nor their tracks."""
+    """System -> 1 for the best, 2 for the second best of three or more; real clips and `ground-truth` are unranked."""
     means = {name: _finite((s["scores"].get(key) or {}).get("mean")) for name, s in report["systems"].items()}
     real = next((means[name] for name, s in report["systems"].items() if s["kind"] == "real"), None)
     direction = CATALOGUE[key].direction
     if direction == "real" and real is None:
         return {}
     target = {"zero": 0.0, "one": 1.0, "real": real}.get(direction)
-    far = {}
+    distances = {}
     for name, mean in means.items():
         if mean is not None and report["systems"][name]["kind"] != "real" and name != "ground-truth":
-            far[name] = abs(mean - target) if target is not None else mean if direction == "lower" else -mean
-    distinct = sorted(set(far.values()))
+            distances[name] = abs(mean - target) if target is not None else mean if direction == "lower" else -mean
+    distinct = sorted(set(distances.values()))
     if len(distinct) < 2:
         return {}
     marked = distinct[: 2 if len(distinct) > 2 else 1]
-    return {name: marked.index(value) + 1 for name, value in far.items() if value in marked}
+    return {name: marked.index(value) + 1 for name, value in distances.items() if value in marked}
 
 
 def _legend(report: dict[str, Any]) -> str:
     scores = [score for system in report["systems"].values() for score in system["scores"].values()]
     over = sorted({score["over"] for score in scores if score.get("over")})
-    text = f"Bold: best; underlined: second best; real clips and their tracks do not compete. {MISSING}: no value."
+    text = f"Bold: best; underlined: second best; real clips and ground-truth are not ranked. {MISSING}: no value."
     if over:
         text += f" Intervals: 95 %, over {' or '.join(over)}; values whose intervals overlap may not differ."
     return text
@@ -263,11 +268,11 @@ def _count(n: int, one: str, many: str | None = None) -> str:
 
 
 def _finite(value: float | None, factor: float = 1.0) -> float | None:
-    return value * factor if value is not None and math.isfinite(value) else None
+    return factor * value if finite([value]) else None
 
 
 def _exponent(value: float) -> int:
-    """3 for 1056, -1 for .1056, 0 for 0 (and what rounding leaves of it)."""
+    """3 for 1056, -1 for .1056, 0 for 0 (and for rounding errors)."""
     return math.floor(math.log10(abs(value))) if abs(value) > 1e-9 else 0
 
 
@@ -277,5 +282,5 @@ def _fixed(value: float, decimals: int) -> str:
 
 
 def finite(values: Iterable[float | None]) -> list[float]:
-    """Those that are numbers."""
+    """Return the values that are finite numbers."""
     return [value for value in values if value is not None and math.isfinite(value)]

@@ -1,4 +1,4 @@
-"""Records of clips become the figures of a row: means with intervals, FID, diversity of repeats, cost, contrasts."""
+"""From the records of clips to the scores of a row: means, FID, diversity of repeats, cost, contrasts."""
 
 from __future__ import annotations
 
@@ -8,22 +8,22 @@ from typing import Any
 
 import numpy as np
 
-from fd2talk.evaluation.inputs.rows import FOREIGN, REAL, Row
+from fd2talk.evaluation.inputs.rows import REAL, SHUFFLED, Row
 from fd2talk.evaluation.metrics import cost
 from fd2talk.evaluation.metrics.catalogue import CATALOGUE
-from fd2talk.evaluation.report.statistics import interval, mean_over_people, score
-from fd2talk.evaluation.worker import Run, arrays_of
+from fd2talk.evaluation.report.statistics import interval, mean_over_people, score, score_of_clips
+from fd2talk.evaluation.worker import Run, read_arrays
 from shared.media import FPS
 from shared.metrics.fid import frechet_distance
 from shared.metrics.mesh import sample_diversity
 
 Record = dict[str, Any]
 
-_OF_NETWORKS = {"parameters_stage1", "parameters_stage2", "gflop_frame"}  # what takes loading them
+_OF_NETWORKS = {"parameters_stage1", "parameters_stage2", "gflop_frame"}  # need the networks loaded
 
 
 def add_diversity(records: dict[str, list[Record]], wanted: list[str], report: Path) -> None:
-    """How different the samples of one clip are; added to the values of its first sample."""
+    """Add the diversity of the samples of each clip to the values of its first sample."""
     for key, array in (("expression_diversity", "vertices"), ("pose_diversity", "angles")):
         if key not in wanted:
             continue
@@ -33,89 +33,90 @@ def add_diversity(records: dict[str, list[Record]], wanted: list[str], report: P
                 samples[record["clip"]].append(record)
             for of_clip in samples.values():
                 if len(of_clip) > 1:
-                    arrays = [arrays_of(report, record)[array] for record in of_clip]
+                    arrays = [read_arrays(report, record)[array] for record in of_clip]
                     shared = min(map(len, arrays))
                     of_clip[0]["values"][key] = sample_diversity(np.stack([values[:shared] for values in arrays]))
 
 
-def summary(row: Row, records: list[Record], real: list[Record], wanted: list[str], run: Run) -> dict[str, Any]:
-    """An entry of the report's `systems`. real: the records of the real row, with whose features FID is measured."""
+def summarise(row: Row, records: list[Record], real: list[Record], wanted: list[str], run: Run) -> dict[str, Any]:
+    """Return an entry of the report's `systems`.
+
+    Args:
+        row: the row.
+        records: its clips.
+        real: the clips of the real row, whose features FID is computed against.
+        wanted: keys of metrics.
+        run: what all clips share.
+    """
     scores = {}
     for key in wanted:
-        values = [(r["repeat"], r["person"], r["values"].get(key)) for r in records]
-        scores[key] = _fid(records, real, run.report) if key == "fid" and row.kind != "real" else score(values)
-    frames = sum(record["frames"] for record in records)
-    figures = _cost(row, records, run, wanted) if row.kind == "system" else None
-    if figures:
-        scores |= {key: {"mean": value, "low": None, "high": None, "over": None, "count": len(records)}
-                   for key, value in figures.items()}  # fmt: skip
+        if key == "fid" and row.kind != "real":
+            scores[key] = _fid(records, real, run.report)
+        else:
+            scores[key] = score_of_clips((r["repeat"], r["person"], r["values"].get(key)) for r in records)
+    costs = _cost(row, records, run, wanted) if row.kind == "system" else None
+    scores |= {key: score([value], None, len(records)) for key, value in (costs or {}).items()}
     return {
         "title": row.title,
         "kind": row.kind,
         "clips": len({record["clip"] for record in records}),
         "people": len({record["person"] for record in records}),
         "repeats": len({record["repeat"] for record in records}),
-        "seconds": round(frames / FPS, 1),
+        "seconds": round(sum(record["frames"] for record in records) / FPS, 1),
         "scores": {key: value for key, value in scores.items() if value is not None},
-        "cost": figures,
+        "cost": costs,
     }
 
 
 def _fid(records: list[Record], real: list[Record], report: Path) -> dict[str, Any] | None:
-    """Over all frames of a repeat; the real ones are those of the same clips and moments. None for a single frame."""
-    features = {record["clip"]: arrays_of(report, record).get("inception") for record in real}
+    """Over all frames of a repeat, against the real frames of the same clips and times; None for a single frame."""
+    features = {record["clip"]: read_arrays(report, record).get("inception") for record in real}
     distances = []
     for repeat in sorted({record["repeat"] for record in records}):
         of_repeat = [record for record in records if record["repeat"] == repeat]
-        made = [arrays_of(report, record).get("inception") for record in of_repeat]
-        theirs = [features.get(record["clip"]) for record in of_repeat]
-        both = [(a[: len(b)], b[: len(a)]) for a, b in zip(made, theirs) if a is not None and b is not None]
+        sides = [(read_arrays(report, r).get("inception"), features.get(r["clip"])) for r in of_repeat]
+        both = [(a[: len(b)], b[: len(a)]) for a, b in sides if a is not None and b is not None]
         if sum(len(a) for a, _ in both) > 1:
             distances.append(frechet_distance(*(np.concatenate(side) for side in zip(*both))))
-    if not distances:
-        return None
-    mean, low, high = interval(distances)
-    over = "repeats" if len(distances) > 1 else None
-    return {"mean": mean, "low": low, "high": high, "over": over, "count": len(records)}
+    return score(distances, "repeats" if len(distances) > 1 else None, len(records)) if distances else None
 
 
 def _cost(row: Row, records: list[Record], run: Run, wanted: list[str]) -> dict[str, float] | None:
-    """Seconds for a second of video, memory, size and operations of a system that was run here."""
+    """Seconds per second of video, memory, size and operations of a system."""
     timings = [record["timings"] for record in records if record["timings"]]
     keys = [key for key in wanted if CATALOGUE[key].family == "cost"]
     if not timings or not keys:
         return None
     seconds = sum(each["frames"] for each in timings) / FPS
-    figures = {
+    costs = {
         "seconds_stage1": sum(each["stage1"] for each in timings) / seconds,
         "seconds_stage2": sum(each["stage2"] for each in timings) / seconds,
         "memory": max(each["memory"] for each in timings),
     }
     if not _OF_NETWORKS.isdisjoint(keys):
-        learned = cost.Learned(row.name, run.weights)
-        parameters = learned.parameters()
-        figures |= {"parameters_stage1": parameters.stage1 / 1e6, "parameters_stage2": parameters.stage2 / 1e6}
+        networks = cost.SystemNetworks(row.name, run.weights)
+        parameters = networks.parameters()
+        costs |= {"parameters_stage1": parameters.stage1 / 1e6, "parameters_stage2": parameters.stage2 / 1e6}
         if "gflop_frame" in keys:
-            figures["gflop_frame"] = sum(learned.gflop_per_frame())
+            costs["gflop_frame"] = sum(networks.gflop_per_frame())
     if not run.video:
-        figures.pop("seconds_stage2")
-    return {key: value for key, value in figures.items() if key in keys}
+        costs.pop("seconds_stage2")
+    return {key: value for key, value in costs.items() if key in keys}
 
 
 def contrasts(records: dict[str, list[Record]], wanted: list[str]) -> list[Record]:
-    """Real clips with their own sound less the same clips with another's, with the interval over people."""
+    """Return sync scores of real clips with their own minus those with another person's speech, over people."""
     found = []
-    foreign = {record["clip"]: record for record in records.get(FOREIGN, [])}
+    shuffled = {record["clip"]: record["values"] for record in records.get(SHUFFLED, [])}
     for key in wanted:
         if not key.startswith(("lip_expert", "lse", "syncnet")) or key.endswith("offset"):
             continue
-        differences = [
-            (record["person"], record["values"][key] - foreign[record["clip"]]["values"][key])
+        pairs = [
+            (record["person"], record["values"].get(key), shuffled.get(record["clip"], {}).get(key))
             for record in records[REAL]
-            if record["values"].get(key) is not None
-            and foreign.get(record["clip"], {}).get("values", {}).get(key) is not None
         ]
+        differences = [(person, own - other) for person, own, other in pairs if None not in (own, other)]
         if differences:
             mean, low, high = interval(list(mean_over_people(differences).values()))
-            found.append({"metric": key, "of": REAL, "less": FOREIGN, "mean": mean, "low": low, "high": high})
+            found.append({"metric": key, "of": REAL, "less": SHUFFLED, "mean": mean, "low": low, "high": high})
     return found

@@ -1,4 +1,4 @@
-"""Two plots as inline SVG, coloured by the page's style sheet: curves over time, and clips on a line by system."""
+"""Two plots as inline SVG, coloured by the page's style sheet: curves over time, and a strip of clips by system."""
 
 from __future__ import annotations
 
@@ -13,10 +13,18 @@ _LEFT, _RIGHT, _BOTTOM = 40, 16, 22
 _ROW, _NAMES = 26, 150
 
 
-def curves(made: Curve, real: Curve, fps: float, top: float, colour: int) -> str:
-    """A made curve over its real one, seconds to the right, from 0 to `top`; missing values leave gaps."""
+def curves(generated: Curve, reference: Curve, fps: float, top: float, colour: int) -> str:
+    """Return a plot of a generated and its reference curve over time; missing values leave gaps.
+
+    Args:
+        generated: values by frame.
+        reference: values by frame.
+        fps: frames per second.
+        top: upper end of the vertical axis, which begins at 0.
+        colour: number of the generated curve's colour.
+    """
     width, height = 420, 120
-    seconds = max(len(made), len(real), 2) / fps
+    seconds = max(len(generated), len(reference), 2) / fps
     left, bottom = _LEFT, height - _BOTTOM
 
     def x(second: float) -> float:
@@ -39,11 +47,15 @@ def curves(made: Curve, real: Curve, fps: float, top: float, colour: int) -> str
     for at in _ticks(0, top, 4):
         ticks.append(f'<line class="grid" x1="{left}" x2="{width - _RIGHT}" y1="{y(at):.1f}" y2="{y(at):.1f}"/>')
         ticks.append(f'<text x="{left - 5}" y="{y(at) + 4:.1f}" class="y">{_short(at)}</text>')
-    return _svg(width, height, [*ticks, path(real, "real"), path(made, f"made c{colour}")])
+    return _svg(width, height, [*ticks, path(reference, "reference"), path(generated, f"generated c{colour}")])
 
 
 def strips(rows: Sequence[tuple[str, int | None, Sequence[tuple[str, float]]]]) -> str:
-    """One line for each (system, colour or None for real clips, [(clip, value)]): a dot a clip, a bar at the mean."""
+    """Return a plot with a row for each system, a dot for each of its clips and a bar at their mean.
+
+    Args:
+        rows: (system, number of its colour or None for real clips, [(clip, value)]).
+    """
     values = finite(value for _, _, clips in rows for _, value in clips)
     low, high = min(values), max(values)
     margin = (high - low) * 0.04 or abs(high) * 0.1 or 1.0
@@ -63,7 +75,7 @@ def strips(rows: Sequence[tuple[str, int | None, Sequence[tuple[str, float]]]]) 
         label = name if len(name) <= 22 else name[:21] + "…"
         parts.append(f'<text x="{_NAMES - 12}" y="{middle + 4}" class="y">{escape(label)}</text>')
         for j, (clip, value) in enumerate(clips):
-            up = (j * 0.618 % 1 - 0.5) * (_ROW - 12)  # spread evenly, the same in every plot
+            up = (j * 0.618 % 1 - 0.5) * (_ROW - 12)  # evenly spaced, the same in every plot
             dot = f'<circle class="dot {style}" cx="{x(value):.1f}" cy="{middle + up:.1f}" r="3">'
             parts.append(f"{dot}<title>{escape(clip)}: {value:.4g}</title></circle>")
         mean = sum(value for _, value in clips) / len(clips)
@@ -78,11 +90,11 @@ def _svg(width: int, height: int, parts: list[str]) -> str:
     return f'<svg viewBox="0 0 {width} {height}" width="{width}" height="{height}" role="img">{"".join(parts)}</svg>'
 
 
-def _ticks(low: float, high: float, about: int) -> list[float]:
-    """Round numbers within [low, high], about so many."""
+def _ticks(low: float, high: float, count: int) -> list[float]:
+    """Round numbers within [low, high], approximately `count` of them."""
     if not high > low:
         return [low]
-    raw = (high - low) / about
+    raw = (high - low) / count
     power = 10.0 ** math.floor(math.log10(raw))
     step = next(size * power for size in (1, 2, 5, 10) if size * power >= raw)
     return [i * step for i in range(math.ceil(low / step), math.floor(high / step) + 1)]

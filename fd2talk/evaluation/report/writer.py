@@ -10,23 +10,29 @@ from typing import Any
 
 from fd2talk.evaluation.inputs.protocol import Protocol
 from fd2talk.evaluation.report.html import html
-from fd2talk.evaluation.report.model import Cell, Rows, Section, Table, sections, title
+from fd2talk.evaluation.report.model import Cell, RowGroup, Section, Table, sections, title
 from shared.files import atomic_output
 
-JSON, MARKDOWN, PAGE = "report.json", "report.md", "report.html"
+FILES = MARKDOWN, HTML, JSON = "report.md", "report.html", "report.json"
 
 
 def write_report(folder: Path, report: dict[str, Any], protocol: Protocol | None) -> None:
-    """Write the three files into `folder`, over earlier ones. Each is whole or not there; none is touched before all
-    three texts are made.
+    """Write the three files, each atomically and only after all three texts exist; earlier files are replaced.
 
-    Raises UsageError: the folder is missing or not writable. Fd2TalkError: the disk is full.
+    Args:
+        folder: where to write.
+        report: the contents of report.json.
+        protocol: the protocol, if there is one.
+
+    Raises:
+        UsageError: the folder is missing or not writable.
+        Fd2TalkError: the disk is full.
     """
     folder = Path(folder)
     texts = {
         JSON: json.dumps(_plain(report), ensure_ascii=False, indent=1, allow_nan=False) + "\n",
         MARKDOWN: markdown(report, protocol),
-        PAGE: html(report, protocol, folder),
+        HTML: html(report, protocol, folder),
     }
     for name, text in texts.items():
         with atomic_output(folder / name, overwrite=True) as temporary:
@@ -34,7 +40,7 @@ def write_report(folder: Path, report: dict[str, Any], protocol: Protocol | None
 
 
 def markdown(report: dict[str, Any], protocol: Protocol | None) -> str:
-    """The report as GitHub's Markdown: what was measured, tables in the paper's layout, what their columns mean."""
+    """Return the report as GitHub Markdown: setup, tables in the paper's layout, definitions of their columns."""
     lines = [f"# {_escape(title(report))}", "", *_code(report["command"]), ""]
     for section in sections(report, protocol):
         lines += _section(section, "##")
@@ -51,24 +57,24 @@ def _section(section: Section, level: str) -> list[str]:
         lines += [*_table(section.table), ""]
     for note in section.notes:
         lines += [_escape(note), ""]
-    for part in section.inside:
-        lines += _section(part, level + "#")
+    for subsection in section.subsections:
+        lines += _section(subsection, level + "#")
     return lines
 
 
 def _table(table: Table) -> list[str]:
-    if any(table.groups):
-        # Markdown has one row of headers: a group's name stands over its first column, the columns' in the second row.
-        firsts = [group if group not in table.groups[:i] else "" for i, group in enumerate(table.groups)]
+    if any(table.headings):
+        # Markdown has one header row: headings are put above their first column, and headers in the second row.
+        firsts = [heading if heading not in table.headings[:i] else "" for i, heading in enumerate(table.headings)]
         head = [_row(["", *firsts]), _rule(table), _row(["", *(f"**{_escape(h)}**" for h in table.headers)], raw=True)]
     else:
         head = [_row(["", *table.headers]), _rule(table)]
-    return [*head, *(line for part in table.parts for line in _part(part, len(table.headers)))]
+    return [*head, *(line for group in table.groups for line in _group(group, len(table.headers)))]
 
 
-def _part(part: Rows, width: int) -> list[str]:
-    heading = [_row([f"*{_escape(part.heading)}*", *[""] * width], raw=True)] if part.heading else []
-    return heading + [_row([_escape(name), *map(_cell, cells)], raw=True) for name, cells in part.rows]
+def _group(group: RowGroup, width: int) -> list[str]:
+    heading = [_row([f"*{_escape(group.heading)}*", *[""] * width], raw=True)] if group.heading else []
+    return heading + [_row([_escape(name), *map(_cell, cells)], raw=True) for name, cells in group.rows]
 
 
 def _cell(cell: Cell) -> str:
@@ -89,13 +95,13 @@ def _code(text: str) -> list[str]:
 
 
 def _escape(text: str) -> str:
-    """Text whose characters mean nothing to Markdown or HTML, on one line."""
+    """One line of text with the special characters of Markdown and HTML escaped."""
     text = " ".join(text.split()).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     return re.sub(r"([\\`*_\[\]|~])", r"\\\1", text)
 
 
 def _plain(value: Any) -> Any:
-    """JSON has no NaN: null stands for a number that is missing."""
+    """The value with numbers that are not finite replaced by None: JSON has no NaN."""
     if isinstance(value, dict):
         return {key: _plain(entry) for key, entry in value.items()}
     if isinstance(value, (list, tuple)):

@@ -1,7 +1,8 @@
-"""Learn the bundled MorphableModel: principal components of tracked meshes.
+"""Training of the bundled MorphableModel: principal components of tracked meshes.
 
-Expression is learned from how each filmed person's mesh departs from the person's own mean; identity from what differs
-between people once the expression that fits best has been taken out. Everything is mirrored, so the model is symmetric.
+Expression components describe how each filmed person's mesh departs from the person's own mean; identity components
+describe the differences between people after the best-fitting expression has been removed. All data are mirrored, so
+that the model is symmetric.
 """
 
 from __future__ import annotations
@@ -12,19 +13,18 @@ from dataclasses import replace
 import numpy as np
 
 from shared.face_model import mediapipe_mesh as mesh
-from shared.face_model.camera import canonical, rigid_fit
+from shared.face_model.camera import canonical, rigid_fit, rotation_terms
 from shared.face_model.fitting import LIP_WEIGHT, fit
 from shared.face_model.measures import gaze, lid_gap, lip_gap
-from shared.face_model.morphable import MorphableModel
+from shared.face_model.morphable import EYE_CORNERS_MM, MorphableModel
 
-_EYE_CORNERS_MM = 90.0
-# Eyes are shut below this share of their usual opening and open above that; so many frames before and after a blink
-# tell how the open eye looked (the frames are every second one).
+# Eyes are shut below the first share of their usual opening and open above the second; the open eye is measured within
+# so many frames of a blink (every second frame of the video is used).
 _SHUT, _OPEN, _NEARBY = 0.5, 0.85, 6
 
 
 def mirror_index(mean: np.ndarray) -> np.ndarray:
-    """[N] index of each vertex's mirror image across x = 0."""
+    """Return the index [N] of each vertex's mirror image across x = 0, for mean [N, 3]."""
     distance = np.linalg.norm((mean * [-1, 1, 1])[:, None] - mean[None], axis=-1)
     return distance.argmin(1)
 
@@ -37,7 +37,15 @@ def learn(
     num_expression: int = 64,
     name: str = "fd2talk478",
 ) -> MorphableModel:
-    """people: per person a list of clips, each [T, 478, 3] in crop coordinates; portraits: [P, 478, 3]."""
+    """Compute a face model from tracked meshes in crop coordinates.
+
+    Args:
+        people: per person a list of clips, each [T, 478, 3].
+        portraits: [P, 478, 3].
+        num_identity: number of identity components.
+        num_expression: number of expression components.
+        name: name of the model.
+    """
     rigid = np.array(mesh.groups()["rigid"])
     every = np.concatenate([np.concatenate(clips) for clips in people] + [portraits])
     mean = _symmetric_mean(every, rigid)
@@ -59,15 +67,15 @@ def learn(
     offsets = np.concatenate(offsets)
     exp_basis = _components(offsets, mirror, num_expression)
 
-    # Identity: people's means and portraits, less the expression that explains them best, lips closed: talkers' mouths
-    # stand open on average, a neutral face's does not.
+    # Identity: people's means and portraits, less the expression that explains them best, lips closed: the mouths of
+    # talking people are open on average, that of a neutral face is not.
     opening = _per_mm(offsets, lip_gap(offsets))
     faces = np.concatenate([np.stack(centres), shapes(portraits)])
     faces = faces - mean - lip_gap(faces)[:, None, None] * opening
     flat = exp_basis.reshape(num_expression, -1)
     gram = flat @ flat.T + np.eye(num_expression) * flat.shape[1] / 100
     beta = np.linalg.solve(gram, flat @ faces.reshape(len(faces), -1).T).T
-    beta[: len(centres)] = 0  # a filmed person's mean is neutral but for the mouth
+    beta[: len(centres)] = 0  # a filmed person's mean is neutral except for the mouth
     neutral = faces - np.tensordot(beta, exp_basis, 1)
     neutral -= lip_gap(mean + neutral)[:, None, None] * opening
     mean = mean + (neutral.mean(0) + neutral.mean(0)[mirror] * [-1, 1, 1]) / 2
@@ -85,21 +93,20 @@ def learn(
     return replace(model, extra=learn_directions(model, people))
 
 
-def rotation_terms(rotation: np.ndarray) -> np.ndarray:
-    """Axis-angle [T, 3] -> [T, 9]: the angles, their squares and products, less their means over the clip."""
-    x, y, z = np.moveaxis(rotation, -1, 0)
-    terms = np.stack([x, y, z, x * x, y * y, z * z, x * y, x * z, y * z], axis=-1)
-    return terms - terms.mean(0)
-
-
 def learn_directions(model: MorphableModel, people: Sequence[Sequence[np.ndarray]]) -> dict[str, np.ndarray]:
-    """What moves together in expression space, by least squares over all clips (departures from each clip's mean):
+    """Estimate directions of expression space by least squares over all clips (departures from each clip's mean).
 
-    rotation_leak [9, D]: expression that follows head rotation (`rotation_terms`) although the face did not move.
-    open [D]: per mm of lip gap; blink [D]: per mm by which the lids close; gaze [2, D]: per mm of the irises' x and y.
+    A blink is the difference between shut eyes and the open eyes of neighbouring frames: usually lids move with smiles
+    and squints, which raise the lower lid, whereas in a blink the upper one falls.
 
-    A blink is what shut eyes differ by from the open ones next to them: most of the time lids move with smiles and
-    squints, which raise the lower lid, whereas in a blink the upper one falls.
+    Args:
+        model: the face model.
+        people: per person a list of clips, each [T, 478, 3] in crop coordinates.
+
+    Returns:
+        rotation_leak [9, D]: expression that follows head rotation (`rotation_terms`) although the face did not move;
+        open [D]: per mm of lip gap; blink [D]: per mm by which the lids close; gaze [2, D]: per mm of the irises' x and
+            y.
     """
     terms, expressions, features, blinks = [], [], [], []
     for clips in people:
@@ -116,12 +123,12 @@ def learn_directions(model: MorphableModel, people: Sequence[Sequence[np.ndarray
     joint = np.concatenate([np.concatenate(terms), np.concatenate(features)], axis=1)
     leak = np.linalg.lstsq(joint[:, :9], expressions, rcond=None)[0]
     solution = np.linalg.lstsq(joint[:, 9:], expressions - joint[:, :9] @ leak, rcond=None)[0]
-    # Without blinks (a few frames of film), what goes with the lids' gap has to do.
+    # Without blinks (a few frames of video), the regression on the lid gap is used instead.
     if blinks:
         change = np.mean(blinks, 0)
         solution[1] = change[: model.num_expression] - change[model.num_expression :] @ leak
     eyes = _only(model, solution[1:], np.concatenate([model.groups["eyes"], mesh.RIGHT_IRIS, mesh.LEFT_IRIS]))
-    # Regression falls short of one millimetre per millimetre, because the measures are noisy; a unit is to mean one.
+    # Regression yields less than one millimetre per millimetre, because the measures are noisy; this is corrected here.
     mean = model.mean
     vertices = mean + np.tensordot(np.stack([solution[0], *eyes]), model.exp_basis, 1)
     opened = solution[0] / (lip_gap(vertices[0]) - lip_gap(mean))
@@ -132,7 +139,7 @@ def learn_directions(model: MorphableModel, people: Sequence[Sequence[np.ndarray
 
 
 def _blink(gap: np.ndarray, values: np.ndarray) -> np.ndarray | None:
-    """How values [T, K] of shut eyes differ from those of open ones nearby, by the lids' gap [T]; None: no blink."""
+    """Difference in values [T, K] between shut eyes and open ones nearby, by the lid gap [T]; None if no blink."""
     usual = np.median(gap)
     shut = gap < _SHUT * usual
     nearby = np.convolve(shut, np.ones(2 * _NEARBY + 1), "same") > 0
@@ -141,14 +148,14 @@ def _blink(gap: np.ndarray, values: np.ndarray) -> np.ndarray | None:
 
 
 def _per_mm(offsets: np.ndarray, measure: np.ndarray) -> np.ndarray:
-    """[N, 3]: how vertices move per unit of a measure [n], by regression over offsets [n, N, 3]."""
+    """Displacement [N, 3] of vertices per unit of a measure [n], by regression over offsets [n, N, 3]."""
     return np.tensordot(measure, offsets, 1) / np.square(measure).sum()
 
 
 def _only(model: MorphableModel, directions: np.ndarray, keep: np.ndarray) -> np.ndarray:
-    """[K, D] directions that do to the vertices `keep` what the given ones do, and nothing to the others.
+    """Directions [K, D] that move the vertices `keep` as `directions` do, and leave the others in place.
 
-    People look down and close the mouth when they blink; a blink that is added to speech must leave the lips alone.
+    People look down and close the mouth when they blink; a blink that is added to speech must not move the lips.
     """
     basis = model.exp_basis.reshape(model.num_expression, -1).T
     wanted = np.zeros((len(directions), model.num_vertices, 3))
@@ -161,7 +168,7 @@ def _symmetric_mean(points: np.ndarray, rigid: np.ndarray) -> np.ndarray:
     """Generalised Procrustes mean on the rigid group, symmetrised, in the MorphableModel's convention."""
     span = np.linalg.norm(points[:, 33] - points[:, 263], axis=-1)
     frontal = np.argmin(np.abs(points[:, 33, 2] - points[:, 263, 2]) / span)
-    mean = points[frontal] * [1, -1, 1] * _EYE_CORNERS_MM / span[frontal]
+    mean = points[frontal] * [1, -1, 1] * EYE_CORNERS_MM / span[frontal]
     for _ in range(4):
         target = np.broadcast_to(mean[rigid], (len(points), len(rigid), 3))
         mean = canonical(points, *rigid_fit(target, points[:, rigid])).mean(0)
@@ -172,19 +179,21 @@ def _symmetric_mean(points: np.ndarray, rigid: np.ndarray) -> np.ndarray:
 
 
 def _conventional(mean: np.ndarray) -> np.ndarray:
-    """Origin between the outer eye corners, which lie on the x axis 90 mm apart; face plane (brow to chin) upright."""
+    """Place the outer eye corners on the x axis, 90 mm apart about the origin; face plane (brow to chin) upright."""
     right, left = mean[33], mean[263]
     mean = mean - (right + left) / 2
     x = (left - right) / np.linalg.norm(left - right)
     up = mean[10] - mean[152]  # top of the forehead to the chin
     y = up - x * (up @ x)
     y /= np.linalg.norm(y)
-    return mean @ np.stack([x, y, np.cross(x, y)]).T * (_EYE_CORNERS_MM / np.linalg.norm(left - right))
+    return mean @ np.stack([x, y, np.cross(x, y)]).T * (EYE_CORNERS_MM / np.linalg.norm(left - right))
 
 
 def _components(offsets: np.ndarray, mirror: np.ndarray, count: int) -> np.ndarray:
-    """[count, N, 3] principal components, lips weighted, of offsets [n, N, 3] and their mirror images, each scaled to
-    one standard deviation."""
+    """Principal components [count, N, 3] of offsets [n, N, 3] and their mirror images, each of unit deviation.
+
+    Lips are weighted as in the fit.
+    """
     weights = np.ones(offsets.shape[1])
     weights[mesh.groups()["lips"]] = LIP_WEIGHT
     weights = np.repeat(weights, 3)
@@ -194,7 +203,7 @@ def _components(offsets: np.ndarray, mirror: np.ndarray, count: int) -> np.ndarr
     values, vectors = np.linalg.eigh(covariance)
     order = np.argsort(values)[::-1][:count]
     basis = (vectors[:, order] * np.sqrt(np.maximum(values[order], 0)) / weights[:, None]).T
-    # A component's sign is arbitrary; fix it by something that no symmetry of the face leaves at zero, so that the same
-    # data give the same model everywhere.
+    # A component's sign is arbitrary; it is fixed by a projection that no symmetry of the face sets to zero: the same
+    # data yield the same model everywhere.
     signs = np.sign(basis @ np.random.default_rng(0).normal(size=basis.shape[1]))
     return (basis * signs[:, None]).reshape(count, -1, 3)

@@ -1,4 +1,4 @@
-"""`fd2talk train` for the face model: no steps to take, principal components are computed at once (see `learn`)."""
+"""`fd2talk train` for the face model: its principal components are computed in one step (see `learn`)."""
 
 from __future__ import annotations
 
@@ -16,20 +16,26 @@ from shared.face_model.morphable import MorphableModel
 from shared.face_model.training.learn import learn
 from shared.faces.crop import Crop
 from shared.files import atomic_output
-from shared.prepared import load_track, read_index
+from shared.prepared import load_portraits, load_track, read_index
 
 # Neighbouring frames hardly differ.
 _EVERY = 2
-# Clips with fewer frames with a face say more of the tracker than of the person.
+# Clips with fewer frames with a face describe the tracker's noise more than the person.
 _MIN_FRAMES = 5
 
 
 def run(config: dict[str, Any]) -> dict[str, Any]:
-    """Learn from a prepared folder and write ``output/best/model.safetensors`` with a card.
+    """Train from a prepared folder and write ``output/best/model.safetensors`` with a card.
 
-    config: prepared (folder of `fd2talk prepare`), output (folder), and optionally name, num_identity, num_expression.
-    Returns {"best": folder, "validation": mean lip-vertex residual in mm of people never learned from}.
-    Raises InputError: the folder is not a prepared one, or has no training clips.
+    Args:
+        config: `prepared` (folder of `fd2talk prepare`), `output` (folder), and optionally `name`, `num_identity`,
+            `num_expression`.
+
+    Returns:
+        {"best": folder, "validation": mean lip-vertex residual in mm of people of split val}.
+
+    Raises:
+        InputError: the folder is not a prepared one, or has no training clips.
     """
     prepared, output = Path(config["prepared"]), Path(config["output"]) / "best"
     clips = _read_clips(prepared)
@@ -37,7 +43,7 @@ def run(config: dict[str, Any]) -> dict[str, Any]:
     for row, points in clips:
         if row["split"] == "train":
             people[row["person"]].append(points[::_EVERY])
-    portraits = _read_portraits(prepared / "portraits.npz")
+    portraits = _place_portraits(load_portraits(prepared))
     if not people or not len(portraits["train"]):
         raise InputError(f"{prepared}: the face model needs clips and portraits of the split train")
     settings = {key: config[key] for key in ("name", "num_identity", "num_expression") if key in config}
@@ -55,10 +61,14 @@ def run(config: dict[str, Any]) -> dict[str, Any]:
 
 
 def lip_residual(model: MorphableModel, clips: list[np.ndarray]) -> float:
-    """Mean distance in mm between tracked lip vertices and the fitted model's; clips [T, 478, 3], crop coordinates.
+    """Mean distance in mm between tracked lip vertices and the fitted model's; NaN without clips.
 
-    The residual is measured in the face's own frame (outer eye corners 90 mm apart on the mean face), mean over
-    vertices, frames and then clips; every third frame counts. NaN without clips.
+    The residual is measured in the face's own frame (outer eye corners 90 mm apart on the mean face), averaged over
+    vertices, frames and then clips, using every third frame.
+
+    Args:
+        model: the face model.
+        clips: each [T, 478, 3] in crop coordinates.
     """
     lips = model.groups["lips"]
     residuals = [np.linalg.norm(fit(model, clip[::3]).residual[:, lips], axis=-1).mean() for clip in clips]
@@ -66,7 +76,7 @@ def lip_residual(model: MorphableModel, clips: list[np.ndarray]) -> float:
 
 
 def _read_clips(prepared: Path) -> list[tuple[dict[str, str], np.ndarray]]:
-    """Index rows and points [T, 478, 3] in crop coordinates of the frames that show a face."""
+    """Index rows and points [T, 478, 3] in crop coordinates of the frames with a detected face."""
     rows, clips = read_index(prepared), []
     for row in tqdm((r for r in rows if r["split"] in ("train", "val")), desc="tracks", total=len(rows), leave=False):
         track = load_track(prepared / "tracks" / f"{row['name']}.npz")
@@ -76,14 +86,11 @@ def _read_clips(prepared: Path) -> list[tuple[dict[str, str], np.ndarray]]:
     return clips
 
 
-def _read_portraits(path: Path) -> dict[str, np.ndarray]:
+def _place_portraits(portraits: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     """Points [P, 478, 3] in crop coordinates of the splits train and val."""
-    if not path.exists():
-        raise InputError(f"{path}: not found; make it with `fd2talk prepare CLIPS FOLDER --photos PORTRAITS`")
-    with np.load(path, allow_pickle=False) as file:
-        splits, points, crops = file["splits"], file["points"], file["crops"]
+    crops, points = portraits["crops"], portraits["points"]
     placed = np.stack([Crop(*crop.tolist()).to_crop(mesh) for crop, mesh in zip(crops, points)])
-    return {split: placed[splits == split] for split in ("train", "val")}
+    return {split: placed[portraits["splits"] == split] for split in ("train", "val")}
 
 
 def _card(

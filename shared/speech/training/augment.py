@@ -1,4 +1,4 @@
-"""Make clean speech sound as recordings do: noise, rooms, telephones, microphones, dropouts. numpy, seeded."""
+"""Data augmentation of clean speech: noise, rooms, telephones, microphones, dropouts; numpy, seeded."""
 
 from __future__ import annotations
 
@@ -12,11 +12,12 @@ def degrade(clean: np.ndarray, babble: list[np.ndarray], generator: np.random.Ge
     """Degrade a clean excerpt without moving it in time.
 
     Args:
-        clean: float32 `[n]`.
-        babble: excerpts `[n]` of other voices, for babble noise.
+        clean: float32 [n].
+        babble: excerpts [n] of other voices, for babble noise.
+        generator: source of randomness.
 
     Returns:
-        float32 `[n]`; a third of the excerpts comes back as it was.
+        float32 [n]; a third of the excerpts is returned unchanged.
     """
     if generator.random() < 0.35:
         return clean
@@ -49,7 +50,7 @@ def add_noise(clean: np.ndarray, noise: np.ndarray, snr: float) -> np.ndarray:
 
 
 def noise(length: int, babble: list[np.ndarray], generator: np.random.Generator) -> np.ndarray:
-    """White, pink or brown noise, other voices, or chords; float32 `[length]`, any level."""
+    """White, pink or brown noise, other voices, or chords; float32 [length], any level."""
     kind = generator.choice(["coloured", "babble", "music"], p=[0.45, 0.35, 0.2])
     if kind == "babble" and babble:
         return np.sum(babble, axis=0)
@@ -70,7 +71,7 @@ def room(generator: np.random.Generator) -> np.ndarray:
     decay = generator.uniform(0.1, 0.7)
     time = np.arange(int(decay * SAMPLE_RATE)) / SAMPLE_RATE
     tail = generator.standard_normal(len(time)) * np.exp(-6.9 * time / decay)
-    tail[: generator.integers(16, 160)] = 0  # the first reflection comes later than the sound itself
+    tail[: generator.integers(16, 160)] = 0  # the first reflection arrives later than the direct sound
     tail *= generator.uniform(0.2, 1.0) / np.sqrt(np.sum(tail**2) + 1e-9)
     tail[0] = 1.0
     return tail.astype(np.float32)
@@ -82,7 +83,7 @@ def band(frequencies: np.ndarray, low: float, high: float) -> np.ndarray:
 
 
 def telephone(audio: np.ndarray) -> np.ndarray:
-    """The telephone band, 300 to 3400 Hz; float32 `[n]` to `[n]`."""
+    """Filter to the telephone band, 300 to 3400 Hz; float32 [n] -> [n]."""
     spectrum = rfft(audio)
     frequencies = np.linspace(0, SAMPLE_RATE / 2, len(spectrum), dtype=np.float32)
     return irfft(spectrum * band(frequencies, 300, 3400), len(audio)).astype(np.float32)

@@ -1,4 +1,4 @@
-"""How much a speech feature says: phones of unseen speakers by a linear readout, lips of unseen people by ridge."""
+"""Information in a speech feature: phones of unseen speakers by a linear readout, lips of unseen people by ridge."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ Features = Callable[[np.ndarray], np.ndarray]
 
 
 def log_mel_in_context(audio: np.ndarray, context: int = 10) -> np.ndarray:
-    """The baseline of phone accuracy: 40 log-mel bands at 100 Hz, +-`context` frames round every fourth frame."""
+    """Baseline of phone accuracy: 40 log-mel bands at 100 Hz, ±`context` frames around every fourth frame."""
     mel = log_mel(audio)
     at = 4 * np.arange(-(-len(mel) // 4))[:, None] + np.arange(-context, context + 1)
     return mel[np.clip(at, 0, len(mel) - 1)].reshape(len(at), -1)
 
 
 def log_mel_at_25(audio: np.ndarray) -> np.ndarray:
-    """The baseline of the lip ridge: 40 log-mel bands, each frame the mean of the four 10 ms frames round it."""
+    """Baseline of the lip ridge: 40 log-mel bands, each frame the mean of the four 10 ms frames around it."""
     mel = log_mel(audio)
     at = 4 * np.arange(-(-len(mel) // 4))[:, None] + np.arange(-2, 2)
     return mel[np.clip(at, 0, len(mel) - 1)].mean(1)
@@ -35,7 +35,14 @@ def phone_accuracy(
     """Frame-level accuracy (per cent) of multinomial logistic regression from frozen features to 39 phones + silence.
 
     Labels are forced alignments at 25 Hz, silence included; features are standardised with the training speakers'
-    statistics; weight decay 1e-4; at most `frames` random training frames; fitted by L-BFGS. Higher is better.
+    statistics; weight decay 1e-4; fitted by L-BFGS. Higher is better.
+
+    Args:
+        features: the feature to measure.
+        train: recordings of the training speakers.
+        test: recordings of the test speakers.
+        frames: at most so many random training frames are used.
+        iterations: of L-BFGS.
     """
     x, y = _labelled(features, train, frames)
     mean, std = x.mean(0), x.std(0) + 1e-5
@@ -76,19 +83,19 @@ def _labelled(features: Features, recordings: list[Recording], limit: int | None
 
 
 def in_context(features: np.ndarray, offsets: tuple[int, ...] = (-6, -3, 0, 3, 6)) -> np.ndarray:
-    """Features `[T, D]` at five times within +-240 ms: `[T, 5 D]`."""
+    """Stack features [T, D] of five times within ±240 ms: [T, 5 D]."""
     time = np.arange(len(features))
     return np.concatenate([features[np.clip(time + offset, 0, len(features) - 1)] for offset in offsets], 1)
 
 
 class LipRidge:
-    """Ridge regression from speech features at five times within +-240 ms to lip aperture.
+    """Ridge regression from speech features at five times within ±240 ms to lip aperture.
 
-    Features are standardised over the training clips; apertures over each clip, so that people count alike.
+    Features are standardised over the training clips; apertures over each clip, so that all people have equal weight.
     """
 
     def __init__(self, clips: list[tuple[np.ndarray, np.ndarray]], penalty: float = 3e3) -> None:
-        """Fit on clips of (features `[T, D]`, aperture `[T]`)."""
+        """Fit on clips of (features [T, D], aperture [T])."""
         together = np.concatenate([features for features, _ in clips])
         self.mean, self.std = together.mean(0), together.std(0) + 1e-5
         x = np.concatenate([self._design(features) for features, _ in clips]).astype(np.float64)
@@ -100,11 +107,11 @@ class LipRidge:
         return np.concatenate([x, np.ones((len(x), 1))], 1)
 
     def __call__(self, features: np.ndarray) -> np.ndarray:
-        """Predicted aperture `[T]`, in standard deviations."""
+        """Predict the aperture [T], in standard deviations."""
         return self._design(features) @ self.weight
 
     def score(self, clips: list[tuple[str, np.ndarray, np.ndarray]]) -> float:
-        """Median over people of the mean over their clips of (person, features, aperture) of the correlation."""
+        """Median over people of the mean correlation over their clips (person, features, aperture)."""
         people: dict[str, list[float]] = {}
         for person, features, aperture in clips:
             people.setdefault(person, []).append(best_lag_correlation(self(features), aperture)[0])
@@ -112,7 +119,7 @@ class LipRidge:
 
 
 def foreign(clips: list[tuple[str, np.ndarray, np.ndarray]]) -> list[tuple[str, np.ndarray, np.ndarray]]:
-    """The same mouths with the features of another person's clip, cut to the shorter of the two.
+    """Combine the mouth of each clip with the features of another person's clip, cut to the shorter of the two.
 
     GRID talkers are left out: their sentences share one rhythm.
     """

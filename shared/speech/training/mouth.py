@@ -1,4 +1,4 @@
-"""What a mouth does, from tracked landmarks, for the speech encoder to learn from (training and measuring only)."""
+"""Description of a mouth from tracked landmarks: a training target of the speech encoder."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ RIGID = (10, 33, 133, 168, 197, 195, 6, 362, 263, 151, 9, 8, 107, 336)
 
 
 def fill_gaps(values: np.ndarray) -> np.ndarray | None:
-    """Interpolate frames `[T, ...]` that hold NaN (no face found); None when no frame is good."""
+    """Interpolate frames [T, ...] that hold NaN (no face found); return None when no frame is valid."""
     flat = values.reshape(len(values), -1).astype(np.float64)
     good = np.isfinite(flat).all(1)
     if not good.any():
@@ -28,13 +28,13 @@ def fill_gaps(values: np.ndarray) -> np.ndarray | None:
 
 
 def lips_without_head(landmarks: np.ndarray) -> np.ndarray:
-    """Lip points after each frame's rigid points are laid onto the clip's mean by a similarity (Umeyama 1991).
+    """Lip points after each frame's rigid points are aligned with the clip's mean by a similarity (Umeyama 1991).
 
     Args:
-        landmarks: `[T, 478, 3]`.
+        landmarks: [T, 478, 3].
 
     Returns:
-        `[T, 40 * 3]` in units of the outer eye corner distance.
+        [T, 40 * 3] in units of the outer eye corner distance.
     """
     rigid = landmarks[:, RIGID]
     target = rigid[0]
@@ -47,7 +47,7 @@ def lips_without_head(landmarks: np.ndarray) -> np.ndarray:
 
 
 def _similarity(points: np.ndarray, target: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Scale `[T]`, rotation `[T, 3, 3]` (from the right) and shift `[T, 3]` that lay points `[T, N, 3]` on `[N, 3]`."""
+    """Scale [T], rotation [T, 3, 3] (from the right), shift [T, 3] that align points [T, N, 3] with a target [N, 3]."""
     middle, target_middle = points.mean(1, keepdims=True), target.mean(0)
     centred, target_centred = points - middle, target - target_middle
     u, spread, vt = np.linalg.svd(np.swapaxes(centred, 1, 2) @ target_centred)
@@ -59,20 +59,20 @@ def _similarity(points: np.ndarray, target: np.ndarray) -> tuple[np.ndarray, np.
 
 
 class MouthShape:
-    """Numbers that describe a moving mouth: aperture, then principal components of the lips, each about unit size."""
+    """Description of a moving mouth: aperture, then principal components of the lips, each of about unit size."""
 
     def __init__(self, clips: list[np.ndarray], components: int = 12) -> None:
-        """Find the components from clips of landmarks `[T, 478, 3]` without gaps."""
+        """Compute the components from clips of landmarks [T, 478, 3] without gaps."""
         moving = np.concatenate([lips - lips.mean(0) for lips in map(lips_without_head, clips)])
         values, vectors = np.linalg.eigh(moving.T @ moving / len(moving))
         self.basis = vectors[:, ::-1][:, :components] / np.sqrt(values[::-1][:components])
         self.size = components + 1
 
     def __call__(self, landmarks: np.ndarray) -> np.ndarray:
-        """Describe `[T, 478, 3]` as float32 `[T, 1 + components]`, relative to the clip's mean and spread."""
+        """Describe [T, 478, 3] as float32 [T, 1 + components], relative to the clip's mean and spread."""
         aperture = lip_aperture(landmarks)
         aperture = (aperture - aperture.mean()) / (aperture.std() + 0.01)
         lips = lips_without_head(landmarks)
         shape = (lips - lips.mean(0)) @ self.basis
-        shape /= np.sqrt((shape**2).mean()) + 0.3  # how far a mouth moves differs from person to person
+        shape /= np.sqrt((shape**2).mean()) + 0.3  # the range of a mouth differs from person to person
         return np.concatenate([aperture[:, None], shape], 1).astype(np.float32)

@@ -1,10 +1,9 @@
-"""Recordings to train the speech encoder on, with what is known about each: cached once, then held in memory."""
+"""Recordings for the training of the speech encoder, with their labels: cached once, then held in memory."""
 
 from __future__ import annotations
 
 import csv
 import json
-import os
 import zlib
 from dataclasses import dataclass, field
 from functools import partial
@@ -17,13 +16,14 @@ from tqdm import tqdm
 from shared.errors import InputError
 from shared.faces.tracker import track_video
 from shared.media import SAMPLE_RATE, read_audio, read_video
+from shared.prepared import save_arrays
 from shared.speech.training.mouth import MouthShape, fill_gaps
 from shared.speech.training.teacher import SpeechEmbedding
 
 PHONES = tuple(
     "SIL AA AE AH AO AW AY B CH D DH EH ER EY F G HH IH IY JH K L M N NG OW OY P R S SH T TH UH UW V W Y Z ZH".split()
 )
-# Every second recording is also learned at one other speed and pitch (new length : old length); its name decides.
+# Every second recording is also used at one other speed and pitch (new length : old length), selected by its name.
 SPEEDS = ((8, 9), (9, 8), (13, 12), (12, 13))
 
 
@@ -32,14 +32,15 @@ class Recording:
     """One utterance or talking clip.
 
     Args:
+        name: name of the utterance or clip.
         kind: "speech" (read sentences) or "clips" (talking people).
         person: speaker; train, validation and test never share one.
         split: as in the manifest: "train", "val", "test" or "personal".
-        audio: int16 `[n]`, 16 kHz.
-        teacher: float16 `[T, 96]` at 25 Hz of the clean audio, or None where not cached.
+        audio: int16 [n], 16 kHz.
+        teacher: float16 [T, 96] at 25 Hz of the clean audio, or None where not cached.
         altered: the same of the audio at `speed`, or None.
-        phones: int8 `[100 Hz]`, index into PHONES; None where no alignment is known.
-        mouth: float32 `[T, K]`, see shared.speech.training.mouth; None where nobody is seen.
+        phones: int8 [100 Hz], index into PHONES; None without a known alignment.
+        mouth: float32 [T, K], see shared.speech.training.mouth; None without a visible face.
     """
 
     name: str
@@ -59,7 +60,7 @@ class Recording:
         return SPEEDS[zlib.crc32(self.name.encode()) // 2 % len(SPEEDS)]
 
     def altered_audio(self) -> np.ndarray:
-        """Slower and lower, or faster and higher: int16 `[about n * speed]`, computed once."""
+        """Slower and lower, or faster and higher: int16 [about n * speed], computed once."""
         if self._altered_audio is None:
             self._altered_audio = change_speed(self.audio, self.speed)
         return self._altered_audio
@@ -79,22 +80,23 @@ def load_recordings(
     alignment: str | Path | None = None,
     teach: bool = True,
 ) -> list[Recording]:
-    """Read sentences and talking clips of the given splits; teacher embeddings come from, or go to, the cache.
+    """Read sentences and talking clips of some splits; teacher embeddings are read from, or written to, the cache.
 
     Args:
         data: folder with `speech/` and `clips/`.
         models: folder with `google_speech_embedding/`.
-        cache: folder that may be thrown away.
-        teach: with the teacher's embeddings; without, only the audio is read (and kept in a cache of its own).
-        alignment: .jsonl of scripts/align_speech.py; default: what `data/speech` brings.
+        cache: folder that may be deleted.
+        splits: the splits to read.
+        alignment: .jsonl of scripts/align_speech.py; the one of `data/speech` by default.
+        teach: with the teacher's embeddings; otherwise only the audio is read (and kept in a cache of its own).
 
     Raises:
-        InputError: the folders do not hold what is needed.
+        InputError: the folders lack a required file.
     """
     data, cache = Path(data), Path(cache) / ("speech" if teach else "speech_audio")
     for needed in ("speech/manifest.csv", "clips/manifest.csv"):
         if not (data / needed).exists():
-            raise InputError(f"{data / needed} does not exist: the data folder is given by `data:` in the config")
+            raise InputError(f"{data / needed} does not exist; `data:` in the config names the data folder")
     teacher = SpeechEmbedding(Path(models) / "google_speech_embedding") if teach else None
     phones = _read_alignment(Path(alignment) if alignment else data / "speech" / "alignment.jsonl")
 
@@ -152,9 +154,7 @@ def _teach(name: str, kind: str, audio: np.ndarray, teacher: SpeechEmbedding | N
 def _cached(path: Path, make) -> dict[str, np.ndarray]:
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_suffix(".tmp.npz")
-        np.savez(temporary, **make())
-        os.replace(temporary, path)
+        save_arrays(path, **make())
     with np.load(path) as stored:
         return dict(stored)
 
@@ -184,7 +184,7 @@ def _frame_labels(aligned: list | None, samples: int) -> np.ndarray | None:
 
 
 def track_mouths(recordings: list[Recording], data: str | Path, cache: str | Path) -> dict[str, np.ndarray]:
-    """Landmarks `[T, 478, 3]` without gaps, by name, of the talking clips whose lips and sound belong together."""
+    """Landmarks [T, 478, 3] without gaps, by name, of the talking clips whose lips and sound belong together."""
     rows = {_clip_name(row): row for row in _read_csv(Path(data) / "clips" / "manifest.csv") if row["audio"] == "ok"}
     tracked = {}
     for recording in tqdm([r for r in recordings if r.name in rows], unit="clip", desc="mouths"):
@@ -197,7 +197,7 @@ def track_mouths(recordings: list[Recording], data: str | Path, cache: str | Pat
 
 
 def load_mouths(recordings: list[Recording], data: str | Path, cache: str | Path) -> None:
-    """Describe the mouths of the talking clips (`.mouth`), by what is common in the recordings of split `train`."""
+    """Describe the mouths of the talking clips (`.mouth`), with the components of the recordings of split `train`."""
     tracked = track_mouths(recordings, data, cache)
     describe = MouthShape([tracked[r.name] for r in recordings if r.name in tracked and r.split == "train"])
     for recording in recordings:

@@ -1,4 +1,4 @@
-"""The bundled encoder: a small Wav2Vec2Model whose first layer begins as an ear, and the heads it is trained with."""
+"""The bundled encoder: a small Wav2Vec2Model whose first layer starts as a filterbank, and its training heads."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ def encoder_config(
     conv_stride: tuple[int, ...] = (80, 2, 2),
     dropout: float = 0.05,
 ) -> Wav2Vec2Config:
-    """A configuration of Wav2Vec2Model small enough for a laptop: 50 features a second, 3.4 M parameters.
+    """Configure a Wav2Vec2Model small enough for a laptop: 50 features a second, 3.4 M parameters.
 
     The published stem runs seven 512-channel convolutions, the first of them 3200 times a second, and costs more than
-    everything after it; here the first layer has the window (25 ms) and hop (5 ms) of a spectrogram.
+    the whole transformer; here the first layer has the window (25 ms) and hop (5 ms) of a spectrogram.
     """
     return Wav2Vec2Config(
         hidden_size=hidden_size,
@@ -58,11 +58,12 @@ def start_as_filterbank(model: Wav2Vec2Model, excerpts: np.ndarray) -> None:
 
     Rectified by the activation, four phases make a band's magnitude: a network that starts from a spectrum needs
     minutes where one that starts from noise needs hours. Each filter is scaled to unit output on speech, so that the
-    layer norm behind it does not drown high bands in low ones; the biases give that norm, which forgets level, a
-    level to compare with.
+    layer norm behind it does not suppress high bands; the biases are a reference level for that norm, which removes the
+    level of its input.
 
     Args:
-        excerpts: float32 `[B, n]` of speech, zero mean and unit variance.
+        model: the encoder to initialise.
+        excerpts: float32 [B, n] of speech, zero mean and unit variance.
     """
     convolution = model.feature_extractor.conv_layers[0].conv
     channels, _, width = convolution.weight.shape
@@ -71,14 +72,14 @@ def start_as_filterbank(model: Wav2Vec2Model, excerpts: np.ndarray) -> None:
     time = (np.arange(width) - (width - 1) / 2) / SAMPLE_RATE
     filters = np.empty((channels, width))
     for band, pitch in enumerate(700 * (10 ** (mel / 2595) - 1)):
-        bandwidth = 24.7 + pitch / 9.26  # of the ear at this pitch (Glasberg and Moore 1990)
+        bandwidth = 24.7 + pitch / 9.26  # of human hearing at this pitch (Glasberg and Moore 1990)
         window = np.exp(-0.5 * (time * 2 * np.pi * bandwidth / 2) ** 2) * np.hanning(width)
         for phase in range(4):
             filters[4 * band + phase] = window * np.cos(2 * np.pi * pitch * time + phase * np.pi / 2)
     with torch.no_grad():
-        convolution.weight.copy_(torch.from_numpy(filters)[:, None].float())
+        convolution.weight.copy_(torch.from_numpy(filters)[:, None].float())  # [channels, 1, width]
         convolution.bias.zero_()
-        scale = convolution(torch.from_numpy(excerpts)[:, None]).square().mean((0, 2)).sqrt()
+        scale = convolution(torch.from_numpy(excerpts)[:, None]).square().mean((0, 2)).sqrt()  # [channels]
         convolution.weight.div_(scale[:, None, None] + 1e-6)
         convolution.bias.normal_(std=0.3)
 
@@ -91,8 +92,10 @@ class Student(nn.Module):
     """Encoder and training heads.
 
     Args:
-        teacher_size: numbers of the teacher's embedding.
-        mouth_size: numbers that describe a mouth (shared.speech.training.mouth); 0 while only sound is learned from.
+        config: of the encoder.
+        teacher_size: size of the teacher's embedding.
+        mouth_size: size of the mouth's description (shared.speech.training.mouth); 0 for training on sound alone.
+        match_size: size of the embeddings that match speech with mouths.
     """
 
     def __init__(self, config: Wav2Vec2Config, *, teacher_size: int, mouth_size: int = 0, match_size: int = 64) -> None:
@@ -111,6 +114,6 @@ class Student(nn.Module):
             )
 
     def forward(self, audio: Tensor) -> Tensor:
-        """Encode normalised audio `[B, 320 F]` to features `[B, F, hidden_size]`, feature j centred on sample 320 j."""
-        padded = nn.functional.pad(audio, (self.pad, self.pad))
-        return self.encoder(padded).last_hidden_state[:, : audio.shape[1] // 320]
+        """Encode normalised audio [B, 320 F] to features [B, F, hidden_size], feature j centred on sample 320 j."""
+        padded = nn.functional.pad(audio, (self.pad, self.pad))  # [B, 320 F + 2 pad]
+        return self.encoder(padded).last_hidden_state[:, : audio.shape[1] // 320]  # [B, F, hidden_size]

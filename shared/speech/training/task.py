@@ -1,4 +1,4 @@
-"""Training of the bundled speech encoder: first on sound alone, then tuned on mouths (a second config, `mouth: true`).
+"""Training of the bundled speech encoder: first on sound alone, then on mouths (a second config, `mouth: true`).
 
 On sound: regression of the teacher's embedding of the *clean* audio from degraded audio, phones frame by frame, and
 phones by CTC. On mouths, in addition (and with phones weighing more): regression of the mouth's shape, and matching
@@ -23,11 +23,11 @@ from shared.speech.training.recordings import PHONES, Recording, load_mouths, lo
 from shared.speech.training.student import Student, encoder_config, start_as_filterbank
 from shared.splits import is_development
 
-_FRAME, _HALF = 640, 320  # samples of a teacher's and of a student's frame
+_FRAME = 640  # samples of a teacher's frame, two of the student's
 
 
 def build_task(config: dict[str, Any]) -> SpeechTask:
-    """Make the task from a parsed config (see configs/bundled/speech_encoder.yaml)."""
+    """Build the task from a parsed config (see configs/bundled/speech_encoder.yaml)."""
     mouth = bool(config.get("mouth"))
     recordings = load_recordings(
         config["data"], config["models"], config["cache"], splits=("train",), alignment=config.get("alignment")
@@ -38,7 +38,15 @@ def build_task(config: dict[str, Any]) -> SpeechTask:
 
 
 class SpeechTask:
-    """See the module's docstring; `recordings` of a few held-out people are kept for validation."""
+    """The task described in the module's docstring; `recordings` of a few held-out people are used for validation.
+
+    Args:
+        recordings: read sentences and talking clips.
+        network: arguments of `encoder_config`.
+        mouth: train on mouths as well.
+        start: folder of saved weights to start from.
+        seconds: length of an excerpt.
+    """
 
     def __init__(
         self,
@@ -59,7 +67,7 @@ class SpeechTask:
 
         embeddings = np.concatenate([r.teacher for r in self.training]).astype(np.float32)
         self.mean, self.std = embeddings.mean(0), embeddings.std(0) + 1e-3
-        # Long recordings more often; sentences and clips each their share whatever their number.
+        # Recordings are drawn in proportion to their length; sentences and clips in fixed shares whatever their number.
         self.shares = {
             kind: np.cumsum([len(r.audio) if r.kind == kind else 0 for r in self.training], dtype=np.float64)
             for kind in ("speech", "clips")
@@ -81,11 +89,12 @@ class SpeechTask:
     # Batches
 
     def batch(self, generator: torch.Generator, batch_size: int) -> dict[str, Tensor]:
-        """Degraded excerpts with the clean ones' targets.
+        """Draw degraded excerpts with the targets of the clean ones.
 
         Returns:
-            audio `[B, n]`; teacher `[B, F, 96]` with weight `[B, F]`; phones int64 `[B, 2 F]` (-100 unknown);
-            with mouths also mouth `[B, F, K]` with mouth_weight `[B, F]`.
+            audio [B, n]; teacher [B, F, 96] with weight [B, F]; phones int64 [B, 2 F] (-100 unknown); mouth [B, F, K]
+                with
+            mouth_weight [B, F].
         """
         numbers = np.random.default_rng(int(torch.randint(2**62, (1,), generator=generator)))
         rows = []
@@ -98,7 +107,7 @@ class SpeechTask:
                 recording = self._pick("clips", numbers)
             audio, targets = self._excerpt(recording, numbers)
             babble = [self._excerpt(self._pick("speech", numbers), numbers)[0] for _ in range(numbers.integers(2, 6))]
-            if numbers.random() < 0.02:  # nobody speaks: faint noise, whatever the loudness it is brought to
+            if numbers.random() < 0.02:  # without speech: faint noise, whatever its loudness after normalisation
                 audio = coloured(len(audio), numbers.uniform(0, 2), numbers)
                 targets["phones"][:] = 0
                 targets["teacher_weight"][:] = 0
@@ -143,51 +152,51 @@ class SpeechTask:
             targets["phones"][:] = np.where(inside, recording.phones[np.minimum(at, len(recording.phones) - 1)], 0)
         if has_mouth:
             at = (first + np.arange(self.frames)) * down / up
-            seen = at <= len(recording.mouth) - 1
+            inside = at <= len(recording.mouth) - 1
             time = np.arange(len(recording.mouth))
             moving = np.stack([np.interp(at, time, column) for column in recording.mouth.T], 1)
-            targets["mouth"][seen] = moving[seen]
-            targets["mouth_weight"][seen] = 1
+            targets["mouth"][inside] = moving[inside]
+            targets["mouth_weight"][inside] = 1
         return audio, targets
 
     # Loss
 
     def loss(self, model: nn.Module, batch: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
         """Weighted sum of the losses in the module's docstring."""
-        features = model(batch["audio"])
+        features = model(batch["audio"])  # [B, 2 F, hidden_size] at 50 Hz
         plain = getattr(model, "module", model)
-        at_25 = features[:, ::2]
+        at_25 = features[:, ::2]  # [B, F, hidden_size]
         weight = batch["teacher_weight"]
-        error = (plain.teacher(at_25).float() - batch["teacher"]).square().mean(-1)
+        error = (plain.teacher(at_25).float() - batch["teacher"]).square().mean(-1)  # [B, F]
         parts = {"teacher": (error * weight).sum() / weight.sum().clamp(min=1)}
-        logits = plain.phones(features).float()
+        logits = plain.phones(features).float()  # [B, 2 F, phones]
         parts["phones"] = _mean_if_any(nn.functional.cross_entropy(logits.mT, batch["phones"], reduction="none"), batch)
         parts["ctc"] = _ctc(plain.ctc(features).float(), batch["phones"])
         total = parts["teacher"] + (3.0 if self.mouth else 0.5) * parts["phones"] + 0.1 * parts["ctc"]
         if self.mouth:
-            seen = batch["mouth_weight"]
-            error = (plain.mouth(at_25.mT).mT.float() - batch["mouth"]).square()
-            error = error[..., 0] + error[..., 1:].mean(-1)
-            parts["mouth"] = (error * seen).sum() / seen.sum().clamp(min=1)
-            heard = nn.functional.normalize(plain.match_speech(at_25.mT).mT.float(), dim=-1)
-            shown = nn.functional.normalize(plain.match_mouth(batch["mouth"].mT).mT.float(), dim=-1)
-            parts["match"] = _match(heard, shown, seen)
+            weight = batch["mouth_weight"]
+            error = (plain.mouth(at_25.mT).mT.float() - batch["mouth"]).square()  # [B, F, K]
+            error = error[..., 0] + error[..., 1:].mean(-1)  # [B, F]: aperture and shape weigh the same
+            parts["mouth"] = (error * weight).sum() / weight.sum().clamp(min=1)
+            speech = nn.functional.normalize(plain.match_speech(at_25.mT).mT.float(), dim=-1)  # [B, F, match_size]
+            mouth = nn.functional.normalize(plain.match_mouth(batch["mouth"].mT).mT.float(), dim=-1)
+            parts["match"] = _match(speech, mouth, weight)
             total = total + parts["mouth"] + 0.3 * parts["match"]
         return total, {name: value.detach() for name, value in parts.items()}
 
     # Validation
 
     def validate(self, model: nn.Module) -> dict[str, float]:
-        """Figures on held-out people: phone accuracy, correlation with the teacher and with the mouth's aperture.
+        """Measure phone accuracy and the correlation with the teacher and with the mouth's aperture on held-out people.
 
-        With 10 dB of pink noise as well as clean; the score is the mean of phones and teacher, or phones and mouth.
+        Clean and with pink noise of 10 dB; the score is the mean of phones and teacher, or of phones and mouth.
         """
         figures: dict[str, list[float]] = {}
         teachers: dict[str, list[np.ndarray]] = {}
-        spoken = [r for r in self.held_out if r.kind == "speech" and r.phones is not None]
-        seen = [r for r in self.held_out if r.kind == "clips"]
+        sentences = [r for r in self.held_out if r.kind == "speech" and r.phones is not None]
+        clips = [r for r in self.held_out if r.kind == "clips"]
         device = next(model.parameters()).device
-        for index, recording in enumerate([*_thin(spoken, 40), *_thin(seen, 40)]):
+        for index, recording in enumerate([*_thin(sentences, 40), *_thin(clips, 40)]):
             frames = min(len(recording.teacher), 200)
             audio = recording.audio[: frames * _FRAME].astype(np.float32) / 32768
             audio = np.pad(audio, (0, frames * _FRAME - len(audio)))
@@ -217,17 +226,17 @@ class SpeechTask:
         return result
 
     def save(self, model: nn.Module, folder: Path) -> None:
-        """Write the encoder as transformers reads it (fp16), its preprocessor settings, and the heads beside it."""
+        """Write the encoder in the format of transformers (fp16), its preprocessor settings, and the heads."""
         save_encoder(model.encoder, folder)
         heads = {n: v.half().contiguous().cpu() for n, v in model.state_dict().items() if not n.startswith("encoder.")}
         save_file(heads, folder / "heads.safetensors")
 
 
 def save_encoder(encoder: nn.Module, folder: Path) -> None:
-    """Write config.json, model.safetensors (fp16) and preprocessor_config.json; the encoder itself stays as it is."""
+    """Write config.json, model.safetensors (fp16) and preprocessor_config.json; the encoder itself is unchanged."""
     state = {name: value.half().contiguous().cpu() for name, value in encoder.state_dict().items()}
     encoder.config.architectures = ["Wav2Vec2Model"]
-    encoder.config.feature_layer = -1  # what SpeechEncoder reads: the output, behind the last norm
+    encoder.config.feature_layer = -1  # read by SpeechEncoder: the output, after the last norm
     encoder.config.save_pretrained(folder)
     save_file(state, folder / "model.safetensors", metadata={"format": "pt"})
     settings = {"do_normalize": True, "feature_extractor_type": "Wav2Vec2FeatureExtractor", "sampling_rate": 16000}
@@ -239,7 +248,7 @@ def _mean_if_any(losses: Tensor, batch: dict[str, Tensor]) -> Tensor:
 
 
 def _ctc(logits: Tensor, labels: Tensor) -> Tensor:
-    """CTC on the phones heard in each excerpt (silences left out), over the excerpts whose phones are known."""
+    """CTC on the phones of each excerpt (silences left out), over the excerpts whose phones are known."""
     known = (labels >= 0).all(1).nonzero()[:, 0]
     if not len(known):
         return logits.sum() * 0
@@ -254,15 +263,15 @@ def _ctc(logits: Tensor, labels: Tensor) -> Tensor:
     return nn.functional.ctc_loss(log_probabilities, torch.cat(targets), frames, lengths, blank, zero_infinity=True)
 
 
-def _match(heard: Tensor, shown: Tensor, weight: Tensor, every: int = 5, temperature: float = 0.1) -> Tensor:
-    """InfoNCE both ways between speech and mouth `[B, F, D]`, over moments `every` frames apart in all clips."""
-    seen = weight[:, ::every].flatten() > 0
-    heard, shown = heard[:, ::every].flatten(0, 1)[seen], shown[:, ::every].flatten(0, 1)[seen]
-    if len(heard) < 2:
-        return heard.sum() * 0
-    likeness = heard @ shown.T / temperature
-    same = torch.arange(len(likeness), device=likeness.device)
-    return 0.5 * (nn.functional.cross_entropy(likeness, same) + nn.functional.cross_entropy(likeness.T, same))
+def _match(speech: Tensor, mouth: Tensor, weight: Tensor, every: int = 5, temperature: float = 0.1) -> Tensor:
+    """InfoNCE in both directions between speech and mouth [B, F, D], over moments `every` frames apart in all clips."""
+    valid = weight[:, ::every].flatten() > 0
+    speech, mouth = (x[:, ::every].flatten(0, 1)[valid] for x in (speech, mouth))  # [M, D]
+    if len(speech) < 2:
+        return speech.sum() * 0
+    similarity = speech @ mouth.T / temperature  # [M, M]
+    same = torch.arange(len(similarity), device=similarity.device)
+    return 0.5 * (nn.functional.cross_entropy(similarity, same) + nn.functional.cross_entropy(similarity.T, same))
 
 
 def _thin(items: list, count: int) -> list:

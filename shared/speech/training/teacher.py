@@ -1,4 +1,4 @@
-"""The speech embedding that the bundled encoder is distilled from (training only; needs onnxruntime)."""
+"""The speech embedding from which the bundled encoder is distilled (training only; needs onnxruntime)."""
 
 from __future__ import annotations
 
@@ -15,7 +15,12 @@ _CENTER = (_WINDOW - 1) * _HOP // 2 + 200  # samples from the start of a window 
 
 
 class SpeechEmbedding:
-    """Google's speech embedding: 96 numbers from 0.775 s of audio, at any hop."""
+    """Google's speech embedding: 96 numbers from 0.775 s of audio, at any hop.
+
+    Raises:
+        InputError: the folder lacks one of the two networks.
+        Fd2TalkError: onnxruntime is not installed.
+    """
 
     size = 96
 
@@ -23,7 +28,7 @@ class SpeechEmbedding:
         paths = [Path(folder) / name for name in ("melspectrogram.onnx", "embedding_model.onnx")]
         for path in paths:
             if not path.exists():
-                raise InputError(f"the speech embedding is not in {folder}: {path.name} is missing")
+                raise InputError(f"{folder}: not a folder with the speech embedding ({path.name} is missing)")
         try:
             import onnxruntime
         except ImportError as error:
@@ -37,10 +42,10 @@ class SpeechEmbedding:
         """Embed at 25 Hz, frame i from the window centred on i/25 s; beyond the ends there is silence.
 
         Args:
-            audio: float32 `[n]` at 16 kHz.
+            audio: float32 [n] at 16 kHz.
 
         Returns:
-            float32 `[frame_count(n), 96]`.
+            float32 [frame_count(n), 96].
         """
         frames = frame_count(len(audio))
         padded = np.zeros((frames * 4 + _WINDOW) * _HOP + 400, np.float32)
@@ -49,6 +54,6 @@ class SpeechEmbedding:
         mel = mel[0, 0] / 10 + 2  # as the embedding was trained
         windows = np.stack([mel[4 * i : 4 * i + _WINDOW] for i in range(frames)])[..., None].astype(np.float32)
         name = self._embedding.get_inputs()[0].name
-        # Small batches: larger ones fall out of the processor's cache and are slower.
+        # Small batches: larger ones exceed the processor's cache and are slower.
         parts = [self._embedding.run(None, {name: windows[i : i + 4]})[0] for i in range(0, frames, 4)]
         return np.concatenate(parts).reshape(frames, self.size)

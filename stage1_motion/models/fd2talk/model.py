@@ -1,40 +1,34 @@
-"""FD2Talk's first stage as a motion model: Expression and Pose Transformers, and the person in the photo."""
+"""FD2Talk's first stage as a motion model: the Expression and the Pose Transformer, loaded and sampled."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors import SafetensorError, safe_open
 
-from shared.errors import InputError
+from shared.checkpoint import described_as, load_checkpoint
+from shared.errors import InputError, UsageError
 from shared.face_model.morphable import MorphableModel
-from stage1_motion.interface import Identity
+from stage1_motion.interface import Constraint, MotionModel, MotionSample, SamplingOptions, Speech, Style, Subject, Tail
 from stage1_motion.models.fd2talk.network import MotionTransformer, MotionTransformerConfig
-from stage1_motion.motion_space import TYPICAL_LIP_STD, MotionSpace, normalise_speech
-from stage1_motion.speech_events import Events
+from stage1_motion.motion_space import Articulation, MotionSpace, normalise_speech
 from stage1_motion.windowed_sampling import generate_windows
 
-# Lip gap at rest in mm of a typical mouth: closed to the eye, but not pressed together as on a bilabial.
-_REST_GAP = 0.3
-# The networks' lip gap is less skewed than people's, who hold their lips shut for frames on end and open them wide for
-# moments: with people's mean (`MEAN_GAP`) its low values would stay open.
-_MEAN_GAP = 1.2
-# Below about this many mm lips approach each other ever more slowly.
-_SOFT_GAP = 1.5
-# What a photo does not show: how far its person opens the mouth (standard deviation of the lip gap, mm; a little under
-# the typical, since too lively a mouth is worse than too calm a one) and moves the head (rotation, radians).
-_LIP_STD = 4.6
-_HEAD_STD = 0.045
+KIND = "motion transformer"
 
 
 @dataclass
 class Part:
-    """One trained network: weights, its normaliser and its sampling defaults."""
+    """One trained network.
+
+    Args:
+        std: [D], what its coefficients were divided by.
+        face_model: fingerprint.
+        steps, guidance_scale: of the sampler, as it was tuned for.
+    """
 
     network: MotionTransformer
     std: np.ndarray
@@ -44,28 +38,29 @@ class Part:
 
     @classmethod
     def load(cls, path: Path, device: str | torch.device = "cpu") -> Part:
-        """Read what the training task wrote. Raises InputError when it is no such file."""
-        try:
-            with safe_open(str(path), "pt") as file:
-                header = json.loads((file.metadata() or {})["motion_transformer"])
-                tensors = {name: file.get_tensor(name).float() for name in file.keys()}
-        except (KeyError, OSError, SafetensorError) as error:
-            raise InputError(f"{path}: not a motion transformer ({error})") from None
-        network = MotionTransformer(MotionTransformerConfig(**header["config"]))
-        network.load_state_dict(tensors)
-        network = network.to(device).eval().requires_grad_(False)
-        std = np.array(header["std"], np.float32)
-        return cls(network, std, header["face_model"], header["steps"], header["guidance_scale"])
+        """Read what `training.MotionTask.save` wrote. Raises InputError when it is no such file."""
+        tensors, header = load_checkpoint(path, KIND)
+        with described_as(path, KIND):
+            network = MotionTransformer(MotionTransformerConfig(**header["config"]))
+            network.load_state_dict(tensors)
+            network = network.to(device).eval().requires_grad_(False)
+            std = np.array(header["std"], np.float32)
+            return cls(network, std, header["face_model"], header["steps"], header["guidance_scale"])
 
 
-class FD2Talk:
-    """The two transformers, or the one of the paper's ablation, behind the `MotionModel` interface.
+class FD2Talk(MotionModel):
+    """The two transformers, or the one of the paper's ablation (§4.5.1).
 
-    parts: networks whose coefficients, one's after another's, are those of expression [D] and pose [6].
-    expression, pose: the first and the last of them.
+    Args:
+        parts: networks whose concatenated outputs are expression [D] and pose [6].
     """
 
-    def __init__(self, face_model: MorphableModel, *parts: Part):
+    # Generated lip gaps are less skewed than real ones: with the real mean the mouth would rarely close. Lips move
+    # somewhat less than is typical, since too much mouth movement looks worse than too little.
+    articulation = Articulation(lip_std=4.6, mean_gap=1.2, head_std=0.045)
+    accepts = frozenset({"tail"})
+
+    def __init__(self, face_model: MorphableModel, *parts: Part, device: str | torch.device = "cpu"):
         for part in parts:
             if part.face_model != face_model.fingerprint:
                 raise InputError(
@@ -74,67 +69,71 @@ class FD2Talk:
         std = np.concatenate([part.std for part in parts])
         count = face_model.num_expression
         if len(std) != count + 6:
-            raise InputError(f"the motion transformers make {len(std)} coefficients, not {count} and 6")
-        self.face_model, self.parts, self.expression, self.pose = face_model, parts, parts[0], parts[-1]
+            raise InputError(f"the motion transformers generate {len(std)} coefficients, not {count} and 6")
+        self.parts, self.expression, self.pose, self.device = parts, parts[0], parts[-1], device
         self.space = MotionSpace(face_model, std[:count], std[count:])
         self.speech_features = self.expression.network.config.speech_features
 
-    @classmethod
-    def load(cls, folder: Path, face_model: MorphableModel, device: str | torch.device = "cpu") -> FD2Talk:
-        """``expression.safetensors`` and ``pose.safetensors`` of a folder, or ``expression_and_pose.safetensors``
-        that is both. Raises InputError."""
-        joint = folder / "expression_and_pose.safetensors"
-        paths = [joint] if joint.exists() else [folder / f"{name}.safetensors" for name in ("expression", "pose")]
-        return cls(face_model, *(Part.load(path, device) for path in paths))
-
     @torch.no_grad()
-    def generate(
+    def sample(
         self,
-        speech: np.ndarray,
-        events: Events,
+        speech: Speech,
+        subject: Subject,
         *,
-        identity: Identity,
-        seed: int,
-        steps: int | None = None,
-        guidance: float | None = None,
-        expression_scale: float = 1.0,
-        pose_scale: float = 1.0,
-        device: str | torch.device = "cpu",
+        style: Style | None = None,
+        constraint: Constraint | None = None,
+        tail: Tail | None = None,
+        options: SamplingOptions = SamplingOptions(),
+        generator: torch.Generator,
         progress: Callable[[int, int], None] | None = None,
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """See `MotionModel.generate`. `guidance` overrides the Expression Transformer's own."""
-        frames, parts = len(speech), len(self.parts)
-        heard = torch.from_numpy(normalise_speech(speech, events.speaks)).to(device)
-        is_pose = torch.arange(len(self.space.expression_std) + 6, device=device) >= len(self.space.expression_std)
+    ) -> MotionSample:
+        """See `MotionModel.sample`. `options.guidance` is that of the Expression Transformer."""
+        frames, count = len(speech), len(self.space.expression_std)
+        features, speaks, known = speech.features, speech.events.speaks, 0
+        if tail is not None:  # the statistics of normalisation are those of the new frames
+            known = len(tail.speech)
+            features, speaks = np.concatenate([tail.speech, features]), np.concatenate([np.zeros(known), speaks])
+        features = torch.from_numpy(normalise_speech(features, speaks)).to(self.device)  # [C + T, S]
+        is_pose = torch.arange(count + 6, device=self.device) >= count
+        before = None if tail is None else np.concatenate([tail.expression, tail.pose], axis=1)
         learned = np.zeros((frames, 0), np.float32)
         for index, part in enumerate(self.parts):
-            scale = guidance if guidance is not None and part is self.expression else part.guidance_scale
-            start = learned.shape[1]
+            steps, guidance = self._settings(part, options)
+            place = slice(learned.shape[1], learned.shape[1] + len(part.std))
             motion = generate_windows(
                 part.network,
-                heard,
-                steps=steps or part.steps,
-                guidance_scale=scale,
-                generator=torch.Generator().manual_seed(2 * seed + index),
-                carry_velocity=is_pose[start : start + len(part.std)],
-                progress=progress and (lambda done, i=index: progress((i * frames + done) // parts, frames)),
+                features[known:],
+                steps=steps,
+                guidance_scale=guidance,
+                # One generator each: the steps of one network do not change what the other one draws.
+                generator=torch.Generator().manual_seed(2 * generator.initial_seed() + index),
+                eta=options.eta,
+                carry_velocity=is_pose[place],
+                tail=None if tail is None else (torch.from_numpy(before[:, place]), features[:known]),
+                progress=progress and (lambda done, i=index: progress((i * frames + done) // len(self.parts), frames)),
             )
-            learned = np.concatenate([learned, motion.float().cpu().numpy()], axis=1)
-        expression, pose = np.split(learned, [len(self.space.expression_std)], axis=1)
-        expression = self._expression(expression, events, identity, _LIP_STD * expression_scale)
-        pose = pose * pose_scale
-        return expression, *self.space.decode_pose(pose, identity.rotation, identity.translation, _HEAD_STD)
+            learned = np.concatenate([learned, motion.float().cpu().numpy()], axis=1)  # [T, D], then [T, D + 6]
+        expression, pose = np.split(learned, [count], axis=1)
+        return MotionSample(expression, pose)
 
-    def _expression(self, learned: np.ndarray, events: Events, identity: Identity, lip_std: float) -> np.ndarray:
-        """Learned [T, D] -> expression [T, D]: at rest where nobody speaks; lips meet on b, p, m and never cross."""
-        opening = self.face_model.extra["open"]
-        at_rest = (_REST_GAP - _MEAN_GAP * TYPICAL_LIP_STD) * opening / self.space.expression_std
-        talking = events.speaks[:, None]
-        learned = talking * learned + (1 - talking) * at_rest
-        expression = self.space.decode_expression(learned, identity.expression, identity.lip_gap, lip_std, _MEAN_GAP)
-        zero = np.zeros_like(identity.coefficients)
-        gap = identity.lip_gap + self.space.lip_gap(zero, expression) - self.space.lip_gap(zero, identity.expression)
-        # Only what must close closes: elsewhere small gaps stay gaps, so that lips keep moving.
-        parted = _SOFT_GAP * np.logaddexp(0, gap / _SOFT_GAP)
-        wanted = events.speaks * parted + (1 - events.speaks) * np.maximum(gap, 0)
-        return expression + (wanted * (1 - events.shut) - gap)[:, None] * opening
+    def _settings(self, part: Part, options: SamplingOptions) -> tuple[int, float]:
+        """Steps and guidance scale of one network: the caller's, else its own."""
+        if part is self.expression:
+            return options.steps or part.steps, part.guidance_scale if options.guidance is None else options.guidance
+        return options.pose_steps or options.steps or part.steps, part.guidance_scale
+
+
+def load(
+    folder: Path, face_model: MorphableModel, *, person: Path | None = None, device: str | torch.device = "cpu"
+) -> FD2Talk:
+    """Load ``expression.safetensors`` and ``pose.safetensors``, or the joint ``expression_and_pose.safetensors``.
+
+    Raises:
+        InputError: the folder does not hold them, or they belong to another face model.
+        UsageError: a person's weights, which this model does not have.
+    """
+    if person is not None:
+        raise UsageError("the motion model fd2talk has no weights of single persons")
+    joint = folder / "expression_and_pose.safetensors"
+    paths = [joint] if joint.exists() else [folder / f"{name}.safetensors" for name in ("expression", "pose")]
+    return FD2Talk(face_model, *(Part.load(path, device) for path in paths), device=device)

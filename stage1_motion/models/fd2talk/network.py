@@ -1,15 +1,15 @@
 """FD2Talk's Expression Transformer and Pose Transformer (§3.2): diffusion transformers from speech to motion.
 
-One architecture, two networks. A noisy coefficient sequence x_t [F, D] is denoised to x_0 in one prediction:
+One architecture, two networks. A noisy coefficient sequence x_t [F, D] is denoised to x_0 in one prediction (eq. 3):
 
     c      = [embedding of t, speech features]      concatenated for every frame
     tau(c) = linear layer                           [F, width]
     block  = self-attention over the frames of x
-             cross-attention, Q from x, K and V from tau(c), frame i sees frame j only if |i - j| <= k   (eq. 4, k = 3)
+             cross-attention, Q from x, K and V from tau(c), frame i sees frame j only if |i - j| <= k  (eq. 4, k = 3)
              MLP
 
-Speech of any length is generated in windows. The last frames of one window are given to the next one clean, marked by
-an extra input channel, as DiffPoseTalk does; the network has learned to continue them.
+Speech of any length is generated in windows. The last frames of one window are the clean context of the next, marked by
+an extra input channel, as in DiffPoseTalk; the network is trained to continue them.
 """
 
 from __future__ import annotations
@@ -24,9 +24,20 @@ from torch.nn import functional as F
 
 @dataclass
 class MotionTransformerConfig:
-    """coefficients D and speech_features S per frame; alignment: k of eq. 4, None for no mask (an ablation: every
-    frame sees all of the window's speech); window F and context C in frames: training sequences, of which the first C
-    may be given."""
+    """Sizes of one network.
+
+    Args:
+        coefficients: D per frame.
+        speech_features: S per frame.
+        width: of the hidden layers.
+        layers: blocks.
+        heads: of each attention.
+        dropout: in each block.
+        alignment: k of eq. 4; None for no mask (an ablation: every frame attends to all of the window's speech).
+        window: F, frames of a training sequence.
+        context: how many of its first frames may be clean context.
+        train_timesteps: of the diffusion schedule.
+    """
 
     coefficients: int
     speech_features: int
@@ -44,22 +55,22 @@ class MotionTransformerConfig:
         return asdict(self)
 
     @property
-    def unsettled(self) -> int:
-        """So many last frames of a window lack speech that comes after them. What sees all is given the usual k's."""
+    def lookahead(self) -> int:
+        """Number of last frames of a window without the speech after them: k, or 3 without a mask."""
         return 3 if self.alignment is None else self.alignment
 
 
 def alignment_mask(frames: int, k: int, device: torch.device | None = None) -> Tensor:
-    """Eq. 4: bool [F, F], True where motion frame i may look at speech frame j."""
+    """Eq. 4: bool [F, F], True where motion frame i may attend to speech frame j."""
     index = torch.arange(frames, device=device)
-    return (index[:, None] - index[None, :]).abs() <= k
+    return (index[:, None] - index[None, :]).abs() <= k  # [F, 1] - [1, F] -> [F, F]
 
 
 def sinusoid(positions: Tensor, width: int) -> Tensor:
     """[...] -> [..., width]: sines and cosines of geometrically spaced frequencies (Vaswani et al. 2017)."""
     frequencies = torch.exp(-math.log(10000.0) * torch.arange(width // 2, device=positions.device) / (width // 2))
-    angles = positions.float()[..., None] * frequencies
-    return torch.cat([angles.sin(), angles.cos()], dim=-1)
+    angles = positions.float()[..., None] * frequencies  # [..., width / 2]
+    return torch.cat([angles.sin(), angles.cos()], dim=-1)  # [..., width]
 
 
 class Attention(nn.Module):
@@ -73,15 +84,15 @@ class Attention(nn.Module):
         self.out = nn.Linear(width, width)
 
     def forward(self, x: Tensor, source: Tensor, mask: Tensor | None = None) -> Tensor:
-        """x [B, F, width], source [B, G, width], mask bool [F, G] (True: may look) -> [B, F, width]."""
+        """Attend from x [B, F, width] to source [B, G, width] where mask, bool [F, G], is True -> [B, F, width]."""
         batch, frames, width = x.shape
 
         def split(y: Tensor) -> Tensor:  # [B, F, width] -> [B, heads, F, width / heads]
             return y.view(batch, -1, self.heads, width // self.heads).transpose(1, 2)
 
-        key, value = self.key_value(source).chunk(2, dim=-1)
+        key, value = self.key_value(source).chunk(2, dim=-1)  # [B, G, width] each
         y = F.scaled_dot_product_attention(split(self.query(x)), split(key), split(value), attn_mask=mask)
-        return self.out(y.transpose(1, 2).reshape(batch, frames, width))
+        return self.out(y.transpose(1, 2).reshape(batch, frames, width))  # [B, heads, F, ...] -> [B, F, width]
 
 
 class Block(nn.Module):
@@ -97,7 +108,7 @@ class Block(nn.Module):
         self.dropout = nn.Dropout(config.dropout)
 
     def forward(self, x: Tensor, condition: Tensor, mask: Tensor | None) -> Tensor:
-        """x [B, F, width], condition tau(c) [B, F, width], mask: eq. 4 or None -> [B, F, width]."""
+        """Map x [B, F, width] under tau(c) [B, F, width] and the mask of eq. 4 (or None) -> [B, F, width]."""
         y = self.norms[0](x)
         x = x + self.dropout(self.self_attention(y, y))
         x = x + self.dropout(self.cross_attention(self.norms[1](x), condition, mask))
@@ -111,7 +122,7 @@ class MotionTransformer(nn.Module):
         super().__init__()
         self.config = config
         width = config.width
-        self.embed = nn.Linear(config.coefficients + 1, width)  # + 1: which frames are given
+        self.embed = nn.Linear(config.coefficients + 1, width)  # + 1: which frames are context
         self.time = nn.Sequential(nn.Linear(width, width), nn.SiLU(), nn.Linear(width, width))
         self.tau = nn.Linear(width + config.speech_features, width)
         self.no_speech = nn.Parameter(torch.zeros(config.speech_features))
@@ -122,34 +133,51 @@ class MotionTransformer(nn.Module):
         nn.init.zeros_(self.out.bias)
 
     def forward(
-        self, x: Tensor, timestep: Tensor, speech: Tensor, given: Tensor | None = None, drop: Tensor | None = None
+        self,
+        x: Tensor,
+        timestep: Tensor,
+        speech: Tensor,
+        context_mask: Tensor | None = None,
+        cond_drop_mask: Tensor | None = None,
     ) -> Tensor:
-        """x [B, F, D]; timestep [B]; speech [B, F, S]; given bool [B, F, 1]: frames of x that are clean context;
-        drop bool [B]: sequences whose speech is withheld (for guidance). Returns x_0 [B, F, D]."""
+        """Predict x_0 (eq. 3).
+
+        Args:
+            x: x_t [B, F, D].
+            timestep: [B].
+            speech: [B, F, S].
+            context_mask: bool [B, F, 1], frames of x that are clean context.
+            cond_drop_mask: bool [B], sequences whose speech is replaced by the learned null embedding, for
+                classifier-free guidance.
+
+        Returns:
+            x_0 [B, F, D].
+        """
         batch, frames, _ = x.shape
-        if given is None:
-            given = torch.zeros(batch, frames, 1, dtype=torch.bool, device=x.device)
-        if drop is not None:
-            speech = torch.where(drop[:, None, None], self.no_speech.to(speech.dtype), speech)
-        time = self.time(sinusoid(timestep, self.config.width))
-        condition = self.tau(torch.cat([time[:, None].expand(-1, frames, -1), speech], dim=-1))
-        position = sinusoid(torch.arange(frames, device=x.device), self.config.width)
-        y = self.embed(torch.cat([x, given.to(x.dtype)], dim=-1)) + position
-        k = self.config.alignment
-        mask = None if k is None else alignment_mask(frames, k, x.device)
+        width, k = self.config.width, self.config.alignment
+        if context_mask is None:
+            context_mask = torch.zeros(batch, frames, 1, dtype=torch.bool, device=x.device)
+        if cond_drop_mask is not None:
+            speech = torch.where(cond_drop_mask[:, None, None], self.no_speech.to(speech.dtype), speech)
+        time = self.time(sinusoid(timestep, width))  # [B, width]
+        c = torch.cat([time[:, None].expand(-1, frames, -1), speech], dim=-1)  # [B, F, width + S]
+        condition = self.tau(c)  # [B, F, width]
+        position = sinusoid(torch.arange(frames, device=x.device), width)  # [F, width]
+        y = self.embed(torch.cat([x, context_mask.to(x.dtype)], dim=-1)) + position  # [B, F, D + 1] -> [B, F, width]
+        mask = None if k is None else alignment_mask(frames, k, x.device)  # [F, F], eq. 4
         for block in self.blocks:
             y = block(y, condition, mask)
-        return self.out(self.norm(y))
+        return self.out(self.norm(y))  # [B, F, D]
 
     def guided(
-        self, x: Tensor, timestep: Tensor, speech: Tensor, given: Tensor | None, guidance_scale: float
+        self, x: Tensor, timestep: Tensor, speech: Tensor, context_mask: Tensor | None, guidance_scale: float
     ) -> Tensor:
-        """Classifier-free guidance on speech: x_0 without it, plus `guidance_scale` times what it changes."""
+        """Classifier-free guidance on speech: x_0 without speech, plus `guidance_scale` times what speech changes."""
         if guidance_scale == 1.0:
-            return self(x, timestep, speech, given)
+            return self(x, timestep, speech, context_mask)
         batch = len(x)
-        drop = torch.arange(2 * batch, device=x.device) >= batch
-        pair = None if given is None else torch.cat([given, given])
-        both = self(torch.cat([x, x]), torch.cat([timestep, timestep]), torch.cat([speech, speech]), pair, drop)
-        heard, unheard = both.chunk(2)
-        return unheard + guidance_scale * (heard - unheard)
+        drop = torch.arange(2 * batch, device=x.device) >= batch  # [2 B]
+        mask = None if context_mask is None else torch.cat([context_mask, context_mask])
+        both = self(torch.cat([x, x]), torch.cat([timestep, timestep]), torch.cat([speech, speech]), mask, drop)
+        conditional, unconditional = both.chunk(2)  # [2 B, F, D] -> [B, F, D] each
+        return unconditional + guidance_scale * (conditional - unconditional)

@@ -2,40 +2,40 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from shared.checkpoint import save_checkpoint
 from shared.diffusion.sampling import make_schedule
+from shared.errors import InputError
 from shared.face_model import load_bundled
 from shared.metrics.lips import best_lag_correlation
 from shared.speech.encoder import SpeechEncoder
 from shared.splits import is_development
 from stage1_motion.dataset import Clip, cached_speech, load_clips, sampling_weights
 from stage1_motion.lip_expert.network import LipExpert
+from stage1_motion.losses.motion import ExpressionLoss, pose_loss
+from stage1_motion.models.fd2talk.model import KIND
 from stage1_motion.models.fd2talk.network import MotionTransformer, MotionTransformerConfig
 from stage1_motion.motion_space import MotionSpace
-from stage1_motion.speech_events import Phonetics
+from stage1_motion.speech_events import SpeechEventDetector
 from stage1_motion.windowed_sampling import generate_windows
 
 
-def save_network(network: MotionTransformer, path: Path, **header: Any) -> None:
-    """fp16 weights, with the configuration and `header` (JSON values) in the file's header."""
-    tensors = {name: value.detach().half().contiguous().cpu() for name, value in network.state_dict().items()}
-    header = {"config": network.config.to_dict(), **header}
-    save_file(tensors, str(path), metadata={"motion_transformer": json.dumps(header)})
-
-
 class MotionTask:
-    """What the two tasks share: windows of clips, noise, the withheld speech and context; subclasses add the loss.
+    """What the tasks share: windows of clips, noise, dropped speech and context; subclasses add the loss.
 
-    part: "expression", "pose" or "expression_and_pose". carry_velocity: see `generate_windows`. steps, guidance_scale:
-    of the sampler, in validation and after.
+    Args:
+        clips: of training people, development people among them.
+        speech_dropout: share of sequences whose speech is dropped, for classifier-free guidance.
+        speech_noise: standard deviation of Gaussian noise on the features.
+        steps, guidance_scale: of the sampler, in validation and, stored with the weights, afterwards.
+
+    part: "expression", "pose" or "expression_and_pose". carry_velocity: see `generate_windows`.
     """
 
     part: str
@@ -83,17 +83,17 @@ class MotionTask:
         batch["speech"] = batch["speech"] + self.speech_noise * noise
         batch["noise"] = torch.randn(batch["x0"].shape, generator=generator)
         batch["timestep"] = torch.randint(self.model.config.train_timesteps, (batch_size,), generator=generator)
-        batch["drop"] = torch.rand(batch_size, generator=generator) < self.speech_dropout
-        # Half of the windows continue something, as all but a recording's first do.
+        batch["cond_drop_mask"] = torch.rand(batch_size, generator=generator) < self.speech_dropout
+        # Half of the windows have context, as all but a recording's first do.
         context = torch.where(torch.rand(batch_size, generator=generator) < 0.5, self.model.config.context, 0)
-        batch["given"] = (torch.arange(window)[None] < context[:, None])[..., None]
+        batch["context_mask"] = (torch.arange(window)[None] < context[:, None])[..., None]
         return batch
 
     def predict(self, model: nn.Module, batch: dict[str, Tensor]) -> Tensor:
-        """Noise x_0 (eq. 2), keep the given frames clean, predict x_0."""
+        """Noise x_0 (eq. 2), keep the context clean, predict x_0 (eq. 3)."""
         noisy = self.schedule.add_noise(batch["x0"], batch["noise"], batch["timestep"])
-        noisy = torch.where(batch["given"], batch["x0"], noisy)
-        return model(noisy, batch["timestep"], batch["speech"], batch["given"], batch["drop"])
+        noisy = torch.where(batch["context_mask"], batch["x0"], noisy)
+        return model(noisy, batch["timestep"], batch["speech"], batch["context_mask"], batch["cond_drop_mask"])
 
     def std(self) -> np.ndarray:
         """[D]: what the coefficients that this network learns were divided by."""
@@ -101,9 +101,11 @@ class MotionTask:
 
     def save(self, model: MotionTransformer, folder: Path) -> None:
         """Write ``expression.safetensors`` (or whatever the part is): network, normaliser, sampling defaults."""
-        save_network(
-            model,
+        save_checkpoint(
             folder / f"{self.part}.safetensors",
+            KIND,
+            model.state_dict(),
+            config=model.config.to_dict(),
             std=[float(v) for v in self.std()],
             face_model=self.space.model.fingerprint,
             steps=self.steps,
@@ -129,10 +131,10 @@ class MotionTask:
         )
 
     def loss(self, model: nn.Module, batch: dict[str, Tensor]) -> tuple[Tensor, dict[str, Any]]:
-        """The paper's terms over the frames that are to be made."""
-        predicted = torch.where(batch["given"], batch["x0"], self.predict(model, batch).float())
-        error = predicted - batch["x0"]  # none in the given frames: velocity across the seam counts in full
-        return self.terms(predicted, error, batch["valid"] & ~batch["given"], batch)
+        """The paper's terms over the frames that are to be generated."""
+        predicted = torch.where(batch["context_mask"], batch["x0"], self.predict(model, batch).float())
+        error = predicted - batch["x0"]  # none in the context: velocity across the seam counts in full
+        return self.terms(predicted, error, batch["valid"] & ~batch["context_mask"], batch)
 
     def terms(
         self, predicted: Tensor, error: Tensor, mask: Tensor, batch: dict[str, Tensor]
@@ -141,38 +143,14 @@ class MotionTask:
         raise NotImplementedError
 
 
-def build_task(config: dict[str, Any]) -> MotionTask:
-    """`model: expression`, `model: pose` and `model: expression_and_pose` of `fd2talk train`.
-
-    prepared: folder of `fd2talk prepare`. speech_encoder (and layer): whose features are learned from.
-    phonetics: probes for those features. cache: folder for features. network, loss: settings of
-    `MotionTransformerConfig` and of the task. lip_expert: weights of the judge of L_sync, where expression is learned.
-    """
-    encoder = SpeechEncoder.from_pretrained(config["speech_encoder"], layer=config.get("layer"))
-    speech = cached_speech(encoder, Phonetics.load(config["phonetics"]), config["cache"])
-    clips, space = load_clips(config["prepared"], load_bundled(), speech, split="train")
-    task, coefficients = {
-        "expression": (ExpressionTask, space.model.num_expression),
-        "pose": (PoseTask, 6),
-        "expression_and_pose": (ExpressionAndPoseTask, space.model.num_expression + 6),
-    }[config["model"]]
-    network = MotionTransformerConfig(coefficients, encoder.size, **config.get("network", {}))
-    settings = dict(config.get("loss", {}))
-    if task is not PoseTask and config.get("lip_expert"):
-        settings["lip_expert"] = LipExpert.load(config["lip_expert"])
-    return task(clips, space, network, **settings)
-
-
-def masked_mean(values: Tensor, mask: Tensor) -> Tensor:
-    """Mean of values [B, F, K] over frames where mask [B, F, 1] holds."""
-    return (values * mask).sum() / (mask.sum() * values.shape[-1]).clamp(min=1)
-
-
 class ExpressionTask(MotionTask):
-    """Eq. 8, with coefficients weighted by how far they move a face, the lips they move (positions and velocities),
-    and L_sync (eq. 10-11) from the frozen lip expert.
+    """The Expression Transformer: eq. 12, a weighted sum of eq. 8 and L_sync (eq. 10-11).
 
-    Eq. 12's weights: coefficients 1, `lip_weight`, `velocity_weight`, `sync_weight`.
+    Args:
+        lip_weight, velocity_weight: of the lips that the coefficients move, positions and velocities, beside eq. 8;
+            not in the paper.
+        sync_weight: of L_sync in eq. 12; the paper does not print it.
+        lip_expert: the frozen network of L_sync.
     """
 
     part = "expression"
@@ -180,17 +158,13 @@ class ExpressionTask(MotionTask):
     def __init__(self, *args: Any, lip_weight: float = 1.0, velocity_weight: float = 1.0, sync_weight: float = 0.0,
                  lip_expert: nn.Module | None = None, **kwargs: Any):  # fmt: skip
         super().__init__(*args, **kwargs)
-        std = torch.from_numpy(self.space.expression_std)
-        lips = torch.from_numpy(self.space.model.exp_basis[:, self.space.model.groups["lips"]]).flatten(1)
-        basis = std[:, None] * lips  # learned coefficients -> lip offsets in mm
-        self.lips = basis / (basis.square().sum(0).mean().sqrt())
-        self.scale = std / std.square().mean().sqrt()
+        self.expression_loss = ExpressionLoss(self.space)
         self.lip_weight, self.velocity_weight, self.sync_weight = lip_weight, velocity_weight, sync_weight
         self.lip_expert = lip_expert
 
     def to(self, device: torch.device) -> None:
         """Move what the loss needs."""
-        self.lips, self.scale = self.lips.to(device), self.scale.to(device)
+        self.expression_loss.to(device)
         if self.lip_expert is not None:
             self.lip_expert.to(device)
 
@@ -198,14 +172,11 @@ class ExpressionTask(MotionTask):
         self, predicted: Tensor, error: Tensor, mask: Tensor, batch: dict[str, Tensor]
     ) -> tuple[Tensor, dict[str, Any]]:
         """Eq. 12."""
-        coefficients = masked_mean((error * self.scale).square(), mask)
-        lips = error @ self.lips
-        position = masked_mean(lips.square(), mask)
-        velocity = masked_mean(lips.diff(dim=1).square(), mask[:, 1:])
-        loss = coefficients + self.lip_weight * position + self.velocity_weight * velocity
-        parts = {"exp": coefficients, "lips": position, "velocity": velocity}
+        parts = self.expression_loss(error, mask)
+        loss = parts["exp"] + self.lip_weight * parts["lips"] + self.velocity_weight * parts["velocity"]
         if self.lip_expert is not None and self.sync_weight:
-            parts["sync"] = self.lip_expert.sync_loss(predicted, batch["speech"], mask & ~batch["drop"][:, None, None])
+            with_speech = mask & ~batch["cond_drop_mask"][:, None, None]
+            parts["sync"] = self.lip_expert.sync_loss(predicted, batch["speech"], with_speech)
             loss = loss + self.sync_weight * parts["sync"]
         return loss, parts
 
@@ -215,10 +186,11 @@ class ExpressionTask(MotionTask):
         gap_row = self._gap_row()
         people: dict[str, list[tuple[float, float, float]]] = {}
         for clip in self.development:
-            real, made = clip.expression @ gap_row, self.generate(model, clip)[:, : len(gap_row)] @ gap_row
-            speed = np.abs(np.diff(made)).mean() / np.abs(np.diff(real)).mean()
-            correlation = best_lag_correlation(made, real, max_lag=2)[0]
-            people.setdefault(clip.person, []).append((correlation, made.std() / real.std(), speed))
+            filmed = clip.expression @ gap_row
+            generated = self.generate(model, clip)[:, : len(gap_row)] @ gap_row
+            speed = np.abs(np.diff(generated)).mean() / np.abs(np.diff(filmed)).mean()
+            correlation = best_lag_correlation(generated, filmed, max_lag=2)[0]
+            people.setdefault(clip.person, []).append((correlation, generated.std() / filmed.std(), speed))
         r, spread, speed = np.median([np.mean(v, axis=0) for v in people.values()], axis=0)
         return {
             "score": float(r - 0.25 * abs(spread - 1)),
@@ -236,7 +208,7 @@ class ExpressionTask(MotionTask):
 
 
 class PoseTask(MotionTask):
-    """Eq. 9, with velocities: a head that shakes by a tenth of a degree is seen."""
+    """The Pose Transformer: eq. 9, with velocities."""
 
     part = "pose"
     carry_velocity = True
@@ -245,19 +217,12 @@ class PoseTask(MotionTask):
         self, predicted: Tensor, error: Tensor, mask: Tensor, batch: dict[str, Tensor]
     ) -> tuple[Tensor, dict[str, Any]]:
         """Eq. 9."""
-        return pose_terms(error, mask)
+        return pose_loss(error, mask)
 
     @torch.no_grad()
     def validate(self, model: nn.Module) -> dict[str, float]:
         """See `head_figures`."""
         return head_figures(self, model)
-
-
-def pose_terms(error: Tensor, mask: Tensor) -> tuple[Tensor, dict[str, Any]]:
-    """Eq. 9 with velocities, of error [B, F, 6] where mask [B, F, 1] holds."""
-    position = masked_mean(error.square(), mask)
-    velocity = masked_mean(error.diff(dim=1).square(), mask[:, 1:])
-    return position + 10.0 * velocity, {"pose": position, "velocity": velocity}
 
 
 def head_figures(task: MotionTask, model: nn.Module) -> dict[str, float]:
@@ -266,11 +231,12 @@ def head_figures(task: MotionTask, model: nn.Module) -> dict[str, float]:
     for clip in task.development:
         if len(clip.pose) < 75:
             continue
-        real, made = clip.pose[:, :3], task.generate(model, clip)[:, -6:-3]
-        fast_real, fast_made = (np.abs(np.diff(p, axis=0)).mean(1) for p in (real, made))
+        filmed, generated = clip.pose[:, :3], task.generate(model, clip)[:, -6:-3]
+        speeds = [np.abs(np.diff(angles, axis=0)).mean(1) for angles in (filmed, generated)]
         window = np.ones(13) / 13
-        smooth = [np.convolve(f, window, "valid") for f in (fast_real, fast_made)]
-        figures.append((made.std() / real.std(), fast_made.mean() / fast_real.mean(), np.corrcoef(*smooth)[0, 1]))
+        smooth = [np.convolve(f, window, "valid") for f in speeds]
+        ratio = speeds[1].mean() / speeds[0].mean()
+        figures.append((generated.std() / filmed.std(), ratio, np.corrcoef(*smooth)[0, 1]))
     spread, speed, r = np.nanmedian(figures, axis=0)
     score = r - abs(np.log(spread)) - abs(np.log(speed))
     return {"score": float(score), "spread": float(spread), "speed": float(speed), "r_speed": float(r)}
@@ -283,7 +249,7 @@ class ExpressionAndPoseTask(ExpressionTask):
 
     def __init__(self, *args: Any, **settings: Any):
         super().__init__(*args, **settings)
-        self.carry_velocity = torch.arange(len(self.std())) >= len(self.scale)
+        self.carry_velocity = torch.arange(len(self.std())) >= len(self.space.expression_std)
 
     def to(self, device: torch.device) -> None:
         """Move what loss and sampling need."""
@@ -302,13 +268,42 @@ class ExpressionAndPoseTask(ExpressionTask):
         self, predicted: Tensor, error: Tensor, mask: Tensor, batch: dict[str, Tensor]
     ) -> tuple[Tensor, dict[str, Any]]:
         """Eq. 12 for expression, eq. 9 for pose."""
-        count = len(self.scale)
+        count = len(self.space.expression_std)
         loss, parts = super().terms(predicted[..., :count], error[..., :count], mask, batch)
-        pose_loss, pose_parts = pose_terms(error[..., count:], mask)
-        return loss + pose_loss, {**parts, **{f"pose_{name}": value for name, value in pose_parts.items()}}
+        of_pose, pose_parts = pose_loss(error[..., count:], mask)
+        return loss + of_pose, {**parts, **{f"pose_{name}": value for name, value in pose_parts.items()}}
 
     def validate(self, model: nn.Module) -> dict[str, float]:
         """Figures of both; the scores are added."""
         figures, head = super().validate(model), head_figures(self, model)
         score = figures.pop("score") + head.pop("score")
         return {"score": score, **figures, **{f"head_{name}": value for name, value in head.items()}}
+
+
+TASKS = {task.part: task for task in (ExpressionTask, PoseTask, ExpressionAndPoseTask)}
+
+
+def build_task(config: dict[str, Any]) -> MotionTask:
+    """`model: fd2talk` of `fd2talk train`.
+
+    Args:
+        config: `part`: expression, pose or expression_and_pose. `prepared`: folder of `fd2talk prepare`.
+            `speech_encoder` (and `layer`): whose features are learned from; `speech_events`: detector for those
+            features. `cache`: folder for features. `network`, `loss`: settings of `MotionTransformerConfig` and of the
+            task. `lip_expert`: weights of the network of L_sync, where expression is learned.
+
+    Raises:
+        InputError: there is no such part, or a file is missing.
+    """
+    if config["part"] not in TASKS:
+        raise InputError(f"the motion model fd2talk has no part {config['part']!r} (there are: {', '.join(TASKS)})")
+    encoder = SpeechEncoder.from_pretrained(config["speech_encoder"], layer=config.get("layer"))
+    speech = cached_speech(encoder, SpeechEventDetector.load(config["speech_events"]), config["cache"])
+    clips, space = load_clips(config["prepared"], load_bundled(), speech, split="train")
+    task = TASKS[config["part"]]
+    coefficients = {"pose": 6, "expression": space.model.num_expression}.get(task.part, space.model.num_expression + 6)
+    network = MotionTransformerConfig(coefficients, encoder.size, **config.get("network", {}))
+    settings = dict(config.get("loss", {}))
+    if task is not PoseTask and config.get("lip_expert"):
+        settings["lip_expert"] = LipExpert.load(config["lip_expert"])
+    return task(clips, space, network, **settings)

@@ -14,7 +14,9 @@ from shared.face_model import load_bundled
 from shared.metrics.lips import best_lag_correlation
 from shared.splits import is_development
 from stage1_motion.dataset import Clip, load_clips, sampling_weights
-from stage1_motion.models.ridge.model import LogMel, Ridge, always_speaking, linear_of, with_context
+from stage1_motion.models.ridge.model import Ridge, linear_of, with_context
+from stage1_motion.speech_events import always_speaking
+from stage1_motion.speech_frontend import LogMel
 
 _PENALTIES = tuple(float(p) for p in 10.0 ** np.arange(-3, 2.01, 0.5))
 
@@ -40,12 +42,20 @@ class Moments:
 
 
 def run(config: dict[str, Any]) -> dict[str, Any]:
-    """`fd2talk train configs/bundled/ridge.yaml`: closed form, a minute. One penalty for the face and one for the head,
-    those that serve the development people best; the weights are then those of all training people.
+    """`fd2talk train configs/bundled/ridge.yaml`: closed form, a minute.
 
-    config: prepared (folder of `fd2talk prepare`), output. Returns the folder and the correlation of the lip gap with
-    the filmed one, at the best lag within two frames, median over people, of development people (seen by the choice of
-    the penalty alone) and of those of split `val`. Raises InputError: no such folder.
+    One penalty for the face and one for the head, those with the best figures on development people; the weights are
+    then those of all training people.
+
+    Args:
+        config: `prepared` (folder of `fd2talk prepare`) and `output`.
+
+    Returns:
+        The folder, and the correlation of the lip gap with the filmed one (best lag within two frames, median over
+        people) of development people and of those of split `val`.
+
+    Raises:
+        InputError: no such folder.
     """
     model, output = load_bundled(), Path(config["output"]) / "best"
     clips, space = load_clips(config["prepared"], model, _speech, split="train")
@@ -72,15 +82,18 @@ def run(config: dict[str, Any]) -> dict[str, Any]:
 
 
 def lip_correlation(ridge: Ridge, clips: list[Clip]) -> tuple[float, float]:
-    """Predicted against filmed lip gap: correlation at the best lag within two frames, and spread over the filmed one.
-    Means over a person's clips, then medians over people."""
+    """Predicted against filmed lip gap: correlation at the best lag within two frames, and ratio of the spreads.
+
+    Means over a person's clips, then medians over people.
+    """
     space = ridge.space
     neutral, still = np.zeros(space.model.num_identity, np.float32), np.zeros(space.model.num_expression, np.float32)
     row = space.lip_gap(neutral, np.diag(space.expression_std)) - space.lip_gap(neutral, still)
     people = defaultdict(list)
     for clip in clips:
-        made, real = ridge.predict(clip.speech)[0] @ row, clip.expression @ row
-        people[clip.person].append((best_lag_correlation(made, real)[0], made.std() / real.std()))
+        predicted, filmed = ridge.predict(clip.speech)[0] @ row, clip.expression @ row
+        r = best_lag_correlation(predicted, filmed)[0]
+        people[clip.person].append((r, predicted.std() / filmed.std()))
     r, spread = np.median([np.mean(values, axis=0) for values in people.values()], axis=0)
     return float(r), float(spread)
 

@@ -1,0 +1,214 @@
+"""Options that several commands of the command line share; those that belong together arrive as one dataclass."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from functools import reduce, wraps
+from typing import Any
+
+import click
+
+from fd2talk.options import FaceChoice, Framing, MotionOptions, RendererOptions
+from shared.errors import UsageError
+from stage2_render import DEFAULT_RENDERER, RENDERERS
+
+
+class _FaceBox(click.ParamType):
+    """LEFT,TOP,RIGHT,BOTTOM in pixels of the upright photo."""
+
+    name = "left,top,right,bottom"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> tuple[float, ...]:
+        try:
+            numbers = tuple(float(n) for n in (value.split(",") if isinstance(value, str) else value))
+        except (TypeError, ValueError):
+            numbers = ()
+        if len(numbers) != 4 or not all(map(math.isfinite, numbers)):
+            self.fail(f"{value!r} is not LEFT,TOP,RIGHT,BOTTOM in pixels", param, ctx)
+        return numbers
+
+
+class _Number(click.FloatRange):
+    """A number in a range, and never `nan`, which click lets pass."""
+
+    name = "number"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> float:
+        number = super().convert(value, param, ctx)
+        if math.isnan(number):
+            self.fail(f"{value!r} is not a number", param, ctx)
+        return number
+
+
+def several(*options: Callable) -> Callable:
+    """Join click options to one decorator."""
+    return lambda command: reduce(lambda decorated, option: option(decorated), reversed(options), command)
+
+
+def group(name: str, build: Callable[..., Any], *options: Callable) -> Callable:
+    """Join click options to one decorator; their values arrive as one argument of the command.
+
+    Args:
+        name: of the argument.
+        build: makes the argument from the values, which it receives by the options' names.
+        options: decorators, as `click.option` returns them.
+    """
+
+    def decorate(command: Callable) -> Callable:
+        @wraps(command)
+        def grouped(**values: Any) -> Any:
+            values[name] = build(**{key: values.pop(key) for key in keys})
+            return command(**values)
+
+        decorated = several(*options)(grouped)
+        keys = [parameter.name for parameter in decorated.__click_params__[-len(options) :]]
+        return decorated
+
+    return decorate
+
+
+def _motion_options(seed: int, still: bool, **values: Any) -> MotionOptions:
+    from stage1_motion.interface import SamplingOptions
+    from stage1_motion.postprocessing import PostProcessing
+
+    steps = PostProcessing(**{name: not values.pop(f"no_{name}") for name in vars(PostProcessing())})
+    return MotionOptions(seed, SamplingOptions(**values), steps, still)
+
+
+def _renderer_options(renderer: str | None, render_steps: int | None, **switches: bool) -> RendererOptions:
+    given = [name for name, value in {"render_steps": render_steps, **switches}.items() if value]
+    if given and renderer not in (None, "diffusion"):
+        raise UsageError(f"--{given[0].replace('_', '-')} is for --renderer diffusion")
+    return RendererOptions(
+        renderer, render_steps, **{name.removeprefix("no_"): not off for name, off in switches.items()}
+    )
+
+
+def _read_config(ctx: click.Context, _: click.Parameter, path: str | None) -> None:
+    """Set the options' defaults from a YAML file; what the command line says takes precedence."""
+    if path is None:
+        return
+    import yaml
+
+    try:
+        with open(path, encoding="utf-8") as file:
+            values = yaml.safe_load(file) or {}
+    except (OSError, UnicodeError, yaml.YAMLError) as error:
+        reason = getattr(error, "strerror", None) or " ".join(str(error).split())
+        raise UsageError(f"cannot read {path}: {reason}") from error
+    if not isinstance(values, dict):
+        raise UsageError(f"{path}: not a config; it must consist of lines `option: value`")
+    options = {p.name for p in ctx.command.params if isinstance(p, click.Option)} - {"config", "output"}
+    defaults = {}
+    for key, value in values.items():
+        name = str(key).replace("-", "_")
+        opposite = "full" if name == "crop" else f"no_{name}"
+        if name not in options and opposite in options and isinstance(value, bool):
+            name, value = opposite, not value
+        if name not in options:
+            known = ", ".join(sorted(options)).replace("_", "-")
+            raise UsageError(f"{path}: there is no option {key} (there are: {known})")
+        parameter = next(p for p in ctx.command.params if p.name == name)
+        is_switch = isinstance(parameter, click.Option) and parameter.is_flag
+        if isinstance(value, (dict, list)) or (is_switch and not isinstance(value, (bool, str))):
+            raise UsageError(f"{path}: {key} takes {'true or false' if is_switch else 'one value'}, not {value!r}")
+        if not is_switch and isinstance(value, (bool, float)) and isinstance(parameter.type, click.IntRange):
+            raise UsageError(f"{path}: {key} takes a whole number, not {value!r}")
+        defaults[name] = value
+    ctx.default_map = defaults
+
+
+def output(metavar: str) -> Callable:
+    """The file that a command writes."""
+    return click.option("-o", "--output", required=True, metavar=metavar, help="The file to write.")
+
+
+def weights(text: str) -> Callable:
+    """A folder of weights, or the bundled ones."""
+    return click.option("--weights", metavar="FOLDER", default="bundled", show_default=True, help=text)
+
+
+def _integer(option: str, least: int, text: str, most: int | None = None, default: int | None = None) -> Callable:
+    kind, shown = click.IntRange(least, most), default is not None
+    return click.option(option, type=kind, metavar="N", default=default, show_default=shown, help=text)
+
+
+def _number(option: str, most: float, text: str, default: float | None = None) -> Callable:
+    kind, shown = _Number(0, most), default is not None
+    return click.option(option, type=kind, metavar="X", default=default, show_default=shown, help=text)
+
+
+def _switch(option: str, text: str) -> Callable:
+    return click.option(option, is_flag=True, help=text)
+
+
+_STEPS = (
+    "Number of denoising steps of the diffusion {}; more is slower (default: the number that the weights were tuned "
+    "for)."
+)
+_GUIDANCE = (
+    "Classifier-free guidance scale: how strongly speech drives the face; 1 is no amplification (default: the value "
+    "that the weights were tuned for)."
+)
+motion = group(
+    "motion_options",
+    _motion_options,
+    _integer("--seed", 0, "Random seed; the same seed reproduces the output.", 2**63 - 1, default=0),
+    _integer("--steps", 1, _STEPS.format("sampler that generates the motion"), 1000),
+    _integer(
+        "--pose-steps", 1, "The same for the network of the head's motion only (default: --steps if given).", 1000
+    ),
+    _number("--guidance", 100, _GUIDANCE),
+    _number("--eta", 1, "Noise added back at each step but the last: 0 is none (DDIM), 1 as in DDPM.", 0.0),
+    _number("--pose-scale", 10, "Factor on the size of head motion.", 1.0),
+    _number("--expression-scale", 10, "Factor on the size of facial motion.", 1.0),
+    _switch("--still", "Keep the head in the pose of the photo; mouth and eyes move."),
+    _switch("--no-rest", "Do not close the mouth in pauses of the speech."),
+    _switch("--no-lip-closure", "Do not close the lips on b, p and m."),
+    _switch("--no-blinks", "Do not add blinks."),
+    _switch("--no-gaze", "Do not add eye movements."),
+)
+face = group(
+    "face",
+    lambda face_index, face_box: FaceChoice(face_index, face_box),
+    _integer("--face-index", 0, "Which face of the photo: 0 is the largest, 1 the next one."),
+    click.option("--face-box", type=_FaceBox(), help="Where the face is, in pixels, if it is not detected."),
+)
+framing = group(
+    "framing",
+    Framing,
+    click.option("--full/--crop", default=True, help="The whole photo (default), or the square head crop only."),
+    _integer("--max-size", 64, "Longest side of the video in pixels; larger photos are reduced.", 4096, default=1280),
+)
+_renderer = (
+    click.option(
+        "--renderer",
+        type=click.Choice(RENDERERS),
+        help="Only warp the photo (geometry), or also repair the face with networks (diffusion).  "
+        f"[default: {DEFAULT_RENDERER}]",
+    ),
+    _integer("--render-steps", 1, _STEPS.format("renderer"), 1000),
+)
+renderer = group("renderer", _renderer_options, *_renderer)
+renderer_with_switches = group(
+    "renderer",
+    _renderer_options,
+    *_renderer,
+    _switch("--no-geometry-conditioning", "Diffusion without the warped photo as input; it starts from pure noise."),
+    _switch("--no-detail-transfer", "Diffusion that generates the whole face and keeps no detail of the photo."),
+    _switch("--no-shared-noise", "Diffusion that starts from different noise in every frame."),
+)
+overwrite = _switch("--overwrite", "Replace an existing output.")
+running = several(
+    click.option("--device", default="cpu", show_default=True, help="Device for the networks: cpu, cuda, cuda:1, mps."),
+    click.option(
+        "--config",
+        metavar="FILE.yaml",
+        is_eager=True,
+        expose_value=False,
+        callback=_read_config,
+        help="File with values for these options; the command line takes precedence.",
+    ),
+    overwrite,
+)

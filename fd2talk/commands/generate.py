@@ -1,0 +1,58 @@
+"""`fd2talk generate`: photo and speech -> video."""
+
+from __future__ import annotations
+
+from fd2talk.commands.inputs import check_device, fit_photo
+from fd2talk.options import FaceChoice, Framing, MotionOptions, RendererOptions
+from fd2talk.output import require_output, write_video
+from fd2talk.progress import counted, progress
+from fd2talk.terminal import announce
+from shared.errors import UsageError
+from shared.media import read_audio, read_image
+from shared.motion import Motion
+from stage2_render import DEFAULT_RENDERER
+from stage2_render.pipeline import RenderPipeline
+
+
+def generate(
+    photo: str,
+    audio: str,
+    output: str,
+    *,
+    motion_options: MotionOptions,
+    pose_from: str | None,
+    renderer: RendererOptions,
+    framing: Framing,
+    face: FaceChoice,
+    weights: str,
+    device: str,
+    overwrite: bool,
+) -> None:
+    """Write the video of the person in a photo saying a recording; see `TalkingHeadPipeline` for the arguments."""
+    path = require_output(output, suffixes=(".mp4",), overwrite=overwrite, inputs=(photo, audio, pose_from or photo))
+    if motion_options.still and pose_from:
+        raise UsageError("--still and --pose-from exclude each other")
+    check_device(device)
+    image, speech = read_image(photo), read_audio(audio)
+    pose = Motion.load(pose_from) if pose_from else None
+    render = RenderPipeline.from_pretrained(weights, renderer=renderer.name or DEFAULT_RENDERER, device=device)
+    fitted = fit_photo(render.model, photo, image, face)
+
+    # Importing stage one takes seconds, so it waits until the inputs have been checked.
+    from fd2talk.pipeline import TalkingHeadPipeline
+    from stage1_motion.pipeline import MotionPipeline
+
+    pipeline = TalkingHeadPipeline(MotionPipeline.from_pretrained(weights, device=device), render)
+    with progress(None, "generating motion") as bar:
+        talk = pipeline(
+            fitted,
+            speech,
+            **vars(motion_options),
+            pose_from=pose,
+            **vars(framing),
+            render_settings=renderer.settings,
+            progress=bar.update_to,
+        )
+    # The sound is the file's, at its own rate.
+    write_video(path, counted(talk.frames, len(talk), "rendering"), audio=audio, overwrite=overwrite)
+    announce(path)

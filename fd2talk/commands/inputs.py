@@ -1,0 +1,45 @@
+"""What several commands check and read before they load models."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+
+from fd2talk.options import FaceChoice
+from shared.errors import InputError, UsageError
+from shared.face_model import MorphableModel
+from shared.photo_fit import PhotoFit
+
+
+def check_device(name: str) -> None:
+    """Raise UsageError when torch has no such device on this computer."""
+    try:
+        torch.zeros(1, device=name)
+    except (RuntimeError, AssertionError, ValueError, ImportError) as error:
+        raise UsageError(f"the device {name!r} is not available on this computer") from error
+
+
+def fit_photo(model: MorphableModel, path: str, image: np.ndarray, face: FaceChoice) -> PhotoFit:
+    """Fit the face of a photo.
+
+    Args:
+        model: the face model.
+        path: of the photo, for messages.
+        image: uint8 [H, W, 3], as `read_image` returns it for this path.
+        face: with its box in pixels of the file, of which `read_image` may have reduced the size.
+
+    Raises:
+        InputError: as `PhotoFit.fit`, with the file's name.
+    """
+    box = face.box
+    if box is not None:
+        with Image.open(path) as file:  # the longer side is the same in every orientation
+            scale = max(image.shape[:2]) / max(file.size)
+            box = tuple(value * scale for value in box)
+    try:
+        return PhotoFit.fit(image, model, face_index=face.index, face_box=box)
+    except InputError as error:
+        raise InputError(f"{Path(path)}: {error}") from error

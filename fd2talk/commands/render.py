@@ -1,0 +1,61 @@
+"""`fd2talk render`: photo and motion file -> video."""
+
+from __future__ import annotations
+
+from fd2talk.commands.inputs import check_device, fit_photo
+from fd2talk.options import FaceChoice, Framing, RendererOptions
+from fd2talk.output import require_output, write_video
+from fd2talk.progress import counted
+from fd2talk.terminal import announce
+from shared.errors import UsageError
+from shared.files import check_input
+from shared.media import FPS, read_image, read_video
+from shared.motion import Motion
+from stage2_render import DEFAULT_RENDERER
+from stage2_render.pipeline import RenderPipeline
+
+
+def render(
+    photo: str,
+    motion: str,
+    output: str,
+    *,
+    renderer: RendererOptions,
+    compare: bool,
+    real: str | None,
+    framing: Framing,
+    face: FaceChoice,
+    weights: str,
+    device: str,
+    overwrite: bool,
+) -> None:
+    """Write the video of a photo moved by a motion file, with the motion's own sound.
+
+    With `compare` both renderers are side by side, beside the video `real` if there is one. The other arguments are the
+    options of the command line.
+    """
+    path = require_output(output, suffixes=(".mp4",), overwrite=overwrite, inputs=(photo, motion, real or photo))
+    if compare and renderer.name:
+        raise UsageError("--compare shows both renderers, --renderer chooses one: use only one of these options")
+    if real and not compare:
+        raise UsageError("--real needs --compare")
+    check_device(device)
+    image = read_image(photo)
+    for file in (motion, *([real] if real else ())):
+        check_input(file)
+    moves = Motion.load(motion)
+    name = "diffusion" if compare else renderer.name or DEFAULT_RENDERER
+    pipeline = RenderPipeline.from_pretrained(weights, renderer=name, device=device)
+    fitted = fit_photo(pipeline.model, photo, image, face)
+    moves = moves.resample(FPS)
+    frames = pipeline(fitted, moves, **vars(framing), **renderer.settings)
+    if compare:
+        from fd2talk.compare import side_by_side
+
+        warped = RenderPipeline(pipeline.model)(fitted, moves, **vars(framing), workers=1)
+        panels = {"warp": warped, "diffusion": frames}
+        frames = side_by_side(panels | ({"real": read_video(real)} if real else {}))
+    has_sound = moves.audio is not None and moves.audio.size > 0
+    frames = counted(frames, len(moves), "rendering")
+    write_video(path, frames, audio=moves.audio if has_sound else None, overwrite=overwrite)
+    announce(path)

@@ -1,0 +1,29 @@
+"""`fd2talk track`: video or photo -> motion file."""
+
+from __future__ import annotations
+
+from fd2talk.commands.inputs import check_device, fit_photo
+from fd2talk.options import FaceChoice
+from fd2talk.output import require_output, save_motion
+from fd2talk.terminal import announce
+from fd2talk.track import is_photo, photo_motion, video_motion
+from shared.errors import UsageError
+from shared.face_model import load_bundled
+from shared.files import check_input
+from shared.media import read_image
+
+
+def track(source: str, output: str, *, face: FaceChoice, device: str, overwrite: bool) -> None:
+    """Write the motion of the largest face of a video, or the pose of a face of a photo."""
+    path = require_output(output, suffixes=(".npz",), overwrite=overwrite, inputs=(source,))
+    check_device(device)
+    check_input(source)
+    model = load_bundled()
+    if is_photo(source):
+        result = photo_motion(fit_photo(model, source, read_image(source), face), source)
+    elif face:
+        raise UsageError("--face-index and --face-box are for photos; in a video the largest face is tracked")
+    else:
+        result = video_motion(source, model)
+    save_motion(path, result, overwrite=overwrite)
+    announce(path)

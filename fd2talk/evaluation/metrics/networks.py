@@ -1,0 +1,56 @@
+"""The metric networks of a run, loaded at their first use and kept."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from shared.faces.identity import IdentityEmbedder
+from shared.metrics.inception import Inception
+from shared.metrics.lpips import LPIPS
+from shared.metrics.perceptual import SqueezeDistance
+from shared.metrics.syncnet import SyncNet
+
+
+@dataclass
+class MetricNetworks:
+    """Available networks: name in `shared.metrics.metric_networks.METRIC_NETWORKS` -> path."""
+
+    paths: dict[str, Path]
+
+    def lpips(self, net: str) -> LPIPS:
+        """For `lpips_<net>`; `alex` or `vgg`."""
+        return _lpips(net, self.paths[f"lpips_{net}_trunk"], self.paths[f"lpips_{net}_linear"])
+
+    @property
+    def squeeze(self) -> SqueezeDistance:
+        """For `squeeze_distance`."""
+        return _loaded(SqueezeDistance, self.paths["squeezenet"])
+
+    @property
+    def embed(self) -> IdentityEmbedder:
+        """For `identity`."""
+        return _loaded(IdentityEmbedder, self.paths["identity"])
+
+    @property
+    def syncnet(self) -> SyncNet:
+        """For the family `sync_video`."""
+        return _loaded(SyncNet.load, self.paths["syncnet"])
+
+    @property
+    def inception(self) -> Inception:
+        """For `fid`."""
+        return _loaded(Inception.load, self.paths["inception"])
+
+
+@cache
+def _loaded(load: Callable, path: Path) -> Any:
+    return load(path)
+
+
+@cache
+def _lpips(net: str, trunk: Path, linear: Path) -> LPIPS:
+    return LPIPS(net, trunk=trunk, linear=linear)

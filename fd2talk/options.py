@@ -1,0 +1,73 @@
+"""Options that belong together, as the command line gives them to the commands; light, as `--help` imports them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from stage1_motion.interface import SamplingOptions
+    from stage1_motion.postprocessing import PostProcessing
+
+
+@dataclass(frozen=True)
+class MotionOptions:
+    """How motion is generated: keyword arguments of `MotionPipeline.__call__`, see there."""
+
+    seed: int
+    options: SamplingOptions
+    postprocessing: PostProcessing
+    still: bool
+
+
+@dataclass(frozen=True)
+class FaceChoice:
+    """Which face of a photo.
+
+    Args:
+        index: 0 for the largest face, 1 for the next one, and so on.
+        box: left, top, right and bottom of the face in pixels of the upright photo, for a face that is not detected.
+    """
+
+    index: int | None = None
+    box: tuple[float, ...] | None = None
+
+    def __bool__(self) -> bool:
+        return self != FaceChoice()
+
+
+@dataclass(frozen=True)
+class Framing:
+    """What the video shows of the photo: keyword arguments of `RenderPipeline.__call__`.
+
+    Args:
+        full: the whole photo; otherwise the square head crop.
+        max_size: longest side of the whole photo in the video, in pixels.
+    """
+
+    full: bool
+    max_size: int
+
+
+@dataclass(frozen=True)
+class RendererOptions:
+    """Which renderer, and the settings of the diffusion renderer.
+
+    Args:
+        name: of the renderer; None is the default one.
+        steps: denoising steps; None is the number that the weights were tuned for.
+        geometry_conditioning: whether the warped photo is an input of the networks.
+        detail_transfer: whether the networks keep details of the photo.
+        shared_noise: whether all frames start from the same noise.
+    """
+
+    name: str | None
+    steps: int | None
+    geometry_conditioning: bool = True
+    detail_transfer: bool = True
+    shared_noise: bool = True
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """Keyword arguments of `RenderPipeline.__call__`."""
+        return {name: value for name, value in vars(self).items() if name != "name"}

@@ -1,0 +1,23 @@
+"""Markdown tables on standard output."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+
+def print_head(columns: Iterable[object], title: str = "") -> None:
+    """Print a table's title, if it has one, and its header row."""
+    cells = [*columns]
+    if title:
+        print(f"\n{title}\n")
+    print_row(cells)
+    print(f"|{'---|' * len(cells)}")
+
+
+def print_row(cells: Iterable[object]) -> None:
+    print(f"| {' | '.join(map(str, cells))} |", flush=True)
+
+
+def verdict(passed: bool) -> str:
+    """`PASS`, or `short` of the target."""
+    return "PASS" if passed else "short"

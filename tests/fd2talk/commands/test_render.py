@@ -1,0 +1,57 @@
+import numpy as np
+
+from shared.media import read_video
+
+
+def test_the_command_line_chooses(run, renderer_weights, tmp_path, photo, motion_file):
+    base = ("render", photo, motion_file, "--weights", renderer_weights)
+    videos = {
+        "geometry": ("--renderer", "geometry"),
+        "diffusion": ("--renderer", "diffusion"),
+        "tuned": ("--renderer", "diffusion", "--render-steps", 2, "--no-geometry-conditioning", "--no-detail-transfer",
+                  "--no-shared-noise"),
+    }  # fmt: skip
+    frames = {}
+    for name, options in videos.items():
+        code, out, err = run(*base, "-o", tmp_path / f"{name}.mp4", *options)
+        assert code == 0 and out.strip() == str(tmp_path / f"{name}.mp4"), err
+        frames[name] = np.stack(list(read_video(tmp_path / f"{name}.mp4"))).astype(float)
+    for one, other in [("geometry", "diffusion"), ("diffusion", "tuned")]:
+        assert frames[one].shape == frames[other].shape
+        assert np.abs(frames[one] - frames[other]).mean() > 1
+
+
+def test_compare_puts_them_side_by_side(run, renderer_weights, tmp_path, photo, motion_file):
+    base = ("render", photo, motion_file, "--weights", renderer_weights)
+    assert run(*base, "--renderer", "geometry", "-o", tmp_path / "warp.mp4", "--max-size", 120)[0] == 0
+    code, _, err = run(*base, "--compare", "--real", tmp_path / "warp.mp4", "-o", tmp_path / "all.mp4")
+    assert code == 0, err
+    warps = list(read_video(tmp_path / "warp.mp4"))
+    shown = list(read_video(tmp_path / "all.mp4"))
+    assert len(shown) == len(warps) == 10
+    assert shown[0].shape == (240 + 32, 3 * 240, 3)
+    for frame, warp in zip(shown, warps):
+        left, middle, right = (frame[32:, k * 240 : (k + 1) * 240][::2, ::2].astype(int) for k in range(3))
+        assert np.abs(left - right).mean() < 4 < np.abs(middle - right).mean()
+        assert np.abs(right - warp).mean() < 4
+    # Every panel has its name over it.
+    assert all(shown[0][:32, k * 240 : (k + 1) * 240].max() > 150 for k in range(3))
+
+
+def test_combinations_that_make_no_sense(refused, renderer_weights, tmp_path, photo, audio, motion_file):
+    render = ("render", photo, motion_file, "-o", tmp_path / "o.mp4", "--weights", renderer_weights)
+    for extra, saying in [
+        (("--renderer", "toaster"), "--renderer"),
+        (("--renderer", "diffusion", "--render-steps", 0), "--render-steps"),
+        (("--renderer", "diffusion", "--render-steps", 1001), "--render-steps"),
+        (("--renderer", "geometry", "--render-steps", 2), "--render-steps is for"),
+        (("--renderer", "geometry", "--no-shared-noise"), "--no-shared-noise is for"),
+        (("--compare", "--renderer", "geometry"), "--compare"),
+        (("--real", photo), "--compare"),
+        (("--compare", "--real", tmp_path / "none.mp4"), "none.mp4"),
+        (("--compare", "--real", audio), "no video"),
+    ]:
+        refused(*render, *extra, folder=tmp_path, saying=saying)
+    (tmp_path / "w").mkdir()
+    (tmp_path / "w" / "renderer").mkdir()
+    refused(*render[:-1], tmp_path / "w", "--renderer", "diffusion", folder=tmp_path, saying="autoencoder.safetensors")

@@ -1,0 +1,152 @@
+"""Protocols: the papers' tables as printed, and one-line errors."""
+
+import pytest
+import yaml
+
+from fd2talk.evaluation.inputs.protocol import load_protocol, protocols
+from fd2talk.evaluation.metrics.catalogue import CATALOGUE
+from shared.errors import InputError, UsageError
+from shared.weights import bundled_config
+
+# (protocol, table, title's beginning, data, method, header, as printed)
+PRINTED = [
+    ("fd2talk", "Table 1", "", "HDTF", "Ground Truth", "LSE-C", "8.32"),
+    ("fd2talk", "Table 1", "", "HDTF", "Wav2Lip", "LSE-C", "10.08"),
+    ("fd2talk", "Table 1", "", "HDTF", "Wav2Lip", "Diversity", None),
+    ("fd2talk", "Table 1", "", "HDTF", "SadTalker", "PSNR", "35.78"),
+    ("fd2talk", "Table 1", "", "HDTF", "DiffTalk", "PSNR", "36.51"),
+    ("fd2talk", "Table 1", "", "HDTF", "FD2Talk", "Beat Align", "0.336"),
+    ("fd2talk", "Table 1", "", "VoxCeleb", "Ground Truth", "SyncNet", "5.73"),
+    ("fd2talk", "Table 1", "", "VoxCeleb", "MakeItTalk", "FID", "31.77"),
+    ("fd2talk", "Table 1", "", "VoxCeleb", "DreamTalk", "SSIM", "0.692"),
+    ("fd2talk", "Table 1", "", "VoxCeleb", "FD2Talk", "Diversity", "0.359"),
+    ("fd2talk", "Table 2", "", "", "Single Diffusion Transformer", "SyncNet", "3.08"),
+    ("fd2talk", "Table 2", "", "", "Concatenate UNet Conditions", "SSIM", "0.523"),
+    ("fd2talk", "Table 2", "", "", "Full (FD2Talk)", "PSNR", "38.10"),
+    ("fd2talk", "Table 3", "", "", "w/o L_sync", "LSE-C", "5.35"),
+    ("diffposetalk", "Table 1", "", "", "FaceFormer", "LVE (mm)", "9.85 ± 0.019"),
+    ("diffposetalk", "Table 1", "", "", "CodeTalker", "MOD (mm)", "3.00 ± 0.031"),
+    ("diffposetalk", "Table 1", "", "", "Yi et al.", "FDD (×10⁻⁵ m)", "21.85"),
+    ("diffposetalk", "Table 1", "", "", "SadTalker", "LVE (mm)", None),
+    ("diffposetalk", "Table 1", "", "", "DiffPoseTalk w/o AM", "LVE (mm)", "16.06 ± 0.017"),
+    ("diffposetalk", "Table 1", "", "", "DiffPoseTalk w/o L_geo", "FDD (×10⁻⁵ m)", "15.53 ± 0.078"),
+    ("diffposetalk", "Table 1", "", "", "DiffPoseTalk", "FDD (×10⁻⁵ m)", "10.56 ± 0.026"),
+    ("diffposetalk", "Table 1", "", "", "DiffPoseTalk", "BA", "0.305 ± 0.002"),
+    ("diffposetalk", "Table 2", "", "", "SadTalker", "Head Pose", "0.788"),
+    ("diffposetalk", "Table 2", "", "", "DiffPoseTalk", "Exp", "1.016"),
+    ("diffposetalk", "Table 4", "", "VOCASET", "DiffPoseTalk*", "FDD (×10⁻⁵ m)", "8.85"),
+    ("diffposetalk", "Poster", "Without", "", "DiffPoseTalk (no HP)", "LVE (mm)", "8.81"),
+    ("diffposetalk", "Poster", "With head", "", "DiffPoseTalk", "FDD (×10⁻³ m)", "9.60"),
+    ("diffposetalk", "Poster", "Ablations", "", "DiffPoseTalk w/o CFG", "MOD (mm)", "1.56"),
+    ("3diface", "Table 1", "Non", "", "VOCA", "Lip-Sync", "5.30"),
+    ("3diface", "Table 1", "Non", "", "FaceDiffuser", "Div^E", "0.05"),
+    ("3diface", "Table 1", "Non", "", "3DiFACE s=0.5 (w/o sty)", "Div^E", "2.57"),
+    ("3diface", "Table 1", "Personalized", "", "Imitator (w/ sty)", "Lip-max", "3.43"),
+    ("3diface", "Table 2", "(a)", "", "3DiFACE (w/ FF arch)", "Lip-Sync", "3.49"),
+    ("3diface", "Table 2", "(b)", "", "3DiFACE (~5s)", "Div^E", "29.95"),
+    ("3diface", "Table 2", "(c)", "", "3DiFACE (high noise)", "L2-face", "0.94"),
+    ("3diface", "Table 3", "", "VOCASET, subject 024", "3DiFACE (Ip 50%)", "Lip-max", "1.74"),
+    ("3diface", "Table 3", "", "VOCASET, subject 024", "3DiFACE (3KF/sec)", "L2-lip", "0.07"),
+    ("3dfacepolicy", "Table 1", "", "", "FaceFormer", "FDD (1×10⁻⁵ mm)", "25.352"),
+    ("3dfacepolicy", "Table 1", "", "", "CodeTalker", "MVE (1×10⁻³ mm)", "0.912"),
+    ("3dfacepolicy", "Table 1", "", "", "3DFacePolicy", "FDD (1×10⁻⁵ mm)", "6.276"),
+]
+
+
+@pytest.mark.parametrize("name, table, title, data, method, header, text", PRINTED)
+def test_printed_numbers(name, table, title, data, method, header, text):
+    tables = load_protocol(name).published
+    (found,) = [t for t in tables if t.table == table and t.title.startswith(title) and t.data.startswith(data)]
+    cell = found.rows[method][found.columns.index(header)]
+    assert (cell and cell.text) == text
+
+
+def test_intervals_are_numbers():
+    (table,) = [t for t in load_protocol("diffposetalk").published if t.table == "Table 1"]
+    assert (table.rows["DiffPoseTalk"][0].value, table.rows["DiffPoseTalk"][0].half_width) == (9.44, 0.008)
+    assert table.rows["Yi et al."][0].half_width is None
+
+
+@pytest.mark.parametrize(
+    "name, shapes",
+    [
+        ("fd2talk", [(7, 7), (7, 7), (3, 7), (3, 2)]),
+        ("diffposetalk", [(9, 4), (5, 2), (3, 2), (4, 4), (3, 4), (4, 4)]),
+        ("3diface", [(7, 5), (2, 5), (3, 5), (4, 5), (3, 5), (8, 5)]),
+        ("3dfacepolicy", [(4, 2)]),
+    ],
+)
+def test_bundled_protocols_have_the_papers_shapes(name, shapes):
+    protocol = load_protocol(name, CATALOGUE)
+    assert [(len(t.rows), len(t.columns)) for t in protocol.published] == shapes
+    assert protocol.name == name
+    assert protocol.split == "val"
+    assert protocol.settings["fps"] == 25
+
+
+def test_every_protocol_begins_with_its_command():
+    assert protocols() == ["3dfacepolicy", "3diface", "diffposetalk", "fd2talk"]
+    for name in protocols():
+        first = bundled_config(f"evaluation/{name}.yaml").read_text(encoding="utf-8").splitlines()[0]
+        assert first.startswith("# fd2talk evaluate ")
+        assert f"--protocol {name}" in first
+
+
+def test_metrics_are_named_once_in_the_papers_order():
+    assert load_protocol("diffposetalk").metrics == [
+        "lve", "fdd", "mod", "beat_align_real", "expression_diversity", "pose_diversity",
+    ]  # fmt: skip
+
+
+def a_protocol():
+    return {
+        "name": "mine", "title": "Mine", "paper": "none", "split": "test", "settings": {"fps": 30},
+        "columns": [{"metric": "psnr", "label": "PSNR"}],
+        "published": [{"table": "T", "title": "x", "data": "d", "columns": ["PSNR"], "rows": {"a": [1.5]}}],
+    }  # fmt: skip
+
+
+def write(tmp_path, content):
+    path = tmp_path / "mine.yaml"
+    path.write_text(yaml.safe_dump(content), encoding="utf-8")
+    return path
+
+
+def test_a_protocol_of_ones_own(tmp_path):
+    protocol = load_protocol(write(tmp_path, a_protocol()), CATALOGUE)
+    assert protocol.columns[0].header == "PSNR"
+    assert protocol.published[0].rows["a"][0].value == 1.5
+
+
+@pytest.mark.parametrize(
+    "change, message",
+    [
+        (lambda p: p.update(metrics=[]), "unknown key metrics"),
+        (lambda p: p.pop("split"), "split is missing"),
+        (lambda p: p["settings"].update(fsp=25), "settings: unknown key fsp"),
+        (lambda p: p["settings"].update(fps=0), "fps is a number above 0"),
+        (lambda p: p["settings"].update(motion="pictures"), "motion is one of video, file"),
+        (lambda p: p["columns"][0].update(metric="pnsr"), "column 1: there is no metric pnsr"),
+        (lambda p: p["columns"][0].update(scale=3), "column 1: unknown key scale"),
+        (lambda p: p["columns"].append(dict(p["columns"][0])), "two columns are both called PSNR"),
+        (lambda p: p["published"][0]["rows"].update(b=[1, 2]), "b has 2 values for 1 columns"),
+        (lambda p: p["published"][0]["rows"].update(b=["1.5 dB"]), "1.5 dB is neither a number"),
+        (lambda p: p["published"][0].update(columns=["SSIM"]), "SSIM is not one of the protocol's columns"),
+        (lambda p: p.update(columns="psnr"), "columns is not a list"),
+    ],
+)
+def test_errors_are_one_line(tmp_path, change, message):
+    content = a_protocol()
+    change(content)
+    with pytest.raises(InputError, match=message) as error:
+        load_protocol(write(tmp_path, content), CATALOGUE)
+    assert "\n" not in str(error.value)
+
+
+def test_neither_a_name_nor_a_file(tmp_path):
+    with pytest.raises(UsageError, match="no protocol vocaset: give a YAML file or one of 3dfacepolicy"):
+        load_protocol("vocaset")
+    path = tmp_path / "broken.yaml"
+    path.write_text("name: [", encoding="utf-8")
+    with pytest.raises(InputError, match="cannot read the protocol"):
+        load_protocol(path)

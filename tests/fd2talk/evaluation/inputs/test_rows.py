@@ -1,0 +1,35 @@
+"""Rows of a report."""
+
+import pytest
+
+from fd2talk.evaluation.inputs.protocol import load_protocol
+from fd2talk.evaluation.inputs.rows import read_reference, read_rows
+from shared.errors import UsageError
+
+
+def touch(root, *names):
+    for name in names:
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_bytes(b"")
+    return root
+
+
+def test_a_path_may_contain_an_equals_sign(tmp_path, monkeypatch):
+    touch(tmp_path, "lr=3/v1.5/a.mp4", "here/a.mp4")
+    monkeypatch.chdir(tmp_path / "here")
+    folder = "../lr=3/v1.5"
+    names = [row.name for row in read_rows([folder, f"ours={folder}", f"a=b={folder}", "."], None, None)]
+    assert names == ["v1.5", "ours", "a=b", "here"]
+    with pytest.raises(UsageError, match="cannot be the name of a row"):
+        read_rows([f"../x={folder}"], None, None)
+
+
+def test_a_protocol_s_split_holds_where_a_manifest_has_splits(tmp_path):
+    touch(tmp_path, "a.mp4", "b.mp4")
+    protocol = load_protocol("fd2talk")
+    assert read_reference(str(tmp_path), None, protocol, None, None)[1] is None
+    (tmp_path / "manifest.csv").write_text("file,person\na.mp4,anna\nb.mp4,bob\n")
+    assert [len(found or "") for found in read_reference(str(tmp_path), None, protocol, None, None)] == [2, 0]
+    (tmp_path / "manifest.csv").write_text("file,split\na.mp4,val\nb.mp4,train\n")
+    items, split = read_reference(str(tmp_path), None, protocol, None, None)
+    assert (list(items), split) == (["a"], "val")

@@ -1,0 +1,38 @@
+"""Contents of a report: numbers and columns."""
+
+import pytest
+
+from fd2talk.evaluation.report.model import columns, number
+
+
+def score(mean, half=None, above=None):
+    if half is None:
+        return {"mean": mean, "low": None, "high": None, "over": None, "count": 1}
+    return {"mean": mean, "low": mean - half, "high": mean + (above or half), "over": "people", "count": 3}
+
+
+@pytest.mark.parametrize(
+    "value, factor, text",
+    [
+        (score(7.2931, 0.0412), 1, "7.29 ± 0.04"),
+        (score(7.2931, 0.0123), 1, "7.293 ± 0.012"),
+        (score(7.0, 0.2, above=0.6), 1, "7.0 (6.8..7.6)"),
+        (score(12345.6, 120.0), 1, "12,346 ± 120"),
+        (score(-0.0001, 0.1), 1, "0.00 ± 0.10"),
+        (score(0.1056), 100, "10.56"),
+        (score(0.1056), 1, "0.1056"),
+        (score(0.0), 1, "0.000"),
+        (score(float("nan")), 1, "–"),
+        (score(None), 1, "–"),
+        (None, 1, "–"),
+    ],
+)
+def test_numbers(value, factor, text):
+    assert number(value, factor) == text
+
+
+def test_plots_show_a_metric_once_as_the_protocol_has_it_first(report, with_protocol):
+    shown = columns(*with_protocol(report))
+    assert [column.header for column in shown][:3] == ["LVE (mm)", "FDD (×10⁻⁵ m)", "MOD (mm)"]
+    assert len(shown) == 6
+    assert [column.metric for column in columns(report, None)] == list(report["metrics"])

@@ -1,0 +1,191 @@
+"""`fd2talk evaluate` from folders to reports, on a second of a portrait rendered by the warp."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from fd2talk.evaluation import runner
+from fd2talk.evaluation.metrics import cost
+from shared.media import VideoWriter, read_video
+from shared.motion import Motion
+
+PLAIN = "psnr,ssim,psnr_mouth,flicker,sharpness,head,mesh,aperture_correlation,aperture_lag,aperture_spread"
+
+
+def test_a_clip_against_itself_is_perfect(report, generated, tmp_path, means):
+    found = report(generated)
+    scores = means(found, "generated")
+    perfect = {"psnr": 68.13, "ssim": 1, "psnr_mouth": 68.13, "sharpness": 1, "aperture_correlation": 1,
+               "aperture_lag": 0, "aperture_spread": 1, "head_spread": 1}  # fmt: skip
+    perfect |= dict.fromkeys(("lve", "fdd", "fdd_signed", "mod", "lip_sync", "lip_max", "l2_lip", "l2_face", "mve"), 0)
+    assert {key: scores[key] for key in perfect} == pytest.approx(perfect, abs=0.01)
+    assert scores["flicker"] == pytest.approx(means(found, "real")["flicker"])
+    assert found["systems"]["generated"]["people"] == 2 and found["failed"] == []
+    assert "psnr" not in means(found, "real")  # real clips have no reference
+    assert "repeats" in found["skipped"]["expression_diversity"]
+    page = (tmp_path / "report" / "report.html").read_text()
+    assert page.count("data:image/jpeg;base64") >= 2 and "PSNR" in (tmp_path / "report" / "report.md").read_text()
+
+
+def test_what_differs_is_measured_in_its_unit(report, generated, means):
+    for path in generated.glob("*.npz"):
+        motion = Motion.load(path)
+        motion.expression[:] = motion.expression[:1]
+        motion.save(path, overwrite=True)
+    scores = means(report(generated), "generated")
+    assert scores["lve"] > 1 and scores["mod"] > 1 and scores["aperture_spread"] < 0.01 and scores["psnr"] > 60
+    assert scores["fdd_signed"] > 0  # less lively than the real face
+
+
+def test_a_run_without_any_measurement_fails(run, real, tmp_path):
+    (tmp_path / "generated").mkdir()
+    (tmp_path / "generated" / "bob__1.mp4").write_bytes(b"nothing")
+    code, out, err = run(
+        "evaluate", tmp_path / "generated", "--reference", real, "--metrics", PLAIN, "-o", tmp_path / "out"
+    )
+    assert (code, out) == (1, "") and err.endswith("fd2talk: none of 1 clips could be measured\n")
+    assert not (tmp_path / "out" / "report.json").exists()
+
+
+def test_a_report_that_cannot_be_written(run, generated, real, monkeypatch, tmp_path):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "tracks").write_text("in the way")
+    arguments = ("evaluate", generated, "--reference", real, "--metrics", PLAIN, "-o", tmp_path / "out")
+    code, _, err = run(*arguments)
+    assert code == 1 and err == "fd2talk: none of 2 clips could be measured\n"
+    monkeypatch.setattr(runner.os, "access", lambda path, mode: False)
+    code, _, err = run(*arguments)
+    assert code == 2 and err.startswith("fd2talk: cannot write to") and err.count("\n") == 1
+
+
+def test_a_missing_file_of_a_manifest_is_one_failed_clip(report, real, generated):
+    (generated / "manifest.csv").write_text("file,person\nanna__1.npz,anna\ngone.npz,gone\n")
+    found = report(real, reference=generated, metrics="head_diversity")
+    assert [f["clip"] for f in found["failed"]] == ["gone"] and "no such file" in found["failed"][0]["why"]
+
+
+def test_a_report_does_not_contain_the_home_folder(report, generated, monkeypatch, tmp_path):
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (generated / "bob__1.mp4").write_bytes(b"nothing")
+    found = report(generated, metrics="fid,psnr")
+    assert "not in ~/.cache/fd2talk/models" in found["skipped"]["fid"] and str(tmp_path) not in found["skipped"]["fid"]
+    assert "~/generated/bob__1.mp4" in found["failed"][0]["why"] and str(tmp_path) not in found["failed"][0]["why"]
+
+
+def test_networks_are_loaded_once_and_only_if_needed(report, monkeypatch):
+    loaded = []
+    learned = cost.SystemNetworks
+    monkeypatch.setattr(cost, "SystemNetworks", lambda *names: loaded.append(names[0]) or learned(*names))
+    found = report("warp", "static", metrics="cost")
+    assert (
+        loaded == ["warp", "static"] and found["weights"]["of"] == "bundled" and len(found["weights"]["sha256"]) == 64
+    )
+    assert {"gflop_frame", "parameters_stage1"} <= set(found["systems"]["warp"]["cost"])
+    report("warp", "--overwrite", metrics="seconds_stage1,memory")
+    assert loaded == ["warp", "static"]
+
+
+def test_a_bad_clip_is_reported_and_the_others_are_measured(report, generated):
+    (generated / "bob__1.mp4").write_bytes((generated / "bob__1.mp4").read_bytes()[:300])
+    found = report(generated)
+    assert [(f["system"], f["clip"]) for f in found["failed"]] == [("generated", "bob__1")]
+    assert found["systems"]["generated"]["clips"] == 1 and found["systems"]["real"]["clips"] == 2
+
+
+def test_other_lengths_rates_and_sizes_are_refused_unless_resampled(report, generated, real, means):
+    frames = list(read_video(generated / "anna__1.mp4"))
+    with VideoWriter(generated / "anna__1.mp4", (120, 120), fps=25, audio=None, overwrite=True) as writer:
+        for frame in frames[:12]:
+            writer.write(np.ascontiguousarray(frame[::2, ::2]))
+    Motion.load(generated / "anna__1.npz").slice(0, 12).save(generated / "anna__1.npz", overwrite=True)
+    motion = Motion.load(generated / "bob__1.npz")
+    (generated / "bob__1.mp4").unlink()
+    motion.resample(30).save(generated / "bob__1.npz", overwrite=True)
+    found = report(generated, "--resample")
+    assert found["failed"] == [] and means(found, "generated")["lve"] < 1
+    refused = report(generated, f"same={real}", output="strict")
+    assert {f["clip"] for f in refused["failed"]} == {"anna__1", "bob__1"}
+    assert all("--resample" in f["why"] for f in refused["failed"])
+
+
+def test_repeats_make_intervals_and_diversity(report, real, tmp_path):
+    for repeat in range(3):
+        folder = tmp_path / "samples" / str(repeat)
+        folder.mkdir(parents=True)
+        for path in real.glob("*.npz"):
+            motion = Motion.load(path)
+            replace(motion, rotation=motion.rotation * (1 + repeat)).save(folder / path.name)
+    found = report(tmp_path / "samples", "--repeats", "3", metrics="mesh,head")
+    row = found["systems"]["samples"]
+    assert row["repeats"] == 3 and row["scores"]["head_diversity"]["over"] == "repeats"
+    low, high = row["scores"]["head_diversity"]["low"], row["scores"]["head_diversity"]["high"]
+    assert low < row["scores"]["head_diversity"]["mean"] < high
+    assert row["scores"]["expression_diversity"]["mean"] == 0 and row["scores"]["pose_diversity"]["mean"] > 0.5
+
+
+def test_missing_networks_are_named_and_the_rest_runs(report, generated, monkeypatch, tmp_path, means):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    found = report(generated, metrics="fid,lse_c,lpips_alex,psnr")
+    assert set(found["skipped"]) == {"fid", "lse_c", "lpips_alex"} and means(found, "generated")["psnr"] > 60
+    assert "pt_inception" in found["skipped"]["fid"] and "--models" in found["skipped"]["fid"]
+
+
+def test_a_clip_that_is_too_short_has_a_note(report, generated, means):
+    found = report(generated, metrics="lip_expert_offset,head_diversity")
+    notes = [clip["notes"]["lip_expert_offset"] for clip in found["clips"] if clip["system"] == "generated"]
+    assert len(notes) == 2 and all("too short" in note for note in notes)
+    assert "lip_expert_offset" not in means(found, "generated") and "head_diversity" in means(found, "generated")
+
+
+def test_a_protocol_measures_its_columns(report, generated, run, tmp_path, real):
+    code, _, err = run(
+        "evaluate", generated, "--reference", real, "--protocol", "3dfacepolicy", "-o", tmp_path / "report"
+    )
+    assert code == 0, err
+    found = json.loads((tmp_path / "report" / "report.json").read_text())
+    assert set(found["metrics"]) == {"fdd", "mve"} and found["protocol"]["name"] == "3dfacepolicy"
+    text = (tmp_path / "report" / "report.md").read_text()
+    assert "not comparable" in text and "25.352" in text
+
+
+def test_motion_is_tracked_where_a_protocol_says_so(run, generated, real, tmp_path, means):
+    """FD2Talk's protocol tracks the video: a motion file with another head beside it does not count."""
+    for path in generated.glob("*.npz"):
+        motion = Motion.load(path)
+        replace(motion, rotation=np.tile(motion.rotation[:1], (len(motion), 1))).save(path, overwrite=True)
+    diversity = {}
+    for protocol, metrics in (("fd2talk", "ssim"), ("3diface", "head_diversity")):
+        where = tmp_path / protocol
+        code, _, err = run(
+            "evaluate", generated, "--reference", real, "--protocol", protocol, "--metrics", metrics, "-o", where
+        )
+        assert code == 0, err
+        found = json.loads((where / "report.json").read_text())
+        diversity[found["protocol"]["settings"]["motion"]] = means(found, "generated")["head_diversity"]
+    assert diversity["file"] < 1e-9 and diversity["video"] > 0.3
+
+
+@pytest.mark.parametrize(
+    "arguments, saying",
+    [
+        (["nowhere"], "neither a folder, a clip, a manifest (.csv), nor a system"),
+        (["{real}", "--metrics", "beauty"], "there is no metric beauty"),
+        (["{real}", "--protocol", "wav2lip"], "there is no protocol wav2lip"),
+        (["{real}", "--split", "val"], "--split selects reference clips"),
+        (["bundled"], "give --reference"),
+        ([], "nothing to measure"),
+        (["{real}", "--metrics", "fid"], "is required"),
+        (["{real}", "a={real}", "a={real}"], "two rows are called a"),
+        (["{real}", "--ablation", "x.yaml"], "give no GENERATED"),
+        (["../x={real}"], "cannot be the name of a row"),
+        (["static", "--reference", "{real}", "--weights", "nowhere"], "no such folder of weights"),
+        (["{real}", "--face-model", "nowhere.safetensors"], "no such file"),
+        (["{real}", "--reference", "{real}", "--phones", "{real}/anna__1.mp4"], "not an alignment"),
+    ],
+)
+def test_wrong_usage_is_one_line(refused, tmp_path, real, arguments, saying):
+    arguments = [argument.format(real=real) for argument in arguments]
+    refused("evaluate", *arguments, "-o", tmp_path / "report", folder=tmp_path, saying=saying)

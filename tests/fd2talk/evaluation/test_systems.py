@@ -1,0 +1,228 @@
+"""Systems of the evaluation on ten frames of a portrait rendered by the warp; networks are random."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from material import SPEECH, sine_motion
+
+from fd2talk.evaluation import systems
+from fd2talk.evaluation.systems import SYSTEMS, ClipGenerator, Recording
+from shared.errors import InputError, UsageError
+from shared.face_model import load_bundled
+from shared.face_model.measures import lip_gap
+from shared.media import VideoWriter, read_audio, read_image, read_video, video_info
+from shared.motion import Motion
+from shared.photo_fit import PhotoFit
+from stage2_render.pipeline import RenderPipeline
+
+FRAMES = 10
+
+
+@pytest.fixture(scope="module")
+def recordings(tmp_path_factory, photo):
+    """Two people, of whom one has two clips; the first clip's sound is too short, the second's too long."""
+    folder = tmp_path_factory.mktemp("filmed")
+    speech = read_audio(SPEECH)
+    pipeline = RenderPipeline.from_pretrained(renderer="geometry")
+    fitted = PhotoFit.fit(read_image(photo))
+    motion = sine_motion(speech[: 640 * FRAMES], fitted)
+    # The first frame is the photo's own, so that it is fitted as the photo is.
+    motion.expression[0], motion.rotation[0] = fitted.expression, fitted.rotation
+    path = folder / "filmed.mp4"
+    with VideoWriter(path, (240, 240), audio=speech[: 640 * FRAMES]) as writer:
+        for frame in pipeline(fitted, motion, relative=False):
+            writer.write(frame)
+    parts = [("a1", "a", slice(8000, 14000)), ("a2", "a", slice(20000, 30000)), ("b1", "b", slice(30000, 34000))]
+    return [Recording(name, person, path, speech[part], FRAMES) for name, person, part in parts]
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory, renderer_weights):
+    """A folder for both stages: the bundled motion model and a small random renderer."""
+    from shared.weights import bundled
+
+    folder = tmp_path_factory.mktemp("both")
+    (folder / "renderer").symlink_to(renderer_weights / "renderer")
+    for file in bundled("fd2talk").iterdir():
+        (folder / file.name).symlink_to(file)
+    return str(folder)
+
+
+@pytest.fixture(scope="module")
+def generated(tmp_path_factory, recordings, weights):
+    """Name of a system -> its folder and timings, generated once."""
+    done = {}
+
+    def generate(name, recording=recordings[0], seed=0):
+        key = (name, recording.name, seed)
+        if key not in done:
+            folder = tmp_path_factory.mktemp(name)
+            done[key] = folder, ClipGenerator(name, weights=weights, recordings=recordings)(recording, seed, folder)
+        return done[key]
+
+    return generate
+
+
+def pictures(folder, name="a1"):
+    return np.stack(list(read_video(folder / f"{name}.mp4"))).astype(float)
+
+
+@pytest.mark.parametrize("name", SYSTEMS)
+def test_every_system_generates_frames_and_sound_of_the_recording(generated, recordings, name):
+    folder, timings = generated(name)
+    assert sorted(file.name for file in folder.iterdir()) == ["a1.mp4", "a1.npz"]
+    real = list(read_video(recordings[0].video))
+    frames = pictures(folder)
+    assert frames.shape == (FRAMES, 240, 240, 3) == (len(real), *real[0].shape)
+    assert video_info(folder / "a1.mp4").has_audio
+    motion = Motion.load(folder / "a1.npz", face_model=load_bundled().fingerprint)
+    assert len(motion) == FRAMES and len(motion.audio) == 640 * FRAMES
+    np.testing.assert_allclose(motion.audio[:6000], recordings[0].audio, atol=1e-4)
+    assert not motion.audio[6000:].any()
+    assert timings.frames == FRAMES and timings.writing > 0 and timings.stage2 > 0 and timings.memory > 50
+    assert (timings.stage1 > 0) == (name != "static")
+
+
+def test_static_repeats_the_first_frame(generated, recordings):
+    folder, _ = generated("static")
+    first = next(iter(read_video(recordings[0].video))).astype(float)
+    assert np.abs(pictures(folder) - first).mean() < 1.5
+    motion = Motion.load(folder / "a1.npz")
+    for values in (motion.expression, motion.rotation, motion.translation):
+        assert np.ptp(values, axis=0).max() == 0
+
+
+def test_warp_has_the_bundled_motion_and_no_networks(generated, recordings, weights, tmp_path, monkeypatch):
+    (warp, _), (bundled, _) = generated("warp"), generated("bundled")
+    one, other = (Motion.load(folder / "a1.npz") for folder in (warp, bundled))
+    assert np.array_equal(one.expression, other.expression) and np.array_equal(one.rotation, other.rotation)
+    assert np.abs(pictures(warp) - pictures(bundled)).mean() > 1  # the random renderer generates noise
+    monkeypatch.setattr(
+        "stage2_render.diffusion.render_model.RenderNetworks.load", lambda folder: pytest.fail("networks loaded")
+    )
+    ClipGenerator("warp", weights=weights)(recordings[0], 0, tmp_path)
+
+
+def test_ridge_moves_less_and_has_its_own_weights(generated):
+    ridge, bundled = (Motion.load(generated(name)[0] / "a1.npz") for name in ("ridge", "bundled"))
+    assert not np.array_equal(ridge.expression, bundled.expression)
+    gaps = [lip_gap(load_bundled().vertices(m.identity, m.expression)) for m in (ridge, bundled)]
+    assert 0 < gaps[0].std() < gaps[1].std()
+
+
+def test_ground_truth_is_the_tracked_motion_outside_the_crop_the_filmed_picture(generated, recordings):
+    folder, _ = generated("ground-truth")
+    real = np.stack(list(read_video(recordings[0].video))).astype(float)
+    frames = pictures(folder)
+    corner = np.abs(frames - real)[:, :20].mean()
+    middle = np.abs(frames - real)[:, 100:140, 100:140].mean()
+    assert corner < 2 < 5 < middle  # the autoencoder is random
+    model = load_bundled()
+    motion = Motion.load(folder / "a1.npz")
+    gap = lip_gap(model.vertices(motion.identity, motion.expression))
+    true = np.sin(2 * np.pi * 3 * np.arange(FRAMES) / 25)
+    assert np.corrcoef(gap[1:], true[1:])[0, 1] > 0.8
+
+
+def test_ground_truth_decodes_from_latents_and_the_first_frame_alone(recordings):
+    class Ours(torch.nn.Module):
+        def encode(self, picture):
+            return picture[:, :, ::8, ::8]
+
+        def decode(self, reference, latents):
+            assert torch.equal(reference[0], reference[-1])
+            self.references = [*getattr(self, "references", []), reference[0]]
+            return torch.nn.functional.interpolate(latents, scale_factor=8), None
+
+    networks = type("", (), {"autoencoder": Ours(), "framing": "head"})()
+    track = systems.track_file(str(recordings[0].video), quiet=True)
+    frames = list(systems.autoencoded_frames(recordings[0].video, track, networks))
+    assert len(frames) == FRAMES
+    references = networks.autoencoder.references
+    assert len(references) == 3 and all(torch.equal(references[0], other) for other in references)
+
+
+def test_a_repeated_frame_is_decoded_alike(recordings, weights, monkeypatch):
+    networks = ClipGenerator("ground-truth", weights=weights).renderer.networks
+    track = systems.track_file(str(recordings[0].video), quiet=True)
+    track = replace(track, landmarks=np.repeat(track.landmarks[:1], 6, axis=0))
+    image = next(iter(read_video(recordings[0].video)))
+    monkeypatch.setattr(systems, "read_video", lambda path: iter([image] * 6))
+    first, *others = systems.autoencoded_frames(recordings[0].video, track, networks)
+    for other in others:
+        np.testing.assert_allclose(other.astype(int), first, atol=1)
+
+
+def test_shuffled_audio_is_the_next_person_s(recordings):
+    a1, a2, b1 = recordings
+    driving = ClipGenerator("shuffled-audio", recordings=recordings)._driving_audio
+    for recording, other in ((a1, b1), (a2, b1), (b1, a1)):
+        np.testing.assert_array_equal(driving(recording), np.resize(other.audio, 640 * FRAMES))
+    np.testing.assert_array_equal(
+        ClipGenerator("shuffled-audio", recordings=[a1, a2])._driving_audio(a1), np.resize(a2.audio, 640 * FRAMES)
+    )
+
+
+def test_shuffled_audio_changes_the_motion_and_keeps_the_sound(generated):
+    one, other = (Motion.load(generated(name)[0] / "a1.npz") for name in ("bundled", "shuffled-audio"))
+    assert not np.array_equal(one.expression, other.expression)
+    assert np.array_equal(one.audio, other.audio)
+
+
+def test_same_seed_same_bytes_other_seed_other_head(generated, recordings, weights, tmp_path):
+    folder, _ = generated("bundled")
+    (tmp_path / "a1.mp4").write_bytes(b"left by an interrupted run")
+    generator = ClipGenerator("bundled", weights=weights)
+    generator(recordings[0], 0, tmp_path)
+    for file in ("a1.mp4", "a1.npz"):
+        assert (tmp_path / file).read_bytes() == (folder / file).read_bytes()
+    generator(recordings[0], 1, tmp_path, video=False)
+    assert (tmp_path / "a1.mp4").read_bytes() == (folder / "a1.mp4").read_bytes()
+    one, other = (Motion.load(where / "a1.npz") for where in (folder, tmp_path))
+    assert np.abs(one.rotation - other.rotation).max() > 1e-3
+
+
+def test_without_video_no_networks_are_loaded(recordings, weights, tmp_path, monkeypatch):
+    monkeypatch.setattr(
+        "stage2_render.diffusion.render_model.RenderNetworks.load", lambda folder: pytest.fail("networks loaded")
+    )
+    for name in ("ridge", "ground-truth"):
+        ClipGenerator(name, weights=weights)(recordings[0], 0, tmp_path / name, video=False)
+        assert [file.name for file in (tmp_path / name).iterdir()] == ["a1.npz"]
+
+
+def test_odd_sides_and_missing_frames(recordings, tmp_path, monkeypatch):
+    """A missing frame repeats the last one; an odd last row and column are cut."""
+    real = [frame[:239, :237] for frame in read_video(recordings[0].video)][:7]
+    monkeypatch.setattr(systems, "read_video", lambda path: (frame for frame in real))
+    ClipGenerator("static")(recordings[0], 0, tmp_path)
+    assert pictures(tmp_path).shape == (FRAMES, 238, 236, 3)
+    ClipGenerator("warp")(recordings[0], 0, tmp_path)
+    assert pictures(tmp_path).shape == (FRAMES, 238, 236, 3)
+
+
+def test_a_clip_that_is_interrupted_leaves_nothing(recordings, tmp_path, monkeypatch):
+    def stop(*_):
+        raise KeyboardInterrupt
+
+    generator = ClipGenerator("static")
+    monkeypatch.setattr(VideoWriter, "write", stop)
+    with pytest.raises(KeyboardInterrupt):
+        generator(recordings[0], 0, tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_impossible_requests_are_refused(recordings, tmp_path):
+    with pytest.raises(UsageError, match="no system 'toaster'.*bundled, warp"):
+        ClipGenerator("toaster")
+    with pytest.raises(InputError, match="at least two clips"):
+        ClipGenerator("shuffled-audio", recordings=recordings[:1])
+    blank = tmp_path / "blank.mp4"
+    with VideoWriter(blank, (64, 64)) as writer:
+        writer.write(np.zeros((64, 64, 3), np.uint8))
+    for name in ("bundled", "ground-truth"):
+        with pytest.raises(InputError, match="blank.mp4: "):
+            ClipGenerator(name)(replace(recordings[0], video=blank), 0, tmp_path / "out", video=False)
+    assert not (tmp_path / "out").exists()

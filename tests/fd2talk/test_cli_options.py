@@ -1,0 +1,106 @@
+"""Options reach the stages as they were given, from the command line and from a config file."""
+
+import pytest
+
+from shared.media import read_video
+from stage1_motion.interface import SamplingOptions
+from stage1_motion.postprocessing import PostProcessing
+
+
+def test_config_sets_defaults_and_the_command_line_wins(run, refused, sine, tmp_path, photo, audio):
+    config = tmp_path / "c.yaml"
+    config.write_text("max-size: 100\ncrop: false\nstill: true\n")
+    base = ("generate", photo, audio, "-o", tmp_path / "o.mp4", "--overwrite", "--config", config)
+    assert run(*base)[0] == 0
+    assert next(read_video(tmp_path / "o.mp4")).shape == (100, 100, 3)
+    assert run(*base, "--max-size", 120)[0] == 0
+    assert next(read_video(tmp_path / "o.mp4")).shape == (120, 120, 3)
+    for text, saying in [
+        ("sead: 1", "sead"),
+        ("seed: many", "--seed"),
+        ("steps: 0", "--steps"),
+        ("blinks: often", "no option blinks"),
+        ("- 1", "option: value"),
+        ("a: [", "cannot"),
+        ("no_blinks: 3", "takes true or false"),
+        ("steps: [1]", "takes one value"),
+        ("seed: {a: 1}", "takes one value"),
+        ("steps: 4.7", "takes a whole number"),
+        ("steps: true", "takes a whole number"),
+    ]:
+        config.write_text(text)
+        refused(*base, folder=tmp_path, saying=saying)
+
+
+EVERYTHING = {
+    "seed": 7,
+    "steps": 5,
+    "pose-steps": 11,
+    "guidance": 2.5,
+    "eta": 0.5,
+    "expression-scale": 1.25,
+    "pose-scale": 0.75,
+    "still": True,
+    "no-rest": True,
+    "no-lip-closure": True,
+    "no-blinks": True,
+    "no-gaze": True,
+}
+
+
+@pytest.mark.parametrize("command", ["generate", "motion"])
+@pytest.mark.parametrize("given", ["on the command line", "in a config"])
+def test_every_motion_option_reaches_stage_one(command, given, run, sine, tmp_path, photo, audio):
+    if given == "in a config":
+        (tmp_path / "c.yaml").write_text("".join(f"{name}: {value}\n" for name, value in EVERYTHING.items()))
+        options = ["--config", tmp_path / "c.yaml"]
+    else:
+        options = [part for name, value in EVERYTHING.items() for part in (f"--{name}", value) if part is not True]
+    inputs = (photo, audio, "--renderer", "geometry") if command == "generate" else (audio,)
+    code, _, err = run(command, *inputs, "-o", tmp_path / ("o.mp4" if command == "generate" else "m.npz"), *options)
+    assert code == 0, err
+    assert sine.last == {
+        "seed": 7,
+        "options": SamplingOptions(5, 11, 2.5, 0.5, 1.25, 0.75),
+        "postprocessing": PostProcessing(False, False, False, False),
+        "still": True,
+    }
+
+
+def test_without_options_stage_one_decides(run, sine, tmp_path, audio):
+    assert run("motion", audio, "-o", tmp_path / "m.npz")[0] == 0
+    defaults = {"seed": 0, "options": SamplingOptions(), "postprocessing": PostProcessing(), "still": False}
+    assert sine.last == defaults
+
+
+def test_a_config_may_name_what_is_left_on(run, sine, tmp_path, audio):
+    (tmp_path / "c.yaml").write_text("blinks: false\nrest: true\n")
+    assert run("motion", audio, "-o", tmp_path / "m.npz", "--config", tmp_path / "c.yaml")[0] == 0
+    assert sine.last["postprocessing"] == PostProcessing(blinks=False)
+
+
+def test_options_that_make_no_sense(tmp_path, sine, refused, photo, audio, motion_file):
+    base = ("generate", photo, audio, "-o", tmp_path / "o.mp4")
+    for extra, saying in [
+        (("--seed", "-1"), "--seed"),
+        (("--steps", "0"), "--steps"),
+        (("--pose-steps", "1001"), "--pose-steps"),
+        (("--guidance", "-1"), "--guidance"),
+        (("--eta", "1.5"), "--eta"),
+        (("--eta", "nan"), "--eta"),
+        (("--pose-scale", "nan"), "--pose-scale"),
+        (("--expression-scale", "-2"), "--expression-scale"),
+        (("--face-box", "1,2,3"), "LEFT,TOP,RIGHT,BOTTOM"),
+        (("--face-box", "50,50,50,50"), "face box"),
+        (("--device", "toaster"), "toaster"),
+        (("--max-size", "9"), "--max-size"),
+        (("--still", "--pose-from", motion_file), "exclude"),
+        (("--config", tmp_path / "none.yaml"), "none.yaml"),
+        (("--renderer", "toaster"), "--renderer"),
+        (("--renderer", "geometry", "--render-steps", 2), "--render-steps is for"),
+        (("--unknown",), "--unknown"),
+    ]:
+        refused(*base, *extra, folder=tmp_path, saying=saying)
+    refused("generate", photo, folder=tmp_path, saying="AUDIO")
+    refused("generate", photo, audio, folder=tmp_path, saying="-o")
+    refused("motion", audio, "-o", tmp_path / "m.npz", "--face-index", 1, folder=tmp_path, saying="--photo")

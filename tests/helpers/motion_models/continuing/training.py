@@ -1,0 +1,5 @@
+from motion_models.tiny import GainTask
+
+
+def build_task(config):
+    return GainTask("continuing")

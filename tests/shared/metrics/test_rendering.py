@@ -1,0 +1,60 @@
+"""Comparison of rendered frames: boxes, masks, mouth changes."""
+
+import cv2
+import numpy as np
+import pytest
+
+from shared.errors import InputError
+from shared.face_model.mediapipe_mesh import FACE_OVAL, OUTER_LIPS
+from shared.metrics.rendering import compare, face_mask, mouth_change, part_boxes
+from shared.weights import bundled
+
+PHOTO = cv2.imread(str(bundled("demo/portrait_woman.jpg")))[200:456, 300:544, ::-1]
+SOFT = cv2.GaussianBlur(PHOTO, (0, 0), 1.5)
+
+
+def landmarks(gap: float) -> np.ndarray:
+    """Eyes 100 px apart, lips 60 px wide and `gap` px open, a round face."""
+    points = np.full((478, 3), 128.0)
+    points[33, 0], points[263, 0] = 78, 178
+    points[61, 0], points[291, 0] = 98, 158
+    points[13, 1], points[14, 1] = 180 - gap / 2, 180 + gap / 2
+    points[0, 1], points[17, 1] = 170, 200
+    return points
+
+
+def test_boxes_of_mouth_and_eyes():
+    points = landmarks(0)
+    for index in OUTER_LIPS:
+        points[index, 1] = np.clip(points[index, 1], 170, 200)
+    boxes = part_boxes(points, (256, 256))
+    assert boxes["mouth"] == [(83, 155, 173, 215)] and len(boxes["eyes"]) == 2
+    at_edge = part_boxes(points + [140, 60, 0], (256, 256))["mouth"][0]
+    assert at_edge == (223, 215, 256, 256)
+    assert part_boxes(points + 500, (256, 256))["mouth"][0] == (248, 248, 256, 256)  # gone, yet a box
+
+
+@pytest.mark.parametrize("gap,change", [(16, "opened"), (14, "unchanged"), (6, "unchanged"), (4, "closed")])
+def test_mouth_change(gap, change):
+    assert mouth_change(landmarks(gap), landmarks(10)) == change
+
+
+def test_a_frame_is_compared_part_by_part():
+    boxes = {"mouth": [(20, 30, 60, 50)], "eyes": [(80, 30, 100, 40), (120, 30, 140, 40)]}
+    generated = PHOTO.copy()
+    generated[30:50, 20:60] = SOFT[30:50, 20:60]
+    figures = compare(generated, PHOTO, boxes)
+    assert set(figures) == {f"{part}{figure}" for part in ("", "mouth_", "eyes_") for figure in ("psnr", "ssim")}
+    assert figures["mouth_psnr"] < figures["psnr"] < figures["eyes_psnr"] == pytest.approx(68.13, abs=0.01)
+    assert figures["mouth_ssim"] < figures["ssim"] < figures["eyes_ssim"] == pytest.approx(1)
+
+
+def test_the_face_mask_fills_the_oval():
+    points = np.zeros((478, 3))
+    turn = np.linspace(0, 2 * np.pi, len(FACE_OVAL), endpoint=False)
+    points[list(FACE_OVAL), :2] = np.stack([100 + 50 * np.sin(turn), 90 - 60 * np.cos(turn)], 1)
+    mask = face_mask(points, (200, 220))
+    assert mask.shape == (200, 220) and mask[90, 100] and not mask[90, 160]
+    assert mask.sum() == pytest.approx(np.pi * 50 * 60, rel=0.03)
+    with pytest.raises(InputError, match="outside the frame"):
+        face_mask(points + 300, (200, 220))

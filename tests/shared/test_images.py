@@ -1,0 +1,144 @@
+"""Reading photos: every format and mode, and unusable files."""
+
+import numpy as np
+import pytest
+from media_files import BAD, assert_one_line, bad_file
+from PIL import Image
+
+import shared.audio
+import shared.images
+from shared.errors import InputError
+from shared.images import read_image
+
+
+def ramp(mode: str) -> Image.Image:
+    """A picture whose grey rises from 0 to 255 over 256 columns."""
+    grey = np.tile(np.arange(256, dtype=np.uint8), (64, 1))
+    if mode == "I;16":
+        return Image.fromarray(grey.astype(np.uint16) * 257)
+    if mode == "I":
+        return Image.fromarray(grey.astype(np.int32) * 257)
+    if mode == "F":
+        return Image.fromarray(grey.astype(np.float32) / 255)
+    if mode == "P":
+        return Image.fromarray(grey).convert("P")
+    return Image.fromarray(grey).convert("RGB").convert(mode)
+
+
+@pytest.mark.parametrize(
+    ("mode", "suffix"),
+    [
+        *[("RGB", s) for s in ("png", "jpg", "webp", "bmp", "tif", "gif")],
+        *[(m, "png") for m in ("L", "LA", "P", "RGBA", "I;16")],
+        *[(m, "tif") for m in ("L", "I;16", "I", "F", "CMYK", "RGBA")],
+        ("L", "jpg"),
+        ("CMYK", "jpg"),
+    ],
+)
+def test_image_modes_become_rgb(tmp_path, mode, suffix):
+    path = tmp_path / f"p.{suffix}"
+    ramp(mode).save(path, **({"quality": 98} if suffix in ("jpg", "webp") else {}))
+    image = read_image(path)
+    assert image.shape == (64, 256, 3) and image.dtype == np.uint8 and image.flags.writeable
+    assert np.abs(image.astype(int) - np.arange(256)[None, :, None]).max() <= (
+        6 if suffix in ("jpg", "webp", "gif") else 1
+    )
+
+
+def test_black_and_white_image(tmp_path):
+    ramp("L").point(lambda v: 255 * (v > 127)).convert("1").save(tmp_path / "p.png")
+    assert set(np.unique(read_image(tmp_path / "p.png"))) == {0, 255}
+
+
+def test_transparency_is_laid_over_white(tmp_path):
+    Image.new("RGBA", (8, 8), (255, 0, 0, 128)).save(tmp_path / "rgba.png")
+    Image.new("LA", (8, 8), (0, 0)).save(tmp_path / "la.png")
+    palette = Image.new("RGB", (8, 8), "red").convert("P")
+    palette.save(tmp_path / "p.png", transparency=palette.getpixel((0, 0)))
+    assert read_image(tmp_path / "rgba.png")[0, 0] == pytest.approx([255, 127, 127], abs=1)
+    assert (read_image(tmp_path / "la.png") == 255).all()
+    assert (read_image(tmp_path / "p.png") == 255).all()
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_exif_orientation(tmp_path, orientation):
+    upright = np.zeros((40, 60, 3), np.uint8)
+    upright[:20, :30] = 255  # white in the top left only
+    # What a camera stores so that the tag's operation gives the upright picture.
+    stored = {
+        1: lambda a: a,
+        2: lambda a: a[:, ::-1],
+        3: lambda a: a[::-1, ::-1],
+        4: lambda a: a[::-1],
+        5: lambda a: a.transpose(1, 0, 2),
+        6: lambda a: np.rot90(a, 1),
+        7: lambda a: a[::-1, ::-1].transpose(1, 0, 2),
+        8: lambda a: np.rot90(a, -1),
+    }[orientation](upright)
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    Image.fromarray(np.ascontiguousarray(stored)).save(tmp_path / "p.png", exif=exif)
+    assert np.array_equal(read_image(tmp_path / "p.png"), upright)
+
+
+def test_wide_gamut_profile_is_converted_and_a_broken_one_ignored(tmp_path):
+    from PIL import ImageCms
+
+    lab_free = Image.new("RGB", (8, 8), (200, 100, 50))
+    lab_free.save(tmp_path / "broken.png", icc_profile=b"no profile")
+    lab_free.save(tmp_path / "srgb.png", icc_profile=ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes())
+    for name in ("broken.png", "srgb.png"):
+        assert read_image(tmp_path / name)[0, 0] == pytest.approx([200, 100, 50], abs=1)
+
+
+@pytest.mark.parametrize("suffix", ["jpg", "png"])
+def test_huge_photo_is_reduced(tmp_path, suffix):
+    Image.new("RGB", (6000, 3000), (10, 200, 30)).save(tmp_path / f"p.{suffix}")
+    assert read_image(tmp_path / f"p.{suffix}").shape == (2048, 4096, 3)
+    small = read_image(tmp_path / f"p.{suffix}", max_side=500)
+    assert small.shape == (250, 500, 3)
+    assert small[100, 100] == pytest.approx([10, 200, 30], abs=3)
+
+
+def test_more_pixels_than_the_limit(tmp_path, monkeypatch):
+    Image.new("L", (400, 300)).save(tmp_path / "p.png")
+    monkeypatch.setattr(shared.images, "MAX_PIXELS", 100_000)
+    with pytest.raises(InputError, match="million pixels"):
+        read_image(tmp_path / "p.png")
+
+
+def test_decompression_bomb(tmp_path):
+    Image.new("1", (20000, 20000)).save(tmp_path / "p.png")
+    with pytest.raises(InputError, match="more than 120 million pixels"):
+        read_image(tmp_path / "p.png")
+
+
+def test_animation_gives_its_first_frame(tmp_path):
+    first, second = Image.new("RGB", (32, 32), "red"), Image.new("RGB", (32, 32), "blue")
+    for name in ("a.gif", "a.webp", "a.png"):
+        first.save(tmp_path / name, save_all=True, append_images=[second])
+        assert read_image(tmp_path / name)[16, 16] == pytest.approx([255, 0, 0], abs=3)
+
+
+def test_tiny_photo_is_returned(tmp_path):
+    Image.new("RGB", (1, 3), "red").save(tmp_path / "p.png")
+    assert read_image(tmp_path / "p.png").shape == (3, 1, 3)
+
+
+@pytest.mark.parametrize("kind", BAD)
+def test_unusable_photo(tmp_path, kind):
+    path = bad_file(tmp_path, kind)
+    with pytest.raises(InputError) as error:
+        read_image(path)
+    assert_one_line(error, path)
+
+
+@pytest.mark.parametrize("suffix", ["jpg", "png", "webp", "tif"])
+def test_truncated_photo(tmp_path, suffix):
+    noise = np.random.default_rng(0).integers(0, 255, (100, 100, 3), np.uint8)
+    path = tmp_path / f"p.{suffix}"
+    Image.fromarray(noise).save(path)
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    with pytest.raises(InputError) as error:
+        read_image(path)
+    assert_one_line(error, path)

@@ -1,0 +1,73 @@
+"""Choosing and tuning renderers, and what the frames do not depend on."""
+
+import threading
+
+import numpy as np
+import pytest
+from material import portrait, short_speech, sine_motion
+
+from shared.errors import UsageError
+from shared.photo_fit import PhotoFit
+from stage2_render.pipeline import RenderPipeline
+from stage2_render.warp.mesh_warp import MeshWarp
+
+
+@pytest.fixture(scope="module")
+def image():
+    return np.asarray(portrait().convert("RGB"))
+
+
+@pytest.fixture(scope="module")
+def speech():
+    return short_speech()
+
+
+@pytest.fixture(scope="module")
+def diffusion(renderer_weights):
+    return RenderPipeline.from_pretrained(renderer_weights, renderer="diffusion")
+
+
+def test_renderers_have_names(renderer_weights):
+    with pytest.raises(UsageError, match="geometry, diffusion"):
+        RenderPipeline.from_pretrained(renderer_weights, renderer="toaster")
+
+
+@pytest.mark.parametrize("steps", [0, 1001])
+def test_steps_have_limits(diffusion, image, speech, steps):
+    with pytest.raises(UsageError, match="1 to 1000"):
+        diffusion(image, sine_motion(speech), steps=steps)
+
+
+def test_both_render_the_same_number_of_frames_of_one_size(diffusion, image, speech):
+    fitted = PhotoFit.fit(image)
+    motion = sine_motion(speech, fitted)
+    for full in (True, False):
+        warps = list(RenderPipeline(diffusion.model)(fitted, motion, full=full))
+        frames = list(diffusion(fitted, motion, full=full))
+        assert len(frames) == len(warps) == len(motion)
+        assert all(a.shape == b.shape for a, b in zip(frames, warps))
+        assert all(np.abs(a.astype(int) - b).mean() > 1 for a, b in zip(frames, warps))
+
+
+def test_geometry_is_the_warp_alone(diffusion, image, speech):
+    fitted = PhotoFit.fit(image)
+    motion = sine_motion(speech, fitted)
+    warp = MeshWarp(fitted.image, fitted.landmarks, fitted.crop)
+    targets = fitted.vertices_px(motion.expression, motion.rotation, motion.translation)
+    for frame, target in zip(RenderPipeline(diffusion.model)(fitted, motion), targets, strict=True):
+        np.testing.assert_array_equal(frame, warp(target))
+
+
+def test_frames_do_not_depend_on_threads(image, speech):
+    pipeline = RenderPipeline.from_pretrained()
+    fitted = PhotoFit.fit(image)
+    motion = sine_motion(speech, fitted)
+    for one, other in zip(pipeline(fitted, motion, workers=3), pipeline(fitted, motion, workers=1), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_stopping_early_leaves_no_threads(image, speech):
+    frames = RenderPipeline.from_pretrained()(image, sine_motion(speech))
+    next(frames)
+    frames.close()
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("warp")]
