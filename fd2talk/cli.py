@@ -80,7 +80,7 @@ def render(**options: Any) -> None:
 @click.argument("source", metavar="VIDEO_OR_PHOTO")
 @common.output("M.npz")
 @common.face
-@common.running
+@common.config_and_overwrite
 def track(**options: Any) -> None:
     """Track the motion of a face in a video.
 

@@ -200,15 +200,16 @@ renderer_with_switches = group(
     _switch("--no-shared-noise", "Diffusion that starts from different noise in every frame."),
 )
 overwrite = _switch("--overwrite", "Replace an existing output.")
-running = several(
-    click.option("--device", default="cpu", show_default=True, help="Device for the networks: cpu, cuda, cuda:1, mps."),
+config_and_overwrite = several(
     click.option(
         "--config",
         metavar="FILE.yaml",
         is_eager=True,
         expose_value=False,
         callback=_read_config,
-        help="File with values for these options; the command line takes precedence.",
+        help="YAML file with values for these options; the command line takes precedence.",
     ),
     overwrite,
 )
+_DEVICE = "Device for the networks: cpu, cuda, cuda:1, mps."
+running = several(click.option("--device", default="cpu", show_default=True, help=_DEVICE), config_and_overwrite)

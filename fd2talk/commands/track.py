@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fd2talk.commands.inputs import check_device, fit_photo
+from fd2talk.commands.inputs import fit_photo
 from fd2talk.options import FaceChoice
 from fd2talk.output import require_output, save_motion
 from fd2talk.terminal import announce
@@ -13,10 +13,9 @@ from shared.files import check_input
 from shared.media import read_image
 
 
-def track(source: str, output: str, *, face: FaceChoice, device: str, overwrite: bool) -> None:
+def track(source: str, output: str, *, face: FaceChoice, overwrite: bool) -> None:
     """Write the motion of the largest face of a video, or the pose of a face of a photo."""
     path = require_output(output, suffixes=(".npz",), overwrite=overwrite, inputs=(source,))
-    check_device(device)
     check_input(source)
     model = load_bundled()
     if is_photo(source):
