@@ -129,6 +129,13 @@ def _eyes_and_head(clips) -> None:
     print_row(["blinks per minute", f"{blinks / minutes:.1f}"])
     print_row(["head rotation, std. deviation in a clip, generated and real", f"{generated:.2f}° and {real:.2f}°"])
     print_row(["generated over real, median over clips of 3 s or more", f"{np.median(ratios):.2f}"])
+    growth = [[100 * (m.translation[10, 2] - m.translation[0, 2]) for m in (c.generated, c.real)] for c in clips]
+    print_row(
+        [
+            "scale of the head from frame 0 to 10, generated and real",
+            "{:+.2f} % and {:+.2f} %".format(*np.mean(growth, 0)),
+        ]
+    )
 
 
 def _seams_and_silence(pipeline, generate, clips) -> None:
