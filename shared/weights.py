@@ -35,7 +35,7 @@ def bundled_config(name: str) -> Path:
     """Return the path of a bundled configuration.
 
     Args:
-        name: path below `configs`, such as ``bundled/expression.yaml``.
+        name: path below `configs`, such as ``train/bundled/stage1_motion/fd2talk/expression.yaml``.
 
     Raises:
         InputError: there is no such configuration.

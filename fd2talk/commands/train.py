@@ -18,7 +18,8 @@ import yaml
 from fd2talk.terminal import announce
 from shared.errors import InputError, UsageError
 from shared.files import check_input
-from shared.training.loop import TrainingConfig, train
+from shared.training.config import TrainingConfig
+from shared.training.loop import train
 from stage1_motion.registry import MODELS, training_module
 
 MODULES = {

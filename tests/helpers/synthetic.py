@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 import torch
 
-from shared.training.loop import TrainingConfig, train
+from shared.training.config import TrainingConfig
+from shared.training.loop import train
 from stage2_render.diffusion.conditioning_maps import MAPS
 from stage2_render.training import autoencoder
 

@@ -1,4 +1,4 @@
-"""Protocols: a paper's metrics, split, units and printed tables, as YAML files in configs/evaluation.
+"""Protocols: a paper's metrics, split, units and printed tables, as YAML files in configs/protocols.
 
 A file has name, title, paper, split, settings (`SETTINGS`), columns and published tables. A column is a metric of the
 catalogue under the paper's label and unit; its factor converts our value to that unit. Published rows are copied digit
@@ -18,7 +18,7 @@ import yaml
 from shared.errors import InputError, UsageError
 from shared.weights import bundled_config
 
-_CONFIGS = "evaluation"
+_CONFIGS = "protocols"
 _PRINTED = re.compile(r"(-?\d+(?:\.\d+)?)(?: ± (\d+(?:\.\d+)?))?")
 
 SETTINGS: dict[str, type | tuple[str, ...]] = {

@@ -27,7 +27,7 @@ _FRAME = 640  # samples of a teacher's frame, two of the student's
 
 
 def build_task(config: dict[str, Any]) -> SpeechTask:
-    """Build the task from a parsed config (see configs/bundled/speech_encoder.yaml)."""
+    """Build the task from a parsed config (see configs/train/bundled/shared/speech_encoder.yaml)."""
     mouth = bool(config.get("mouth"))
     recordings = load_recordings(
         config["data"], config["models"], config["cache"], splits=("train",), alignment=config.get("alignment")

@@ -7,7 +7,8 @@ import torch
 from torch import nn
 
 from shared.errors import Fd2TalkError, UsageError
-from shared.training.loop import TrainingConfig, learning_rate, train
+from shared.training.config import TrainingConfig
+from shared.training.loop import learning_rate, train
 
 
 class LineTask:

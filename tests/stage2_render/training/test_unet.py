@@ -6,7 +6,8 @@ import yaml
 from synthetic import autoencoder_task, check_resumed_equals_uninterrupted, mean_loss, training, write_pairs
 
 from shared.errors import InputError
-from shared.training.loop import TrainingConfig, train
+from shared.training.config import TrainingConfig
+from shared.training.loop import train
 from shared.weights import bundled_config
 from stage2_render.diffusion.render_model import TRAIN_TIMESTEPS, RenderNetworks, save_autoencoder
 from stage2_render.training import autoencoder
@@ -22,7 +23,7 @@ ABLATIONS = {
     "no_detail": {"loss": {"detail": 0}},
     "concatenated": {"network": {"conditions": "concatenated"}},
 }
-# Latent diffusion models' autoencoder of factor 4, as configs/paper/autoencoder.yaml names it.
+# Latent diffusion models' autoencoder of factor 4, as configs/train/paper/stage2_render/autoencoder.yaml names it.
 FIRST_STAGE = {
     "block_out_channels": [128, 256, 512],
     "down_block_types": ["DownEncoderBlock2D"] * 3,

@@ -87,7 +87,7 @@ def test_bundled_protocols_have_the_papers_shapes(name, shapes):
 def test_every_protocol_begins_with_its_command():
     assert protocols() == ["3dfacepolicy", "3diface", "diffposetalk", "fd2talk"]
     for name in protocols():
-        first = bundled_config(f"evaluation/{name}.yaml").read_text(encoding="utf-8").splitlines()[0]
+        first = bundled_config(f"protocols/{name}.yaml").read_text(encoding="utf-8").splitlines()[0]
         assert first.startswith("# fd2talk evaluate ")
         assert f"--protocol {name}" in first
 

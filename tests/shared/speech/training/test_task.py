@@ -7,7 +7,8 @@ from synthetic_recordings import made_up_recordings
 
 from shared.speech.encoder import SpeechEncoder
 from shared.speech.training.task import SpeechTask
-from shared.training.loop import TrainingConfig, train
+from shared.training.config import TrainingConfig
+from shared.training.loop import train
 
 TINY = dict(hidden_size=32, layers=1, heads=2, intermediate_size=64, conv_dim=(16, 16, 32))
 

@@ -83,7 +83,7 @@ def test_paper_configuration_trains_a_step_and_samples_at_full_size():
     encoder = SpeechEncoder(Wav2Vec2Model(Wav2Vec2Config()))  # wav2vec2-base's architecture, random weights
     speech = torch.from_numpy(encoder(np.random.default_rng(0).normal(0, 0.1, 16000).astype(np.float32)))
     for part, coefficients in (("expression", 64), ("pose", 6)):
-        config = yaml.safe_load(bundled_config(f"paper/{part}.yaml").read_text())
+        config = yaml.safe_load(bundled_config(f"train/paper/stage1_motion/fd2talk/{part}.yaml").read_text())
         network = MotionTransformer(MotionTransformerConfig(coefficients, encoder.size, **config["network"]))
         assert len(network.blocks) == 6 and network.config.window == 25 and network.config.train_timesteps == 1000
         optimiser = torch.optim.AdamW(network.parameters(), lr=1e-4)

@@ -9,7 +9,8 @@ import torch
 from shared.face_model import load_bundled
 from shared.media import read_audio
 from shared.splits import is_development
-from shared.training.loop import TrainingConfig, train
+from shared.training.config import TrainingConfig
+from shared.training.loop import train
 from shared.weights import bundled
 from stage1_motion.dataset import Clip
 from stage1_motion.lip_expert.network import LipExpert
