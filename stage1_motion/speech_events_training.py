@@ -51,7 +51,7 @@ def fit(features: np.ndarray, labels: np.ndarray, *, penalty: float = 1e-3, iter
 
 
 def run(config: dict[str, Any]) -> dict[str, Any]:
-    """`fd2talk train configs/train/bundled/stage1_motion/speech_events.yaml`: from aligned sentences, clean and degraded, and filmed lips.
+    """`model: speech_events` of `fd2talk train`: from aligned sentences, clean and degraded, and filmed lips.
 
     Speech against pauses, noise and music; the figures are both classes' accuracies on held-out speakers.
     """

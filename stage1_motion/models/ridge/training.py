@@ -42,7 +42,7 @@ class Moments:
 
 
 def run(config: dict[str, Any]) -> dict[str, Any]:
-    """`fd2talk train configs/train/bundled/stage1_motion/ridge/ridge.yaml`: closed form, a minute.
+    """`model: ridge` of `fd2talk train`: closed form, a minute.
 
     One penalty for the face and one for the head, those with the best figures on development people; the weights are
     then those of all training people.
