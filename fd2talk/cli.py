@@ -145,6 +145,8 @@ def train(config: str, **options: Any) -> None:
 @click.option("--split", metavar="NAME", help="Split of the reference's manifest.csv (default: the protocol's).")
 @click.option("--limit", type=click.IntRange(1), metavar="N", help="Use only the first N reference clips.")
 @click.option("--per-person", type=click.IntRange(1), metavar="N", help="Use at most N reference clips per person.")
+@click.option("--min-face", type=click.IntRange(1), metavar="PX", help="Skip reference clips with a smaller face.")
+@click.option("--frames", type=click.IntRange(1), metavar="N", help="Compare images of N frames of each clip only.")
 @click.option("--resample", is_flag=True, help="Convert clips whose frame rate, size or length differs.")
 @click.option("--phones", metavar="FILE.jsonl", help="Times of the phones (written by `scripts/align_speech.py`).")
 @click.option("--models", multiple=True, metavar="FOLDER", help="Folder with metric checkpoints (repeatable).")
@@ -158,7 +160,8 @@ def evaluate(**options: Any) -> None:
     """Measure the quality of talking heads.
 
     GENERATED: folders of clips, manifests of pairs (.csv) or single clips (NAME=PATH names a row of the report), or
-    systems that are run here: bundled, warp, static, shuffled-audio, ridge, ground-truth, real-shuffled.
+    systems that are run here: bundled, warp, static, shuffled-audio, ridge, driven, driven-warp, ground-truth,
+    real-shuffled.
     """
     from fd2talk.evaluation.commands import evaluate
 

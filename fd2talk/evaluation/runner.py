@@ -45,12 +45,16 @@ def evaluate(
     split: str | None = None,
     limit: int | None = None,
     per_person: int | None = None,
+    min_face: int | None = None,
+    frames: int | None = None,
     resample: bool = False,
     phones: dict[str, tuple[float, ...]] | None = None,
     models: Sequence[str] = (),
     download: bool = False,
     face_model: str | None = None,
     weights: str = "bundled",
+    render: dict[str, Any] | None = None,
+    tracks: str | Path | None = None,
     workers: int | None = None,
     command: str = "",
     overwrite: bool = False,
@@ -68,12 +72,17 @@ def evaluate(
         split: split of the reference's manifest.
         limit: largest number of reference clips.
         per_person: largest number of reference clips of each person.
+        min_face: smallest width of the face in pixels, by the reference's manifest.
+        frames: compare the images of so many evenly spaced frames of each clip instead of all; systems render only
+            these. Metrics of whole videos are skipped, and motions are those of the motion files.
         resample: bring pairs of different rates, sizes and lengths together.
         phones: clip name -> seconds of the midpoints of its b, p and m.
         models: folders with metric networks.
         download: fetch missing metric networks.
         face_model: file of the face model of the motions; None for the bundled one.
         weights: weights of the systems that are run: `bundled` or a folder.
+        render: settings of their renderer, arguments of `RenderPipeline`.
+        tracks: folder that caches the tracks of clips; None for one in the report.
         workers: number of processes.
         command: the command line, for the report.
         overwrite: replace an existing report.
@@ -92,8 +101,8 @@ def evaluate(
         raise UsageError(f"cannot write {output}: it already contains a report (--overwrite replaces it)")
     chosen = load_protocol(protocol, CATALOGUE) if protocol else None
     wanted = _wanted(metrics, chosen)
-    settings = _settings(chosen, resample, phones or {})
-    references, split = read_reference(reference, split, chosen, limit, per_person)
+    settings = _settings(chosen, resample, phones or {}, frames)
+    references, split = read_reference(reference, split, chosen, limit, per_person, min_face)
     rows = read_rows(generated, references, repeats)
     skipped: dict[str, str] = {}
     networks = _find_networks(wanted, models, download, skipped)
@@ -113,17 +122,19 @@ def evaluate(
         weights_digest=_weights_digest(weights) if any(row.kind == "system" for row in rows) else "",
         references=list(references.values()) if references else (),
         video=settings.motion == "video" or any("video" in CATALOGUE[key].needs for key in wanted),
+        render=render or {},
+        tracks=Path(tracks) if tracks else output / "tracks",
     )
     with _folder(output):
         records, failed = _measure(rows, wanted, run, workers)
     add_diversity(records, wanted, output)
     about = {key: getattr(chosen, key, None) for key in ("name", "title", "paper")}
-    measured = {"fps": FPS} | {key: value for key, value in vars(settings).items() if key != "phones"}
+    measured = {"fps": FPS} | {k: v for k, v in vars(settings).items() if k != "phones" and v is not None}
     report = {
         "fd2talk": version("fd2talk"),
         "command": command,
         "created": datetime.date.today().isoformat(),
-        "protocol": about | {"split": split, "settings": measured},
+        "protocol": about | {"split": split, "settings": measured | run.render},
         "metrics": {key: _description(key, run.digests) for key in wanted},
         "weights": {"of": weights, "sha256": run.weights_digest} if run.weights_digest else None,
         "systems": {row.name: summarise(row, records[row.name], records[REAL], wanted, run) for row in rows},
@@ -147,12 +158,16 @@ def _wanted(metrics: Sequence[str], protocol: Protocol | None) -> list[str]:
     return [key for key, metric in CATALOGUE.items() if key in names or metric.family in names]
 
 
-def _settings(protocol: Protocol | None, resample: bool, phones: dict[str, tuple[float, ...]]) -> Settings:
+def _settings(
+    protocol: Protocol | None, resample: bool, phones: dict[str, tuple[float, ...]], frames: int | None
+) -> Settings:
     changes = dict(protocol.settings) if protocol else {}
     if changes.pop("fps", FPS) != FPS:
         raise UsageError(f"protocol {protocol.name}: everything is measured at {FPS} frames per second")
     changes.pop("photo", None)  # always the first frame
-    return replace(Settings(resampled=resample, phones=phones), **changes)
+    if frames:
+        changes["motion"] = "file"  # single frames cannot be tracked as a video
+    return replace(Settings(resampled=resample, phones=phones, frames=frames), **changes)
 
 
 def _find_networks(
@@ -186,6 +201,7 @@ def _skip_impossible(wanted: Iterable[str], rows: list[Row], settings: Settings,
         "speech": True,
         "phones": bool(settings.phones),
         "repeats": any(pair.repeat > 0 for pair in pairs),
+        "whole": settings.frames is None,
         "system": has_system,
     }
     for key in wanted:

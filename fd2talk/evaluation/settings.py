@@ -21,6 +21,7 @@ class Settings:
         beat_sigma: width of a beat's neighbourhood in seconds.
         resampled: bring pairs of different rates, lengths and sizes together instead of refusing them.
         phones: clip name -> seconds of the midpoints of its b, p and m.
+        frames: the number of frames of each clip in which images are compared; None for all.
     """
 
     motion: str = "file"
@@ -29,3 +30,4 @@ class Settings:
     beat_sigma: float = BEAT_SIGMA
     resampled: bool = False
     phones: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+    frames: int | None = None

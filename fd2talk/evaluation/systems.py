@@ -5,24 +5,26 @@ Each takes the first frame of a recording as its photo and generates the whole r
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 
-from fd2talk.evaluation.inputs.clip_reader import take_frames
+from fd2talk.evaluation.inputs.clip_reader import pick, take_frames
 from fd2talk.evaluation.metrics.cost import WITHOUT_NETWORKS, Stopwatch, Timings, motion_weights
-from fd2talk.track import photo_motion, track_file
+from fd2talk.track import photo_motion
 from shared.errors import InputError, UsageError
 from shared.media import FPS, SAMPLE_RATE, VideoWriter, read_video
 from shared.motion import Motion
 from shared.photo_fit import PhotoFit
-from shared.tracking import Track, motion_from_track
+from shared.prepared import save_arrays
+from shared.tracking import Track, motion_from_track, photo_of_clip
 from stage1_motion.pipeline import MotionPipeline
 from stage2_render.diffusion.face_crop import FaceCrop, window
 from stage2_render.diffusion.render_model import RenderNetworks
@@ -36,10 +38,17 @@ SYSTEMS = {
     "static": "The photo in every frame: the score of generating nothing.",
     "shuffled-audio": "The bundled system with another person's speech: the chance level of sync metrics.",
     "ridge": "Ridge regression from log-mel energies as motion model, rendered as by the bundled system.",
+    "driven": "The reference's own tracked motion, rendered from its first frame: the renderer alone.",
+    "driven-warp": "The same motion, rendered by the mesh warp, without the diffusion renderer.",
     "ground-truth": "The reference face tracked, and encoded and decoded by the renderer's autoencoder with the first "
     "frame as reference: the loss of tracker and autoencoder alone, without generated motion or images.",
 }
 """Name -> title."""
+
+FRAMES_SUFFIX = ".frames"
+"""Of the file of chosen frames, as `ClipFiles.frames`."""
+
+_TRACKED = ("driven", "driven-warp", "ground-truth")  # with the motion of the reference
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,14 +60,19 @@ class Recording:
         person: whose face it shows.
         video: the video file.
         audio: float32 [n], 16 kHz.
-        frames: number of frames of the video at 25 per second.
+        track: the tracked face, at 25 frames per second.
     """
 
     name: str
     person: str
     video: Path
     audio: np.ndarray
-    frames: int
+    track: Track
+
+    @property
+    def frames(self) -> int:
+        """Number of frames of the video."""
+        return len(self.track.landmarks)
 
     @property
     def samples(self) -> int:
@@ -79,6 +93,7 @@ class ClipGenerator:
         weights: `bundled` or a folder, for both stages as `TalkingHeadPipeline` takes it (`ridge` takes only its
             renderer from there).
         recordings: all recordings of the run, from which `shuffled-audio` takes another person's speech.
+        render: settings of the renderer, arguments of `RenderPipeline`.
         device: torch device.
 
     Raises:
@@ -87,65 +102,96 @@ class ClipGenerator:
     """
 
     def __init__(
-        self, name: str, *, weights: str = "bundled", recordings: Sequence[Recording] = (), device: str = "cpu"
+        self,
+        name: str,
+        *,
+        weights: str = "bundled",
+        recordings: Sequence[Recording] = (),
+        render: Mapping[str, Any] | None = None,
+        device: str = "cpu",
     ) -> None:
         if name not in SYSTEMS:
             raise UsageError(f"there is no system {name!r}; there are: {', '.join(SYSTEMS)}")
         if name == "shuffled-audio" and len(recordings) < 2:
             raise InputError("the system shuffled-audio needs at least two clips: one is driven by another's speech")
         self.name, self.weights, self.device = name, weights, device
-        self._recordings = list(recordings)
+        self._recordings, self._render = list(recordings), dict(render or {})
 
-    def __call__(self, recording: Recording, seed: int, folder: Path, *, video: bool = True) -> Timings:
+    def __call__(
+        self,
+        recording: Recording,
+        seed: int,
+        folder: Path,
+        *,
+        video: bool = True,
+        numbers: np.ndarray | None = None,
+    ) -> Timings:
         """Write ``folder/<name>.mp4`` and ``folder/<name>.npz`` (the motion), replacing existing files atomically.
 
         Both have the recording's own sound and its number of frames. Frames have the clip's size without an odd last
-        row and column. The motion's pose is relative to the head crop of the photo; of `ground-truth`, to that of the
-        whole clip. The same seed gives the same bytes.
+        row and column. The motion's pose is relative to the head crop of the photo; of systems with the reference's
+        motion, to that of the whole clip. The same seed gives the same bytes.
 
         Args:
             recording: the recording to generate.
             seed: random seed.
             folder: where the files are written.
             video: render the video, too.
+            numbers: render only these frames, and write them with their meshes to ``folder/<name>.frames`` instead.
 
         Raises:
-            InputError: the first frame shows no usable face, or (`ground-truth`) too few frames do.
+            InputError: the first frame shows no usable face.
         """
         self._load(video)
         watch = Stopwatch()
-        motion, frames = self._generate(recording, seed, watch)
+        motion, photo = self._generate(recording, seed, watch)
         audio = recording.fitted_audio
         folder.mkdir(parents=True, exist_ok=True)
-        if video:
+        shown = motion if numbers is None else take_frames(motion, np.minimum(numbers, len(motion) - 1))
+        frames = partial(self._frames, recording, photo, shown, numbers)
+        if video and numbers is not None:
+            with watch("stage2"):
+                pictures = np.stack([_even(frame) for frame in frames()])
+            with watch("writing"):
+                meshes = photo.vertices_px(shown.expression, shown.rotation, shown.translation)
+                save_arrays(folder / f"{recording.name}{FRAMES_SUFFIX}", frames=pictures, landmarks=meshes)
+        elif video:
             _write(folder / f"{recording.name}.mp4", frames, recording.frames, audio, watch)
         with watch("writing"):
             motion = replace(motion, audio=audio, source=f"{self.name}, seed {seed}")
             motion.save(folder / f"{recording.name}.npz", overwrite=True)
         return watch.timings(recording.frames)
 
-    def _generate(
-        self, recording: Recording, seed: int, watch: Stopwatch
-    ) -> tuple[Motion, Callable[[], Iterator[np.ndarray]]]:
-        """The motion, and a function that returns the frames."""
-        if self.name == "ground-truth":
-            with watch("stage1"):
-                track = track_file(str(recording.video), quiet=True)
-                motion = _of_length(motion_from_track(self.warp.model, track), recording.frames)
-            return motion, lambda: autoencoded_frames(recording.video, track, self.renderer.networks, self.device)
+    def _generate(self, recording: Recording, seed: int, watch: Stopwatch) -> tuple[Motion, PhotoFit]:
         with closing(read_video(recording.video)) as frames:
             image = next(frames)
+        if self.name in _TRACKED:
+            with watch("stage1"):
+                motion = motion_from_track(self.warp.model, recording.track)
+                return motion, photo_of_clip(image, recording.track, motion, self.warp.model)
         with watch("stage2"):
             try:
                 photo = PhotoFit.fit(image, self.warp.model)
             except InputError as error:
                 raise InputError(f"{recording.video}: {error}") from error
         if self.name == "static":
-            motion = _of_length(photo_motion(photo, ""), recording.frames)
-            return motion, lambda: (image for _ in range(recording.frames))
+            return _of_length(photo_motion(photo, ""), recording.frames), photo
         with watch("stage1"):
-            motion = self.speech_to_motion(self._driving_audio(recording), photo=photo, seed=seed)
-        return motion, lambda: self.renderer(photo, motion, relative=False, max_size=max(64, *image.shape[:2]))
+            return self.speech_to_motion(self._driving_audio(recording), photo=photo, seed=seed), photo
+
+    def _frames(
+        self, recording: Recording, photo: PhotoFit, motion: Motion, numbers: np.ndarray | None
+    ) -> Iterator[np.ndarray]:
+        """The frames of a motion; numbers: of its frames in the recording, None for all."""
+        if self.name == "static":
+            return (photo.image for _ in range(len(motion)))
+        if self.name == "ground-truth":
+            inputs = recording.video, recording.track, self.renderer.networks, self.device
+            if numbers is None:
+                return autoencoded_frames(*inputs)
+            return islice(autoencoded_frames(*inputs, numbers=[0, *numbers]), 1, None)
+        size = max(64, *photo.image.shape[:2])
+        return self.renderer(photo, motion, relative=False, max_size=size, **self._render)
 
     def _driving_audio(self, recording: Recording) -> np.ndarray:
         """The audio that drives the motion, of the clip's length.
@@ -189,7 +235,12 @@ class ClipGenerator:
 
 @torch.inference_mode()
 def autoencoded_frames(
-    video: Path, track: Track, networks: RenderNetworks, device: str = "cpu"
+    video: Path,
+    track: Track,
+    networks: RenderNetworks,
+    device: str = "cpu",
+    *,
+    numbers: Collection[int] | None = None,
 ) -> Iterator[np.ndarray]:
     """Yield the video's frames, each with its face crop encoded, decoded and pasted back with a soft edge.
 
@@ -202,12 +253,15 @@ def autoencoded_frames(
         track: its track.
         networks: of the renderer.
         device: torch device.
+        numbers: only these frames, with the first one; None for all.
 
     Yields:
         uint8 [H, W, 3].
     """
     autoencoder, reference = networks.autoencoder, None
     frames = zip(read_video(video), track.landmarks)
+    if numbers is not None:
+        frames = pick(frames, numbers)
     while batch := list(islice(frames, BATCH_SIZE)):
         crops = [FaceCrop.framed(networks.framing, points, track.crop) for _, points in batch]
         faces = np.stack([crop.take(image) for crop, (image, _) in zip(crops, batch)])
@@ -225,6 +279,12 @@ def _of_length(motion: Motion, frames: int) -> Motion:
     return take_frames(motion, np.minimum(np.arange(frames), len(motion) - 1))
 
 
+def _even(frame: np.ndarray) -> np.ndarray:
+    """Without an odd last row and column, which videos cannot have."""
+    height, width = (side - side % 2 for side in frame.shape[:2])
+    return frame[:height, :width]
+
+
 def _write(
     path: Path, render: Callable[[], Iterator[np.ndarray]], count: int, audio: np.ndarray, watch: Stopwatch
 ) -> None:
@@ -234,9 +294,9 @@ def _write(
     with closing(frames):
         with watch("stage2"):
             frame = next(frames)
-        height, width = (side - side % 2 for side in frame.shape[:2])
-        with watch("writing"), VideoWriter(path, (width, height), audio=audio, overwrite=True) as writer:
+        size = _even(frame).shape[1::-1]
+        with watch("writing"), VideoWriter(path, size, audio=audio, overwrite=True) as writer:
             for _ in range(count):
-                writer.write(frame[:height, :width])
+                writer.write(_even(frame))
                 with watch("stage2"):
                     frame = next(frames, frame)

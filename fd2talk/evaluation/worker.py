@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -18,13 +18,13 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from fd2talk.evaluation.inputs.clip_reader import ClipReader
+from fd2talk.evaluation.inputs.clip_reader import ClipReader, choose_frames
 from fd2talk.evaluation.inputs.pairs import ClipFiles, Pair
 from fd2talk.evaluation.metrics.clip_metrics import ClipScores, measure_pair
 from fd2talk.evaluation.metrics.networks import MetricNetworks
 from fd2talk.evaluation.settings import Settings
 from fd2talk.evaluation.source_digest import code_digest
-from fd2talk.evaluation.systems import ClipGenerator, Recording
+from fd2talk.evaluation.systems import FRAMES_SUFFIX, ClipGenerator, Recording
 from shared.errors import Fd2TalkError, InputError
 from shared.face_model import load_bundled
 from shared.face_model.morphable import MorphableModel
@@ -49,6 +49,8 @@ class Run:
         weights_digest: digest of these weights.
         references: the reference clips, from which `shuffled-audio` takes other people's speech.
         video: whether systems have to render.
+        render: settings of the renderer for systems that are run, arguments of `RenderPipeline`.
+        tracks: folder of the cached tracks.
     """
 
     report: Path
@@ -60,6 +62,8 @@ class Run:
     weights_digest: str
     references: Sequence[ClipFiles]
     video: bool
+    render: Mapping[str, Any]
+    tracks: Path
 
 
 class Worker:
@@ -87,8 +91,8 @@ class Worker:
             path = self.run.report / "clips" / pair.system / str(pair.repeat) / f"{pair.name}.json"
             record = _read_cached(path, fingerprint)
             if record is None or (record["arrays"] and not path.with_suffix(".npz").exists()):
-                networks, tracks = MetricNetworks(self.run.networks), self.run.report / "tracks"
-                scores = measure_pair(pair, wanted, self.model, networks, tracks, self.run.settings)
+                networks = MetricNetworks(self.run.networks)
+                scores = measure_pair(pair, wanted, self.model, networks, self.run.tracks, self.run.settings)
                 record = self._store(path, fingerprint, pair, scores, timings)
             return record
         except Fd2TalkError as error:
@@ -108,32 +112,38 @@ class Worker:
 
     def _generate(self, pair: Pair) -> tuple[ClipFiles, dict[str, float]]:
         """Let a system generate the clip, unless its cached files still match."""
-        folder = self.run.report / "systems" / pair.system / str(pair.repeat)
-        video, motion, record = (folder / f"{pair.name}{suffix}" for suffix in (".mp4", ".npz", ".json"))
+        folder, count = self.run.report / "systems" / pair.system / str(pair.repeat), self.run.settings.frames
+        video, motion, record, frames = (
+            folder / f"{pair.name}{suffix}" for suffix in (".mp4", ".npz", ".json", FRAMES_SUFFIX)
+        )
+        images = (frames if count else video) if self.run.video else None
         others = self._speech_sources if pair.system == _SHUFFLED else []
-        facts = (pair.system, pair.repeat, self.run.weights_digest, _stamp(pair.reference.video), others)
+        facts = (pair.system, pair.repeat, self.run.weights_digest, _stamp(pair.reference.video), others, count)
+        facts += (sorted(self.run.render.items()),)
         fingerprint = _digest(code_digest(_GENERATING), *facts)
         cached = _read_cached(record, fingerprint)
-        if cached is None or not motion.exists() or (self.run.video and not video.exists()):
+        if cached is None or not motion.exists() or (images and not images.exists()):
             generator, recording = self._generator(pair.system), self._recording(pair.reference)
-            timings = generator(recording, pair.repeat, folder, video=self.run.video)
+            numbers = choose_frames(recording.track, count) if images and count else None
+            timings = generator(recording, pair.repeat, folder, video=self.run.video, numbers=numbers)
             cached = {"fingerprint": fingerprint, "timings": asdict(timings)}
             _write_json(record, cached)
-        return ClipFiles(pair.name, pair.person, video if self.run.video else None, motion), cached["timings"]
+        of_kind = {"frames" if count else "video": images}
+        return ClipFiles(pair.name, pair.person, motion=motion, **of_kind), cached["timings"]
 
     def _generator(self, system: str) -> ClipGenerator:
         if system not in self._generators:
             references = self.run.references if system == _SHUFFLED else ()
             recordings = [self._recording(clip) for clip in references]
-            self._generators[system] = ClipGenerator(system, weights=self.run.weights, recordings=recordings)
+            weights, render = self.run.weights, self.run.render
+            self._generators[system] = ClipGenerator(system, weights=weights, recordings=recordings, render=render)
         return self._generators[system]
 
     def _recording(self, reference: ClipFiles) -> Recording:
-        reader = ClipReader(reference, self.model, self.run.report / "tracks")
+        reader = ClipReader(reference, self.model, self.run.tracks)
         if reader.speech is None:
             raise InputError(f"{reference.video}: no audio to generate from")
-        frames = len(reader.track.landmarks)
-        return Recording(reference.name, reference.person, reference.video, reader.speech, frames)
+        return Recording(reference.name, reference.person, reference.video, reader.speech, reader.track)
 
     def _fingerprint(self, pair: Pair, wanted: Sequence[str]) -> str:
         run, clips = self.run, [pair.generated, pair.reference]
@@ -144,7 +154,7 @@ class Worker:
             run.settings.phones.get(pair.name),
             sorted(run.digests.items()),
             self.model.fingerprint,
-            [_stamp(path) for clip in clips if clip for path in (clip.video, clip.motion, clip.audio)],
+            [_stamp(path) for clip in clips if clip for path in (clip.video, clip.frames, clip.motion, clip.audio)],
         )
 
     def _store(

@@ -9,14 +9,17 @@ import numpy as np
 
 from shared.errors import InputError
 from shared.face_model.measures import lip_aperture
-from shared.face_model.mediapipe_mesh import FACE_OVAL, LEFT_EYE, OUTER_LIPS, RIGHT_EYE
+from shared.face_model.mediapipe_mesh import FACE_OVAL, LEFT_EYE, OUTER_LIPS, RIGHT_EYE, groups
 from shared.metrics.image import Box, psnr, ssim
 from shared.metrics.perceptual import SqueezeDistance, picture_distance
 
 MOUTH_CHANGES = ("opened", "closed", "unchanged")
+HEAD_MOVES = {"under_6px": (0, 6), "6_to_15px": (6, 15), "15px_or_more": (15, np.inf)}  # pixels, from and below
 
 APERTURE_STEP = 0.05
 """Least difference of lip aperture (a share of the distance of the outer eye corners) that counts as a change."""
+
+_RIGID = groups()["rigid"]
 
 # Width of the part by which its box is larger on every side.
 _MARGIN = 0.25
@@ -72,6 +75,21 @@ def mouth_change(real: np.ndarray, photo: np.ndarray) -> str:
 def change_of(step: float) -> str:
     """Classify a known difference of the apertures as in `mouth_change`."""
     return "opened" if step > APERTURE_STEP else "closed" if step < -APERTURE_STEP else "unchanged"
+
+
+def head_distance(real: np.ndarray, photo: np.ndarray) -> np.ndarray:
+    """Return how far the head has moved in the picture: distance in pixels of the mean of the skull's rigid points.
+
+    Args:
+        real: landmarks [..., 478, 2 or 3] of real frames.
+        photo: landmarks [478, 2 or 3] of the photo.
+    """
+    return np.linalg.norm((real - photo)[..., _RIGID, :2].mean(-2), axis=-1)
+
+
+def head_move(distance: float) -> str:
+    """Return the key of `HEAD_MOVES` for a `head_distance`."""
+    return next(name for name, (low, high) in HEAD_MOVES.items() if low <= distance < high)
 
 
 def compare(

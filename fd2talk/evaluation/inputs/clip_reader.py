@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 
@@ -21,6 +23,10 @@ from shared.motion import Motion
 from shared.prepared import load_track, save_track
 from shared.tracking import Track, motion_from_track
 
+FIRST_FRAME = 5
+"""Earlier frames hardly differ from the photo, the first one: they are not chosen, and belong to no class of motion."""
+
+_Frame = TypeVar("_Frame")
 _TRACKING = ("shared.media", "shared.faces.tracker", "shared.tracking")
 
 
@@ -34,15 +40,23 @@ class ClipReader:
             a changed file is tracked again.
         tracked: take the motion from the video even where there is a motion file.
         resampled: bring a motion of another frame rate to 25 per second (videos always are).
+        numbers: the frames in which images are compared; None for all.
 
     Raises:
         InputError: by every member, where the files do not contain it.
     """
 
     def __init__(
-        self, files: ClipFiles, model: MorphableModel, cache: Path, *, tracked: bool = False, resampled: bool = False
+        self,
+        files: ClipFiles,
+        model: MorphableModel,
+        cache: Path,
+        *,
+        tracked: bool = False,
+        resampled: bool = False,
+        numbers: np.ndarray | None = None,
     ) -> None:
-        self.files, self._model, self._cache = files, model, cache
+        self.files, self.numbers, self._model, self._cache = files, numbers, model, cache
         self._tracked, self._resampled = tracked, resampled
 
     @cached_property
@@ -56,8 +70,29 @@ class ClipReader:
         return self.info.fps if self.files.video else self._motion_file.fps
 
     def frames(self) -> Iterator[np.ndarray]:
-        """Yield uint8 [H, W, 3] at 25 frames per second."""
-        return read_video(self._video)
+        """Yield uint8 [H, W, 3]: the chosen frames, or all at 25 per second."""
+        if self.files.frames:
+            return iter(self._rendered["frames"])
+        return read_video(self._video) if self.numbers is None else pick(read_video(self._video), self.numbers)
+
+    @property
+    def photo(self) -> np.ndarray:
+        """The first frame of the video."""
+        with closing(read_video(self._video)) as frames:
+            return next(frames)
+
+    @property
+    def landmarks(self) -> np.ndarray:
+        """Of the frames that `frames` yields [n, 478, 3]."""
+        if self.files.frames:
+            return self._rendered["landmarks"]
+        landmarks = self.track.landmarks
+        return landmarks if self.numbers is None else landmarks[np.minimum(self.numbers, len(landmarks) - 1)]
+
+    @cached_property
+    def _rendered(self) -> dict[str, np.ndarray]:
+        with np.load(self.files.frames, allow_pickle=False) as file:
+            return dict(file)
 
     @cached_property
     def track(self) -> Track:
@@ -109,6 +144,32 @@ class ClipReader:
         if self.files.video is None:
             raise InputError(f"{self.files.name}: there is no video, only {self.files.motion}")
         return self.files.video
+
+
+def choose_frames(track: Track, count: int) -> np.ndarray:
+    """Return the numbers of `count` evenly spaced frames with a face, from `FIRST_FRAME` on.
+
+    Raises:
+        InputError: there are fewer, or the first frame, the photo, shows no face.
+    """
+    usable = np.flatnonzero(track.confidence > 0)
+    usable = usable[usable >= FIRST_FRAME]
+    if track.confidence[0] == 0:
+        raise InputError("the first frame, the photo, shows no face")
+    if len(usable) < count:
+        raise InputError(f"only {len(usable)} frames after the first {FIRST_FRAME} show a face, not {count}")
+    return usable[np.linspace(0, len(usable) - 1, count).astype(int)]
+
+
+def pick(frames: Iterable[_Frame], numbers: Collection[int]) -> Iterator[_Frame]:
+    """Yield the frames with these numbers, in the order of the video."""
+    chosen = {int(number) for number in numbers}
+    for number, frame in enumerate(frames):
+        if number in chosen:
+            yield frame
+            chosen.discard(number)
+            if not chosen:
+                return
 
 
 def take_frames(motion: Motion, indices: Sequence[int] | np.ndarray) -> Motion:

@@ -32,6 +32,8 @@ class ClipFiles:
         video: the video file, if there is one.
         motion: the motion file, if there is one.
         audio: the speech, where it is a file of its own.
+        frames: chosen frames that a system rendered instead of a video: arrays `frames` [n, H, W, 3] and `landmarks`
+            [n, 478, 3].
     """
 
     name: str
@@ -39,6 +41,12 @@ class ClipFiles:
     video: Path | None = None
     motion: Path | None = None
     audio: Path | None = None
+    frames: Path | None = None
+
+    @property
+    def has_images(self) -> bool:
+        """Whether there is a video, or frames of one."""
+        return bool(self.video or self.frames)
 
 
 @dataclass(frozen=True)
@@ -53,12 +61,13 @@ class Pair:
     reference: ClipFiles | None
 
 
-def read_folder(folder: str | Path, split: str | None = None) -> dict[str, ClipFiles]:
+def read_folder(folder: str | Path, split: str | None = None, min_face: int = 0) -> dict[str, ClipFiles]:
     """Find the clips of a folder; a path to a single video or motion file is also accepted.
 
     Args:
         folder: where to look. Of a manifest with a column `audio` only clips with `ok` are used.
         split: only clips that the folder's manifest.csv assigns to this split.
+        min_face: only clips whose `face_px` in the manifest is at least this (or empty).
 
     Returns:
         Name -> clip, in the order of the manifest, or else sorted by path.
@@ -85,10 +94,19 @@ def read_folder(folder: str | Path, split: str | None = None) -> dict[str, ClipF
         raise InputError(f"{manifest}: names no clips in a column `file`")
     usable = [row for row in rows if row.get("audio", "") in _USABLE_AUDIO]
     of_split = [row for row in usable if not split or row.get("split") == split]
+    of_split = [row for row in of_split if _number(row.get("face_px"), manifest, min_face) >= min_face]
     if not of_split:
         other = f" in split {split} (--split selects another)" if split else ""
-        raise InputError(f"{manifest}: no clips with usable audio{other}")
+        large = f" and a face of {min_face} pixels" if min_face else ""
+        raise InputError(f"{manifest}: no clips with usable audio{large}{other}")
     return _named(((root / row["file"], row.get("person", "")) for row in of_split), root)
+
+
+def _number(text: str | None, manifest: Path, default: int) -> float:
+    try:
+        return float(text or default)
+    except ValueError:
+        raise InputError(f"{manifest}: {text!r} in the column `face_px` is not a number of pixels") from None
 
 
 def has_splits(folder: str | Path) -> bool:

@@ -27,7 +27,7 @@ ROWS = {
     REAL: "The reference clips themselves.",
     SHUFFLED: "The reference clips with the speech of another person's: the chance level of sync metrics.",
 }
-_DETERMINISTIC = ("static", "ground-truth")  # every seed gives the same clip
+_DETERMINISTIC = ("static", "driven", "driven-warp", "ground-truth")  # every seed gives the same clip
 
 
 @dataclass
@@ -41,7 +41,12 @@ class Row:
 
 
 def read_reference(
-    reference: str | None, split: str | None, protocol: Protocol | None, limit: int | None, per_person: int | None
+    reference: str | None,
+    split: str | None,
+    protocol: Protocol | None,
+    limit: int | None,
+    per_person: int | None,
+    min_face: int | None = None,
 ) -> tuple[dict[str, ClipFiles] | None, str | None]:
     """Find the reference clips.
 
@@ -51,6 +56,7 @@ def read_reference(
         protocol: the protocol, or None.
         limit: the largest number of clips.
         per_person: the largest number of clips of each person.
+        min_face: the smallest width of the face in pixels, by the manifest.
 
     Returns:
         Name -> clip (None without a folder), and the split that they are of.
@@ -67,7 +73,7 @@ def read_reference(
         split = protocol.split
     count: dict[str, int] = defaultdict(int)
     chosen = {}
-    for name, clip in read_folder(reference, split).items():
+    for name, clip in read_folder(reference, split, min_face or 0).items():
         count[clip.person] += 1
         if per_person is None or count[clip.person] <= per_person:
             chosen[name] = clip

@@ -5,7 +5,10 @@ Formulas, protocols and traps are documented in `shared.metrics`; `metrics.clip_
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
+
+from shared.metrics.rendering import HEAD_MOVES, MOUTH_CHANGES
 
 
 @dataclass(frozen=True)
@@ -42,6 +45,7 @@ NEEDS = {
     "speech": "speech",
     "phones": "the times of phones (--phones)",
     "repeats": "several samples of each clip (--repeats)",
+    "whole": "whole videos (no --frames)",
     "system": "a system that the evaluation runs (a name, not a folder)",
 }
 
@@ -49,6 +53,7 @@ FAMILIES = {
     "sync_video": "Lip synchronisation on video (SyncNet)",
     "sync_motion": "Lip synchronisation on the mesh",
     "image": "Image quality",
+    "image_by_motion": "Image quality by the motion of mouth and head",
     "head": "Head motion and eyes",
     "mesh": "Mesh",
     "cost": "Cost",
@@ -63,7 +68,9 @@ _OWN = "fd2talk"
 
 def _sync_video() -> dict[str, Metric]:
     def metric(label: str, unit: str, direction: str, definition: str, source: str) -> Metric:
-        return Metric(label, "sync_video", unit, direction, definition, source, ("video", "speech"), ("syncnet",))
+        return Metric(
+            label, "sync_video", unit, direction, definition, source, ("video", "whole", "speech"), ("syncnet",)
+        )
 
     return {
         "lse_c": metric(
@@ -138,15 +145,16 @@ def _image() -> dict[str, Metric]:
     def regional(
         key: str, label: str, unit: str, definition: str, source: str, face: str, *networks: str
     ) -> dict[str, Metric]:
-        """The metric of the whole frame, of the face and of the mouth."""
-        mouth = "in the bounding box of the reference frame's lips, enlarged by 25 % of its width on each side"
+        """The metric of the whole frame, of the face, of the mouth and of the eyes."""
+        box = "in the bounding box{} of the reference frame's {}, enlarged by 25 % of {} width on each side"
+        mouth, eyes = box.format("", "lips", "its"), box.format("es", "eyes", "their")
         direction = "higher" if label in ("PSNR", "SSIM") else "lower"
         return {
             key + end: Metric(
                 f"{label} {end[1:]}".strip(), "image", unit, direction, definition.format(region), source, _IMAGE,
                 networks,
             )
-            for end, region in {"": "whole frame", "_face": face, "_mouth": mouth}.items()
+            for end, region in {"": "whole frame", "_face": face, "_mouth": mouth, "_eyes": eyes}.items()
         }  # fmt: skip
 
     oval, box = "inside the face oval of the reference frame", "in the bounding box of the reference frame's face"
@@ -164,7 +172,7 @@ def _image() -> dict[str, Metric]:
     metrics["fid"] = Metric(
         "FID", "image", "", "lower",
         "Fréchet distance between the Inception-v3 features of all generated and of all reference frames measured.",
-        "Heusel et al. 2017; FD2Talk §4.1", _IMAGE, ("inception",),
+        "Heusel et al. 2017; FD2Talk §4.1", (*_IMAGE, "whole"), ("inception",),
     )  # fmt: skip
     metrics["identity"] = Metric(
         "CSIM", "image", "", "higher",
@@ -178,9 +186,37 @@ def _image() -> dict[str, Metric]:
     )  # fmt: skip
     metrics["flicker"] = Metric(
         "Flicker", "image", "0..255", "real",
-        "Mean absolute second difference over time of all pixels: motion plus temporal flicker.", _OWN, ("video",),
+        "Mean absolute second difference over time of all pixels: motion plus temporal flicker.", _OWN,
+        ("video", "whole"),
     )  # fmt: skip
     return metrics
+
+
+def _image_by_motion() -> dict[str, Metric]:
+    """Of each class of frames, the PSNR, SSIM and squeeze distance that show the class best."""
+    mouth = "in frames whose lip aperture {} against the photo, the reference's first frame, in the box of the mouth"
+    head = "in frames whose head has moved {} in the picture from the photo, the reference's first frame, whole frame"
+    aperture = {
+        "opened": "is larger by more than 5 % of the distance of the outer eye corners",
+        "closed": "is smaller by more than 5 % of the distance of the outer eye corners",
+        "unchanged": "has changed by at most 5 % of the distance of the outer eye corners",
+    }
+    classes = {f"_mouth_{change}": mouth.format(aperture[change]) for change in MOUTH_CHANGES}
+    classes |= {f"_head_{move}": head.format(_words(move).replace("px", "pixels")) for move in HEAD_MOVES}
+    image = _image()
+    return {
+        base + end: Metric(
+            f"{image[base].label}, {_words(end)}", "image_by_motion", image[base].unit, image[base].direction,
+            f"{image[base].label} {where}, mean over these frames of a clip.", image[base].source, _IMAGE,
+            image[base].networks,
+        )
+        for end, where in classes.items()
+        for base in ("psnr", "ssim", "squeeze_distance")
+    }  # fmt: skip
+
+
+def _words(key: str) -> str:
+    return re.sub(r"(\d)px", r"\1 px", key.strip("_").replace("_", " "))
 
 
 def _head() -> dict[str, Metric]:
@@ -252,13 +288,13 @@ def _mesh() -> dict[str, Metric]:
 
 
 def _cost() -> dict[str, Metric]:
-    def metric(label: str, unit: str, definition: str) -> Metric:
-        return Metric(label, "cost", unit, "lower", definition, _OWN, ("system",))
+    def metric(label: str, unit: str, definition: str, *needs: str) -> Metric:
+        return Metric(label, "cost", unit, "lower", definition, _OWN, ("system", *needs))
 
     seconds = "Seconds of computation per second of video, one thread."
     return {
         "seconds_stage1": metric("Stage one", "s per s", seconds),
-        "seconds_stage2": metric("Stage two", "s per s", seconds),
+        "seconds_stage2": metric("Stage two", "s per s", seconds, "whole"),
         "memory": metric("Memory", "MiB", "Largest resident set of the processes that generated and measured clips."),
         "parameters_stage1": metric("Parameters, stage one", "million", "Of stage one's networks."),
         "parameters_stage2": metric("Parameters, stage two", "million", "Of stage two's networks."),
@@ -268,5 +304,13 @@ def _cost() -> dict[str, Metric]:
     }
 
 
-CATALOGUE: dict[str, Metric] = {**_sync_video(), **_sync_motion(), **_image(), **_head(), **_mesh(), **_cost()}
+CATALOGUE: dict[str, Metric] = {
+    **_sync_video(),
+    **_sync_motion(),
+    **_image(),
+    **_image_by_motion(),
+    **_head(),
+    **_mesh(),
+    **_cost(),
+}
 """Key -> metric, in the order of the reports' columns."""

@@ -7,25 +7,23 @@ from dataclasses import dataclass, field, replace
 from functools import cache, partial
 from pathlib import Path
 
-import cv2
 import numpy as np
 
-from fd2talk.evaluation.inputs.clip_reader import ClipReader
+from fd2talk.evaluation.inputs.clip_reader import ClipReader, choose_frames
 from fd2talk.evaluation.inputs.pairs import ClipFiles, Pair
 from fd2talk.evaluation.metrics.catalogue import CATALOGUE
 from fd2talk.evaluation.metrics.image_metrics import image_scores
 from fd2talk.evaluation.metrics.lip_expert_metric import LipExpertMetric
 from fd2talk.evaluation.metrics.motion_metrics import MotionPair, motion_scores
 from fd2talk.evaluation.metrics.networks import MetricNetworks
+from fd2talk.evaluation.metrics.still import still
 from fd2talk.evaluation.settings import Settings
 from shared.errors import InputError
-from shared.face_model.measures import lip_aperture
 from shared.face_model.morphable import MorphableModel
 from shared.media import FPS
 from shared.metrics.head import euler_degrees
 from shared.metrics.syncnet import syncnet_scores
 
-_STILL_HEIGHT = 256
 _RATE_TOLERANCE = 0.05  # frames per second: files round their rates
 
 
@@ -37,7 +35,7 @@ class ClipScores:
         frames: number of frames of the generated motion.
         values: metric -> value.
         curves: `aperture` and `aperture_real`, lip aperture by frame.
-        still: uint8 [H, W, 3], reference | generated frame with the widest mouth.
+        still: uint8 [H, W, 3], see `still`.
         arrays: for metrics over several clips: `inception` (features), `vertices` and `angles` (diversity of repeats).
         notes: metric -> why this clip has no value.
     """
@@ -79,25 +77,29 @@ def measure_pair(
         InputError: files cannot be read, or lengths, frame rates or sizes differ.
     """
 
-    def reader(files: ClipFiles) -> ClipReader:
-        return ClipReader(files, model, tracks, tracked=settings.motion == "video", resampled=settings.resampled)
+    def reader(files: ClipFiles, numbers: np.ndarray | None = None) -> ClipReader:
+        tracked = settings.motion == "video"
+        return ClipReader(files, model, tracks, tracked=tracked, resampled=settings.resampled, numbers=numbers)
 
-    generated = reader(pair.generated)
-    reference = None if pair.reference is None else reader(pair.reference)
+    numbers = None
+    if settings.frames and (source := pair.reference or pair.generated).video:
+        numbers = choose_frames(reader(source).track, settings.frames)
+    generated = reader(pair.generated, numbers)
+    reference = None if pair.reference is None else reader(pair.reference, numbers)
     if reference and not settings.resampled and abs(generated.fps - reference.fps) > _RATE_TOLERANCE:
         raise InputError(
             f"{generated.fps:g} frames per second, the reference {reference.fps:g} (--resample brings both to {FPS})"
         )
-    has_video = all(side.files.video for side in (generated, reference) if side)
-    wanted = {key for key in wanted if has_video or "video" not in CATALOGUE[key].needs}
+    has_images = all(side.files.has_images for side in (generated, reference) if side)
+    wanted = {key for key in wanted if has_images or "video" not in CATALOGUE[key].needs}
     speech = generated.speech if generated.speech is not None or reference is None else reference.speech
     found = ClipScores(len(generated.motion))
 
     def of(*families: str) -> set[str]:
         return {key for key in wanted if CATALOGUE[key].family in families}
 
-    if of("image"):
-        images = image_scores(generated, reference, of("image"), networks, resampled=settings.resampled)
+    if keys := of("image", "image_by_motion"):
+        images = image_scores(generated, reference, keys, networks, resampled=settings.resampled)
         found.values |= images.values
         if images.features is not None:
             found.arrays["inception"] = images.features
@@ -118,8 +120,8 @@ def measure_pair(
             found.add(expert, partial(_lip_expert_scores, motions, speech))
         if "expression_diversity" in wanted or "pose_diversity" in wanted:
             found.arrays |= {"vertices": motions.vertices, "angles": euler_degrees(motions.generated.rotation)}
-    if has_video:
-        found.still = _still(generated, reference)
+    if has_images:
+        found.still = still(generated, reference)
     found.values = {key: float(value) for key, value in found.values.items() if key in wanted}
     return found
 
@@ -149,15 +151,3 @@ def _lip_expert_scores(motions: MotionPair, speech: np.ndarray) -> dict[str, flo
 @cache
 def _lip_expert() -> LipExpertMetric:
     return LipExpertMetric()
-
-
-def _still(generated: ClipReader, reference: ClipReader | None) -> np.ndarray:
-    """Reference | generated at the frame with the widest mouth of the reference (without one, of the generated)."""
-    widest = int(lip_aperture((reference or generated).track.landmarks).argmax())
-    pictures = []
-    for side in (reference, generated):
-        frame = None if side is None else next((f for i, f in enumerate(side.frames()) if i == widest), None)
-        if frame is not None:
-            size = (round(frame.shape[1] * _STILL_HEIGHT / frame.shape[0]), _STILL_HEIGHT)
-            pictures.append(cv2.resize(frame, size, interpolation=cv2.INTER_AREA))
-    return np.hstack(pictures)

@@ -22,7 +22,7 @@ from stage2_render.diffusion.face_crop import SIZE
 from stage2_render.diffusion.render_model import RenderNetworks
 from stage2_render.pipeline import RenderPipeline
 
-WITHOUT_NETWORKS = ("static", "warp")
+WITHOUT_NETWORKS = ("static", "warp", "driven-warp")
 """Systems whose frames are rendered without a network."""
 
 # Length of the audio for which stage one's operations are counted: several windows of every network.
@@ -33,8 +33,8 @@ _SECONDS = 10
 class Timings:
     """Wall-clock time and memory of one generated video.
 
-    Rendering and video encoding overlap; stage two is the time that rendering takes in addition. `ground-truth` tracks
-    in stage one, and encodes and decodes in stage two.
+    Rendering and video encoding overlap; stage two is the time that rendering takes in addition. `ground-truth` encodes
+    and decodes in stage two. Tracking of the reference does not count.
 
     Args:
         stage1: seconds of stage one.
@@ -136,7 +136,7 @@ def networks(owner: Any, depth: int = 3) -> list[nn.Module]:
 
 def motion_weights(name: str, weights: str) -> str | None:
     """Return the weights folder of a system's motion model; None: it has no motion model."""
-    if name in ("static", "ground-truth"):
+    if name in ("static", "driven", "driven-warp", "ground-truth"):
         return None
     return str(bundled("ridge")) if name == "ridge" else weights
 

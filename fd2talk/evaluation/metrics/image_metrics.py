@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import count
 
 import cv2
 import numpy as np
 
-from fd2talk.evaluation.inputs.clip_reader import ClipReader
+from fd2talk.evaluation.inputs.clip_reader import FIRST_FRAME, ClipReader
+from fd2talk.evaluation.metrics.catalogue import CATALOGUE
 from fd2talk.evaluation.metrics.networks import MetricNetworks
 from shared.errors import InputError
 from shared.metrics.image import Box, region_figures, sharpness, temporal_flicker
 from shared.metrics.perceptual import picture_distance
-from shared.metrics.rendering import face_mask, part_boxes
+from shared.metrics.rendering import face_mask, head_distance, head_move, mouth_change, part_boxes
 
-_REGIONS = ("", "_face", "_mouth")  # endings of a metric's key: the whole frame, and parts of it
+_REGIONS = ("", "_face", "_mouth", "_eyes")  # endings of a metric's key: the whole frame, and parts of it
+_CLASS = re.compile(r"(?P<base>.+?)(?P<cls>_(?P<part>mouth|head)_.+)")  # of a key of the family `image_by_motion`
 STRIDE = 5
-"""Networks (LPIPS, squeeze distance, CSIM, Inception) process every fifth frame."""
+"""Networks (LPIPS, squeeze distance, CSIM, Inception) process every fifth frame; of chosen frames, all."""
 
 
 @dataclass
@@ -38,7 +42,7 @@ def image_scores(
     *,
     resampled: bool = False,
 ) -> ImageScores:
-    """Compute the wanted metrics of the family `image` that the pair allows.
+    """Compute the wanted metrics of the families `image` and `image_by_motion` that the pair allows.
 
     Args:
         generated: the generated clip.
@@ -48,20 +52,26 @@ def image_scores(
         resampled: resize generated frames to the reference's size, and cut the longer clip.
 
     Returns:
-        Means over frames, and the features for FID.
+        Means over frames (of each class of frames that the clip has), and the features for FID.
 
     Raises:
         InputError: frames of different sizes or numbers without `resampled`, or a video that cannot be decoded.
     """
     per_frame: dict[str, list[float]] = defaultdict(list)
     features = []
-    scorer = _FrameScorer(generated, reference, wanted, networks)
+    of_class = {key: _CLASS.fullmatch(key) for key in wanted if CATALOGUE[key].family == "image_by_motion"}
+    bases = {key: f"{found['base']}{'_mouth' * (found['part'] == 'mouth')}" for key, found in of_class.items()}
+    scorer = _FrameScorer(generated, reference, {*wanted, *bases.values()}, networks)
+    numbers = count() if generated.numbers is None else generated.numbers
 
     def scored_frames() -> Iterator[np.ndarray]:
-        for index, (frame, target) in enumerate(_side_by_side(generated, reference, resampled)):
-            for name, value in scorer.scores(index, frame, target).items():
+        for index, (number, (frame, target)) in enumerate(zip(numbers, _side_by_side(generated, reference, resampled))):
+            scores = scorer.scores(index, frame, target)
+            classes = scorer.classes(index) if bases and number >= FIRST_FRAME else ()
+            in_class = (key for key, found in of_class.items() if found["cls"] in classes and bases[key] in scores)
+            for name, value in (scores | {key: scores[bases[key]] for key in in_class}).items():
                 per_frame[name].append(value)
-            if "fid" in wanted and index % STRIDE == 0:
+            if "fid" in wanted and scorer.sampled(index):
                 features.append(networks.inception.features(frame[None])[0])
             yield frame
 
@@ -87,7 +97,8 @@ class _FrameScorer:
     ) -> None:
         self.generated, self.reference, self.networks, self.wanted = generated, reference, networks, set(wanted)
         self.pixel_metrics = any(name.startswith(("psnr", "ssim")) for name in wanted)
-        self.photo_embedding: np.ndarray | None = None  # of the reference's first frame
+        self.source = generated if reference is None else reference  # of the photo, its first frame
+        self.photo_embedding: np.ndarray | None = None
         self.distances = {}
         if self._wants("squeeze_distance"):
             self.distances["squeeze_distance"] = partial(picture_distance, networks.squeeze)
@@ -99,30 +110,40 @@ class _FrameScorer:
         """Whether the metric is wanted for the whole frame or for a part of it."""
         return not self.wanted.isdisjoint(name + end for end in _REGIONS)
 
+    def sampled(self, index: int) -> bool:
+        """Whether networks process the frame."""
+        return self.generated.numbers is not None or index % STRIDE == 0
+
+    def classes(self, index: int) -> tuple[str, str]:
+        """What mouth and head of the reference did in frame `index`, as endings of keys."""
+        points, photo = _at(self.source.landmarks, index), self.source.track.landmarks[0]
+        return f"_mouth_{mouth_change(points, photo)}", f"_head_{head_move(head_distance(points, photo))}"
+
     def scores(self, index: int, frame: np.ndarray, target: np.ndarray | None) -> dict[str, float]:
         """Scores of frame `index`; target: the reference frame, or None."""
         scores: dict[str, float] = {}
-        sampled = index % STRIDE == 0
+        sampled = self.sampled(index)
         if target is not None and (self.pixel_metrics or self.distances or "sharpness" in self.wanted):
-            points = _at(self.reference.track.landmarks, index)
+            points = _at(self.reference.landmarks, index)
             size = target.shape[:2]
-            face, mouth = face_mask(points, size), part_boxes(points, size)["mouth"][0]
+            face, parts = face_mask(points, size), part_boxes(points, size)
             if self.pixel_metrics:
-                scores |= region_figures(frame, target, dict(zip(_REGIONS, (None, face, _mask(mouth, size)))))
+                masks = (None, face, *(_mask(parts[part], size) for part in ("mouth", "eyes")))
+                scores |= region_figures(frame, target, dict(zip(_REGIONS, masks)))
             if "sharpness" in self.wanted:
                 scores["_sharpness"], scores["_reference_sharpness"] = sharpness(frame, face), sharpness(target, face)
             if sampled:
-                boxes = dict(zip(_REGIONS, (None, _bounds(face), mouth)))
+                boxes = dict(zip(_REGIONS, ([None], [_bounds(face)], parts["mouth"], parts["eyes"])))
                 for name, distance in self.distances.items():
-                    ends = [end for end in _REGIONS if name + end in self.wanted]
-                    scores |= {name + end: distance(frame, target, boxes[end]) for end in ends}
+                    for end in (end for end in _REGIONS if name + end in self.wanted):
+                        scores[name + end] = float(np.mean([distance(frame, target, box) for box in boxes[end]]))
         if "identity" in self.wanted and sampled:
             if self.photo_embedding is None:
-                source, photo = (self.generated, frame) if self.reference is None else (self.reference, target)
-                self.photo_embedding = self.networks.embed(photo, source.track.landmarks[0])
-            info = self.generated.info  # the frame may have been resized
-            scale = np.array([frame.shape[1] / info.width, frame.shape[0] / info.height, 1])
-            points = _at(self.generated.track.landmarks, index) * scale
+                self.photo_embedding = self.networks.embed(self.source.photo, self.source.track.landmarks[0])
+            points = _at(self.generated.landmarks, index)
+            if self.generated.files.video:  # the frame may have been resized
+                info = self.generated.info
+                points = points * np.array([frame.shape[1] / info.width, frame.shape[0] / info.height, 1])
             scores["identity"] = float(self.photo_embedding @ self.networks.embed(frame, points))
         return {name: value for name, value in scores.items() if name in self.wanted or name.startswith("_")}
 
@@ -160,9 +181,10 @@ def _at(landmarks: np.ndarray, index: int) -> np.ndarray:
     return landmarks[min(index, len(landmarks) - 1)]
 
 
-def _mask(box: Box, size: tuple[int, int]) -> np.ndarray:
+def _mask(boxes: Sequence[Box], size: tuple[int, int]) -> np.ndarray:
     mask = np.zeros(size, bool)
-    mask[box[1] : box[3], box[0] : box[2]] = True
+    for x0, y0, x1, y1 in boxes:
+        mask[y0:y1, x0:x1] = True
     return mask
 
 
