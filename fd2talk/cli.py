@@ -122,13 +122,17 @@ def prepare(**options: Any) -> None:
 
 @cli.command()
 @click.argument("config")
+@click.argument("overrides", nargs=-1, metavar="[KEY=VALUE]...")
 @click.option("--resume/--no-resume", default=True, show_default=True, help="Resume from the last checkpoint.")
 @click.option("--max-minutes", type=click.FloatRange(0), help="Stop after so many minutes; the next run resumes.")
-def train(config: str, **options: Any) -> None:
-    """Train what the YAML file CONFIG describes."""
+def train(config: str, overrides: tuple[str, ...], **options: Any) -> None:
+    """Train what the YAML file CONFIG describes.
+
+    KEY=VALUE changes a setting of it, such as training.max_steps=10.
+    """
     from fd2talk.commands.train import train_config
 
-    train_config(config, **options)
+    train_config(config, overrides, **options)
 
 
 @cli.command()

@@ -12,6 +12,7 @@ import numpy as np
 from tqdm import tqdm
 
 from shared.errors import InputError
+from shared.face_model import load_bundled
 from shared.face_model.morphable import MorphableModel
 from shared.files import atomic_output
 from shared.motion import Motion
@@ -22,6 +23,31 @@ from stage1_motion.speech_events import SpeechEventDetector
 
 # Caps the sampling weight of a person at this many seconds.
 _SECONDS_PER_PERSON = 40.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClipsConfig:
+    """Settings of a training on prepared clips and the features of a speech encoder.
+
+    Args:
+        prepared: folder of `fd2talk prepare`.
+        speech_encoder: "bundled", a folder, or a name of the hub.
+        layer: its hidden state that is read; None: see `SpeechEncoder`.
+        speech_events: file of the detector for those features.
+        cache: folder for features.
+    """
+
+    prepared: str = ".cache/prepared"
+    speech_encoder: str = "bundled"
+    layer: int | None = None
+    speech_events: str
+    cache: str = ".cache"
+
+    def load(self, split: str) -> tuple[list[Clip], MotionSpace]:
+        """Clips of a split with features, and the motion space fitted on them, of the bundled face model."""
+        encoder = SpeechEncoder.from_pretrained(self.speech_encoder, layer=self.layer)
+        speech = cached_speech(encoder, SpeechEventDetector.load(self.speech_events), self.cache)
+        return load_clips(self.prepared, load_bundled(), speech, split=split)
 
 
 @dataclass

@@ -7,6 +7,7 @@ clips, so that it knows what people do rather than what the transcript says.
 from __future__ import annotations
 
 from collections import defaultdict
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from shared.media import frame_count
 from shared.prepared import load_motions, read_index
 from shared.speech.encoder import SpeechEncoder
 from shared.speech.training.augment import add_noise, degrade, noise
-from shared.speech.training.recordings import PHONES, Recording, load_recordings
+from shared.speech.training.recordings import PHONES, Recording, RecordingsConfig
 from stage1_motion.speech_events import Probe, SpeechEventDetector, with_neighbours
 
 _BILABIALS = [PHONES.index(phone) for phone in ("B", "P", "M")]
@@ -50,29 +51,47 @@ def fit(features: np.ndarray, labels: np.ndarray, *, penalty: float = 1e-3, iter
     return Probe(scaled.numpy(), float(weights[-1] - (scaled * mean).sum()))
 
 
-def run(config: dict[str, Any]) -> dict[str, Any]:
-    """`model: speech_events` of `fd2talk train`: from aligned sentences, clean and degraded, and filmed lips.
+@dataclass(frozen=True, kw_only=True)
+class Config(RecordingsConfig):
+    """`model: speech_events` of `fd2talk train`.
+
+    Args:
+        prepared: folder of `fd2talk prepare`.
+        speech_encoder: "bundled", a folder, or a name of the hub: whose features the detector is for.
+        layer: its hidden state that is read; None: see `SpeechEncoder`.
+        sentences: how many are used.
+        output: folder of the weights.
+    """
+
+    prepared: str = ".cache/prepared"
+    speech_encoder: str = "bundled"
+    layer: int | None = None
+    sentences: int = 1600
+    output: str
+
+
+def run(config: Config) -> dict[str, Any]:
+    """Learn from aligned sentences, clean and degraded, and from filmed lips.
 
     Speech against pauses, noise and music; the figures are both classes' accuracies on held-out speakers.
     """
-    encoder = SpeechEncoder.from_pretrained(config["speech_encoder"], layer=config.get("layer"))
-    paths = {name: config[name] for name in ("data", "models", "cache", "alignment")}
+    encoder = SpeechEncoder.from_pretrained(config.speech_encoder, layer=config.layer)
     sets = {}
-    for split, count in (("train", int(config["sentences"])), ("test", int(config["sentences"]) // 4)):
-        recordings = [r for r in load_recordings(**paths, splits=(split,), teach=False) if r.phones is not None]
+    for split, count in (("train", config.sentences), ("test", config.sentences // 4)):
+        recordings = [r for r in config.load(split, teach=False) if r.phones is not None]
         generator = np.random.default_rng(0)
         picks = generator.permutation(len(recordings))[:count]
         sets[split] = _examples(encoder, [recordings[i] for i in picks], generator)
     features, labels = sets["train"]
     detector = SpeechEventDetector({name: fit(features, labels[:, k]) for k, name in enumerate(("speaks", "bilabial"))})
-    detector.probes["closed"] = fit(*_filmed_lips(encoder, detector, config["prepared"]), penalty=3e-3)
+    detector.probes["closed"] = fit(*_filmed_lips(encoder, detector, config.prepared), penalty=3e-3)
     features, labels = sets["test"]
     figures = {}
     for k, name in enumerate(("speaks", "bilabial")):
         said, truth = detector.probes[name].logits(features) > 0, labels[:, k] > 0
         figures[f"{name}: found"] = float(said[truth].mean())
         figures[f"{name}: false alarms"] = float(said[~truth].mean())
-    output = Path(config["output"])
+    output = Path(config.output)
     output.mkdir(parents=True, exist_ok=True)
     detector.save(output / "speech_events.safetensors")
     return {"best": str(output), "validation": figures}

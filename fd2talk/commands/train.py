@@ -2,22 +2,24 @@
 
 The key `model:` of a config names an entry of `MODULES`, or a motion model as `stage1_motion.registry` knows it. Its
 training module has either `build_task(config) -> Task`, trained step by step as the section `training:` says, or
-`run(config) -> figures` for what is computed in closed form.
+`run(config) -> figures` for what is computed in closed form. `Config` of the module, a dataclass (or a union of some),
+declares the other keys and sections of the file; without it the function receives the file's content, unchecked.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import torch
-import yaml
 
 from fd2talk.terminal import announce
+from shared.config import Config, build
 from shared.errors import InputError, UsageError
-from shared.files import check_input
 from shared.training.config import TrainingConfig
 from shared.training.loop import train
 from stage1_motion.registry import MODELS, training_module
@@ -30,13 +32,32 @@ MODULES = {
     "speech_encoder": "shared.speech.training.task",
     "unet": "stage2_render.training.unet",
 }
+_COMMON = ("model", "data_root")
 
 
-def train_config(path: str, *, resume: bool = True, max_minutes: float | None = None) -> dict[str, Any]:
+@dataclass(frozen=True)
+class Training:
+    """A config whose every key has been checked.
+
+    Args:
+        module: what trains the model.
+        config: the module's `Config`, or a dict where it has none.
+        loop: the section `training:`; None for a model in closed form.
+    """
+
+    module: ModuleType
+    config: Any
+    loop: TrainingConfig | None
+
+
+def train_config(
+    path: str | Path, overrides: Iterable[str] = (), *, resume: bool = True, max_minutes: float | None = None
+) -> dict[str, Any]:
     """Train what a config file describes, and print the validation figures and the folder of the weights.
 
     Args:
         path: of the YAML file.
+        overrides: changes to it, such as ``training.max_steps=10``.
         resume: whether to resume from the last checkpoint, where there is one.
         max_minutes: stop after so many minutes; None for no limit.
 
@@ -44,18 +65,17 @@ def train_config(path: str, *, resume: bool = True, max_minutes: float | None = 
         What the training reports: at least `best`, the folder of the weights.
 
     Raises:
-        InputError: not a config file, no such model, or a setting that is missing.
-        UsageError: the output folder cannot be written to.
+        InputError: not a config file, no such model, or a setting that is unknown, missing or of another type.
+        UsageError: the output folder cannot be written to, or an override is not KEY=VALUE.
     """
-    config = read_config(path)
-    module = model_module(config["model"], path)
+    training = check_training(Config.load(path, overrides))
     try:
-        if hasattr(module, "run"):
-            result = module.run(config)
+        if training.loop is None:
+            result = training.module.run(training.config)
         else:
-            training = TrainingConfig.from_dict(config.get("training") or {})
-            torch.manual_seed(training.seed)  # of the network's initial weights
-            result = train(module.build_task(config), training, resume=resume, max_minutes=max_minutes)
+            torch.manual_seed(training.loop.seed)  # of the network's initial weights
+            task = training.module.build_task(training.config)
+            result = train(task, training.loop, resume=resume, max_minutes=max_minutes)
     except PermissionError as error:
         raise UsageError(f"cannot write {error.filename}: {error.strerror}") from error
     for name, value in result.get("validation", {}).items():
@@ -64,26 +84,23 @@ def train_config(path: str, *, resume: bool = True, max_minutes: float | None = 
     return result
 
 
-def read_config(path: str) -> dict[str, Any]:
-    """Read a config file. Raises InputError when it is not YAML with a key `model`."""
-    try:
-        config = yaml.safe_load(check_input(path).read_text(encoding="utf-8"))
-    except (UnicodeError, yaml.YAMLError) as error:
-        raise InputError(f"cannot read {path}: {' '.join(str(error).split())}") from error
-    if not isinstance(config, dict) or not isinstance(config.get("model"), str):
-        raise InputError(f"{path}: not a training config (it has no line `model: NAME`)")
-    return _Config(path, config)
+def check_training(config: Config) -> Training:
+    """Check every section and key of a training config.
 
-
-class _Config(dict):
-    """The settings; a missing one is reported with the name of the file."""
-
-    def __init__(self, path: str, settings: dict[str, Any]) -> None:
-        super().__init__(settings)
-        self._path = path
-
-    def __missing__(self, key: str) -> Any:
-        raise InputError(f"{self._path}: the setting {key!r} is missing")
+    Raises:
+        InputError: there is no such model, or a setting is unknown, missing or of another type.
+    """
+    values = config.resolved()
+    if not isinstance(values.get("model"), str):
+        raise InputError(f"{config.name}: not a training config (it has no line `model: NAME`)")
+    module = model_module(values["model"], config.name)
+    steps = () if hasattr(module, "run") else ("training",)
+    own: Any = values
+    if hasattr(module, "Config"):
+        own = {key: value for key, value in values.items() if key not in (*_COMMON, *steps)}
+        own = build(config, module.Config, own, also=(*steps, *_COMMON))
+    loop = build(config, TrainingConfig, values.get("training"), ("training",)) if steps else None
+    return Training(module, own, loop)
 
 
 def model_module(name: str, source: str | Path) -> ModuleType:

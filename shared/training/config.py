@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
-from typing import Any
-
-from shared.errors import UsageError
+from dataclasses import dataclass
+from typing import Literal
 
 
 @dataclass
@@ -37,31 +35,11 @@ class TrainingConfig:
     learning_rate: float = 3e-4
     weight_decay: float = 0.01
     warmup_steps: int = 100
-    schedule: str = "cosine"
+    schedule: Literal["cosine", "constant"] = "cosine"
     ema_decay: float = 0.999
     gradient_clip: float = 1.0
-    precision: str = "auto"
+    precision: Literal["no", "bf16", "auto"] = "auto"
     validate_every: int = 500
     save_every: float = 60.0
     max_minutes: float | None = None
     threads: int | None = None
-
-    def __post_init__(self) -> None:
-        if self.schedule not in ("cosine", "constant"):
-            raise UsageError(f"training.schedule must be cosine or constant, not {self.schedule!r}")
-        if self.precision not in ("no", "bf16", "auto"):
-            raise UsageError(f"training.precision must be no, bf16 or auto, not {self.precision!r}")
-
-    @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> TrainingConfig:
-        """Build from a parsed YAML section.
-
-        Raises:
-            UsageError: a name is not a setting, or the output is missing.
-        """
-        unknown = set(values) - {f.name for f in fields(cls)}
-        if unknown:
-            raise UsageError(f"unknown training settings: {', '.join(sorted(unknown))}")
-        if "output" not in values:
-            raise UsageError("the training section has no output folder")
-        return cls(**values)

@@ -2,36 +2,44 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from shared.face_model import load_bundled
-from shared.speech.encoder import SpeechEncoder
+from shared.config import Arguments
 from shared.splits import is_development
-from stage1_motion.dataset import Clip, cached_speech, load_clips, sampling_weights
+from stage1_motion.dataset import Clip, ClipsConfig, sampling_weights
 from stage1_motion.lip_expert.network import EPSILON, WINDOW, LipExpert, mouth_basis
 from stage1_motion.motion_space import MotionSpace
-from stage1_motion.speech_events import SpeechEventDetector
 
 MIN_SHIFT = 5  # frames: smaller shifts may look synchronous
 
 
 class LipExpertTask:
-    """Contrastive training; a `shared.training.loop.Task`."""
+    """Contrastive training; a `shared.training.loop.Task`.
+
+    Args:
+        clips: of training people, development people among them.
+        space: of their motion.
+        window: length of the windows in frames.
+        temperature: of the softmax over windows.
+        speech_noise: standard deviation of Gaussian noise on the features.
+        network: sizes, see `LipExpert`.
+    """
 
     def __init__(self, clips: list[Clip], space: MotionSpace, *, window: int = 40, temperature: float = 0.07,
-                 speech_noise: float = 0.2, **settings: Any):  # fmt: skip
+                 speech_noise: float = 0.2, network: dict[str, Any] | None = None):  # fmt: skip
         clips = [clip for clip in clips if len(clip.speech) >= window]
         self.clips = [clip for clip in clips if not is_development(clip.person)]
         self.development = [clip for clip in clips if is_development(clip.person)]
         self.weights = torch.from_numpy(sampling_weights(self.clips))
         self.window, self.temperature, self.speech_noise = window, temperature, speech_noise
-        self.model = LipExpert(clips[0].speech.shape[1], mouth_basis(space), **settings)
+        self.model = LipExpert(clips[0].speech.shape[1], mouth_basis(space), **(network or {}))
         self.fingerprint = space.model.fingerprint
 
     def batch(self, generator: torch.Generator, batch_size: int) -> dict[str, Tensor]:
@@ -73,12 +81,26 @@ class LipExpertTask:
         model.save(folder / "lip_expert.safetensors", face_model=self.fingerprint)
 
 
-def build_task(config: dict[str, Any]) -> LipExpertTask:
-    """`model: lip_expert` of `fd2talk train`; settings as those of `models.fd2talk.training.build_task`."""
-    encoder = SpeechEncoder.from_pretrained(config["speech_encoder"], layer=config.get("layer"))
-    speech = cached_speech(encoder, SpeechEventDetector.load(config["speech_events"]), config["cache"])
-    clips, space = load_clips(config["prepared"], load_bundled(), speech, split="train")
-    return LipExpertTask(clips, space, **config.get("network", {}))
+@dataclass(frozen=True, kw_only=True)
+class Config(ClipsConfig):
+    """`model: lip_expert` of `fd2talk train`.
+
+    Args:
+        network: sizes of `LipExpert`.
+        loss: settings of `LipExpertTask`.
+    """
+
+    network: Annotated[dict[str, Any], Arguments(LipExpert, ("speech_features", "mouth_basis"))] = field(
+        default_factory=dict
+    )
+    loss: Annotated[dict[str, Any], Arguments(LipExpertTask, ("clips", "space", "network"))] = field(
+        default_factory=dict
+    )
+
+
+def build_task(config: Config) -> LipExpertTask:
+    """Build the task of a config."""
+    return LipExpertTask(*config.load("train"), network=config.network, **config.loss)
 
 
 @torch.no_grad()

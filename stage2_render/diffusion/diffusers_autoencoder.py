@@ -46,6 +46,19 @@ class DiffusersConfig:
         return self.settings.get("vq_embed_dim") or self.settings["latent_channels"]
 
 
+@dataclass(frozen=True)
+class PretrainedConfig:
+    """An autoencoder of diffusers with its weights.
+
+    Attributes:
+        pretrained: a local folder or a name on the hub.
+        subfolder: of it that has the autoencoder.
+    """
+
+    pretrained: str
+    subfolder: str | None = None
+
+
 class DiffusersAutoencoder(nn.Module):
     """The interface of `autoencoder.Autoencoder` without detail transfer: opacities are 1."""
 

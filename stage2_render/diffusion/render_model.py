@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -14,7 +13,7 @@ from shared.checkpoint import load_checkpoint, save_checkpoint
 from shared.diffusion.sampling import make_schedule
 from shared.errors import InputError
 from stage2_render.diffusion.autoencoder import Autoencoder, AutoencoderConfig
-from stage2_render.diffusion.diffusers_autoencoder import DiffusersAutoencoder, DiffusersConfig
+from stage2_render.diffusion.diffusers_autoencoder import DiffusersAutoencoder, DiffusersConfig, PretrainedConfig
 from stage2_render.diffusion.unet import UNet, UNetConfig
 
 TRAIN_TIMESTEPS = 1000
@@ -148,21 +147,20 @@ def smoothed(content: Tensor) -> Tensor:
         return F.conv2d(F.pad(content, (2, 2, 2, 2), mode="replicate"), kernel, groups=content.shape[1])
 
 
-def build_autoencoder(settings: dict[str, Any]) -> Autoencoder | DiffusersAutoencoder:
+def build_autoencoder(
+    config: AutoencoderConfig | DiffusersConfig | PretrainedConfig,
+) -> Autoencoder | DiffusersAutoencoder:
     """Build the autoencoder that the section `network` of a config describes, for training.
 
     Args:
-        settings: {pretrained: folder or hub name, subfolder: optional}: one in diffusers' format, with its weights;
-            {architecture: diffusers' class, settings: its arguments}: the same with random weights; else the fields of
-            `AutoencoderConfig`.
+        config: of a kind of autoencoder; its weights are random unless they are pretrained.
 
     Raises:
-        InputError: unknown autoencoder.
+        InputError: there are no such pretrained weights.
     """
-    if "pretrained" in settings:
-        return DiffusersAutoencoder.from_pretrained(settings["pretrained"], settings.get("subfolder"))
-    network, config = _classes(settings)
-    return network(config(**settings))
+    if isinstance(config, PretrainedConfig):
+        return DiffusersAutoencoder.from_pretrained(config.pretrained, config.subfolder)
+    return DiffusersAutoencoder(config) if isinstance(config, DiffusersConfig) else Autoencoder(config)
 
 
 def save_autoencoder(autoencoder: Autoencoder | DiffusersAutoencoder, path: Path) -> None:
@@ -173,12 +171,9 @@ def save_autoencoder(autoencoder: Autoencoder | DiffusersAutoencoder, path: Path
 def load_autoencoder(path: Path) -> Autoencoder | DiffusersAutoencoder:
     """Read what `save_autoencoder` wrote. Raises InputError: the file holds something else."""
     tensors, header = load_checkpoint(path, _AUTOENCODER)
-    return _restored(path, *_classes(header.get("config") or {}), tensors, header)
-
-
-def _classes(config: dict[str, Any]) -> tuple[type[nn.Module], type]:
-    """The class of the autoencoder that a config is for, and the class of that config."""
-    return (DiffusersAutoencoder, DiffusersConfig) if "architecture" in config else (Autoencoder, AutoencoderConfig)
+    diffusers = "architecture" in (header.get("config") or {})
+    kind = (DiffusersAutoencoder, DiffusersConfig) if diffusers else (Autoencoder, AutoencoderConfig)
+    return _restored(path, *kind, tensors, header)
 
 
 def _restored(path: Path, network: type[nn.Module], config: type, tensors: dict, header: dict) -> nn.Module:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
@@ -55,7 +56,7 @@ class UNetConfig:
     time_width: int = 128
     motion_tokens: int = 8
     reference_patch: int = 2
-    conditions: str = "separate"
+    conditions: Literal["separate", "concatenated"] = "separate"
     geometry_conditioning: bool = True
     maps: int = 9
     map_size: int = 64

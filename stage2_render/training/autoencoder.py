@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from shared.config import Arguments
 from shared.metrics.perceptual import SqueezeDistance
-from stage2_render.diffusion.diffusers_autoencoder import DiffusersAutoencoder
+from stage2_render.diffusion.autoencoder import AutoencoderConfig
+from stage2_render.diffusion.diffusers_autoencoder import DiffusersAutoencoder, DiffusersConfig, PretrainedConfig
 from stage2_render.diffusion.face_crop import SIZE
 from stage2_render.diffusion.render_model import AUTOENCODER_FILE, build_autoencoder, save_autoencoder
 from stage2_render.diffusion.tensors import to_tensor
-from stage2_render.training.batch_sampler import BatchSampler, draw_windows, open_pairs, take_windows
-from stage2_render.training.losses import detail_transfer_loss, reconstruction_loss
+from stage2_render.training.batch_sampler import BatchSampler, PairsConfig, draw_windows, take_windows
+from stage2_render.training.losses import ReconstructionWeights, detail_transfer_loss, reconstruction_loss
 from stage2_render.training.pair_dataset import Pairs
 
 # Number of images for the initialisation, and for the scale of a pretrained autoencoder's latents.
@@ -59,7 +62,7 @@ class AutoencoderTask:
         flip: float = 0.3,
         jitter: float = 0.05,
         perceptual: str | None = None,
-        weights: dict[str, Any] | None = None,
+        weights: ReconstructionWeights | None = None,
     ) -> None:
         self.batches, self.heads = BatchSampler(pairs, portraits=portraits, flip=flip, jitter=jitter), pairs.heads
         self.window, self.noise, self.head_share = window, noise, heads
@@ -135,15 +138,26 @@ class AutoencoderTask:
         save_autoencoder(model, folder / AUTOENCODER_FILE)
 
 
-def build_task(config: dict[str, Any]) -> AutoencoderTask:
-    """Build the task of a config.
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    """`model: autoencoder` of `fd2talk train`.
 
     Args:
-        config: sections `data` (see `open_pairs`), `network` (see `build_autoencoder`) and `loss` (AutoencoderTask).
+        data: the training pairs.
+        network: sizes, or which autoencoder of diffusers.
+        perceptual: weights of `SqueezeDistance`; None: without L_per (eq. 14).
+        loss: settings of `AutoencoderTask`.
     """
-    return AutoencoderTask(
-        open_pairs(config["data"]),
-        build_autoencoder(config.get("network", {})),
-        perceptual=config.get("perceptual"),
-        **config.get("loss", {}),
+
+    data: PairsConfig
+    network: AutoencoderConfig | DiffusersConfig | PretrainedConfig = AutoencoderConfig()
+    perceptual: str | None = None
+    loss: Annotated[dict[str, Any], Arguments(AutoencoderTask, ("pairs", "autoencoder", "perceptual"))] = field(
+        default_factory=dict
     )
+
+
+def build_task(config: Config) -> AutoencoderTask:
+    """Build the task of a config."""
+    autoencoder = build_autoencoder(config.network)
+    return AutoencoderTask(config.data.open(), autoencoder, perceptual=config.perceptual, **config.loss)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Literal
 
 import numpy as np
 import torch
@@ -25,24 +25,35 @@ _ANYWHERE = 0.12
 _COLOUR = 0.7
 
 
-def open_pairs(settings: dict[str, Any]) -> Pairs:
-    """Open the training pairs of a config's section `data`, and build them first if they do not exist.
+@dataclass(frozen=True, kw_only=True)
+class PairsConfig:
+    """The section `data` of a config: training pairs, which are built first if they do not exist.
 
-    Args:
-        settings: `pairs` (folder), and `prepared`, `clips`, `portraits`, `limits` to build them from (see
-            `build_pairs.build`); `framing`, by default "face".
-
-    Raises:
-        InputError: existing pairs have another framing.
+    Attributes:
+        pairs: their folder.
+        prepared: see `build_pairs.build`, as the next four.
+        clips: a folder.
+        portraits: a folder.
+        framing: of the crops.
+        limits: sizes of the set.
     """
-    folder, framing = Path(settings["pairs"]), settings.get("framing", "face")
-    if not folder.exists():
-        sources = (settings[name] for name in ("prepared", "clips", "portraits"))
-        build(*sources, folder, limits=Limits(**settings.get("limits", {})), framing=framing)
-    pairs = Pairs(folder / "train")
-    if pairs.framing != framing:
-        raise InputError(f"{folder}: pairs of {pairs.framing} crops, not of {framing} crops as in the config")
-    return pairs
+
+    pairs: str
+    prepared: str = ".cache/prepared"
+    clips: str
+    portraits: str
+    framing: Literal["face", "head"] = "face"
+    limits: Limits = Limits()
+
+    def open(self) -> Pairs:
+        """Open the pairs. Raises InputError: existing pairs have another framing."""
+        folder = Path(self.pairs)
+        if not folder.exists():
+            build(self.prepared, self.clips, self.portraits, folder, limits=self.limits, framing=self.framing)
+        pairs = Pairs(folder / "train")
+        if pairs.framing != self.framing:
+            raise InputError(f"{folder}: pairs of {pairs.framing} crops, not of {self.framing} crops as in the config")
+        return pairs
 
 
 @dataclass

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Annotated, Any
+
 import torch
 from torch import Tensor
 
+from shared.config import Arguments
 from shared.metrics.perceptual import SqueezeDistance
 
 # Images are shifted by up to this many pixels, at random, before the perceptual network. It samples them every few
@@ -59,6 +62,12 @@ def reconstruction_loss(
         parts["keep"] = (error - (warped - target).abs()).clamp(min=0).mean()
         loss = loss + keep_weight * parts["keep"]
     return loss, parts
+
+
+ReconstructionWeights = Annotated[
+    dict[str, Any], Arguments(reconstruction_loss, ("predicted", "target", "warped", "perceptual"))
+]
+"""Settings of `reconstruction_loss`, as a section of a config."""
 
 
 def detail_transfer_loss(

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor, nn
 
+from shared.config import Arguments
 from shared.errors import InputError
 from shared.metrics.perceptual import SqueezeDistance
 from shared.metrics.rendering import MOUTH_CHANGES, change_of
@@ -17,8 +19,8 @@ from stage2_render.diffusion.face_crop import SIZE, window
 from stage2_render.diffusion.render_model import TRAIN_TIMESTEPS, RenderNetworks, load_autoencoder
 from stage2_render.diffusion.tensors import to_pictures
 from stage2_render.diffusion.unet import UNet, UNetConfig
-from stage2_render.training.batch_sampler import BatchSampler, draw_windows, open_pairs, take_windows, weight_map
-from stage2_render.training.losses import blended, detail_transfer_loss, reconstruction_loss
+from stage2_render.training.batch_sampler import BatchSampler, PairsConfig, draw_windows, take_windows, weight_map
+from stage2_render.training.losses import ReconstructionWeights, blended, detail_transfer_loss, reconstruction_loss
 from stage2_render.training.pair_dataset import Pairs
 
 # Weight of the decoder's own images, see `detail_transfer_loss`.
@@ -79,7 +81,7 @@ class UNetTask:
         image_weight: float = 4.0,
         detail: float = 0.9,
         opacity_weight: float = 0.01,
-        weights: dict[str, float] | None = None,
+        weights: ReconstructionWeights | None = None,
     ) -> None:
         self.batches = BatchSampler(pairs, portraits=portraits, shut=shut, flip=flip, jitter=jitter)
         self.model = networks
@@ -247,38 +249,72 @@ def _spread(rows: np.ndarray, count: int) -> np.ndarray:
     return rows[np.linspace(0, len(rows) - 1, min(count, len(rows))).astype(int)] if len(rows) else rows
 
 
-def build_task(config: dict[str, Any]) -> UNetTask:
-    """Build the task of a config.
+@dataclass(frozen=True, kw_only=True)
+class NewConfig:
+    """`model: unet` of `fd2talk train`, for an untrained UNet.
 
     Args:
-        config: sections `data` (see `open_pairs`), `network` (fields of UNetConfig except for the sizes that follow
-            from the data), `autoencoder` (file of weights) and `loss` (UNetTask); or `initial`, a folder of both
-            networks whose training is continued, in place of `network` and `autoencoder`.
-
-    Raises:
-        InputError: the autoencoder's file does not exist or holds something else.
+        data: the training pairs.
+        autoencoder: its file of weights.
+        network: sizes of `UNetConfig`, except for those that follow from the data.
+        start: see `RenderNetworks`; None: its default.
+        steps: see `RenderNetworks`; None: its default.
+        perceptual: weights of `SqueezeDistance`; None: without L_per (eq. 14).
+        loss: settings of `UNetTask`.
     """
-    pairs = open_pairs(config["data"])
-    if config.get("initial"):
-        networks = RenderNetworks.load(Path(config["initial"])).requires_grad_(True)
-    else:
-        networks = _new_networks(config, pairs)
-    return UNetTask(pairs, networks, perceptual=config.get("perceptual"), **config.get("loss", {}))
+
+    data: PairsConfig
+    autoencoder: str
+    network: Annotated[
+        dict[str, Any], Arguments(UNetConfig, ("latent_channels", "size", "coefficients", "maps", "map_size"))
+    ] = field(default_factory=dict)  # fmt: skip
+    start: float | None = None
+    steps: int | None = None
+    perceptual: str | None = None
+    loss: Annotated[dict[str, Any], Arguments(UNetTask, ("pairs", "networks", "perceptual"))] = field(
+        default_factory=dict
+    )
+
+    def __post_init__(self) -> None:
+        UNetConfig(1, 1, 1, map_size=1, **self.network)  # before pairs are built: do the sizes go together?
+
+    def networks(self, pairs: Pairs) -> RenderNetworks:
+        """A trained autoencoder and an untrained UNet. Raises InputError: there is no such autoencoder."""
+        path = Path(self.autoencoder)
+        if not path.exists():
+            raise InputError(f"{path} does not exist: train the autoencoder first")
+        autoencoder = load_autoencoder(path).requires_grad_(True)
+        sizes = {
+            "latent_channels": autoencoder.config.latent_channels,
+            "size": SIZE // autoencoder.factor,
+            "coefficients": pairs.coefficients.shape[1],
+            "maps": pairs.maps.shape[1],
+            "map_size": pairs.maps.shape[-1],
+        }
+        settings = {name: value for name in ("start", "steps") if (value := getattr(self, name)) is not None}
+        return RenderNetworks(autoencoder, UNet(UNetConfig(**sizes, **self.network)), framing=pairs.framing, **settings)
 
 
-def _new_networks(config: dict[str, Any], pairs: Pairs) -> RenderNetworks:
-    """A trained autoencoder and an untrained UNet."""
-    path = Path(config["autoencoder"])
-    if not path.exists():
-        raise InputError(f"{path} does not exist: train the autoencoder first")
-    autoencoder = load_autoencoder(path).requires_grad_(True)
-    sizes = {
-        "latent_channels": autoencoder.config.latent_channels,
-        "size": SIZE // autoencoder.factor,
-        "coefficients": pairs.coefficients.shape[1],
-        "maps": pairs.maps.shape[1],
-        "map_size": pairs.maps.shape[-1],
-    }
-    unet = UNet(UNetConfig(**sizes, **config.get("network", {})))
-    settings = {name: config[name] for name in ("start", "steps") if name in config}
-    return RenderNetworks(autoencoder, unet, framing=pairs.framing, **settings)
+@dataclass(frozen=True, kw_only=True)
+class ContinuedConfig:
+    """The same for networks that are trained further: `initial` is the folder of both; the rest as above."""
+
+    data: PairsConfig
+    initial: str
+    perceptual: str | None = None
+    loss: Annotated[dict[str, Any], Arguments(UNetTask, ("pairs", "networks", "perceptual"))] = field(
+        default_factory=dict
+    )
+
+    def networks(self, pairs: Pairs) -> RenderNetworks:
+        """The trained networks."""
+        return RenderNetworks.load(Path(self.initial)).requires_grad_(True)
+
+
+Config = NewConfig | ContinuedConfig
+
+
+def build_task(config: Config) -> UNetTask:
+    """Build the task of a config."""
+    pairs = config.data.open()
+    return UNetTask(pairs, config.networks(pairs), perceptual=config.perceptual, **config.loss)

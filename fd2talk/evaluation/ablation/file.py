@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from fd2talk.commands.train import read_config
+from fd2talk.commands.train import check_training
 from fd2talk.evaluation.inputs.protocol import Protocol, PublishedTable, load_protocol
 from fd2talk.evaluation.metrics.catalogue import CATALOGUE
+from shared.config import Config, build
 from shared.errors import InputError
-from shared.files import check_input
 
 METRICS = {
     **CATALOGUE,
@@ -83,68 +81,100 @@ class Ablation:
     measured: dict[str, str]
 
 
+@dataclass(frozen=True)
+class _Training:
+    base: str
+    changes: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class _TableEntry:
+    published: str
+    rows: dict[str, str | None]
+    further: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class _Measured:
+    clips: str
+    prepared: str
+    squeezenet: str
+
+
+@dataclass(frozen=True)
+class _File:
+    """Sections and keys of the file."""
+
+    title: str
+    protocol: str
+    runs: str
+    seeds: tuple[int, ...]
+    trainings: dict[str, _Training]
+    variants: dict[str, Variant]
+    measured: _Measured
+    tables: tuple[_TableEntry, ...]
+
+
 def read_ablation(path: str | Path) -> Ablation:
     """Parse the file of an ablation.
 
     Raises:
-        InputError: the file is no ablation, or names a training, metric or row that does not exist.
+        InputError: the file is no ablation, a training's config has a faulty entry, or it names a training, metric or
+            row that does not exist.
     """
-    path = check_input(path)
+    config = Config.load(path)
+    values = config.resolved()
+    file: _File = build(config, _File, {k: v for k, v in values.items() if k != "data_root"}, also=("data_root",))
+    trainings: dict[str, Config] = {}
+    for name, training in file.trainings.items():
+        trainings[name] = _training(Path(path), name, training, trainings, values.get("data_root"))
+        check_training(trainings[name])
+    protocol = load_protocol(file.protocol)
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-        trainings: dict[str, dict[str, Any]] = {}
-        for name, entry in content["trainings"].items():
-            trainings[name] = _training(entry, path.parent, trainings)
-        variants = {
-            name: Variant(entry["title"], tuple(entry["trainings"])) for name, entry in content["variants"].items()
-        }
-        for name, variant in variants.items():
+        for name, variant in file.variants.items():
             for training in variant.trainings:
                 _known(training, trainings, f"variant {name}: there is no training")
-        protocol = load_protocol(content["protocol"])
-        return Ablation(
-            title=content["title"],
-            runs=Path(content["runs"]),
-            seeds=tuple(int(seed) for seed in content["seeds"]),
-            protocol=protocol,
-            trainings=trainings,
-            variants=variants,
-            tables=tuple(_table(entry, protocol, variants) for entry in content["tables"]),
-            measured=dict(content["measured"]),
-        )
-    except KeyError as error:
-        raise InputError(f"{path}: not an ablation: {error.args[0]} is missing") from error
-    except (AttributeError, TypeError, ValueError, UnicodeError, yaml.YAMLError) as error:
-        raise InputError(f"{path}: not an ablation: {' '.join(str(error).split())}") from error
+        tables = tuple(_table(entry, protocol, file.variants) for entry in file.tables)
+    except ValueError as error:
+        raise InputError(f"{path}: {error}") from error
+    return Ablation(
+        title=file.title,
+        runs=Path(file.runs),
+        seeds=file.seeds,
+        protocol=protocol,
+        trainings={name: training.values for name, training in trainings.items()},
+        variants=file.variants,
+        tables=tables,
+        measured=asdict(file.measured),
+    )
 
 
-def _training(entry: dict[str, Any], folder: Path, earlier: Mapping[str, dict[str, Any]]) -> dict[str, Any]:
+def _training(
+    path: Path, name: str, entry: _Training, earlier: Mapping[str, Config], data_root: str | None
+) -> Config:  # fmt: skip
     """A training's config: that of an earlier one, or of a file (relative to the ablation's), with its changes."""
-    base = entry["base"]
-    config = copy.deepcopy(earlier[base]) if base in earlier else dict(read_config(str(folder / base)))
-    return _changed(config, entry.get("changes") or {})
+    source = f"{path}: training `{name}`"
+    try:
+        config = copy.deepcopy(earlier[entry.base]) if entry.base in earlier else Config.load(path.parent / entry.base)
+    except InputError as error:
+        raise InputError(f"{source}: `base`: {error}") from error
+    config.name = source
+    config.merge({**entry.changes, **({"data_root": data_root} if data_root else {})}, source)
+    return config
 
 
-def _changed(config: dict[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
-    """The config with changes merged into it, section by section."""
-    merged = dict(config)
-    for key, value in changes.items():
-        merged[key] = _changed(merged.get(key) or {}, value) if isinstance(value, dict) else value
-    return merged
-
-
-def _table(entry: dict[str, Any], protocol: Protocol, variants: Mapping[str, Variant]) -> Table:
+def _table(entry: _TableEntry, protocol: Protocol, variants: Mapping[str, Variant]) -> Table:
     tables = {table.table: table for table in protocol.published}
-    published = tables[_known(entry["published"], tables, f"protocol {protocol.name} has no table")]
-    for name, row in entry["rows"].items():
+    published = tables[_known(entry.published, tables, f"protocol {protocol.name} has no table")]
+    for name, row in entry.rows.items():
         _known(name, variants, f"{published.table}: there is no variant")
         if row is not None:
             _known(row, published.rows, f"{published.table} has no row")
     headers = {column.header: column.metric for column in protocol.columns}
-    columns = [headers[header] for header in published.columns] + list(entry.get("further", []))
+    columns = [headers[header] for header in published.columns] + list(entry.further)
     for key in columns:
         _known(key, METRICS, "there is no metric")
-    return Table(published, dict(entry["rows"]), tuple(columns))
+    return Table(published, entry.rows, tuple(columns))
 
 
 def _known(name: str, among: Mapping[str, Any], complaint: str) -> str:

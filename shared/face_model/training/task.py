@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import defaultdict
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,12 +25,28 @@ _EVERY = 2
 _MIN_FRAMES = 5
 
 
-def run(config: dict[str, Any]) -> dict[str, Any]:
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    """`model: face_model` of `fd2talk train`.
+
+    Args:
+        prepared: folder of `fd2talk prepare`.
+        output: folder of `best/`, the weights and their card.
+        name, num_identity, num_expression: see `learn`.
+    """
+
+    prepared: str = ".cache/prepared"
+    output: str
+    name: str = "fd2talk478"
+    num_identity: int = 40
+    num_expression: int = 64
+
+
+def run(config: Config) -> dict[str, Any]:
     """Train from a prepared folder and write ``output/best/model.safetensors`` with a card.
 
     Args:
-        config: `prepared` (folder of `fd2talk prepare`), `output` (folder), and optionally `name`, `num_identity`,
-            `num_expression`.
+        config: the settings.
 
     Returns:
         {"best": folder, "validation": mean lip-vertex residual in mm of people of split val}.
@@ -37,7 +54,7 @@ def run(config: dict[str, Any]) -> dict[str, Any]:
     Raises:
         InputError: the folder is not a prepared one, or has no training clips.
     """
-    prepared, output = Path(config["prepared"]), Path(config["output"]) / "best"
+    prepared, output = Path(config.prepared), Path(config.output) / "best"
     clips = _read_clips(prepared)
     people = defaultdict(list)
     for row, points in clips:
@@ -46,8 +63,8 @@ def run(config: dict[str, Any]) -> dict[str, Any]:
     portraits = _place_portraits(load_portraits(prepared))
     if not people or not len(portraits["train"]):
         raise InputError(f"{prepared}: the face model needs clips and portraits of the split train")
-    settings = {key: config[key] for key in ("name", "num_identity", "num_expression") if key in config}
-    model = learn(list(people.values()), portraits["train"], **settings)
+    sizes = {"num_identity": config.num_identity, "num_expression": config.num_expression}
+    model = learn(list(people.values()), portraits["train"], name=config.name, **sizes)
     held_out = [points for row, points in clips if row["split"] == "val"]
     figures = {
         "lip residual of val clips, mm": lip_residual(model, held_out),

@@ -124,6 +124,22 @@ def load_recordings(
     return recordings
 
 
+@dataclass(frozen=True, kw_only=True)
+class RecordingsConfig:
+    """Settings of a training on recordings; see `load_recordings`."""
+
+    data: str
+    models: str
+    cache: str = ".cache"
+    alignment: str = ".cache/speech_alignment.jsonl"
+
+    def load(self, split: str, *, teach: bool = True) -> list[Recording]:
+        """The recordings of a split."""
+        return load_recordings(
+            self.data, self.models, self.cache, splits=(split,), alignment=self.alignment, teach=teach
+        )
+
+
 def _clip_name(row: dict[str, str]) -> str:
     return row["file"].removesuffix(".mp4").replace("/", "__")
 

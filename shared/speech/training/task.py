@@ -8,33 +8,47 @@ speech with the mouth at the same time against all other moments of the batch (c
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from shared.config import Arguments
 from shared.media import frame_count
 from shared.speech.features import unit_variance
 from shared.speech.training.augment import add_noise, coloured, degrade
-from shared.speech.training.recordings import PHONES, Recording, load_mouths, load_recordings
+from shared.speech.training.recordings import PHONES, Recording, RecordingsConfig, load_mouths
 from shared.speech.training.student import Student, encoder_config, start_as_filterbank
 from shared.splits import is_development
 
 _FRAME = 640  # samples of a teacher's frame, two of the student's
 
 
-def build_task(config: dict[str, Any]) -> SpeechTask:
-    """Build the task from a parsed config (see configs/train/bundled/shared/speech_encoder.yaml)."""
-    mouth = bool(config.get("mouth"))
-    recordings = load_recordings(
-        config["data"], config["models"], config["cache"], splits=("train",), alignment=config.get("alignment")
-    )
-    if mouth:
-        load_mouths(recordings, config["data"], config["cache"])
-    return SpeechTask(recordings, config.get("network", {}), mouth=mouth, start=config.get("start"))
+@dataclass(frozen=True, kw_only=True)
+class Config(RecordingsConfig):
+    """`model: speech_encoder` of `fd2talk train`.
+
+    Args:
+        network: sizes of `encoder_config`.
+        mouth: train on mouths as well.
+        start: folder of saved weights to start from.
+    """
+
+    network: Annotated[dict[str, Any], Arguments(encoder_config)] = field(default_factory=dict)
+    mouth: bool = False
+    start: str | None = None
+
+
+def build_task(config: Config) -> SpeechTask:
+    """Build the task of a config."""
+    recordings = config.load("train")
+    if config.mouth:
+        load_mouths(recordings, config.data, config.cache)
+    return SpeechTask(recordings, config.network, mouth=config.mouth, start=config.start)
 
 
 class SpeechTask:

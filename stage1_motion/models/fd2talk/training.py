@@ -2,27 +2,25 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from shared.checkpoint import save_checkpoint
+from shared.config import Arguments
 from shared.diffusion.sampling import make_schedule
-from shared.errors import InputError
-from shared.face_model import load_bundled
 from shared.metrics.lips import best_lag_correlation
-from shared.speech.encoder import SpeechEncoder
 from shared.splits import is_development
-from stage1_motion.dataset import Clip, cached_speech, load_clips, sampling_weights
+from stage1_motion.dataset import Clip, ClipsConfig, sampling_weights
 from stage1_motion.lip_expert.network import LipExpert
 from stage1_motion.losses.motion import ExpressionLoss, pose_loss
 from stage1_motion.models.fd2talk.model import KIND
 from stage1_motion.models.fd2talk.network import MotionTransformer, MotionTransformerConfig
 from stage1_motion.motion_space import MotionSpace
-from stage1_motion.speech_events import SpeechEventDetector
 from stage1_motion.windowed_sampling import generate_windows
 
 
@@ -281,29 +279,48 @@ class ExpressionAndPoseTask(ExpressionTask):
 
 
 TASKS = {task.part: task for task in (ExpressionTask, PoseTask, ExpressionAndPoseTask)}
+_DATA = ("clips", "space", "config")  # arguments of the tasks that are no settings
 
 
-def build_task(config: dict[str, Any]) -> MotionTask:
+@dataclass(frozen=True, kw_only=True)
+class PoseConfig(ClipsConfig):
     """`model: fd2talk` of `fd2talk train`.
 
     Args:
-        config: `part`: expression, pose or expression_and_pose. `prepared`: folder of `fd2talk prepare`.
-            `speech_encoder` (and `layer`): whose features are learned from; `speech_events`: detector for those
-            features. `cache`: folder for features. `network`, `loss`: settings of `MotionTransformerConfig` and of the
-            task. `lip_expert`: weights of the network of L_sync, where expression is learned.
-
-    Raises:
-        InputError: there is no such part, or a file is missing.
+        part: the network that is trained.
+        network: sizes of `MotionTransformerConfig`.
+        loss: settings of the task.
     """
-    if config["part"] not in TASKS:
-        raise InputError(f"the motion model fd2talk has no part {config['part']!r} (there are: {', '.join(TASKS)})")
-    encoder = SpeechEncoder.from_pretrained(config["speech_encoder"], layer=config.get("layer"))
-    speech = cached_speech(encoder, SpeechEventDetector.load(config["speech_events"]), config["cache"])
-    clips, space = load_clips(config["prepared"], load_bundled(), speech, split="train")
-    task = TASKS[config["part"]]
+
+    part: Literal["pose"]
+    network: Annotated[
+        dict[str, Any], Arguments(MotionTransformerConfig, ("coefficients", "speech_features"))
+    ] = field(default_factory=dict)  # fmt: skip
+    loss: Annotated[dict[str, Any], Arguments(PoseTask, _DATA)] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExpressionConfig(PoseConfig):
+    """The same where expression is learned.
+
+    Args:
+        lip_expert: weights of the network of L_sync; None: without L_sync.
+    """
+
+    part: Literal["expression", "expression_and_pose"]
+    loss: Annotated[dict[str, Any], Arguments(ExpressionTask, (*_DATA, "lip_expert"))] = field(default_factory=dict)
+    lip_expert: str | None = None
+
+
+Config = PoseConfig | ExpressionConfig
+
+
+def build_task(config: Config) -> MotionTask:
+    """Build the task of a config. Raises InputError: a file is missing."""
+    clips, space = config.load("train")
+    task, settings = TASKS[config.part], dict(config.loss)
     coefficients = {"pose": 6, "expression": space.model.num_expression}.get(task.part, space.model.num_expression + 6)
-    network = MotionTransformerConfig(coefficients, encoder.size, **config.get("network", {}))
-    settings = dict(config.get("loss", {}))
-    if task is not PoseTask and config.get("lip_expert"):
-        settings["lip_expert"] = LipExpert.load(config["lip_expert"])
+    network = MotionTransformerConfig(coefficients, clips[0].speech.shape[1], **config.network)
+    if isinstance(config, ExpressionConfig) and config.lip_expert:
+        settings["lip_expert"] = LipExpert.load(config.lip_expert)
     return task(clips, space, network, **settings)

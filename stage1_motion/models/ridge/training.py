@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -41,14 +42,27 @@ class Moments:
         return linear_of(weight.float(), (mean_y - weight @ mean_x).float())
 
 
-def run(config: dict[str, Any]) -> dict[str, Any]:
-    """`model: ridge` of `fd2talk train`: closed form, a minute.
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    """`model: ridge` of `fd2talk train`.
+
+    Args:
+        prepared: folder of `fd2talk prepare`.
+        output: folder of `best/`, the weights.
+    """
+
+    prepared: str = ".cache/prepared"
+    output: str
+
+
+def run(config: Config) -> dict[str, Any]:
+    """Fit in closed form, a minute.
 
     One penalty for the face and one for the head, those with the best figures on development people; the weights are
     then those of all training people.
 
     Args:
-        config: `prepared` (folder of `fd2talk prepare`) and `output`.
+        config: the settings.
 
     Returns:
         The folder, and the correlation of the lip gap with the filmed one (best lag within two frames, median over
@@ -57,8 +71,8 @@ def run(config: dict[str, Any]) -> dict[str, Any]:
     Raises:
         InputError: no such folder.
     """
-    model, output = load_bundled(), Path(config["output"]) / "best"
-    clips, space = load_clips(config["prepared"], model, _speech, split="train")
+    model, output = load_bundled(), Path(config.output) / "best"
+    clips, space = load_clips(config.prepared, model, _speech, split="train")
     development = [clip for clip in clips if is_development(clip.person)]
     moments = Moments([clip for clip in clips if not is_development(clip.person)])
     tried = {penalty: Ridge(space, moments.solve(penalty)) for penalty in _PENALTIES}
@@ -69,7 +83,7 @@ def run(config: dict[str, Any]) -> dict[str, Any]:
     parts = [torch.cat([getattr(face, name)[:-6], getattr(head, name)[-6:]]) for name in ("weight", "bias")]
     ridge = Ridge(space, linear_of(*parts))
     ridge.save(output, penalty_expression=for_face, penalty_pose=for_head)
-    held_out, _ = load_clips(config["prepared"], space, _speech, split="val")
+    held_out, _ = load_clips(config.prepared, space, _speech, split="val")
     r, spread = lip_correlation(ridge, held_out)
     figures = {
         "penalty of expression": for_face,
