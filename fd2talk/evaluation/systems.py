@@ -24,6 +24,7 @@ from shared.motion import Motion
 from shared.photo_fit import PhotoFit
 from shared.tracking import Track, motion_from_track
 from stage1_motion.pipeline import MotionPipeline
+from stage1_motion.postprocessing import NO_RULES, PostProcessing
 from stage2_render.diffusion.face_crop import FaceCrop, window
 from stage2_render.diffusion.render_model import RenderNetworks
 from stage2_render.diffusion.renderer import BATCH_SIZE
@@ -38,8 +39,14 @@ SYSTEMS = {
     "ridge": "Ridge regression from log-mel energies as motion model, rendered as by the bundled system.",
     "ground-truth": "The reference face tracked, and encoded and decoded by the renderer's autoencoder with the first "
     "frame as reference: the loss of tracker and autoencoder alone, without generated motion or images.",
+    "bundled-network": "The bundled motion model's network alone, without the rules that act on its motion afterwards "
+    "(rest in pauses, lip closure, blinks, gaze); motion only.",
+    "ridge-network": "Ridge regression alone, without these rules; motion only.",
 }
 """Name -> title."""
+
+NETWORK_ALONE = {"bundled-network": ("bundled", "warp"), "ridge-network": ("ridge",)}
+"""System of motion alone, without rules -> the systems that have the same motion model."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,6 +106,8 @@ class ClipGenerator:
     def __call__(self, recording: Recording, seed: int, folder: Path, *, video: bool = True) -> Timings:
         """Write ``folder/<name>.mp4`` and ``folder/<name>.npz`` (the motion), replacing existing files atomically.
 
+        A system of `NETWORK_ALONE` has no video.
+
         Both have the recording's own sound and its number of frames. Frames have the clip's size without an odd last
         row and column. The motion's pose is relative to the head crop of the photo; of `ground-truth`, to that of the
         whole clip. The same seed gives the same bytes.
@@ -112,6 +121,7 @@ class ClipGenerator:
         Raises:
             InputError: the first frame shows no usable face, or (`ground-truth`) too few frames do.
         """
+        video = video and self.name not in NETWORK_ALONE
         self._load(video)
         watch = Stopwatch()
         motion, frames = self._generate(recording, seed, watch)
@@ -144,7 +154,9 @@ class ClipGenerator:
             motion = _of_length(photo_motion(photo, ""), recording.frames)
             return motion, lambda: (image for _ in range(recording.frames))
         with watch("stage1"):
-            motion = self.speech_to_motion(self._driving_audio(recording), photo=photo, seed=seed)
+            rules = NO_RULES if self.name in NETWORK_ALONE else PostProcessing()
+            audio = self._driving_audio(recording)
+            motion = self.speech_to_motion(audio, photo=photo, seed=seed, postprocessing=rules)
         return motion, lambda: self.renderer(photo, motion, relative=False, max_size=max(64, *image.shape[:2]))
 
     def _driving_audio(self, recording: Recording) -> np.ndarray:

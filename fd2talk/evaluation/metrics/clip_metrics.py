@@ -12,10 +12,10 @@ import numpy as np
 
 from fd2talk.evaluation.inputs.clip_reader import ClipReader
 from fd2talk.evaluation.inputs.pairs import ClipFiles, Pair
-from fd2talk.evaluation.metrics.catalogue import CATALOGUE
+from fd2talk.evaluation.metrics.catalogue import CATALOGUE, MOTION_FAMILIES
 from fd2talk.evaluation.metrics.image_metrics import image_scores
 from fd2talk.evaluation.metrics.lip_expert_metric import LipExpertMetric
-from fd2talk.evaluation.metrics.motion_metrics import MotionPair, motion_scores
+from fd2talk.evaluation.metrics.motion_metrics import OF_LANDMARKS, MotionPair, motion_scores
 from fd2talk.evaluation.metrics.networks import MetricNetworks
 from fd2talk.evaluation.settings import Settings
 from shared.errors import InputError
@@ -34,15 +34,17 @@ class ClipScores:
     """What was measured of one pair.
 
     Args:
-        frames: number of frames of the generated motion.
+        frames: number of frames of the generated motion that were measured.
+        fps: their frame rate.
         values: metric -> value.
         curves: `aperture` and `aperture_real`, lip aperture by frame.
         still: uint8 [H, W, 3], reference | generated frame with the widest mouth.
-        arrays: for metrics over several clips: `inception` (features), `vertices` and `angles` (diversity of repeats).
+        arrays: for metrics over several clips: `inception` (features); `vertices`, `angles`, `aperture` (diversity).
         notes: metric -> why this clip has no value.
     """
 
     frames: int
+    fps: float
     values: dict[str, float] = field(default_factory=dict)
     curves: dict[str, list[float]] = field(default_factory=dict)
     still: np.ndarray | None = None
@@ -80,7 +82,8 @@ def measure_pair(
     """
 
     def reader(files: ClipFiles) -> ClipReader:
-        return ClipReader(files, model, tracks, tracked=settings.motion == "video", resampled=settings.resampled)
+        tracked, rates = settings.motion == "video", (FPS, settings.fps)
+        return ClipReader(files, model, tracks, tracked=tracked, rates=rates, resampled=settings.resampled)
 
     generated = reader(pair.generated)
     reference = None if pair.reference is None else reader(pair.reference)
@@ -91,7 +94,7 @@ def measure_pair(
     has_video = all(side.files.video for side in (generated, reference) if side)
     wanted = {key for key in wanted if has_video or "video" not in CATALOGUE[key].needs}
     speech = generated.speech if generated.speech is not None or reference is None else reference.speech
-    found = ClipScores(len(generated.motion))
+    found = ClipScores(len(generated.motion), generated.motion.fps)
 
     def of(*families: str) -> set[str]:
         return {key for key in wanted if CATALOGUE[key].family in families}
@@ -106,18 +109,26 @@ def measure_pair(
             keys = {key for key in of("sync_video") if (key == "syncnet_confidence") == whole}
             if keys:
                 found.add(keys, partial(_syncnet, generated, speech, networks, settings, whole))
-    if of("sync_motion", "head", "mesh"):
+    if of(*MOTION_FAMILIES):
         motions = MotionPair(generated.motion, reference.motion if reference else None, model, settings)
+        found.frames, found.fps = motions.length, motions.fps
         found.values |= motion_scores(motions, speech, settings.phones.get(pair.name, ()), wanted)
         if motions.has_landmarks:
             found.curves["aperture"] = motions.aperture.round(4).tolist()
             if reference:
                 found.curves["aperture_real"] = motions.reference_aperture.round(4).tolist()
+        else:
+            note = f"measured on the tracker's landmarks, which face model {model.name} does not have"
+            found.notes |= dict.fromkeys(wanted.intersection(OF_LANDMARKS), note)
         expert = {key for key in wanted if key.startswith("lip_expert")}
         if expert and speech is not None:
             found.add(expert, partial(_lip_expert_scores, motions, speech))
-        if "expression_diversity" in wanted or "pose_diversity" in wanted:
-            found.arrays |= {"vertices": motions.vertices, "angles": euler_degrees(motions.generated.rotation)}
+        if "expression_diversity" in wanted:
+            found.arrays["vertices"] = motions.vertices
+        if "pose_diversity" in wanted:
+            found.arrays["angles"] = euler_degrees(motions.generated.rotation)
+        if "aperture_seed_correlation" in wanted and motions.has_landmarks:
+            found.arrays["aperture"] = motions.aperture
     if has_video:
         found.still = _still(generated, reference)
     found.values = {key: float(value) for key, value in found.values.items() if key in wanted}
@@ -136,7 +147,7 @@ def _syncnet(
 
 
 def _lip_expert_scores(motions: MotionPair, speech: np.ndarray) -> dict[str, float]:
-    motion = replace(motions.generated, identity=motions.identity)
+    motion = replace(motions.generated.resample(FPS), identity=motions.identity)  # the network's rate
     scores = _lip_expert()(motion, speech, motions.settings.max_shift)
     return {
         "lip_expert_confidence": scores.confidence,
