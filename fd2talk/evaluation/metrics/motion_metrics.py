@@ -191,11 +191,12 @@ def _mesh_scores(pair: MotionPair, wanted: Collection[str]) -> dict[str, float]:
         "fdd_signed": dynamics,
         "lve_codetalker": mesh.lip_vertex_error(generated, reference, lips, squared=True),
         "fdd_codetalker": mesh.dynamics_deviation(*upper, squared=True),
-        "mod": mesh.mouth_opening_difference(generated, reference, mesh.inner_lip_pair(model)),
         "l2_lip": mesh.vertex_error(generated, reference, lips),
         "l2_face": face_error,
         "mve": face_error,
     }
+    if "mod" in wanted:
+        scores["mod"] = mesh.mouth_opening_difference(generated, reference, mesh.inner_lip_pair(model))
     if "lip_sync" in wanted:
         scores["lip_sync"] = mesh.lip_dtw(generated, reference, lips)
     return scores
