@@ -155,7 +155,9 @@ def train(config: str, overrides: tuple[str, ...], **options: Any) -> None:
 @click.option("--phones", metavar="FILE.jsonl", help="Times of the phones (written by `scripts/align_speech.py`).")
 @click.option("--models", multiple=True, metavar="FOLDER", help="Folder with metric checkpoints (repeatable).")
 @click.option("--download", is_flag=True, help="Download missing metric checkpoints from their official addresses.")
-@click.option("--face-model", metavar="FILE", help="Face model of the motion files (default: the bundled one).")
+@click.option(
+    "--face-model", metavar="FILE", help="Face model of the motions: .safetensors, FLAME .pkl, BFM .mat or ICT folder."
+)
 @common.weights("Folder with weights for the systems that are run here.")
 @_workers
 @click.option("--ablation", metavar="FILE.yaml", help="Train (or load) and measure the ablation in this file instead.")
@@ -165,7 +167,7 @@ def evaluate(**options: Any) -> None:
 
     GENERATED: folders of clips, manifests of pairs (.csv) or single clips (NAME=PATH names a row of the report), or
     systems that are run here: bundled, warp, static, shuffled-audio, ridge, driven, driven-warp, ground-truth,
-    real-shuffled.
+    real-shuffled, bundled-network, ridge-network.
     """
     from fd2talk.evaluation.commands import evaluate
 

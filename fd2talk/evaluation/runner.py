@@ -18,15 +18,15 @@ from typing import Any
 from fd2talk.evaluation.inputs.pairs import Pair
 from fd2talk.evaluation.inputs.protocol import Protocol, load_protocol
 from fd2talk.evaluation.inputs.rows import REAL, Row, read_reference, read_rows
-from fd2talk.evaluation.metrics.catalogue import CATALOGUE, FAMILIES, NEEDS
+from fd2talk.evaluation.metrics.catalogue import CATALOGUE, FAMILIES, MOTION_FAMILIES, NEEDS
 from fd2talk.evaluation.report.summary import add_diversity, contrasts, summarise
 from fd2talk.evaluation.report.writer import JSON, write_report
 from fd2talk.evaluation.settings import Settings
+from fd2talk.evaluation.systems import NETWORK_ALONE
 from fd2talk.evaluation.worker import Run, start, work
 from fd2talk.processes import in_processes
 from shared.errors import Fd2TalkError, InputError, UsageError
-from shared.face_model.morphable import MorphableModel
-from shared.media import FPS
+from shared.face_model.loaders import load_face_model
 from shared.metrics.metric_networks import METRIC_NETWORKS, digest, find_metric_network
 from shared.weights import bundled
 
@@ -79,7 +79,7 @@ def evaluate(
         phones: clip name -> seconds of the midpoints of its b, p and m.
         models: folders with metric networks.
         download: fetch missing metric networks.
-        face_model: file of the face model of the motions; None for the bundled one.
+        face_model: file or folder of the face model of the motions (`load_face_model`); None for the bundled one.
         weights: weights of the systems that are run: `bundled` or a folder.
         render: settings of their renderer, arguments of `RenderPipeline`.
         tracks: folder that caches the tracks of clips; None for one in the report.
@@ -99,11 +99,12 @@ def evaluate(
     output = Path(output)
     if (output / JSON).exists() and not overwrite:
         raise UsageError(f"cannot write {output}: it already contains a report (--overwrite replaces it)")
-    chosen = load_protocol(protocol, CATALOGUE) if protocol else None
+    chosen = load_protocol(protocol) if protocol else None
     wanted = _wanted(metrics, chosen)
     settings = _settings(chosen, resample, phones or {}, frames)
     references, split = read_reference(reference, split, chosen, limit, per_person, min_face)
-    rows = read_rows(generated, references, repeats)
+    rows = read_rows(_with_networks_alone(generated, wanted), references, repeats)
+    wanted = _with_diversity(wanted, rows)
     skipped: dict[str, str] = {}
     networks = _find_networks(wanted, models, download, skipped)
     _skip_impossible(wanted, rows, settings, skipped)
@@ -111,7 +112,7 @@ def evaluate(
     if not wanted:
         raise InputError(f"nothing can be measured: {_from_home(next(iter(skipped.values())))}")
     if face_model:
-        MorphableModel.load(face_model)
+        load_face_model(face_model)
     run = Run(
         report=output,
         settings=settings,
@@ -119,7 +120,7 @@ def evaluate(
         digests={name: digest(path) for name, path in networks.items()} | _expert_digest(wanted),
         face_model=Path(face_model) if face_model else None,
         weights=weights,
-        weights_digest=_weights_digest(weights) if any(row.kind == "system" for row in rows) else "",
+        weights_digest=_weights_digest(weights) if any(row.kind in ("system", "network") for row in rows) else "",
         references=list(references.values()) if references else (),
         video=settings.motion == "video" or any("video" in CATALOGUE[key].needs for key in wanted),
         render=render or {},
@@ -128,8 +129,9 @@ def evaluate(
     with _folder(output):
         records, failed = _measure(rows, wanted, run, workers)
     add_diversity(records, wanted, output)
+    _skip_unmeasured(wanted, records, skipped)
     about = {key: getattr(chosen, key, None) for key in ("name", "title", "paper")}
-    measured = {"fps": FPS} | {k: v for k, v in vars(settings).items() if k != "phones" and v is not None}
+    measured = {key: value for key, value in vars(settings).items() if key != "phones" and value is not None}
     report = {
         "fd2talk": version("fd2talk"),
         "command": command,
@@ -158,12 +160,28 @@ def _wanted(metrics: Sequence[str], protocol: Protocol | None) -> list[str]:
     return [key for key, metric in CATALOGUE.items() if key in names or metric.family in names]
 
 
+def _with_networks_alone(generated: Sequence[str], wanted: list[str]) -> list[str]:
+    """Where motion is measured, a system with a motion model is followed by a row of its network without the rules."""
+    rows = list(generated)
+    if any(CATALOGUE[key].family in MOTION_FAMILIES for key in wanted):
+        for alone, systems in NETWORK_ALONE.items():
+            owner = next((name for name in systems if name in rows), None)
+            if owner and alone not in rows:
+                rows.insert(rows.index(owner) + 1, alone)
+    return rows
+
+
+def _with_diversity(wanted: list[str], rows: list[Row]) -> list[str]:
+    """Where motion is measured and there are repeats, their diversity is measured, too."""
+    motion = any(CATALOGUE[key].family in MOTION_FAMILIES for key in wanted)
+    repeated = any(pair.repeat for row in rows for pair in row.pairs)
+    return [key for key in CATALOGUE if key in wanted or (motion and repeated and "repeats" in CATALOGUE[key].needs)]
+
+
 def _settings(
     protocol: Protocol | None, resample: bool, phones: dict[str, tuple[float, ...]], frames: int | None
 ) -> Settings:
     changes = dict(protocol.settings) if protocol else {}
-    if changes.pop("fps", FPS) != FPS:
-        raise UsageError(f"protocol {protocol.name}: everything is measured at {FPS} frames per second")
     changes.pop("photo", None)  # always the first frame
     if frames:
         changes["motion"] = "file"  # single frames cannot be tracked as a video
@@ -208,6 +226,15 @@ def _skip_impossible(wanted: Iterable[str], rows: list[Row], settings: Settings,
         lacking = [NEEDS[need] for need in CATALOGUE[key].needs if not available[need]]
         if lacking:
             skipped.setdefault(key, f"{key}: needs {' and '.join(lacking)}")
+
+
+def _skip_unmeasured(wanted: list[str], records: dict[str, list[dict[str, Any]]], skipped: dict[str, str]) -> None:
+    """Skip, with the reason that the clips' notes give, metrics without a value of any clip."""
+    clips = [record for of_row in records.values() for record in of_row]
+    for key in wanted:
+        notes = [record["notes"][key] for record in clips if key in record["notes"]]
+        if notes and not any(record["values"].get(key) is not None for record in clips):
+            skipped[key] = f"{key}: {notes[0]}"
 
 
 @contextmanager
@@ -270,7 +297,7 @@ def _description(key: str, digests: dict[str, str]) -> dict[str, Any]:
 
 def _public(record: dict[str, Any]) -> dict[str, Any]:
     """The part of a clip's record that report.json contains."""
-    public = {key: record[key] for key in ("system", "repeat", "clip", "person", "frames", "values")}
+    public = {key: record[key] for key in ("system", "repeat", "clip", "person", "frames", "fps", "values")}
     return public | {key: record[key] for key in ("curves", "still", "notes") if record.get(key)}
 
 

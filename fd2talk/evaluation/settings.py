@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from shared.media import FPS
 from shared.metrics.beats import BEAT_SIGMA
 from shared.metrics.sync import MAX_SHIFT
 
@@ -14,6 +15,7 @@ class Settings:
     """How a pair of clips is measured.
 
     Args:
+        fps: frame rate of the protocol's data: motions of this rate are measured at it, all others at 25.
         motion: `file` (the clip's motion file where it has one) or `video` (always tracked in the video).
         identity: the face on which generated and reference mesh are compared: the generated clip's `own` identity
             where it has one, or the `real` (reference) one's.
@@ -24,6 +26,7 @@ class Settings:
         frames: the number of frames of each clip in which images are compared; None for all.
     """
 
+    fps: float = FPS
     motion: str = "file"
     identity: str = "own"
     max_shift: int = MAX_SHIFT

@@ -26,6 +26,7 @@ from shared.photo_fit import PhotoFit
 from shared.prepared import save_arrays
 from shared.tracking import Track, motion_from_track, photo_of_clip
 from stage1_motion.pipeline import MotionPipeline
+from stage1_motion.postprocessing import NO_RULES, PostProcessing
 from stage2_render.diffusion.face_crop import FaceCrop, window
 from stage2_render.diffusion.render_model import RenderNetworks
 from stage2_render.diffusion.renderer import BATCH_SIZE
@@ -42,11 +43,17 @@ SYSTEMS = {
     "driven-warp": "The same motion, rendered by the mesh warp, without the diffusion renderer.",
     "ground-truth": "The reference face tracked, and encoded and decoded by the renderer's autoencoder with the first "
     "frame as reference: the loss of tracker and autoencoder alone, without generated motion or images.",
+    "bundled-network": "The bundled motion model's network alone, without the rules that act on its motion afterwards "
+    "(rest in pauses, lip closure, blinks, gaze, ease); motion only.",
+    "ridge-network": "Ridge regression alone, without these rules; motion only.",
 }
 """Name -> title."""
 
 FRAMES_SUFFIX = ".frames"
 """Of the file of chosen frames, as `ClipFiles.frames`."""
+
+NETWORK_ALONE = {"bundled-network": ("bundled", "warp"), "ridge-network": ("ridge",)}
+"""System of motion alone, without rules -> the systems that have the same motion model."""
 
 _TRACKED = ("driven", "driven-warp", "ground-truth")  # with the motion of the reference
 
@@ -128,6 +135,8 @@ class ClipGenerator:
     ) -> Timings:
         """Write ``folder/<name>.mp4`` and ``folder/<name>.npz`` (the motion), replacing existing files atomically.
 
+        A system of `NETWORK_ALONE` has no video.
+
         Both have the recording's own sound and its number of frames. Frames have the clip's size without an odd last
         row and column. The motion's pose is relative to the head crop of the photo; of systems with the reference's
         motion, to that of the whole clip. The same seed gives the same bytes.
@@ -142,6 +151,7 @@ class ClipGenerator:
         Raises:
             InputError: the first frame shows no usable face.
         """
+        video = video and self.name not in NETWORK_ALONE
         self._load(video)
         watch = Stopwatch()
         motion, photo = self._generate(recording, seed, watch)
@@ -177,7 +187,9 @@ class ClipGenerator:
         if self.name == "static":
             return _of_length(photo_motion(photo, ""), recording.frames), photo
         with watch("stage1"):
-            return self.speech_to_motion(self._driving_audio(recording), photo=photo, seed=seed), photo
+            rules = NO_RULES if self.name in NETWORK_ALONE else PostProcessing()
+            audio = self._driving_audio(recording)
+            return self.speech_to_motion(audio, photo=photo, seed=seed, postprocessing=rules), photo
 
     def _frames(
         self, recording: Recording, photo: PhotoFit, motion: Motion, numbers: np.ndarray | None

@@ -24,9 +24,10 @@ from fd2talk.evaluation.metrics.clip_metrics import ClipScores, measure_pair
 from fd2talk.evaluation.metrics.networks import MetricNetworks
 from fd2talk.evaluation.settings import Settings
 from fd2talk.evaluation.source_digest import code_digest
-from fd2talk.evaluation.systems import FRAMES_SUFFIX, ClipGenerator, Recording
+from fd2talk.evaluation.systems import FRAMES_SUFFIX, NETWORK_ALONE, ClipGenerator, Recording
 from shared.errors import Fd2TalkError, InputError
 from shared.face_model import load_bundled
+from shared.face_model.loaders import load_face_model
 from shared.face_model.morphable import MorphableModel
 from shared.files import atomic_output, check_input
 from shared.prepared import save_arrays
@@ -44,7 +45,7 @@ class Run:
         settings: how pairs are measured.
         networks: name -> path of the available metric networks.
         digests: name -> digest of these files, and of the bundled lip expert if it is used.
-        face_model: a file, or None for the bundled face model.
+        face_model: a file (ICT-FaceKit: a folder), or None for the bundled face model.
         weights: weights of the systems that are run.
         weights_digest: digest of these weights.
         references: the reference clips, from which `shuffled-audio` takes other people's speech.
@@ -103,7 +104,7 @@ class Worker:
     @cached_property
     def model(self) -> MorphableModel:
         """The face model that motions belong to."""
-        return MorphableModel.load(self.run.face_model) if self.run.face_model else load_bundled()
+        return load_face_model(self.run.face_model) if self.run.face_model else load_bundled()
 
     @cached_property
     def _speech_sources(self) -> list[object]:
@@ -116,7 +117,8 @@ class Worker:
         video, motion, record, frames = (
             folder / f"{pair.name}{suffix}" for suffix in (".mp4", ".npz", ".json", FRAMES_SUFFIX)
         )
-        images = (frames if count else video) if self.run.video else None
+        render = self.run.video and pair.system not in NETWORK_ALONE
+        images = (frames if count else video) if render else None
         others = self._speech_sources if pair.system == _SHUFFLED else []
         facts = (pair.system, pair.repeat, self.run.weights_digest, _stamp(pair.reference.video), others, count)
         facts += (sorted(self.run.render.items()),)
@@ -125,7 +127,7 @@ class Worker:
         if cached is None or not motion.exists() or (images and not images.exists()):
             generator, recording = self._generator(pair.system), self._recording(pair.reference)
             numbers = choose_frames(recording.track, count) if images and count else None
-            timings = generator(recording, pair.repeat, folder, video=self.run.video, numbers=numbers)
+            timings = generator(recording, pair.repeat, folder, video=render, numbers=numbers)
             cached = {"fingerprint": fingerprint, "timings": asdict(timings)}
             _write_json(record, cached)
         of_kind = {"frames" if count else "video": images}
@@ -168,6 +170,7 @@ class Worker:
             "clip": pair.name,
             "person": pair.person,
             "frames": scores.frames,
+            "fps": scores.fps,
             "values": {key: value if np.isfinite(value) else None for key, value in scores.values.items()},
             "curves": scores.curves,
             "notes": scores.notes,

@@ -109,6 +109,25 @@ def closure_rate(aperture: np.ndarray, moments: np.ndarray, fps: float = 25.0, w
     return float(np.mean([aperture[max(0, f - within) : f + within + 1].min() <= threshold for f in frames]))
 
 
+def sample_correlation(samples: np.ndarray) -> float:
+    """Pearson correlation of the lips of two samples of one recording, mean over pairs of samples: -1 to 1.
+
+    1 where every seed moves the lips alike, lower the more the samples vary; a constant curve correlates 0. Trap: lips
+    that do not follow the speech vary too, so read it beside the correlation with the real lips. Source: this
+    project's own.
+
+    Args:
+        samples: [S, T], the curves of S samples.
+
+    Raises:
+        InputError: fewer than two samples, or another shape.
+    """
+    samples = np.asarray(samples, float)
+    if samples.ndim != 2 or len(samples) < 2:
+        raise InputError(f"samples have shape {list(samples.shape)}, expected [S, T] with at least two samples")
+    return float(np.mean([_correlation(a, b) for i, a in enumerate(samples) for b in samples[i + 1 :]]))
+
+
 def _curves(*curves: np.ndarray) -> list[np.ndarray]:
     curves = [np.asarray(curve, float) for curve in curves]
     for curve in curves:

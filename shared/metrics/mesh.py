@@ -1,7 +1,7 @@
 """Distance of a generated face from the real one as a mesh over time: LVE, FDD, MOD, L2, DTW; diversity of samples.
 
-`generated` and `real` are vertices [T, N, 3] in millimetres of one face model, frame against frame at one frame rate
-(25 fps here), **without head motion** (`MorphableModel.vertices`, before `camera.project`): with it every figure would
+`generated` and `real` are vertices [T, N, 3] in millimetres of one face model, frame against frame at one frame rate,
+**without head motion** (`MorphableModel.vertices`, before `camera.project`): with it every figure would
 measure the head. Both should have one identity, or the difference of two skulls is counted as an error of speech.
 Millimetres are those of the model's convention (outer eye corners of the mean 90 mm apart), so another face model's
 figures are of another mesh, with other vertices in its groups: compare rows of one table, not tables of two models. A
@@ -16,32 +16,25 @@ from shared.errors import InputError
 from shared.face_model.mediapipe_mesh import INNER_LIP_CENTRES, INNER_LIPS
 from shared.face_model.morphable import MorphableModel
 
-FDD_FACTORS = {"diffposetalk": 100.0, "diffposetalk_poster": 1.0, "3dfacepolicy": 1e5}
-"""Our FDD (mm) times this is the number in the unit of a paper: DiffPoseTalk's preprint 1e-5 m (Table 1), its poster
-1e-3 m, 3DFacePolicy 1e-5 mm (Table 1). The upper face of a talking person moves by tenths of a millimetre, so that of
-DiffPoseTalk's units only the preprint's can be right: the poster's numbers are of the same size, a misprint.
-3DFacePolicy prints MVE in 1e-3 mm: `vertex_error` times 1000.
-"""
 
-
-def lip_vertex_error(generated: np.ndarray, real: np.ndarray, lips: np.ndarray) -> float:
+def lip_vertex_error(generated: np.ndarray, real: np.ndarray, lips: np.ndarray, *, squared: bool = False) -> float:
     """LVE, and by the same formula Lip-max: mean over frames of `lip_errors`; mm, lower is better, 0 is perfect.
 
     LVE = 1/T sum_t max_v |generated[t, v] - real[t, v]|, v over the lip vertices (group `lips`).
     Source: MeshTalk (Richard et al. 2021); DiffPoseTalk §4.3 and Table 1 (mm); Lip-max: 3DiFACE §6 and Table 1.
-    Trap: CodeTalker's published evaluation, which many papers reuse, omits the square root (its numbers are squared
-    lengths, in the squared unit of its mesh) and averages over the frames of all clips together. Ours is a length, per
-    clip.
+    Trap: CodeTalker's published evaluation (main/cal_metric.py), which many papers reuse, omits the square root and
+    averages over the frames of all clips together: `squared`, and clips weighted by their frames, give its number.
 
     Args:
         generated: [T, N, 3].
         real: [T, N, 3].
         lips: vertex indices.
+        squared: average the squares of these distances, in mm².
 
     Raises:
         InputError: shapes differ or are not [T, N, 3], or a vertex index is out of range.
     """
-    return float(lip_errors(generated, real, lips).mean())
+    return float((lip_errors(generated, real, lips) ** (2 if squared else 1)).mean())
 
 
 def lip_errors(generated: np.ndarray, real: np.ndarray, lips: np.ndarray) -> np.ndarray:
@@ -53,7 +46,7 @@ def vertex_error(generated: np.ndarray, real: np.ndarray, vertices: np.ndarray |
     """Mean distance over frames and vertices, in mm; lower is better, 0 is perfect.
 
     1/(T V) sum_t sum_v |generated[t, v] - real[t, v]|. Over the group `lips` it is L2-lip, over all vertices L2-face
-    (3DiFACE §6, Table 1) and MVE (3DFacePolicy §4.2, Table 1, printed in 1e-3 mm: ours times 1000).
+    (3DiFACE §6, Table 1) and MVE (3DFacePolicy §4.2, Table 1).
     Trap: 3DiFACE prints no units; its L2-lip (.15) and Lip-max (5.2) of one row can hardly be lengths in the same one.
 
     Args:
@@ -73,15 +66,17 @@ def dynamics_deviation(
     upper_face: np.ndarray,
     neutral_generated: np.ndarray,
     neutral_real: np.ndarray,
+    *,
+    squared: bool = False,
 ) -> float:
     """FDD, upper-face dynamics deviation, signed: mm; 0 is perfect, positive: the generated face is less lively.
 
     FDD = 1/V sum_v [std_t |real[t, v] - neutral_real[v]| - std_t |generated[t, v] - neutral_generated[v]|], v over the
     group `upper_face`, std with 1/T. Source: CodeTalker (Xing et al. 2023); DiffPoseTalk §4.3 and Table 1; 3DFacePolicy
-    Table 1. `FDD_FACTORS` converts to their units. Traps: papers average it over clips either signed (`fdd_signed`:
-    clips cancel each other) or absolute (`fdd`). CodeTalker's published code uses the squared norm under std. A motion
-    that is wrong at every moment but as lively as the real one scores 0; blinks dominate the figure where the group
-    contains lids.
+    Table 1. Traps: papers average it over clips either signed (clips cancel each other) or absolute. CodeTalker's
+    published evaluation (main/cal_metric.py) takes the squared norm under std (`squared`) and the signed mean over
+    clips. A motion that is wrong at every moment but as lively as the real one scores 0; blinks dominate the figure
+    where the group contains lids.
 
     Args:
         generated: [T, N, 3].
@@ -89,6 +84,7 @@ def dynamics_deviation(
         upper_face: vertex indices.
         neutral_generated: [N, 3], the generated person's face without expression.
         neutral_real: [N, 3], the same of the real person.
+        squared: compare the deviations of squared displacements, in mm².
 
     Raises:
         InputError: shapes differ or are not [T, N, 3] and [N, 3], or a vertex index is out of range.
@@ -101,7 +97,7 @@ def dynamics_deviation(
         if neutral.shape != moving.shape[1:]:
             raise InputError(f"a neutral face has shape {list(neutral.shape)}, expected {list(moving.shape[1:])}")
         moved = np.linalg.norm(moving[:, chosen].astype(float) - neutral[chosen], axis=-1)
-        spread.append(moved.std(0).mean())
+        spread.append((moved**2 if squared else moved).std(0).mean())
     return float(spread[1] - spread[0])
 
 

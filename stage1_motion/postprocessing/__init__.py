@@ -26,3 +26,7 @@ class PostProcessing:
     def __and__(self, other: PostProcessing) -> PostProcessing:
         """The steps that are on in both: what suits a model and what a user left on."""
         return PostProcessing(**{name: on and getattr(other, name) for name, on in vars(self).items()})
+
+
+NO_RULES = PostProcessing(rest=False, lip_closure=False, blinks=False, gaze=False, ease=False)
+"""The motion as the network alone generates it."""

@@ -39,7 +39,8 @@ class ClipReader:
         cache: folder for tracks, which take the longest to compute; keyed by the file and the tracker's code, so that
             a changed file is tracked again.
         tracked: take the motion from the video even where there is a motion file.
-        resampled: bring a motion of another frame rate to 25 per second (videos always are).
+        rates: frame rates at which a motion file is measured (videos always at 25 per second).
+        resampled: bring a motion of any other frame rate to 25 per second.
         numbers: the frames in which images are compared; None for all.
 
     Raises:
@@ -53,11 +54,12 @@ class ClipReader:
         cache: Path,
         *,
         tracked: bool = False,
+        rates: Collection[float] = (FPS,),
         resampled: bool = False,
         numbers: np.ndarray | None = None,
     ) -> None:
         self.files, self.numbers, self._model, self._cache = files, numbers, model, cache
-        self._tracked, self._resampled = tracked, resampled
+        self._tracked, self._rates, self._resampled = tracked, rates, resampled
 
     @cached_property
     def info(self) -> VideoInfo:
@@ -120,10 +122,12 @@ class ClipReader:
                     f"{self._video}: the tracker cannot fit face model {self._model.name}; give motions (.npz)"
                 )
             return motion_from_track(self._model, self.track, source=str(self._video))
-        if self._motion_file.fps != FPS and not self._resampled:
-            raise InputError(
-                f"{self.files.motion}: {self._motion_file.fps:g} frames per second, not {FPS} (--resample converts it)"
-            )
+        if self._motion_file.fps in self._rates:
+            return self._motion_file
+        if not self._resampled:
+            rates = " or ".join(f"{rate:g}" for rate in sorted(set(self._rates)))
+            rate = f"{self._motion_file.fps:g} frames per second, not {rates}"
+            raise InputError(f"{self.files.motion}: {rate} (--resample converts it)")
         return self._motion_file.resample(FPS)
 
     @cached_property

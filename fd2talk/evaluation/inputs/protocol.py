@@ -1,28 +1,31 @@
 """Protocols: a paper's metrics, split, units and printed tables, as YAML files in configs/protocols.
 
 A file has name, title, paper, split, settings (`SETTINGS`), columns and published tables. A column is a metric of the
-catalogue under the paper's label and unit; its factor converts our value to that unit. Published rows are copied digit
-by digit as the paper prints them, with an interval as `9.44 ± 0.008` and null for a blank cell.
+catalogue under the paper's label and unit, to which our values are converted. Published rows are copied digit by digit
+as the paper prints them, with an interval as `9.44 ± 0.008` and null for a blank cell.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from fd2talk.evaluation.metrics.catalogue import CATALOGUE
 from shared.errors import InputError, UsageError
 from shared.weights import bundled_config
 
 _CONFIGS = "protocols"
+_LENGTH = re.compile(r"(?:1?×10([⁻⁰¹²³⁴⁵⁶⁷⁸⁹]+) )?(mm|cm|m)(²?)")
+_SUPERSCRIPTS = str.maketrans("⁻⁰¹²³⁴⁵⁶⁷⁸⁹", "-0123456789")
+_METRES = {"mm": -3, "cm": -2, "m": 0}  # powers of ten
 _PRINTED = re.compile(r"(-?\d+(?:\.\d+)?)(?: ± (\d+(?:\.\d+)?))?")
 
 SETTINGS: dict[str, type | tuple[str, ...]] = {
-    "fps": float,  # frames per second at which everything is compared
+    "fps": float,  # frames per second of the paper's data; motions of this rate are measured at it, others at 25
     "max_shift": int,  # frames to either side, for audio-visual synchronisation
     "beat_sigma": float,  # seconds, the width of a beat's neighbourhood
     "motion": ("video", "file"),  # tracked in the rendered video, or the system's own Motion
@@ -39,8 +42,7 @@ class Column:
     Args:
         metric: key of the catalogue.
         label: the paper's name of it.
-        unit: the paper's unit.
-        factor: our value times this is in the paper's unit.
+        unit: the paper's unit; empty where it prints none.
         group: the heading above the column, or empty.
         note: a caveat for comparisons.
     """
@@ -48,7 +50,6 @@ class Column:
     metric: str
     label: str
     unit: str = ""
-    factor: float = 1.0
     group: str = ""
     note: str = ""
 
@@ -56,6 +57,11 @@ class Column:
     def header(self) -> str:
         """Label and unit, such as `LVE (mm)`; unique within a protocol."""
         return f"{self.label} ({self.unit})" if self.unit else self.label
+
+    @property
+    def factor(self) -> float:
+        """Our value, in the catalogue's unit, times this is in the column's unit."""
+        return conversion(CATALOGUE[self.metric].unit, self.unit)
 
 
 @dataclass(frozen=True)
@@ -96,17 +102,38 @@ class Protocol:
         return list(dict.fromkeys(column.metric for column in self.columns))
 
 
+def conversion(ours: str, theirs: str) -> float:
+    """Return the factor from one unit to another.
+
+    Args:
+        ours: the unit of a value, such as `mm` or `mm²`.
+        theirs: the unit wanted, such as `×10⁻⁵ m`; empty: the same.
+
+    Raises:
+        ValueError: the units are neither the same nor lengths, nor both squares of lengths.
+    """
+    if theirs in ("", ours):
+        return 1.0
+    lengths = [_LENGTH.fullmatch(unit) for unit in (ours, theirs)]
+    if None in lengths or lengths[0][3] != lengths[1][3]:
+        raise ValueError(f"a value in {ours or 'no unit'} cannot be printed in {theirs}")
+    exponents = [
+        int((power or "⁰").translate(_SUPERSCRIPTS)) + _METRES[unit] * (2 if square else 1)
+        for power, unit, square in (length.groups() for length in lengths)
+    ]
+    return 10.0 ** (exponents[0] - exponents[1])
+
+
 def protocols() -> list[str]:
     """Return the names of the bundled protocols."""
     return sorted(path.stem for path in bundled_config(_CONFIGS).glob("*.yaml"))
 
 
-def load_protocol(name_or_path: str | Path, metrics: Collection[str] | None = None) -> Protocol:
+def load_protocol(name_or_path: str | Path) -> Protocol:
     """Read a bundled protocol by its name, or one from a YAML file.
 
     Args:
         name_or_path: the name or the file.
-        metrics: the keys that columns may name; None for any.
 
     Raises:
         UsageError: neither the name of a bundled protocol nor a file.
@@ -127,17 +154,17 @@ def load_protocol(name_or_path: str | Path, metrics: Collection[str] | None = No
         reason = " ".join(str(error).split())
         raise InputError(f"cannot read the protocol {path}: {reason}") from error
     try:
-        return _protocol(content, literal, metrics)
+        return _protocol(content, literal)
     except ValueError as error:
         raise InputError(f"{path} is not a protocol: {error}") from error
 
 
-def _protocol(content: Any, literal: Any, metrics: Collection[str] | None) -> Protocol:
+def _protocol(content: Any, literal: Any) -> Protocol:
     _check_keys(
         content, "the file", ("name", "title", "paper", "split", "settings", "columns"), optional=("published",)
     )
     texts = {key: _text(content[key], key) for key in ("name", "title", "paper", "split")}
-    columns = tuple(_column(entry, i, metrics) for i, entry in enumerate(_list(content["columns"], "columns"), 1))
+    columns = tuple(_column(entry, i) for i, entry in enumerate(_list(content["columns"], "columns"), 1))
     headers = [column.header for column in columns]
     for header in headers:
         if headers.count(header) > 1:
@@ -163,16 +190,17 @@ def _settings(entry: Any) -> dict[str, Any]:
     return dict(entry)
 
 
-def _column(entry: Any, number: int, metrics: Collection[str] | None) -> Column:
+def _column(entry: Any, number: int) -> Column:
     where = f"column {number}"
-    _check_keys(entry, where, ("metric", "label"), optional=("unit", "factor", "group", "note"))
-    texts = {key: _text(value, f"{where}: {key}") for key, value in entry.items() if key != "factor"}
-    if metrics is not None and texts["metric"] not in metrics:
-        raise ValueError(f"{where}: there is no metric {texts['metric']}")
-    factor = entry.get("factor", 1)
-    if isinstance(factor, bool) or not isinstance(factor, (int, float)) or not factor > 0:
-        raise ValueError(f"{where}: factor is a number above 0, not {factor}")
-    return Column(factor=float(factor), **texts)
+    _check_keys(entry, where, ("metric", "label"), optional=("unit", "group", "note"))
+    column = Column(**{key: _text(value, f"{where}: {key}") for key, value in entry.items()})
+    if column.metric not in CATALOGUE:
+        raise ValueError(f"{where}: there is no metric {column.metric}")
+    try:
+        _ = column.factor
+    except ValueError as error:
+        raise ValueError(f"{where}: {error}") from None
+    return column
 
 
 def _table(entry: Any, number: int, headers: list[str]) -> PublishedTable:

@@ -19,7 +19,7 @@ from fd2talk.evaluation.inputs.pairs import (
     read_repeats,
 )
 from fd2talk.evaluation.inputs.protocol import Protocol
-from fd2talk.evaluation.systems import SYSTEMS
+from fd2talk.evaluation.systems import NETWORK_ALONE, SYSTEMS
 from shared.errors import InputError, UsageError
 
 REAL, SHUFFLED = "real", "real-shuffled"
@@ -32,7 +32,7 @@ _DETERMINISTIC = ("static", "driven", "driven-warp", "ground-truth")  # every se
 
 @dataclass
 class Row:
-    """A row of the report: its name, its title, its kind (`real`, `folder` or `system`) and its pairs."""
+    """A row of the report: its name, its title, its kind (`real`, `folder`, `system` or `network`) and its pairs."""
 
     name: str
     title: str
@@ -130,7 +130,7 @@ def _system_row(name: str, references: dict[str, ClipFiles] | None, repeats: int
             raise InputError(f"{clip.name}: {name} is generated from videos, and this clip has none")
     count = 1 if name in _DETERMINISTIC else repeats
     pairs = [Pair(name, repeat, clip.name, clip.person, None, clip) for repeat in range(count) for clip in clips]
-    return Row(name, SYSTEMS[name], "system", pairs)
+    return Row(name, SYSTEMS[name], "network" if name in NETWORK_ALONE else "system", pairs)
 
 
 def _other_speech(clips: list[ClipFiles], index: int) -> Path:

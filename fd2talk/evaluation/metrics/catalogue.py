@@ -25,6 +25,7 @@ class Metric:
         source: the paper.
         needs: keys of `NEEDS`.
         networks: keys of `shared.metrics.metric_networks.METRIC_NETWORKS`.
+        pooled: what has equal weight in the mean of a row: `people` (each one's clips averaged), `clips` or `frames`.
     """
 
     label: str
@@ -35,6 +36,7 @@ class Metric:
     source: str
     needs: tuple[str, ...]
     networks: tuple[str, ...] = ()
+    pooled: str = "people"
 
 
 NEEDS = {
@@ -58,6 +60,9 @@ FAMILIES = {
     "mesh": "Mesh",
     "cost": "Cost",
 }
+
+MOTION_FAMILIES = ("sync_motion", "head", "mesh")
+"""Measured on the motion: no video is needed."""
 
 _SYNCNET = "Chung & Zisserman 2016"
 _IMAGE = ("video", "reference video")
@@ -131,6 +136,11 @@ def _sync_motion() -> dict[str, Metric]:
         "aperture_speed": curve(
             "Aperture speed", "of real", "one",
             "Mean absolute change of the aperture from frame to frame over the reference's.",
+        ),
+        "aperture_seed_correlation": Metric(
+            "Aperture r between samples", "sync_motion", "", "lower",
+            "Pearson correlation of the lip apertures of two samples of one clip, mean over pairs of samples.",
+            _OWN, ("motion", "repeats"),
         ),
         "closure_rate": Metric(
             "b/p/m closure", "sync_motion", "", "higher",
@@ -242,13 +252,18 @@ def _head() -> dict[str, Metric]:
             "Head spread", "of real", "one",
             "Standard deviation of the head's rotation within a clip over the reference's.", _OWN, "reference motion",
         ),
+        "head_growth": metric(
+            "Head growth", "%", "real", "Change of the head's size in the clip's first 0.4 s.", _OWN
+        ),
         "blink_rate": metric("Blinks", "per minute", "real", "Closures of the eyelids.", _OWN),
     }  # fmt: skip
 
 
 def _mesh() -> dict[str, Metric]:
-    def metric(label: str, unit: str, direction: str, definition: str, source: str, *needs: str) -> Metric:
-        return Metric(label, "mesh", unit, direction, definition, source, needs or _MESH)
+    def metric(
+        label: str, unit: str, direction: str, definition: str, source: str, *needs: str, pooled: str = "people"
+    ) -> Metric:
+        return Metric(label, "mesh", unit, direction, definition, source, needs or _MESH, pooled=pooled)
 
     return {
         "lve": metric(
@@ -263,6 +278,17 @@ def _mesh() -> dict[str, Metric]:
         "fdd_signed": metric(
             "FDD signed", "mm", "zero",
             "FDD with its sign: above 0 the generated face moves less than the reference.", "Xing et al. 2023",
+        ),
+        "lve_codetalker": metric(
+            "LVE (CodeTalker)", "mm²", "lower",
+            "Largest squared error of a lip vertex in each frame, mean over the frames of all clips.",
+            "Xing et al. 2023, published code; DiffPoseTalk §A.6", pooled="frames",
+        ),
+        "fdd_codetalker": metric(
+            "FDD (CodeTalker)", "mm²", "zero",
+            "Difference between the reference's and the generated standard deviation over time of the squared "
+            "displacement of the upper face's vertices, signed mean over clips; above 0 the generated face moves less.",
+            "Xing et al. 2023, published code; 3DFacePolicy §4.2; DiffPoseTalk §A.6", pooled="clips",
         ),
         "mod": metric("MOD", "mm", "lower", "Mean absolute difference of the mouth's opening.", "DiffPoseTalk §4"),
         "lip_sync": metric(

@@ -11,10 +11,10 @@ import numpy as np
 
 from fd2talk.evaluation.inputs.clip_reader import ClipReader, choose_frames
 from fd2talk.evaluation.inputs.pairs import ClipFiles, Pair
-from fd2talk.evaluation.metrics.catalogue import CATALOGUE
+from fd2talk.evaluation.metrics.catalogue import CATALOGUE, MOTION_FAMILIES
 from fd2talk.evaluation.metrics.image_metrics import image_scores
 from fd2talk.evaluation.metrics.lip_expert_metric import LipExpertMetric
-from fd2talk.evaluation.metrics.motion_metrics import MotionPair, motion_scores
+from fd2talk.evaluation.metrics.motion_metrics import OF_LANDMARKS, MotionPair, motion_scores
 from fd2talk.evaluation.metrics.networks import MetricNetworks
 from fd2talk.evaluation.metrics.still import still
 from fd2talk.evaluation.settings import Settings
@@ -32,15 +32,17 @@ class ClipScores:
     """What was measured of one pair.
 
     Args:
-        frames: number of frames of the generated motion.
+        frames: number of frames of the generated motion that were measured.
+        fps: their frame rate.
         values: metric -> value.
         curves: `aperture` and `aperture_real`, lip aperture by frame.
         still: uint8 [H, W, 3], see `still`.
-        arrays: for metrics over several clips: `inception` (features), `vertices` and `angles` (diversity of repeats).
+        arrays: for metrics over several clips: `inception` (features); `vertices`, `angles`, `aperture` (diversity).
         notes: metric -> why this clip has no value.
     """
 
     frames: int
+    fps: float
     values: dict[str, float] = field(default_factory=dict)
     curves: dict[str, list[float]] = field(default_factory=dict)
     still: np.ndarray | None = None
@@ -78,8 +80,8 @@ def measure_pair(
     """
 
     def reader(files: ClipFiles, numbers: np.ndarray | None = None) -> ClipReader:
-        tracked = settings.motion == "video"
-        return ClipReader(files, model, tracks, tracked=tracked, resampled=settings.resampled, numbers=numbers)
+        how = {"tracked": settings.motion == "video", "rates": (FPS, settings.fps), "resampled": settings.resampled}
+        return ClipReader(files, model, tracks, numbers=numbers, **how)
 
     numbers = None
     if settings.frames and (source := pair.reference or pair.generated).video:
@@ -93,7 +95,7 @@ def measure_pair(
     has_images = all(side.files.has_images for side in (generated, reference) if side)
     wanted = {key for key in wanted if has_images or "video" not in CATALOGUE[key].needs}
     speech = generated.speech if generated.speech is not None or reference is None else reference.speech
-    found = ClipScores(len(generated.motion))
+    found = ClipScores(len(generated.motion), generated.motion.fps)
 
     def of(*families: str) -> set[str]:
         return {key for key in wanted if CATALOGUE[key].family in families}
@@ -108,18 +110,26 @@ def measure_pair(
             keys = {key for key in of("sync_video") if (key == "syncnet_confidence") == whole}
             if keys:
                 found.add(keys, partial(_syncnet, generated, speech, networks, settings, whole))
-    if of("sync_motion", "head", "mesh"):
+    if of(*MOTION_FAMILIES):
         motions = MotionPair(generated.motion, reference.motion if reference else None, model, settings)
+        found.frames, found.fps = motions.length, motions.fps
         found.values |= motion_scores(motions, speech, settings.phones.get(pair.name, ()), wanted)
         if motions.has_landmarks:
             found.curves["aperture"] = motions.aperture.round(4).tolist()
             if reference:
                 found.curves["aperture_real"] = motions.reference_aperture.round(4).tolist()
+        else:
+            note = f"measured on the tracker's landmarks, which face model {model.name} does not have"
+            found.notes |= dict.fromkeys(wanted.intersection(OF_LANDMARKS), note)
         expert = {key for key in wanted if key.startswith("lip_expert")}
         if expert and speech is not None:
             found.add(expert, partial(_lip_expert_scores, motions, speech))
-        if "expression_diversity" in wanted or "pose_diversity" in wanted:
-            found.arrays |= {"vertices": motions.vertices, "angles": euler_degrees(motions.generated.rotation)}
+        if "expression_diversity" in wanted:
+            found.arrays["vertices"] = motions.vertices
+        if "pose_diversity" in wanted:
+            found.arrays["angles"] = euler_degrees(motions.generated.rotation)
+        if "aperture_seed_correlation" in wanted and motions.has_landmarks:
+            found.arrays["aperture"] = motions.aperture
     if has_images:
         found.still = still(generated, reference)
     found.values = {key: float(value) for key, value in found.values.items() if key in wanted}
@@ -138,7 +148,7 @@ def _syncnet(
 
 
 def _lip_expert_scores(motions: MotionPair, speech: np.ndarray) -> dict[str, float]:
-    motion = replace(motions.generated, identity=motions.identity)
+    motion = replace(motions.generated.resample(FPS), identity=motions.identity)  # the network's rate
     scores = _lip_expert()(motion, speech, motions.settings.max_shift)
     return {
         "lip_expert_confidence": scores.confidence,

@@ -138,7 +138,7 @@ def motion_weights(name: str, weights: str) -> str | None:
     """Return the weights folder of a system's motion model; None: it has no motion model."""
     if name in ("static", "driven", "driven-warp", "ground-truth"):
         return None
-    return str(bundled("ridge")) if name == "ridge" else weights
+    return str(bundled("ridge")) if name in ("ridge", "ridge-network") else weights
 
 
 @contextmanager

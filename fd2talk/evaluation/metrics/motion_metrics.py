@@ -21,12 +21,19 @@ from shared.metrics.head import blink_rate, head_diversity, motion_beats
 from shared.metrics.lips import best_lag_correlation, closure_rate, spread_and_speed
 from shared.motion import Motion
 
+OF_LANDMARKS = (
+    "aperture_correlation", "aperture_lag", "aperture_spread", "aperture_speed", "aperture_seed_correlation",
+    "closure_rate", "blink_rate",
+)  # fmt: skip
+"""Metrics of the tracker's landmarks, which a face model of another topology does not have."""
+
+_GROWTH = 0.4  # seconds
 _STILL = 1e-6  # degrees: the spread of a reference head that does not turn at all is no denominator
 
 
 @dataclass
 class MotionPair:
-    """A generated motion and its reference (or None), cut to the same length.
+    """A generated motion and its reference (or None), cut to the same length, at the frame rate of both.
 
     Args:
         generated: the generated motion.
@@ -35,7 +42,7 @@ class MotionPair:
         settings: how they are compared.
 
     Raises:
-        InputError: the numbers of frames differ, and the settings are not `resampled`.
+        InputError: frame rates or numbers of frames differ, and the settings are not `resampled`.
     """
 
     generated: Motion
@@ -45,6 +52,13 @@ class MotionPair:
     length: int = field(init=False)
 
     def __post_init__(self) -> None:
+        if self.reference is not None and self.reference.fps != self.generated.fps:
+            if not self.settings.resampled:
+                raise InputError(
+                    f"a motion of {self.generated.fps:g} frames per second, the reference's {self.reference.fps:g} "
+                    f"(--resample brings both to {FPS})"
+                )
+            self.generated, self.reference = self.generated.resample(FPS), self.reference.resample(FPS)
         frames = [len(motion) for motion in (self.generated, self.reference) if motion is not None]
         if len(set(frames)) > 1 and not self.settings.resampled:
             raise InputError(
@@ -54,6 +68,11 @@ class MotionPair:
         self.generated = self.generated.slice(0, self.length)
         if self.reference is not None:
             self.reference = self.reference.slice(0, self.length)
+
+    @property
+    def fps(self) -> float:
+        """Frames per second."""
+        return self.generated.fps
 
     @cached_property
     def identity(self) -> np.ndarray:
@@ -125,16 +144,20 @@ def motion_scores(
         Metric -> value, of every metric that the pair allows.
     """
     rotation = pair.generated.rotation
-    beats = motion_beats(rotation, FPS)
+    beats = motion_beats(rotation, pair.fps)
     scores = {"head_diversity": head_diversity(rotation)}
+    later = round(_GROWTH * pair.fps)
+    if pair.length > later:  # the logarithm of the scale
+        first, last = pair.generated.translation[[0, later], 2]
+        scores["head_growth"] = 100 * float(np.expm1(last - first))
     if speech is not None and "beat_align_audio" in wanted:
         onsets = audio_beats(speech)
-        onsets = onsets[onsets < pair.length / FPS]  # speech may last longer than the frames
+        onsets = onsets[onsets < pair.length / pair.fps]  # speech may last longer than the frames
         scores["beat_align_audio"] = beat_align(onsets, beats, pair.settings.beat_sigma)
     if pair.has_landmarks:
-        scores["blink_rate"] = blink_rate(lid_gap(pair.vertices), FPS)
+        scores["blink_rate"] = blink_rate(lid_gap(pair.vertices), pair.fps)
         if phones:
-            scores["closure_rate"] = closure_rate(pair.aperture, np.array(phones))
+            scores["closure_rate"] = closure_rate(pair.aperture, np.array(phones), pair.fps)
     if pair.reference is not None:
         scores |= _head_scores(pair, beats)
         if any(CATALOGUE[key].family == "mesh" for key in wanted if key in CATALOGUE):
@@ -148,7 +171,7 @@ def motion_scores(
 
 def _head_scores(pair: MotionPair, beats: np.ndarray) -> dict[str, float]:
     rotation = pair.reference.rotation
-    scores = {"beat_align_real": beat_align(motion_beats(rotation, FPS), beats, pair.settings.beat_sigma)}
+    scores = {"beat_align_real": beat_align(motion_beats(rotation, pair.fps), beats, pair.settings.beat_sigma)}
     spread = head_diversity(rotation)
     if spread > _STILL:
         scores["head_spread"] = head_diversity(pair.generated.rotation) / spread
@@ -158,18 +181,22 @@ def _head_scores(pair: MotionPair, beats: np.ndarray) -> dict[str, float]:
 def _mesh_scores(pair: MotionPair, wanted: Collection[str]) -> dict[str, float]:
     model, generated, reference = pair.model, pair.compared_vertices, pair.reference_vertices
     lips = model.groups["lips"]
-    dynamics = mesh.dynamics_deviation(generated, reference, model.groups["upper_face"], *pair.neutral)
+    upper = generated, reference, model.groups["upper_face"], *pair.neutral
+    dynamics = mesh.dynamics_deviation(*upper)
     lip_error, face_error = mesh.lip_vertex_error(generated, reference, lips), mesh.vertex_error(generated, reference)
     scores = {
         "lve": lip_error,
         "lip_max": lip_error,
         "fdd": abs(dynamics),
         "fdd_signed": dynamics,
-        "mod": mesh.mouth_opening_difference(generated, reference, mesh.inner_lip_pair(model)),
+        "lve_codetalker": mesh.lip_vertex_error(generated, reference, lips, squared=True),
+        "fdd_codetalker": mesh.dynamics_deviation(*upper, squared=True),
         "l2_lip": mesh.vertex_error(generated, reference, lips),
         "l2_face": face_error,
         "mve": face_error,
     }
+    if "mod" in wanted:
+        scores["mod"] = mesh.mouth_opening_difference(generated, reference, mesh.inner_lip_pair(model))
     if "lip_sync" in wanted:
         scores["lip_sync"] = mesh.lip_dtw(generated, reference, lips)
     return scores

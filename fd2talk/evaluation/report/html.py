@@ -146,12 +146,11 @@ def _strips(report: dict[str, Any], protocol: Protocol | None) -> str:
 
 def _curves(report: dict[str, Any]) -> str:
     colours = _system_colours(report)
-    fps = float(report["protocol"]["settings"].get("fps", 25)) if report["protocol"] else 25.0
     parts = []
     for name, clips in _shown(report, "curves", CURVES):
         pairs = [(clip["curves"]["aperture"], clip["curves"].get("aperture_real", [])) for clip in clips]
         top = max(finite(value for pair in pairs for curve in pair for value in curve), default=1.0) * 1.05
-        plots = [curves(*pair, fps, top, colours[clip["system"]]) for clip, pair in zip(clips, pairs)]
+        plots = [curves(*pair, clip["fps"], top, colours[clip["system"]]) for clip, pair in zip(clips, pairs)]
         parts.append(_grid([_figure(plot, clip["system"]) for clip, plot in zip(clips, plots)], "small", name))
     return _plots("Mouth openings", "Lip aperture over time: generated in colour, reference in grey.", parts)
 

@@ -132,8 +132,9 @@ def _setup(report: dict[str, Any]) -> Section:
     if about:
         protocol = f"Protocol {about['name']}" if about["name"] else "No protocol"
         split = f"split {about['split']}" if about["split"] else "no split"
-        settings = ", ".join(f"{key.replace('_', ' ')} {value}" for key, value in about["settings"].items())
-        items.append(f"{protocol}, {split}: {settings}")
+        settings = {key.replace("_", " "): value for key, value in about["settings"].items() if key != "fps"}
+        items.append(f"{protocol}, {split}: {', '.join(f'{key} {value}' for key, value in settings.items())}")
+    items += _frame_rates(report)
     weights = {name: digest for metric in report["metrics"].values() for name, digest in metric["weights"].items()}
     items += [f"Weights {name}: sha256 {digest}" for name, digest in sorted(weights.items())]
     if report.get("weights"):
@@ -141,6 +142,15 @@ def _setup(report: dict[str, Any]) -> Section:
         items.append(f"Weights of the systems: {of}, sha256 of all files {digest}")
     text = f"fd2talk {report['fd2talk']}, {report['created']}. The definitions below include crops and offsets."
     return Section("What was measured", [text], items)
+
+
+def _frame_rates(report: dict[str, Any]) -> list[str]:
+    """At how many frames per second clips were measured, and the paper's rate where it is another."""
+    rates = sorted({clip["fps"] for clip in report["clips"]})
+    about = report["protocol"] or {}
+    paper = about.get("settings", {}).get("fps") if about.get("name") else None
+    other = f"; the paper's data has {paper:g}" if paper and rates != [paper] else ""
+    return [f"Measured at {' and '.join(f'{rate:g}' for rate in rates)} frames per second{other}"] if rates else []
 
 
 def _protocol_section(report: dict[str, Any], protocol: Protocol) -> Section:
@@ -223,7 +233,8 @@ def _table(report: dict[str, Any], shown: list[Column]) -> Table:
     for name, system in in_order(report):
         scores = [system["scores"].get(column.metric) for column in shown]
         cells = [Cell(number(s, c.factor), rank.get(name, 0)) for s, c, rank in zip(scores, shown, ranks)]
-        rows.append((name, cells))
+        if any(scores) or system["kind"] != "network":  # that is motion alone, without images
+            rows.append((name, cells))
     return Table([_header(column) for column in shown], [column.group for column in shown], [RowGroup(rows)])
 
 

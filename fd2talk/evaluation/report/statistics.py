@@ -4,18 +4,31 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from itertools import repeat as repeat_forever
 from typing import Any
 
 import numpy as np
 from scipy.stats import t as student
 
 
-def interval(values: Sequence[float], confidence: float = 0.95) -> tuple[float, float | None, float | None]:
-    """Return the mean and the ends of its confidence interval (Student's t); None for the ends of a single value."""
-    mean = float(np.mean(values))
+def interval(
+    values: Sequence[float], weights: Sequence[float] | None = None, confidence: float = 0.95
+) -> tuple[float, float | None, float | None]:
+    """Return the mean and the ends of its confidence interval (Student's t); None for the ends of a single value.
+
+    The variance of a weighted mean is that of a ratio of sums, linearised (Cochran 1977, section 6.4).
+
+    Args:
+        values: independent values.
+        weights: of the values; None for equal ones.
+        confidence: probability that the interval contains the expected mean.
+    """
+    mean = float(np.average(values, weights=weights))
     if len(values) < 2:
         return mean, None, None
-    half = float(student.ppf((1 + confidence) / 2, len(values) - 1) * np.std(values, ddof=1) / np.sqrt(len(values)))
+    share = np.ones(len(values)) if weights is None else np.asarray(weights) / np.mean(weights)
+    variance = np.sum((share * (np.asarray(values) - mean)) ** 2) / (len(values) - 1)
+    half = float(student.ppf((1 + confidence) / 2, len(values) - 1) * np.sqrt(variance / len(values)))
     return mean, mean - half, mean + half
 
 
@@ -27,35 +40,49 @@ def mean_over_people(values: Iterable[tuple[str, float]]) -> dict[str, float]:
     return {person: float(np.mean(of_person)) for person, of_person in people.items()}
 
 
-def score(values: Sequence[float], over: str | None, count: int) -> dict[str, Any]:
+def score(
+    values: Sequence[float], over: str | None, count: int, weights: Sequence[float] | None = None
+) -> dict[str, Any]:
     """Return a score as reports store it.
 
     Args:
         values: the values that are averaged.
         over: what the interval is over: `repeats`, `people`, or None for a single value.
         count: the number of clips.
+        weights: of the values; None for equal ones.
     """
-    mean, low, high = interval(values)
+    mean, low, high = interval(values, weights)
     return {"mean": mean, "low": low, "high": high, "over": over, "count": count}
 
 
-def score_of_clips(values: Iterable[tuple[int, str, float | None]]) -> dict[str, Any] | None:
-    """Return the mean over people, with the interval over repeats or people.
+def score_of_clips(
+    values: Iterable[tuple[int, str, float | None]], weights: Iterable[float] | None = None
+) -> dict[str, Any] | None:
+    """Return the mean over people or, with weights, over everything at once, and its interval over repeats or people.
 
     The interval of several repeats is that of their means (DiffPoseTalk Table 1: how much a new run would change the
     value); that of a single repeat is over people (how much other people would).
 
     Args:
         values: (repeat, person, value) of clips.
+        weights: of the clips; None for people of equal weight, each one's clips averaged.
 
     Returns:
         What `score` returns; None if there is no value.
     """
-    known = [(repeat, person, value) for repeat, person, value in values if value is not None and np.isfinite(value)]
+    given = zip(values, repeat_forever(1.0) if weights is None else weights)
+    known = [(*clip, weight) for clip, weight in given if clip[2] is not None and np.isfinite(clip[2])]
     if not known:
         return None
-    repeats = sorted({repeat for repeat, _, _ in known})
-    people = [list(mean_over_people((p, v) for r, p, v in known if r == repeat).values()) for repeat in repeats]
-    if len(repeats) > 1:
-        return score([float(np.mean(of_repeat)) for of_repeat in people], "repeats", len(known))
-    return score(people[0], "people" if len(people[0]) > 1 else None, len(known))
+    runs = []
+    for run in sorted({run for run, *_ in known}):
+        people: dict[str, list[tuple[float, float]]] = defaultdict(list)
+        for _, person, value, weight in (clip for clip in known if clip[0] == run):
+            people[person].append((value, weight))
+        clips = [np.array(of_person).T for of_person in people.values()]
+        means = [float(np.average(value, weights=weight)) for value, weight in clips]
+        runs.append((means, [1.0 if weights is None else float(weight.sum()) for _, weight in clips]))
+    if len(runs) > 1:
+        return score([float(np.average(means, weights=of_people)) for means, of_people in runs], "repeats", len(known))
+    means, of_people = runs[0]
+    return score(means, "people" if len(means) > 1 else None, len(known), of_people)

@@ -15,16 +15,22 @@ from fd2talk.evaluation.report.statistics import interval, mean_over_people, sco
 from fd2talk.evaluation.worker import Run, read_arrays
 from shared.media import FPS
 from shared.metrics.fid import frechet_distance
+from shared.metrics.lips import sample_correlation
 from shared.metrics.mesh import sample_diversity
 
 Record = dict[str, Any]
 
+_OF_SAMPLES = {
+    "expression_diversity": ("vertices", sample_diversity),
+    "pose_diversity": ("angles", sample_diversity),
+    "aperture_seed_correlation": ("aperture", sample_correlation),
+}
 _OF_NETWORKS = {"parameters_stage1", "parameters_stage2", "gflop_frame"}  # need the networks loaded
 
 
 def add_diversity(records: dict[str, list[Record]], wanted: list[str], report: Path) -> None:
     """Add the diversity of the samples of each clip to the values of its first sample."""
-    for key, array in (("expression_diversity", "vertices"), ("pose_diversity", "angles")):
+    for key, (array, diversity) in _OF_SAMPLES.items():
         if key not in wanted:
             continue
         for of_row in records.values():
@@ -32,10 +38,12 @@ def add_diversity(records: dict[str, list[Record]], wanted: list[str], report: P
             for record in of_row:
                 samples[record["clip"]].append(record)
             for of_clip in samples.values():
-                if len(of_clip) > 1:
-                    arrays = [read_arrays(report, record)[array] for record in of_clip]
+                arrays = [
+                    values for record in of_clip if (values := read_arrays(report, record).get(array)) is not None
+                ]
+                if len(arrays) > 1:
                     shared = min(map(len, arrays))
-                    of_clip[0]["values"][key] = sample_diversity(np.stack([values[:shared] for values in arrays]))
+                    of_clip[0]["values"][key] = diversity(np.stack([values[:shared] for values in arrays]))
 
 
 def summarise(row: Row, records: list[Record], real: list[Record], wanted: list[str], run: Run) -> dict[str, Any]:
@@ -53,7 +61,9 @@ def summarise(row: Row, records: list[Record], real: list[Record], wanted: list[
         if key == "fid" and row.kind != "real":
             scores[key] = _fid(records, real, run.report)
         else:
-            scores[key] = score_of_clips((r["repeat"], r["person"], r["values"].get(key)) for r in records)
+            weights = {"people": None, "clips": [1] * len(records), "frames": [r["frames"] for r in records]}
+            values = [(r["repeat"], r["person"], r["values"].get(key)) for r in records]
+            scores[key] = score_of_clips(values, weights[CATALOGUE[key].pooled])
     costs = _cost(row, records, run, wanted) if row.kind == "system" else None
     scores |= {key: score([value], None, len(records)) for key, value in (costs or {}).items()}
     return {
@@ -62,7 +72,7 @@ def summarise(row: Row, records: list[Record], real: list[Record], wanted: list[
         "clips": len({record["clip"] for record in records}),
         "people": len({record["person"] for record in records}),
         "repeats": len({record["repeat"] for record in records}),
-        "seconds": round(sum(record["frames"] for record in records) / FPS, 1),
+        "seconds": round(sum(record["frames"] / record["fps"] for record in records), 1),
         "scores": {key: value for key, value in scores.items() if value is not None},
         "cost": costs,
     }

@@ -2,12 +2,16 @@
 
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
+from foreign_face_models import flame_arrays, write_bfm, write_flame, write_ict
 
 from fd2talk.evaluation import runner
 from fd2talk.evaluation.metrics import cost
+from shared.face_model import load_bundled
+from shared.face_model.loaders import load_face_model
 from shared.media import VideoWriter, read_video
 from shared.motion import Motion
 
@@ -118,12 +122,13 @@ def test_repeats_make_intervals_and_diversity(report, real, tmp_path):
         for path in real.glob("*.npz"):
             motion = Motion.load(path)
             replace(motion, rotation=motion.rotation * (1 + repeat)).save(folder / path.name)
-    found = report(tmp_path / "samples", "--repeats", "3", metrics="mesh,head")
+    found = report(tmp_path / "samples", "--repeats", "3", metrics="lve,head_diversity")
     row = found["systems"]["samples"]
     assert row["repeats"] == 3 and row["scores"]["head_diversity"]["over"] == "repeats"
     low, high = row["scores"]["head_diversity"]["low"], row["scores"]["head_diversity"]["high"]
     assert low < row["scores"]["head_diversity"]["mean"] < high
     assert row["scores"]["expression_diversity"]["mean"] == 0 and row["scores"]["pose_diversity"]["mean"] > 0.5
+    assert row["scores"]["aperture_seed_correlation"]["mean"] == pytest.approx(1)
 
 
 def test_missing_networks_are_named_and_the_rest_runs(report, generated, monkeypatch, tmp_path, means):
@@ -146,7 +151,7 @@ def test_a_protocol_measures_its_columns(report, generated, run, tmp_path, real)
     )
     assert code == 0, err
     found = json.loads((tmp_path / "report" / "report.json").read_text())
-    assert set(found["metrics"]) == {"fdd", "mve"} and found["protocol"]["name"] == "3dfacepolicy"
+    assert set(found["metrics"]) == {"fdd_codetalker", "mve"} and found["protocol"]["name"] == "3dfacepolicy"
     text = (tmp_path / "report" / "report.md").read_text()
     assert "not comparable" in text and "25.352" in text
 
@@ -168,6 +173,87 @@ def test_motion_is_tracked_where_a_protocol_says_so(run, generated, real, tmp_pa
     assert diversity["file"] < 1e-9 and diversity["video"] > 0.3
 
 
+@pytest.mark.parametrize("kind", ["generic_model.pkl", "BFM_model_front.mat", "FaceXModel"])
+def test_motions_of_other_face_models(report, tmp_path, means, kind):
+    """Mesh metrics are measured, those of the tracker's landmarks have a note."""
+    face, path = load_bundled(), tmp_path / kind
+    face = replace(face, mean=face.mean[:468], triangles=face.triangles[(face.triangles < 468).all(1)])  # no irises
+    if kind.endswith(".pkl"):
+        write_flame(path, flame_arrays(face))
+    else:
+        (write_bfm if kind.endswith(".mat") else write_ict)(path, face)
+    model = load_face_model(path)
+    moving = np.zeros((30, model.num_expression), np.float32)
+    moving[:, 1] = np.sin(np.arange(30))
+    zeros = np.zeros((30, 3), np.float32)
+    for folder, size in (("real", 1.0), ("generated", 0.5)):
+        (tmp_path / folder).mkdir()
+        Motion(size * moving, zeros, zeros, model.fingerprint).save(tmp_path / folder / "a.npz")
+    arguments = (tmp_path / "generated", "--face-model", path)
+    found = report(
+        *arguments, reference=tmp_path / "real", metrics="l2_face,fdd_codetalker,aperture_correlation,blink_rate"
+    )
+    scores, vertices = means(found, "generated"), model.vertices(np.zeros(model.num_identity), moving)
+    moved = vertices - model.mean
+    assert found["failed"] == [] and "aperture_correlation" not in scores
+    assert scores["l2_face"] == pytest.approx(np.linalg.norm(0.5 * moved, axis=-1).mean(), rel=1e-3)
+    squares = (moved[:, model.groups["upper_face"]].astype(float) ** 2).sum(-1).std(0).mean()
+    assert scores["fdd_codetalker"] == pytest.approx(squares * (1 - 0.25), rel=1e-3, abs=1e-9)
+    for key in ("aperture_correlation", "blink_rate"):
+        assert f"landmarks, which face model {model.name} does not have" in found["skipped"][key]
+    refused = report(*arguments[1:], reference=tmp_path / "real", metrics="head_diversity", output="real_only")
+    assert refused["failed"] == []
+
+
+def test_motions_at_a_paper_s_frame_rate_are_measured_at_it(run, real, tmp_path, means):
+    """At 30 frames per second under a protocol of that rate alone; ours stay at 25, and the report says so."""
+    for folder, size in (("real", 1.0), ("generated", 0.5)):
+        (tmp_path / folder).mkdir()
+        for path in real.glob("*.npz"):
+            motion = Motion.load(path).resample(30)
+            replace(motion, expression=size * motion.expression).save(tmp_path / folder / path.name)
+
+    def measured(generated, reference, *arguments):
+        output = tmp_path / "report"
+        where = ("--reference", reference, *arguments, "--overwrite", "-o", output)
+        code, _, err = run("evaluate", generated, *where)
+        found = json.loads((output / "report.json").read_text()) if code == 0 else None
+        return (
+            code,
+            err,
+            found and means(found, Path(generated).name),
+            (output / "report.md").read_text() if found else "",
+        )
+
+    at_30 = (tmp_path / "generated", tmp_path / "real")
+    metrics = ("--metrics", "mve,beat_align_real,head_growth")
+    code, err, scores, text = measured(*at_30, "--protocol", "3dfacepolicy", *metrics)
+    assert code == 0 and "* Measured at 30 frames per second\n" in text, err
+    errors = []
+    for path in real.glob("*.npz"):
+        motions = [Motion.load(folder / path.name) for folder in at_30]
+        assert len(motions[0]) == round(22 * 30 / 25)
+        faces = [load_bundled().vertices(motions[1].identity, motion.expression) for motion in motions]
+        errors.append(np.linalg.norm(faces[0] - faces[1], axis=-1).mean())
+    assert scores["mve"] == pytest.approx(np.mean(errors), rel=1e-4)
+    code, err, *_ = measured(*at_30, *metrics)
+    assert code == 1 and "none of 2 clips" in err
+    code, err, _, text = measured(real, real, "--protocol", "3dfacepolicy", *metrics)
+    assert code == 0 and "* Measured at 25 frames per second; the paper's data has 30\n" in text, err
+
+
+def test_motion_is_measured_with_and_without_rules(report, tmp_path):
+    """The network alone has its own row, which is not rendered."""
+    found = report("warp", "--limit", "1", metrics="psnr,mve,blink_rate")
+    assert list(found["systems"]) == ["real", "warp", "bundled-network"]
+    alone, product = (found["systems"][name]["scores"] for name in ("bundled-network", "warp"))
+    assert "psnr" in product and set(alone) == {"mve", "blink_rate"} and alone["blink_rate"]["mean"] == 0
+    assert found["systems"]["bundled-network"]["cost"] is None
+    folder = tmp_path / "report" / "systems" / "bundled-network" / "0"
+    assert sorted(path.suffix for path in folder.iterdir()) == [".json", ".npz"]
+    assert "bundled-network" not in report("warp", "--overwrite", "--limit", "1", metrics="psnr")["systems"]
+
+
 @pytest.mark.parametrize(
     "arguments, saying",
     [
@@ -183,6 +269,7 @@ def test_motion_is_tracked_where_a_protocol_says_so(run, generated, real, tmp_pa
         (["../x={real}"], "cannot be the name of a row"),
         (["static", "--reference", "{real}", "--weights", "nowhere"], "no such folder of weights"),
         (["{real}", "--face-model", "nowhere.safetensors"], "no such file"),
+        (["{real}", "--face-model", "{real}/anna__1.mp4"], "not a face model (known kinds: .safetensors, FLAME .pkl"),
         (["{real}", "--reference", "{real}", "--phones", "{real}/anna__1.mp4"], "not an alignment"),
     ],
 )

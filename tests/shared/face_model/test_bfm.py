@@ -2,29 +2,10 @@
 
 import numpy as np
 import pytest
-from foreign_face_models import MESH_68, check_convention
-from scipy.io import savemat
+from foreign_face_models import MESH_68, check_convention, write_bfm
 
 from shared.errors import InputError
-from shared.face_model import MorphableModel
 from shared.face_model.loaders import load_face_model
-
-
-def write_bfm(path, face: MorphableModel, **changes) -> dict[str, np.ndarray]:
-    count = face.num_vertices
-    random = np.random.default_rng(0)
-    data = {
-        "meanshape": (face.mean / 100 + 0.3).reshape(1, -1).astype(np.float32),  # decimetres, off centre
-        "meantex": np.full((1, 3 * count), 128, np.float32),
-        "idBase": random.normal(0, 0.01, (3 * count, 80)).astype(np.float32),
-        "exBase": random.normal(0, 0.01, (3 * count, 64)).astype(np.float32),
-        "texBase": np.zeros((3 * count, 80), np.float32),
-        "tri": (face.triangles + 1).astype(np.uint16),
-        "keypoints": np.array(MESH_68, np.uint16)[None] + 1,
-    }
-    data = {name: value for name, value in (data | changes).items() if value is not None}
-    savemat(path, data)
-    return data
 
 
 def test_bfm(tmp_path, face):

@@ -1,67 +1,16 @@
 """FLAME, written here in the layout of its publication."""
 
 import pickle
-import sys
-import types
 
 import numpy as np
 import pytest
-from foreign_face_models import MESH_68, check_convention
-from scipy.sparse import csc_matrix
+from foreign_face_models import check_convention, flame_arrays, write_flame
 from scipy.spatial.transform import Rotation
 
 from shared.errors import InputError
-from shared.face_model import MorphableModel
 from shared.face_model.flame import _LANDMARKS as FLAME_LANDMARKS
 from shared.face_model.flame import JAW_STEP
 from shared.face_model.loaders import load_face_model
-
-
-def flame_arrays(face: MorphableModel) -> dict:
-    random = np.random.default_rng(1)
-    landmarks = np.array(FLAME_LANDMARKS)
-    mean = random.uniform(-0.1, 0.1, (5023, 3)) + [0, 0, -0.3]
-    mean[landmarks] = face.mean[list(MESH_68)] / 1000 + [0, 1.5, 0]
-    shapedirs = np.zeros((5023, 3, 400))
-    shapedirs[:, 0, 5] = 0.001  # identity 5
-    shapedirs[:, 1, 302] = 0.002  # expression 2
-    weights = np.zeros((5023, 5))
-    weights[:, 0] = 1
-    jaw_bone = landmarks[[8, 57, 66]]
-    weights[jaw_bone, 0], weights[jaw_bone, 2] = 0, 1
-    weights[3931:, 0], weights[3931:, 3] = 0, 1
-    regressor = np.zeros((5, 5023))
-    regressor[:, landmarks[[0, 16]]] = 0.5  # joints between the ears
-    return {
-        "f": np.array([[0, 1, 2], [16, 560, 728]], np.uint32),
-        "v_template": mean,
-        "shapedirs": shapedirs,
-        "posedirs": np.zeros((5023, 3, 36)),
-        "J_regressor": csc_matrix(regressor),
-        "weights": weights,
-        "kintree_table": np.array([[4294967295, 0, 1, 1, 1], [0, 1, 2, 3, 4]], np.uint32),
-        "bs_style": "lbs",
-        "bs_type": "lrotmin",
-    }
-
-
-def write_flame(path, arrays: dict) -> None:
-    """Pickle as the model was published, from Python 2 with some arrays inside chumpy's Ch: an array under ``x`` beside
-    bookkeeping. The module exists only while the file is written."""
-    module = types.ModuleType("chumpy.ch")
-    module.Ch = type("Ch", (), {"__module__": "chumpy.ch"})
-
-    def wrapped(array):
-        result = module.Ch()
-        result.__dict__.update({"x": array, "_dirty_vars": set(), "_itr": None})
-        return result
-
-    data = {key: wrapped(a) if key in ("shapedirs", "v_template", "weights") else a for key, a in arrays.items()}
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(sys.modules, "chumpy", types.ModuleType("chumpy"))
-        patch.setitem(sys.modules, "chumpy.ch", module)
-        path.write_bytes(pickle.dumps(data, protocol=2))
-    assert "chumpy" not in sys.modules
 
 
 def test_flame(tmp_path, face):

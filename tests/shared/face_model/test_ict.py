@@ -1,10 +1,8 @@
 """ICT-FaceKit, written here in the layout of its publication."""
 
-import json
-
 import numpy as np
 import pytest
-from foreign_face_models import MESH_68, check_convention
+from foreign_face_models import check_convention, write_ict
 
 from shared.errors import InputError
 from shared.face_model.ict import _LANDMARKS as ICT_LANDMARKS
@@ -12,30 +10,10 @@ from shared.face_model.ict import expression_names
 from shared.face_model.loaders import load_face_model
 
 
-def write_obj(path, vertices: np.ndarray, quads: np.ndarray) -> None:
-    lines = ["# ICT FaceKit", "mtllib ICTFaceModelMaterial.mtl"]
-    lines += [f"v {x:.6f} {y:.6f} {z:.6f}" for x, y, z in vertices]
-    lines += ["vt 0.5 0.5", "usemtl M_Face"]
-    lines += ["f " + " ".join(f"{i + 1}/1" for i in quad) for quad in quads]
-    path.write_text("\n".join(lines) + "\n")
-
-
 @pytest.fixture
 def ict_folder(tmp_path, face):
-    """FaceXModel with the 68 points as its whole mesh."""
-    folder = tmp_path / "FaceXModel"
-    folder.mkdir()
-    mean = face.mean[list(MESH_68)] / 10 + [0, 1.0, 2.0]  # centimetres
-    quads = np.array([[0, 1, 2, 3], [4, 5, 6, 7]])
-    write_obj(folder / "generic_neutral_mesh.obj", mean, quads)
-    for number in range(3):
-        write_obj(folder / f"identity{number:03d}.obj", mean + [0.1 * (number + 1), 0, 0], quads)
-    write_obj(folder / "jawOpen.obj", mean - [0, 0.5, 0], quads)
-    write_obj(folder / "eyeBlink_L.obj", mean + [0, 0, 0.2], quads)
-    write_obj(folder / "PupilDilate_L.obj", mean, quads)
-    index = {"expressions": ["eyeBlink_L", "jawOpen"], "idx_to_landmark_verts": list(range(68))}
-    (folder / "vertex_indices.json").write_text(json.dumps(index))
-    return folder
+    write_ict(tmp_path / "FaceXModel", face)
+    return tmp_path / "FaceXModel"
 
 
 def test_ict(ict_folder, face):

@@ -2,9 +2,10 @@
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from shared.errors import InputError
-from shared.metrics.lips import best_lag_correlation, closure_rate, spread_and_speed
+from shared.metrics.lips import best_lag_correlation, closure_rate, sample_correlation, spread_and_speed
 
 
 def curve(frames: int = 200, seed: int = 0) -> np.ndarray:
@@ -121,3 +122,14 @@ def test_lips_that_never_open_do_not_close():
     for lips in (np.zeros(100), np.full(100, 0.1), trembling):
         assert closure_rate(lips, np.array([1.0, 2.0])) == 0.0
     assert closure_rate(np.where(np.arange(100) % 10 < 5, 0.0, 0.02), np.array([1.0, 2.0])) == 1.0
+
+
+def test_samples_that_move_alike_correlate():
+    a, b, c = curve(seed=0), curve(seed=1), curve(seed=2)
+    pairs = [stats.pearsonr(one, other)[0] for one, other in ((a, b), (a, c), (b, c))]
+    assert sample_correlation(np.stack([a, b, c])) == pytest.approx(np.mean(pairs))
+    assert sample_correlation(np.stack([a, 2 * a + 1])) == pytest.approx(1)
+    assert sample_correlation(np.stack([a, -a])) == pytest.approx(-1)
+    for wrong in (a, a[None], np.stack([a, b])[..., None]):
+        with pytest.raises(InputError, match="at least two samples"):
+            sample_correlation(wrong)

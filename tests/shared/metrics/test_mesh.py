@@ -10,7 +10,6 @@ import pytest
 from shared.errors import InputError
 from shared.face_model import load_bundled
 from shared.metrics.mesh import (
-    FDD_FACTORS,
     dynamics_deviation,
     inner_lip_pair,
     lip_dtw,
@@ -73,11 +72,23 @@ def test_fdd_compares_how_much_the_upper_face_moves():
     assert fdd(GENERATED * 3, REAL * 3, NEUTRAL * 3) == pytest.approx(3 * fdd(GENERATED, REAL))
 
 
-def test_fdd_units():
-    metres = fdd(GENERATED, REAL) / 1000
-    assert fdd(GENERATED, REAL) * FDD_FACTORS["diffposetalk"] == pytest.approx(metres / 1e-5)
-    assert fdd(GENERATED, REAL) * FDD_FACTORS["diffposetalk_poster"] == pytest.approx(metres / 1e-3)
-    assert fdd(GENERATED, REAL) * FDD_FACTORS["3dfacepolicy"] == pytest.approx(fdd(GENERATED, REAL) / 1e-5)
+def squared_length(a, b):
+    return sum((float(x) - float(y)) ** 2 for x, y in zip(a, b))
+
+
+def test_codetalker_s_lve_and_fdd_are_of_squared_lengths():
+    worst = [max(squared_length(GENERATED[t, v], REAL[t, v]) for v in LIPS) for t in range(T)]
+    assert lip_vertex_error(GENERATED, REAL, LIPS, squared=True) == pytest.approx(sum(worst) / T, abs=1e-4)
+    difference = 0.0
+    for v in UPPER:
+        for sign, moving in ((1, REAL), (-1, GENERATED)):
+            moved = [squared_length(frame[v], NEUTRAL[v]) for frame in moving]
+            middle = sum(moved) / T
+            difference += sign * (sum((m - middle) ** 2 for m in moved) / T) ** 0.5
+    neutral = (UPPER, NEUTRAL, NEUTRAL)
+    found = dynamics_deviation(GENERATED, REAL, *neutral, squared=True)
+    assert found == pytest.approx(difference / len(UPPER), abs=1e-4) and found > 0
+    assert dynamics_deviation(REAL, GENERATED, *neutral, squared=True) == pytest.approx(-found)
 
 
 def test_mouth_opening_difference():

@@ -3,8 +3,7 @@
 import pytest
 import yaml
 
-from fd2talk.evaluation.inputs.protocol import load_protocol, protocols
-from fd2talk.evaluation.metrics.catalogue import CATALOGUE
+from fd2talk.evaluation.inputs.protocol import conversion, load_protocol, protocols
 from shared.errors import InputError, UsageError
 from shared.weights import bundled_config
 
@@ -34,7 +33,7 @@ PRINTED = [
     ("diffposetalk", "Table 1", "", "", "DiffPoseTalk", "BA", "0.305 ± 0.002"),
     ("diffposetalk", "Table 2", "", "", "SadTalker", "Head Pose", "0.788"),
     ("diffposetalk", "Table 2", "", "", "DiffPoseTalk", "Exp", "1.016"),
-    ("diffposetalk", "Table 4", "", "VOCASET", "DiffPoseTalk*", "FDD (×10⁻⁵ m)", "8.85"),
+    ("diffposetalk", "Table 4", "", "VOCASET", "DiffPoseTalk*", "FDD (×10⁻⁵ m²)", "8.85"),
     ("diffposetalk", "Poster", "Without", "", "DiffPoseTalk (no HP)", "LVE (mm)", "8.81"),
     ("diffposetalk", "Poster", "With head", "", "DiffPoseTalk", "FDD (×10⁻³ m)", "9.60"),
     ("diffposetalk", "Poster", "Ablations", "", "DiffPoseTalk w/o CFG", "MOD (mm)", "1.56"),
@@ -47,9 +46,9 @@ PRINTED = [
     ("3diface", "Table 2", "(c)", "", "3DiFACE (high noise)", "L2-face", "0.94"),
     ("3diface", "Table 3", "", "VOCASET, subject 024", "3DiFACE (Ip 50%)", "Lip-max", "1.74"),
     ("3diface", "Table 3", "", "VOCASET, subject 024", "3DiFACE (3KF/sec)", "L2-lip", "0.07"),
-    ("3dfacepolicy", "Table 1", "", "", "FaceFormer", "FDD (1×10⁻⁵ mm)", "25.352"),
+    ("3dfacepolicy", "Table 1", "", "", "FaceFormer", "FDD (1×10⁻⁵ mm²)", "25.352"),
     ("3dfacepolicy", "Table 1", "", "", "CodeTalker", "MVE (1×10⁻³ mm)", "0.912"),
-    ("3dfacepolicy", "Table 1", "", "", "3DFacePolicy", "FDD (1×10⁻⁵ mm)", "6.276"),
+    ("3dfacepolicy", "Table 1", "", "", "3DFacePolicy", "FDD (1×10⁻⁵ mm²)", "6.276"),
 ]
 
 
@@ -77,11 +76,11 @@ def test_intervals_are_numbers():
     ],
 )
 def test_bundled_protocols_have_the_papers_shapes(name, shapes):
-    protocol = load_protocol(name, CATALOGUE)
+    protocol = load_protocol(name)
     assert [(len(t.rows), len(t.columns)) for t in protocol.published] == shapes
     assert protocol.name == name
     assert protocol.split == "val"
-    assert protocol.settings["fps"] == 25
+    assert protocol.settings["fps"] == (25 if name in ("fd2talk", "diffposetalk") else 30)
 
 
 def test_every_protocol_begins_with_its_command():
@@ -95,7 +94,23 @@ def test_every_protocol_begins_with_its_command():
 def test_metrics_are_named_once_in_the_papers_order():
     assert load_protocol("diffposetalk").metrics == [
         "lve", "fdd", "mod", "beat_align_real", "expression_diversity", "pose_diversity",
+        "lve_codetalker", "fdd_codetalker",
     ]  # fmt: skip
+
+
+def test_units_and_factors_agree():
+    """2 mm are 0.002 m, 200 times 10⁻⁵ m; 2 mm² are 2e-6 m²."""
+    metres = {"m": 1.0, "cm": 1e-2, "mm": 1e-3}
+    for power, text in ((1.0, ""), (1e-3, "×10⁻³ "), (1e-5, "1×10⁻⁵ "), (100.0, "×10² ")):
+        for unit, size in metres.items():
+            assert conversion("mm", text + unit) * power * size == pytest.approx(1e-3)
+            assert conversion("mm²", f"{text}{unit}²") * power * size**2 == pytest.approx(1e-6)
+    assert conversion("of real", "of real") == conversion("", "") == conversion("mm", "") == 1
+    factors = {name: {c.header: c.factor for c in load_protocol(name).columns} for name in protocols()}
+    assert {header: factor for header, factor in factors["diffposetalk"].items() if factor != 1} == {
+        "FDD (×10⁻⁵ m)": 100, "FDD (×10⁻⁵ m²)": 0.1,
+    }  # fmt: skip
+    assert factors["3dfacepolicy"] == {"FDD (1×10⁻⁵ mm²)": 1e5, "MVE (1×10⁻³ mm)": 1e3}
 
 
 def a_protocol():
@@ -113,7 +128,7 @@ def write(tmp_path, content):
 
 
 def test_a_protocol_of_ones_own(tmp_path):
-    protocol = load_protocol(write(tmp_path, a_protocol()), CATALOGUE)
+    protocol = load_protocol(write(tmp_path, a_protocol()))
     assert protocol.columns[0].header == "PSNR"
     assert protocol.published[0].rows["a"][0].value == 1.5
 
@@ -127,7 +142,9 @@ def test_a_protocol_of_ones_own(tmp_path):
         (lambda p: p["settings"].update(fps=0), "fps is a number above 0"),
         (lambda p: p["settings"].update(motion="pictures"), "motion is one of video, file"),
         (lambda p: p["columns"][0].update(metric="pnsr"), "column 1: there is no metric pnsr"),
-        (lambda p: p["columns"][0].update(scale=3), "column 1: unknown key scale"),
+        (lambda p: p["columns"][0].update(factor=3), "column 1: unknown key factor"),
+        (lambda p: p["columns"][0].update(unit="mm"), "column 1: a value in dB cannot be printed in mm"),
+        (lambda p: p["columns"][0].update(metric="lve", unit="mm²"), "a value in mm cannot be printed in mm²"),
         (lambda p: p["columns"].append(dict(p["columns"][0])), "two columns are both called PSNR"),
         (lambda p: p["published"][0]["rows"].update(b=[1, 2]), "b has 2 values for 1 columns"),
         (lambda p: p["published"][0]["rows"].update(b=["1.5 dB"]), "1.5 dB is neither a number"),
@@ -139,7 +156,7 @@ def test_errors_are_one_line(tmp_path, change, message):
     content = a_protocol()
     change(content)
     with pytest.raises(InputError, match=message) as error:
-        load_protocol(write(tmp_path, content), CATALOGUE)
+        load_protocol(write(tmp_path, content))
     assert "\n" not in str(error.value)
 
 

@@ -35,8 +35,21 @@ def clicks(seconds: float) -> np.ndarray:
 
 
 def test_a_motion_against_itself_is_perfect():
-    scores = motion_scores(pair(motion(nods=0.1), motion(nods=0.1)), None, (), {"lip_sync"})
-    for key in ("lve", "lip_max", "fdd", "fdd_signed", "mod", "lip_sync", "l2_lip", "l2_face", "mve", "aperture_lag"):
+    scores = motion_scores(pair(motion(nods=0.1), motion(nods=0.1)), None, (), {"lip_sync", "mod"})
+    for key in (
+        "lve",
+        "lip_max",
+        "fdd",
+        "fdd_signed",
+        "mod",
+        "lip_sync",
+        "l2_lip",
+        "l2_face",
+        "mve",
+        "aperture_lag",
+        "lve_codetalker",
+        "fdd_codetalker",
+    ):
         assert scores[key] == pytest.approx(0, abs=1e-5), key
     for key in ("aperture_correlation", "aperture_spread", "aperture_speed", "beat_align_real", "head_spread"):
         assert scores[key] == pytest.approx(1), key
@@ -55,6 +68,26 @@ def test_a_still_reference_measures_nothing():
     scores = motion_scores(pair(motion(nods=0.1), still), None, (), set())
     assert "head_spread" not in scores and scores["aperture_correlation"] == 0
     assert np.isnan([scores["aperture_spread"], scores["aperture_speed"], scores["beat_align_real"]]).all()
+
+
+def test_rates_must_agree_unless_resampled():
+    at_30 = motion(nods=0.1).resample(30)
+    with pytest.raises(InputError, match="30 frames per second, the reference's 25 .--resample"):
+        pair(at_30, motion(nods=0.1))
+    both = pair(at_30, motion(nods=0.1), resampled=True)
+    assert both.fps == 25 and both.length == FRAMES
+
+
+def test_seconds_are_those_of_the_measured_rate():
+    """The same film at 30 frames per second has the same beats, blinks and growth."""
+    filmed = motion(nods=0.1)
+    filmed.translation[:, 2] = np.log(1 + 0.1 * np.arange(FRAMES) / 25)  # a tenth per second
+    found = []
+    for rate in (25, 30):
+        one = filmed.resample(rate)
+        scores = motion_scores(pair(one, one, fps=rate), clicks(FRAMES / 25), (), {"beat_align_audio"})
+        found.append([scores[key] for key in ("beat_align_audio", "head_growth")])
+    assert found[0] == pytest.approx(found[1], abs=0.05) and found[0][1] == pytest.approx(4, abs=1e-3)
 
 
 def test_lengths_must_agree_unless_resampled():

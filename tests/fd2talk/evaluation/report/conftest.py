@@ -34,8 +34,8 @@ def report():
     systems["good"]["cost"] = {"seconds_stage1": 0.25, "memory": 900.0}
     curve = [0.1, 0.2, None, 0.1]
     clips = [
-        {"system": name, "repeat": 0, "clip": f"{EVIL} {i}", "person": "p", "frames": 4, "still": "stills/one.jpg",
-         "values": {"lve": 3.0 + i, "fdd": float("nan"), "blink_rate": None},
+        {"system": name, "repeat": 0, "clip": f"{EVIL} {i}", "person": "p", "frames": 4, "fps": 25.0,
+         "still": "stills/one.jpg", "values": {"lve": 3.0 + i, "fdd": float("nan"), "blink_rate": None},
          "curves": {"aperture": curve, "aperture_real": curve}}
         for name in ("good", EVIL) for i in range(2)
     ]  # fmt: skip

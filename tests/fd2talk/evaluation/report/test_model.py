@@ -34,5 +34,5 @@ def test_numbers(value, factor, text):
 def test_plots_show_a_metric_once_as_the_protocol_has_it_first(report, with_protocol):
     shown = columns(*with_protocol(report))
     assert [column.header for column in shown][:3] == ["LVE (mm)", "FDD (×10⁻⁵ m)", "MOD (mm)"]
-    assert len(shown) == 6
+    assert len(shown) == 8
     assert [column.metric for column in columns(report, None)] == list(report["metrics"])

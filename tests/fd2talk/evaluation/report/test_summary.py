@@ -3,8 +3,10 @@
 import numpy as np
 import pytest
 
-from fd2talk.evaluation.report.summary import _fid
+from fd2talk.evaluation.inputs.rows import Row
+from fd2talk.evaluation.report.summary import _fid, summarise
 from shared.metrics.fid import frechet_distance
+from shared.metrics.mesh import dynamics_deviation, lip_vertex_error
 
 
 @pytest.fixture
@@ -35,3 +37,29 @@ def test_fid_is_of_the_same_times_of_the_same_clips(record, tmp_path):
 def test_a_single_frame_has_no_fid(record, tmp_path):
     one = np.zeros((1, 3))
     assert _fid([record("ours", "a", one)], [record("real", "a", one)], tmp_path) is None
+
+
+def test_codetalker_s_metrics_are_pooled_as_in_its_evaluation():
+    """LVE over the frames of all clips, FDD signed over clips, whoever is in them; ours by person."""
+    random, neutral = np.random.default_rng(0), np.zeros((4, 3))
+    lips, upper = [1, 3], [0, 2]
+    records, errors, deviations, lengths = [], [], [], []
+    for person, count, size in (("a", 5, 1.0), ("a", 9, 2.0), ("b", 30, 0.3)):
+        real, generated = random.normal(0, 1, (count, 4, 3)), random.normal(0, size, (count, 4, 3))
+        values = {
+            "lve": lip_vertex_error(generated, real, np.array(lips)),
+            "lve_codetalker": lip_vertex_error(generated, real, np.array(lips), squared=True),
+            "fdd_codetalker": dynamics_deviation(generated, real, np.array(upper), neutral, neutral, squared=True),
+        }
+        records.append(
+            {"repeat": 0, "person": person, "clip": str(count), "frames": count, "fps": 25, "values": values}
+        )
+        errors += [max(((g[v] - r[v]) ** 2).sum() for v in lips) for g, r in zip(generated, real)]
+        spread = [np.mean([np.std([(f[v] ** 2).sum() for f in moving]) for v in upper]) for moving in (real, generated)]
+        deviations.append(spread[0] - spread[1])
+        lengths.append(values["lve"])
+    scores = summarise(Row("x", "", "folder", []), records, [], [*records[0]["values"]], run=None)["scores"]
+    assert scores["lve_codetalker"]["mean"] == pytest.approx(sum(errors) / len(errors))
+    assert scores["fdd_codetalker"]["mean"] == pytest.approx(sum(deviations) / 3) and min(deviations) < 0
+    assert scores["lve"]["mean"] == pytest.approx(((lengths[0] + lengths[1]) / 2 + lengths[2]) / 2)
+    assert all(score["low"] < score["mean"] < score["high"] for score in scores.values())

@@ -23,15 +23,16 @@ def rows(text):
 def test_units_of_the_papers(report, with_protocol):
     good = rows(markdown(*with_protocol(report)))["good"]
     assert "10.56 ± 0.04" in good[1]  # the preprint's 1e-5 m
-    assert "0.1056 ± 0.0004" in good[6]  # the poster's 1e-3 m
-    fdd_in_1e5_mm = rows(markdown(*with_protocol(report, "3dfacepolicy")))["good"][0]
-    assert "10,560 ± 40" in fdd_in_1e5_mm
+    assert "0.1056 ± 0.0004" in good[8]  # the poster's 1e-3 m
+    report["systems"]["good"]["scores"]["fdd_codetalker"] = report["systems"]["good"]["scores"]["fdd"]
+    assert rows(markdown(*with_protocol(report)))["good"][7] == "0.01056 ± 0.00004"  # mm² in 1e-5 m²
+    assert "10,560 ± 40" in rows(markdown(*with_protocol(report, "3dfacepolicy")))["good"][0]  # mm² in 1e-5 mm²
 
 
 def test_layout_ranks_and_blanks(report, with_protocol):
     table = rows(markdown(*with_protocol(report)))
     lve = {name: cells[0] for name, cells in table.items() if cells}
-    assert table["real"] == ["–"] * 7
+    assert table["real"] == ["–"] * 9
     assert lve["good"] == "**4.00 ± 0.20**"
     assert lve[r"a\|b&lt;script&gt;alert(1)&lt;/script&gt;"] == "<u>5.0 (4.8..5.6)</u>"
     assert lve["poor"] == "9.000"
@@ -48,7 +49,7 @@ def section(text, heading):
 
 def test_published_rows_are_marked(report, with_protocol):
     text = markdown(*with_protocol(report))
-    table = section(text, "## DiffPoseTalk, Tables 1 and 2")
+    table = section(text, "## DiffPoseTalk, Tables 1, 2 and 4")
     ours, published = table.split("| *Published, not comparable: Table 1", 1)
     assert "good" in ours and "CodeTalker" not in ours
     assert "CodeTalker | 11.78 ± 0.043 | 15.19 ± 0.050 | 3.00 ± 0.031 | – |" in published
@@ -60,7 +61,10 @@ def test_published_rows_are_marked(report, with_protocol):
 def test_the_report_is_complete(report, with_protocol):
     text = markdown(*with_protocol(report))
     assert "good: 2 clips, 2 people, 20 s. A system." in text
-    assert "* Protocol diffposetalk, split val: fps 25, max shift 15" in text
+    assert "* Protocol diffposetalk, split val: max shift 15" in text
+    assert "* Measured at 25 frames per second\n" in text
+    of_30 = markdown(*with_protocol(report, "3diface"))
+    assert "* Measured at 25 frames per second; the paper's data has 30\n" in of_30
     assert "Weights some.pth: sha256 0123abcd" in text
     assert "LVE (mm), lower is better: Largest error of a lip vertex" in text
     assert "* MOD: needs the moon" in text
@@ -75,7 +79,15 @@ def test_without_a_protocol_the_settings_are_listed(report):
     about = {"name": None, "title": None, "paper": None, "split": None, "settings": {"fps": 25, "motion": "file"}}
     text = markdown({**report, "protocol": about}, None)
     assert text.startswith("# Evaluation\n")
-    assert "* No protocol, no split: fps 25, motion file" in text
+    assert "* No protocol, no split: motion file" in text
+    assert "* Measured at 25 frames per second\n" in text  # a rate in the settings without a paper is our own
+
+
+def test_a_network_alone_has_no_row_of_blanks(report):
+    report["systems"]["alone"] = {**report["systems"]["good"], "kind": "network"}
+    del report["systems"]["alone"]["scores"]["blink_rate"]
+    text = markdown(report, None)
+    assert "alone" in rows(section(text, "Mesh")) and "alone" not in rows(section(text, "Head motion and eyes"))
 
 
 def test_json_has_no_nan(report, tmp_path):
@@ -94,7 +106,7 @@ def test_an_empty_evaluation_is_a_report_too(report, tmp_path, with_protocol):
         entry["scores"] = {}
     report.update(clips=[], failed=[], skipped={}, metrics={})
     write_report(tmp_path, *with_protocol(report))
-    assert rows((tmp_path / "report.md").read_text(encoding="utf-8"))["good"] == ["–"] * 7
+    assert rows((tmp_path / "report.md").read_text(encoding="utf-8"))["good"] == ["–"] * 9
 
 
 def test_a_failure_leaves_the_old_report(report, tmp_path, monkeypatch):
