@@ -103,7 +103,8 @@ def test_a_network_alone_is_the_motion_without_rules(recordings, weights, tmp_pa
         ClipGenerator(name, weights=weights)(recordings[0], 0, tmp_path / name, video=False)
         assert set(vars(rules.pop()).values()) == {on}
     one, other = (Motion.load(tmp_path / name / "a1.npz") for name in ("bundled", "bundled-network"))
-    assert np.array_equal(one.rotation, other.rotation) and not np.array_equal(one.expression, other.expression)
+    assert np.array_equal(one.rotation[8:], other.rotation[8:])  # after the ease from the photo
+    assert not np.array_equal(one.expression[8:], other.expression[8:])
     ridge = Motion.load(tmp_path / "ridge-network" / "a1.npz")
     assert not np.array_equal(ridge.rotation, other.rotation)
 
@@ -129,7 +130,7 @@ def test_warp_has_the_bundled_motion_and_no_networks(generated, recordings, weig
 
 
 def test_ridge_moves_less_and_has_its_own_weights(generated):
-    ridge, bundled = (Motion.load(generated(name)[0] / "a1.npz") for name in ("ridge", "bundled"))
+    ridge, bundled = (Motion.load(generated(f"{name}-network")[0] / "a1.npz") for name in ("ridge", "bundled"))
     assert not np.array_equal(ridge.expression, bundled.expression)
     gaps = [lip_gap(load_bundled().vertices(m.identity, m.expression)) for m in (ridge, bundled)]
     assert 0 < gaps[0].std() < gaps[1].std()
