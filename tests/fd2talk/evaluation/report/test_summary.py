@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from fd2talk.evaluation.report.summary import _fid
+from fd2talk.evaluation.inputs.protocol import Target
+from fd2talk.evaluation.report.summary import _fid, targets
 from shared.metrics.fid import frechet_distance
 
 
@@ -35,3 +36,24 @@ def test_fid_is_of_the_same_times_of_the_same_clips(record, tmp_path):
 def test_a_single_frame_has_no_fid(record, tmp_path):
     one = np.zeros((1, 3))
     assert _fid([record("ours", "a", one)], [record("real", "a", one)], tmp_path) is None
+
+
+def test_targets_are_of_values_differences_and_shares():
+    def system(**scores):
+        return {"scores": {key: {"mean": mean} for key, mean in scores.items()}}
+
+    systems = {"a": system(psnr=25.0, ssim=0.8), "b": system(psnr=20.0), "zero": system(psnr=0.0)}
+    wanted = [
+        (Target("psnr", "a", at_least=25.0), 25.0, True),
+        (Target("psnr", "a", at_most=24.9), 25.0, False),
+        (Target("psnr", "a", at_least=5.1, over="b"), 5.0, False),
+        (Target("psnr", "b", at_most=-0.19, over="a", share=True), -0.2, True),
+        (Target("psnr", "b", at_least=-0.1, over="a", share=True), -0.2, False),
+    ]
+    found = targets([target for target, _, _ in wanted], systems)
+    assert [(entry["value"], entry["met"]) for entry in found] == [
+        (pytest.approx(value), met) for _, value, met in wanted
+    ]
+    unmeasured = [("ssim", "b", ""), ("ssim", "a", "b"), ("psnr", "c", ""), ("psnr", "a", "c")]
+    assert targets([Target(metric, name, 0.0, over=over) for metric, name, over in unmeasured], systems) == []
+    assert targets([Target("psnr", "a", 0.0, over="zero", share=True)], systems) == []
