@@ -72,7 +72,9 @@ def _motion_options(seed: int, still: bool, **values: Any) -> MotionOptions:
     from stage1_motion.interface import SamplingOptions
     from stage1_motion.postprocessing import PostProcessing
 
-    steps = PostProcessing(**{name: not values.pop(f"no_{name}") for name in vars(PostProcessing())})
+    ease = values.pop("ease")
+    off = {name.removeprefix("no_"): values.pop(name) for name in list(values) if name.startswith("no_")}
+    steps = PostProcessing(ease=ease, **{name: not value for name, value in off.items()})
     return MotionOptions(seed, SamplingOptions(**values), steps, still)
 
 
@@ -168,6 +170,11 @@ motion = group(
     _switch("--no-lip-closure", "Do not close the lips on b, p and m."),
     _switch("--no-blinks", "Do not add blinks."),
     _switch("--no-gaze", "Do not add eye movements."),
+    click.option(
+        "--ease/--no-ease",
+        default=True,
+        help="Begin where the photo is, and return there in the silence at the end (default).",
+    ),
 )
 face = group(
     "face",

@@ -19,6 +19,7 @@ from shared.photo_fit import PhotoFit
 from shared.weights import resolve
 from stage1_motion.interface import Constraint, MotionModel, MotionSample, SamplingOptions, Subject, Tail
 from stage1_motion.postprocessing import PostProcessing
+from stage1_motion.postprocessing.ease import ease_weights, eased, eased_rotation
 from stage1_motion.postprocessing.eyes import eye_motion
 from stage1_motion.postprocessing.lip_closure import close_lips
 from stage1_motion.postprocessing.rest import REST_GAP, rest_coefficients, rest_in_pauses
@@ -123,7 +124,8 @@ class MotionPipeline:
         if audio.ndim != 1 or not len(audio) or audio.dtype.kind != "f" or not np.isfinite(audio).all():
             raise InputError("the audio must be float32 [n], mono, with at least one sample and finite numbers")
         self._check(options, {"style": style or self.style, "constraint": constraint, "tail": tail})
-        speech, subject = self.frontend(audio).at(self.model.fps), Subject.of(photo, self.face_model)
+        heard, subject = self.frontend(audio), Subject.of(photo, self.face_model)
+        speech = heard.at(self.model.fps)
         sample = self.model.sample(
             speech,
             subject,
@@ -145,8 +147,14 @@ class MotionPipeline:
             translation = resampled.translation[at]
         random = np.random.default_rng(seed)
         eyes = eye_motion(self.face_model, len(expression), subject.lid_gap, random, rules.blinks, rules.gaze)
+        expression = expression + eyes
+        if rules.ease and tail is None:
+            weights = ease_weights(heard.events.speaks)
+            expression = eased(expression, subject.expression, weights)
+            rotation = eased_rotation(rotation, subject.rotation, weights)
+            translation = eased(translation, subject.translation, weights)
         return Motion(
-            expression=expression + eyes,
+            expression=expression,
             rotation=rotation,
             translation=translation,
             face_model=self.face_model.fingerprint,

@@ -14,12 +14,14 @@ class PostProcessing:
         lip_closure: lips meet on b, p and m (`postprocessing.lip_closure`).
         blinks: blinks at the rate of filmed people (`postprocessing.eyes`).
         gaze: fixations and the jumps between them (`postprocessing.eyes`).
+        ease: motion begins where the photo is and returns there in the silence at the end (`postprocessing.ease`).
     """
 
     rest: bool = True
     lip_closure: bool = True
     blinks: bool = True
     gaze: bool = True
+    ease: bool = True
 
     def __and__(self, other: PostProcessing) -> PostProcessing:
         """The steps that are on in both: what suits a model and what a user left on."""

@@ -45,6 +45,7 @@ EVERYTHING = {
     "no-lip-closure": True,
     "no-blinks": True,
     "no-gaze": True,
+    "no-ease": True,
 }
 
 
@@ -62,7 +63,7 @@ def test_every_motion_option_reaches_stage_one(command, given, run, sine, tmp_pa
     assert sine.last == {
         "seed": 7,
         "options": SamplingOptions(5, 11, 2.5, 0.5, 1.25, 0.75),
-        "postprocessing": PostProcessing(False, False, False, False),
+        "postprocessing": PostProcessing(False, False, False, False, False),
         "still": True,
     }
 

@@ -157,6 +157,18 @@ def test_each_postprocessing_step_has_its_switch(pipeline, photo, audio):
     assert rested.std() < 0.2 and np.abs(restless - rested).max() > 0.5
 
 
+def test_a_video_begins_where_the_photo_is_and_ends_there_in_silence(pipeline, photo, audio):
+    sound = np.concatenate([audio[:48000], np.zeros(32000, np.float32)])
+    ease, jump = (pipeline(sound, photo=photo, seed=1, postprocessing=PostProcessing(ease=on)) for on in (True, False))
+    for frame in (0, -1):
+        for name in ("expression", "rotation", "translation"):
+            assert np.allclose(getattr(ease, name)[frame], getattr(photo, name), atol=1e-5)
+        assert np.degrees(np.abs(jump.rotation[frame] - photo.rotation)).max() > 0.3
+    spoken = slice(8, 75)
+    assert np.allclose(ease.expression[spoken], jump.expression[spoken], atol=1e-5)
+    assert np.allclose(ease.rotation[spoken], jump.rotation[spoken], atol=1e-6)
+
+
 def test_options_reach_the_network_that_they_are_for(pipeline, photo, audio, motion):
     def run(**options):
         return pipeline(audio, photo=photo, seed=3, options=SamplingOptions(**options))

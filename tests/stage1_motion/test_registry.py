@@ -72,7 +72,8 @@ def test_a_style_is_needed_and_heeded(trained, audio, tmp_path):
 def test_vertices_at_another_rate_become_coefficients(trained, audio, image):
     pipeline = fd2talk.MotionPipeline.from_pretrained(trained["vertices_at_30"])
     photo = fd2talk.PhotoFit.fit(image)
-    motion = pipeline(audio, photo=photo, postprocessing=fd2talk.PostProcessing(blinks=False, gaze=False))
+    rules = fd2talk.PostProcessing(blinks=False, gaze=False, ease=False)
+    motion = pipeline(audio, photo=photo, postprocessing=rules)
     features = pipeline.frontend(audio).at(30).features.mean(1)
     wanted = 2 * (features - features.min())[[0, 6, 12, 24]]  # 0, 0.2, 0.4 and 0.8 s
     gap = lip_gap(photo.vertices(motion.expression)) - lip_gap(photo.vertices(0 * photo.expression))
@@ -84,11 +85,12 @@ def test_a_tail_is_continued_and_a_person_has_weights(trained, audio, tmp_path):
     pipeline = fd2talk.MotionPipeline.from_pretrained(trained["continuing"])
     count = pipeline.face_model.num_expression
     before = Tail(np.zeros((3, count)), np.full((3, 6), 0.3), np.zeros((3, 0)))
-    alone, continued = pipeline(audio), pipeline(audio, tail=before)
+    rules = fd2talk.PostProcessing(ease=False)
+    alone, continued = (pipeline(audio, tail=tail, postprocessing=rules) for tail in (None, before))
     assert np.allclose(continued.translation - alone.translation, 0.3 * pipeline.model.articulation.head_std / 0.035)
     gain = torch.full((1, 1), 3 * pipeline.model.gain)
     save_checkpoint(tmp_path / "gain.safetensors", "gain", {"weight": gain}, half=False)
-    lively = fd2talk.MotionPipeline.from_pretrained(trained["continuing"], person=tmp_path)(audio)
+    lively = fd2talk.MotionPipeline.from_pretrained(trained["continuing"], person=tmp_path)(audio, postprocessing=rules)
     moved = [np.ptp(motion.translation[:, 0]) for motion in (lively, alone)]
     assert moved[0] == pytest.approx(3 * moved[1], rel=1e-3)
 

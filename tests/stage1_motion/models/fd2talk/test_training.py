@@ -13,7 +13,7 @@ from shared.training.config import TrainingConfig
 from shared.training.loop import train
 from shared.weights import bundled
 from stage1_motion.dataset import Clip
-from stage1_motion.lip_expert.network import LipExpert
+from stage1_motion.lip_expert.network import WINDOW, LipExpert
 from stage1_motion.models.fd2talk.network import MotionTransformerConfig
 from stage1_motion.models.fd2talk.training import ExpressionAndPoseTask, ExpressionTask, PoseTask
 from stage1_motion.motion_space import MotionSpace
@@ -66,6 +66,76 @@ def joint(space):
     return task(
         ExpressionAndPoseTask, space, space.model.num_expression + 6, lip_expert=expert, sync_weight=0.5, steps=2
     )
+
+
+def test_the_network_sees_noised_motion_with_its_context_clean(space):
+    """Eq. 2: sqrt(alpha_bar_t) x_0 + sqrt(1 - alpha_bar_t) noise, in all frames but those of the context."""
+    one = task(ExpressionTask, space, space.model.num_expression)
+    batch = one.batch(torch.Generator().manual_seed(0), 16)
+    seen = []
+
+    def network(*inputs):
+        seen.append(inputs)
+        return batch["x0"]
+
+    one.loss(network, batch)
+    ((noisy, timestep, speech, context_mask, cond_drop_mask),) = seen
+    alpha_bar = one.schedule.alphas_cumprod.numpy()
+    contexts = [bool(c) for c in batch["context_mask"][:, 0, 0]]
+    assert any(contexts) and not all(contexts)
+    for b in range(16):
+        signal, noise = alpha_bar[int(timestep[b])] ** 0.5, (1 - alpha_bar[int(timestep[b])]) ** 0.5
+        for f in range(NETWORK["window"]):
+            clean = contexts[b] and f < NETWORK["context"]
+            expected = batch["x0"][b, f] if clean else signal * batch["x0"][b, f] + noise * batch["noise"][b, f]
+            assert torch.allclose(noisy[b, f], expected, atol=1e-5), (b, f)
+    assert speech is batch["speech"] and torch.equal(context_mask, batch["context_mask"])
+    assert torch.equal(cond_drop_mask, batch["cond_drop_mask"])
+
+
+def test_speech_is_dropped_in_the_share_of_sequences_that_is_configured(space):
+    drawn = {
+        share: task(PoseTask, space, 6, speech_dropout=share).batch(torch.Generator().manual_seed(0), 400)
+        for share in (0.0, 0.15, 0.5)
+    }
+    for share, batch in drawn.items():
+        assert abs(batch["cond_drop_mask"].float().mean() - share) < 0.06
+    default = task(PoseTask, space, 6).batch(torch.Generator().manual_seed(0), 400)
+    assert torch.equal(default["cond_drop_mask"], drawn[0.15]["cond_drop_mask"])
+
+
+def test_dropped_speech_changes_nothing_and_other_speech_does(space):
+    one = task(PoseTask, space, 6, speech_dropout=0.5)
+    torch.nn.init.normal_(one.model.out.weight, std=0.1)
+    batch = one.batch(torch.Generator().manual_seed(0), 8)
+    dropped = batch["cond_drop_mask"]
+    assert dropped.any() and not dropped.all()
+    with torch.no_grad():
+        one.model.eval()
+        before = one.predict(one.model, batch)
+        after = one.predict(one.model, {**batch, "speech": batch["speech"].flip(1)})
+    assert torch.equal(before[dropped], after[dropped])
+    assert ((before - after)[~dropped].abs().amax((1, 2)) > 1e-4).all()
+
+
+def test_the_loss_is_equation_12_over_frames_that_are_generated(space):
+    """The terms of eq. 8, 10 and 11 with their weights, over frames that are neither context nor padding."""
+    expert = LipExpert.load(bundled("fd2talk") / "lip_expert.safetensors")
+    weights = {"lip_weight": 0.3, "velocity_weight": 0.7, "sync_weight": 0.2}
+    one = task(ExpressionTask, space, space.model.num_expression, lip_expert=expert, speech_dropout=0.5, **weights)
+    batch = one.batch(torch.Generator().manual_seed(3), 16)
+    made = batch["x0"] + 0.3 * torch.randn(batch["x0"].shape, generator=torch.Generator().manual_seed(0))
+    loss, _ = one.loss(lambda *_: made, batch)
+    mask = batch["valid"] & ~batch["context_mask"]
+    predicted = torch.where(batch["context_mask"], batch["x0"], made)
+    parts = one.expression_loss(predicted - batch["x0"], mask)
+    sync, with_speech = [], mask & ~batch["cond_drop_mask"][:, None, None]
+    probabilities = expert.p_sync(predicted, batch["speech"])
+    for b, w in np.ndindex(*probabilities.shape):
+        if with_speech[b, w : w + WINDOW].all():
+            sync.append(-np.log(max(float(probabilities[b, w]), 1e-3)))
+    expected = parts["exp"] + 0.3 * parts["lips"] + 0.7 * parts["velocity"] + 0.2 * np.mean(sync)
+    assert float(loss) == pytest.approx(float(expected), rel=1e-4)
 
 
 def test_its_loss_is_that_of_both(joint, space):
