@@ -19,7 +19,7 @@ from fd2talk.evaluation.inputs.pairs import Pair
 from fd2talk.evaluation.inputs.protocol import Protocol, load_protocol
 from fd2talk.evaluation.inputs.rows import REAL, Row, read_reference, read_rows
 from fd2talk.evaluation.metrics.catalogue import CATALOGUE, FAMILIES, MOTION_FAMILIES, NEEDS
-from fd2talk.evaluation.report.summary import add_diversity, contrasts, summarise
+from fd2talk.evaluation.report.summary import add_diversity, contrasts, summarise, targets
 from fd2talk.evaluation.report.writer import JSON, write_report
 from fd2talk.evaluation.settings import Settings
 from fd2talk.evaluation.systems import NETWORK_ALONE
@@ -130,6 +130,7 @@ def evaluate(
         records, failed = _measure(rows, wanted, run, workers)
     add_diversity(records, wanted, output)
     _skip_unmeasured(wanted, records, skipped)
+    systems = {row.name: summarise(row, records[row.name], records[REAL], wanted, run) for row in rows}
     about = {key: getattr(chosen, key, None) for key in ("name", "title", "paper")}
     measured = {key: value for key, value in vars(settings).items() if key != "phones" and value is not None}
     report = {
@@ -139,7 +140,8 @@ def evaluate(
         "protocol": about | {"split": split, "settings": measured | run.render},
         "metrics": {key: _description(key, run.digests) for key in wanted},
         "weights": {"of": weights, "sha256": run.weights_digest} if run.weights_digest else None,
-        "systems": {row.name: summarise(row, records[row.name], records[REAL], wanted, run) for row in rows},
+        "systems": systems,
+        "targets": targets(chosen.targets if chosen else (), systems),
         "clips": [_public(record) for row in rows for record in records[row.name]],
         "contrasts": contrasts(records, wanted),
         "skipped": {key: _from_home(why) for key, why in skipped.items()},

@@ -2,7 +2,8 @@
 
 A file has name, title, paper, split, settings (`SETTINGS`), columns and published tables. A column is a metric of the
 catalogue under the paper's label and unit, to which our values are converted. Published rows are copied digit by digit
-as the paper prints them, with an interval as `9.44 ± 0.008` and null for a blank cell.
+as the paper prints them, with an interval as `9.44 ± 0.008` and null for a blank cell. Optional targets are what a
+system should reach, in the catalogue's units.
 """
 
 from __future__ import annotations
@@ -85,6 +86,27 @@ class PublishedTable:
 
 
 @dataclass(frozen=True)
+class Target:
+    """What a row's mean should reach.
+
+    Args:
+        metric: key of the catalogue.
+        system: name of the row.
+        at_least: the smallest value that meets the target, or None.
+        at_most: the largest value that meets the target, or None.
+        over: name of another row from which the difference is taken; empty for the value itself.
+        share: the difference as a share of the other row's value.
+    """
+
+    metric: str
+    system: str
+    at_least: float | None = None
+    at_most: float | None = None
+    over: str = ""
+    share: bool = False
+
+
+@dataclass(frozen=True)
 class Protocol:
     """The contents of a protocol's file; settings has keys of `SETTINGS`."""
 
@@ -95,6 +117,7 @@ class Protocol:
     settings: dict[str, Any]
     columns: tuple[Column, ...]
     published: tuple[PublishedTable, ...] = ()
+    targets: tuple[Target, ...] = ()
 
     @property
     def metrics(self) -> list[str]:
@@ -161,7 +184,10 @@ def load_protocol(name_or_path: str | Path) -> Protocol:
 
 def _protocol(content: Any, literal: Any) -> Protocol:
     _check_keys(
-        content, "the file", ("name", "title", "paper", "split", "settings", "columns"), optional=("published",)
+        content,
+        "the file",
+        ("name", "title", "paper", "split", "settings", "columns"),
+        optional=("published", "targets"),
     )
     texts = {key: _text(content[key], key) for key in ("name", "title", "paper", "split")}
     columns = tuple(_column(entry, i) for i, entry in enumerate(_list(content["columns"], "columns"), 1))
@@ -170,11 +196,14 @@ def _protocol(content: Any, literal: Any) -> Protocol:
         if headers.count(header) > 1:
             raise ValueError(f"two columns are both called {header}")
     tables = _list(literal["published"], "published") if "published" in content else []
+    targets = _list(content["targets"], "targets") if "targets" in content else []
+    measured = {column.metric for column in columns}
     return Protocol(
         **texts,
         settings=_settings(content["settings"]),
         columns=columns,
         published=tuple(_table(entry, i, headers) for i, entry in enumerate(tables, 1)),
+        targets=tuple(_target(entry, f"target {i}", measured) for i, entry in enumerate(targets, 1)),
     )
 
 
@@ -220,6 +249,24 @@ def _table(entry: Any, number: int, headers: list[str]) -> PublishedTable:
             raise ValueError(f"{where}: {method} has {len(values)} values for {len(columns)} columns")
         rows[method] = tuple(_printed(value, f"{where}: {method}") for value in values)
     return PublishedTable(**texts, columns=tuple(columns), rows=rows)
+
+
+def _target(entry: Any, where: str, measured: Collection[str]) -> Target:
+    _check_keys(entry, where, ("metric", "system"), optional=("at_least", "at_most", "over", "share"))
+    for key, value in entry.items():
+        if key in ("at_least", "at_most"):
+            if isinstance(value, bool) or not isinstance(value, (int, float)):
+                raise ValueError(f"{where}: {key} is a number, not {value}")
+        elif key == "share":
+            if not isinstance(value, bool) or "over" not in entry:
+                raise ValueError(f"{where}: share is true or false, of a target with over")
+        else:
+            _text(value, f"{where}: {key}")
+    if entry["metric"] not in measured:
+        raise ValueError(f"{where}: {entry['metric']} is not the metric of a column")
+    if ("at_least" in entry) == ("at_most" in entry):
+        raise ValueError(f"{where}: either at_least or at_most is needed")
+    return Target(**entry)
 
 
 def _printed(text: Any, where: str) -> Printed | None:

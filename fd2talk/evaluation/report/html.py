@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from fd2talk.evaluation.inputs.protocol import Protocol
+from fd2talk.evaluation.inputs.rows import REAL
+from fd2talk.evaluation.report.contact_sheet import generated_systems, of_clips, still_file
 from fd2talk.evaluation.report.model import RowGroup, Section, Table, columns, finite, in_order, sections, title
 from fd2talk.evaluation.report.svg import curves, strips
 
@@ -147,7 +149,7 @@ def _strips(report: dict[str, Any], protocol: Protocol | None) -> str:
 def _curves(report: dict[str, Any]) -> str:
     colours = _system_colours(report)
     parts = []
-    for name, clips in _shown(report, "curves", CURVES):
+    for name, clips in of_clips(report, "curves", generated_systems(report))[:CURVES]:
         pairs = [(clip["curves"]["aperture"], clip["curves"].get("aperture_real", [])) for clip in clips]
         top = max(finite(value for pair in pairs for curve in pair for value in curve), default=1.0) * 1.05
         plots = [curves(*pair, clip["fps"], top, colours[clip["system"]]) for clip, pair in zip(clips, pairs)]
@@ -157,11 +159,10 @@ def _curves(report: dict[str, Any]) -> str:
 
 def _stills(report: dict[str, Any], folder: Path) -> str:
     parts = []
-    for name, clips in _shown(report, "still", STILLS):
+    for name, clips in of_clips(report, "still", [REAL, *generated_systems(report)])[:STILLS]:
         figures = []
         for clip in clips:
-            file = (folder / clip["still"]).resolve()
-            if file.is_relative_to(folder.resolve()) and file.is_file():
+            if file := still_file(folder, clip):
                 data = base64.b64encode(file.read_bytes()).decode("ascii")
                 caption = clip["system"]
                 figures.append(_figure(f'<img alt="{escape(caption)}" src="data:image/jpeg;base64,{data}">', caption))
@@ -169,22 +170,14 @@ def _stills(report: dict[str, Any], folder: Path) -> str:
             parts.append(_grid(figures, "small", name))
     return _plots(
         "Stills",
-        "The frame with the widest mouth: reference, if there is one, on the left; generated on the right.",
+        "The frame with the reference's widest mouth, that mouth enlarged, and the one in which its head has moved the "
+        "the furthest; of the real clip first the photo. All clips are on the contact sheet, sheet.jpg.",
         parts,
     )
 
 
-def _shown(report: dict[str, Any], part: str, limit: int) -> list[tuple[str, list[dict[str, Any]]]]:
-    """The first clips whose records have the part, each with its first repeat by every system."""
-    grouped: dict[str, dict[str, dict[str, Any]]] = {}
-    for clip in report["clips"]:
-        if clip.get(part) and report["systems"][clip["system"]]["kind"] != "real":
-            grouped.setdefault(clip["clip"], {}).setdefault(clip["system"], clip)
-    return [(name, list(of_systems.values())) for name, of_systems in list(grouped.items())[:limit]]
-
-
 def _system_colours(report: dict[str, Any]) -> dict[str, int | None]:
-    generated = [name for name, system in report["systems"].items() if system["kind"] != "real"]
+    generated = generated_systems(report)
     return {name: generated.index(name) % _COLOURS if name in generated else None for name in report["systems"]}
 
 

@@ -101,7 +101,14 @@ def sections(report: dict[str, Any], protocol: Protocol | None) -> list[Section]
             found.append(Section("Also measured", subsections=families))
     else:
         found.append(Section("Results", paragraphs=[_legend(report)], subsections=families))
-    found += [_contrasts(report), _cost(report), _definitions(report), _skipped(report), _failed(report)]
+    found += [
+        _targets(report),
+        _contrasts(report),
+        _cost(report),
+        _definitions(report),
+        _skipped(report),
+        _failed(report),
+    ]
     return [section for section in found if section]
 
 
@@ -117,8 +124,8 @@ def columns(report: dict[str, Any], protocol: Protocol | None) -> list[Column]:
         for column in protocol.columns:
             first.setdefault(column.metric, column)
         return list(first.values())
-    keys = [key for key in report["metrics"] if not key.endswith(("_face", "_mouth"))]
-    return [_own_column(key) for key in keys if CATALOGUE[key].family != "cost"]
+    keys = [key for key in report["metrics"] if not key.endswith(("_face", "_mouth", "_eyes"))]
+    return [_own_column(key) for key in keys if CATALOGUE[key].family not in ("cost", "image_by_motion")]
 
 
 def _setup(report: dict[str, Any]) -> Section:
@@ -176,6 +183,24 @@ def _family(report: dict[str, Any], family: str, excluded: set[str]) -> Section 
     keys = [key for key in report["metrics"] if CATALOGUE[key].family == family and key not in excluded]
     keys = [key for key in keys if any(key in system["scores"] for system in report["systems"].values())]
     return Section(FAMILIES[family], table=_table(report, [_own_column(key) for key in keys])) if keys else None
+
+
+def _targets(report: dict[str, Any]) -> Section | None:
+    items = []
+    for target in report.get("targets", []):
+        metric, share = CATALOGUE[target["metric"]], target["share"]
+        unit = " %" if share else f" {metric.unit}" if metric.unit else ""
+
+        def text(value: float, signed: bool = bool(target["over"]), share: bool = share, unit: str = unit) -> str:
+            shown = f"{100 * value:.0f}" if share else f"{value:.3g}"
+            return f"{'+' if signed and value > 0 else ''}{shown}{unit}"
+
+        least = target["at_most"] is None
+        bound = f"at {'least' if least else 'most'} {text(target['at_least' if least else 'at_most'])}"
+        over = f" over {target['over']}" if target["over"] else ""
+        verdict = "met" if target["met"] else "not met"
+        items.append(f"{metric.label}, {target['system']}{over}: {text(target['value'])}; {bound}: {verdict}")
+    return Section("Targets", ["Of the means, whatever their intervals."], items) if items else None
 
 
 def _contrasts(report: dict[str, Any]) -> Section | None:

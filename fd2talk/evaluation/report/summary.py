@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from fd2talk.evaluation.inputs.protocol import Target
 from fd2talk.evaluation.inputs.rows import REAL, SHUFFLED, Row
 from fd2talk.evaluation.metrics import cost
 from fd2talk.evaluation.metrics.catalogue import CATALOGUE
@@ -112,6 +115,29 @@ def _cost(row: Row, records: list[Record], run: Run, wanted: list[str]) -> dict[
     if not run.video:
         costs.pop("seconds_stage2")
     return {key: value for key, value in costs.items() if key in keys}
+
+
+def targets(wanted: Sequence[Target], systems: Mapping[str, Record]) -> list[Record]:
+    """Return the targets whose rows were measured, each with the value reached and whether it is met.
+
+    Args:
+        wanted: of the protocol.
+        systems: entries of the report by name, as `summarise` returns them.
+    """
+
+    def mean(name: str, metric: str) -> float | None:
+        return systems.get(name, {}).get("scores", {}).get(metric, {}).get("mean")
+
+    found = []
+    for target in wanted:
+        value, other = mean(target.system, target.metric), mean(target.over, target.metric)
+        if value is None or (target.over and (other is None or (target.share and other == 0))):
+            continue
+        if target.over:
+            value = value / other - 1 if target.share else value - other
+        met = value >= target.at_least if target.at_most is None else value <= target.at_most
+        found.append(asdict(target) | {"value": value, "met": bool(met)})
+    return found
 
 
 def contrasts(records: dict[str, list[Record]], wanted: list[str]) -> list[Record]:

@@ -1,4 +1,4 @@
-"""The three files of a report: report.json, report.md and report.html."""
+"""The files of a report: report.json, report.md, report.html and, of videos, the contact sheet."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from fd2talk.evaluation.inputs.protocol import Protocol
+from fd2talk.evaluation.report.contact_sheet import write_sheet
 from fd2talk.evaluation.report.html import html
 from fd2talk.evaluation.report.model import Cell, RowGroup, Section, Table, sections, title
 from shared.files import atomic_output
@@ -17,7 +18,7 @@ FILES = MARKDOWN, HTML, JSON = "report.md", "report.html", "report.json"
 
 
 def write_report(folder: Path, report: dict[str, Any], protocol: Protocol | None) -> None:
-    """Write the three files, each atomically and only after all three texts exist; earlier files are replaced.
+    """Write the files, each atomically and only after all three texts exist; earlier files are replaced.
 
     Args:
         folder: where to write.
@@ -37,6 +38,7 @@ def write_report(folder: Path, report: dict[str, Any], protocol: Protocol | None
     for name, text in texts.items():
         with atomic_output(folder / name, overwrite=True) as temporary:
             temporary.write_text(text, encoding="utf-8")
+    write_sheet(folder, report)
 
 
 def markdown(report: dict[str, Any], protocol: Protocol | None) -> str:

@@ -276,3 +276,24 @@ def test_motion_is_measured_with_and_without_rules(report, tmp_path):
 def test_wrong_usage_is_one_line(refused, tmp_path, real, arguments, saying):
     arguments = [argument.format(real=real) for argument in arguments]
     refused("evaluate", *arguments, "-o", tmp_path / "report", folder=tmp_path, saying=saying)
+
+
+def test_chosen_frames_are_compared_and_whole_videos_are_not_rendered(report, run, generated, tmp_path, means, real):
+    found = report("driven-warp", "static", generated, "--frames", "4", metrics="psnr,fdd,flicker,fid,seconds_stage2")
+    assert sorted(file.suffix for file in (tmp_path / "report/systems/static/0").iterdir() if "anna" in file.name) == [
+        ".frames", ".json", ".npz",
+    ]  # fmt: skip
+    scores = means(found, "driven-warp")
+    assert set(scores) == {"psnr", "fdd"} and scores["psnr"] > means(found, "static")["psnr"]
+    assert means(found, "generated")["psnr"] == pytest.approx(68.1, abs=0.1)  # the same clip
+    assert found["skipped"]["flicker"].endswith("needs whole videos (no --frames)")
+    assert found["protocol"]["settings"]["frames"] == 4 and found["protocol"]["settings"]["motion"] == "file"
+    assert len(list((tmp_path / "report").glob("sheet.jpg"))) == 1
+    before = (tmp_path / "report/systems/static/0/anna__1.frames").stat().st_mtime_ns
+    report("static", "--frames", "4", "--overwrite", metrics="psnr")
+    assert (tmp_path / "report/systems/static/0/anna__1.frames").stat().st_mtime_ns == before
+    report("static", "--frames", "3", "--overwrite", metrics="psnr")
+    assert (tmp_path / "report/systems/static/0/anna__1.frames").stat().st_mtime_ns > before
+    code, _, err = run("evaluate", "static", "--reference", real, "--frames", "90", "--metrics", "psnr",
+                       "-o", tmp_path / "none")  # fmt: skip
+    assert code == 1 and "none of 2 clips" in err

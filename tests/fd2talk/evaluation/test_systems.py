@@ -14,6 +14,7 @@ from shared.errors import InputError, UsageError
 from shared.face_model import load_bundled
 from shared.face_model.measures import lip_gap
 from shared.media import VideoWriter, read_audio, read_image, read_video, video_info
+from shared.metrics.rendering import part_boxes
 from shared.motion import Motion
 from shared.photo_fit import PhotoFit
 from stage1_motion.pipeline import MotionPipeline
@@ -148,6 +149,51 @@ def test_ground_truth_is_the_tracked_motion_outside_the_crop_the_filmed_picture(
     gap = lip_gap(model.vertices(motion.identity, motion.expression))
     true = np.sin(2 * np.pi * 3 * np.arange(FRAMES) / 25)
     assert np.corrcoef(gap[1:], true[1:])[0, 1] > 0.8
+
+
+def test_driven_is_the_filmed_motion_from_the_first_frame(generated, recordings):
+    (driven, _), (warp, _), (truth, _) = (generated(name) for name in ("driven", "driven-warp", "ground-truth"))
+    motions = [Motion.load(folder / "a1.npz") for folder in (driven, warp, truth)]
+    assert all(np.array_equal(motion.expression, motions[0].expression) for motion in motions)
+    real = np.stack(list(read_video(recordings[0].video))).astype(float)
+    # The first frame is fitted exactly, with the coefficients of the smoothed motion: nothing moves in it.
+    ((x0, y0, x1, y1),) = part_boxes(recordings[0].track.landmarks[0], real.shape[1:3])["mouth"]
+    first, *others = np.abs(pictures(warp) - real[0])[:, y0:y1, x0:x1].mean((1, 2, 3))
+    assert first < 2 < 4 < max(others)
+    assert np.abs(pictures(warp) - pictures(driven)).mean() > 1  # the random renderer generates noise
+
+
+@pytest.mark.parametrize("name", ["static", "warp", "driven-warp", "ground-truth"])
+def test_chosen_frames_are_those_of_the_video(generated, recordings, weights, tmp_path, name):
+    numbers = np.array([2, 5, 9])
+    ClipGenerator(name, weights=weights)(recordings[0], 0, tmp_path, numbers=numbers)
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["a1.frames", "a1.npz"]
+    folder, _ = generated(name)
+    with np.load(tmp_path / "a1.frames") as found:
+        frames, nose = found["frames"].astype(float), found["landmarks"][:, 1, :2]
+    if name == "ground-truth":
+        inputs = recordings[0].video, recordings[0].track, ClipGenerator(name, weights=weights).renderer.networks
+        expected = np.stack(list(systems.autoencoded_frames(*inputs)))[numbers]
+        np.testing.assert_allclose(frames, expected, atol=1)
+    else:
+        assert np.abs(frames - pictures(folder)[numbers]).mean() < 3  # the video is compressed
+    one, other = (Motion.load(place / "a1.npz") for place in (tmp_path, folder))
+    assert np.array_equal(one.expression, other.expression)
+    if name in ("driven-warp", "ground-truth"):
+        np.testing.assert_allclose(nose, recordings[0].track.landmarks[numbers][:, 1, :2], atol=2)
+
+
+def test_settings_reach_the_renderer(recordings, weights, tmp_path, monkeypatch):
+    given = []
+
+    def render(self, photo, motion, **settings):
+        given.append(settings)
+        return iter([photo.image] * len(motion))
+
+    monkeypatch.setattr(RenderPipeline, "__call__", render)
+    generator = ClipGenerator("driven", weights=weights, render={"steps": 4, "detail_transfer": False})
+    generator(recordings[0], 0, tmp_path, numbers=np.array([6]))
+    assert given == [{"relative": False, "max_size": 240, "steps": 4, "detail_transfer": False}]
 
 
 def test_ground_truth_decodes_from_latents_and_the_first_frame_alone(recordings):

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 from shared.errors import InputError
-from shared.face_model.mediapipe_mesh import FACE_OVAL, OUTER_LIPS
-from shared.metrics.rendering import compare, face_mask, mouth_change, part_boxes
+from shared.face_model.mediapipe_mesh import FACE_OVAL, INNER_LIPS, OUTER_LIPS
+from shared.metrics.rendering import compare, face_mask, head_distance, head_move, mouth_change, part_boxes
 from shared.weights import bundled
 
 PHOTO = cv2.imread(str(bundled("demo/portrait_woman.jpg")))[200:456, 300:544, ::-1]
@@ -37,6 +37,16 @@ def test_boxes_of_mouth_and_eyes():
 @pytest.mark.parametrize("gap,change", [(16, "opened"), (14, "unchanged"), (6, "unchanged"), (4, "closed")])
 def test_mouth_change(gap, change):
     assert mouth_change(landmarks(gap), landmarks(10)) == change
+
+
+def test_the_head_moves_as_its_rigid_points_do():
+    photo = np.random.default_rng(0).normal(size=(478, 3))
+    moved = photo + [3.0, 4.0, 50.0]  # depth does not count
+    moved[list(INNER_LIPS)] += 100  # nor does the mouth
+    assert head_distance(np.stack([photo, moved]), photo) == pytest.approx([0, 5])
+    assert [head_move(x) for x in (0, 5.99, 6, 14.99, 15, 900)] == [
+        "under_6px", "under_6px", "6_to_15px", "6_to_15px", "15px_or_more", "15px_or_more",
+    ]  # fmt: skip
 
 
 def test_a_frame_is_compared_part_by_part():

@@ -1,11 +1,14 @@
 """Files of ablations."""
 
+import inspect
+
 import pytest
 import yaml
 
-from fd2talk.evaluation.ablation.file import METRICS, read_ablation
+from fd2talk.evaluation.ablation.file import METRICS, _training, read_ablation
 from shared.errors import InputError
 from shared.weights import bundled_config
+from stage2_render.pipeline import RenderPipeline
 
 
 @pytest.mark.parametrize(
@@ -50,3 +53,21 @@ def test_the_trainings_of_the_paper_s_ablations_differ_as_named():
         ("Table 3", "full"),
     ]
     assert set(METRICS) >= {key for table in ablation.tables for key in table.columns}
+
+
+@pytest.mark.parametrize("name", ["renderer", "autoencoder"])
+def test_the_parts_of_stage_two_are_changed_one_by_one(name):
+    """Variants consist of trainings of the file at equal budget, and settings that `RenderPipeline` takes."""
+    path = bundled_config(f"ablations/{name}.yaml")
+    content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    trainings = {}
+    for training, entry in content["trainings"].items():
+        trainings[training] = _training(entry, path.parent, trainings)
+    assert len({config["training"]["max_steps"] for config in trainings.values()}) == 1
+    full = trainings[name]
+    for config in trainings.values():
+        assert len([key for key in full.keys() | config.keys() if full.get(key) != config.get(key)]) <= 1
+    settings = inspect.signature(RenderPipeline.__call__).parameters
+    for variant in content["variants"].values():
+        assert set(variant["trainings"]) <= trainings.keys() and set(variant.get("render", {})) <= settings.keys()
+    assert {training for variant in content["variants"].values() for training in variant["trainings"]} == set(trainings)

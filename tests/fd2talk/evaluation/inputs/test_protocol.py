@@ -3,7 +3,7 @@
 import pytest
 import yaml
 
-from fd2talk.evaluation.inputs.protocol import conversion, load_protocol, protocols
+from fd2talk.evaluation.inputs.protocol import Target, conversion, load_protocol, protocols
 from shared.errors import InputError, UsageError
 from shared.weights import bundled_config
 
@@ -84,7 +84,7 @@ def test_bundled_protocols_have_the_papers_shapes(name, shapes):
 
 
 def test_every_protocol_begins_with_its_command():
-    assert protocols() == ["3dfacepolicy", "3diface", "diffposetalk", "fd2talk"]
+    assert protocols() == ["3dfacepolicy", "3diface", "diffposetalk", "fd2talk", "renderer"]
     for name in protocols():
         first = bundled_config(f"protocols/{name}.yaml").read_text(encoding="utf-8").splitlines()[0]
         assert first.startswith("# fd2talk evaluate ")
@@ -117,6 +117,7 @@ def a_protocol():
     return {
         "name": "mine", "title": "Mine", "paper": "none", "split": "test", "settings": {"fps": 30},
         "columns": [{"metric": "psnr", "label": "PSNR"}],
+        "targets": [{"metric": "psnr", "system": "a", "over": "b", "share": True, "at_most": -0.3}],
         "published": [{"table": "T", "title": "x", "data": "d", "columns": ["PSNR"], "rows": {"a": [1.5]}}],
     }  # fmt: skip
 
@@ -131,6 +132,7 @@ def test_a_protocol_of_ones_own(tmp_path):
     protocol = load_protocol(write(tmp_path, a_protocol()))
     assert protocol.columns[0].header == "PSNR"
     assert protocol.published[0].rows["a"][0].value == 1.5
+    assert protocol.targets == (Target("psnr", "a", at_most=-0.3, over="b", share=True),)
 
 
 @pytest.mark.parametrize(
@@ -150,6 +152,11 @@ def test_a_protocol_of_ones_own(tmp_path):
         (lambda p: p["published"][0]["rows"].update(b=["1.5 dB"]), "1.5 dB is neither a number"),
         (lambda p: p["published"][0].update(columns=["SSIM"]), "SSIM is not one of the protocol's columns"),
         (lambda p: p.update(columns="psnr"), "columns is not a list"),
+        (lambda p: p["targets"][0].update(at_least=1), "target 1: either at_least or at_most"),
+        (lambda p: p["targets"][0].update(at_most="low"), "target 1: at_most is a number, not low"),
+        (lambda p: p["targets"][0].pop("over"), "target 1: share is true or false, of a target with over"),
+        (lambda p: p["targets"][0].update(metric="ssim"), "target 1: ssim is not the metric of a column"),
+        (lambda p: p["targets"][0].update(than="b"), "target 1: unknown key than"),
     ],
 )
 def test_errors_are_one_line(tmp_path, change, message):

@@ -4,7 +4,7 @@ import pytest
 
 from fd2talk.evaluation.inputs.protocol import load_protocol
 from fd2talk.evaluation.inputs.rows import read_reference, read_rows
-from shared.errors import UsageError
+from shared.errors import InputError, UsageError
 
 
 def touch(root, *names):
@@ -22,6 +22,19 @@ def test_a_path_may_contain_an_equals_sign(tmp_path, monkeypatch):
     assert names == ["v1.5", "ours", "a=b", "here"]
     with pytest.raises(UsageError, match="cannot be the name of a row"):
         read_rows([f"../x={folder}"], None, None)
+
+
+def test_clips_are_chosen_by_the_size_of_the_face(tmp_path):
+    touch(tmp_path, "a.mp4", "b.mp4", "c.mp4", "d.mp4")
+    table = "file,person,face_px\na.mp4,p,109\nb.mp4,p,110\nc.mp4,p,300\nd.mp4,q,\n"
+    (tmp_path / "manifest.csv").write_text(table)
+    assert list(read_reference(str(tmp_path), None, None, None, 1, 110)[0]) == ["b", "d"]
+    with pytest.raises(InputError, match="no clips with usable audio and a face of 400 pixels"):
+        (tmp_path / "manifest.csv").write_text(table.replace("d.mp4,q,\n", ""))
+        read_reference(str(tmp_path), None, None, None, None, 400)
+    (tmp_path / "manifest.csv").write_text(table.replace("109", "wide"))
+    with pytest.raises(InputError, match="'wide' in the column `face_px`"):
+        read_reference(str(tmp_path), None, None, None, None, 110)
 
 
 def test_a_protocol_s_split_holds_where_a_manifest_has_splits(tmp_path):

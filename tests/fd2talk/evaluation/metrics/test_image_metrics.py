@@ -1,17 +1,21 @@
 """Image metrics with networks of simple outputs, and frames of different sizes."""
 
 from functools import partial
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from fd2talk.evaluation import runner
+from fd2talk.evaluation.metrics import image_metrics
 from fd2talk.evaluation.metrics.image_metrics import _side_by_side
 from fd2talk.evaluation.metrics.networks import MetricNetworks
 from fd2talk.evaluation.worker import read_arrays
 from shared.errors import InputError
 from shared.media import VideoWriter, read_audio, read_video
 from shared.metrics.fid import frechet_distance
+from shared.metrics.image import psnr
+from shared.metrics.rendering import part_boxes
 
 
 def test_an_odd_last_row_and_column_do_not_count(real):
@@ -93,3 +97,45 @@ def test_a_part_of_the_face_can_be_measured_alone(report, generated, monkeypatch
     monkeypatch.setattr(runner, "find_metric_network", lambda name, folders, download: tmp_path)
     monkeypatch.setattr(runner, "digest", lambda path: "0" * 64)
     assert set(means(report(generated, metrics="lpips_alex_mouth"), "generated")) == {"lpips_alex_mouth"}
+
+
+def test_frames_are_classed_by_what_mouth_and_head_did(monkeypatch, real):
+    """Against a loop over frames with invented classes; the first five frames belong to none."""
+    frames = [frame[:64, :64] for frame in read_video(real / "anna__1.mp4")]
+    landmarks = np.random.default_rng(0).uniform(10, 50, (len(frames), 478, 3))
+
+    class Clip:
+        numbers, files = None, None
+
+        def __init__(self, change):
+            self.change, self.landmarks, self.track = change, landmarks, SimpleNamespace(landmarks=landmarks)
+
+        def frames(self):
+            return (
+                np.clip(frame.astype(int) + self.change * i, 0, 255).astype(np.uint8) for i, frame in enumerate(frames)
+            )
+
+    def number(points):
+        return int(np.argmax(np.all(landmarks == points, axis=(1, 2))))
+
+    monkeypatch.setattr(image_metrics, "mouth_change", lambda p, _: "opened" if number(p) % 3 else "closed")
+    monkeypatch.setattr(image_metrics, "head_distance", lambda p, _: number(p))
+    wanted = [
+        "psnr_mouth_opened",
+        "psnr_mouth_closed",
+        "psnr_mouth_unchanged",
+        "psnr_head_under_6px",
+        "psnr_head_6_to_15px",
+    ]
+    clips = Clip(1), Clip(0)
+    found = image_metrics.image_scores(*clips, wanted, None).values
+    whole, mouth = [], []
+    for a, b, points in zip(*(clip.frames() for clip in clips), landmarks):
+        whole.append(psnr(a, b))
+        mouth.append(psnr(a, b, part_boxes(points, (64, 64))["mouth"]))
+    numbers = range(5, len(frames))
+    assert found["psnr_mouth_opened"] == pytest.approx(np.mean([mouth[i] for i in numbers if i % 3]), abs=1e-3)
+    assert found["psnr_mouth_closed"] == pytest.approx(np.mean([mouth[i] for i in numbers if not i % 3]), abs=1e-3)
+    assert found["psnr_head_under_6px"] == pytest.approx(whole[5], abs=1e-3)
+    assert found["psnr_head_6_to_15px"] == pytest.approx(np.mean(whole[6:15]), abs=1e-3)
+    assert "psnr_mouth_unchanged" not in found

@@ -2,7 +2,7 @@
 
 import pytest
 
-from fd2talk.evaluation.report.model import columns, number
+from fd2talk.evaluation.report.model import columns, number, sections
 
 
 def score(mean, half=None, above=None):
@@ -36,3 +36,19 @@ def test_plots_show_a_metric_once_as_the_protocol_has_it_first(report, with_prot
     assert [column.header for column in shown][:3] == ["LVE (mm)", "FDD (×10⁻⁵ m)", "MOD (mm)"]
     assert len(shown) == 8
     assert [column.metric for column in columns(report, None)] == list(report["metrics"])
+
+
+def test_targets_are_lines_with_value_bound_and_verdict(report):
+    target = {"system": "ours", "at_least": None, "at_most": None, "over": "", "share": False}
+    report["targets"] = [
+        target | {"metric": "psnr_mouth", "over": "warp", "at_least": 1.5, "value": 3.009, "met": True},
+        target
+        | {"metric": "squeeze_distance", "over": "warp", "share": True, "at_most": -0.3, "value": -0.2, "met": False},
+        target | {"metric": "identity", "at_least": 0.8, "value": 0.9, "met": True},
+    ]
+    (section,) = [section for section in sections(report, None) if section.title == "Targets"]
+    assert section.items == [
+        "PSNR mouth, ours over warp: +3.01 dB; at least +1.5 dB: met",
+        "Squeeze distance, ours over warp: -20 %; at most -30 %: not met",
+        "CSIM, ours: 0.9; at least 0.8: met",
+    ]

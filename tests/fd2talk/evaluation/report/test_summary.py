@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
+from fd2talk.evaluation.inputs.protocol import Target
 from fd2talk.evaluation.inputs.rows import Row
-from fd2talk.evaluation.report.summary import _fid, summarise
+from fd2talk.evaluation.report.summary import _fid, summarise, targets
 from shared.metrics.fid import frechet_distance
 from shared.metrics.mesh import dynamics_deviation, lip_vertex_error
 
@@ -63,3 +64,24 @@ def test_codetalker_s_metrics_are_pooled_as_in_its_evaluation():
     assert scores["fdd_codetalker"]["mean"] == pytest.approx(sum(deviations) / 3) and min(deviations) < 0
     assert scores["lve"]["mean"] == pytest.approx(((lengths[0] + lengths[1]) / 2 + lengths[2]) / 2)
     assert all(score["low"] < score["mean"] < score["high"] for score in scores.values())
+
+
+def test_targets_are_of_values_differences_and_shares():
+    def system(**scores):
+        return {"scores": {key: {"mean": mean} for key, mean in scores.items()}}
+
+    systems = {"a": system(psnr=25.0, ssim=0.8), "b": system(psnr=20.0), "zero": system(psnr=0.0)}
+    wanted = [
+        (Target("psnr", "a", at_least=25.0), 25.0, True),
+        (Target("psnr", "a", at_most=24.9), 25.0, False),
+        (Target("psnr", "a", at_least=5.1, over="b"), 5.0, False),
+        (Target("psnr", "b", at_most=-0.19, over="a", share=True), -0.2, True),
+        (Target("psnr", "b", at_least=-0.1, over="a", share=True), -0.2, False),
+    ]
+    found = targets([target for target, _, _ in wanted], systems)
+    assert [(entry["value"], entry["met"]) for entry in found] == [
+        (pytest.approx(value), met) for _, value, met in wanted
+    ]
+    unmeasured = [("ssim", "b", ""), ("ssim", "a", "b"), ("psnr", "c", ""), ("psnr", "a", "c")]
+    assert targets([Target(metric, name, 0.0, over=over) for metric, name, over in unmeasured], systems) == []
+    assert targets([Target("psnr", "a", 0.0, over="zero", share=True)], systems) == []
