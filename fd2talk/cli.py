@@ -153,6 +153,7 @@ def train(config: str, overrides: tuple[str, ...], **options: Any) -> None:
 @click.option("--frames", type=click.IntRange(1), metavar="N", help="Compare images of N frames of each clip only.")
 @click.option("--resample", is_flag=True, help="Convert clips whose frame rate, size or length differs.")
 @click.option("--phones", metavar="FILE.jsonl", help="Times of the phones (written by `scripts/align_speech.py`).")
+@click.option("--unseen-expert", metavar="FILE", help="Judge lips by this lip expert, too (`fd2talk train`).")
 @click.option("--models", multiple=True, metavar="FOLDER", help="Folder with metric checkpoints (repeatable).")
 @click.option("--download", is_flag=True, help="Download missing metric checkpoints from their official addresses.")
 @click.option(

@@ -29,6 +29,7 @@ from shared.errors import Fd2TalkError, InputError, UsageError
 from shared.face_model.loaders import load_face_model
 from shared.metrics.metric_networks import METRIC_NETWORKS, digest, find_metric_network
 from shared.weights import bundled
+from stage1_motion.lip_expert.network import LipExpert
 
 _SYSTEM_ASSETS = ("fd2talk", "renderer", "ridge", "speech_encoder", "face_model")
 _EXPERT, _EXPERT_ASSETS = "lip_expert", ("fd2talk", "speech_encoder", "face_model")
@@ -53,6 +54,7 @@ def evaluate(
     download: bool = False,
     face_model: str | None = None,
     weights: str = "bundled",
+    unseen_expert: str | Path | None = None,
     render: dict[str, Any] | None = None,
     tracks: str | Path | None = None,
     workers: int | None = None,
@@ -81,6 +83,7 @@ def evaluate(
         download: fetch missing metric networks.
         face_model: file or folder of the face model of the motions (`load_face_model`); None for the bundled one.
         weights: weights of the systems that are run: `bundled` or a folder.
+        unseen_expert: file of a lip expert that no loss saw, for metrics of its own.
         render: settings of their renderer, arguments of `RenderPipeline`.
         tracks: folder that caches the tracks of clips; None for one in the report.
         workers: number of processes.
@@ -107,7 +110,10 @@ def evaluate(
     wanted = _with_diversity(wanted, rows)
     skipped: dict[str, str] = {}
     networks = _find_networks(wanted, models, download, skipped)
-    _skip_impossible(wanted, rows, settings, skipped)
+    if unseen_expert:
+        LipExpert.load(unseen_expert)
+        networks["unseen_expert"] = Path(unseen_expert)
+    _skip_impossible(wanted, rows, settings, skipped, bool(unseen_expert))
     wanted = [key for key in wanted if key not in skipped]
     if not wanted:
         raise InputError(f"nothing can be measured: {_from_home(next(iter(skipped.values())))}")
@@ -208,7 +214,9 @@ def _find_networks(
     return found
 
 
-def _skip_impossible(wanted: Iterable[str], rows: list[Row], settings: Settings, skipped: dict[str, str]) -> None:
+def _skip_impossible(
+    wanted: Iterable[str], rows: list[Row], settings: Settings, skipped: dict[str, str], unseen_expert: bool
+) -> None:
     """Skip, with a reason, metrics whose inputs no pair of the run has."""
     pairs = [pair for row in rows for pair in row.pairs]
     has_system = any(pair.generated is None for pair in pairs)
@@ -223,6 +231,7 @@ def _skip_impossible(wanted: Iterable[str], rows: list[Row], settings: Settings,
         "repeats": any(pair.repeat > 0 for pair in pairs),
         "whole": settings.frames is None,
         "system": has_system,
+        "unseen expert": unseen_expert,
     }
     for key in wanted:
         lacking = [NEEDS[need] for need in CATALOGUE[key].needs if not available[need]]
@@ -318,7 +327,7 @@ def _weights_digest(weights: str) -> str:
 
 def _expert_digest(wanted: Iterable[str]) -> dict[str, str]:
     """Digest of the bundled lip expert and the weights that it depends on, if it is used."""
-    used = any(key.startswith(_EXPERT) for key in wanted)
+    used = any(_EXPERT in key or "unseen_expert" in key for key in wanted)
     return {_EXPERT: _digest_of(map(bundled, _EXPERT_ASSETS))} if used else {}
 
 

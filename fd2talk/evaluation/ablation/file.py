@@ -4,41 +4,64 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from fd2talk.commands.train import check_training
 from fd2talk.evaluation.inputs.protocol import Protocol, PublishedTable, load_protocol
-from fd2talk.evaluation.metrics.catalogue import CATALOGUE
+from fd2talk.evaluation.metrics.catalogue import CATALOGUE, MOTION_FAMILIES
+from fd2talk.evaluation.systems import NETWORK_ALONE, SYSTEMS
 from shared.config import Config, build
 from shared.errors import InputError
 
-METRICS = {
-    **CATALOGUE,
-    "second_expert_confidence": replace(
-        CATALOGUE["lip_expert_confidence"],
-        label="Second expert's confidence",
-        definition="The confidence of a lip expert that was trained with the ablation and is part of no loss.",
-    ),
-    **{
-        f"{key}_driven": replace(
-            CATALOGUE[key],
-            label=f"{CATALOGUE[key].label}, real motion",
-            definition=f"{CATALOGUE[key].definition[:-1]}; rendered from the tracked motion of the real clip.",
-        )
-        for key in ("psnr", "ssim", "squeeze_distance", "psnr_mouth", "ssim_mouth", "squeeze_distance_mouth")
-    },
-}
-"""The metrics of columns: the catalogue, and those that only ablations have."""
+UNSEEN_EXPERT = "unseen_expert.safetensors"
+"""In a variant's folder of weights: the lip expert that one of its trainings made, which no loss saw."""
+
+
+@dataclass(frozen=True, order=True)
+class Column:
+    """A column of a table: a metric, measured on a system.
+
+    Args:
+        metric: key of the catalogue.
+        system: a row that `fd2talk evaluate` runs with the variant's weights.
+    """
+
+    metric: str
+    system: str = "bundled"
+
+    def __str__(self) -> str:
+        return self.metric if self.system == "bundled" else f"{self.metric}@{self.system}"
+
+    @classmethod
+    def parse(cls, text: str) -> Column:
+        """From `metric` or `metric@system`. Raises ValueError: there is no such metric or system."""
+        metric, _, system = text.partition("@")
+        _known(metric, CATALOGUE, "there is no metric")
+        return cls(metric, _known(system or "bundled", SYSTEMS, f"{text}: there is no system"))
+
+    @property
+    def network_alone(self) -> Column | None:
+        """The same of the motion model's network without rules; None for what is not measured on its motion."""
+        if CATALOGUE[self.metric].family not in MOTION_FAMILIES:
+            return None
+        return next((Column(self.metric, name) for name, of in NETWORK_ALONE.items() if self.system in of), None)
 
 
 @dataclass(frozen=True)
 class Variant:
-    """A combination of trainings (by name) for stages one and two, and the title of its row."""
+    """A row of the tables.
+
+    Args:
+        title: of the row.
+        trainings: by name; what none of them makes is bundled.
+        render: settings of the renderer, arguments of `RenderPipeline`.
+    """
 
     title: str
     trainings: tuple[str, ...]
+    render: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -46,14 +69,40 @@ class Table:
     """A table of the report.
 
     Args:
-        published: the paper's table.
+        title: of the table.
+        published: the paper's table, or None.
         rows: variant -> row of the paper, None where it has none; the last variant is the full model.
-        columns: keys of metrics, those of the paper first.
+        columns: those of the paper first.
     """
 
-    published: PublishedTable
+    title: str
+    published: PublishedTable | None
     rows: dict[str, str | None]
-    columns: tuple[str, ...]
+    columns: tuple[Column, ...]
+
+    @property
+    def networks_alone(self) -> tuple[Column, ...]:
+        """The columns of a second table: what is measured on motion, without the rules that follow the network."""
+        return tuple(dict.fromkeys(alone for column in self.columns if (alone := column.network_alone)))
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What the variants are measured on.
+
+    Args:
+        reference: folder of the real clips.
+        models: folders with metric networks.
+        repeats: samples of each clip, of metrics of motion.
+        frames: frames of each person's clip, of metrics of images.
+        min_face: smallest height of the face in pixels, where images are measured.
+    """
+
+    reference: str
+    models: tuple[str, ...] = ()
+    repeats: int = 3
+    frames: int = 3
+    min_face: int = 110
 
 
 @dataclass(frozen=True)
@@ -68,7 +117,7 @@ class Ablation:
         trainings: complete training configs by name, except for seed and output.
         variants: by name.
         tables: of the report.
-        measured: arguments of `ClipMeasure`.
+        measured: on what.
     """
 
     title: str
@@ -78,7 +127,7 @@ class Ablation:
     trainings: dict[str, dict[str, Any]]
     variants: dict[str, Variant]
     tables: tuple[Table, ...]
-    measured: dict[str, str]
+    measured: Measured
 
 
 @dataclass(frozen=True)
@@ -89,16 +138,10 @@ class _Training:
 
 @dataclass(frozen=True)
 class _TableEntry:
-    published: str
-    rows: dict[str, str | None]
-    further: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class _Measured:
-    clips: str
-    prepared: str
-    squeezenet: str
+    title: str = ""
+    published: str = ""
+    rows: dict[str, str | None] = field(default_factory=dict)
+    columns: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -111,7 +154,7 @@ class _File:
     seeds: tuple[int, ...]
     trainings: dict[str, _Training]
     variants: dict[str, Variant]
-    measured: _Measured
+    measured: Measured
     tables: tuple[_TableEntry, ...]
 
 
@@ -145,7 +188,7 @@ def read_ablation(path: str | Path) -> Ablation:
         trainings={name: training.values for name, training in trainings.items()},
         variants=file.variants,
         tables=tables,
-        measured=asdict(file.measured),
+        measured=file.measured,
     )
 
 
@@ -164,17 +207,23 @@ def _training(
 
 
 def _table(entry: _TableEntry, protocol: Protocol, variants: Mapping[str, Variant]) -> Table:
+    """A paper's table with further columns, or one of its own with all variants as rows."""
+    rows = entry.rows or dict.fromkeys(variants)
+    columns = [Column.parse(text) for text in entry.columns]
+    if not entry.published:
+        for name in rows:
+            _known(name, variants, f"table {entry.title!r}: there is no variant")
+        return Table(entry.title, None, dict.fromkeys(rows), tuple(columns))
     tables = {table.table: table for table in protocol.published}
     published = tables[_known(entry.published, tables, f"protocol {protocol.name} has no table")]
-    for name, row in entry.rows.items():
+    for name, row in rows.items():
         _known(name, variants, f"{published.table}: there is no variant")
         if row is not None:
             _known(row, published.rows, f"{published.table} has no row")
-    headers = {column.header: column.metric for column in protocol.columns}
-    columns = [headers[header] for header in published.columns] + list(entry.further)
-    for key in columns:
-        _known(key, METRICS, "there is no metric")
-    return Table(published, entry.rows, tuple(columns))
+    headers = {column.header: Column(column.metric) for column in protocol.columns}
+    columns = [headers[header] for header in published.columns] + columns
+    title = f"{published.table}: {published.title}"
+    return Table(entry.title or title, published, rows, tuple(dict.fromkeys(columns)))
 
 
 def _known(name: str, among: Mapping[str, Any], complaint: str) -> str:

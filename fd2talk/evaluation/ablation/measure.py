@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from fd2talk.evaluation.ablation.file import UNSEEN_EXPERT, Ablation, Column, Variant
+from fd2talk.evaluation.inputs.pairs import has_splits
 from fd2talk.evaluation.metrics.catalogue import CATALOGUE
 from fd2talk.evaluation.runner import evaluate
 from fd2talk.terminal import announce
@@ -59,7 +60,7 @@ class VariantMeasure:
                 self.folder / weights.parent.name / weights.name / name,
                 reference=measured.reference,
                 metrics=list(dict.fromkeys(column.metric for column in chosen)),
-                split=self.ablation.protocol.split,
+                split=self.ablation.protocol.split if has_splits(measured.reference) else None,
                 resample=True,
                 models=measured.models,
                 weights=str(weights),

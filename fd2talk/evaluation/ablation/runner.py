@@ -18,19 +18,21 @@ import numpy as np
 import yaml
 
 from fd2talk.commands.train import train_config
-from fd2talk.evaluation.ablation.clips import ClipMeasure
-from fd2talk.evaluation.ablation.file import METRICS, Ablation, Table, read_ablation
+from fd2talk.evaluation.ablation.file import UNSEEN_EXPERT, Ablation, Column, Table, Variant, read_ablation
+from fd2talk.evaluation.ablation.measure import VariantMeasure
+from fd2talk.evaluation.metrics.catalogue import CATALOGUE
 from fd2talk.evaluation.report.statistics import interval
+from fd2talk.evaluation.systems import NETWORK_ALONE
 from fd2talk.terminal import announce
 from shared.errors import Fd2TalkError, UsageError
 from shared.files import atomic_output
 from shared.weights import bundled
 
-Measure = Callable[[Path, int, Collection[str]], Mapping[str, float | None]]
-"""(folder of weights, seed, wanted keys of `METRICS`) -> values; a metric that could not be measured may be missing."""
+Measure = Callable[[Variant, Path, Collection[Column]], Mapping[Column, float]]
+"""(variant, folder of its weights, wanted columns) -> values; what could not be measured may be missing."""
 
-Values = Mapping[str, Mapping[int, Mapping[str, float]]]
-"""Variant -> seed -> metric -> value."""
+Values = Mapping[str, Mapping[int, Mapping[Column, float]]]
+"""Variant -> seed -> column -> value."""
 
 # Bundled files that all variants share, unless a training writes its own.
 _SHARED = ("model.yaml", "speech_events.safetensors", "lip_expert.safetensors")
@@ -42,12 +44,12 @@ def run_ablation(
     """Train and measure every variant with every seed, and write `ablation.json` and `ablation.md`.
 
     Seeds are processed one after the other, so that an interrupted run leaves complete seeds. Finished trainings are
-    not repeated; measurements are cached in the folders of weights (measured.json) until the weights change.
+    not repeated, and measurements are cached as those of any other report.
 
     Args:
         path: the ablation's file.
         output: folder of the report.
-        measure: how weights are measured; None for a `ClipMeasure`.
+        measure: how weights are measured; None for a `VariantMeasure`.
         overwrite: replace an existing report.
 
     Returns:
@@ -60,16 +62,17 @@ def run_ablation(
     ablation, output = read_ablation(path), Path(output)
     if (output / "ablation.json").exists() and not overwrite:
         raise UsageError(f"cannot write {output / 'ablation.json'}: it already exists (--overwrite replaces it)")
-    values: dict[str, dict[int, dict[str, float]]] = {name: {} for name in ablation.variants}
+    measure = measure or VariantMeasure(ablation, ablation.runs / "measured")
+    values: dict[str, dict[int, dict[Column, float]]] = {name: {} for name in ablation.variants}
     for seed in ablation.seeds:
         for name in ablation.trainings:
             train_part(ablation, name, seed)
-        measure = measure or ClipMeasure(
-            split=ablation.protocol.split, beat_sigma=ablation.protocol.settings["beat_sigma"], **ablation.measured
-        )
-        for name in ablation.variants:
-            wanted = {key for table in ablation.tables if name in table.rows for key in table.columns}
-            values[name][seed] = _measured(assemble(ablation, name, seed), seed, wanted, measure)
+        for name, variant in ablation.variants.items():
+            tables = [table for table in ablation.tables if name in table.rows]
+            wanted = {column for table in tables for column in (*table.columns, *table.networks_alone)}
+            weights = assemble(ablation, name, seed)
+            announce(f"measuring {weights}")
+            values[name][seed] = dict(measure(variant, weights, wanted))
     report = {
         "title": ablation.title,
         "config": str(path),
@@ -77,7 +80,12 @@ def run_ablation(
         "seeds": list(ablation.seeds),
         "steps": {name: config["training"]["max_steps"] for name, config in ablation.trainings.items()},
         "variants": {
-            name: {"title": variant.title, "trainings": list(variant.trainings), "values": values[name]}
+            name: {
+                "title": variant.title,
+                "trainings": list(variant.trainings),
+                "render": variant.render,
+                "values": {seed: {str(c): v for c, v in sorted(found.items())} for seed, found in values[name].items()},
+            }
             for name, variant in ablation.variants.items()
         },
         "tables": [_as_data(table) for table in ablation.tables],
@@ -134,10 +142,14 @@ def assemble(ablation: Ablation, name: str, seed: int) -> Path:
     """
     variant, folder = ablation.variants[name], ablation.runs / "weights" / name / str(seed)
     files = {path.name: path for path in map(bundled("fd2talk").joinpath, _SHARED)}
-    for training in variant.trainings:
-        place = "renderer/" if ablation.trainings[training]["model"] == "unet" else ""
+    models = [ablation.trainings[training]["model"] for training in variant.trainings]
+    if "autoencoder" in models and "unet" not in models:  # a renderer is loaded with both of its networks
+        files["renderer/unet.safetensors"] = bundled("renderer") / "unet.safetensors"
+    for training, model in zip(variant.trainings, models):
+        place = "renderer/" if model in ("unet", "autoencoder") else ""
         best = ablation.runs / training / str(seed) / "best"
-        files |= {place + path.name: path for path in sorted(best.glob("*.safetensors"))}
+        for path in sorted(best.glob("*.safetensors")):
+            files[UNSEEN_EXPERT if model == "lip_expert" else place + path.name] = path
     for old in folder.rglob("*.safetensors"):
         if str(old.relative_to(folder)) not in files:
             old.unlink()
@@ -147,67 +159,54 @@ def assemble(ablation: Ablation, name: str, seed: int) -> Path:
     return folder
 
 
-def _measured(weights: Path, seed: int, wanted: Collection[str], measure: Measure) -> dict[str, float]:
-    """The result of `measure`, cached beside the weights until they change."""
-    path = weights / "measured.json"
-    newest = max(file.stat().st_mtime for file in weights.rglob("*.safetensors"))
-    known: dict[str, float | None] = {}
-    if path.exists() and path.stat().st_mtime >= newest:
-        known = json.loads(path.read_text(encoding="utf-8"))
-    missing = sorted(set(wanted) - set(known))
-    if missing:
-        announce(f"measuring {weights}")
-        found = measure(weights, seed, missing)
-        known |= {key: float(found[key]) if found.get(key) is not None else None for key in missing}
-        with atomic_output(path, overwrite=True) as temporary:
-            temporary.write_text(json.dumps(known, indent=1), encoding="utf-8")
-    return {key: value for key, value in known.items() if value is not None}
-
-
 def _as_data(table: Table) -> dict[str, Any]:
-    published = table.published
-    printed = {row: [cell.text if cell else None for cell in published.rows[row]] for row in table.rows.values() if row}
-    return {
-        "table": published.table,
-        "columns": list(table.columns),
-        "rows": table.rows,
-        "published": {"data": published.data, "columns": list(published.columns), "rows": printed},
-    }
+    data = {"table": table.title, "columns": list(map(str, table.columns)), "rows": table.rows}
+    if (published := table.published) is not None:
+        printed = {row: [c.text if c else None for c in published.rows[row]] for row in table.rows.values() if row}
+        data["published"] = {"data": published.data, "columns": list(published.columns), "rows": printed}
+    return data
 
 
 def as_markdown(ablation: Ablation, values: Values) -> str:
-    """Return the paper's tables, its printed rows below ours, and the differences from the full model.
+    """Return the tables, a paper's printed rows below ours, and the differences from the full model.
+
+    What is measured on motion follows a second time for the networks alone, without the rules.
 
     Args:
         ablation: the ablation.
-        values: variant -> seed -> metric -> value.
+        values: variant -> seed -> column -> value.
     """
     seeds = ", ".join(map(str, ablation.seeds))
     lines = [f"# {ablation.title}", ""]
-    lines += [
-        f"Mean ± standard deviation over the seeds {seeds}; split {ablation.protocol.split}. In italics the "
-        f"published values of {ablation.protocol.paper}: measured on other data with other networks, not comparable.",
-        "",
-    ]
+    lines += [f"Mean ± standard deviation over the seeds {seeds}; split {ablation.protocol.split}."]
+    if any(table.published for table in ablation.tables):
+        lines[-1] += f" In italics the published values of {ablation.protocol.paper}: measured on other data with other"
+        lines[-1] += " networks, not comparable."
     for table in ablation.tables:
-        published = table.published
-        lines += [f"## {published.table}: {published.title}", "", _row(["", *map(_heading, table.columns)])]
-        lines += [_row(["---"] * (len(table.columns) + 1))]
-        for name, theirs in table.rows.items():
-            cells = [_spread([found.get(key) for found in values[name].values()]) for key in table.columns]
-            lines.append(_row([ablation.variants[name].title, *cells]))
-            if theirs:
-                printed = [f"*{cell.text}*" if cell else "" for cell in published.rows[theirs]]
-                blank = [""] * (len(table.columns) - len(printed))
-                lines.append(_row([f"*published: {theirs}*", *printed, *blank]))
-        lines += ["", *_differences(ablation, table, values), ""]
+        lines += ["", f"## {table.title}", "", *_table(ablation, table, table.columns, values)]
+        if table.networks_alone:
+            lines += ["", "**Network alone**, without the rules that act on its motion afterwards", ""]
+            lines += _table(ablation, table, table.networks_alone, values)
     return "\n".join(lines)
 
 
-def _differences(ablation: Ablation, table: Table, values: Values) -> list[str]:
+def _table(ablation: Ablation, table: Table, columns: Sequence[Column], values: Values) -> list[str]:
+    published = table.published if columns == table.columns else None
+    lines = [_row(["", *map(_heading, columns)]), _row(["---"] * (len(columns) + 1))]
+    for name, theirs in table.rows.items():
+        cells = [_spread([found.get(column) for found in values[name].values()]) for column in columns]
+        lines.append(_row([ablation.variants[name].title, *cells]))
+        if theirs and published:
+            printed = [f"*{cell.text}*" if cell else "" for cell in published.rows[theirs]]
+            blank = [""] * (len(columns) - len(printed))
+            lines.append(_row([f"*published: {theirs}*", *printed, *blank]))
+    return [*lines, "", *_differences(ablation, table, columns, values)]
+
+
+def _differences(ablation: Ablation, table: Table, columns: Sequence[Column], values: Values) -> list[str]:
     """Differences from the full model with the same seed, which removes most of the variance between seeds."""
     *others, full = table.rows
-    measured = [key for key in table.columns if any(key in found for found in values[full].values())]
+    measured = [column for column in columns if any(column in found for found in values[full].values())]
     lines = [
         f"Difference from {ablation.variants[full].title.lower()} with the same seed: mean and 95 % interval over "
         "seeds; bold where the interval excludes 0.",
@@ -217,17 +216,18 @@ def _differences(ablation: Ablation, table: Table, values: Values) -> list[str]:
     ]
     for name in others:
         cells = []
-        for key in measured:
-            pairs = [(found.get(key), values[full][seed].get(key)) for seed, found in values[name].items()]
+        for column in measured:
+            pairs = [(found.get(column), values[full][seed].get(column)) for seed, found in values[name].items()]
             cells.append(_change([a - b for a, b in pairs if a is not None and b is not None]))
         lines.append(_row([ablation.variants[name].title, *cells]))
     return lines
 
 
-def _heading(key: str) -> str:
-    metric = METRICS[key]
+def _heading(column: Column) -> str:
+    metric = CATALOGUE[column.metric]
     sign = {"higher": " ↑", "lower": " ↓"}.get(metric.direction, "")
-    return f"{metric.label}{f' ({metric.unit})' if metric.unit else ''}{sign}"
+    system = "" if column.system == "bundled" or column.system in NETWORK_ALONE else f", {column.system}"
+    return f"{metric.label}{system}{f' ({metric.unit})' if metric.unit else ''}{sign}"
 
 
 def _spread(found: Sequence[float | None]) -> str:

@@ -9,6 +9,7 @@ system should reach, in the catalogue's units.
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any

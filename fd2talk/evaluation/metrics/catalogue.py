@@ -6,7 +6,7 @@ Formulas, protocols and traps are documented in `shared.metrics`; `metrics.clip_
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from shared.metrics.rendering import HEAD_MOVES, MOUTH_CHANGES
 
@@ -48,6 +48,7 @@ NEEDS = {
     "phones": "the times of phones (--phones)",
     "repeats": "several samples of each clip (--repeats)",
     "whole": "whole videos (no --frames)",
+    "unseen expert": "a lip expert that no loss saw (--unseen-expert)",
     "system": "a system that the evaluation runs (a name, not a folder)",
 }
 
@@ -106,21 +107,33 @@ def _sync_motion() -> dict[str, Metric]:
         return Metric(label, "sync_motion", unit, direction, definition, _OWN, _MESH)
 
     aperture = "lip aperture (distance of the inner lips over the distance of the outer eye corners)"
+    confidence = expert(
+        "Lip-expert confidence", "", "higher",
+        "Median minus minimum, over shifts of ±15 frames, of the mean distance between the lip expert's embeddings of "
+        "mouth vertices and of speech.",
+    )  # fmt: skip
+    distance = expert("Lip-expert distance", "", "lower", "The distance at the clip's best shift (0 to 1.41).")
     return {
-        "lip_expert_confidence": expert(
-            "Lip-expert confidence", "", "higher",
-            "Median minus minimum, over shifts of ±15 frames, of the mean distance between the lip expert's "
-            "embeddings of mouth vertices and of speech.",
-        ),
-        "lip_expert_distance": expert(
-            "Lip-expert distance", "", "lower", "The distance at the clip's best shift (0 to 1.41)."
-        ),
+        "lip_expert_confidence": confidence,
+        "lip_expert_distance": distance,
         "lip_expert_offset": expert(
             "Lip-expert offset", "frames", "zero",
             "The shift with the smallest distance; above 0 the mouth lags behind the audio.",
         ),
         "lip_expert_in_sync": expert(
             "Within ±1 frame", "of clips", "higher", "Share of clips whose lip-expert offset is -1, 0 or 1."
+        ),
+        "unseen_expert_confidence": replace(
+            confidence,
+            label="Unseen expert's confidence",
+            definition="The same of a lip expert that was part of no loss (--unseen-expert).",
+            needs=(*confidence.needs, "unseen expert"),
+        ),
+        "unseen_expert_distance": replace(
+            distance,
+            label="Unseen expert's distance",
+            definition="The unseen expert's distance at the clip's best shift (0 to 1.41).",
+            needs=(*distance.needs, "unseen expert"),
         ),
         "aperture_correlation": curve(
             "Aperture r", "", "higher",

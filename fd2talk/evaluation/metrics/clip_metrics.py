@@ -23,6 +23,7 @@ from shared.face_model.morphable import MorphableModel
 from shared.media import FPS
 from shared.metrics.head import euler_degrees
 from shared.metrics.syncnet import syncnet_scores
+from stage1_motion.lip_expert.network import LipExpert
 
 _RATE_TOLERANCE = 0.05  # frames per second: files round their rates
 
@@ -121,9 +122,11 @@ def measure_pair(
         else:
             note = f"measured on the tracker's landmarks, which face model {model.name} does not have"
             found.notes |= dict.fromkeys(wanted.intersection(OF_LANDMARKS), note)
-        expert = {key for key in wanted if key.startswith("lip_expert")}
-        if expert and speech is not None:
-            found.add(expert, partial(_lip_expert_scores, motions, speech))
+        for expert, network in {"lip_expert": None, "unseen_expert": networks.paths.get("unseen_expert")}.items():
+            keys = {key for key in wanted if key.startswith(expert)}
+            if keys and speech is not None:
+                judge = networks.unseen_expert if network else None
+                found.add(keys, partial(_lip_expert_scores, motions, speech, expert, judge))
         if "expression_diversity" in wanted:
             found.arrays["vertices"] = motions.vertices
         if "pose_diversity" in wanted:
@@ -147,14 +150,17 @@ def _syncnet(
     return {"lse_c": scores.confidence, "lse_d": scores.distance, "syncnet_offset": scores.offset}
 
 
-def _lip_expert_scores(motions: MotionPair, speech: np.ndarray) -> dict[str, float]:
+def _lip_expert_scores(
+    motions: MotionPair, speech: np.ndarray, name: str, expert: LipExpert | None
+) -> dict[str, float]:
+    """Scores whose names begin with `name`; expert: None for the bundled one."""
     motion = replace(motions.generated.resample(FPS), identity=motions.identity)  # the network's rate
-    scores = _lip_expert()(motion, speech, motions.settings.max_shift)
+    scores = _lip_expert()(motion, speech, motions.settings.max_shift, expert)
     return {
-        "lip_expert_confidence": scores.confidence,
-        "lip_expert_distance": scores.distance,
-        "lip_expert_offset": scores.offset,
-        "lip_expert_in_sync": abs(scores.offset) <= 1,
+        f"{name}_confidence": scores.confidence,
+        f"{name}_distance": scores.distance,
+        f"{name}_offset": scores.offset,
+        f"{name}_in_sync": abs(scores.offset) <= 1,
     }
 
 

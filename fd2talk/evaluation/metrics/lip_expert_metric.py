@@ -31,13 +31,16 @@ class LipExpertMetric:
         encoded = self.pipeline.frontend(speech)
         return normalise_speech(encoded.features, encoded.events.speaks)
 
-    def __call__(self, motion: Motion, speech: np.ndarray, max_shift: int = MAX_SHIFT) -> SyncScores:
+    def __call__(
+        self, motion: Motion, speech: np.ndarray, max_shift: int = MAX_SHIFT, expert: LipExpert | None = None
+    ) -> SyncScores:
         """Score a motion against speech, as `lip_expert_scores` does.
 
         Args:
             motion: with its identity.
             speech: float32 [n], 16 kHz.
             max_shift: largest shift in frames, to either side.
+            expert: another lip expert, trained on the same speech features; None for the bundled one.
 
         Raises:
             InputError: as there, or silence, or a motion of another face model.
@@ -48,7 +51,7 @@ class LipExpertMetric:
             raise InputError(
                 f"the lip expert needs face model {space.model.fingerprint}, this motion has {motion.face_model}"
             )
-        return lip_expert_scores(self.expert, space, motion, self.encode(speech), max_shift)
+        return lip_expert_scores(expert or self.expert, space, motion, self.encode(speech), max_shift)
 
 
 @torch.no_grad()

@@ -13,11 +13,12 @@ from shared.metrics.inception import Inception
 from shared.metrics.lpips import LPIPS
 from shared.metrics.perceptual import SqueezeDistance
 from shared.metrics.syncnet import SyncNet
+from stage1_motion.lip_expert.network import LipExpert
 
 
 @dataclass
 class MetricNetworks:
-    """Available networks: name in `shared.metrics.metric_networks.METRIC_NETWORKS` -> path."""
+    """Available networks: name in `shared.metrics.metric_networks.METRIC_NETWORKS`, or `unseen_expert` -> path."""
 
     paths: dict[str, Path]
 
@@ -39,6 +40,11 @@ class MetricNetworks:
     def syncnet(self) -> SyncNet:
         """For the family `sync_video`."""
         return _loaded(SyncNet.load, self.paths["syncnet"])
+
+    @property
+    def unseen_expert(self) -> LipExpert:
+        """For `unseen_expert_confidence` and `unseen_expert_distance`."""
+        return _loaded(LipExpert.load, self.paths["unseen_expert"])
 
     @property
     def inception(self) -> Inception:

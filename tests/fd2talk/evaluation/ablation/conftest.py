@@ -60,12 +60,12 @@ def config(tmp_path, prepared):
             "full": {"title": "Full", "trainings": ["expression", "pose"]},
             "single": {"title": "Single", "trainings": ["joint"]},
         },
-        "measured": {"clips": str(tmp_path), "prepared": str(prepared), "squeezenet": "nowhere"},
+        "measured": {"reference": str(tmp_path / "reference"), "repeats": 2},
         "tables": [
             {
                 "published": "Table 3",
                 "rows": {"single": "w/o alignment", "full": "Full (FD2Talk)"},
-                "further": ["aperture_correlation"],
+                "columns": ["aperture_correlation"],
             }
         ],
     }

@@ -5,7 +5,7 @@ import inspect
 import pytest
 import yaml
 
-from fd2talk.evaluation.ablation.file import METRICS, _training, read_ablation
+from fd2talk.evaluation.ablation.file import Column, _training, read_ablation
 from shared.errors import InputError
 from shared.weights import bundled_config
 from stage2_render.pipeline import RenderPipeline
@@ -14,11 +14,13 @@ from stage2_render.pipeline import RenderPipeline
 @pytest.mark.parametrize(
     ("change", "saying"),
     [
-        (lambda c: c.pop("seeds"), "seeds is missing"),
+        (lambda c: c.pop("seeds"), "seeds` is missing"),
         (lambda c: c["variants"]["full"]["trainings"].append("voice"), "no training 'voice'"),
         (lambda c: c["tables"][0].update(published="Table 9"), "has no table 'Table 9'"),
         (lambda c: c["tables"][0]["rows"].update(other="Full (FD2Talk)"), "no variant 'other'"),
-        (lambda c: c["tables"][0].update(further=["loveliness"]), "no metric 'loveliness'"),
+        (lambda c: c["tables"][0].update(columns=["loveliness"]), "no metric 'loveliness'"),
+        (lambda c: c["tables"][0].update(columns=["psnr@nobody"]), "psnr@nobody: there is no system 'nobody'"),
+        (lambda c: c["tables"][0].update(further=["psnr"]), "further"),
         (lambda c: c["trainings"]["pose"].update(base="nobody.yaml"), "nobody.yaml"),
     ],
 )
@@ -43,7 +45,7 @@ def test_the_trainings_of_the_paper_s_ablations_differ_as_named():
             expected[section] = {**expected[section], **values}
         assert trainings[ours] == expected
     assert trainings["expression"]["loss"]["sync_weight"] > 0
-    steps = {name: config["training"]["max_steps"] for name, config in trainings.items() if name != "second_expert"}
+    steps = {name: config["training"]["max_steps"] for name, config in trainings.items() if name != "unseen_expert"}
     assert {steps[name] for name in steps if not name.startswith("renderer")} == {300}
     assert steps["renderer"] == steps["renderer_concatenated"]
     assert trainings["renderer_concatenated"]["network"]["conditions"] == "concatenated"
@@ -52,7 +54,17 @@ def test_the_trainings_of_the_paper_s_ablations_differ_as_named():
         ("Table 2", "full"),
         ("Table 3", "full"),
     ]
-    assert set(METRICS) >= {key for table in ablation.tables for key in table.columns}
+    columns = {str(column) for table in ablation.tables for column in table.columns}
+    assert columns >= {"lse_c", "syncnet_confidence", "fid", "lve", "fdd", "mod", "beat_align_real", "psnr@driven"}
+    assert columns >= {"expression_diversity", "pose_diversity", "aperture_seed_correlation"}
+    assert ablation.measured.repeats > 1
+
+
+def test_what_is_measured_on_motion_is_measured_on_the_network_alone_too():
+    assert Column.parse("lve").network_alone == Column("lve", "bundled-network")
+    assert Column.parse("aperture_correlation@ridge").network_alone == Column("aperture_correlation", "ridge-network")
+    assert Column.parse("psnr").network_alone is None and Column.parse("lve@driven").network_alone is None
+    assert [str(Column.parse(text)) for text in ("psnr", "psnr@driven")] == ["psnr", "psnr@driven"]
 
 
 @pytest.mark.parametrize("name", ["renderer", "autoencoder"])

@@ -5,7 +5,7 @@ import json
 import pytest
 import yaml
 
-from fd2talk.evaluation.ablation.file import read_ablation
+from fd2talk.evaluation.ablation.file import Column, read_ablation
 from fd2talk.evaluation.ablation.runner import run_ablation, train_part
 from shared.checkpoint import read_header
 from shared.errors import UsageError
@@ -20,17 +20,20 @@ class Stub:
     def __init__(self):
         self.calls = []
 
-    def __call__(self, weights, seed, wanted):
-        assert set(wanted) == {"lse_c", "syncnet_confidence", "aperture_correlation"}
-        self.calls.append((weights.parent.name, seed))
+    def __call__(self, variant, weights, columns):
+        product, alone = Column("aperture_correlation"), Column("aperture_correlation", "bundled-network")
+        assert set(columns) == {Column("lse_c"), Column("syncnet_confidence"), product, alone}
+        seed = int(weights.name)
+        self.calls.append((variant.title, seed))
         single = (weights / "expression_and_pose.safetensors").exists()
-        return {"lse_c": None, "aperture_correlation": 0.5 + 0.2 * seed - (0.2 if single else 0.0)}
+        value = 0.5 + 0.2 * seed - (0.2 if single else 0.0)
+        return {product: value, alone: value / 2}
 
 
 def test_it_trains_measures_and_writes_the_table(config, tmp_path):
     measure, output = Stub(), tmp_path / "report"
     run_ablation(config, output, measure)
-    assert measure.calls == [("full", 0), ("single", 0), ("full", 1), ("single", 1)]
+    assert measure.calls == [("Full", 0), ("Single", 0), ("Full", 1), ("Single", 1)]
     runs = tmp_path / "runs"
     weights = {}
     for name in ("expression", "pose", "joint"):
@@ -52,7 +55,12 @@ def test_it_trains_measures_and_writes_the_table(config, tmp_path):
     assert "| *published: w/o alignment* | *4.66* | *3.97* |  |" in text
     assert "| Single | **-0.2000 (-0.2000 to -0.2000)** |" in text
     report = json.loads((output / "ablation.json").read_text())
-    assert report["variants"]["single"]["values"]["1"] == {"aperture_correlation": pytest.approx(0.5)}
+    assert report["variants"]["single"]["values"]["1"] == {
+        "aperture_correlation": pytest.approx(0.5),
+        "aperture_correlation@bundled-network": pytest.approx(0.25),
+    }
+    alone = text.index("**Network alone**")
+    assert "| Full | 0.300 ± 0.071 |" in text[alone:] and "published" not in text[alone:]
     assert report["tables"][0]["published"]["rows"] == {
         "Full (FD2Talk)": ["7.31", "6.26"],
         "w/o alignment": ["4.66", "3.97"],
@@ -64,7 +72,6 @@ def test_it_trains_measures_and_writes_the_table(config, tmp_path):
     before = {path: path.stat().st_mtime_ns for path in runs.rglob("checkpoint.pt")}
     run_ablation(config, output, measure, overwrite=True)
     assert before == {path: path.stat().st_mtime_ns for path in runs.rglob("checkpoint.pt")}  # nothing trained again
-    assert len(measure.calls) == 4  # nor measured
     assert (output / "ablation.md").read_text() == text
 
 
