@@ -11,7 +11,7 @@ from shared.weights import bundled_config
 @pytest.mark.parametrize(
     ("change", "saying"),
     [
-        (lambda c: c.pop("seeds"), "seeds is missing"),
+        (lambda c: c.pop("seeds"), "`seeds` is missing"),
         (lambda c: c["variants"]["full"]["trainings"].append("voice"), "no training 'voice'"),
         (lambda c: c["tables"][0].update(published="Table 9"), "has no table 'Table 9'"),
         (lambda c: c["tables"][0]["rows"].update(other="Full (FD2Talk)"), "no variant 'other'"),
