@@ -16,7 +16,19 @@ from shared.weights import bundled_config
         (lambda c: c["tables"][0].update(published="Table 9"), "has no table 'Table 9'"),
         (lambda c: c["tables"][0]["rows"].update(other="Full (FD2Talk)"), "no variant 'other'"),
         (lambda c: c["tables"][0].update(further=["loveliness"]), "no metric 'loveliness'"),
-        (lambda c: c["trainings"]["pose"].update(base="nobody.yaml"), "nobody.yaml"),
+        (lambda c: c["trainings"]["pose"].update(base="nobody.yaml"), "training `pose`: `base`: .*nobody.yaml"),
+        (lambda c: c["trainings"]["pose"].update(chanegs={}), "section `trainings.pose`: .*did you mean `changes`"),
+        (
+            lambda c: c["trainings"]["pose"]["changes"].update(network={"widht": 8}),
+            "ablation.yaml: training `pose`: section `network`: unknown key `widht` .did you mean `width`",
+        ),
+        (
+            lambda c: c["trainings"]["pose"]["changes"].update(training={"max_steps": "x"}),
+            "must be an integer, not 'x'",
+        ),
+        (lambda c: c.update(seeds=["one"]), "`seeds` must be an integer, not 'one'"),
+        (lambda c: c["measured"].update(clip="x"), "section `measured`: unknown key `clip` .did you mean `clips`"),
+        (lambda c: c["tables"][0].update(rowx={}), "`tables`.*unknown key `rowx` .did you mean `rows`"),
     ],
 )
 def test_a_faulty_file_is_refused(config, change, saying):
