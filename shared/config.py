@@ -213,9 +213,12 @@ class Arguments:
 
 def unknown_key(key: str, known: Iterable[str], kind: str = "key") -> str:
     """The complaint about a key that does not exist, with the one that was perhaps meant, and all that do."""
-    known = list(known)
-    close = difflib.get_close_matches(key, known, n=1, cutoff=0.6)
-    return f"unknown {kind} `{key}` ({f'did you mean `{close[0]}`? ' if close else ''}known: {', '.join(known)})"
+    close = _closest(key, known)
+    return f"unknown {kind} `{key}` ({f'did you mean `{close}`? ' if close else ''}known: {', '.join(known)})"
+
+
+def _closest(key: str, known: Iterable[str]) -> str | None:
+    return next(iter(difflib.get_close_matches(str(key), known, n=1)), None)
 
 
 def build(config: Config, kind: Any, values: Any, path: tuple[str, ...] = (), also: Iterable[str] = ()) -> Any:
@@ -250,7 +253,8 @@ def _best_of(config: Config, kinds: Iterable[type], values: Any, path: tuple[str
         if choices and not any(value in of_kind for of_kind in choices.values()):
             raise _misfit(config, (*path, key), _one_of(c for of_kind in choices.values() for c in of_kind), value)
         fitting = [kind for kind in fitting if kind not in choices or value in choices[kind]]
-    return max(fitting or hints, key=lambda kind: sum(key in hints[kind] for key in values))
+    # A mistyped key counts for the dataclass that has the one that was meant.
+    return max(fitting or hints, key=lambda kind: sum(_closest(key, hints[kind]) is not None for key in values))
 
 
 def _convert(config: Config, hint: Any, value: Any, path: tuple[str, ...]) -> Any:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import ModuleType
+from typing import Any
 
 import cv2
 import numpy as np
 import pytest
 import torch
 
+from shared.config import Config, build
 from shared.training.config import TrainingConfig
 from shared.training.loop import train
 from stage2_render.diffusion.conditioning_maps import MAPS
@@ -70,11 +73,21 @@ def write_pairs(folder: Path, count: int = 40, *, framing: str = "face", seed: i
     return folder
 
 
+def task_of(module: ModuleType, **sections: object) -> Any:
+    """The task of a training module with these sections of a config."""
+    return module.build_task(build(Config("test"), module.Config, sections))
+
+
+def pairs_section(pairs: Path, framing: str = "face") -> dict[str, str]:
+    """The section `data` for pairs that exist."""
+    return {"pairs": str(pairs), "clips": "none", "portraits": "none", "framing": framing}
+
+
 def autoencoder_task(pairs: Path, **changes: object) -> autoencoder.AutoencoderTask:
     """A small autoencoder on these pairs."""
     torch.manual_seed(0)
-    config = {"data": {"pairs": str(pairs)}, "network": AUTOENCODER, "loss": {"noise": 0.1}}
-    return autoencoder.build_task({**config, **changes})
+    config = {"data": pairs_section(pairs), "network": AUTOENCODER, "loss": {"noise": 0.1}}
+    return task_of(autoencoder, **{**config, **changes})
 
 
 def training(output: Path, steps: int) -> TrainingConfig:

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from shared.errors import Fd2TalkError, UsageError
+from shared.errors import Fd2TalkError
 from shared.training.config import TrainingConfig
 from shared.training.loop import learning_rate, train
 
@@ -109,12 +109,3 @@ def test_infinite_loss_and_foreign_checkpoint_are_said(tmp_path):
     task.model = nn.Linear(2, 1)
     with pytest.raises(Fd2TalkError, match="different model"):
         train(task, settings(tmp_path / "other"))
-
-
-def test_config_refuses_what_it_does_not_know():
-    with pytest.raises(UsageError, match="leaning_rate"):
-        TrainingConfig.from_dict({"output": "x", "leaning_rate": 1})
-    with pytest.raises(UsageError, match="output"):
-        TrainingConfig.from_dict({})
-    with pytest.raises(UsageError, match="precision"):
-        TrainingConfig(output="x", precision="fp8")

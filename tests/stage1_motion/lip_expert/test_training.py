@@ -31,7 +31,7 @@ def test_lip_expert_learns_to_tell_time(model, tmp_path):
         noise = rng.normal(size=(160, model.num_expression)).astype(np.float32)
         smooth = np.apply_along_axis(lambda c: np.convolve(c, np.ones(5) / 2, "same"), 0, noise).astype(np.float32)
         clips.append(_Clip(f"person{k}", smooth, smooth @ basis @ mixture))
-    task = LipExpertTask(clips, space, width=24, embedding=16, dropout=0.0)
+    task = LipExpertTask(clips, space, network={"width": 24, "embedding": 16, "dropout": 0.0})
     assert task.clips and task.development
     optimiser = torch.optim.Adam(task.model.parameters(), lr=3e-3)
     for step in range(60):

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from shared.errors import Fd2TalkError, InputError
-from stage2_render.diffusion.diffusers_autoencoder import DiffusersAutoencoder
+from stage2_render.diffusion.diffusers_autoencoder import DiffusersAutoencoder, DiffusersConfig, PretrainedConfig
 from stage2_render.diffusion.render_model import build_autoencoder, load_autoencoder, save_autoencoder
 
 SMALL = {
@@ -51,7 +51,7 @@ def latents_of(network, pictures):
 
 def test_output_equals_the_pretrained_one(pretrained, pictures):
     network, folder = pretrained
-    ours = build_autoencoder({"pretrained": str(folder), "subfolder": "first_stage"}).eval()
+    ours = build_autoencoder(PretrainedConfig(str(folder), "first_stage")).eval()
     assert ours.factor == 4 and ours.config.latent_channels == 3 and not ours.transfers_detail
     with torch.no_grad():
         latents = ours.encode(pictures)
@@ -99,7 +99,7 @@ def test_only_the_encoder_is_frozen(pretrained, pictures):
 @pytest.mark.parametrize("kind", KINDS)
 def test_saved_and_loaded_without_the_pretrained_folder(diffusers, kind, tmp_path, pictures):
     torch.manual_seed(0)
-    made = build_autoencoder({"architecture": kind, "settings": SMALL}).eval()
+    made = build_autoencoder(DiffusersConfig(kind, SMALL)).eval()
     made.start_from(pictures)
     with torch.no_grad():  # a decoder that uses the reference
         made.network.decoder.conv_in.weight.normal_(0, 0.1)
@@ -129,7 +129,7 @@ def test_folders_of_something_else_are_refused_in_one_line(diffusers, tmp_path):
 def test_without_diffusers_one_line_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "diffusers", None)
     with pytest.raises(Fd2TalkError, match="fd2talk\\[paper\\]"):
-        build_autoencoder({"pretrained": "somewhere"})
+        build_autoencoder(PretrainedConfig("somewhere"))
 
 
 def test_diffusers_is_not_imported_by_the_renderer():

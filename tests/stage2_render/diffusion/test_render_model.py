@@ -8,6 +8,7 @@ from shared.checkpoint import save_checkpoint
 from shared.diffusion.sampling import sample
 from shared.errors import InputError
 from stage2_render.diffusion.autoencoder import Autoencoder, AutoencoderConfig
+from stage2_render.diffusion.diffusers_autoencoder import DiffusersConfig
 from stage2_render.diffusion.render_model import RenderNetworks, build_autoencoder, load_autoencoder, smoothed
 from stage2_render.diffusion.unet import UNet, UNetConfig
 
@@ -119,7 +120,7 @@ def test_files_that_hold_something_else_are_refused_in_one_line(tmp_path):
 
 
 def test_a_config_names_the_autoencoder():
-    made = build_autoencoder({"latent_channels": 4, "coarse": 8, "fine": 8})
+    made = build_autoencoder(AutoencoderConfig(4, coarse=8, fine=8))
     assert isinstance(made, Autoencoder) and made.config.coarse == 8
     with pytest.raises(InputError, match="unknown autoencoder"):
-        build_autoencoder({"architecture": "UNet2DModel", "settings": {}})
+        DiffusersConfig("UNet2DModel")

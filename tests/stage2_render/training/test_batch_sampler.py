@@ -2,23 +2,23 @@
 
 import pytest
 import torch
-from synthetic import BOXES, write_pairs
+from synthetic import BOXES, pairs_section, write_pairs
 
 from shared.errors import InputError
 from shared.splits import is_development
 from stage2_render.diffusion.conditioning_maps import MAPS
-from stage2_render.training.batch_sampler import BatchSampler, draw_windows, open_pairs, take_windows, weight_map
+from stage2_render.training.batch_sampler import BatchSampler, PairsConfig, draw_windows, take_windows, weight_map
 
 
 @pytest.fixture(scope="module")
 def pairs(tmp_path_factory):
-    return open_pairs({"pairs": str(write_pairs(tmp_path_factory.mktemp("pairs") / "face"))})
+    return PairsConfig(**pairs_section(write_pairs(tmp_path_factory.mktemp("pairs") / "face"))).open()
 
 
 def test_another_framing_is_refused(tmp_path):
     write_pairs(tmp_path / "pairs", 4)
     with pytest.raises(InputError, match="pairs of face crops, not of head crops"):
-        open_pairs({"pairs": str(tmp_path / "pairs"), "framing": "head"})
+        PairsConfig(**pairs_section(tmp_path / "pairs", "head")).open()
 
 
 def test_development_people_are_not_drawn(pairs):

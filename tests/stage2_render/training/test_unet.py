@@ -2,17 +2,24 @@
 
 import pytest
 import torch
-import yaml
-from synthetic import autoencoder_task, check_resumed_equals_uninterrupted, mean_loss, training, write_pairs
+from synthetic import (
+    autoencoder_task,
+    check_resumed_equals_uninterrupted,
+    mean_loss,
+    pairs_section,
+    task_of,
+    training,
+    write_pairs,
+)
 
+from shared.config import Config
 from shared.errors import InputError
 from shared.training.config import TrainingConfig
 from shared.training.loop import train
 from shared.weights import bundled_config
 from stage2_render.diffusion.render_model import TRAIN_TIMESTEPS, RenderNetworks, save_autoencoder
-from stage2_render.training import autoencoder
-from stage2_render.training.batch_sampler import BatchSampler, open_pairs
-from stage2_render.training.unet import build_task
+from stage2_render.training import autoencoder, unet
+from stage2_render.training.batch_sampler import BatchSampler, PairsConfig
 
 UNET = {"channels": [16, 16], "attention": [False, True], "heads": 2, "time_width": 16}
 PUBLISHED = ("from_warp", "image_weight", "mouth_weight", "eyes_weight", "portraits", "flip", "jitter")  # all 0
@@ -50,12 +57,16 @@ def encoded(tmp_path_factory, pairs):
 
 def unet_task(pairs, encoded, network=None, **changes):
     torch.manual_seed(0)
-    config = {"data": {"pairs": str(pairs)}, "autoencoder": str(encoded), "network": {**UNET, **(network or {})}}
-    return build_task({**config, **changes})
+    config = {"data": pairs_section(pairs), "autoencoder": str(encoded), "network": {**UNET, **(network or {})}}
+    return task_of(unet, **{**config, **changes})
 
 
 def config(name):
-    return yaml.safe_load(bundled_config(f"{name}.yaml").read_text())
+    return Config.load(bundled_config(f"{name}.yaml")).resolved()
+
+
+def sections(read, **changes):
+    return {key: value for key, value in {**read, **changes}.items() if key not in ("model", "training")}
 
 
 def test_the_unet_learns(tmp_path, pairs, encoded):
@@ -105,10 +116,8 @@ def test_a_missing_autoencoder_is_named(pairs, tmp_path):
 
 
 @pytest.mark.parametrize("kind", ["bundled", "paper"])
-def test_configs_of_both_kinds_are_complete(kind):
-    first, second = (config(f"{kind}/{part}") for part in ("autoencoder", "unet"))
-    for one in (first, second):
-        TrainingConfig.from_dict(one["training"])
+def test_the_unet_s_config_fits_the_autoencoder_s(kind):
+    first, second = (config(f"train/{kind}/stage2_render/{part}") for part in ("autoencoder", "unet"))
     assert second["autoencoder"].startswith(first["training"]["output"]) and first["data"] == second["data"]
 
 
@@ -120,11 +129,10 @@ def test_ablations_differ_in_what_they_are_named_after(name):
     for section, changes in ABLATIONS[name].items():
         full[section] |= changes
     assert own == full
-    TrainingConfig(output="there", **own["training"])
 
 
 def test_the_full_ablation_is_the_bundled_configuration():
-    full, bundled = config("ablations/renderer/full"), config("bundled/unet")
+    full, bundled = config("ablations/renderer/full"), config("train/bundled/stage2_render/unet")
     for section in ("data", "network", "autoencoder", "perceptual", "start"):
         assert full[section] == bundled[section], section
 
@@ -134,8 +142,8 @@ def test_ablations_can_be_trained(name, pairs, tmp_path):
     path = tmp_path / "autoencoder.safetensors"
     network = {"latent_channels": 32, "coarse": 16, "fine": 8, "fine_blocks": 1}
     save_autoencoder(autoencoder_task(pairs, network=network).model, path)
-    data = {"data": {"pairs": str(pairs)}, "autoencoder": str(path), "perceptual": None}
-    task = build_task({**config(f"ablations/renderer/{name}"), **data})
+    data = {"data": pairs_section(pairs), "autoencoder": str(path), "perceptual": None}
+    task = task_of(unet, **sections(config(f"ablations/renderer/{name}"), **data))
     batches = [task.batch(torch.Generator().manual_seed(seed), 2) for seed in range(6)]
     assert any(batch["detail"] for batch in batches) == (name != "no_detail")
     assert (task.model.unet.geometry is None) == (name == "no_geometry")
@@ -147,16 +155,16 @@ def test_ablations_can_be_trained(name, pairs, tmp_path):
 
 def paper_config(part, pairs, tmp_path):
     """A published config, on synthetic pairs, for one step of one pair."""
-    read = config(f"paper/{part}")
+    read = config(f"train/paper/stage2_render/{part}")
     assert read["data"]["framing"] == "head"
     training = {**read["training"], "output": str(tmp_path / part), "max_steps": 1, "batch_size": 1}
     # The perceptual distance's weights are not part of the project; it takes the same steps without them.
-    return {**read, "data": {"pairs": str(pairs), "framing": "head"}, "perceptual": None, "training": training}
+    return {**read, "data": pairs_section(pairs, "head"), "perceptual": None, "training": training}
 
 
 def one_step(task, settings):
     before = {name: value.clone() for name, value in task.model.named_parameters() if value.requires_grad}
-    result = train(task, TrainingConfig.from_dict(settings["training"]))
+    result = train(task, TrainingConfig(**settings["training"]))
     assert result["finished"]
     after = dict(task.model.named_parameters())
     return result, sum(not after[name].equal(value) for name, value in before.items()) / len(before)
@@ -174,7 +182,7 @@ def test_the_paper_configuration_trains_a_step_and_samples_at_full_size(tmp_path
     settings = paper_config("autoencoder", pairs, tmp_path)
     assert settings["network"]["subfolder"] == "vqvae"
     settings["network"]["pretrained"] = str(tmp_path / "ldm")
-    task = autoencoder.build_task(settings)
+    task = task_of(autoencoder, **sections(settings))
     assert task.model.factor == 4 and task.window == 64
     result, changed = one_step(task, settings)
     assert changed > 0.9
@@ -183,11 +191,12 @@ def test_the_paper_configuration_trains_a_step_and_samples_at_full_size(tmp_path
     assert settings["steps"] == 50
     settings["steps"] = 2
     del task
-    task = build_task(settings)
-    unet = task.model.unet
-    assert (unet.config.size, unet.config.latent_channels, unet.config.geometry_conditioning) == (64, 3, False)
+    task = task_of(unet, **sections(settings))
+    network = task.model.unet
+    sizes = network.config
+    assert (sizes.size, sizes.latent_channels, sizes.geometry_conditioning) == (64, 3, False)
     assert len(task.model.schedule.alphas_cumprod) == TRAIN_TIMESTEPS == 1000
-    assert sum(parameter.numel() for parameter in unet.parameters()) > 200e6
+    assert sum(parameter.numel() for parameter in network.parameters()) > 200e6
     with torch.no_grad():
         latents = task.model.autoencoder.encode(task.batches.at([0, 1])["target"])
     assert latents.shape == (2, 3, 64, 64) and 0.5 < latents.std() < 2
@@ -197,7 +206,7 @@ def test_the_paper_configuration_trains_a_step_and_samples_at_full_size(tmp_path
 
     networks = RenderNetworks.load(tmp_path / "unet" / "best")
     assert (networks.framing, networks.steps) == ("head", 2)
-    batch = BatchSampler(open_pairs(settings["data"])).at([0])
+    batch = BatchSampler(PairsConfig(**settings["data"]).open()).at([0])
     repair = networks.repair(
         batch["warped"],
         networks.autoencoder.encode(batch["reference"]),

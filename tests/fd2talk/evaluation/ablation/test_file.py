@@ -5,7 +5,7 @@ import inspect
 import pytest
 import yaml
 
-from fd2talk.evaluation.ablation.file import Column, _training, read_ablation
+from fd2talk.evaluation.ablation.file import Column, read_ablation
 from shared.errors import InputError
 from shared.weights import bundled_config
 from stage2_render.pipeline import RenderPipeline
@@ -14,14 +14,25 @@ from stage2_render.pipeline import RenderPipeline
 @pytest.mark.parametrize(
     ("change", "saying"),
     [
-        (lambda c: c.pop("seeds"), "seeds` is missing"),
+        (lambda c: c.pop("seeds"), "`seeds` is missing"),
         (lambda c: c["variants"]["full"]["trainings"].append("voice"), "no training 'voice'"),
         (lambda c: c["tables"][0].update(published="Table 9"), "has no table 'Table 9'"),
         (lambda c: c["tables"][0]["rows"].update(other="Full (FD2Talk)"), "no variant 'other'"),
         (lambda c: c["tables"][0].update(columns=["loveliness"]), "no metric 'loveliness'"),
         (lambda c: c["tables"][0].update(columns=["psnr@nobody"]), "psnr@nobody: there is no system 'nobody'"),
-        (lambda c: c["tables"][0].update(further=["psnr"]), "further"),
-        (lambda c: c["trainings"]["pose"].update(base="nobody.yaml"), "nobody.yaml"),
+        (lambda c: c["trainings"]["pose"].update(base="nobody.yaml"), "training `pose`: `base`: .*nobody.yaml"),
+        (lambda c: c["trainings"]["pose"].update(chanegs={}), "section `trainings.pose`: .*did you mean `changes`"),
+        (
+            lambda c: c["trainings"]["pose"]["changes"].update(network={"widht": 8}),
+            "ablation.yaml: training `pose`: section `network`: unknown key `widht` .did you mean `width`",
+        ),
+        (
+            lambda c: c["trainings"]["pose"]["changes"].update(training={"max_steps": "x"}),
+            "must be an integer, not 'x'",
+        ),
+        (lambda c: c.update(seeds=["one"]), "`seeds` must be an integer, not 'one'"),
+        (lambda c: c["measured"].update(frame="x"), "section `measured`: unknown key `frame` .did you mean `frames`"),
+        (lambda c: c["tables"][0].update(rowx={}), "`tables`.*unknown key `rowx` .did you mean `rows`"),
     ],
 )
 def test_a_faulty_file_is_refused(config, change, saying):
@@ -70,16 +81,14 @@ def test_what_is_measured_on_motion_is_measured_on_the_network_alone_too():
 @pytest.mark.parametrize("name", ["renderer", "autoencoder"])
 def test_the_parts_of_stage_two_are_changed_one_by_one(name):
     """Variants consist of trainings of the file at equal budget, and settings that `RenderPipeline` takes."""
-    path = bundled_config(f"ablations/{name}.yaml")
-    content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    trainings = {}
-    for training, entry in content["trainings"].items():
-        trainings[training] = _training(entry, path.parent, trainings)
+    ablation = read_ablation(bundled_config(f"ablations/{name}.yaml"))
+    trainings = ablation.trainings
     assert len({config["training"]["max_steps"] for config in trainings.values()}) == 1
     full = trainings[name]
     for config in trainings.values():
         assert len([key for key in full.keys() | config.keys() if full.get(key) != config.get(key)]) <= 1
     settings = inspect.signature(RenderPipeline.__call__).parameters
-    for variant in content["variants"].values():
-        assert set(variant["trainings"]) <= trainings.keys() and set(variant.get("render", {})) <= settings.keys()
-    assert {training for variant in content["variants"].values() for training in variant["trainings"]} == set(trainings)
+    for variant in ablation.variants.values():
+        assert variant.render.keys() <= settings.keys()
+    assert {training for variant in ablation.variants.values() for training in variant.trainings} == set(trainings)
+    assert {list(table.rows)[-1] for table in ablation.tables} == {"full"}

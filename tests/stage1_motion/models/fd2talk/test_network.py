@@ -74,16 +74,16 @@ def test_guidance_of_one_is_the_plain_network_and_zero_ignores_speech():
 @pytest.mark.slow
 def test_paper_configuration_trains_a_step_and_samples_at_full_size():
     """Two 6-layer transformers on features of wav2vec2-base's size, 25-frame sequences, 1000 and 50 steps."""
-    import yaml
     from transformers import Wav2Vec2Config, Wav2Vec2Model
 
+    from shared.config import Config
     from shared.speech.encoder import SpeechEncoder
     from shared.weights import bundled_config
 
     encoder = SpeechEncoder(Wav2Vec2Model(Wav2Vec2Config()))  # wav2vec2-base's architecture, random weights
     speech = torch.from_numpy(encoder(np.random.default_rng(0).normal(0, 0.1, 16000).astype(np.float32)))
     for part, coefficients in (("expression", 64), ("pose", 6)):
-        config = yaml.safe_load(bundled_config(f"train/paper/stage1_motion/fd2talk/{part}.yaml").read_text())
+        config = Config.load(bundled_config(f"train/paper/stage1_motion/fd2talk/{part}.yaml")).resolved()
         network = MotionTransformer(MotionTransformerConfig(coefficients, encoder.size, **config["network"]))
         assert len(network.blocks) == 6 and network.config.window == 25 and network.config.train_timesteps == 1000
         optimiser = torch.optim.AdamW(network.parameters(), lr=1e-4)

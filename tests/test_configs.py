@@ -1,0 +1,228 @@
+"""Every training of configs/ is complete, is checked key by key, and trains a step at tiny size on synthetic data."""
+
+import csv
+import json
+
+import numpy as np
+import pytest
+import torch
+import yaml
+from synthetic import write_pairs
+from synthetic_recordings import made_up_recordings
+from transformers import Wav2Vec2Config, Wav2Vec2Model
+
+from fd2talk.commands.train import check_training, train_config
+from fd2talk.evaluation.ablation.file import read_ablation
+from shared.config import Config
+from shared.errors import InputError
+from shared.face_model import load_bundled
+from shared.motion import Motion
+from shared.speech.training.recordings import PHONES
+from shared.speech.training.task import SpeechTask
+from shared.weights import bundled_config
+from stage1_motion.lip_expert.network import LipExpert, mouth_basis
+from stage1_motion.motion_space import MotionSpace
+from stage1_motion.speech_events import PROBES, Probe, SpeechEventDetector
+from stage2_render.diffusion.autoencoder import AutoencoderConfig
+from stage2_render.diffusion.diffusers_autoencoder import DiffusersConfig
+from stage2_render.diffusion.render_model import RenderNetworks, build_autoencoder, save_autoencoder
+from stage2_render.diffusion.unet import UNet, UNetConfig
+
+ROOT = bundled_config("train").parent
+FILES = sorted([*ROOT.glob("train/**/*.yaml"), *ROOT.glob("ablations/**/*.yaml")])
+ABLATIONS = [path for path in FILES if "trainings" in yaml.safe_load(path.read_text())]
+TRAININGS = {path.relative_to(ROOT).as_posix(): path for path in FILES if path not in ABLATIONS}
+OF_ABLATIONS = [(path, name) for path in ABLATIONS for name in yaml.safe_load(path.read_text())["trainings"]]
+SPEECH, COEFFICIENTS = 32, 7  # features of the tiny speech encoder, coefficients of the synthetic pairs
+# Settings that make a network small, by model; a paper's sampling steps would take long as well.
+TINY = {
+    "autoencoder": ["network.coarse=8", "network.fine=8", "network.fine_blocks=1", "network.latent_channels=4"],
+    "face_model": ["num_identity=8", "num_expression=4"],
+    "lip_expert": ["network.width=8"],
+    "speech_encoder": [
+        "network.hidden_size=32", "network.layers=1", "network.heads=2", "network.intermediate_size=64",
+        "network.conv_dim=[16, 16, 32]",
+    ],
+    "speech_events": ["sentences=12"],
+    "fd2talk": ["network.width=16", "network.heads=2", "network.layers=1", "network.window=24", "network.context=6",
+                "loss.steps=1"],
+    "unet": ["network.channels=[8, 8]", "network.attention=[false, true]", "network.blocks=1", "network.heads=2",
+             "network.time_width=16", "steps=1"],
+    "ridge": [],
+}  # fmt: skip
+LEVELS = {name: [f"{name}Block2D"] * 3 for name in ("DownEncoder", "UpDecoder")}
+DIFFUSERS = {
+    "block_out_channels": [8, 8, 8], "down_block_types": LEVELS["DownEncoder"], "up_block_types": LEVELS["UpDecoder"],
+    "layers_per_block": 1, "latent_channels": 3, "norm_num_groups": 4,
+}  # fmt: skip
+
+
+@pytest.fixture(scope="session")
+def prepared(tmp_path_factory):
+    """A prepared data set of twelve people who open their mouths as loud as they are, and of eight photos."""
+    model, random, folder = load_bundled(), np.random.default_rng(0), tmp_path_factory.mktemp("prepared")
+    for name in ("motions", "tracks"):
+        (folder / name).mkdir()
+    rows = []
+    for index in range(12):
+        loud = np.convolve(random.random(100) ** 3, np.ones(3) / 3, "same")
+        audio = np.repeat(loud, 640) * random.normal(0, 0.2, 64000)
+        noise = random.normal(0, 0.05, (100, 9))
+        motion = Motion(
+            expression=np.log(loud + 1e-2)[:, None] * 4 * model.extra["open"] + noise[:, :1] * model.extra["blink"],
+            rotation=noise[:, 1:4] * 0.1,
+            translation=noise[:, 4:7] * 0.1,
+            face_model=model.fingerprint,
+            audio=audio.astype(np.float32),
+            identity=random.normal(size=model.num_identity),
+        )
+        name = f"person_{index}"
+        motion.save(folder / "motions" / f"{name}.npz")
+        points = model.vertices(motion.identity, motion.expression) * [1, -1, -1] + [200, 200, 0]
+        arrays = {"landmarks": points.astype(np.float32), "confidence": np.ones(100, np.float32)}
+        np.savez(folder / "tracks" / f"{name}.npz", **arrays, crop=np.array([200.0, 200.0, 300.0]))
+        rows.append({"name": name, "person": name, "split": "val" if index > 9 else "train", "audio": "ok"})
+    with open(folder / "index.csv", "w", newline="") as file:
+        writer = csv.DictWriter(file, rows[0])
+        writer.writeheader()
+        writer.writerows(rows)
+    stills = model.vertices(random.normal(size=(8, model.num_identity)), np.zeros((8, model.num_expression)))
+    np.savez(
+        folder / "portraits.npz",
+        names=np.array([str(i) for i in range(8)]),
+        splits=np.array(["train"] * 6 + ["val"] * 2),
+        points=(stills * [1, -1, -1] + [200, 200, 0]).astype(np.float32),
+        crops=np.tile([200.0, 200.0, 300.0], (8, 1)),
+    )
+    return folder
+
+
+@pytest.fixture(scope="session")
+def speech(tmp_path_factory):
+    """A speech encoder of 32 features in transformers' format, a detector of events and a lip expert for them."""
+    torch.manual_seed(0)
+    folder, model, random = tmp_path_factory.mktemp("speech"), load_bundled(), np.random.default_rng(0)
+    sizes = {"hidden_size": SPEECH, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 32}
+    stem = {"conv_dim": (16, 16), "conv_kernel": (400, 4), "conv_stride": (160, 2), "num_feat_extract_layers": 2}
+    Wav2Vec2Model(Wav2Vec2Config(**sizes, **stem, num_conv_pos_embeddings=8)).save_pretrained(folder)
+    (folder / "preprocessor_config.json").write_text(json.dumps({"feature_extractor_type": "Wav2Vec2FeatureExtractor"}))
+    probes = {name: Probe(random.normal(size=3 * SPEECH).astype(np.float32), 1.0) for name in PROBES}
+    SpeechEventDetector(probes).save(folder / "speech_events.safetensors")
+    space = MotionSpace(model, np.ones(model.num_expression, np.float32), np.ones(6, np.float32))
+    LipExpert(SPEECH, mouth_basis(space), width=8).save(folder / "lip_expert.safetensors")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def renderer(tmp_path_factory):
+    """Pairs of both framings, and in `framing`/ untrained networks for them: those of bundled and of paper configs."""
+    folder = tmp_path_factory.mktemp("renderer")
+    for framing in ("face", "head"):
+        write_pairs(folder / f"pairs_{framing}", 20, framing=framing)
+        torch.manual_seed(0)
+        if framing == "head":
+            pytest.importorskip("diffusers", reason="the optional extra `paper` is not installed")
+        config = DiffusersConfig("AutoencoderKL", DIFFUSERS) if framing == "head" else AutoencoderConfig(4, 8, 8, 1, 1)
+        autoencoder = build_autoencoder(config)
+        size, channels = 256 // autoencoder.factor, autoencoder.config.latent_channels
+        unet = UNet(UNetConfig(channels, size, COEFFICIENTS, (8, 8), 1, (False, True), heads=2, time_width=16))
+        (folder / framing).mkdir()
+        RenderNetworks(autoencoder, unet, framing=framing).save(folder / framing)
+        save_autoencoder(autoencoder, folder / framing / "autoencoder.safetensors")
+    return folder
+
+
+@pytest.fixture
+def recordings(monkeypatch):
+    """Two tones for the trainings on recordings: a silence and a bilabial."""
+    found = made_up_recordings(16)
+    for recording in found:
+        recording.phones = np.where(recording.phones == 1, 0, PHONES.index("B")).astype(np.int8)
+    monkeypatch.setattr("shared.speech.training.recordings.load_recordings", lambda *_, **__: found)
+    monkeypatch.setattr("shared.speech.training.task.load_mouths", lambda *_: None)
+    return found
+
+
+def overrides(config, tmp_path, request):
+    """What makes a training small and lets it read synthetic data."""
+    model, found = config["model"], list(TINY[config["model"]])
+    if model in ("face_model", "lip_expert", "fd2talk", "ridge", "speech_events"):
+        found.append(f"prepared={request.getfixturevalue('prepared')}")
+    if model in ("lip_expert", "fd2talk", "speech_events"):
+        folder = request.getfixturevalue("speech")
+        found += [f"speech_encoder={folder}", f"cache={tmp_path}"]
+        if model != "speech_events":
+            found.append(f"speech_events={folder / 'speech_events.safetensors'}")
+        if config.get("lip_expert"):
+            found.append(f"lip_expert={folder / 'lip_expert.safetensors'}")
+    if model in ("speech_encoder", "speech_events"):
+        recordings = request.getfixturevalue("recordings")
+        if config.get("start"):
+            network = dict(part.removeprefix("network.").split("=") for part in found)
+            task = SpeechTask(recordings, {key: yaml.safe_load(value) for key, value in network.items()})
+            (tmp_path / "start").mkdir()
+            task.save(task.model, tmp_path / "start")
+            found.append(f"start={tmp_path / 'start'}")
+    if model in ("autoencoder", "unet"):
+        folder, framing = request.getfixturevalue("renderer"), config["data"].get("framing", "face")
+        found += [f"data.pairs={folder / f'pairs_{framing}'}", "perceptual=null"]
+        if "pretrained" in config.get("network", {}):
+            found = ["network=null", "network.architecture=AutoencoderKL", f"network.settings={json.dumps(DIFFUSERS)}"]
+            found += [f"data.pairs={folder / f'pairs_{framing}'}", "perceptual=null"]
+        if "autoencoder" in config:
+            found.append(f"autoencoder={folder / framing / 'autoencoder.safetensors'}")
+        if "initial" in config:
+            found = [*found[len(TINY["unet"]) :], f"initial={folder / framing}"]
+    if "training" in config:
+        return [*found, "training.max_steps=1", "training.batch_size=4", "training.threads=1", "training.precision=no",
+                f"training.output={tmp_path / 'run'}"]  # fmt: skip
+    return [*found, f"output={tmp_path / 'run'}"]
+
+
+def train_a_step(path, tmp_path, request):
+    result = train_config(path, overrides(Config.load(path).values, tmp_path, request))
+    assert result.get("finished", True) and result["validation"]
+    assert any((tmp_path / "run").rglob("*.safetensors"))
+
+
+@pytest.mark.parametrize("name", TRAININGS)
+def test_it_trains_a_step(name, tmp_path, request):
+    train_a_step(TRAININGS[name], tmp_path, request)
+
+
+@pytest.mark.parametrize(("path", "name"), OF_ABLATIONS, ids=lambda v: getattr(v, "stem", v))
+def test_the_training_of_an_ablation_trains_a_step(path, name, tmp_path, request):
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump(read_ablation(path).trainings[name]))
+    train_a_step(tmp_path / "config.yaml", tmp_path, request)
+
+
+def nested(values, path=()):
+    """Paths of all keys, sections among them."""
+    for key, value in values.items():
+        yield (*path, key)
+        if isinstance(value, dict):
+            yield from nested(value, (*path, key))
+
+
+@pytest.mark.parametrize("name", TRAININGS)
+def test_every_mistyped_section_and_key_is_one_line(name):
+    path = TRAININGS[name]
+    keys = [key for key in nested(Config.load(path).values) if key[-1] not in ("model", "data_root")]
+    assert check_training(Config.load(path))
+    for *section, key in keys:
+        config, wrong = Config.load(path), f"{key}x"
+        values = config.values
+        for part in section:
+            values = values[part]
+        values[wrong] = values.pop(key)
+        config._sources[(*section, wrong)] = str(path)
+        with pytest.raises(InputError) as caught:
+            check_training(config)
+        text, where = str(caught.value), f"section `{'.'.join(section)}`: unknown key" if section else "unknown section"
+        assert text.startswith(f"{path}: {where}") and f"`{wrong}` (did you mean `{key}`?" in text and "\n" not in text
+
+
+def test_everything_is_written_below_runs():
+    for path in TRAININGS.values():
+        values = Config.load(path).values
+        assert (values.get("training") or values)["output"].startswith("runs/"), path
