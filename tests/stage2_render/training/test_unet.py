@@ -16,7 +16,7 @@ from stage2_render.training.unet import build_task
 
 UNET = {"channels": [16, 16], "attention": [False, True], "heads": 2, "time_width": 16}
 PUBLISHED = ("from_warp", "image_weight", "mouth_weight", "eyes_weight", "portraits", "flip", "jitter")  # all 0
-# What an ablation changes in the full configuration.
+# What configs/ablations/renderer.yaml changes in the bundled configuration.
 ABLATIONS = {
     "full": {},
     "no_geometry": {"network": {"geometry_conditioning": False}},
@@ -55,7 +55,8 @@ def unet_task(pairs, encoded, network=None, **changes):
 
 
 def config(name):
-    return yaml.safe_load(bundled_config(f"{name}.yaml").read_text())
+    kind, part = name.split("/")
+    return yaml.safe_load(bundled_config(f"train/{kind}/stage2_render/{part}.yaml").read_text())
 
 
 def test_the_unet_learns(tmp_path, pairs, encoded):
@@ -113,29 +114,15 @@ def test_configs_of_both_kinds_are_complete(kind):
 
 
 @pytest.mark.parametrize("name", ABLATIONS)
-def test_ablations_differ_in_what_they_are_named_after(name):
-    full, own = config("ablations/renderer/full"), config(f"ablations/renderer/{name}")
-    assert own["training"].pop("output") == f"runs/ablation_{name}"
-    del full["training"]["output"]
-    for section, changes in ABLATIONS[name].items():
-        full[section] |= changes
-    assert own == full
-    TrainingConfig(output="there", **own["training"])
-
-
-def test_the_full_ablation_is_the_bundled_configuration():
-    full, bundled = config("ablations/renderer/full"), config("bundled/unet")
-    for section in ("data", "network", "autoencoder", "perceptual", "start"):
-        assert full[section] == bundled[section], section
-
-
-@pytest.mark.parametrize("name", ABLATIONS)
 def test_ablations_can_be_trained(name, pairs, tmp_path):
     path = tmp_path / "autoencoder.safetensors"
     network = {"latent_channels": 32, "coarse": 16, "fine": 8, "fine_blocks": 1}
     save_autoencoder(autoencoder_task(pairs, network=network).model, path)
     data = {"data": {"pairs": str(pairs)}, "autoencoder": str(path), "perceptual": None}
-    task = build_task({**config(f"ablations/renderer/{name}"), **data})
+    own = config("bundled/unet") | data
+    for section, changes in ABLATIONS[name].items():
+        own[section] |= changes
+    task = build_task(own)
     batches = [task.batch(torch.Generator().manual_seed(seed), 2) for seed in range(6)]
     assert any(batch["detail"] for batch in batches) == (name != "no_detail")
     assert (task.model.unet.geometry is None) == (name == "no_geometry")
