@@ -74,7 +74,7 @@ def evaluate(
         split: split of the reference's manifest.
         limit: largest number of reference clips.
         per_person: largest number of reference clips of each person.
-        min_face: smallest width of the face in pixels, by the reference's manifest.
+        min_face: smallest face in pixels, by the column `face_px` of the reference's manifest.
         frames: compare the images of so many evenly spaced frames of each clip instead of all; systems render only
             these. Metrics of whole videos are skipped, and motions are those of the motion files.
         resample: bring pairs of different rates, sizes and lengths together.

@@ -25,24 +25,3 @@ def still(photo):
 
     own = (photo.expression, photo.rotation, photo.translation)
     return lambda frames: Motion(*(np.tile(values, (frames, 1)) for values in own), photo.model.fingerprint)
-
-
-@pytest.fixture
-def results():
-    """Results of two people, a frame of each group; `learned` gains dB over the warp and halves its distance."""
-    from renderer_tables import Results
-
-    def results(**gains):
-        rows = []
-        for person in ("a", "b"):
-            for mouth in ("opened", "closed", "unchanged"):
-                facts = {"person": person, "frame": 5, "mouth": mouth, "moved": 3.0, "turned": 1.0}
-                rows.append({**facts, "system": "real", "identity": 0.9})
-                own = gains.get(mouth, 2)
-                for name, gain, distance in (("still", -3, 0.5), ("warp", 0, 0.4), ("learned", own, 0.2)):
-                    values = {"psnr": 24 + gain, "ssim": 0.8 + gain / 100, "distance": distance}
-                    parts = {f"{part}{key}": v for part in ("", "mouth_", "eyes_") for key, v in values.items()}
-                    rows.append({**facts, "system": name, **parts, "identity": 0.85, "sharpness": 0.9})
-        return Results(rows, {"still": [0.0], "warp": [0.0], "learned": [0.1, 0.4]})
-
-    return results

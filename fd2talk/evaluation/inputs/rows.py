@@ -56,7 +56,7 @@ def read_reference(
         protocol: the protocol, or None.
         limit: the largest number of clips.
         per_person: the largest number of clips of each person.
-        min_face: the smallest width of the face in pixels, by the manifest.
+        min_face: the smallest face in pixels, by the manifest's column `face_px`.
 
     Returns:
         Name -> clip (None without a folder), and the split that they are of.

@@ -23,7 +23,7 @@ from stage2_render.training.batch_sampler import BatchSampler, PairsConfig
 
 UNET = {"channels": [16, 16], "attention": [False, True], "heads": 2, "time_width": 16}
 PUBLISHED = ("from_warp", "image_weight", "mouth_weight", "eyes_weight", "portraits", "flip", "jitter")  # all 0
-# What an ablation changes in the full configuration.
+# What configs/ablations/renderer.yaml changes in the bundled configuration.
 ABLATIONS = {
     "full": {},
     "no_geometry": {"network": {"geometry_conditioning": False}},
@@ -62,7 +62,8 @@ def unet_task(pairs, encoded, network=None, **changes):
 
 
 def config(name):
-    return Config.load(bundled_config(f"{name}.yaml")).resolved()
+    kind, part = name.split("/")
+    return Config.load(bundled_config(f"train/{kind}/stage2_render/{part}.yaml")).resolved()
 
 
 def sections(read, **changes):
@@ -117,24 +118,8 @@ def test_a_missing_autoencoder_is_named(pairs, tmp_path):
 
 @pytest.mark.parametrize("kind", ["bundled", "paper"])
 def test_the_unet_s_config_fits_the_autoencoder_s(kind):
-    first, second = (config(f"train/{kind}/stage2_render/{part}") for part in ("autoencoder", "unet"))
+    first, second = (config(f"{kind}/{part}") for part in ("autoencoder", "unet"))
     assert second["autoencoder"].startswith(first["training"]["output"]) and first["data"] == second["data"]
-
-
-@pytest.mark.parametrize("name", ABLATIONS)
-def test_ablations_differ_in_what_they_are_named_after(name):
-    full, own = config("ablations/renderer/full"), config(f"ablations/renderer/{name}")
-    assert own["training"].pop("output") == f"runs/ablation_{name}"
-    del full["training"]["output"]
-    for section, changes in ABLATIONS[name].items():
-        full[section] |= changes
-    assert own == full
-
-
-def test_the_full_ablation_is_the_bundled_configuration():
-    full, bundled = config("ablations/renderer/full"), config("train/bundled/stage2_render/unet")
-    for section in ("data", "network", "autoencoder", "perceptual", "start"):
-        assert full[section] == bundled[section], section
 
 
 @pytest.mark.parametrize("name", ABLATIONS)
@@ -143,7 +128,10 @@ def test_ablations_can_be_trained(name, pairs, tmp_path):
     network = {"latent_channels": 32, "coarse": 16, "fine": 8, "fine_blocks": 1}
     save_autoencoder(autoencoder_task(pairs, network=network).model, path)
     data = {"data": pairs_section(pairs), "autoencoder": str(path), "perceptual": None}
-    task = task_of(unet, **sections(config(f"ablations/renderer/{name}"), **data))
+    own = config("bundled/unet")
+    for section, changes in ABLATIONS[name].items():
+        own[section] |= changes
+    task = task_of(unet, **sections(own, **data))
     batches = [task.batch(torch.Generator().manual_seed(seed), 2) for seed in range(6)]
     assert any(batch["detail"] for batch in batches) == (name != "no_detail")
     assert (task.model.unet.geometry is None) == (name == "no_geometry")
@@ -155,7 +143,7 @@ def test_ablations_can_be_trained(name, pairs, tmp_path):
 
 def paper_config(part, pairs, tmp_path):
     """A published config, on synthetic pairs, for one step of one pair."""
-    read = config(f"train/paper/stage2_render/{part}")
+    read = config(f"paper/{part}")
     assert read["data"]["framing"] == "head"
     training = {**read["training"], "output": str(tmp_path / part), "max_steps": 1, "batch_size": 1}
     # The perceptual distance's weights are not part of the project; it takes the same steps without them.
