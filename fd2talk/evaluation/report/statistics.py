@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from itertools import repeat as repeat_forever
+from itertools import repeat
 from typing import Any
 
 import numpy as np
@@ -70,7 +70,7 @@ def score_of_clips(
     Returns:
         What `score` returns; None if there is no value.
     """
-    given = zip(values, repeat_forever(1.0) if weights is None else weights)
+    given = zip(values, repeat(1.0) if weights is None else weights)
     known = [(*clip, weight) for clip, weight in given if clip[2] is not None and np.isfinite(clip[2])]
     if not known:
         return None

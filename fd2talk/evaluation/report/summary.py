@@ -64,9 +64,7 @@ def summarise(row: Row, records: list[Record], real: list[Record], wanted: list[
         if key == "fid" and row.kind != "real":
             scores[key] = _fid(records, real, run.report)
         else:
-            weights = {"people": None, "clips": [1] * len(records), "frames": [r["frames"] for r in records]}
-            values = [(r["repeat"], r["person"], r["values"].get(key)) for r in records]
-            scores[key] = score_of_clips(values, weights[CATALOGUE[key].pooled])
+            scores[key] = score_of(key, records)
     costs = _cost(row, records, run, wanted) if row.kind == "system" else None
     scores |= {key: score([value], None, len(records)) for key, value in (costs or {}).items()}
     return {
@@ -79,6 +77,18 @@ def summarise(row: Row, records: list[Record], real: list[Record], wanted: list[
         "scores": {key: value for key, value in scores.items() if value is not None},
         "cost": costs,
     }
+
+
+def score_of(key: str, records: list[Record]) -> dict[str, Any] | None:
+    """Return a metric's mean over records, pooled as the metric is defined, with its interval; None without a value.
+
+    Args:
+        key: of the catalogue.
+        records: with `repeat`, `person`, `frames` and `values`.
+    """
+    weights = {"people": None, "clips": [1] * len(records), "frames": [record["frames"] for record in records]}
+    values = [(record["repeat"], record["person"], record["values"].get(key)) for record in records]
+    return score_of_clips(values, weights[CATALOGUE[key].pooled])
 
 
 def _fid(records: list[Record], real: list[Record], report: Path) -> dict[str, Any] | None:
