@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from shared.face_model import load_bundled
+from shared.processes import gather
 from shared.speech.encoder import SpeechEncoder
 from shared.splits import is_development
 from stage1_motion.dataset import Clip, cached_speech, load_clips, sampling_weights
@@ -57,6 +58,7 @@ class LipExpertTask:
         """
         v = F.normalize(model.embed_mouth(batch["expression"])[:, ::MIN_SHIFT].float(), dim=-1, eps=EPSILON)
         a = F.normalize(model.embed_speech(batch["speech"])[:, ::MIN_SHIFT].float(), dim=-1, eps=EPSILON)
+        v, a = gather(v), gather(a)
         logits = v.flatten(0, 1) @ a.flatten(0, 1).T / self.temperature
         labels = torch.arange(len(logits), device=logits.device)
         loss = (F.cross_entropy(logits, labels) + F.cross_entropy(logits.T, labels)) / 2

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from shared.metrics.perceptual import SqueezeDistance
+from shared.processes import mean_weight
 from stage2_render.diffusion.diffusers_autoencoder import DiffusersAutoencoder
 from stage2_render.diffusion.face_crop import SIZE
 from stage2_render.diffusion.render_model import AUTOENCODER_FILE, build_autoencoder, save_autoencoder
@@ -104,7 +105,8 @@ class AutoencoderTask:
             return reconstruction_loss(content, batch["target"], None, self.perceptual, **self.weights)
         faces = slice(batch["heads"], None)  # whole heads have no warp that differs from them
         warped = batch["warped"][faces]
-        return detail_transfer_loss(
+        weight = mean_weight(len(warped), warped.device)
+        loss, parts = detail_transfer_loss(
             *model.decode(reference[faces], latents[faces], warped, batch["maps"][faces]),
             batch["target"][faces],
             warped,
@@ -113,6 +115,7 @@ class AutoencoderTask:
             opacity_weight=_OPACITY_WEIGHT,
             **self.weights,
         )
+        return weight * loss, {name: weight * value for name, value in parts.items()}
 
     @torch.no_grad()
     def validate(self, model: nn.Module) -> dict[str, float]:
