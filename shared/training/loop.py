@@ -8,8 +8,8 @@ yields the same weights as an uninterrupted one, bit for bit on a CPU, and no ra
 in a thread, ahead of the step that uses them.
 
 `accelerate launch` runs the loop in several processes, one for each GPU. All draw the same batch; process r of N keeps
-examples r, r + N, r + 2 N ... Losses and gradients are averaged over the processes and are those of one process, but for
-dropout, which each process seeds by (seed, n, r). The first process alone validates and writes files; meanwhile the
+examples r, r + N, r + 2 N ... Losses and gradients are averaged over the processes and equal those of one process; only
+dropout differs, seeded by (seed, n, r). The first process alone validates and writes files; meanwhile the
 others wait in the next step for its gradients.
 """
 
@@ -133,7 +133,7 @@ def train(
     stateful = {"model": plain_model, "averaged": averaged, "optimizer": optimizer}
     step, best_score, validation = 0, -math.inf, {}
     if resume and checkpoint_path.exists():
-        state = torch.load(checkpoint_path, map_location=device, weights_only=True)
+        state = torch.load(checkpoint_path, map_location="cpu", weights_only=True)
         try:
             for name, part in stateful.items():
                 part.load_state_dict(state[name])
