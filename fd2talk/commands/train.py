@@ -19,7 +19,7 @@ from fd2talk.terminal import announce
 from shared.errors import InputError, UsageError
 from shared.files import check_input
 from shared.training.config import TrainingConfig
-from shared.training.loop import train
+from shared.training.loop import connect_processes, train
 from stage1_motion.registry import MODELS, training_module
 
 MODULES = {
@@ -49,15 +49,22 @@ def train_config(path: str, *, resume: bool = True, max_minutes: float | None = 
     """
     config = read_config(path)
     module = model_module(config["model"], path)
+    processes = connect_processes()
     try:
         if hasattr(module, "run"):
+            if not processes.is_main_process:  # nothing to share
+                return {}
             result = module.run(config)
         else:
             training = TrainingConfig.from_dict(config.get("training") or {})
             torch.manual_seed(training.seed)  # of the network's initial weights
-            result = train(module.build_task(config), training, resume=resume, max_minutes=max_minutes)
+            with processes.main_process_first():  # it fills the caches that the others read
+                task = module.build_task(config)
+            result = train(task, training, resume=resume, max_minutes=max_minutes)
     except PermissionError as error:
         raise UsageError(f"cannot write {error.filename}: {error.strerror}") from error
+    if not processes.is_main_process:
+        return result
     for name, value in result.get("validation", {}).items():
         announce(f"{name}: {value:.4g}")
     announce(result["best"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -91,12 +92,15 @@ def sync_auc(expert: LipExpert, clips: list[Clip], seed: int = 0) -> dict[str, f
     """
     rng = np.random.default_rng(seed)
     matched, shifted, foreign = [], [], []
+
+    def embed(tower: Callable[[Tensor], Tensor], values: np.ndarray) -> Tensor:
+        return tower(torch.from_numpy(values)[None].to(expert.mouth_basis.device))[0].float()
+
     for index, clip in enumerate(clips):
         if len(clip.speech) < WINDOW + MIN_SHIFT:
             continue
-        device = expert.mouth_basis.device
-        v = F.normalize(expert.embed_mouth(torch.from_numpy(clip.expression)[None].to(device))[0], dim=-1, eps=EPSILON)
-        a = F.normalize(expert.embed_speech(torch.from_numpy(clip.speech)[None].to(device))[0], dim=-1, eps=EPSILON)
+        v = F.normalize(embed(expert.embed_mouth, clip.expression), dim=-1, eps=EPSILON)
+        a = F.normalize(embed(expert.embed_speech, clip.speech), dim=-1, eps=EPSILON)
         matched.append((v * a).sum(-1).cpu().numpy())
         count = len(v)
         for _ in range(2):
@@ -106,8 +110,7 @@ def sync_auc(expert: LipExpert, clips: list[Clip], seed: int = 0) -> dict[str, f
             shifted.append((v[inside] * a[other[inside]]).sum(-1).cpu().numpy())
         stranger = clips[(index + 1 + int(rng.integers(len(clips) - 1))) % len(clips)]
         if stranger.person != clip.person and len(stranger.speech) >= WINDOW:
-            b = expert.embed_speech(torch.from_numpy(stranger.speech)[None].to(device))[0]
-            b = F.normalize(b, dim=-1, eps=EPSILON)
+            b = F.normalize(embed(expert.embed_speech, stranger.speech), dim=-1, eps=EPSILON)
             length = min(count, len(b))
             foreign.append((v[:length] * b[:length]).sum(-1).cpu().numpy())
     positive = np.concatenate(matched)

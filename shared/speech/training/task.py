@@ -164,7 +164,7 @@ class SpeechTask:
 
     def loss(self, model: nn.Module, batch: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
         """Weighted sum of the losses in the module's docstring."""
-        features = model(batch["audio"])  # [B, 2 F, hidden_size] at 50 Hz
+        features = model(batch["audio"]).float()  # [B, 2 F, hidden_size] at 50 Hz
         plain = getattr(model, "module", model)
         at_25 = features[:, ::2]  # [B, F, hidden_size]
         weight = batch["teacher_weight"]
