@@ -16,10 +16,10 @@ from shared.faces.crop import Crop
 from shared.media import FPS
 from shared.motion import Motion
 from shared.photo_fit import PhotoFit
+from shared.prefetch import prefetch_map
 from shared.retarget import is_of, onto_photo
 from shared.weights import bundled
 from stage2_render import DEFAULT_RENDERER, RENDERERS
-from stage2_render.prefetch import prefetch_map
 from stage2_render.warp.mesh_warp import MeshWarp
 
 if TYPE_CHECKING:

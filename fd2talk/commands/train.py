@@ -21,7 +21,7 @@ from fd2talk.terminal import announce
 from shared.config import Config, build
 from shared.errors import InputError, UsageError
 from shared.training.config import TrainingConfig
-from shared.training.loop import train
+from shared.training.loop import connect_processes, train
 from stage1_motion.registry import MODELS, training_module
 
 MODULES = {
@@ -69,15 +69,21 @@ def train_config(
         UsageError: the output folder cannot be written to, or an override is not KEY=VALUE.
     """
     training = check_training(Config.load(path, overrides))
+    processes = connect_processes()
     try:
         if training.loop is None:
+            if not processes.is_main_process:  # nothing to share
+                return {}
             result = training.module.run(training.config)
         else:
             torch.manual_seed(training.loop.seed)  # of the network's initial weights
-            task = training.module.build_task(training.config)
+            with processes.main_process_first():  # it fills the caches that the others read
+                task = training.module.build_task(training.config)
             result = train(task, training.loop, resume=resume, max_minutes=max_minutes)
     except PermissionError as error:
         raise UsageError(f"cannot write {error.filename}: {error.strerror}") from error
+    if not processes.is_main_process:
+        return result
     for name, value in result.get("validation", {}).items():
         announce(f"{name}: {value:.4g}")
     announce(result["best"])

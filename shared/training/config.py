@@ -14,7 +14,7 @@ class TrainingConfig:
         output: folder of `checkpoint.pt`, `log.csv`, TensorBoard events and `best/`, the deployable weights.
         seed: random seed.
         max_steps: optimisation steps.
-        batch_size: examples per step.
+        batch_size: examples per step, of all processes together.
         learning_rate: the highest one, after the warm-up.
         weight_decay: of matrices (see `_parameter_groups`).
         warmup_steps: steps of linear warm-up.
@@ -26,6 +26,7 @@ class TrainingConfig:
         save_every: seconds between checkpoints.
         max_minutes: stop after so many minutes of this run (a later run resumes); None for no limit.
         threads: CPU threads; None leaves torch's default.
+        prefetch: batches that a thread prepares ahead of the step; 0 prepares each when it is needed.
     """
 
     output: str
@@ -43,3 +44,4 @@ class TrainingConfig:
     save_every: float = 60.0
     max_minutes: float | None = None
     threads: int | None = None
+    prefetch: int = 2

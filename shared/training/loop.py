@@ -4,34 +4,45 @@ A model defines a `Task`: its network, its batches, its loss and its validation.
 decay, gradient clipping, averaged (EMA) weights, logs, atomic checkpoints and the best weights so far.
 
 All random numbers of step n come from a generator seeded by (seed, n). A run that was aborted and resumed therefore
-yields the same weights as an uninterrupted one, bit for bit on a CPU, and no random state is stored.
+yields the same weights as an uninterrupted one, bit for bit on a CPU, and no random state is stored. Batches are drawn
+in a thread, ahead of the step that uses them.
+
+`accelerate launch` runs the loop in several processes, one for each GPU. All draw the same batch; process r of N keeps
+examples r, r + N, r + 2 N ... Losses and gradients are averaged over the processes and equal those of one process; only
+dropout differs, seeded by (seed, n, r). The first process alone validates and writes files; meanwhile the
+others wait in the next step for its gradients.
 """
 
 from __future__ import annotations
 
 import copy
-import csv
 import math
 import os
 import shutil
 import time
+from contextlib import closing, nullcontext
+from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
 import torch
-from accelerate import Accelerator
-from accelerate.state import AcceleratorState
+from accelerate import Accelerator, DistributedDataParallelKwargs, PartialState
+from accelerate.utils import parse_flag_from_env, send_to_device
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from shared.errors import Fd2TalkError
+from shared import processes
+from shared.errors import Fd2TalkError, UsageError
 from shared.precision import has_fast_bf16
+from shared.training.batches import batches_from, step_seed
 from shared.training.config import TrainingConfig
+from shared.training.log import TrainingLog
 
-try:
-    from torch.utils.tensorboard import SummaryWriter
-except ImportError:  # TensorBoard is optional: log.csv contains the same numbers
-    SummaryWriter = None
+# How long processes wait for one that validates or builds a cache; the default of NCCL is ten minutes.
+_TIMEOUT = timedelta(hours=12)
+# Distance of the processes' seeds: odd, and far apart in the 32 bits that torch's generator of the CPU takes.
+_PROCESS_SEED = 2_654_435_761
 
 
 class Task(Protocol):
@@ -43,15 +54,25 @@ class Task(Protocol):
     model: nn.Module
 
     def batch(self, generator: torch.Generator, batch_size: int) -> dict[str, Any]:
-        """Draw a random batch on the CPU, from `generator` alone; the loop moves its tensors to the device."""
+        """Draw a random batch on the CPU, from `generator` alone; may run in a thread beside `loss` and `validate`.
+
+        Tensors have a row for each example, or for each of the first examples; an int is a number of first examples.
+        The loop takes a process's share of both and moves tensors to the device.
+        """
         ...
 
     def loss(self, model: nn.Module, batch: dict[str, Any]) -> tuple[Tensor, dict[str, float | Tensor]]:
-        """Return the scalar to minimise and named parts of it for the log; runs under autocast."""
+        """Return the scalar to minimise and named parts of it for the log; runs under autocast.
+
+        On several processes `batch` is a share: what is not a mean over examples needs `shared.processes`.
+        """
         ...
 
     def validate(self, model: nn.Module) -> dict[str, float]:
-        """Return figures of the (averaged, eval-mode) model on held-out data; the highest "score" selects the best."""
+        """Return figures of the (averaged, eval-mode) model on held-out data; the highest "score" selects the best.
+
+        Runs on the first process alone.
+        """
         ...
 
     def save(self, model: nn.Module, folder: Path) -> None:
@@ -71,35 +92,48 @@ def train(
         max_minutes: overrides `config.max_minutes`.
 
     Returns:
-        {"step", "finished", "best_score", "best" (folder), "validation" (last figures)}.
+        {"step", "finished", "best_score", "best" (folder), "validation" (last figures)}; scores and figures are known
+        to the first process alone.
 
     Raises:
         Fd2TalkError: the loss is not finite, or the checkpoint belongs to another model.
+        UsageError: the batch cannot be divided among the processes.
     """
     if config.threads is not None:
         torch.set_num_threads(config.threads)
     limit = max_minutes if max_minutes is not None else config.max_minutes
-    # accelerate fixes the precision of a process at its first training; the next may need another.
-    AcceleratorState._reset_state(reset_partial_state=True)
-    accelerator = Accelerator(mixed_precision=_precision(config.precision))
+    connect_processes()
+    # Tasks whose loss leaves parts of the model out in some steps need `find_unused_parameters`.
+    accelerator = Accelerator(
+        mixed_precision="no", kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=True)]
+    )
+    device, first = accelerator.device, accelerator.is_main_process
+    if config.batch_size % accelerator.num_processes:
+        raise UsageError(
+            f"training.batch_size {config.batch_size} is not divisible by {accelerator.num_processes} processes"
+        )
+    # Not accelerate's autocast: it fixes the precision of a process at its first training; the next may need another.
+    bf16 = config.precision == "bf16" or config.precision == "auto" and has_fast_bf16(device)
+    autocast = partial(torch.autocast, device.type, torch.bfloat16) if bf16 else nullcontext
     output = Path(config.output)
-    output.mkdir(parents=True, exist_ok=True)
-    _recover_best(output)
+    if first:
+        output.mkdir(parents=True, exist_ok=True)
+        _recover_best(output)
 
-    plain_model = task.model.to(accelerator.device)
+    plain_model = task.model.to(device)
     if hasattr(task, "to"):
-        task.to(accelerator.device)
-    averaged = copy.deepcopy(plain_model).eval().requires_grad_(False)
+        task.to(device)
     optimizer = torch.optim.AdamW(
         _parameter_groups(plain_model, config.weight_decay), lr=config.learning_rate, betas=(0.9, 0.99)
     )
-    model, optimizer = accelerator.prepare(plain_model, optimizer)
+    model, optimizer = accelerator.prepare(_Loss(task, plain_model), optimizer)
+    averaged = copy.deepcopy(plain_model).eval().requires_grad_(False)
 
     checkpoint_path = output / "checkpoint.pt"
     stateful = {"model": plain_model, "averaged": averaged, "optimizer": optimizer}
     step, best_score, validation = 0, -math.inf, {}
     if resume and checkpoint_path.exists():
-        state = torch.load(checkpoint_path, map_location=accelerator.device, weights_only=True)
+        state = torch.load(checkpoint_path, map_location="cpu", weights_only=True)
         try:
             for name, part in stateful.items():
                 part.load_state_dict(state[name])
@@ -108,7 +142,7 @@ def train(
                 f"{checkpoint_path} belongs to a different model; use --no-resume or another output folder"
             ) from error
         step, best_score, validation = state["step"], state["best_score"], state["validation"]
-    log = _Log(output, first_step=step)
+    log = TrainingLog(output, first_step=step) if first else None
 
     def save_checkpoint() -> None:
         state = {name: part.state_dict() for name, part in stateful.items()}
@@ -119,7 +153,7 @@ def train(
 
     def validate() -> None:
         nonlocal best_score, validation
-        with torch.no_grad(), accelerator.autocast():
+        with torch.no_grad(), autocast():
             validation = {name: float(value) for name, value in task.validate(averaged).items()}
         log.write(step, "validation", validation)
         if validation["score"] > best_score:
@@ -127,46 +161,57 @@ def train(
             _replace_best(task, averaged, output)
 
     started = last_save = time.monotonic()
-    bar = tqdm(total=config.max_steps, initial=step, unit="step", mininterval=2.0, dynamic_ncols=True)
-    while step < config.max_steps and (limit is None or time.monotonic() - started < 60 * limit):
-        # One seed per step for the task's generator and for dropout: resuming needs nothing but the step.
-        generator = torch.Generator().manual_seed(config.seed * 1_000_003 + step)
-        torch.manual_seed(config.seed * 1_000_003 + step)
-        batch = {
-            name: _to(value, accelerator.device) for name, value in task.batch(generator, config.batch_size).items()
-        }
-        for group in optimizer.param_groups:
-            group["lr"] = learning_rate(step, config)
-        model.train()
-        with accelerator.autocast():
-            loss, parts = task.loss(model, batch)
-        if not torch.isfinite(loss):
-            raise Fd2TalkError(
-                f"the loss is {loss.item()} at step {step}; best weights so far are in {output / 'best'}"
-            )
-        optimizer.zero_grad()
-        accelerator.backward(loss)
-        accelerator.clip_grad_norm_(model.parameters(), config.gradient_clip)
-        optimizer.step()
-        step += 1
-        _average(averaged, plain_model, config.ema_decay, step)
 
-        if step % 20 == 0 or step == 1:
-            with torch.no_grad():
-                figures = {"loss": loss.item(), **{name: float(value) for name, value in parts.items()}}
-            log.write(step, "train", {**figures, "learning_rate": learning_rate(step - 1, config)})
-            bar.set_postfix(loss=f"{figures['loss']:.4f}", score=f"{best_score:.4f}", refresh=False)
-        bar.update()
-        if step % config.validate_every == 0:
-            validate()
-        if time.monotonic() - last_save > config.save_every:
-            save_checkpoint()
-            last_save = time.monotonic()
+    def in_time() -> bool:
+        if limit is None:
+            return True
+        within = time.monotonic() - started < 60 * limit
+        return bool(processes.same(torch.tensor(int(within)), device))  # the clocks of the processes differ
+
+    bar = tqdm(
+        total=config.max_steps, initial=step, unit="step", mininterval=2.0, dynamic_ncols=True, disable=not first
+    )
+    with closing(batches_from(step, task.batch, config, accelerator)) as batches:
+        while step < config.max_steps and in_time():
+            batch = send_to_device(next(batches), device, non_blocking=True)
+            # One seed per step for the task's generator and for dropout: resuming needs nothing but the step.
+            torch.manual_seed(step_seed(config.seed, step) + _PROCESS_SEED * accelerator.process_index)
+            for group in optimizer.param_groups:
+                group["lr"] = learning_rate(step, config)
+            model.train()
+            with autocast():
+                loss, parts = model(batch)
+            if not torch.isfinite(loss):
+                raise Fd2TalkError(
+                    f"the loss is {loss.item()} at step {step}; best weights so far are in {output / 'best'}"
+                )
+            optimizer.zero_grad()
+            accelerator.backward(loss)
+            accelerator.clip_grad_norm_(model.parameters(), config.gradient_clip)
+            optimizer.step()
+            step += 1
+            _average(averaged, plain_model, config.ema_decay, step)
+
+            if step % 20 == 0 or step == 1:
+                own = {"loss": loss.item(), **{name: float(value) for name, value in parts.items()}}
+                means = accelerator.reduce(torch.tensor(list(own.values()), device=device, dtype=torch.float32), "mean")
+                figures = dict(zip(own, means.tolist()))
+                if first:
+                    log.write(step, "train", {**figures, "learning_rate": learning_rate(step - 1, config)})
+                bar.set_postfix(loss=f"{figures['loss']:.4f}", score=f"{best_score:.4f}", refresh=False)
+            bar.update()
+            if first and step % config.validate_every == 0:
+                validate()
+            if first and time.monotonic() - last_save > config.save_every:
+                save_checkpoint()
+                last_save = time.monotonic()
     bar.close()
-    if step % config.validate_every or not validation:
-        validate()
-    save_checkpoint()
-    log.close()
+    if first:
+        if step % config.validate_every or not validation:
+            validate()
+        save_checkpoint()
+        log.close()
+    accelerator.wait_for_everyone()
     return {
         "step": step,
         "finished": step >= config.max_steps,
@@ -174,6 +219,15 @@ def train(
         "best": str(output / "best"),
         "validation": validation,
     }
+
+
+def connect_processes() -> PartialState:
+    """Connect to the other processes of `accelerate launch`, if there are any and this is not done.
+
+    `with connect_processes().main_process_first():` lets the first process fill caches that the others then read.
+    """
+    launched_without_gpu = "LOCAL_RANK" in os.environ and not torch.cuda.is_available()
+    return PartialState(cpu=parse_flag_from_env("ACCELERATE_USE_CPU") or launched_without_gpu, timeout=_TIMEOUT)
 
 
 def learning_rate(step: int, config: TrainingConfig) -> float:
@@ -185,10 +239,16 @@ def learning_rate(step: int, config: TrainingConfig) -> float:
     return config.learning_rate * warmup * 0.5 * (1 + math.cos(math.pi * min(1.0, progress)))
 
 
-def _precision(wanted: str) -> str:
-    if wanted != "auto":
-        return wanted
-    return "bf16" if has_fast_bf16("cuda" if torch.cuda.is_available() else "cpu") else "no"
+class _Loss(nn.Module):
+    """A task's loss as a module: averages gradients over processes whatever methods of the model the loss calls."""
+
+    def __init__(self, task: Task, model: nn.Module) -> None:
+        super().__init__()
+        self.loss, self.model = task.loss, model
+
+    def forward(self, batch: dict[str, Any]) -> tuple[Tensor, dict[str, Any]]:
+        loss, parts = self.loss(self.model, batch)
+        return loss, {name: part.detach() if isinstance(part, Tensor) else part for name, part in parts.items()}
 
 
 def _parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
@@ -210,10 +270,6 @@ def _average(averaged: nn.Module, model: nn.Module, decay: float, step: int) -> 
         target.copy_(source)
 
 
-def _to(value: Any, device: torch.device) -> Any:
-    return value.to(device, non_blocking=True) if isinstance(value, Tensor) else value
-
-
 def _replace_best(task: Task, model: nn.Module, output: Path) -> None:
     """Replace the best weights; after an abort in between, either the old or the new ones remain (`_recover_best`)."""
     new, best, old = output / "best.new", output / "best", output / "best.old"
@@ -230,31 +286,3 @@ def _replace_best(task: Task, model: nn.Module, output: Path) -> None:
 def _recover_best(output: Path) -> None:
     if not (output / "best").exists() and (output / "best.old").exists():
         os.replace(output / "best.old", output / "best")
-
-
-class _Log:
-    """`log.csv` with rows (step, phase, name, value), and the same numbers for TensorBoard."""
-
-    def __init__(self, output: Path, first_step: int) -> None:
-        path = output / "log.csv"
-        kept = []
-        if first_step and path.exists():  # steps after the checkpoint are repeated, and logged again
-            with open(path, newline="") as file:
-                rows = [row for row in csv.reader(file) if len(row) == 4][1:]
-            kept = [row for row in rows if int(row[0]) <= first_step]
-        self.file = open(path, "w", newline="")
-        self.writer = csv.writer(self.file)
-        self.writer.writerows([["step", "phase", "name", "value"], *kept])
-        self.board = SummaryWriter(str(output)) if SummaryWriter else None
-
-    def write(self, step: int, phase: str, figures: dict[str, float]) -> None:
-        for name, value in figures.items():
-            self.writer.writerow([step, phase, name, f"{value:.6g}"])
-            if self.board:
-                self.board.add_scalar(f"{phase}/{name}", value, step)
-        self.file.flush()
-
-    def close(self) -> None:
-        self.file.close()
-        if self.board:
-            self.board.close()

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from shared.checkpoint import described_as, load_checkpoint, save_checkpoint
+from shared.processes import mean_count
 from stage1_motion.motion_space import MotionSpace
 
 WINDOW = 17  # frames: four convolutions of 5
@@ -64,7 +65,7 @@ class LipExpert(nn.Module):
         """Eq. 11, averaged over the windows all of whose frames count; mask: bool [B, F, 1]."""
         counted = mask[..., 0].float().unfold(1, WINDOW, 1).amin(-1)  # [B, F - WINDOW + 1]
         loss = -torch.log(self.p_sync(expression, speech).clamp(min=1e-3))
-        return (loss * counted).sum() / counted.sum().clamp(min=1)
+        return (loss * counted).sum() / mean_count(counted.sum())
 
     def save(self, path: Path, **header: Any) -> None:
         """Write weights, settings and `header`."""

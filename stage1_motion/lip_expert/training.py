@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
@@ -12,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from shared.config import Arguments
+from shared.processes import gather
 from shared.splits import is_development
 from stage1_motion.dataset import Clip, ClipsConfig, sampling_weights
 from stage1_motion.lip_expert.network import EPSILON, WINDOW, LipExpert, mouth_basis
@@ -65,6 +67,7 @@ class LipExpertTask:
         """
         v = F.normalize(model.embed_mouth(batch["expression"])[:, ::MIN_SHIFT].float(), dim=-1, eps=EPSILON)
         a = F.normalize(model.embed_speech(batch["speech"])[:, ::MIN_SHIFT].float(), dim=-1, eps=EPSILON)
+        v, a = gather(v), gather(a)
         logits = v.flatten(0, 1) @ a.flatten(0, 1).T / self.temperature
         labels = torch.arange(len(logits), device=logits.device)
         loss = (F.cross_entropy(logits, labels) + F.cross_entropy(logits.T, labels)) / 2
@@ -111,12 +114,15 @@ def sync_auc(expert: LipExpert, clips: list[Clip], seed: int = 0) -> dict[str, f
     """
     rng = np.random.default_rng(seed)
     matched, shifted, foreign = [], [], []
+
+    def embed(tower: Callable[[Tensor], Tensor], values: np.ndarray) -> Tensor:
+        return tower(torch.from_numpy(values)[None].to(expert.mouth_basis.device))[0].float()
+
     for index, clip in enumerate(clips):
         if len(clip.speech) < WINDOW + MIN_SHIFT:
             continue
-        device = expert.mouth_basis.device
-        v = F.normalize(expert.embed_mouth(torch.from_numpy(clip.expression)[None].to(device))[0], dim=-1, eps=EPSILON)
-        a = F.normalize(expert.embed_speech(torch.from_numpy(clip.speech)[None].to(device))[0], dim=-1, eps=EPSILON)
+        v = F.normalize(embed(expert.embed_mouth, clip.expression), dim=-1, eps=EPSILON)
+        a = F.normalize(embed(expert.embed_speech, clip.speech), dim=-1, eps=EPSILON)
         matched.append((v * a).sum(-1).cpu().numpy())
         count = len(v)
         for _ in range(2):
@@ -126,8 +132,7 @@ def sync_auc(expert: LipExpert, clips: list[Clip], seed: int = 0) -> dict[str, f
             shifted.append((v[inside] * a[other[inside]]).sum(-1).cpu().numpy())
         stranger = clips[(index + 1 + int(rng.integers(len(clips) - 1))) % len(clips)]
         if stranger.person != clip.person and len(stranger.speech) >= WINDOW:
-            b = expert.embed_speech(torch.from_numpy(stranger.speech)[None].to(device))[0]
-            b = F.normalize(b, dim=-1, eps=EPSILON)
+            b = F.normalize(embed(expert.embed_speech, stranger.speech), dim=-1, eps=EPSILON)
             length = min(count, len(b))
             foreign.append((v[:length] * b[:length]).sum(-1).cpu().numpy())
     positive = np.concatenate(matched)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from shared.processes import mean_count
 from stage1_motion.motion_space import MotionSpace
 
 POSE_VELOCITY_WEIGHT = 10.0
@@ -12,8 +13,8 @@ POSE_VELOCITY_WEIGHT = 10.0
 
 
 def masked_mean(values: Tensor, mask: Tensor) -> Tensor:
-    """Mean of values [B, F, K] over frames where mask [B, F, 1] holds."""
-    return (values * mask).sum() / (mask.sum() * values.shape[-1]).clamp(min=1)
+    """Mean of values [B, F, K] over frames where mask [B, F, 1] holds, those of all processes together."""
+    return (values * mask).sum() / (mean_count(mask.sum()) * values.shape[-1])
 
 
 class ExpressionLoss(nn.Module):

@@ -18,11 +18,11 @@ from torch import Tensor
 
 from shared.photo_fit import PhotoFit
 from shared.precision import has_fast_bf16
+from shared.prefetch import prefetch_map
 from stage2_render.diffusion.conditioning_maps import conditioning_maps
 from stage2_render.diffusion.face_crop import SIZE, FaceCrop, window
 from stage2_render.diffusion.render_model import RenderNetworks
 from stage2_render.diffusion.tensors import to_tensor
-from stage2_render.prefetch import prefetch_map
 from stage2_render.warp.mesh_warp import MeshWarp
 
 BATCH_SIZE = 4

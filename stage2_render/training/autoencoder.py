@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from shared.config import Arguments
 from shared.metrics.perceptual import SqueezeDistance
+from shared.processes import mean_weight
 from stage2_render.diffusion.autoencoder import AutoencoderConfig
 from stage2_render.diffusion.diffusers_autoencoder import DiffusersAutoencoder, DiffusersConfig, PretrainedConfig
 from stage2_render.diffusion.face_crop import SIZE
@@ -107,7 +108,8 @@ class AutoencoderTask:
             return reconstruction_loss(content, batch["target"], None, self.perceptual, **self.weights)
         faces = slice(batch["heads"], None)  # whole heads have no warp that differs from them
         warped = batch["warped"][faces]
-        return detail_transfer_loss(
+        weight = mean_weight(len(warped), warped.device)
+        loss, parts = detail_transfer_loss(
             *model.decode(reference[faces], latents[faces], warped, batch["maps"][faces]),
             batch["target"][faces],
             warped,
@@ -116,6 +118,7 @@ class AutoencoderTask:
             opacity_weight=_OPACITY_WEIGHT,
             **self.weights,
         )
+        return weight * loss, {name: weight * value for name, value in parts.items()}
 
     @torch.no_grad()
     def validate(self, model: nn.Module) -> dict[str, float]:

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from shared.config import Arguments
 from shared.metrics.perceptual import SqueezeDistance
+from shared.processes import same
 
 # Images are shifted by up to this many pixels, at random, before the perceptual network. It samples them every few
 # pixels; always at the same ones, it would leave a grid artefact in the decoder's output.
@@ -52,7 +53,7 @@ def reconstruction_loss(
     loss = error.square().mean() if squared else error.mean()  # L_rec, eq. 13
     parts = {"l2" if squared else "l1": loss}
     if perceptual is not None:
-        row, column = torch.randint(_SHIFT, (2,)).tolist()
+        row, column = same(torch.randint(_SHIFT, (2,)), predicted.device).tolist()
         height, width = (size - _SHIFT for size in predicted.shape[-2:])
         images = (predicted.float().clamp(-1, 1), target)
         shifted = (one[..., row : row + height, column : column + width] for one in images)  # [B, 3, H - 16, W - 16]

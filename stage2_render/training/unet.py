@@ -15,6 +15,7 @@ from shared.config import Arguments
 from shared.errors import InputError
 from shared.metrics.perceptual import SqueezeDistance
 from shared.metrics.rendering import MOUTH_CHANGES, change_of
+from shared.processes import mean_weight
 from stage2_render.diffusion.face_crop import SIZE, window
 from stage2_render.diffusion.render_model import TRAIN_TIMESTEPS, RenderNetworks, load_autoencoder
 from stage2_render.diffusion.tensors import to_pictures
@@ -149,9 +150,10 @@ class UNetTask:
         loss = ((predicted - target).square() * self.channel_weights * where).mean()  # eq. 16
         parts: dict[str, float | Tensor] = {"latent": loss}
         if self.image_weight:
+            weight = mean_weight(from_warp, target.device)
             image, image_parts = self._image_loss(model, batch, predicted[:from_warp], reference[:from_warp])
-            loss = loss + self.image_weight * image
-            parts |= image_parts
+            loss = loss + self.image_weight * weight * image
+            parts |= {name: weight * value for name, value in image_parts.items()}
         return loss, parts
 
     def _image_loss(

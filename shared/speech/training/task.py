@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from shared.config import Arguments
 from shared.media import frame_count
+from shared.processes import gather, mean_count
 from shared.speech.features import unit_variance
 from shared.speech.training.augment import add_noise, coloured, degrade
 from shared.speech.training.recordings import PHONES, Recording, RecordingsConfig, load_mouths
@@ -177,12 +178,12 @@ class SpeechTask:
 
     def loss(self, model: nn.Module, batch: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
         """Weighted sum of the losses in the module's docstring."""
-        features = model(batch["audio"])  # [B, 2 F, hidden_size] at 50 Hz
+        features = model(batch["audio"]).float()  # [B, 2 F, hidden_size] at 50 Hz
         plain = getattr(model, "module", model)
         at_25 = features[:, ::2]  # [B, F, hidden_size]
         weight = batch["teacher_weight"]
         error = (plain.teacher(at_25).float() - batch["teacher"]).square().mean(-1)  # [B, F]
-        parts = {"teacher": (error * weight).sum() / weight.sum().clamp(min=1)}
+        parts = {"teacher": (error * weight).sum() / mean_count(weight.sum())}
         logits = plain.phones(features).float()  # [B, 2 F, phones]
         parts["phones"] = _mean_if_any(nn.functional.cross_entropy(logits.mT, batch["phones"], reduction="none"), batch)
         parts["ctc"] = _ctc(plain.ctc(features).float(), batch["phones"])
@@ -191,7 +192,7 @@ class SpeechTask:
             weight = batch["mouth_weight"]
             error = (plain.mouth(at_25.mT).mT.float() - batch["mouth"]).square()  # [B, F, K]
             error = error[..., 0] + error[..., 1:].mean(-1)  # [B, F]: aperture and shape weigh the same
-            parts["mouth"] = (error * weight).sum() / weight.sum().clamp(min=1)
+            parts["mouth"] = (error * weight).sum() / mean_count(weight.sum())
             speech = nn.functional.normalize(plain.match_speech(at_25.mT).mT.float(), dim=-1)  # [B, F, match_size]
             mouth = nn.functional.normalize(plain.match_mouth(batch["mouth"].mT).mT.float(), dim=-1)
             parts["match"] = _match(speech, mouth, weight)
@@ -258,12 +259,13 @@ def save_encoder(encoder: nn.Module, folder: Path) -> None:
 
 
 def _mean_if_any(losses: Tensor, batch: dict[str, Tensor]) -> Tensor:
-    return losses.sum() / (batch["phones"] >= 0).sum().clamp(min=1)
+    return losses.sum() / mean_count((batch["phones"] >= 0).sum())
 
 
 def _ctc(logits: Tensor, labels: Tensor) -> Tensor:
     """CTC on the phones of each excerpt (silences left out), over the excerpts whose phones are known."""
     known = (labels >= 0).all(1).nonzero()[:, 0]
+    weight = len(known) / mean_count(torch.tensor(len(known), device=logits.device))
     if not len(known):
         return logits.sum() * 0
     targets = []
@@ -274,13 +276,14 @@ def _ctc(logits: Tensor, labels: Tensor) -> Tensor:
     frames = torch.full((len(known),), logits.shape[1])
     log_probabilities = logits[known].log_softmax(-1).transpose(0, 1)
     blank = len(PHONES)
-    return nn.functional.ctc_loss(log_probabilities, torch.cat(targets), frames, lengths, blank, zero_infinity=True)
+    loss = nn.functional.ctc_loss(log_probabilities, torch.cat(targets), frames, lengths, blank, zero_infinity=True)
+    return weight * loss
 
 
 def _match(speech: Tensor, mouth: Tensor, weight: Tensor, every: int = 5, temperature: float = 0.1) -> Tensor:
     """InfoNCE in both directions between speech and mouth [B, F, D], over moments `every` frames apart in all clips."""
-    valid = weight[:, ::every].flatten() > 0
-    speech, mouth = (x[:, ::every].flatten(0, 1)[valid] for x in (speech, mouth))  # [M, D]
+    valid = gather(weight[:, ::every]).flatten() > 0
+    speech, mouth = (gather(x[:, ::every]).flatten(0, 1)[valid] for x in (speech, mouth))  # [M, D]
     if len(speech) < 2:
         return speech.sum() * 0
     similarity = speech @ mouth.T / temperature  # [M, M]

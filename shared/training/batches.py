@@ -1,0 +1,61 @@
+"""A process's shares of the batches of a training, drawn in a thread ahead of the steps that use them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import torch
+from accelerate import Accelerator
+from torch import Tensor
+
+from shared.prefetch import prefetch_map
+from shared.training.config import TrainingConfig
+
+
+def step_seed(seed: int, step: int) -> int:
+    """Return the seed of a step: resuming needs nothing but the step."""
+    return seed * 1_000_003 + step
+
+
+def batches_from(
+    first_step: int,
+    draw: Callable[[torch.Generator, int], dict[str, Any]],
+    config: TrainingConfig,
+    accelerator: Accelerator,
+) -> Iterator[dict[str, Any]]:
+    """Draw the batches of the steps from `first_step` to the last.
+
+    Args:
+        first_step: the first step.
+        draw: `Task.batch`.
+        config: seed, batch size, number of steps, and of batches ahead.
+        accelerator: which process this is, and its device.
+
+    Yields:
+        This process's share of a batch, on the CPU, in page-locked memory if the device is a GPU.
+    """
+    device, own = accelerator.device, slice(accelerator.process_index, None, accelerator.num_processes)
+
+    def prepare(step: int) -> dict[str, Any]:
+        batch = draw(torch.Generator().manual_seed(step_seed(config.seed, step)), config.batch_size)
+        batch = {name: share(value, own) for name, value in batch.items()}
+        if device.type != "cuda":
+            return batch
+        torch.cuda.set_device(device)  # of this thread; page-locked memory belongs to a GPU
+        return {name: value.pin_memory() if isinstance(value, Tensor) else value for name, value in batch.items()}
+
+    steps = range(first_step, config.max_steps)
+    if config.prefetch:
+        yield from prefetch_map(prepare, steps, workers=1, prefetch=config.prefetch, name="batch")
+    else:
+        yield from map(prepare, steps)
+
+
+def share(value: Any, own: slice) -> Any:
+    """Return what a process has of a tensor's rows, or of the first examples that an int counts; else the value."""
+    if isinstance(value, Tensor) and value.ndim:
+        return value[own]
+    if isinstance(value, int) and not isinstance(value, bool):
+        return len(range(value)[own])
+    return value

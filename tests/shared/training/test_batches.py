@@ -1,0 +1,63 @@
+"""Batches ahead of the step: the same ones, in order, with their errors, and no thread that stays."""
+
+import threading
+
+import pytest
+import torch
+from accelerate import Accelerator
+
+from shared.training.batches import batches_from, share
+from shared.training.config import TrainingConfig
+
+
+def config(prefetch):
+    return TrainingConfig("unused", seed=3, max_steps=9, batch_size=4, prefetch=prefetch)
+
+
+def draw(generator, batch_size):
+    return {"x": torch.rand(batch_size, generator=generator)}
+
+
+@pytest.mark.parametrize("prefetch", [0, 1, 5])
+def test_a_step_has_the_same_batch_whenever_it_is_drawn(prefetch):
+    drawn = [batch["x"] for batch in batches_from(4, draw, config(prefetch), Accelerator())]
+    assert len(drawn) == 5
+    for step, x in enumerate(drawn, start=4):
+        assert torch.equal(x, draw(torch.Generator().manual_seed(3 * 1_000_003 + step), 4)["x"])
+
+
+def test_batches_are_drawn_ahead_and_the_thread_ends():
+    ahead = threading.Event()
+    calls = []
+
+    def counting(generator, batch_size):
+        calls.append(threading.current_thread().name)
+        if len(calls) == 3:
+            ahead.set()
+        return draw(generator, batch_size)
+
+    batches = batches_from(0, counting, config(2), Accelerator())
+    next(batches)
+    assert ahead.wait(10)  # the two that follow, while none but the first was asked for
+    batches.close()
+    assert len(calls) == 3 and not any(thread.name in calls for thread in threading.enumerate())
+
+
+@pytest.mark.parametrize("prefetch", [0, 2])
+def test_an_error_is_raised_in_its_step(prefetch):
+    def failing(generator, batch_size):
+        if generator.initial_seed() == 3 * 1_000_003 + 1:
+            raise ValueError("second")
+        return draw(generator, batch_size)
+
+    batches = batches_from(0, failing, config(prefetch), Accelerator())
+    next(batches)
+    with pytest.raises(ValueError, match="second"):
+        next(batches)
+
+
+def test_shares_of_rows_and_of_counts_of_first_rows():
+    rows = torch.arange(6)
+    assert [share(rows, slice(r, None, 3)).tolist() for r in range(3)] == [[0, 3], [1, 4], [2, 5]]
+    assert [share(4, slice(r, None, 3)) for r in range(3)] == [2, 1, 1]  # of 0, 1, 2, 3: 0 and 3; 1; 2
+    assert share(True, slice(1, None, 3)) is True and share(torch.tensor(7), slice(1, None, 3)) == 7
