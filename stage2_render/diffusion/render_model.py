@@ -121,7 +121,7 @@ class RenderNetworks(nn.Module):
     def save(self, folder: Path) -> None:
         """Write autoencoder.safetensors and unet.safetensors, fp16."""
         save_autoencoder(self.autoencoder, folder / AUTOENCODER_FILE)
-        own = {"start": self.start, "steps": self.steps, "framing": self.framing}
+        own: dict[str, Any] = {"start": self.start, "steps": self.steps, "framing": self.framing}
         save_checkpoint(folder / UNET_FILE, _UNET, self.unet.state_dict(), config=asdict(self.unet.config), **own)
 
     @classmethod
@@ -176,12 +176,12 @@ def load_autoencoder(path: Path) -> Autoencoder | DiffusersAutoencoder:
     return _restored(path, *_classes(header.get("config") or {}), tensors, header)
 
 
-def _classes(config: dict[str, Any]) -> tuple[type[nn.Module], type]:
+def _classes(config: dict[str, Any]) -> tuple[Any, type]:
     """The class of the autoencoder that a config is for, and the class of that config."""
     return (DiffusersAutoencoder, DiffusersConfig) if "architecture" in config else (Autoencoder, AutoencoderConfig)
 
 
-def _restored(path: Path, network: type[nn.Module], config: type, tensors: dict, header: dict) -> nn.Module:
+def _restored(path: Path, network: Any, config: type, tensors: dict, header: dict) -> Any:
     """Build the network of a checkpoint, frozen. Raises InputError: config or tensors are those of another network."""
     try:
         built = network(config(**header["config"]))
