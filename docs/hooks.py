@@ -6,11 +6,13 @@ import posixpath
 import re
 from pathlib import Path
 
+import click
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
 
 import fd2talk
+from fd2talk.cli import cli
 
 _ROOT = Path(__file__).parent.parent
 # Files outside of docs/ and their place in the site. Links are written for the repository, and turned for the site.
@@ -29,6 +31,7 @@ _LINK = re.compile(r"(\]\()([^)#\s]+)((?:#[^)\s]*)?\))")
 def on_files(files: Files, config: MkDocsConfig) -> Files:
     """Add the pages."""
     pages = {place: (_ROOT / file).read_text(encoding="utf-8") for file, place in _PAGES.items()}
+    pages["reference/cli.md"] = _command_line()
     pages["reference/fd2talk.md"] = _public_api()
     pages["reference/metrics.md"] = _metrics()
     for place, content in pages.items():
@@ -49,6 +52,15 @@ def on_page_markdown(markdown: str, page: Page, **_: object) -> str:
         return match[1] + posixpath.relpath(to, posixpath.dirname(place) or ".") + match[3]
 
     return _LINK.sub(turned, markdown)
+
+
+def _command_line() -> str:
+    """What `fd2talk --help` and `fd2talk COMMAND --help` print."""
+    whole = click.Context(cli, info_name="fd2talk", terminal_width=88, help_option_names=["-h", "--help"])
+    parts = [("# Command line", whole)]
+    for name, command in cli.commands.items():
+        parts.append((f"## {name}", click.Context(command, parent=whole, info_name=name)))
+    return "\n\n".join(f"{heading}\n\n```text\n{context.get_help()}\n```" for heading, context in parts)
 
 
 def _public_api() -> str:
