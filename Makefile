@@ -1,12 +1,14 @@
 # make demo       a talking portrait from the bundled photo and recording -> out/demo.mp4
 # make test       the default tests (minutes); make test-all also the slow ones (extra: metrics)
-# make lint       ruff
+# make test-apps  tests in node and Chromium, which it installs where it can: the exported mesh, the report, the site
+# make lint       ruff and mypy
+# make docs       the documentation site -> out/site
 PYTHON ?= $(shell for p in python3.12 python3.11 python3.10 python3; do command -v $$p >/dev/null 2>&1 && \
   $$p -c 'import sys; sys.exit(not (3,10) <= sys.version_info[:2] <= (3,12))' 2>/dev/null && echo $$p && break; done)
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test test-all lint install
+.PHONY: demo test test-all test-apps lint docs install
 .DEFAULT_GOAL := demo
 
 install: $(VENV)/.installed
@@ -27,7 +29,18 @@ test: install
 
 test-all: install
 	@$(BIN)/python -m pip install --quiet -c constraints.txt -e ".[dev,train,metrics]"
-	@$(BIN)/python -m pytest -m "slow or not slow"
+	@$(BIN)/python -m pytest -m "not apps"
+
+test-apps: docs
+	@tests/apps/install.sh
+	@$(BIN)/python -m pytest -m apps tests/apps
 
 lint: install
-	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
+	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
+
+$(VENV)/.docs: $(VENV)/.installed
+	@$(BIN)/python -m pip install --quiet -c constraints.txt -e ".[docs]" || $(BIN)/python -m pip install --quiet -e ".[docs]"
+	@touch $@
+
+docs: $(VENV)/.docs
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet --strict && echo out/site/index.html

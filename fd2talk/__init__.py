@@ -43,7 +43,7 @@ def _foreign_package() -> str | None:
     """Describe a foreign package that hides one of ours, whose names are so general that others use them too."""
     for name in ("shared", "stage1_motion", "stage2_render"):
         spec = find_spec(name)
-        paths = [*(spec.submodule_search_locations or [spec.origin])] if spec else []
+        paths = [*(spec.submodule_search_locations or [str(spec.origin)])] if spec else []
         if paths and not os.path.samefile(Path(paths[0]).parent, Path(__file__).parent.parent):
             return (
                 f"{paths[0]} hides the package `{name}` of fd2talk: rename it, or take its folder off Python's search "

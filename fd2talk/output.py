@@ -102,7 +102,7 @@ def write_video(
         if frame is None:
             raise ValueError("there are no frames to write")
         make_folder(path)
-        with VideoWriter(path, frame.shape[1::-1], fps=fps, audio=audio, overwrite=overwrite) as writer:
+        with VideoWriter(path, (frame.shape[1], frame.shape[0]), fps=fps, audio=audio, overwrite=overwrite) as writer:
             while frame is not None:
                 writer.write(frame)
                 frame = next(frames, None)

@@ -49,6 +49,7 @@ class TalkingHead:
     @property
     def audio(self) -> np.ndarray:
         """The speech, float32 [n], mono, 16 kHz."""
+        assert self.motion.audio is not None  # it was generated from this sound
         return self.motion.audio
 
     @property

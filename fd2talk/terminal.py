@@ -45,7 +45,7 @@ def signals() -> Iterator[None]:
     Python raises the exception wherever it happens to be. In a finalizer or in a callback of a library it is swallowed
     and the work continues. An exception that ends inside the block is therefore raised again a moment later.
     """
-    before = {}
+    before: dict[signal.Signals, Any] = {}
     raised: weakref.ref | None = None
     again: threading.Timer | None = None
 
@@ -86,8 +86,8 @@ def signals() -> Iterator[None]:
         before.clear()
         if again:
             again.cancel()
-        for number, handler in handlers:
-            signal.signal(number, handler)
+        for handled, handler in handlers:
+            signal.signal(handled, handler)
 
 
 @contextlib.contextmanager
@@ -106,7 +106,7 @@ def notes() -> Iterator[None]:
             warnings.simplefilter("ignore")
             packages = "fd2talk|shared|stage1_motion|stage2_render"
             warnings.filterwarnings("always", category=UserWarning, module=rf"({packages})(\.|$)")
-            warnings.showwarning = show
+            warnings.showwarning = show  # type: ignore[assignment]  # of the arguments only the first is shown
         yield
 
 

@@ -62,10 +62,11 @@ class AudioTrack:
     def __init__(self, path: str | os.PathLike) -> None:
         self._path = path
         self._container = open_media(path)
-        self._stream = next((s for s in self._container.streams.audio if s.codec_context is not None), None)
-        if self._stream is None:
+        stream = next((s for s in self._container.streams.audio if s.codec_context is not None), None)
+        if stream is None:
             self._container.close()
             raise InputError(f"cannot read {path}: it has no sound track")
+        self._stream = stream
         self.rate: int = self._stream.codec_context.sample_rate
         self.channels: int = self._stream.codec_context.channels
 
@@ -105,7 +106,9 @@ class AudioTrack:
             rate: sampling rate of the output, Hz.
             layout: channel layout of the output such as "mono"; that of the file by default.
         """
-        setup, resampler, last = None, None, None
+        setup: Any = None
+        resampler: Any = None
+        last: Any = None
         received, yielded = 0.0, 0
 
         def blocks(frame: av.AudioFrame | None, limit: int | None = None) -> Iterator[np.ndarray]:
@@ -135,7 +138,7 @@ class AudioTrack:
 
     def _stated_samples(self, rate: int) -> float:
         """Length stated by an MP4: its codecs fill the last block with silence that is not part of the sound."""
-        if self._container.format.name.startswith("mov") and self._stream.duration:
+        if self._container.format.name.startswith("mov") and self._stream.duration and self._stream.time_base:
             return round(self._stream.duration * self._stream.time_base * rate)
         return float("inf")
 
@@ -178,7 +181,8 @@ def _with_last(frames: Iterator[av.AudioFrame]) -> Iterator[tuple[av.AudioFrame,
     """Pair each frame with whether it is the last."""
     held = next(frames, None)
     for frame in frames:
-        yield held, False
+        if held is not None:
+            yield held, False
         held = frame
     if held is not None:
         yield held, True

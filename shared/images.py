@@ -88,7 +88,7 @@ def _to_srgb(image: Image.Image, profile: bytes) -> Image.Image:
     image = image.convert("RGB") if image.mode == "RGBA" else image
     try:
         source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
-        return ImageCms.profileToProfile(image, source, ImageCms.createProfile("sRGB"), outputMode="RGB")
+        return ImageCms.profileToProfile(image, source, ImageCms.createProfile("sRGB"), outputMode="RGB") or image
     except (ImageCms.PyCMSError, OSError):
         return image
 

@@ -48,7 +48,8 @@ def video_info(path: str | os.PathLike) -> VideoInfo:
         if first is None:
             raise InputError(f"cannot use {path}: its video stream has no frames")
         turned = getattr(first, "rotation", 0) % 180 != 0
-        if stream.duration is not None:
+        duration: float | None
+        if stream.duration is not None and stream.time_base is not None:
             duration = float(stream.duration * stream.time_base)
         else:
             duration = container.duration / av.time_base if container.duration else None
@@ -74,8 +75,8 @@ def read_video(path: str | os.PathLike) -> Iterator[np.ndarray]:
     with open_media(path) as container:
         stream = _video_stream(container, path)
         own_step = 1 / float(stream.average_rate or FPS)
-        start = held = None
-        yielded = 0
+        start: float | None = None
+        held, last, yielded = None, 0.0, 0
         for count, frame in enumerate(decoded(container, stream, path)):
             time = count * own_step if frame.time is None else frame.time
             start = time if start is None else start
@@ -84,7 +85,7 @@ def read_video(path: str | os.PathLike) -> Iterator[np.ndarray]:
                 yield held
                 yielded += 1
             held, last = _upright(frame), time
-        if held is None:
+        if held is None or start is None:
             raise InputError(f"cannot use {path}: its video stream has no frames")
         for _ in range(max(1 if yielded == 0 else 0, round((last - start + own_step) * FPS) - yielded)):
             yield held

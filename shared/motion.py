@@ -7,6 +7,7 @@ import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from scipy.spatial.transform import Rotation, Slerp
@@ -52,6 +53,7 @@ class Motion:
 
     def __post_init__(self) -> None:
         count = len(self.expression)
+        shapes: dict[str, tuple[int | str, ...]]
         shapes = {"expression": (count, "D"), "rotation": (count, 3), "translation": (count, 3)}
         shapes |= {"audio": ("n",), "identity": ("D_id",), "confidence": (count,)}  # a letter stands for any size
         for name, wanted in shapes.items():
@@ -123,7 +125,7 @@ class Motion:
             raise InputError(f"{path}: the motion belongs to face model {data['face_model']}, not {face_model}")
         if "audio" in data:
             data["audio"] = data["audio"].astype(np.float32) / 32767
-        arrays = {name: data.get(name) for name in (*_PER_FRAME, "identity", "audio")}
+        arrays: dict[str, Any] = {name: data.get(name) for name in (*_PER_FRAME, "identity", "audio")}
         try:
             return cls(
                 **arrays,
@@ -157,7 +159,8 @@ class Motion:
     def _edited(self, edit: Callable[[np.ndarray], np.ndarray]) -> Motion:
         """The motion with every array of one row per frame replaced by `edit` of it."""
         arrays = {name: getattr(self, name) for name in _PER_FRAME}
-        return replace(self, **{name: edit(value) for name, value in arrays.items() if value is not None})
+        edited: dict[str, Any] = {name: edit(value) for name, value in arrays.items() if value is not None}
+        return replace(self, **edited)
 
     def resample(self, fps: float) -> Motion:
         """Return the motion at another frame rate (linear interpolation; rotations along the shortest arc)."""
@@ -185,7 +188,7 @@ class Motion:
         """
         if (self.fps, self.face_model) != (other.fps, other.face_model):
             raise UsageError("only motions of one frame rate and one face model can be joined")
-        joined: dict[str, np.ndarray | None] = {}
+        joined: dict[str, Any] = {}
         for name in _PER_FRAME:
             parts = [getattr(self, name), getattr(other, name)]
             joined[name] = None if any(part is None for part in parts) else np.concatenate(parts)

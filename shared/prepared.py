@@ -13,6 +13,7 @@ import zipfile
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -99,7 +100,7 @@ def save_track(path: Path, track: Track, **more: object) -> None:
     save_arrays(path, landmarks=track.landmarks, confidence=track.confidence, crop=crop, **more)
 
 
-def save_arrays(path: Path, **arrays: object) -> None:
+def save_arrays(path: Path, **arrays: Any) -> None:
     """Write an .npz file atomically, replacing an existing file."""
     with atomic_output(path, overwrite=True) as temporary, open(temporary, "wb") as file:
         np.savez(file, **arrays)

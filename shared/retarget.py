@@ -19,8 +19,9 @@ _RESTING_SHARE = 10
 
 def is_of(motion: Motion, photo: PhotoFit) -> bool:
     """Return whether the motion was generated for the face in the photo: their identity coefficients agree."""
-    known = motion.identity is not None and motion.identity.shape == photo.identity.shape
-    return known and np.allclose(motion.identity, photo.identity, atol=_SAME_IDENTITY)
+    if motion.identity is None or motion.identity.shape != photo.identity.shape:
+        return False
+    return np.allclose(motion.identity, photo.identity, atol=_SAME_IDENTITY)
 
 
 def onto_photo(motion: Motion, photo: PhotoFit) -> Motion:

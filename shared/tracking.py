@@ -152,6 +152,7 @@ def photo_of_clip(image: np.ndarray, track: Track, motion: Motion, model: Morpha
         motion: the clip's motion.
         model: the face model of the motion.
     """
+    assert motion.identity is not None  # that of the person in the clip
     pose = {"rotation": motion.rotation[0], "translation": motion.translation[0]}
     points, person = track.crop.to_crop(track.landmarks[0]), model.vertices(motion.identity, motion.expression[0])
     depth = (points - project(person, **pose))[model.groups["rigid"], 2].mean()

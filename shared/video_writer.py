@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from fractions import Fraction
+from typing import Any
 
 import av
 import numpy as np
@@ -89,7 +90,7 @@ class VideoWriter:
             self._stack = stack.pop_all()
         return self
 
-    def __exit__(self, *exception: object) -> None:
+    def __exit__(self, *exception: Any) -> None:
         self._stack.__exit__(*exception)
 
     def write(self, frame: np.ndarray) -> None:
@@ -126,10 +127,10 @@ class VideoWriter:
             self._rate = next((rate for rate in _AAC_RATES if rate >= track.rate), 48000)
             self._layout = "mono" if track.channels == 1 else "stereo"
             self._blocks = track.resampled(self._rate, self._layout)
-        elif self._audio is not None:
+        elif isinstance(audio := self._audio, np.ndarray):
             self._layout = "mono"
-            starts = range(0, self._audio.size, _AUDIO_BLOCK)
-            self._blocks = (np.nan_to_num(self._audio[None, i : i + _AUDIO_BLOCK]) for i in starts)
+            starts = range(0, audio.size, _AUDIO_BLOCK)
+            self._blocks = (np.nan_to_num(audio[None, i : i + _AUDIO_BLOCK]) for i in starts)
         else:
             return
         self._sound = self._container.add_stream("aac", rate=self._rate, layout=self._layout)
@@ -140,7 +141,7 @@ class VideoWriter:
     def _write_sound(self) -> bool:
         """Encode the next block of sound; return False at the end of the sound."""
         block = next(self._blocks, None)
-        if block is None:
+        if block is None or self._sound is None:
             return False
         if block.shape[1]:
             frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(block.clip(-1, 1)), "fltp", self._layout)

@@ -86,14 +86,15 @@ def cached_speech(
     folder.mkdir(parents=True, exist_ok=True)
 
     def speech(name: str, motion: Motion) -> tuple[np.ndarray, np.ndarray]:
-        path = folder / f"{name}.npy"
+        path, audio = folder / f"{name}.npy", motion.audio
+        assert audio is not None  # prepared motions have their sound
         if path.exists():
             features = np.load(path)
         else:
-            features = encoder(motion.audio)
+            features = encoder(audio)
             with atomic_output(path, overwrite=True) as temporary, open(temporary, "wb") as file:
                 np.save(file, features)
-        return features, speech_events.in_use(features, motion.audio)
+        return features, speech_events.in_use(features, audio)
 
     return speech
 

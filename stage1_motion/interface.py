@@ -168,7 +168,7 @@ class MotionModel(Protocol):
 
     A model may inherit from this class for the values below, or define all of them.
 
-    Args:
+    Attributes:
         space: the motion space in which the model works, with its face model.
         articulation: how far its subjects open their mouths and move their heads.
         fps: frames per second of the speech that it takes and of the motion that it generates.

@@ -62,6 +62,7 @@ class MotionSpace:
 
     def speech_expression(self, motion: Motion) -> np.ndarray:
         """[T, D]: a tracked clip's expression less blinks, gaze and what leaked in from head rotation."""
+        assert motion.identity is not None  # that of the person in the clip
         extra = self.model.extra
         expression = motion.expression - rotation_terms(motion.rotation) @ extra["rotation_leak"]
         lids = lid_gap(self.model.vertices(motion.identity, expression))
@@ -150,7 +151,7 @@ def shrunk_std(deviations: list[np.ndarray], typical: float) -> float:
 
 def person_scales(space: MotionSpace, motions: list[Motion]) -> tuple[float, float]:
     """A person's lip-gap standard deviation (mm) and head-rotation standard deviation (rad, mean over the axes)."""
-    gaps = [space.lip_gap(m.identity, space.speech_expression(m)) for m in motions]
+    gaps = [space.lip_gap(m.identity, space.speech_expression(m)) for m in motions]  # type: ignore[arg-type]
     turns = [relative_pose(m)[:, :3] for m in motions]
     lip = shrunk_std([g - g.mean() for g in gaps], TYPICAL_LIP_STD)
     head = shrunk_std([np.sqrt(np.square(t).mean(1)) for t in turns], TYPICAL_HEAD_STD)

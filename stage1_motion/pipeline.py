@@ -175,6 +175,7 @@ class MotionPipeline:
         space, person = self.model.space, self.model.articulation
         if sample.vertices is None:
             learned = sample.expression
+            assert learned is not None  # a model generates one of the two
             if rules.rest:
                 learned = rest_in_pauses(learned, rest_coefficients(space, person.mean_gap), events.speaks)
             lip_std = person.lip_std * options.expression_scale

@@ -43,7 +43,7 @@ class NoFeatures:
         return np.zeros((frame_count(len(audio)), 0), np.float32)
 
 
-_ENCODERS = {"log-mel": LogMel, "none": NoFeatures}
+_ENCODERS: dict[str, type[LogMel | NoFeatures]] = {"log-mel": LogMel, "none": NoFeatures}
 
 
 class SpeechFrontend:

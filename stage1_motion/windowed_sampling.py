@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -27,7 +27,7 @@ class WindowConfig(Protocol):
 class WindowedNetwork(Protocol):
     """A diffusion network that predicts x_0 of a window, some of whose first frames are clean context."""
 
-    config: WindowConfig
+    config: Any  # a WindowConfig
 
     def guided(
         self, x: Tensor, timestep: Tensor, speech: Tensor, context_mask: Tensor | None, guidance_scale: float
@@ -69,7 +69,7 @@ def generate_windows(
     Returns:
         [T, D], in the motion space.
     """
-    config = network.config
+    config: WindowConfig = network.config
     schedule = make_schedule(config.train_timesteps)
     done: Tensor = speech.new_zeros(0, config.coefficients)
     if tail is not None:

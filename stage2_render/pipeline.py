@@ -87,7 +87,8 @@ class RenderPipeline:
                 f"the renderer's weights are for another face model, with {networks.unet.config.coefficients} "
                 f"coefficients instead of {model.num_expression + 6}"
             )
-        return cls(model, networks.to(device, memory_format=torch.channels_last), device)
+        networks = networks.to(torch.device(device)).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        return cls(model, networks, device)
 
     def __call__(
         self,

@@ -38,7 +38,8 @@ def fit_photo(model: MorphableModel, path: str, image: np.ndarray, face: FaceCho
     if box is not None:
         with Image.open(path) as file:  # the longer side is the same in every orientation
             scale = max(image.shape[:2]) / max(file.size)
-            box = tuple(value * scale for value in box)
+            left, top, right, bottom = (value * scale for value in box)
+            box = left, top, right, bottom
     try:
         return PhotoFit.fit(image, model, face_index=face.index, face_box=box)
     except InputError as error:

@@ -28,9 +28,9 @@ def motion(
     check_device(device)
     if photo is None and face:
         raise UsageError("--face-index and --face-box choose a face of --photo, which was not given")
-    image, speech = None if photo is None else read_image(photo), read_audio(audio)
-    fitted = None
-    if photo is not None:
+    image = None if photo is None else read_image(photo)
+    speech, fitted = read_audio(audio), None
+    if photo is not None and image is not None:
         fitted = fit_photo(load_bundled(), photo, image, face)
 
     from stage1_motion.pipeline import MotionPipeline  # takes seconds, after the inputs have been checked

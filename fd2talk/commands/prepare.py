@@ -13,6 +13,7 @@ import zipfile
 import zlib
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -96,7 +97,7 @@ def prepare(clips: str, out: str, *, photos: str | None = None, workers: int | N
         except OSError as error:
             raise UsageError(f"cannot write to {out}: {error.strerror}") from error
     jobs = [(clip, str(Path(clips) / clip.file), out) for clip in found]
-    tracked = [result for result in in_processes(_track_clip, jobs, workers, "clips", "clip") if result]
+    tracked: list[Any] = [result for result in in_processes(_track_clip, jobs, workers, "clips", "clip") if result]
     rows = [row for of_clip, _ in tracked for row in of_clip]
     for _, note in tracked:
         if note:
@@ -104,7 +105,7 @@ def prepare(clips: str, out: str, *, photos: str | None = None, workers: int | N
     if not rows:
         raise Fd2TalkError(f"none of the {len(found)} clips in {clips} could be used")
     _write_index(Path(out) / "index.csv", rows)
-    if stills:
+    if photos and stills:
         _prepare_photos(stills, photos, Path(out) / "portraits.npz", workers)
     announce(out)
 
@@ -253,7 +254,8 @@ def _prepare_photos(stills: list[Clip], folder: str, path: Path, workers: int | 
     if path.exists():
         return
     jobs = [(still.file, str(Path(folder) / still.file)) for still in stills]
-    points = dict(result for result in in_processes(_track_photo, jobs, workers, "photos", "photo") if result)
+    tracked: list[Any] = in_processes(_track_photo, jobs, workers, "photos", "photo")
+    points = dict(result for result in tracked if result)
     if not points:
         return
     kept = [still for still in stills if still.file in points]

@@ -53,8 +53,8 @@ def conventional(
     for part, shape in shapes.items():
         if shape != wanted[part]:
             raise InputError(f"{path}: the {part} part has shape {list(shape)}, expected {list(wanted[part])}")
-    for part in (mean, id_basis, exp_basis):
-        if not np.isfinite(part).all():
+    for values in (mean, id_basis, exp_basis):
+        if not np.isfinite(values).all():
             raise InputError(f"{path}: it contains a number that is not finite")
     if triangles.ndim != 2 or triangles.shape[1] != 3 or landmarks.shape != (68,):
         raise InputError(f"{path}: triangles or landmarks have a wrong shape")

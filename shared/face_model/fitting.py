@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,6 +14,8 @@ from shared.face_model.morphable import MorphableModel
 # against the standard-normal priors on the coefficients.
 _NOISE_MM = 0.6
 LIP_WEIGHT = 3.0
+
+Solver = Callable[[np.ndarray], np.ndarray]
 
 
 @dataclass
@@ -71,7 +74,7 @@ def fit(model: MorphableModel, points: np.ndarray, *, identity: np.ndarray | Non
     return Fit(rotation, translation, identity, expression, vertices - shape)
 
 
-def _solvers(model: MorphableModel, frames: int):
+def _solvers(model: MorphableModel, frames: int) -> tuple[Solver, Solver]:
     """Closed-form least squares: expression from offsets [T, N, 3], identity from the mean offset [N, 3]."""
     weights = np.repeat(vertex_weights(model), 3) / _NOISE_MM
     exp = model.exp_basis.reshape(model.num_expression, -1).T * weights[:, None]

@@ -56,7 +56,7 @@ def load_ict(folder: str | Path) -> MorphableModel:
         bases.append(basis)
     landmarks = np.array(_index(folder).get("idx_to_landmark_verts", _LANDMARKS), np.int64)
     skin = np.arange(min(_NUM_SKIN, len(mean)))
-    return conventional(folder, "ict", mean, *bases, triangles, landmarks, skin)
+    return conventional(folder, "ict", mean, bases[0], bases[1], triangles, landmarks, skin)
 
 
 def expression_names(folder: str | Path) -> list[str]:

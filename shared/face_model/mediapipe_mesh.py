@@ -66,7 +66,8 @@ def _orient(faces: np.ndarray) -> np.ndarray:
     by_edge: dict[tuple[int, int], list[int]] = defaultdict(list)
     for index, face in enumerate(faces):
         for k in range(3):
-            by_edge[tuple(sorted((face[k], face[(k + 1) % 3])))].append(index)
+            a, b = int(face[k]), int(face[(k + 1) % 3])
+            by_edge[min(a, b), max(a, b)].append(index)
     faces = faces.copy()
     # 122 is on the image's left of the nose bridge 6 (below) to 168 (above): 6 -> 168 -> 122 is counter-clockwise.
     start = next(i for i, face in enumerate(faces) if set(face.tolist()) == {6, 122, 168})
@@ -77,7 +78,7 @@ def _orient(faces: np.ndarray) -> np.ndarray:
         face = faces[index]
         for k in range(3):
             a, b = int(face[k]), int(face[(k + 1) % 3])
-            for other in by_edge[tuple(sorted((a, b)))]:
+            for other in by_edge[min(a, b), max(a, b)]:
                 if other in done:
                     continue
                 ring = faces[other].tolist()

@@ -26,18 +26,18 @@ def read_obj(path: str | Path) -> tuple[np.ndarray, np.ndarray]:
     """
     lines = _lines(path)
     vertices = _vertices(path, lines)
-    triangles = []
+    faces: list[tuple[int, int, int]] = []
     try:
         for line in lines:
             if line.startswith("f "):
                 corners = [int(corner.split("/")[0]) for corner in line.split()[1:]]
                 corners = [c - 1 if c > 0 else len(vertices) + c for c in corners]
-                triangles += [(corners[0], b, c) for b, c in zip(corners[1:], corners[2:])]
+                faces += [(corners[0], b, c) for b, c in zip(corners[1:], corners[2:])]
     except ValueError:
         raise InputError(f"{path}: a broken face ({line.strip()})") from None
-    if not triangles:
+    if not faces:
         raise InputError(f"{path}: an OBJ file without faces")
-    triangles = np.array(triangles, np.int32)
+    triangles = np.array(faces, np.int32)
     if triangles.min() < 0 or triangles.max() >= len(vertices):
         raise InputError(f"{path}: a face refers to a missing vertex")
     return vertices, triangles

@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -66,7 +67,7 @@ def native_log_muted() -> Iterator[None]:
         os.close(null)
 
 
-def _face_mesh():
+def _face_mesh() -> Any:
     with native_log_muted():
         from mediapipe.python.solutions.face_mesh import FaceMesh
 
@@ -81,7 +82,7 @@ def _face_mesh():
     return mesh
 
 
-def _mesh_points(mesh, image: np.ndarray) -> np.ndarray | None:
+def _mesh_points(mesh: Any, image: np.ndarray) -> np.ndarray | None:
     """Mesh [478, 3] in pixels of `image`, or None."""
     result = mesh.process(np.ascontiguousarray(image))
     if not result.multi_face_landmarks:
@@ -91,7 +92,7 @@ def _mesh_points(mesh, image: np.ndarray) -> np.ndarray | None:
     return np.array(points, np.float32)
 
 
-def _settled_points(mesh, image: np.ndarray) -> np.ndarray | None:
+def _settled_points(mesh: Any, image: np.ndarray) -> np.ndarray | None:
     """The mesh of a face, independent of the previous input of `mesh`: [478, 3] in pixels of `image`, or None."""
     mesh.process(np.zeros((64, 64, 3), np.uint8))  # contains no face, so that the whole next picture is searched
     points = _mesh_points(mesh, image)
@@ -203,7 +204,7 @@ def track_photo(
     return points
 
 
-def _locate(mesh, image: np.ndarray, box: FaceBox, scale: float) -> np.ndarray | None:
+def _locate(mesh: Any, image: np.ndarray, box: FaceBox, scale: float) -> np.ndarray | None:
     """The mesh near a box; found twice, the second time in the head crop of the first result."""
     center = ((box.left + box.right) / 2 / scale, (box.top + box.bottom) / 2 / scale)
     side = box.side / scale
@@ -218,7 +219,7 @@ def _locate(mesh, image: np.ndarray, box: FaceBox, scale: float) -> np.ndarray |
     return points if again is None else again
 
 
-def _in_square(mesh, image: np.ndarray, center: tuple[float, float], side: float) -> np.ndarray | None:
+def _in_square(mesh: Any, image: np.ndarray, center: tuple[float, float], side: float) -> np.ndarray | None:
     left, top = (round(c - side / 2) for c in center)
     whole = max(1, round(side))
     size = int(np.clip(whole, 128, _MAX_CROP))

@@ -48,4 +48,4 @@ def frechet_distance(features_generated: np.ndarray, features_real: np.ndarray) 
 def _factor(features: np.ndarray) -> np.ndarray:
     """Features [n, D] -> A [min(n, D), D] with A^T A the covariance."""
     centred = (features - features.mean(0)) / np.sqrt(len(features) - 1)
-    return np.linalg.qr(centred, mode="r") if len(features) > features.shape[1] else centred
+    return np.asarray(np.linalg.qr(centred, mode="r")) if len(features) > features.shape[1] else centred

@@ -129,8 +129,8 @@ def sample_correlation(samples: np.ndarray) -> float:
 
 
 def _curves(*curves: np.ndarray) -> list[np.ndarray]:
-    curves = [np.asarray(curve, float) for curve in curves]
-    for curve in curves:
+    arrays = [np.asarray(curve, float) for curve in curves]
+    for curve in arrays:
         if curve.ndim != 1:
             raise InputError(f"a curve over time has shape {list(curve.shape)}, expected one dimension")
-    return curves
+    return arrays

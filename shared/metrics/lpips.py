@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -44,7 +45,7 @@ class _Trunk(nn.Module):
 def _alexnet() -> _Trunk:
     """Krizhevsky 2014; after each of its five convolutions."""
     # [B, 3, H, W] -> [B, 64, H / 4, W / 4] -> pooled to H / 8
-    layers = [nn.Conv2d(3, 64, 11, stride=4, padding=2), nn.ReLU(), nn.MaxPool2d(3, stride=2)]
+    layers: list[nn.Module] = [nn.Conv2d(3, 64, 11, stride=4, padding=2), nn.ReLU(), nn.MaxPool2d(3, stride=2)]
     # [B, 192, H / 8, W / 8] -> pooled to H / 16
     layers += [nn.Conv2d(64, 192, 5, padding=2), nn.ReLU(), nn.MaxPool2d(3, stride=2)]
     for inputs, outputs in ((192, 384), (384, 256), (256, 256)):
@@ -54,7 +55,9 @@ def _alexnet() -> _Trunk:
 
 def _vgg16() -> _Trunk:
     """Simonyan & Zisserman 2015, configuration D; after the last convolution before each pool."""
-    layers, taps, inputs = [], [], 3
+    layers: list[nn.Module] = []
+    taps: list[int] = []
+    inputs = 3
     for outputs, count in ((64, 2), (128, 2), (256, 3), (512, 3), (512, 3)):
         if taps:
             layers.append(nn.MaxPool2d(2))  # [B, inputs, h / 2, w / 2]
@@ -86,6 +89,9 @@ class LPIPS(nn.Module):
         InputError: a file is something else.
     """
 
+    _shift: Tensor
+    _scale: Tensor
+
     def __init__(self, net: Literal["alex", "vgg"], trunk: str | Path, linear: str | Path) -> None:
         super().__init__()
         build, channels = _NETS[net]
@@ -93,6 +99,7 @@ class LPIPS(nn.Module):
         state = {name: value for name, value in read_tensors(trunk).items() if name.startswith("features.")}
         load_into(self.trunk, state, trunk, f"torchvision's {'AlexNet' if net == 'alex' else 'VGG-16'}")
         # The published names are those of a dropout (0) and a 1 x 1 convolution (1) in a row.
+        heads: dict[str, nn.Module]
         heads = {f"lin{i}": nn.ModuleDict({"model": nn.ModuleDict({"1": _head(c)})}) for i, c in enumerate(channels)}
         self.heads = nn.ModuleDict(heads)
         load_into(self.heads, read_tensors(linear), linear, f"the LPIPS v0.1 weights for {net}")
@@ -104,7 +111,8 @@ class LPIPS(nn.Module):
         """Distances [B] of two batches of RGB [B, 3, H, W] in -1..1."""
         total = generated.new_zeros(len(generated))  # [B]
         features = self._unit_features(generated), self._unit_features(real)
-        for head, a, b in zip(self.heads.values(), *features, strict=True):
+        heads: Iterable[Any] = self.heads.values()
+        for head, a, b in zip(heads, *features, strict=True):
             total = total + head["model"]["1"](torch.square(a - b)).mean((1, 2, 3))  # [B, C, h, w] -> [B]
         return total
 

@@ -10,6 +10,8 @@ frame that is NaN makes the figure NaN.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from shared.errors import InputError
@@ -228,7 +230,7 @@ def _pair(generated: np.ndarray, real: np.ndarray) -> tuple[np.ndarray, np.ndarr
     return generated, real
 
 
-def _indices(chosen: np.ndarray, count: int) -> np.ndarray:
+def _indices(chosen: np.ndarray | Sequence[int], count: int) -> np.ndarray:
     chosen = np.asarray(chosen)
     if chosen.ndim != 1 or not chosen.size or chosen.dtype.kind not in "iu":
         raise InputError("a vertex group must be a list of at least one vertex index")

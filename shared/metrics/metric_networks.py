@@ -192,6 +192,7 @@ def _download(network: MetricNetwork) -> Path:
 
 def _fetch(network: MetricNetwork, path: Path) -> str:
     """Copy the content of the address to `path`, with progress on a terminal; return its SHA-256."""
+    assert network.url is not None  # otherwise there is no download
     hasher, received = hashlib.sha256(), 0
     with _network_errors(network.url):
         answer = urllib.request.urlopen(network.url, timeout=_TIMEOUT)

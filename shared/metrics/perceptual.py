@@ -62,6 +62,8 @@ class SqueezeDistance(nn.Module):
         InputError: the file is not such a network.
     """
 
+    _mean: Tensor
+
     def __init__(self, weights: str | Path) -> None:
         super().__init__()
 

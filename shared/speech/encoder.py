@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -38,7 +39,7 @@ class SpeechEncoder:
 
     def __init__(
         self,
-        model: torch.nn.Module,
+        model: Any,
         *,
         layer: int | None = None,
         normalise: bool = True,

@@ -38,6 +38,8 @@ class LipExpert(nn.Module):
         mouth_basis: [D, K], from coefficients in the motion space to the K strongest components of mouth-vertex motion.
     """
 
+    mouth_basis: Tensor
+
     def __init__(self, speech_features: int, mouth_basis: Tensor, width: int = 96, embedding: int = 64,
                  dropout: float = 0.2):  # fmt: skip
         super().__init__()

@@ -24,6 +24,9 @@ class ExpressionLoss(nn.Module):
     in units of their mean spread.
     """
 
+    lips: Tensor
+    scale: Tensor
+
     def __init__(self, space: MotionSpace) -> None:
         super().__init__()
         std = torch.from_numpy(space.expression_std)  # [D]

@@ -60,6 +60,7 @@ class Autoencoder(nn.Module):
 
     factor = FACTOR
     transfers_detail = True
+    latent_std: Tensor
 
     def __init__(self, config: AutoencoderConfig) -> None:
         super().__init__()
@@ -92,10 +93,10 @@ class Autoencoder(nn.Module):
         std = values.flip(0)[: self.config.latent_channels].clamp(min=_MIN_VARIANCE).sqrt()
         self.latent_std.copy_(std)
         self.patch_embedding.weight.copy_((basis / std[:, None]).view_as(self.patch_embedding.weight))
-        self.patch_embedding.bias.copy_(-(basis @ mean) / std)
+        self.patch_embedding.bias.copy_(-(basis @ mean) / std)  # type: ignore[union-attr]
         self.patch_unembedding.weight.copy_((basis * std[:, None]).view_as(self.patch_unembedding.weight))
         # The mean patch is nearly constant; the convolutions learn the rest of it.
-        self.patch_unembedding.bias.copy_(mean.view(3, -1).mean(1))
+        self.patch_unembedding.bias.copy_(mean.view(3, -1).mean(1))  # type: ignore[union-attr]
 
     def freeze_encoder(self) -> None:
         """Exclude the encoder from training."""
@@ -123,6 +124,7 @@ class Autoencoder(nn.Module):
         x = self.conv_in(torch.cat([reference, latents], 1))  # [B, coarse, s, s]
         x = self.upsample(self.coarse_blocks(x))  # [B, fine, 2 s, 2 s]
         if warped is not None:
+            assert maps is not None
             detail = torch.cat([F.pixel_unshuffle(warped, 4), maps, torch.ones_like(maps[:, :1])], 1)
             x = x + self.conv_detail(detail)  # from [B, 48 + M + 1, 2 s, 2 s]
         x = F.silu(self.fine_blocks(x))

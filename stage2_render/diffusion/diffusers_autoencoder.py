@@ -63,8 +63,9 @@ class DiffusersAutoencoder(nn.Module):
     """The interface of `autoencoder.Autoencoder` without detail transfer: opacities are 1."""
 
     transfers_detail = False
+    latent_std: Tensor
 
-    def __init__(self, config: DiffusersConfig, network: nn.Module | None = None) -> None:
+    def __init__(self, config: DiffusersConfig, network: Any = None) -> None:
         """Wrap an autoencoder of diffusers.
 
         Args:
@@ -157,7 +158,7 @@ class DiffusersAutoencoder(nn.Module):
         return latents if self.network.post_quant_conv is None else self.network.post_quant_conv(latents)
 
 
-def _with_reference_channels(convolution: nn.Conv2d) -> nn.Conv2d:
+def _with_reference_channels(convolution: Any) -> nn.Conv2d:
     """The convolution with twice the input channels: first the reference's, whose weights are 0, then its own."""
     own = convolution.in_channels
     doubled = nn.Conv2d(
@@ -166,7 +167,7 @@ def _with_reference_channels(convolution: nn.Conv2d) -> nn.Conv2d:
     with torch.no_grad():
         doubled.weight.zero_()
         doubled.weight[:, own:] = convolution.weight
-        doubled.bias.copy_(convolution.bias)
+        doubled.bias.copy_(convolution.bias)  # type: ignore[union-attr]
     return doubled
 
 

@@ -120,7 +120,7 @@ class RenderNetworks(nn.Module):
     def save(self, folder: Path) -> None:
         """Write autoencoder.safetensors and unet.safetensors, fp16."""
         save_autoencoder(self.autoencoder, folder / AUTOENCODER_FILE)
-        own = {"start": self.start, "steps": self.steps, "framing": self.framing}
+        own: dict[str, Any] = {"start": self.start, "steps": self.steps, "framing": self.framing}
         save_checkpoint(folder / UNET_FILE, _UNET, self.unet.state_dict(), config=asdict(self.unet.config), **own)
 
     @classmethod
@@ -172,11 +172,11 @@ def load_autoencoder(path: Path) -> Autoencoder | DiffusersAutoencoder:
     """Read what `save_autoencoder` wrote. Raises InputError: the file holds something else."""
     tensors, header = load_checkpoint(path, _AUTOENCODER)
     diffusers = "architecture" in (header.get("config") or {})
-    kind = (DiffusersAutoencoder, DiffusersConfig) if diffusers else (Autoencoder, AutoencoderConfig)
+    kind: tuple[Any, type] = (DiffusersAutoencoder, DiffusersConfig) if diffusers else (Autoencoder, AutoencoderConfig)
     return _restored(path, *kind, tensors, header)
 
 
-def _restored(path: Path, network: type[nn.Module], config: type, tensors: dict, header: dict) -> nn.Module:
+def _restored(path: Path, network: Any, config: type, tensors: dict, header: dict) -> Any:
     """Build the network of a checkpoint, frozen. Raises InputError: config or tensors are those of another network."""
     try:
         built = network(config(**header["config"]))

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from itertools import islice
+from typing import Any
 
 import cv2
 import numpy as np
@@ -89,7 +90,7 @@ class DiffusionRenderer:
         self.networks, self.device = networks, torch.device(device)
         # An autoencoder without detail transfer keeps nothing of the warp.
         self._detail = detail_transfer and networks.autoencoder.transfers_detail
-        self._options = {"steps": steps, "geometry": geometry_conditioning, "detail": self._detail}
+        self._options: dict[str, Any] = {"steps": steps, "geometry": geometry_conditioning, "detail": self._detail}
         self._shared_noise, self._seed = shared_noise, seed
         self._warp = MeshWarp(photo.image, photo.landmarks, photo.crop)
         self._source, self._head = photo.landmarks, photo.crop

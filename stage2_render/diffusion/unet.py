@@ -79,6 +79,9 @@ class UNet(nn.Module):
     level, N is the number of motion tokens and P the side of a reference token.
     """
 
+    coefficient_mean: Tensor
+    coefficient_std: Tensor
+
     def __init__(self, config: UNetConfig) -> None:
         super().__init__()
         self.config = config
@@ -249,9 +252,9 @@ class ConditionAttention(nn.Module):
 
     def forward(self, x: Tensor, motion: Tensor, appearance: Tensor) -> Tensor:
         """Add what the features x [B, C, H, W] attend to in tokens of (beta, p) and of the reference [B, N, c_L]."""
-        size = x.shape[-2:]
+        rows, columns = x.shape[-2:]
         x = x.flatten(2).transpose(1, 2)  # [B, H W, C]
-        positions = _positions(size, x.shape[-1]).to(x)  # [H W, C]
+        positions = _positions((rows, columns), x.shape[-1]).to(x)  # [H W, C]
         side = math.isqrt(appearance.shape[1])
         appearance = appearance + _positions((side, side), appearance.shape[-1]).to(appearance)
         if self.phi_2 is not None:
@@ -259,7 +262,7 @@ class ConditionAttention(nn.Module):
             x = x + self.phi_2(x + positions, appearance)  # m_2 of eq. 7
         else:
             x = x + self.phi_1(x + positions, torch.cat([motion, appearance], 1))
-        return x.transpose(1, 2).unflatten(2, size)  # [B, C, H, W]
+        return x.transpose(1, 2).unflatten(2, (rows, columns))  # [B, C, H, W]
 
 
 class CrossAttention(nn.Module):
@@ -288,8 +291,8 @@ class CrossAttention(nn.Module):
 
 def zero_initialised(layer: nn.Module) -> nn.Module:
     """Set weight and bias to zero, so that a residual branch adds nothing before training; returns the layer."""
-    nn.init.zeros_(layer.weight)
-    nn.init.zeros_(layer.bias)
+    for parameter in layer.parameters():
+        nn.init.zeros_(parameter)
     return layer
 
 

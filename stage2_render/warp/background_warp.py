@@ -192,7 +192,7 @@ def _solve(points: np.ndarray, head: np.ndarray, hold: np.ndarray, stiffness: np
         float32 [gh * gw, handles + 2]: the field for a unit displacement of each handle along one axis, then for unit
         slopes along x and y of the head's similarity.
     """
-    shape = head.shape
+    shape = head.shape[0], head.shape[1]
     along_x, along_y = _differences(shape)
     mean_x, mean_y = abs(along_x) / 2, abs(along_y) / 2
     stiff_x, stiff_y = (sparse.diags(mean @ stiffness.ravel()) for mean in (mean_x, mean_y))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import cv2
 import numpy as np
 
@@ -47,7 +49,7 @@ def follow(linear: np.ndarray, source: np.ndarray, target: np.ndarray) -> Affine
     return np.concatenate([linear, offset[:, None]], 1)
 
 
-def smoothstep(value):
+def smoothstep(value: Any) -> Any:
     """Return 0 below 0, 1 above 1 and a cubic between them."""
     value = np.clip(value, 0, 1)
     return value * value * (3 - 2 * value)

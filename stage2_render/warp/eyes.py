@@ -124,7 +124,8 @@ class EyeLayer:
         # The tracked lower rim is a little above the lid's, where the eyeball is still visible.
         below = 0.03 * self._width * np.sin(np.linspace(0, np.pi, half + 1))[:, None] * self._down(points)
         rims = points[upper], points[lower] + below
-        return seam(*rims, self._lashes, strength, 0.018 * self._width, self._region.shape[1::-1])
+        height, width = self._region.shape[:2]
+        return seam(*rims, self._lashes, strength, 0.018 * self._width, (width, height))
 
     def _motion(self, points: np.ndarray, head: Affine) -> Affine:
         """Motion of the eye socket: the head's linear part, and the translation of the corners of the lids."""

@@ -128,7 +128,8 @@ class MeshWarp:
     def _frame(self, target: np.ndarray, displacement: np.ndarray) -> np.ndarray:
         moved = self._warped(displacement)
         head, points = self._head_motion(target), target[:, :2].astype(np.float64)
-        for part in (*self._eyes, self._mouth):
+        parts: list[EyeLayer | MouthLayer] = [*self._eyes, self._mouth]
+        for part in parts:
             blend(moved, *part.render(points, head))
             blend(moved, *part.render_contact(points))
         frame = self._photo.copy()
@@ -290,7 +291,7 @@ def _barycentric(points: np.ndarray, faces: np.ndarray) -> np.ndarray:
     area = _signed_areas(points, faces)[:, None]
     area = np.where(abs(area) < 1e-9, 1e-9, area)
 
-    def row(p, q):
+    def row(p: np.ndarray, q: np.ndarray) -> np.ndarray:
         return np.stack([p[:, 0] * q[:, 1] - p[:, 1] * q[:, 0], p[:, 1] - q[:, 1], q[:, 0] - p[:, 0]], -1) / area
 
     return np.stack([row(b, c), row(c, a), row(a, b)], 1)

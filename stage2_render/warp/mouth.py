@@ -258,8 +258,8 @@ def _textures(
     # Luminance relative to the skin, measured in open mouths of talking people: cavity a quarter, tongue six tenths.
     cavity = lips * min(0.38, 0.25 * bright / lip_light)
     tongue = lips * min(0.9, 0.62 * bright / lip_light)
-    upper = _teeth(x, y, _UPPER_EDGES, edge=0.05 - 0.22 * x**2, enamel=enamel)
-    lower = _teeth(x, -y, _LOWER_EDGES, edge=-0.035 - 0.25 * x**2, enamel=0.62 * enamel)
+    upper = _teeth(x, y, np.array(_UPPER_EDGES), edge=0.05 - 0.22 * x**2, enamel=enamel)
+    lower = _teeth(x, -y, np.array(_LOWER_EDGES), edge=-0.035 - 0.25 * x**2, enamel=0.62 * enamel)
     upper = _with_shadow(upper, scale)
     # The tongue is brightest near the lower lip and dark at the back.
     blob = 1 - smoothstep((np.hypot(x / 0.42, (y - 0.12) / 0.33) - 0.5) / 0.5)
@@ -268,10 +268,9 @@ def _textures(
     return upper, (lower + (1 - lower[..., 3:]) * tongue).astype(np.float32), cavity.astype(np.float32)
 
 
-def _teeth(x, y, edges, edge, enamel) -> np.ndarray:
+def _teeth(x: np.ndarray, y: np.ndarray, edges: np.ndarray, edge: np.ndarray, enamel: np.ndarray) -> np.ndarray:
     """A row of teeth down to `edge`(x): premultiplied RGBA [h, w, 4]."""
     side = abs(x)
-    edges = np.array(edges)
     nearest = abs(side[..., None] - edges[:-1]).min(-1)
     # Rounded corners, thin shadows between teeth, and less light at the sides of the arch.
     tooth = np.clip(np.searchsorted(edges, side) - 1, 0, len(edges) - 2)

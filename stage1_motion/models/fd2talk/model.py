@@ -93,7 +93,7 @@ class FD2Talk(MotionModel):
         if tail is not None:  # the statistics of normalisation are those of the new frames
             known = len(tail.speech)
             features, speaks = np.concatenate([tail.speech, features]), np.concatenate([np.zeros(known), speaks])
-        features = torch.from_numpy(normalise_speech(features, speaks)).to(self.device)  # [C + T, S]
+        normalised = torch.from_numpy(normalise_speech(features, speaks)).to(self.device)  # [C + T, S]
         is_pose = torch.arange(count + 6, device=self.device) >= count
         before = None if tail is None else np.concatenate([tail.expression, tail.pose], axis=1)
         learned = np.zeros((frames, 0), np.float32)
@@ -102,14 +102,14 @@ class FD2Talk(MotionModel):
             place = slice(learned.shape[1], learned.shape[1] + len(part.std))
             motion = generate_windows(
                 part.network,
-                features[known:],
+                normalised[known:],
                 steps=steps,
                 guidance_scale=guidance,
                 # One generator each: the steps of one network do not change what the other one draws.
                 generator=torch.Generator().manual_seed(2 * generator.initial_seed() + index),
                 eta=options.eta,
                 carry_velocity=is_pose[place],
-                tail=None if tail is None else (torch.from_numpy(before[:, place]), features[:known]),
+                tail=None if before is None else (torch.from_numpy(before[:, place]), normalised[:known]),
                 progress=progress and (lambda done, i=index: progress((i * frames + done) // len(self.parts), frames)),
             )
             learned = np.concatenate([learned, motion.float().cpu().numpy()], axis=1)  # [T, D], then [T, D + 6]

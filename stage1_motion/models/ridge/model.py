@@ -51,7 +51,7 @@ class Ridge(MotionModel):
 
     def save(self, folder: Path, **figures: float) -> None:
         """Write ``ridge.safetensors`` (fp16) and the ``model.yaml`` that `MotionPipeline` asks for."""
-        header = {
+        header: dict[str, Any] = {
             "face_model": self.space.model.fingerprint,
             "expression_std": [float(v) for v in self.space.expression_std],
             "pose_std": [float(v) for v in self.space.pose_std],
