@@ -1,6 +1,5 @@
 """Every training of configs/ is complete, is checked key by key, and trains a step at tiny size on synthetic data."""
 
-import csv
 import json
 
 import numpy as np
@@ -8,6 +7,7 @@ import pytest
 import torch
 import yaml
 from synthetic import write_pairs
+from synthetic_prepared import write_prepared
 from synthetic_recordings import made_up_recordings
 from transformers import Wav2Vec2Config, Wav2Vec2Model
 
@@ -16,7 +16,6 @@ from fd2talk.evaluation.ablation.file import read_ablation
 from shared.config import Config
 from shared.errors import InputError
 from shared.face_model import load_bundled
-from shared.motion import Motion
 from shared.speech.training.recordings import PHONES
 from shared.speech.training.task import SpeechTask
 from shared.weights import bundled_config
@@ -59,42 +58,7 @@ DIFFUSERS = {
 
 @pytest.fixture(scope="session")
 def prepared(tmp_path_factory):
-    """A prepared data set of twelve people who open their mouths as loud as they are, and of eight photos."""
-    model, random, folder = load_bundled(), np.random.default_rng(0), tmp_path_factory.mktemp("prepared")
-    for name in ("motions", "tracks"):
-        (folder / name).mkdir()
-    rows = []
-    for index in range(12):
-        loud = np.convolve(random.random(100) ** 3, np.ones(3) / 3, "same")
-        audio = np.repeat(loud, 640) * random.normal(0, 0.2, 64000)
-        noise = random.normal(0, 0.05, (100, 9))
-        motion = Motion(
-            expression=np.log(loud + 1e-2)[:, None] * 4 * model.extra["open"] + noise[:, :1] * model.extra["blink"],
-            rotation=noise[:, 1:4] * 0.1,
-            translation=noise[:, 4:7] * 0.1,
-            face_model=model.fingerprint,
-            audio=audio.astype(np.float32),
-            identity=random.normal(size=model.num_identity),
-        )
-        name = f"person_{index}"
-        motion.save(folder / "motions" / f"{name}.npz")
-        points = model.vertices(motion.identity, motion.expression) * [1, -1, -1] + [200, 200, 0]
-        arrays = {"landmarks": points.astype(np.float32), "confidence": np.ones(100, np.float32)}
-        np.savez(folder / "tracks" / f"{name}.npz", **arrays, crop=np.array([200.0, 200.0, 300.0]))
-        rows.append({"name": name, "person": name, "split": "val" if index > 9 else "train", "audio": "ok"})
-    with open(folder / "index.csv", "w", newline="") as file:
-        writer = csv.DictWriter(file, rows[0])
-        writer.writeheader()
-        writer.writerows(rows)
-    stills = model.vertices(random.normal(size=(8, model.num_identity)), np.zeros((8, model.num_expression)))
-    np.savez(
-        folder / "portraits.npz",
-        names=np.array([str(i) for i in range(8)]),
-        splits=np.array(["train"] * 6 + ["val"] * 2),
-        points=(stills * [1, -1, -1] + [200, 200, 0]).astype(np.float32),
-        crops=np.tile([200.0, 200.0, 300.0], (8, 1)),
-    )
-    return folder
+    return write_prepared(tmp_path_factory.mktemp("prepared") / "data")
 
 
 @pytest.fixture(scope="session")

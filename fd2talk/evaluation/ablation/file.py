@@ -11,8 +11,9 @@ from typing import Any
 from fd2talk.commands.train import check_training
 from fd2talk.evaluation.inputs.protocol import Protocol, PublishedTable, load_protocol
 from fd2talk.evaluation.metrics.catalogue import CATALOGUE
-from shared.config import Config, build
+from shared.config import Config
 from shared.errors import InputError
+from shared.schema import build
 
 METRICS = {
     **CATALOGUE,
