@@ -121,13 +121,13 @@ def test_a_protocol_of_ones_own(tmp_path):
 @pytest.mark.parametrize(
     "change, message",
     [
-        (lambda p: p.update(metrics=[]), "unknown key metrics"),
+        (lambda p: p.update(metrics=[]), "unknown key `metrics`"),
         (lambda p: p.pop("split"), "split is missing"),
-        (lambda p: p["settings"].update(fsp=25), "settings: unknown key fsp"),
+        (lambda p: p["settings"].update(fsp=25), "settings: unknown key `fsp` .did you mean `fps`"),
         (lambda p: p["settings"].update(fps=0), "fps is a number above 0"),
         (lambda p: p["settings"].update(motion="pictures"), "motion is one of video, file"),
         (lambda p: p["columns"][0].update(metric="pnsr"), "column 1: there is no metric pnsr"),
-        (lambda p: p["columns"][0].update(scale=3), "column 1: unknown key scale"),
+        (lambda p: p["columns"][0].update(scale=3), "column 1: unknown key `scale`"),
         (lambda p: p["columns"].append(dict(p["columns"][0])), "two columns are both called PSNR"),
         (lambda p: p["published"][0]["rows"].update(b=[1, 2]), "b has 2 values for 1 columns"),
         (lambda p: p["published"][0]["rows"].update(b=["1.5 dB"]), "1.5 dB is neither a number"),
