@@ -53,6 +53,7 @@ LEVELS = {name: [f"{name}Block2D"] * 3 for name in ("DownEncoder", "UpDecoder")}
 DIFFUSERS = {
     "block_out_channels": [8, 8, 8], "down_block_types": LEVELS["DownEncoder"], "up_block_types": LEVELS["UpDecoder"],
     "layers_per_block": 1, "latent_channels": 3, "norm_num_groups": 4,
+    "mid_block_add_attention": False,
 }  # fmt: skip
 
 
@@ -161,9 +162,9 @@ def test_the_training_of_an_ablation_trains_a_step(path, name, tmp_path, request
 
 
 def nested(values, path=()):
-    """Paths of all keys, sections among them."""
+    """Paths of all keys, sections among them, and their values."""
     for key, value in values.items():
-        yield (*path, key)
+        yield (*path, key), value
         if isinstance(value, dict):
             yield from nested(value, (*path, key))
 
@@ -171,19 +172,17 @@ def nested(values, path=()):
 @pytest.mark.parametrize("name", TRAININGS)
 def test_every_mistyped_section_and_key_is_one_line(name):
     path = TRAININGS[name]
-    keys = [key for key in nested(Config.load(path).values) if key[-1] not in ("model", "data_root")]
     assert check_training(Config.load(path))
-    for *section, key in keys:
-        config, wrong = Config.load(path), f"{key}x"
-        values = config.values
-        for part in section:
-            values = values[part]
-        values[wrong] = values.pop(key)
-        config._sources[(*section, wrong)] = str(path)
+    for (*section, key), value in nested(Config.load(path).values):
+        wrong, config = {f"{key}x": value}, Config.load(path)
+        for part in reversed(section):
+            wrong = {part: wrong}
+        config.merge(wrong, str(path))
         with pytest.raises(InputError) as caught:
             check_training(config)
-        text, where = str(caught.value), f"section `{'.'.join(section)}`: unknown key" if section else "unknown section"
-        assert text.startswith(f"{path}: {where}") and f"`{wrong}` (did you mean `{key}`?" in text and "\n" not in text
+        where = f"section `{'.'.join(section)}`: unknown key" if section else "unknown section or key"
+        assert str(caught.value).startswith(f"{path}: {where} `{key}x` (did you mean `{key}`? known: ")
+        assert "\n" not in str(caught.value)
 
 
 def test_everything_is_written_below_runs():
