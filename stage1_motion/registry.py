@@ -5,9 +5,9 @@ A model is a package with two modules. `model.py` has
     load(folder: Path, face_model: MorphableModel, *, person: Path | None, device) -> MotionModel
 
 which reads the weights in a folder; `training.py` has what `fd2talk train` runs, `build_task(config) -> Task` (trained
-step by step, see `shared.training.loop`) or `run(config) -> figures` (computed in closed form). Nothing is imported
-before it is needed. Besides the names below, the name of any importable package with these two modules can be
-used, such as `my_lab.motion`.
+step by step, see `shared.training.loop`) or `run(config) -> figures` (computed in closed form), and the dataclass
+`Config` of its settings. Nothing is imported before it is needed. Besides the names below, the name of any importable
+package with these two modules can be used, such as `my_lab.motion`.
 """
 
 from __future__ import annotations

@@ -1,6 +1,5 @@
 """Every training of configs/ is complete, is checked key by key, and trains a step at tiny size on synthetic data."""
 
-import csv
 import json
 
 import numpy as np
@@ -8,6 +7,7 @@ import pytest
 import torch
 import yaml
 from synthetic import write_pairs
+from synthetic_prepared import write_prepared
 from synthetic_recordings import made_up_recordings
 from transformers import Wav2Vec2Config, Wav2Vec2Model
 
@@ -16,7 +16,6 @@ from fd2talk.evaluation.ablation.file import read_ablation
 from shared.config import Config
 from shared.errors import InputError
 from shared.face_model import load_bundled
-from shared.motion import Motion
 from shared.speech.training.recordings import PHONES
 from shared.speech.training.task import SpeechTask
 from shared.weights import bundled_config
@@ -54,47 +53,13 @@ LEVELS = {name: [f"{name}Block2D"] * 3 for name in ("DownEncoder", "UpDecoder")}
 DIFFUSERS = {
     "block_out_channels": [8, 8, 8], "down_block_types": LEVELS["DownEncoder"], "up_block_types": LEVELS["UpDecoder"],
     "layers_per_block": 1, "latent_channels": 3, "norm_num_groups": 4,
+    "mid_block_add_attention": False,
 }  # fmt: skip
 
 
 @pytest.fixture(scope="session")
 def prepared(tmp_path_factory):
-    """A prepared data set of twelve people who open their mouths as loud as they are, and of eight photos."""
-    model, random, folder = load_bundled(), np.random.default_rng(0), tmp_path_factory.mktemp("prepared")
-    for name in ("motions", "tracks"):
-        (folder / name).mkdir()
-    rows = []
-    for index in range(12):
-        loud = np.convolve(random.random(100) ** 3, np.ones(3) / 3, "same")
-        audio = np.repeat(loud, 640) * random.normal(0, 0.2, 64000)
-        noise = random.normal(0, 0.05, (100, 9))
-        motion = Motion(
-            expression=np.log(loud + 1e-2)[:, None] * 4 * model.extra["open"] + noise[:, :1] * model.extra["blink"],
-            rotation=noise[:, 1:4] * 0.1,
-            translation=noise[:, 4:7] * 0.1,
-            face_model=model.fingerprint,
-            audio=audio.astype(np.float32),
-            identity=random.normal(size=model.num_identity),
-        )
-        name = f"person_{index}"
-        motion.save(folder / "motions" / f"{name}.npz")
-        points = model.vertices(motion.identity, motion.expression) * [1, -1, -1] + [200, 200, 0]
-        arrays = {"landmarks": points.astype(np.float32), "confidence": np.ones(100, np.float32)}
-        np.savez(folder / "tracks" / f"{name}.npz", **arrays, crop=np.array([200.0, 200.0, 300.0]))
-        rows.append({"name": name, "person": name, "split": "val" if index > 9 else "train", "audio": "ok"})
-    with open(folder / "index.csv", "w", newline="") as file:
-        writer = csv.DictWriter(file, rows[0])
-        writer.writeheader()
-        writer.writerows(rows)
-    stills = model.vertices(random.normal(size=(8, model.num_identity)), np.zeros((8, model.num_expression)))
-    np.savez(
-        folder / "portraits.npz",
-        names=np.array([str(i) for i in range(8)]),
-        splits=np.array(["train"] * 6 + ["val"] * 2),
-        points=(stills * [1, -1, -1] + [200, 200, 0]).astype(np.float32),
-        crops=np.tile([200.0, 200.0, 300.0], (8, 1)),
-    )
-    return folder
+    return write_prepared(tmp_path_factory.mktemp("prepared") / "data")
 
 
 @pytest.fixture(scope="session")
@@ -197,9 +162,9 @@ def test_the_training_of_an_ablation_trains_a_step(path, name, tmp_path, request
 
 
 def nested(values, path=()):
-    """Paths of all keys, sections among them."""
+    """Paths of all keys, sections among them, and their values."""
     for key, value in values.items():
-        yield (*path, key)
+        yield (*path, key), value
         if isinstance(value, dict):
             yield from nested(value, (*path, key))
 
@@ -207,19 +172,17 @@ def nested(values, path=()):
 @pytest.mark.parametrize("name", TRAININGS)
 def test_every_mistyped_section_and_key_is_one_line(name):
     path = TRAININGS[name]
-    keys = [key for key in nested(Config.load(path).values) if key[-1] not in ("model", "data_root")]
     assert check_training(Config.load(path))
-    for *section, key in keys:
-        config, wrong = Config.load(path), f"{key}x"
-        values = config.values
-        for part in section:
-            values = values[part]
-        values[wrong] = values.pop(key)
-        config._sources[(*section, wrong)] = str(path)
+    for (*section, key), value in nested(Config.load(path).values):
+        wrong, config = {f"{key}x": value}, Config.load(path)
+        for part in reversed(section):
+            wrong = {part: wrong}
+        config.merge(wrong, str(path))
         with pytest.raises(InputError) as caught:
             check_training(config)
-        text, where = str(caught.value), f"section `{'.'.join(section)}`: unknown key" if section else "unknown section"
-        assert text.startswith(f"{path}: {where}") and f"`{wrong}` (did you mean `{key}`?" in text and "\n" not in text
+        where = f"section `{'.'.join(section)}`: unknown key" if section else "unknown section or key"
+        assert str(caught.value).startswith(f"{path}: {where} `{key}x` (did you mean `{key}`? known: ")
+        assert "\n" not in str(caught.value)
 
 
 def test_everything_is_written_below_runs():

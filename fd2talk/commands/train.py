@@ -18,8 +18,9 @@ from typing import Any
 import torch
 
 from fd2talk.terminal import announce
-from shared.config import Config, build
+from shared.config import Config
 from shared.errors import InputError, UsageError
+from shared.schema import build
 from shared.training.config import TrainingConfig
 from shared.training.loop import connect_processes, train
 from stage1_motion.registry import MODELS, training_module
@@ -105,6 +106,8 @@ def check_training(config: Config) -> Training:
     if hasattr(module, "Config"):
         own = {key: value for key, value in values.items() if key not in (*_COMMON, *steps)}
         own = build(config, module.Config, own, also=(*steps, *_COMMON))
+    elif steps and "training" not in values:
+        raise InputError(f"{config.name}: the section `training` is missing (there are: {', '.join(values)})")
     loop = build(config, TrainingConfig, values.get("training"), ("training",)) if steps else None
     return Training(module, own, loop)
 

@@ -12,8 +12,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from shared.config import Arguments
 from shared.processes import gather
+from shared.schema import Arguments
 from shared.splits import is_development
 from stage1_motion.dataset import Clip, ClipsConfig, sampling_weights
 from stage1_motion.lip_expert.network import EPSILON, WINDOW, LipExpert, mouth_basis

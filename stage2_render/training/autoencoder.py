@@ -10,9 +10,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from shared.config import Arguments
 from shared.metrics.perceptual import SqueezeDistance
 from shared.processes import mean_weight
+from shared.schema import Arguments
 from stage2_render.diffusion.autoencoder import AutoencoderConfig
 from stage2_render.diffusion.diffusers_autoencoder import DiffusersAutoencoder, DiffusersConfig, PretrainedConfig
 from stage2_render.diffusion.face_crop import SIZE

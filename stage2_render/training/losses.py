@@ -7,9 +7,9 @@ from typing import Annotated, Any
 import torch
 from torch import Tensor
 
-from shared.config import Arguments
 from shared.metrics.perceptual import SqueezeDistance
 from shared.processes import same
+from shared.schema import Arguments
 
 # Images are shifted by up to this many pixels, at random, before the perceptual network. It samples them every few
 # pixels; always at the same ones, it would leave a grid artefact in the decoder's output.

@@ -11,11 +11,11 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from shared.config import Arguments
 from shared.errors import InputError
 from shared.metrics.perceptual import SqueezeDistance
 from shared.metrics.rendering import MOUTH_CHANGES, change_of
 from shared.processes import mean_weight
+from shared.schema import Arguments
 from stage2_render.diffusion.face_crop import SIZE, window
 from stage2_render.diffusion.render_model import TRAIN_TIMESTEPS, RenderNetworks, load_autoencoder
 from stage2_render.diffusion.tensors import to_pictures

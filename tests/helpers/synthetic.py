@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 import torch
 
-from shared.config import Config, build
+from shared.config import Config
+from shared.schema import build
 from shared.training.config import TrainingConfig
 from shared.training.loop import train
 from stage2_render.diffusion.conditioning_maps import MAPS

@@ -12,8 +12,9 @@ from fd2talk.commands.train import check_training
 from fd2talk.evaluation.inputs.protocol import Protocol, PublishedTable, load_protocol
 from fd2talk.evaluation.metrics.catalogue import CATALOGUE, MOTION_FAMILIES
 from fd2talk.evaluation.systems import NETWORK_ALONE, SYSTEMS
-from shared.config import Config, build
+from shared.config import Config
 from shared.errors import InputError
+from shared.schema import build
 
 UNSEEN_EXPERT = "unseen_expert.safetensors"
 """In a variant's folder of weights: the lip expert that one of its trainings made, which no loss saw."""

@@ -18,6 +18,7 @@ import yaml
 
 from fd2talk.evaluation.metrics.catalogue import CATALOGUE
 from shared.errors import InputError, UsageError
+from shared.schema import unknown_key
 from shared.weights import bundled_config
 
 _CONFIGS = "protocols"
@@ -285,7 +286,7 @@ def _check_keys(entry: Any, where: str, needed: tuple[str, ...], optional: tuple
         raise ValueError(f"{where} is not a mapping of keys to values")
     for key in entry:
         if key not in needed + optional:
-            raise ValueError(f"{where}: unknown key {key}")
+            raise ValueError(f"{where}: {unknown_key(str(key), needed + optional)}")
     for key in needed:
         if key not in entry:
             raise ValueError(f"{where}: {key} is missing")

@@ -17,9 +17,9 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from shared.config import Arguments
 from shared.media import frame_count
 from shared.processes import gather, mean_count
+from shared.schema import Arguments
 from shared.speech.features import unit_variance
 from shared.speech.training.augment import add_noise, coloured, degrade
 from shared.speech.training.recordings import PHONES, Recording, RecordingsConfig, load_mouths

@@ -11,9 +11,9 @@ import torch
 from torch import Tensor, nn
 
 from shared.checkpoint import save_checkpoint
-from shared.config import Arguments
 from shared.diffusion.sampling import make_schedule
 from shared.metrics.lips import best_lag_correlation
+from shared.schema import Arguments
 from shared.splits import is_development
 from stage1_motion.dataset import Clip, ClipsConfig, sampling_weights
 from stage1_motion.lip_expert.network import LipExpert

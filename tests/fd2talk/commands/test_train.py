@@ -1,42 +1,17 @@
 from dataclasses import dataclass
 
-import numpy as np
 import pytest
 import yaml
+from synthetic_prepared import write_prepared
 
 from fd2talk.commands.train import model_module
 from shared.errors import InputError
-from shared.face_model import MorphableModel, load_bundled
+from shared.face_model import MorphableModel
 
 
 def test_face_model_is_learned_from_a_prepared_folder(tmp_path, run, refused):
     """Faces that the bundled model draws give a model that draws them."""
-    bundled = load_bundled()
-    rng = np.random.default_rng(0)
-    out = tmp_path / "out"
-    (out / "tracks").mkdir(parents=True)
-    index = []
-    for k in range(6):
-        identity = rng.normal(size=bundled.num_identity)
-        expression = np.zeros((30, bundled.num_expression))
-        expression[:, :3] = rng.normal(size=(30, 3))
-        points = bundled.vertices(identity, expression) * [1, -1, -1] + [200, 200, 0]
-        np.savez(
-            out / "tracks" / f"p{k}.npz",
-            landmarks=points.astype(np.float32),
-            confidence=np.ones(30, np.float32),
-            crop=np.array([200.0, 200.0, 300.0]),
-        )
-        index.append(f"p{k},p{k},{'val' if k == 5 else 'train'}")
-    (out / "index.csv").write_text("name,person,split\n" + "\n".join(index) + "\n")
-    stills = bundled.vertices(rng.normal(size=(8, bundled.num_identity)), np.zeros((8, bundled.num_expression)))
-    np.savez(
-        out / "portraits.npz",
-        names=np.array([str(i) for i in range(8)]),
-        splits=np.array(["train"] * 6 + ["val"] * 2),
-        points=(stills * [1, -1, -1] + [200, 200, 0]).astype(np.float32),
-        crops=np.tile([200.0, 200.0, 300.0], (8, 1)),
-    )
+    out = write_prepared(tmp_path / "out", people=6)
     config = tmp_path / "face.yaml"
     settings = f"model: face_model\nprepared: {out}\noutput: {tmp_path / 'run'}\n"
     config.write_text(settings + "num_identity: 8\nnum_expression: 4\n")
@@ -69,7 +44,7 @@ def test_overrides_and_a_base_change_what_is_trained(tmp_path, run, refused):
 
     def refusal(text, saying):
         config.write_text(text)
-        line = refused("train", config, "training.max_steps=1", folder=tmp_path, saying=saying)
+        line = refused("train", config, folder=tmp_path, saying=saying)
         assert f"fd2talk: {config}: " in line
 
     code, printed, err = run("train", config, "training.max_steps=1", "training.learning_rate=1e-2")
@@ -87,7 +62,9 @@ def test_overrides_and_a_base_change_what_is_trained(tmp_path, run, refused):
     refusal(
         "base: base.yaml\ntraining: {precision: half}", "section `training`: `precision` must be one of no, bf16, auto"
     )
-    refusal("model: motion_models.continuing\ntrainng: {}", "section `training`: `output` is missing")
+    refusal(
+        "model: motion_models.continuing\ntrainng: {}", "the section `training` is missing (there are: model, trainng)"
+    )
     refusal("base: own.yaml", "`base` leads in a circle")
 
 

@@ -138,13 +138,13 @@ def test_a_protocol_of_ones_own(tmp_path):
 @pytest.mark.parametrize(
     "change, message",
     [
-        (lambda p: p.update(metrics=[]), "unknown key metrics"),
+        (lambda p: p.update(metrics=[]), "unknown key `metrics`"),
         (lambda p: p.pop("split"), "split is missing"),
-        (lambda p: p["settings"].update(fsp=25), "settings: unknown key fsp"),
+        (lambda p: p["settings"].update(fsp=25), "settings: unknown key `fsp` .did you mean `fps`"),
         (lambda p: p["settings"].update(fps=0), "fps is a number above 0"),
         (lambda p: p["settings"].update(motion="pictures"), "motion is one of video, file"),
         (lambda p: p["columns"][0].update(metric="pnsr"), "column 1: there is no metric pnsr"),
-        (lambda p: p["columns"][0].update(factor=3), "column 1: unknown key factor"),
+        (lambda p: p["columns"][0].update(factor=3), "column 1: unknown key `factor`"),
         (lambda p: p["columns"][0].update(unit="mm"), "column 1: a value in dB cannot be printed in mm"),
         (lambda p: p["columns"][0].update(metric="lve", unit="mm²"), "a value in mm cannot be printed in mm²"),
         (lambda p: p["columns"].append(dict(p["columns"][0])), "two columns are both called PSNR"),

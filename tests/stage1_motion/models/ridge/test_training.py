@@ -1,13 +1,10 @@
 """Closed form, and the choice of the penalty."""
 
-import csv
-
 import numpy as np
 import torch
+from synthetic_prepared import write_prepared
 
 from fd2talk.commands.train import train_config
-from shared.face_model import load_bundled
-from shared.motion import Motion
 from stage1_motion.dataset import Clip
 from stage1_motion.models.ridge.model import CONTEXT, with_context
 from stage1_motion.models.ridge.training import Moments
@@ -36,30 +33,8 @@ def test_closed_form_finds_a_linear_rule_and_a_penalty_shrinks_it():
 
 
 def test_training_from_a_prepared_folder(tmp_path, capsys):
-    """Seven people open their mouths as loud as they are; the trained folder is one that the pipeline loads."""
-    model, rng = load_bundled(), np.random.default_rng(0)
-    prepared = tmp_path / "prepared"
-    (prepared / "motions").mkdir(parents=True)
-    rows = []
-    for index in range(12):
-        loud = np.convolve(rng.random(100) ** 3, np.ones(3) / 3, "same")
-        audio = np.repeat(loud, 640) * rng.normal(0, 0.2, 64000)
-        noise = rng.normal(0, 0.05, (100, 9))
-        motion = Motion(
-            expression=np.log(loud + 1e-2)[:, None] * 4 * model.extra["open"] + noise[:, :1] * model.extra["blink"],
-            rotation=noise[:, 1:4] * 0.1,
-            translation=noise[:, 4:7] * 0.1,
-            face_model=model.fingerprint,
-            audio=audio.astype(np.float32),
-            identity=np.zeros(model.num_identity),
-        )
-        name = f"person_{index}"
-        motion.save(prepared / "motions" / f"{name}.npz")
-        rows.append({"name": name, "person": name, "split": "val" if index > 9 else "train", "audio": "ok"})
-    with open(prepared / "index.csv", "w", newline="") as file:
-        writer = csv.DictWriter(file, rows[0])
-        writer.writeheader()
-        writer.writerows(rows)
+    """People open their mouths as loud as they are; the trained folder is one that the pipeline loads."""
+    prepared = write_prepared(tmp_path / "prepared")
     config = tmp_path / "ridge.yaml"
     config.write_text(f"model: ridge\nprepared: {prepared}\noutput: {tmp_path / 'run'}\n")
     result = train_config(str(config))
