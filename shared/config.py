@@ -58,7 +58,8 @@ class Config:
     """
 
     def __init__(self, name: str | Path) -> None:
-        self.name, self.values = str(name), {}
+        self.name = str(name)
+        self.values: dict[str, Any] = {}
         self._sources: dict[tuple[str, ...], str] = {}
 
     @classmethod
@@ -82,12 +83,13 @@ class Config:
 
     def _merge(self, values: dict[str, Any], changes: Mapping[str, Any], source: str, path: tuple[str, ...]) -> None:
         for key, value in changes.items():
+            where = (*path, key)
             if not isinstance(value, dict):
-                self._sources[(*path, key)] = source
+                self._sources[where] = source
             elif not isinstance(values.get(key), dict):
-                self._sources[(*path, key)], values[key] = source, {}
+                self._sources[where], values[key] = source, {}
             if isinstance(value, dict):
-                self._merge(values[key], value, source, (*path, key))
+                self._merge(values[key], value, source, where)
             elif value is None and (not path or isinstance(values.get(key), dict)):
                 values.pop(key, None)
             else:
