@@ -17,12 +17,12 @@ from typing import Any
 
 from fd2talk.evaluation.inputs.pairs import Pair
 from fd2talk.evaluation.inputs.protocol import Protocol, load_protocol
-from fd2talk.evaluation.inputs.rows import REAL, Row, read_reference, read_rows
+from fd2talk.evaluation.inputs.rows import REAL, ROWS, WITHOUT_SPEECH, Row, read_reference, read_rows
 from fd2talk.evaluation.metrics.catalogue import CATALOGUE, FAMILIES, MOTION_FAMILIES, NEEDS
 from fd2talk.evaluation.report.summary import add_diversity, contrasts, summarise, targets
 from fd2talk.evaluation.report.writer import JSON, write_report
 from fd2talk.evaluation.settings import Settings
-from fd2talk.evaluation.systems import NETWORK_ALONE
+from fd2talk.evaluation.systems import NETWORK_ALONE, SYSTEMS
 from fd2talk.evaluation.worker import Run, start, work
 from fd2talk.processes import in_processes
 from shared.errors import Fd2TalkError, InputError, UsageError
@@ -105,7 +105,9 @@ def evaluate(
     chosen = load_protocol(protocol) if protocol else None
     wanted = _wanted(metrics, chosen)
     settings = _settings(chosen, resample, phones or {}, frames)
-    references, split = read_reference(reference, split, chosen, limit, per_person, min_face)
+    speech = any("speech" in CATALOGUE[key].needs for key in wanted)
+    speech |= any(name in (*SYSTEMS, *ROWS) and name not in WITHOUT_SPEECH for name in generated)
+    references, split = read_reference(reference, split, chosen, limit, per_person, min_face, speech)
     rows = read_rows(_with_networks_alone(generated, wanted), references, repeats)
     wanted = _with_diversity(wanted, rows)
     skipped: dict[str, str] = {}

@@ -20,6 +20,7 @@ from PIL import Image
 
 from fd2talk.evaluation.inputs.clip_reader import ClipReader, choose_frames
 from fd2talk.evaluation.inputs.pairs import ClipFiles, Pair
+from fd2talk.evaluation.inputs.rows import WITHOUT_SPEECH
 from fd2talk.evaluation.metrics.clip_metrics import ClipScores, measure_pair
 from fd2talk.evaluation.metrics.networks import MetricNetworks
 from fd2talk.evaluation.settings import Settings
@@ -125,7 +126,7 @@ class Worker:
         fingerprint = _digest(code_digest(_GENERATING), *facts)
         cached = _read_cached(record, fingerprint)
         if cached is None or not motion.exists() or (images and not images.exists()):
-            generator, recording = self._generator(pair.system), self._recording(pair.reference)
+            generator, recording = self._generator(pair.system), self._recording(pair.reference, pair.system)
             numbers = choose_frames(recording.track, count) if images and count else None
             timings = generator(recording, pair.repeat, folder, video=render, numbers=numbers)
             cached = {"fingerprint": fingerprint, "timings": asdict(timings)}
@@ -136,16 +137,19 @@ class Worker:
     def _generator(self, system: str) -> ClipGenerator:
         if system not in self._generators:
             references = self.run.references if system == _SHUFFLED else ()
-            recordings = [self._recording(clip) for clip in references]
+            recordings = [self._recording(clip, system) for clip in references]
             weights, render = self.run.weights, self.run.render
             self._generators[system] = ClipGenerator(system, weights=weights, recordings=recordings, render=render)
         return self._generators[system]
 
-    def _recording(self, reference: ClipFiles) -> Recording:
+    def _recording(self, reference: ClipFiles, system: str) -> Recording:
         reader = ClipReader(reference, self.model, self.run.tracks)
-        if reader.speech is None:
-            raise InputError(f"{reference.video}: no audio to generate from")
-        return Recording(reference.name, reference.person, reference.video, reader.speech, reader.track)
+        audio = reader.speech
+        if audio is None:
+            if system not in WITHOUT_SPEECH:
+                raise InputError(f"{reference.video}: no audio to generate from")
+            audio = np.zeros(0, np.float32)  # silence in the video
+        return Recording(reference.name, reference.person, reference.video, audio, reader.track)
 
     def _fingerprint(self, pair: Pair, wanted: Sequence[str]) -> str:
         run, clips = self.run, [pair.generated, pair.reference]

@@ -61,13 +61,16 @@ class Pair:
     reference: ClipFiles | None
 
 
-def read_folder(folder: str | Path, split: str | None = None, min_face: int = 0) -> dict[str, ClipFiles]:
+def read_folder(
+    folder: str | Path, split: str | None = None, min_face: int = 0, speech: bool = True
+) -> dict[str, ClipFiles]:
     """Find the clips of a folder; a path to a single video or motion file is also accepted.
 
     Args:
-        folder: where to look. Of a manifest with a column `audio` only clips with `ok` are used.
+        folder: where to look.
         split: only clips that the folder's manifest.csv assigns to this split.
         min_face: only clips whose `face_px` in the manifest is at least this (or empty).
+        speech: of a manifest with a column `audio`, only clips with `ok`.
 
     Returns:
         Name -> clip, in the order of the manifest, or else sorted by path.
@@ -92,13 +95,13 @@ def read_folder(folder: str | Path, split: str | None = None, min_face: int = 0)
     rows = [row for row in _rows(manifest) if row.get("file")]
     if not rows:
         raise InputError(f"{manifest}: names no clips in a column `file`")
-    usable = [row for row in rows if row.get("audio", "") in _USABLE_AUDIO]
+    usable = [row for row in rows if not speech or row.get("audio", "") in _USABLE_AUDIO]
     of_split = [row for row in usable if not split or row.get("split") == split]
     of_split = [row for row in of_split if _number(row.get("face_px"), manifest, min_face) >= min_face]
     if not of_split:
         other = f" in split {split} (--split selects another)" if split else ""
-        large = f" and a face of {min_face} pixels" if min_face else ""
-        raise InputError(f"{manifest}: no clips with usable audio{large}{other}")
+        needed = ["usable audio"] * speech + [f"a face of {min_face} pixels"] * bool(min_face)
+        raise InputError(f"{manifest}: no clips{' with ' * bool(needed)}{' and '.join(needed)}{other}")
     return _named(((root / row["file"], row.get("person", "")) for row in of_split), root)
 
 

@@ -27,6 +27,9 @@ ROWS = {
     REAL: "The reference clips themselves.",
     SHUFFLED: "The reference clips with the speech of another person's: the chance level of sync metrics.",
 }
+WITHOUT_SPEECH = ("static", "driven", "driven-warp", "ground-truth", REAL)
+"""Rows for which clips need no sound."""
+
 _DETERMINISTIC = ("static", "driven", "driven-warp", "ground-truth")  # every seed gives the same clip
 
 
@@ -47,6 +50,7 @@ def read_reference(
     limit: int | None,
     per_person: int | None,
     min_face: int | None = None,
+    speech: bool = True,
 ) -> tuple[dict[str, ClipFiles] | None, str | None]:
     """Find the reference clips.
 
@@ -57,6 +61,7 @@ def read_reference(
         limit: the largest number of clips.
         per_person: the largest number of clips of each person.
         min_face: the smallest face in pixels, by the manifest's column `face_px`.
+        speech: leave out clips whose audio is not usable, by the manifest.
 
     Returns:
         Name -> clip (None without a folder), and the split that they are of.
@@ -73,7 +78,7 @@ def read_reference(
         split = protocol.split
     count: dict[str, int] = defaultdict(int)
     chosen = {}
-    for name, clip in read_folder(reference, split, min_face or 0).items():
+    for name, clip in read_folder(reference, split, min_face or 0, speech).items():
         count[clip.person] += 1
         if per_person is None or count[clip.person] <= per_person:
             chosen[name] = clip

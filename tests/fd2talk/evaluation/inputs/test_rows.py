@@ -37,6 +37,13 @@ def test_clips_are_chosen_by_the_size_of_the_face(tmp_path):
         read_reference(str(tmp_path), None, None, None, None, 110)
 
 
+def test_clips_without_usable_audio_are_only_for_what_needs_no_speech(tmp_path):
+    touch(tmp_path, "a.mp4", "b.mp4")
+    (tmp_path / "manifest.csv").write_text("file,audio\na.mp4,no\nb.mp4,ok\n")
+    assert list(read_reference(str(tmp_path), None, None, None, None)[0]) == ["b"]
+    assert list(read_reference(str(tmp_path), None, None, None, None, speech=False)[0]) == ["a", "b"]
+
+
 def test_a_protocol_s_split_holds_where_a_manifest_has_splits(tmp_path):
     touch(tmp_path, "a.mp4", "b.mp4")
     protocol = load_protocol("fd2talk")
