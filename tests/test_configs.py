@@ -185,6 +185,24 @@ def test_every_mistyped_section_and_key_is_one_line(name):
         assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("name", "override", "message"),
+    [
+        ("stage2_render/unet", "network.channels=[8]", "channels and attention must have one value for each level"),
+        ("stage2_render/unet", "network.maps=9", "unknown key `maps`"),  # sizes that follow from the data
+        ("stage2_render/unet", "initial=runs/unet/best", "unknown section or key `initial`"),
+        ("stage2_render/unet_lids", "loss.weights.squred=true", "`loss.weights`: unknown key `squred` (did you mean"),
+        ("stage1_motion/fd2talk/pose", "loss.sync_weight=1", "unknown key `sync_weight`"),  # not of this part
+        ("stage1_motion/fd2talk/pose", "part=head", "`part` must be one of pose, expression, expression_and_pose"),
+        ("stage2_render/autoencoder", "network.coarse=wide", "section `network`: `coarse` must be an integer"),
+    ],
+)
+def test_settings_that_do_not_apply_are_refused(name, override, message):
+    with pytest.raises(InputError) as caught:
+        check_training(Config.load(TRAININGS[f"train/bundled/{name}.yaml"], [override]))
+    assert message in str(caught.value)
+
+
 def test_everything_is_written_below_runs():
     for path in TRAININGS.values():
         values = Config.load(path).values
