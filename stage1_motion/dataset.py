@@ -19,7 +19,7 @@ from shared.motion import Motion
 from shared.prepared import load_motions, read_index
 from shared.speech.encoder import SpeechEncoder
 from stage1_motion.motion_space import MotionSpace, normalise_speech, person_scales
-from stage1_motion.speech_events import SpeechEventDetector
+from stage1_motion.speech_events import SpeechEventDetector, always_speaking
 
 # Caps the sampling weight of a person at this many seconds.
 _SECONDS_PER_PERSON = 40.0
@@ -33,20 +33,21 @@ class ClipsConfig:
         prepared: folder of `fd2talk prepare`.
         speech_encoder: "bundled", a folder, or a name of the hub.
         layer: its hidden state that is read; None: see `SpeechEncoder`.
-        speech_events: file of the detector for those features.
+        speech_events: file of the detector for those features; None: somebody speaks all the time.
         cache: folder for features.
     """
 
     prepared: str = ".cache/prepared"
     speech_encoder: str = "bundled"
     layer: int | None = None
-    speech_events: str
+    speech_events: str | None = None
     cache: str = ".cache"
 
     def load(self, split: str) -> tuple[list[Clip], MotionSpace]:
         """Clips of a split with features, and the motion space fitted on them, of the bundled face model."""
         encoder = SpeechEncoder.from_pretrained(self.speech_encoder, layer=self.layer)
-        speech = cached_speech(encoder, SpeechEventDetector.load(self.speech_events), self.cache)
+        detector = SpeechEventDetector.load(self.speech_events) if self.speech_events else None
+        speech = cached_speech(encoder, detector, self.cache)
         return load_clips(self.prepared, load_bundled(), speech, split=split)
 
 
@@ -76,7 +77,7 @@ class Clip:
 
 
 def cached_speech(
-    encoder: SpeechEncoder, speech_events: SpeechEventDetector, cache: str | Path
+    encoder: SpeechEncoder, speech_events: SpeechEventDetector | None, cache: str | Path
 ) -> Callable[[str, Motion], tuple[np.ndarray, np.ndarray]]:
     """For `load_clips`: features and voice activity of a clip's sound; features are computed once per encoder."""
     digest = hashlib.sha256(str(encoder.layer).encode())
@@ -94,7 +95,8 @@ def cached_speech(
             features = encoder(audio)
             with atomic_output(path, overwrite=True) as temporary, open(temporary, "wb") as file:
                 np.save(file, features)
-        return features, speech_events.in_use(features, audio)
+        in_use = speech_events.in_use if speech_events else lambda *inputs: always_speaking(*inputs).speaks
+        return features, in_use(features, audio)
 
     return speech
 

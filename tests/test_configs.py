@@ -116,7 +116,7 @@ def overrides(config, tmp_path, request):
     if model in ("lip_expert", "fd2talk", "speech_events"):
         folder = request.getfixturevalue("speech")
         found += [f"speech_encoder={folder}", f"cache={tmp_path}"]
-        if model != "speech_events":
+        if config.get("speech_events"):
             found.append(f"speech_events={folder / 'speech_events.safetensors'}")
         if config.get("lip_expert"):
             found.append(f"lip_expert={folder / 'lip_expert.safetensors'}")

@@ -20,7 +20,8 @@ class TrainingConfig:
         warmup_steps: steps of linear warm-up.
         schedule: "cosine" decays the learning rate to zero at `max_steps`; "constant" keeps it after the warm-up.
         ema_decay: decay of the averaged weights.
-        gradient_clip: largest norm of the gradient.
+        gradient_clip: largest norm of the gradient; .inf for any.
+        beta2: decay of AdamW's second moments.
         precision: "no" (float32), "bf16", or "auto": bf16 where the device is faster in it, else float32.
         validate_every: steps between validations.
         save_every: seconds between checkpoints.
@@ -39,6 +40,7 @@ class TrainingConfig:
     schedule: Literal["cosine", "constant"] = "cosine"
     ema_decay: float = 0.999
     gradient_clip: float = 1.0
+    beta2: float = 0.99
     precision: Literal["no", "bf16", "auto"] = "auto"
     validate_every: int = 500
     save_every: float = 60.0

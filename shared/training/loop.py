@@ -124,7 +124,7 @@ def train(
     if hasattr(task, "to"):
         task.to(device)
     optimizer = torch.optim.AdamW(
-        _parameter_groups(plain_model, config.weight_decay), lr=config.learning_rate, betas=(0.9, 0.99)
+        _parameter_groups(plain_model, config.weight_decay), lr=config.learning_rate, betas=(0.9, config.beta2)
     )
     model, optimizer = accelerator.prepare(_Loss(task, plain_model), optimizer)
     averaged = copy.deepcopy(plain_model).eval().requires_grad_(False)

@@ -45,16 +45,19 @@ class ExpressionLoss(nn.Module):
         }
 
 
-def pose_loss(error: Tensor, mask: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+def pose_loss(
+    error: Tensor, mask: Tensor, velocity_weight: float = POSE_VELOCITY_WEIGHT
+) -> tuple[Tensor, dict[str, Tensor]]:
     """Eq. 9, L_pose, with velocities.
 
     Args:
         error: predicted less true x_0 [B, F, 6].
         mask: bool [B, F, 1], the frames that count.
+        velocity_weight: of the velocities; 0 is eq. 9 alone.
 
     Returns:
         The loss and its parts.
     """
     position = masked_mean(error.square(), mask)
     velocity = masked_mean(error.diff(dim=1).square(), mask[:, 1:])
-    return position + POSE_VELOCITY_WEIGHT * velocity, {"pose": position, "velocity": velocity}
+    return position + velocity_weight * velocity, {"pose": position, "velocity": velocity}

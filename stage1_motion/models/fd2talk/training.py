@@ -17,7 +17,7 @@ from shared.schema import Arguments
 from shared.splits import is_development
 from stage1_motion.dataset import Clip, ClipsConfig, sampling_weights
 from stage1_motion.lip_expert.network import LipExpert
-from stage1_motion.losses.motion import ExpressionLoss, pose_loss
+from stage1_motion.losses.motion import POSE_VELOCITY_WEIGHT, ExpressionLoss, pose_loss
 from stage1_motion.models.fd2talk.model import KIND
 from stage1_motion.models.fd2talk.network import MotionTransformer, MotionTransformerConfig
 from stage1_motion.motion_space import MotionSpace
@@ -206,16 +206,24 @@ class ExpressionTask(MotionTask):
 
 
 class PoseTask(MotionTask):
-    """The Pose Transformer: eq. 9, with velocities."""
+    """The Pose Transformer: eq. 9, with velocities.
+
+    Args:
+        velocity_weight: of the head's velocities beside eq. 9; not in the paper.
+    """
 
     part = "pose"
     carry_velocity = True
+
+    def __init__(self, *args: Any, velocity_weight: float = POSE_VELOCITY_WEIGHT, **kwargs: Any):
+        super().__init__(*args, **kwargs)
+        self.velocity_weight = velocity_weight
 
     def terms(
         self, predicted: Tensor, error: Tensor, mask: Tensor, batch: dict[str, Tensor]
     ) -> tuple[Tensor, dict[str, Any]]:
         """Eq. 9."""
-        return pose_loss(error, mask)
+        return pose_loss(error, mask, self.velocity_weight)
 
     @torch.no_grad()
     def validate(self, model: nn.Module) -> dict[str, float]:

@@ -87,6 +87,7 @@ def test_pose_loss_is_equation_9_and_ten_times_the_velocity(mask):
     assert float(parts["velocity"]) == pytest.approx(velocity, rel=1e-5)
     assert POSE_VELOCITY_WEIGHT == 10
     assert float(loss) == pytest.approx(position + 10 * velocity, rel=1e-5)
+    assert float(pose_loss(error, mask, 0)[0]) == pytest.approx(position, rel=1e-5)  # eq. 9 alone
 
 
 def test_nothing_counts_where_no_frame_does():

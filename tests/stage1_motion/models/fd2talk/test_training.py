@@ -6,12 +6,13 @@ import numpy as np
 import pytest
 import torch
 
+from shared.config import Config
 from shared.face_model import load_bundled
 from shared.media import read_audio
 from shared.splits import is_development
 from shared.training.config import TrainingConfig
 from shared.training.loop import train
-from shared.weights import bundled
+from shared.weights import bundled, bundled_config
 from stage1_motion.dataset import Clip
 from stage1_motion.lip_expert.network import WINDOW, LipExpert
 from stage1_motion.models.fd2talk.network import MotionTransformerConfig
@@ -136,6 +137,27 @@ def test_the_loss_is_equation_12_over_frames_that_are_generated(space):
             sync.append(-np.log(max(float(probabilities[b, w]), 1e-3)))
     expected = parts["exp"] + 0.3 * parts["lips"] + 0.7 * parts["velocity"] + 0.2 * np.mean(sync)
     assert float(loss) == pytest.approx(float(expected), rel=1e-4)
+
+
+def test_the_paper_s_configuration_is_as_printed(space):
+    """FD2Talk §3.4.1 and §4.1: eq. 8 and L_sync (expression) or eq. 9 (pose), Adam, batches of one, nothing beside."""
+    expert = LipExpert.load(bundled("fd2talk") / "lip_expert.safetensors")
+    for part, kind in (("expression", ExpressionTask), ("pose", PoseTask)):
+        config = Config.load(bundled_config(f"train/paper/stage1_motion/fd2talk/{part}.yaml")).resolved()
+        network, loss, training = config["network"], config["loss"], config["training"]
+        assert (network["layers"], network["window"], network["train_timesteps"], loss["steps"]) == (6, 25, 1000, 50)
+        assert (training["batch_size"], training["weight_decay"], training["beta2"]) == (1, 0, 0.999)
+        assert "speech_events" not in config and loss["speech_dropout"] == loss["speech_noise"] == 0
+        given = {"lip_expert": expert} if part == "expression" else {}
+        one = task(kind, space, 6 if part == "pose" else space.model.num_expression, **loss, **given)
+        batch = one.batch(torch.Generator().manual_seed(0), 8)
+        batch["valid"] = torch.ones_like(batch["valid"])
+        made = batch["x0"] + torch.randn(batch["x0"].shape, generator=torch.Generator().manual_seed(1))
+        total, parts = one.loss(lambda *_, made=made: made, batch)
+        expected = parts["pose"] if part == "pose" else parts["exp"] + loss["sync_weight"] * parts["sync"]
+        assert torch.allclose(total, expected) and not batch["cond_drop_mask"].any()
+        if part == "expression":
+            assert loss["sync_weight"] > 0 and config["lip_expert"] and float(parts["sync"]) > 0
 
 
 def test_its_loss_is_that_of_both(joint, space):
