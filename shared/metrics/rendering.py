@@ -1,8 +1,6 @@
-"""A rendered frame of a face against the real one: whole, in boxes of mouth and eyes, and by the mouth's motion."""
+"""Parts of a frame of a face, and what mouth and head did since the photo: opened or closed, and how far it moved."""
 
 from __future__ import annotations
-
-from collections.abc import Mapping, Sequence
 
 import cv2
 import numpy as np
@@ -10,8 +8,7 @@ import numpy as np
 from shared.errors import InputError
 from shared.face_model.measures import lip_aperture
 from shared.face_model.mediapipe_mesh import FACE_OVAL, LEFT_EYE, OUTER_LIPS, RIGHT_EYE, groups
-from shared.metrics.image import Box, psnr, ssim
-from shared.metrics.perceptual import SqueezeDistance, picture_distance
+from shared.metrics.image import Box
 
 MOUTH_CHANGES = ("opened", "closed", "unchanged")
 HEAD_MOVES = {"under_6px": (0, 6), "6_to_15px": (6, 15), "15px_or_more": (15, np.inf)}  # pixels, from and below
@@ -90,35 +87,3 @@ def head_distance(real: np.ndarray, photo: np.ndarray) -> np.ndarray:
 def head_move(distance: float) -> str:
     """Return the key of `HEAD_MOVES` for a `head_distance`."""
     return next(name for name, (low, high) in HEAD_MOVES.items() if low <= distance < high)
-
-
-def compare(
-    generated: np.ndarray,
-    real: np.ndarray,
-    boxes: Mapping[str, Sequence[Box]],
-    network: SqueezeDistance | None = None,
-) -> dict[str, float]:
-    """Compare one generated frame with the real one.
-
-    Args:
-        generated: uint8 [H, W, 3].
-        real: uint8 [H, W, 3].
-        boxes: parts to compare separately, as of `part_boxes`; a part of several boxes has one PSNR and SSIM over their
-            pixels together, and the mean of their distances.
-        network: for the distances.
-
-    Returns:
-        `psnr` (dB) and `ssim` of the whole frame and, for each part, `<part>_psnr` and `<part>_ssim`; with a network
-            also
-        `distance` and `<part>_distance` (`picture_distance`; lower is better).
-    """
-    figures = {"psnr": psnr(generated, real), "ssim": ssim(generated, real)}
-    for part, of_part in boxes.items():
-        figures[f"{part}_psnr"] = psnr(generated, real, of_part)
-        figures[f"{part}_ssim"] = ssim(generated, real, of_part)
-    if network is not None:
-        figures["distance"] = picture_distance(network, generated, real)
-        for part, of_part in boxes.items():
-            distances = [picture_distance(network, generated, real, box) for box in of_part]
-            figures[f"{part}_distance"] = float(np.mean(distances))
-    return figures

@@ -6,7 +6,7 @@ import pytest
 
 from shared.errors import InputError
 from shared.face_model.mediapipe_mesh import FACE_OVAL, INNER_LIPS, OUTER_LIPS
-from shared.metrics.rendering import compare, face_mask, head_distance, head_move, mouth_change, part_boxes
+from shared.metrics.rendering import face_mask, head_distance, head_move, mouth_change, part_boxes
 from shared.weights import bundled
 
 PHOTO = cv2.imread(str(bundled("demo/portrait_woman.jpg")))[200:456, 300:544, ::-1]
@@ -47,16 +47,6 @@ def test_the_head_moves_as_its_rigid_points_do():
     assert [head_move(x) for x in (0, 5.99, 6, 14.99, 15, 900)] == [
         "under_6px", "under_6px", "6_to_15px", "6_to_15px", "15px_or_more", "15px_or_more",
     ]  # fmt: skip
-
-
-def test_a_frame_is_compared_part_by_part():
-    boxes = {"mouth": [(20, 30, 60, 50)], "eyes": [(80, 30, 100, 40), (120, 30, 140, 40)]}
-    generated = PHOTO.copy()
-    generated[30:50, 20:60] = SOFT[30:50, 20:60]
-    figures = compare(generated, PHOTO, boxes)
-    assert set(figures) == {f"{part}{figure}" for part in ("", "mouth_", "eyes_") for figure in ("psnr", "ssim")}
-    assert figures["mouth_psnr"] < figures["psnr"] < figures["eyes_psnr"] == pytest.approx(68.13, abs=0.01)
-    assert figures["mouth_ssim"] < figures["ssim"] < figures["eyes_ssim"] == pytest.approx(1)
 
 
 def test_the_face_mask_fills_the_oval():
