@@ -44,6 +44,11 @@ def evaluate(
     if ablation:
         if generated:
             raise UsageError("--ablation names the systems that are measured; give no GENERATED with it")
+        others = {**options, "metrics": metrics, "phones": phones, "overwrite": None}
+        given = [name for name, value in others.items() if value not in (None, False, (), "bundled")]
+        if given:
+            option = given[0].replace("_", "-")
+            raise UsageError(f"--ablation says itself what is measured, and how; give no --{option} with it")
         from fd2talk.evaluation.ablation.runner import run_ablation
 
         run_ablation(ablation, Path(output), overwrite=options["overwrite"])

@@ -266,6 +266,8 @@ def test_motion_is_measured_with_and_without_rules(report, tmp_path):
         (["{real}", "--metrics", "fid"], "is required"),
         (["{real}", "a={real}", "a={real}"], "two rows are called a"),
         (["{real}", "--ablation", "x.yaml"], "give no GENERATED"),
+        (["--ablation", "x.yaml", "--min-face", "9"], "give no --min-face"),
+        (["--ablation", "x.yaml", "--metrics", "psnr", "--overwrite"], "give no --metrics"),
         (["../x={real}"], "cannot be the name of a row"),
         (["static", "--reference", "{real}", "--weights", "nowhere"], "no such folder of weights"),
         (["{real}", "--face-model", "nowhere.safetensors"], "no such file"),
