@@ -72,7 +72,9 @@ def score_of_clips(
     """
     given = zip(values, repeat(1.0) if weights is None else weights)
     known = [
-        (run, name, value, weight) for (run, name, value), weight in given if value is not None and np.isfinite(value)
+        (run, person, value, weight)
+        for (run, person, value), weight in given
+        if value is not None and np.isfinite(value)
     ]
     if not known:
         return None
