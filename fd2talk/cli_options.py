@@ -105,7 +105,7 @@ def _read_config(ctx: click.Context, _: click.Parameter, path: str | None) -> No
     defaults = {}
     for key, value in values.items():
         name = str(key).replace("-", "_")
-        opposite = "full" if name == "crop" else f"no_{name}"
+        opposite = "full" if name == "crop" else name.removeprefix("no_") if name.startswith("no_") else f"no_{name}"
         if name not in options and opposite in options and isinstance(value, bool):
             name, value = opposite, not value
         if name not in options:

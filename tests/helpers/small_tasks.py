@@ -8,7 +8,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import torch
-from synthetic import autoencoder_task, training, write_pairs
+from synthetic import autoencoder_task, pairs_section, task_of, training, write_pairs
 from synthetic_recordings import made_up_recordings
 from torch import nn
 
@@ -79,7 +79,7 @@ def lip_expert() -> LipExpertTask:
     """Contrast between all windows of a batch."""
     torch.manual_seed(0)
     space = _space()
-    return LipExpertTask(_clips(space), space, width=8, embedding=8, dropout=0.0)
+    return LipExpertTask(_clips(space), space, network={"width": 8, "embedding": 8, "dropout": 0.0})
 
 
 def expression() -> ExpressionTask:
@@ -109,8 +109,8 @@ def denoiser(pairs: Path) -> unet.UNetTask:
     """Images of the first examples of a batch alone."""
     path = pairs / "autoencoder.safetensors"
     torch.manual_seed(0)
-    config = {"data": {"pairs": str(pairs)}, "autoencoder": str(path), "network": UNET, "loss": UNEQUAL}
-    task = unet.build_task(config)
+    sections = {"data": pairs_section(pairs), "autoencoder": str(path), "network": UNET, "loss": UNEQUAL}
+    task = task_of(unet, **sections)
     task.perceptual = ImageDistance()
     return task
 

@@ -156,7 +156,7 @@ def test_a_protocol_of_ones_own(tmp_path):
         (lambda p: p["targets"][0].update(at_most="low"), "target 1: at_most is a number, not low"),
         (lambda p: p["targets"][0].pop("over"), "target 1: share is true or false, of a target with over"),
         (lambda p: p["targets"][0].update(metric="ssim"), "target 1: ssim is not the metric of a column"),
-        (lambda p: p["targets"][0].update(than="b"), "target 1: unknown key than"),
+        (lambda p: p["targets"][0].update(than="b"), "target 1: unknown key `than`"),
     ],
 )
 def test_errors_are_one_line(tmp_path, change, message):
