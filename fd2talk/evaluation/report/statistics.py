@@ -71,11 +71,7 @@ def score_of_clips(
         What `score` returns; None if there is no value.
     """
     given = zip(values, repeat(1.0) if weights is None else weights)
-    known = [
-        (run, person, value, weight)
-        for (run, person, value), weight in given
-        if value is not None and np.isfinite(value)
-    ]
+    known = [(run, who, x, weight) for (run, who, x), weight in given if x is not None and np.isfinite(x)]
     if not known:
         return None
     runs = []
