@@ -9,13 +9,16 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import active_children, get_context
+from typing import TypeVar
 
 from fd2talk.progress import progress
 from shared.errors import Fd2TalkError
 
+_Result = TypeVar("_Result")
+
 
 def in_processes(
-    work: Callable,
+    work: Callable[..., _Result],
     jobs: Iterable[tuple],
     workers: int | None,
     what: str,
@@ -24,7 +27,7 @@ def in_processes(
     start: Callable | None = None,
     given: tuple = (),
     failed: Callable[[int, Fd2TalkError], None] | None = None,
-) -> list[object | None]:
+) -> list[_Result | None]:
     """Call `work(*job)` for every job. An exception that stops this process stops the workers too.
 
     Args:
@@ -44,7 +47,7 @@ def in_processes(
         Fd2TalkError: a worker process was killed.
     """
     jobs = list(jobs)
-    results: list[object | None] = [None] * len(jobs)
+    results: list[_Result | None] = [None] * len(jobs)
     if not jobs:
         return results
     workers = min(workers or os.cpu_count() or 1, len(jobs))
@@ -77,7 +80,7 @@ def in_processes(
 _stopped = False
 
 
-def _work(work: Callable, job: tuple) -> object:
+def _work(work: Callable[..., _Result], job: tuple) -> _Result:
     if _stopped:  # the pool had already passed this job to the process
         raise SystemExit
     return work(*job)

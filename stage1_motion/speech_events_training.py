@@ -107,6 +107,7 @@ def _examples(
     features, labels = [], []
     for index, recording in enumerate(recordings):
         audio = recording.audio.astype(np.float32) / 32768
+        assert recording.phones is not None  # as `run` has chosen them
         phones = recording.phones[: 4 * frame_count(len(audio)) : 4]
         truth = np.stack([phones > 0, np.isin(phones, _BILABIALS)], axis=1)
         if index % 4 == 0:
@@ -130,15 +131,18 @@ def _filmed_lips(encoder: SpeechEncoder, detector: SpeechEventDetector, prepared
     model = load_bundled()
     rows = [row for row in read_index(prepared) if row["split"] == "train" and row["audio"] == "ok"]
     motions = load_motions(prepared, rows, model)
-    gaps = {name: lip_gap(model.vertices(m.identity, m.expression)) for name, m in motions.items()}
-    of_person = defaultdict(list)
+    gaps, of_person = {}, defaultdict(list)
     for row in rows:
+        motion = motions[row["name"]]
+        assert motion.identity is not None  # that of the person in the clip
+        gaps[row["name"]] = lip_gap(model.vertices(motion.identity, motion.expression))
         of_person[row["person"]].append(gaps[row["name"]])
     features, labels = [], []
     for row in rows:
         every = np.concatenate(of_person[row["person"]])
         limit = np.percentile(every, 3) + _CLOSED * max(every.std(), 2.0)  # mm; some speak with lips that hardly move
         audio = motions[row["name"]].audio
+        assert audio is not None  # prepared motions have their sound
         found = encoder(audio)
         length = min(len(found), len(gaps[row["name"]]))
         talking = detector.in_use(found, audio)[:length] > 0.9

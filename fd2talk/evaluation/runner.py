@@ -145,7 +145,7 @@ def evaluate(
         "fd2talk": version("fd2talk"),
         "command": command,
         "created": datetime.date.today().isoformat(),
-        "protocol": about | {"split": split, "settings": measured | run.render},
+        "protocol": about | {"split": split, "settings": {**measured, **run.render}},
         "metrics": {key: _description(key, run.digests) for key in wanted},
         "weights": {"of": weights, "sha256": run.weights_digest} if run.weights_digest else None,
         "systems": systems,

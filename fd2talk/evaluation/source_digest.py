@@ -54,7 +54,8 @@ def _imported(tree: ast.Module, is_registry: bool) -> list[str]:
 def _file(module: str) -> Path | None:
     """The source of a module of the project; None if there is no such module, or it is not of the project."""
     package, *rest = module.split(".")
-    if package not in _PACKAGES:
+    spec = find_spec(package) if package in _PACKAGES else None
+    if spec is None or spec.origin is None:
         return None
-    place = Path(find_spec(package).origin).parent.joinpath(*rest)
+    place = Path(spec.origin).parent.joinpath(*rest)
     return next((path for path in (place / "__init__.py", place.with_suffix(".py")) if path.is_file()), None)

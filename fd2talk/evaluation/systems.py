@@ -198,7 +198,9 @@ class ClipGenerator:
         if self.name == "static":
             return (photo.image for _ in range(len(motion)))
         if self.name == "ground-truth":
-            inputs = recording.video, recording.track, self.renderer.networks, self.device
+            networks = self.renderer.networks
+            assert networks is not None  # only `WITHOUT_NETWORKS` have none
+            inputs = recording.video, recording.track, networks, self.device
             if numbers is None:
                 return autoencoded_frames(*inputs)
             return islice(autoencoded_frames(*inputs, numbers=[0, *numbers]), 1, None)
@@ -236,7 +238,9 @@ class ClipGenerator:
     @cached_property
     def speech_to_motion(self) -> MotionPipeline:
         """Stage one."""
-        return MotionPipeline.from_pretrained(motion_weights(self.name, self.weights), device=self.device)
+        weights = motion_weights(self.name, self.weights)
+        assert weights is not None  # the other systems generate no motion
+        return MotionPipeline.from_pretrained(weights, device=self.device)
 
     def _load(self, video: bool) -> None:
         """Load every model before time is measured."""
@@ -271,7 +275,7 @@ def autoencoded_frames(
         uint8 [H, W, 3].
     """
     autoencoder, reference = networks.autoencoder, None
-    frames = zip(read_video(video), track.landmarks)
+    frames: Iterator[tuple[np.ndarray, np.ndarray]] = zip(read_video(video), track.landmarks)
     if numbers is not None:
         frames = pick(frames, numbers)
     while batch := list(islice(frames, BATCH_SIZE)):
@@ -306,8 +310,8 @@ def _write(
     with closing(frames):
         with watch("stage2"):
             frame = next(frames)
-        size = _even(frame).shape[1::-1]
-        with watch("writing"), VideoWriter(path, size, audio=audio, overwrite=True) as writer:
+        height, width = _even(frame).shape[:2]
+        with watch("writing"), VideoWriter(path, (width, height), audio=audio, overwrite=True) as writer:
             for _ in range(count):
                 writer.write(_even(frame))
                 with watch("stage2"):

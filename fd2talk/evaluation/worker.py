@@ -72,7 +72,8 @@ class Worker:
     """Generates and measures the clips of a run; models are loaded at their first use and kept."""
 
     def __init__(self, run: Run) -> None:
-        self.run, self._generators = run, {}
+        self.run = run
+        self._generators: dict[str, ClipGenerator] = {}
 
     def __call__(self, pair: Pair, wanted: Sequence[str]) -> dict[str, Any]:
         """Return the record of one clip.
@@ -114,6 +115,7 @@ class Worker:
 
     def _generate(self, pair: Pair) -> tuple[ClipFiles, dict[str, float]]:
         """Let a system generate the clip, unless its cached files still match."""
+        assert pair.reference is not None  # a system generates from it
         folder, count = self.run.report / "systems" / pair.system / str(pair.repeat), self.run.settings.frames
         video, motion, record, frames = (
             folder / f"{pair.name}{suffix}" for suffix in (".mp4", ".npz", ".json", FRAMES_SUFFIX)
@@ -122,8 +124,7 @@ class Worker:
         images = (frames if count else video) if render else None
         others = self._speech_sources if pair.system == _SHUFFLED else []
         facts = (pair.system, pair.repeat, self.run.weights_digest, _stamp(pair.reference.video), others, count)
-        facts += (sorted(self.run.render.items()),)
-        fingerprint = _digest(code_digest(_GENERATING), *facts)
+        fingerprint = _digest(code_digest(_GENERATING), *facts, sorted(self.run.render.items()))
         cached = _read_cached(record, fingerprint)
         if cached is None or not motion.exists() or (images and not images.exists()):
             generator, recording = self._generator(pair.system), self._recording(pair.reference, pair.system)
@@ -149,6 +150,7 @@ class Worker:
             if system not in WITHOUT_SPEECH:
                 raise InputError(f"{reference.video}: no audio to generate from")
             audio = np.zeros(0, np.float32)  # silence in the video
+        assert reference.video is not None  # `read_rows` requires one
         return Recording(reference.name, reference.person, reference.video, audio, reader.track)
 
     def _fingerprint(self, pair: Pair, wanted: Sequence[str]) -> str:
@@ -203,6 +205,7 @@ def start(run: Run) -> None:
 
 def work(pair: Pair, wanted: Sequence[str]) -> dict[str, Any]:
     """Call this process's `Worker`."""
+    assert _worker is not None  # `start` has set it
     return _worker(pair, wanted)
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 try:
     from torch.utils.tensorboard import SummaryWriter
 except ImportError:  # TensorBoard is optional: log.csv contains the same numbers
-    SummaryWriter = None
+    SummaryWriter = None  # type: ignore[assignment, misc]  # mypy knows no optional import of a class
 
 
 class TrainingLog:
@@ -29,7 +29,7 @@ class TrainingLog:
         self.file = open(path, "w", newline="")
         self.writer = csv.writer(self.file)
         self.writer.writerows([["step", "phase", "name", "value"], *kept])
-        self.board = SummaryWriter(str(output)) if SummaryWriter else None
+        self.board = SummaryWriter(str(output)) if SummaryWriter is not None else None
 
     def write(self, step: int, phase: str, figures: dict[str, float]) -> None:
         """Append a row for each figure."""

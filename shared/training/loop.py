@@ -20,11 +20,12 @@ import math
 import os
 import shutil
 import time
+from collections.abc import Mapping
 from contextlib import closing, nullcontext
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import torch
 from accelerate import Accelerator, DistributedDataParallelKwargs, PartialState
@@ -45,13 +46,16 @@ _TIMEOUT = timedelta(hours=12)
 _PROCESS_SEED = 2_654_435_761
 
 
-class Task(Protocol):
+Network = TypeVar("Network", bound=nn.Module)
+
+
+class Task(Protocol[Network]):
     """The parts of a training that the model defines.
 
     A task that owns frozen networks or constant tensors may also have `.to(device)`; the loop calls it once.
     """
 
-    model: nn.Module
+    model: Network
 
     def batch(self, generator: torch.Generator, batch_size: int) -> dict[str, Any]:
         """Draw a random batch on the CPU, from `generator` alone; may run in a thread beside `loss` and `validate`.
@@ -61,27 +65,27 @@ class Task(Protocol):
         """
         ...
 
-    def loss(self, model: nn.Module, batch: dict[str, Any]) -> tuple[Tensor, dict[str, float | Tensor]]:
+    def loss(self, model: Network, batch: dict[str, Any]) -> tuple[Tensor, Mapping[str, float | Tensor]]:
         """Return the scalar to minimise and named parts of it for the log; runs under autocast.
 
         On several processes `batch` is a share: what is not a mean over examples needs `shared.processes`.
         """
         ...
 
-    def validate(self, model: nn.Module) -> dict[str, float]:
+    def validate(self, model: Network) -> dict[str, float]:
         """Return figures of the (averaged, eval-mode) model on held-out data; the highest "score" selects the best.
 
         Runs on the first process alone.
         """
         ...
 
-    def save(self, model: nn.Module, folder: Path) -> None:
+    def save(self, model: Network, folder: Path) -> None:
         """Write deployable weights, and everything needed to load them, into an existing empty folder."""
         ...
 
 
 def train(
-    task: Task, config: TrainingConfig, *, resume: bool = True, max_minutes: float | None = None
+    task: Task[Network], config: TrainingConfig, *, resume: bool = True, max_minutes: float | None = None
 ) -> dict[str, Any]:
     """Train `task.model` to `config.max_steps` or until the time limit, continuing from a checkpoint if there is one.
 
@@ -153,6 +157,7 @@ def train(
 
     def validate() -> None:
         nonlocal best_score, validation
+        assert log is not None  # the first process alone validates
         with torch.no_grad(), autocast():
             validation = {name: float(value) for name, value in task.validate(averaged).items()}
         log.write(step, "validation", validation)
@@ -196,7 +201,7 @@ def train(
                 own = {"loss": loss.item(), **{name: float(value) for name, value in parts.items()}}
                 means = accelerator.reduce(torch.tensor(list(own.values()), device=device, dtype=torch.float32), "mean")
                 figures = dict(zip(own, means.tolist()))
-                if first:
+                if log is not None:
                     log.write(step, "train", {**figures, "learning_rate": learning_rate(step - 1, config)})
                 bar.set_postfix(loss=f"{figures['loss']:.4f}", score=f"{best_score:.4f}", refresh=False)
             bar.update()
@@ -206,7 +211,7 @@ def train(
                 save_checkpoint()
                 last_save = time.monotonic()
     bar.close()
-    if first:
+    if log is not None:
         if step % config.validate_every or not validation:
             validate()
         save_checkpoint()
@@ -242,7 +247,7 @@ def learning_rate(step: int, config: TrainingConfig) -> float:
 class _Loss(nn.Module):
     """A task's loss as a module: averages gradients over processes whatever methods of the model the loss calls."""
 
-    def __init__(self, task: Task, model: nn.Module) -> None:
+    def __init__(self, task: Task[Network], model: Network) -> None:
         super().__init__()
         self.loss, self.model = task.loss, model
 
@@ -266,11 +271,11 @@ def _average(averaged: nn.Module, model: nn.Module, decay: float, step: int) -> 
     decay = min(decay, (1 + step) / (10 + step))
     for target, source in zip(averaged.parameters(), model.parameters(), strict=True):
         target.lerp_(source.to(target.dtype), 1 - decay)
-    for target, source in zip(averaged.buffers(), model.buffers(), strict=True):
-        target.copy_(source)
+    for buffer, current in zip(averaged.buffers(), model.buffers(), strict=True):
+        buffer.copy_(current)
 
 
-def _replace_best(task: Task, model: nn.Module, output: Path) -> None:
+def _replace_best(task: Task[Network], model: Network, output: Path) -> None:
     """Replace the best weights; after an abort in between, either the old or the new ones remain (`_recover_best`)."""
     new, best, old = output / "best.new", output / "best", output / "best.old"
     shutil.rmtree(new, ignore_errors=True)

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
 from shared.processes import gather
@@ -60,7 +60,7 @@ class LipExpertTask:
         batch["speech"] = batch["speech"] + self.speech_noise * noise
         return batch
 
-    def loss(self, model: nn.Module, batch: dict[str, Tensor]) -> tuple[Tensor, dict[str, Any]]:
+    def loss(self, model: LipExpert, batch: dict[str, Tensor]) -> tuple[Tensor, dict[str, Any]]:
         """Cross-entropy of finding each mouth window's speech among all of the batch, and each speech window's mouth.
 
         Windows nearer to each other than `MIN_SHIFT` are left out.
@@ -74,7 +74,7 @@ class LipExpertTask:
         return loss, {"accuracy": (logits.argmax(1) == labels).float().mean()}
 
     @torch.no_grad()
-    def validate(self, model: nn.Module) -> dict[str, float]:
+    def validate(self, model: LipExpert) -> dict[str, float]:
         """AUC on the development people."""
         auc = sync_auc(model, self.development)
         return {"score": min(auc.values()), **{f"auc_{name}": value for name, value in auc.items()}}

@@ -8,12 +8,12 @@ from typing import Annotated, Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from shared.metrics.perceptual import SqueezeDistance
 from shared.processes import mean_weight
 from shared.schema import Arguments
-from stage2_render.diffusion.autoencoder import AutoencoderConfig
+from stage2_render.diffusion.autoencoder import Autoencoder, AutoencoderConfig
 from stage2_render.diffusion.diffusers_autoencoder import DiffusersAutoencoder, DiffusersConfig, PretrainedConfig
 from stage2_render.diffusion.face_crop import SIZE
 from stage2_render.diffusion.render_model import AUTOENCODER_FILE, build_autoencoder, save_autoencoder
@@ -40,7 +40,7 @@ class AutoencoderTask:
 
     Args:
         pairs: the training set.
-        autoencoder: `Autoencoder` or `DiffusersAutoencoder`; one without detail transfer never takes the warp.
+        autoencoder: of either kind; one without detail transfer never takes the warp.
         window: side of a window in latent cells.
         noise: largest standard deviation of the latents' noise.
         heads: share of whole heads.
@@ -54,7 +54,7 @@ class AutoencoderTask:
     def __init__(
         self,
         pairs: Pairs,
-        autoencoder: nn.Module,
+        autoencoder: Autoencoder | DiffusersAutoencoder,
         *,
         window: int = 16,
         noise: float = 0.3,
@@ -100,7 +100,9 @@ class AutoencoderTask:
         noise = strength * torch.randn(shape, generator=generator)
         return {**windows, "noise": noise, "detail": detail, "heads": heads}
 
-    def loss(self, model: nn.Module, batch: dict[str, Any]) -> tuple[Tensor, dict[str, float | Tensor]]:
+    def loss(
+        self, model: Autoencoder | DiffusersAutoencoder, batch: dict[str, Any]
+    ) -> tuple[Tensor, dict[str, Tensor]]:
         """Compute eq. 15; see `losses`."""
         reference, latents = model.encode(batch["reference"]), model.encode(batch["target"]) + batch["noise"]
         if not batch["detail"]:
@@ -121,7 +123,7 @@ class AutoencoderTask:
         return weight * loss, {name: weight * value for name, value in parts.items()}
 
     @torch.no_grad()
-    def validate(self, model: nn.Module) -> dict[str, float]:
+    def validate(self, model: Autoencoder | DiffusersAutoencoder) -> dict[str, float]:
         """Return the PSNR in dB of whole face crops of development people, without detail transfer."""
         rows = self.batches.development[:: max(1, len(self.batches.development) // _VALIDATION_IMAGES)]
         figures = []
@@ -133,7 +135,7 @@ class AutoencoderTask:
         value = float(torch.cat(figures).mean())
         return {"score": value, "psnr": value}
 
-    def save(self, model: nn.Module, folder: Path) -> None:
+    def save(self, model: Autoencoder | DiffusersAutoencoder, folder: Path) -> None:
         """Write autoencoder.safetensors, with the scale of a pretrained autoencoder's latents measured again."""
         if isinstance(model, DiffusersAutoencoder):
             heads = to_tensor(self.heads[:: max(1, len(self.heads) // _SCALE_IMAGES)])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -93,7 +94,7 @@ class BatchSampler:
         _recolour(batch, generator, self.jitter)
         return batch
 
-    def at(self, rows: np.ndarray) -> dict[str, Tensor]:
+    def at(self, rows: np.ndarray | Sequence[int]) -> dict[str, Tensor]:
         """Read rows of the set.
 
         Returns:

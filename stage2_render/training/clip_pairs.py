@@ -101,6 +101,7 @@ class Reference:
         self.crop = FaceCrop.framed(framing, self.vertices, clip.crop)
         motion, rigid = clip.motion, model.groups["rigid"]
         points = clip.crop.to_crop(self.vertices)
+        assert motion.identity is not None  # that of the person in the clip
         shape = model.vertices(motion.identity, motion.expression)[: len(clip.shot)]
         pose = motion.rotation[: len(clip.shot)], motion.translation[: len(clip.shot)]
         # The depth of the head as a whole is not part of its shape.

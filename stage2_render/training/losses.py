@@ -81,7 +81,7 @@ def detail_transfer_loss(
     content_weight: float,
     opacity_weight: float,
     mask: Tensor | float = 1.0,
-    **weights: float,
+    **weights: Any,
 ) -> tuple[Tensor, dict[str, Tensor]]:
     """Compute eq. 15 on the decoder's images blended over the warp, and regularise both outputs of the decoder.
 

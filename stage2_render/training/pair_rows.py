@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import cv2
 import numpy as np
 
@@ -37,8 +39,8 @@ class Rows:
 
     def add(self, images: dict[str, np.ndarray], **facts: object) -> None:
         """Add one pair; its reference image is added by `add_reference`."""
-        for name, value in images.items():
-            self.files[name].append(value)
+        for name, image in images.items():
+            self.files[name].append(image)
         for name, value in facts.items():
             self.facts.setdefault(name, []).append(value)
 
@@ -57,7 +59,7 @@ class Rows:
 
 def make_pair(
     warp: MeshWarp, source: np.ndarray, target: np.ndarray, frame: np.ndarray, source_crop: FaceCrop, crop: FaceCrop
-) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]] | None:
+) -> tuple[dict[str, np.ndarray], dict[str, Any]] | None:
     """Warp the reference to the target.
 
     Args:

@@ -132,7 +132,7 @@ class UNetTask:
             "from_warp": from_warp,
         }
 
-    def loss(self, model: nn.Module, batch: dict[str, Any]) -> tuple[Tensor, dict[str, float | Tensor]]:
+    def loss(self, model: RenderNetworks, batch: dict[str, Any]) -> tuple[Tensor, dict[str, Tensor]]:
         """Compute eq. 16, weighted by place and latent channel, plus eq. 15 on decoded images."""
         from_warp = batch["from_warp"]
         with torch.no_grad():
@@ -148,7 +148,7 @@ class UNetTask:
         predicted = model.unet(noisy, batch["timesteps"], coefficients, reference, *geometry).float()
         where = weight_map(batch["boxes"], self.cells, self.factor, self.mouth_weight, self.eyes_weight)
         loss = ((predicted - target).square() * self.channel_weights * where).mean()  # eq. 16
-        parts: dict[str, float | Tensor] = {"latent": loss}
+        parts = {"latent": loss}
         if self.image_weight:
             weight = mean_weight(from_warp, target.device)
             image, image_parts = self._image_loss(model, batch, predicted[:from_warp], reference[:from_warp])
@@ -157,8 +157,8 @@ class UNetTask:
         return loss, parts
 
     def _image_loss(
-        self, model: nn.Module, batch: dict[str, Any], predicted: Tensor, reference: Tensor
-    ) -> tuple[Tensor, dict[str, float | Tensor]]:
+        self, model: RenderNetworks, batch: dict[str, Any], predicted: Tensor, reference: Tensor
+    ) -> tuple[Tensor, dict[str, Tensor]]:
         """Eq. 15 on the decoded windows of predicted latents."""
         count = len(predicted)
 
@@ -182,7 +182,7 @@ class UNetTask:
         )
 
     @torch.no_grad()
-    def validate(self, model: nn.Module) -> dict[str, float]:
+    def validate(self, model: RenderNetworks) -> dict[str, float]:
         """Compare repairs of development people with their warps, with the networks' default number of steps.
 
         Returns:
@@ -238,7 +238,7 @@ class UNetTask:
         distances = [float(self.perceptual(picture, enlarged[2])[0]) for picture in enlarged[:2]]
         return gain, distances[1] / max(distances[0], _MIN_DISTANCE)
 
-    def save(self, model: nn.Module, folder: Path) -> None:
+    def save(self, model: RenderNetworks, folder: Path) -> None:
         """Write both networks, and pictures.png: rows of reference, warp, repair, real frame and opacity."""
         model.save(folder)
         if hasattr(self, "sheet"):

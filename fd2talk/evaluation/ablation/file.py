@@ -176,8 +176,8 @@ def read_ablation(path: str | Path) -> Ablation:
     protocol = load_protocol(file.protocol)
     try:
         for name, variant in file.variants.items():
-            for training in variant.trainings:
-                _known(training, trainings, f"variant {name}: there is no training")
+            for needed in variant.trainings:
+                _known(needed, trainings, f"variant {name}: there is no training")
         tables = tuple(_table(entry, protocol, file.variants) for entry in file.tables)
     except ValueError as error:
         raise InputError(f"{path}: {error}") from error

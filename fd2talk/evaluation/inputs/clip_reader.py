@@ -93,6 +93,7 @@ class ClipReader:
 
     @cached_property
     def _rendered(self) -> dict[str, np.ndarray]:
+        assert self.files.frames is not None  # as the callers have checked
         with np.load(self.files.frames, allow_pickle=False) as file:
             return dict(file)
 
@@ -132,6 +133,7 @@ class ClipReader:
 
     @cached_property
     def _motion_file(self) -> Motion:
+        assert self.files.motion is not None  # a clip without video has one
         return Motion.load(self.files.motion, face_model=self._model.fingerprint)
 
     @cached_property

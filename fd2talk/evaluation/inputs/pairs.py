@@ -160,7 +160,8 @@ def read_manifest(path: str | Path) -> list[tuple[int, ClipFiles, ClipFiles | No
         InputError: a column or a file is missing, a name occurs twice, or there are no rows.
     """
     manifest = Path(path)
-    pairs, lines = [], {}
+    pairs: list[tuple[int, ClipFiles, ClipFiles | None]] = []
+    lines: dict[tuple[str, int], int] = {}
 
     def existing(entry: str) -> Path:
         if not (manifest.parent / entry).is_file():

@@ -27,7 +27,7 @@ _SUPERSCRIPTS = str.maketrans("⁻⁰¹²³⁴⁵⁶⁷⁸⁹", "-0123456789")
 _METRES = {"mm": -3, "cm": -2, "m": 0}  # powers of ten
 _PRINTED = re.compile(r"(-?\d+(?:\.\d+)?)(?: ± (\d+(?:\.\d+)?))?")
 
-SETTINGS: dict[str, type | tuple[str, ...]] = {
+SETTINGS: dict[str, type[int] | type[float] | tuple[str, ...]] = {
     "fps": float,  # frames per second of the paper's data; motions of this rate are measured at it, others at 25
     "max_shift": int,  # frames to either side, for audio-visual synchronisation
     "beat_sigma": float,  # seconds, the width of a beat's neighbourhood
@@ -139,8 +139,8 @@ def conversion(ours: str, theirs: str) -> float:
     """
     if theirs in ("", ours):
         return 1.0
-    lengths = [_LENGTH.fullmatch(unit) for unit in (ours, theirs)]
-    if None in lengths or lengths[0][3] != lengths[1][3]:
+    lengths = [length for unit in (ours, theirs) if (length := _LENGTH.fullmatch(unit))]
+    if len(lengths) < 2 or lengths[0][3] != lengths[1][3]:
         raise ValueError(f"a value in {ours or 'no unit'} cannot be printed in {theirs}")
     exponents = [
         int((power or "⁰").translate(_SUPERSCRIPTS)) + _METRES[unit] * (2 if square else 1)

@@ -140,11 +140,11 @@ def _system_row(name: str, references: dict[str, ClipFiles] | None, repeats: int
 
 def _other_speech(clips: list[ClipFiles], index: int) -> Path:
     """The file with the speech of the next clip of another person (of the next clip if there is only one person)."""
-    order = [clip for clip in clips[index + 1 :] + clips[:index] if clip.audio or clip.video]
-    others = [clip for clip in order if clip.person != clips[index].person] or order
+    order = [(clip, file) for clip in clips[index + 1 :] + clips[:index] if (file := clip.audio or clip.video)]
+    others = [(clip, file) for clip, file in order if clip.person != clips[index].person] or order
     if not others:
         raise InputError(f"{SHUFFLED} needs at least two clips with sound")
-    return others[0].audio or others[0].video
+    return others[0][1]
 
 
 def _folder_row(name: str, path: Path, references: dict[str, ClipFiles] | None, repeats: int | None) -> Row:

@@ -81,9 +81,10 @@ def measure_pair(
     """
 
     def reader(files: ClipFiles, numbers: np.ndarray | None = None) -> ClipReader:
-        how = {"tracked": settings.motion == "video", "rates": (FPS, settings.fps), "resampled": settings.resampled}
-        return ClipReader(files, model, tracks, numbers=numbers, **how)
+        tracked, rates, resampled = settings.motion == "video", (FPS, settings.fps), settings.resampled
+        return ClipReader(files, model, tracks, tracked=tracked, rates=rates, resampled=resampled, numbers=numbers)
 
+    assert pair.generated is not None  # the worker has let the system generate it
     numbers = None
     if settings.frames and (source := pair.reference or pair.generated).video:
         numbers = choose_frames(reader(source).track, settings.frames)

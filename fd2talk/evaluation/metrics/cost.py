@@ -18,6 +18,8 @@ from torch.utils.flop_counter import FlopCounterMode
 from shared.media import SAMPLE_RATE
 from shared.weights import bundled
 from stage1_motion.pipeline import MotionPipeline
+from stage2_render.diffusion.autoencoder import Autoencoder
+from stage2_render.diffusion.diffusers_autoencoder import DiffusersAutoencoder
 from stage2_render.diffusion.face_crop import SIZE
 from stage2_render.diffusion.render_model import RenderNetworks
 from stage2_render.pipeline import RenderPipeline
@@ -108,8 +110,7 @@ class SystemNetworks:
         folder = motion_weights(name, weights)
         self.stage1 = None if folder is None else MotionPipeline.from_pretrained(folder)
         networks = None if name in WITHOUT_NETWORKS else RenderPipeline.from_pretrained(weights).networks
-        self._autoencoder_only = name == "ground-truth"
-        self.stage2 = networks.autoencoder if self._autoencoder_only else networks
+        self.stage2 = networks.autoencoder if networks is not None and name == "ground-truth" else networks
 
     def parameters(self) -> Cost:
         """Return the number of parameters that the system runs with; 0 for a stage without networks."""
@@ -121,8 +122,10 @@ class SystemNetworks:
 
         Stage one on ten seconds of noise, stage two on one frame. Filters, warps, Fourier transforms are not counted.
         """
-        count = _autoencoder_gflop if self._autoencoder_only else _rendering_gflop
-        return Cost(_motion_gflop(self.stage1) if self.stage1 else 0.0, count(self.stage2) if self.stage2 else 0.0)
+        stage1 = _motion_gflop(self.stage1) if self.stage1 else 0.0
+        if isinstance(self.stage2, RenderNetworks):
+            return Cost(stage1, _rendering_gflop(self.stage2))
+        return Cost(stage1, _autoencoder_gflop(self.stage2) if self.stage2 else 0.0)
 
 
 def networks(owner: Any, depth: int = 3) -> list[nn.Module]:
@@ -155,7 +158,7 @@ def _motion_gflop(pipeline: MotionPipeline) -> float:
     return counter.get_total_flops() / frames / 1e9
 
 
-def _autoencoder_gflop(autoencoder: nn.Module) -> float:
+def _autoencoder_gflop(autoencoder: Autoencoder | DiffusersAutoencoder) -> float:
     """Of encoding and decoding a frame."""
     picture = torch.zeros(1, 3, SIZE, SIZE)
     reference = autoencoder.encode(picture)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import count
+from typing import Literal
 
 import cv2
 import numpy as np
@@ -59,7 +60,8 @@ def image_scores(
     """
     per_frame: dict[str, list[float]] = defaultdict(list)
     features = []
-    of_class = {key: _CLASS.fullmatch(key) for key in wanted if CATALOGUE[key].family == "image_by_motion"}
+    conditional = [key for key in wanted if CATALOGUE[key].family == "image_by_motion"]
+    of_class = {key: found for key in conditional if (found := _CLASS.fullmatch(key))}
     bases = {key: f"{found['base']}{'_mouth' * (found['part'] == 'mouth')}" for key, found in of_class.items()}
     scorer = _FrameScorer(generated, reference, {*wanted, *bases.values()}, networks)
     numbers = count() if generated.numbers is None else generated.numbers
@@ -99,10 +101,11 @@ class _FrameScorer:
         self.pixel_metrics = any(name.startswith(("psnr", "ssim")) for name in wanted)
         self.source = generated if reference is None else reference  # of the photo, its first frame
         self.photo_embedding: np.ndarray | None = None
-        self.distances = {}
+        self.distances: dict[str, Callable[[np.ndarray, np.ndarray, Box | None], float]] = {}
         if self._wants("squeeze_distance"):
             self.distances["squeeze_distance"] = partial(picture_distance, networks.squeeze)
-        for net in ("alex", "vgg"):
+        nets: tuple[Literal["alex", "vgg"], ...] = ("alex", "vgg")
+        for net in nets:
             if self._wants(f"lpips_{net}"):
                 self.distances[f"lpips_{net}"] = networks.lpips(net).distance
 
@@ -117,15 +120,15 @@ class _FrameScorer:
     def classes(self, index: int) -> tuple[str, str]:
         """What mouth and head of the reference did in frame `index`, as endings of keys."""
         points, photo = _at(self.source.landmarks, index), self.source.track.landmarks[0]
-        return f"_mouth_{mouth_change(points, photo)}", f"_head_{head_move(head_distance(points, photo))}"
+        return f"_mouth_{mouth_change(points, photo)}", f"_head_{head_move(float(head_distance(points, photo)))}"
 
     def scores(self, index: int, frame: np.ndarray, target: np.ndarray | None) -> dict[str, float]:
         """Scores of frame `index`; target: the reference frame, or None."""
         scores: dict[str, float] = {}
         sampled = self.sampled(index)
         if target is not None and (self.pixel_metrics or self.distances or "sharpness" in self.wanted):
-            points = _at(self.reference.landmarks, index)
-            size = target.shape[:2]
+            points = _at(self.source.landmarks, index)
+            size = target.shape[0], target.shape[1]
             face, parts = face_mask(points, size), part_boxes(points, size)
             if self.pixel_metrics:
                 masks = (None, face, *(_mask(parts[part], size) for part in ("mouth", "eyes")))
@@ -133,7 +136,8 @@ class _FrameScorer:
             if "sharpness" in self.wanted:
                 scores["_sharpness"], scores["_reference_sharpness"] = sharpness(frame, face), sharpness(target, face)
             if sampled:
-                boxes = dict(zip(_REGIONS, ([None], [_bounds(face)], parts["mouth"], parts["eyes"])))
+                regions: tuple[Sequence[Box | None], ...] = ([None], [_bounds(face)], parts["mouth"], parts["eyes"])
+                boxes = dict(zip(_REGIONS, regions))
                 for name, distance in self.distances.items():
                     for end in (end for end in _REGIONS if name + end in self.wanted):
                         scores[name + end] = float(np.mean([distance(frame, target, box) for box in boxes[end]]))

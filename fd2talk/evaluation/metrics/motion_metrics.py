@@ -90,6 +90,7 @@ class MotionPair:
     @cached_property
     def reference_vertices(self) -> np.ndarray:
         """[T, N, 3] mm: the reference face, without head motion."""
+        assert self.reference is not None  # asked for only of pairs that have one
         return self.model.vertices(self._reference_identity, self.reference.expression)
 
     @cached_property
@@ -116,11 +117,12 @@ class MotionPair:
     def neutral(self) -> tuple[np.ndarray, np.ndarray]:
         """[N, 3] each: the faces of `compared_vertices` and `reference_vertices` without expression."""
         rest = np.zeros(self.model.num_expression, np.float32)
-        return tuple(self.model.vertices(one, rest) for one in (self._compared_identity, self._reference_identity))
+        return self.model.vertices(self._compared_identity, rest), self.model.vertices(self._reference_identity, rest)
 
     @property
     def _reference_identity(self) -> np.ndarray:
-        return self.identity if self.reference.identity is None else self.reference.identity
+        own = None if self.reference is None else self.reference.identity
+        return self.identity if own is None else own
 
     @property
     def _compared_identity(self) -> np.ndarray:
@@ -159,7 +161,7 @@ def motion_scores(
         if phones:
             scores["closure_rate"] = closure_rate(pair.aperture, np.array(phones), pair.fps)
     if pair.reference is not None:
-        scores |= _head_scores(pair, beats)
+        scores |= _head_scores(pair, pair.reference.rotation, beats)
         if any(CATALOGUE[key].family == "mesh" for key in wanted if key in CATALOGUE):
             scores |= _mesh_scores(pair, wanted)
         if pair.has_landmarks:
@@ -169,8 +171,8 @@ def motion_scores(
     return scores
 
 
-def _head_scores(pair: MotionPair, beats: np.ndarray) -> dict[str, float]:
-    rotation = pair.reference.rotation
+def _head_scores(pair: MotionPair, rotation: np.ndarray, beats: np.ndarray) -> dict[str, float]:
+    """Of the generated head against the reference's rotation [T, 3]; beats: the generated motion's."""
     scores = {"beat_align_real": beat_align(motion_beats(rotation, pair.fps), beats, pair.settings.beat_sigma)}
     spread = head_diversity(rotation)
     if spread > _STILL:

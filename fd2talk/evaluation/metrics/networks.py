@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from shared.faces.identity import IdentityEmbedder
 from shared.metrics.inception import Inception
@@ -22,8 +22,8 @@ class MetricNetworks:
 
     paths: dict[str, Path]
 
-    def lpips(self, net: str) -> LPIPS:
-        """For `lpips_<net>`; `alex` or `vgg`."""
+    def lpips(self, net: Literal["alex", "vgg"]) -> LPIPS:
+        """For `lpips_<net>`."""
         return _lpips(net, self.paths[f"lpips_{net}_trunk"], self.paths[f"lpips_{net}_linear"])
 
     @property
@@ -58,5 +58,5 @@ def _loaded(load: Callable, path: Path) -> Any:
 
 
 @cache
-def _lpips(net: str, trunk: Path, linear: Path) -> LPIPS:
+def _lpips(net: Literal["alex", "vgg"], trunk: Path, linear: Path) -> LPIPS:
     return LPIPS(net, trunk=trunk, linear=linear)

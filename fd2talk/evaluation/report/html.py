@@ -128,7 +128,7 @@ def _group(group: RowGroup, width: int) -> str:
 
 
 def _strips(report: dict[str, Any], protocol: Protocol | None) -> str:
-    colours = _system_colours(report)
+    colours = _generated_colours(report)
     figures = []
     for column in columns(report, protocol):
         rows = []
@@ -139,7 +139,7 @@ def _strips(report: dict[str, Any], protocol: Protocol | None) -> str:
                     of_clip.setdefault(clip["clip"], []).extend(finite([clip["values"].get(column.metric)]))
             dots = [(clip, column.factor * sum(v) / len(v)) for clip, v in of_clip.items() if v]
             if dots:
-                rows.append((name, colours[name], dots))
+                rows.append((name, colours.get(name), dots))
         if rows:
             figures.append(_figure(strips(rows), column.header))
     text = "Dots are clips (the mean of their repeats), bars the clips' mean. Point at a dot to see the clip's name."
@@ -147,7 +147,7 @@ def _strips(report: dict[str, Any], protocol: Protocol | None) -> str:
 
 
 def _curves(report: dict[str, Any]) -> str:
-    colours = _system_colours(report)
+    colours = _generated_colours(report)
     parts = []
     for name, clips in of_clips(report, "curves", generated_systems(report))[:CURVES]:
         pairs = [(clip["curves"]["aperture"], clip["curves"].get("aperture_real", [])) for clip in clips]
@@ -176,9 +176,8 @@ def _stills(report: dict[str, Any], folder: Path) -> str:
     )
 
 
-def _system_colours(report: dict[str, Any]) -> dict[str, int | None]:
-    generated = generated_systems(report)
-    return {name: generated.index(name) % _COLOURS if name in generated else None for name in report["systems"]}
+def _generated_colours(report: dict[str, Any]) -> dict[str, int]:
+    return {name: index % _COLOURS for index, name in enumerate(generated_systems(report))}
 
 
 def _figure(content: str, caption: str) -> str:

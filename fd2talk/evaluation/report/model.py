@@ -92,9 +92,8 @@ def title(report: dict[str, Any]) -> str:
 def sections(report: dict[str, Any], protocol: Protocol | None) -> list[Section]:
     """Return the report's text and tables, in order."""
     main = set(protocol.metrics) if protocol else set()
-    families = [_family(report, family, main) for family in FAMILIES if family != "cost"]
-    families = [section for section in families if section]
-    found = [_setup(report)]
+    families = [section for name in FAMILIES if name != "cost" and (section := _family(report, name, main))]
+    found: list[Section | None] = [_setup(report)]
     if protocol:
         found.append(_protocol_section(report, protocol))
         if families:
@@ -304,7 +303,7 @@ def _count(n: int, one: str, many: str | None = None) -> str:
 
 
 def _finite(value: float | None, factor: float = 1.0) -> float | None:
-    return factor * value if finite([value]) else None
+    return factor * value if value is not None and math.isfinite(value) else None
 
 
 def _exponent(value: float) -> int:

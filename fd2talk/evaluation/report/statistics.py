@@ -71,7 +71,7 @@ def score_of_clips(
         What `score` returns; None if there is no value.
     """
     given = zip(values, repeat(1.0) if weights is None else weights)
-    known = [(*clip, weight) for clip, weight in given if clip[2] is not None and np.isfinite(clip[2])]
+    known = [(run, who, x, weight) for (run, who, x), weight in given if x is not None and np.isfinite(x)]
     if not known:
         return None
     runs = []

@@ -140,12 +140,15 @@ def targets(wanted: Sequence[Target], systems: Mapping[str, Record]) -> list[Rec
 
     found = []
     for target in wanted:
-        value, other = mean(target.system, target.metric), mean(target.over, target.metric)
-        if value is None or (target.over and (other is None or (target.share and other == 0))):
+        value, least, most = mean(target.system, target.metric), target.at_least, target.at_most
+        if value is None:
             continue
         if target.over:
+            other = mean(target.over, target.metric)
+            if other is None or (target.share and other == 0):
+                continue
             value = value / other - 1 if target.share else value - other
-        met = value >= target.at_least if target.at_most is None else value <= target.at_most
+        met = (least is None or value >= least) and (most is None or value <= most)
         found.append(asdict(target) | {"value": value, "met": bool(met)})
     return found
 

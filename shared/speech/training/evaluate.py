@@ -46,15 +46,14 @@ def phone_accuracy(
     """
     x, y = _labelled(features, train, frames)
     mean, std = x.mean(0), x.std(0) + 1e-5
-    x = torch.from_numpy((x - mean) / std)
-    y = torch.from_numpy(y)
+    inputs, labels = torch.from_numpy((x - mean) / std), torch.from_numpy(y)
     weight = torch.zeros(x.shape[1], len(PHONES), requires_grad=True)
     bias = torch.zeros(len(PHONES), requires_grad=True)
     solver = torch.optim.LBFGS([weight, bias], max_iter=iterations, history_size=10, line_search_fn="strong_wolfe")
 
     def closure() -> torch.Tensor:
         solver.zero_grad()
-        loss = torch.nn.functional.cross_entropy(x @ weight + bias, y) + 1e-4 * weight.square().sum()
+        loss = torch.nn.functional.cross_entropy(inputs @ weight + bias, labels) + 1e-4 * weight.square().sum()
         loss.backward()
         return loss
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import zlib
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -113,14 +114,15 @@ def load_recordings(
         )
         for row in rows:
             utt = row["utt"]
-            arrays = {part: stored.get(f"{utt}.{part}") for part in ("audio", "teacher", "altered")}
-            labels = _frame_labels(phones.get(utt), len(arrays["audio"]))
-            recordings.append(Recording(utt, "speech", row["speaker"], row["split"], **arrays, phones=labels))
+            audio = stored[f"{utt}.audio"]
+            taught = {part: stored.get(f"{utt}.{part}") for part in ("teacher", "altered")}
+            labels = _frame_labels(phones.get(utt), len(audio))
+            recordings.append(Recording(utt, "speech", row["speaker"], row["split"], audio, **taught, phones=labels))
     for row in tqdm(clips, unit="clip", desc="clips"):
         name = _clip_name(row)
         stored = _cached(cache / f"{name}.npz", partial(_prepare_clip, name, data / "clips" / row["file"], teacher))
-        arrays = {part: stored.get(part) for part in ("audio", "teacher", "altered")}
-        recordings.append(Recording(name, "clips", row["person"], row["split"], **arrays))
+        taught = {part: stored.get(part) for part in ("teacher", "altered")}
+        recordings.append(Recording(name, "clips", row["person"], row["split"], stored["audio"], **taught))
     return recordings
 
 
@@ -167,7 +169,7 @@ def _teach(name: str, kind: str, audio: np.ndarray, teacher: SpeechEmbedding | N
     return arrays
 
 
-def _cached(path: Path, make) -> dict[str, np.ndarray]:
+def _cached(path: Path, make: Callable[[], dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
         save_arrays(path, **make())

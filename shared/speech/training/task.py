@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
+from transformers import Wav2Vec2Model
 
 from shared.media import frame_count
 from shared.processes import gather, mean_count
@@ -78,7 +79,7 @@ class SpeechTask:
         self.mouth, self.frames = mouth, round(seconds * 25)
         if mouth:
             self.training_mouths = [r for r in self.training if r.mouth is not None]
-        self.mouth_size = self.training_mouths[0].mouth.shape[1] if mouth else 0
+        self.mouth_size = next(r.mouth.shape[1] for r in self.training if r.mouth is not None) if mouth else 0
 
         embeddings = np.concatenate([r.teacher for r in self.training]).astype(np.float32)
         self.mean, self.std = embeddings.mean(0), embeddings.std(0) + 1e-3
@@ -141,8 +142,8 @@ class SpeechTask:
 
     def _excerpt(self, recording: Recording, numbers: np.random.Generator) -> tuple[np.ndarray, dict[str, np.ndarray]]:
         """Cut `frames` frames from a recording, or from its altered version; silence fills the end."""
-        has_mouth = self.mouth and recording.mouth is not None
-        altered = (recording.altered is not None or has_mouth) and numbers.random() < 0.5
+        mouth = recording.mouth if self.mouth else None
+        altered = (recording.altered is not None or mouth is not None) and numbers.random() < 0.5
         whole = recording.altered_audio() if altered else recording.audio
         teacher = recording.altered if altered else recording.teacher
         up, down = recording.speed if altered else (1, 1)
@@ -150,7 +151,7 @@ class SpeechTask:
         audio = np.zeros(self.frames * _FRAME, np.float32)
         part = whole[first * _FRAME : (first + self.frames) * _FRAME]
         audio[: len(part)] = part.astype(np.float32) / 32768
-        targets = {
+        targets: dict[str, np.ndarray] = {
             "teacher": np.zeros((self.frames, len(self.mean)), np.float32),
             "teacher_weight": np.zeros(self.frames, np.float32),
             "phones": np.full(2 * self.frames, -100, np.int64),
@@ -165,43 +166,42 @@ class SpeechTask:
             at = (2 * (2 * first + np.arange(2 * self.frames)) * down) // up
             inside = at < len(recording.phones)
             targets["phones"][:] = np.where(inside, recording.phones[np.minimum(at, len(recording.phones) - 1)], 0)
-        if has_mouth:
-            at = (first + np.arange(self.frames)) * down / up
-            inside = at <= len(recording.mouth) - 1
-            time = np.arange(len(recording.mouth))
-            moving = np.stack([np.interp(at, time, column) for column in recording.mouth.T], 1)
+        if mouth is not None:
+            moments = (first + np.arange(self.frames)) * down / up
+            inside = moments <= len(mouth) - 1
+            time = np.arange(len(mouth))
+            moving = np.stack([np.interp(moments, time, column) for column in mouth.T], 1)
             targets["mouth"][inside] = moving[inside]
             targets["mouth_weight"][inside] = 1
         return audio, targets
 
     # Loss
 
-    def loss(self, model: nn.Module, batch: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
+    def loss(self, model: Student, batch: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
         """Weighted sum of the losses in the module's docstring."""
         features = model(batch["audio"]).float()  # [B, 2 F, hidden_size] at 50 Hz
-        plain = getattr(model, "module", model)
         at_25 = features[:, ::2]  # [B, F, hidden_size]
         weight = batch["teacher_weight"]
-        error = (plain.teacher(at_25).float() - batch["teacher"]).square().mean(-1)  # [B, F]
+        error = (model.teacher(at_25).float() - batch["teacher"]).square().mean(-1)  # [B, F]
         parts = {"teacher": (error * weight).sum() / mean_count(weight.sum())}
-        logits = plain.phones(features).float()  # [B, 2 F, phones]
+        logits = model.phones(features).float()  # [B, 2 F, phones]
         parts["phones"] = _mean_if_any(nn.functional.cross_entropy(logits.mT, batch["phones"], reduction="none"), batch)
-        parts["ctc"] = _ctc(plain.ctc(features).float(), batch["phones"])
+        parts["ctc"] = _ctc(model.ctc(features).float(), batch["phones"])
         total = parts["teacher"] + (3.0 if self.mouth else 0.5) * parts["phones"] + 0.1 * parts["ctc"]
         if self.mouth:
             weight = batch["mouth_weight"]
-            error = (plain.mouth(at_25.mT).mT.float() - batch["mouth"]).square()  # [B, F, K]
+            error = (model.mouth(at_25.mT).mT.float() - batch["mouth"]).square()  # [B, F, K]
             error = error[..., 0] + error[..., 1:].mean(-1)  # [B, F]: aperture and shape weigh the same
             parts["mouth"] = (error * weight).sum() / mean_count(weight.sum())
-            speech = nn.functional.normalize(plain.match_speech(at_25.mT).mT.float(), dim=-1)  # [B, F, match_size]
-            mouth = nn.functional.normalize(plain.match_mouth(batch["mouth"].mT).mT.float(), dim=-1)
+            speech = nn.functional.normalize(model.match_speech(at_25.mT).mT.float(), dim=-1)  # [B, F, match_size]
+            mouth = nn.functional.normalize(model.match_mouth(batch["mouth"].mT).mT.float(), dim=-1)
             parts["match"] = _match(speech, mouth, weight)
             total = total + parts["mouth"] + 0.3 * parts["match"]
         return total, {name: value.detach() for name, value in parts.items()}
 
     # Validation
 
-    def validate(self, model: nn.Module) -> dict[str, float]:
+    def validate(self, model: Student) -> dict[str, float]:
         """Measure phone accuracy and the correlation with the teacher and with the mouth's aperture on held-out people.
 
         Clean and with pink noise of 10 dB; the score is the mean of phones and teacher, or of phones and mouth.
@@ -240,14 +240,14 @@ class SpeechTask:
         result["score"] = float(np.mean([value for name, value in result.items() if name.startswith(wanted)]))
         return result
 
-    def save(self, model: nn.Module, folder: Path) -> None:
+    def save(self, model: Student, folder: Path) -> None:
         """Write the encoder in the format of transformers (fp16), its preprocessor settings, and the heads."""
         save_encoder(model.encoder, folder)
         heads = {n: v.half().contiguous().cpu() for n, v in model.state_dict().items() if not n.startswith("encoder.")}
         save_file(heads, folder / "heads.safetensors")
 
 
-def save_encoder(encoder: nn.Module, folder: Path) -> None:
+def save_encoder(encoder: Wav2Vec2Model, folder: Path) -> None:
     """Write config.json, model.safetensors (fp16) and preprocessor_config.json; the encoder itself is unchanged."""
     state = {name: value.half().contiguous().cpu() for name, value in encoder.state_dict().items()}
     encoder.config.architectures = ["Wav2Vec2Model"]

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from shared.checkpoint import save_checkpoint
 from shared.diffusion.sampling import make_schedule
@@ -87,7 +87,7 @@ class MotionTask:
         batch["context_mask"] = (torch.arange(window)[None] < context[:, None])[..., None]
         return batch
 
-    def predict(self, model: nn.Module, batch: dict[str, Tensor]) -> Tensor:
+    def predict(self, model: MotionTransformer, batch: dict[str, Tensor]) -> Tensor:
         """Noise x_0 (eq. 2), keep the context clean, predict x_0 (eq. 3)."""
         noisy = self.schedule.add_noise(batch["x0"], batch["noise"], batch["timestep"])
         noisy = torch.where(batch["context_mask"], batch["x0"], noisy)
@@ -128,7 +128,7 @@ class MotionTask:
             .numpy()
         )
 
-    def loss(self, model: nn.Module, batch: dict[str, Tensor]) -> tuple[Tensor, dict[str, Any]]:
+    def loss(self, model: MotionTransformer, batch: dict[str, Tensor]) -> tuple[Tensor, dict[str, Any]]:
         """The paper's terms over the frames that are to be generated."""
         predicted = torch.where(batch["context_mask"], batch["x0"], self.predict(model, batch).float())
         error = predicted - batch["x0"]  # none in the context: velocity across the seam counts in full
@@ -154,7 +154,7 @@ class ExpressionTask(MotionTask):
     part = "expression"
 
     def __init__(self, *args: Any, lip_weight: float = 1.0, velocity_weight: float = 1.0, sync_weight: float = 0.0,
-                 lip_expert: nn.Module | None = None, **kwargs: Any):  # fmt: skip
+                 lip_expert: LipExpert | None = None, **kwargs: Any):  # fmt: skip
         super().__init__(*args, **kwargs)
         self.expression_loss = ExpressionLoss(self.space)
         self.lip_weight, self.velocity_weight, self.sync_weight = lip_weight, velocity_weight, sync_weight
@@ -179,7 +179,7 @@ class ExpressionTask(MotionTask):
         return loss, parts
 
     @torch.no_grad()
-    def validate(self, model: nn.Module) -> dict[str, float]:
+    def validate(self, model: MotionTransformer) -> dict[str, float]:
         """Lip gap of generated against real motion of the development people: medians over people."""
         gap_row = self._gap_row()
         people: dict[str, list[tuple[float, float, float]]] = {}
@@ -226,12 +226,12 @@ class PoseTask(MotionTask):
         return pose_loss(error, mask, self.velocity_weight)
 
     @torch.no_grad()
-    def validate(self, model: nn.Module) -> dict[str, float]:
+    def validate(self, model: MotionTransformer) -> dict[str, float]:
         """See `head_figures`."""
         return head_figures(self, model)
 
 
-def head_figures(task: MotionTask, model: nn.Module) -> dict[str, float]:
+def head_figures(task: MotionTask, model: MotionTransformer) -> dict[str, float]:
     """Spread and speed of generated head motion over real, and correlation of speeds over half a second."""
     figures = []
     for clip in task.development:
@@ -242,7 +242,7 @@ def head_figures(task: MotionTask, model: nn.Module) -> dict[str, float]:
         window = np.ones(13) / 13
         smooth = [np.convolve(f, window, "valid") for f in speeds]
         ratio = speeds[1].mean() / speeds[0].mean()
-        figures.append((generated.std() / filmed.std(), ratio, np.corrcoef(*smooth)[0, 1]))
+        figures.append((generated.std() / filmed.std(), ratio, np.corrcoef(smooth)[0, 1]))
     spread, speed, r = np.nanmedian(figures, axis=0)
     score = r - abs(np.log(spread)) - abs(np.log(speed))
     return {"score": float(score), "spread": float(spread), "speed": float(speed), "r_speed": float(r)}
@@ -252,6 +252,7 @@ class ExpressionAndPoseTask(ExpressionTask):
     """One network for both: eq. 8 to 12 summed (FD2Talk's first ablation, §4.5.1)."""
 
     part = "expression_and_pose"
+    carry_velocity: Tensor
 
     def __init__(self, *args: Any, **settings: Any):
         super().__init__(*args, **settings)
@@ -279,7 +280,7 @@ class ExpressionAndPoseTask(ExpressionTask):
         of_pose, pose_parts = pose_loss(error[..., count:], mask)
         return loss + of_pose, {**parts, **{f"pose_{name}": value for name, value in pose_parts.items()}}
 
-    def validate(self, model: nn.Module) -> dict[str, float]:
+    def validate(self, model: MotionTransformer) -> dict[str, float]:
         """Figures of both; the scores are added."""
         figures, head = super().validate(model), head_figures(self, model)
         score = figures.pop("score") + head.pop("score")
@@ -315,7 +316,7 @@ class ExpressionConfig(PoseConfig):
         lip_expert: weights of the network of L_sync; None: without L_sync.
     """
 
-    part: Literal["expression", "expression_and_pose"]
+    part: Literal["expression", "expression_and_pose"]  # type: ignore[assignment]  # instead of the base's
     loss: Annotated[dict[str, Any], Arguments(ExpressionTask, (*_DATA, "lip_expert"))] = field(default_factory=dict)
     lip_expert: str | None = None
 

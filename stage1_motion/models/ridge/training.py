@@ -26,13 +26,13 @@ class Moments:
     """Weighted sums over frames from which a regression of any penalty is solved: mean x, mean y, x x', x y'."""
 
     def __init__(self, clips: list[Clip]) -> None:
-        self._sums: list[Tensor] | None = None
+        self._sums: list[Tensor] = []
         for clip, weight in zip(clips, sampling_weights(clips)):
             x = with_context(torch.from_numpy(clip.speech)).double()
             y = torch.from_numpy(np.concatenate([clip.expression, clip.pose], 1)).double()
             each = weight / len(x)
             sums = [each * s for s in (x.sum(0), y.sum(0), x.T @ x, x.T @ y)]
-            self._sums = sums if self._sums is None else [a + b for a, b in zip(self._sums, sums)]
+            self._sums = [a + b for a, b in zip(self._sums, sums)] if self._sums else sums
 
     def solve(self, penalty: float) -> nn.Linear:
         """Minimise E |y - W x - b|^2 + penalty |W|^2: W = E[y x'] (E[x x'] + penalty I)^-1, of x and y less means."""
