@@ -18,7 +18,8 @@ from typing import Any
 from fd2talk.evaluation.inputs.pairs import Pair
 from fd2talk.evaluation.inputs.protocol import Protocol, load_protocol
 from fd2talk.evaluation.inputs.rows import REAL, ROWS, WITHOUT_SPEECH, Row, read_reference, read_rows
-from fd2talk.evaluation.metrics.catalogue import CATALOGUE, FAMILIES, MOTION_FAMILIES, NEEDS
+from fd2talk.evaluation.metrics.catalogue import CATALOGUE
+from fd2talk.evaluation.metrics.metric import FAMILIES, MOTION_FAMILIES, NEEDS
 from fd2talk.evaluation.report.summary import add_diversity, contrasts, summarise, targets
 from fd2talk.evaluation.report.writer import JSON, write_report
 from fd2talk.evaluation.settings import Settings

@@ -11,9 +11,10 @@ import numpy as np
 
 from fd2talk.evaluation.inputs.clip_reader import ClipReader, choose_frames
 from fd2talk.evaluation.inputs.pairs import ClipFiles, Pair
-from fd2talk.evaluation.metrics.catalogue import CATALOGUE, MOTION_FAMILIES
+from fd2talk.evaluation.metrics.catalogue import CATALOGUE
 from fd2talk.evaluation.metrics.image_metrics import image_scores
 from fd2talk.evaluation.metrics.lip_expert_metric import LipExpertMetric
+from fd2talk.evaluation.metrics.metric import MOTION_FAMILIES
 from fd2talk.evaluation.metrics.motion_metrics import OF_LANDMARKS, MotionPair, motion_scores
 from fd2talk.evaluation.metrics.networks import MetricNetworks
 from fd2talk.evaluation.metrics.still import still

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from fd2talk.evaluation.inputs.protocol import Column, Protocol
-from fd2talk.evaluation.metrics.catalogue import CATALOGUE, FAMILIES
+from fd2talk.evaluation.metrics.catalogue import CATALOGUE
+from fd2talk.evaluation.metrics.metric import FAMILIES
 
 MISSING = "–"
 _ARROWS = {"higher": " ↑", "lower": " ↓", "zero": " → 0", "one": " → 1", "real": " → real"}

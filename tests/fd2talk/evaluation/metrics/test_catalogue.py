@@ -1,6 +1,7 @@
 """The catalogue of metrics."""
 
-from fd2talk.evaluation.metrics.catalogue import CATALOGUE, FAMILIES, NEEDS
+from fd2talk.evaluation.metrics.catalogue import CATALOGUE
+from fd2talk.evaluation.metrics.metric import FAMILIES, NEEDS
 from shared.metrics.metric_networks import METRIC_NETWORKS
 
 
