@@ -19,5 +19,5 @@ def print_row(cells: Iterable[object]) -> None:
 
 
 def verdict(passed: bool) -> str:
-    """`PASS`, or `short` of the target."""
-    return "PASS" if passed else "short"
+    """Whether a figure is on its target."""
+    return "on target" if passed else "below target"

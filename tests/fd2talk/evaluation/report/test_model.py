@@ -48,7 +48,7 @@ def test_targets_are_lines_with_value_bound_and_verdict(report):
     ]
     (section,) = [section for section in sections(report, None) if section.title == "Targets"]
     assert section.items == [
-        "PSNR mouth, ours over warp: +3.01 dB; at least +1.5 dB: met",
-        "Squeeze distance, ours over warp: -20 %; at most -30 %: not met",
-        "CSIM, ours: 0.9; at least 0.8: met",
+        "PSNR mouth, ours over warp: +3.01 dB; at least +1.5 dB: on target",
+        "Squeeze distance, ours over warp: -20 %; at most -30 %: below target",
+        "CSIM, ours: 0.9; at least 0.8: on target",
     ]
