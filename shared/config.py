@@ -6,6 +6,7 @@ a section, or a key at the top. `${data_root}` in a value stands for the key `da
 
 from __future__ import annotations
 
+import json
 import os
 import re
 from collections.abc import Iterable, Mapping
@@ -34,6 +35,18 @@ class _Loader(yaml.SafeLoader):
         return super().construct_mapping(node, deep)
 
 
+def _parse(text: str) -> Any:
+    """Parse YAML. Raises ValueError, with one line, where it is none or its values cannot be represented."""
+    try:
+        value = yaml.load(text, _Loader)
+        json.dumps(value, default=str)  # a value that contains itself, or nested without end
+        return value
+    except RecursionError:
+        raise ValueError("its values are nested too deeply") from None
+    except (ValueError, AttributeError, TypeError, OverflowError, yaml.YAMLError) as error:
+        raise ValueError(" ".join(str(error).replace('in "<unicode string>", ', "").split())) from None
+
+
 def read_yaml(path: str | Path) -> dict[str, Any]:
     """Read a YAML file whose top level is a mapping.
 
@@ -41,9 +54,9 @@ def read_yaml(path: str | Path) -> dict[str, Any]:
         InputError: there is no such file, or it is something else.
     """
     try:
-        content = yaml.load(check_input(path).read_text(encoding="utf-8"), _Loader)
-    except (UnicodeError, yaml.YAMLError) as error:
-        raise InputError(f"cannot read {path}: {' '.join(str(error).split())}") from error
+        content = _parse(check_input(path).read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise InputError(f"cannot read {path}: {error}") from error
     if not isinstance(content, dict):
         raise InputError(f"{path}: not a configuration (it has no `KEY: VALUE`)")
     return content
@@ -101,9 +114,9 @@ class Config:
         if not equals or not all(name.split(".")):
             raise UsageError(f"{text!r} is no override (write KEY=VALUE, such as training.max_steps=10)")
         try:
-            changes = yaml.load(value, _Loader)
-        except yaml.YAMLError as error:
-            raise UsageError(f"the value of the override {text!r} is not YAML") from error
+            changes = _parse(value)
+        except ValueError as error:
+            raise UsageError(f"the value of the override {text!r} is not YAML: {error}") from error
         for key in reversed(name.split(".")):
             changes = {key: changes}
         self.merge(changes, f"override {text}")
@@ -146,7 +159,7 @@ def _with_bases(path: str | Path) -> list[tuple[Path, dict[str, Any]]]:
         except InputError as error:
             raise InputError(f"{chain[-1][0]}: `base`: {error}" if chain else str(error)) from error
         base = content.pop("base", None)
-        if not isinstance(base, str | None):
+        if not isinstance(base, str | None) or "\0" in (base or ""):
             raise InputError(f"{following}: `base` must be the name of a file, not {base!r}")
         chain.append((following, content))
         following = Path(os.path.normpath(following.parent / base)) if base else None

@@ -194,6 +194,19 @@ def test_every_mistyped_section_and_key_is_one_line(name):
         ("stage2_render/unet_lids", "loss.weights.squred=true", "`loss.weights`: unknown key `squred` (did you mean"),
         ("stage1_motion/fd2talk/pose", "loss.sync_weight=1", "unknown key `sync_weight`"),  # not of this part
         ("stage1_motion/fd2talk/pose", "part=head", "`part` must be one of pose, expression, expression_and_pose"),
+        (
+            "stage1_motion/fd2talk/pose",
+            "training.max_steps=0",
+            "`training`: `max_steps` must be a number from 1",
+        ),
+        (
+            "stage1_motion/fd2talk/pose",
+            "training.batch_size=-4",
+            "`batch_size` must be a number from 1 to 65536",
+        ),
+        ("stage1_motion/fd2talk/pose", "training.learning_rate=.nan", "`learning_rate` must be a number"),
+        ("stage1_motion/fd2talk/pose", "training.validate_every=0", "`validate_every` must be a number of at least 1"),
+        ("stage1_motion/fd2talk/pose", "training.seed=-1", "`seed` must be a number from 0"),
         ("stage2_render/autoencoder", "network.coarse=wide", "section `network`: `coarse` must be an integer"),
     ],
 )

@@ -81,7 +81,7 @@ def train_config(
             with processes.main_process_first():  # it fills the caches that the others read
                 task = training.module.build_task(training.config)
             result = train(task, training.loop, resume=resume, max_minutes=max_minutes)
-    except PermissionError as error:
+    except (PermissionError, NotADirectoryError, FileExistsError, IsADirectoryError) as error:
         raise UsageError(f"cannot write {error.filename}: {error.strerror}") from error
     if not processes.is_main_process:
         return result

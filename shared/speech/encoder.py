@@ -77,6 +77,8 @@ class SpeechEncoder:
             InputError: there is no such model, it is not of the family, or it cannot be downloaded now.
         """
         folder = bundled("speech_encoder") if str(name_or_folder) == "bundled" else Path(name_or_folder)
+        if not str(name_or_folder):
+            raise InputError("the name of the speech encoder is empty")
         if folder.is_dir():
             model, normalise = _load(str(folder), local=True)
         elif folder.is_absolute() or len(folder.parts) > 2:

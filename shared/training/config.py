@@ -2,8 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Literal
+
+_RANGES = (
+    ("seed", 0, 2**40), ("max_steps", 1, 2**40), ("batch_size", 1, 2**16), ("learning_rate", 0, 1e3),
+    ("weight_decay", 0, math.inf), ("warmup_steps", 0, math.inf), ("ema_decay", 0, 1), ("gradient_clip", 0, math.inf),
+    ("beta2", 0, 0.999999), ("validate_every", 1, math.inf), ("save_every", 0, math.inf),
+    ("max_minutes", 0, math.inf), ("threads", 1, 1024), ("prefetch", 0, 1024),
+)  # fmt: skip
 
 
 @dataclass
@@ -47,3 +55,10 @@ class TrainingConfig:
     max_minutes: float | None = None
     threads: int | None = None
     prefetch: int = 2
+
+    def __post_init__(self) -> None:
+        for name, least, most in _RANGES:
+            value = getattr(self, name)
+            if value is not None and not least <= value <= most:
+                bound = f"from {least:g} to {most:g}" if math.isfinite(most) else f"of at least {least:g}"
+                raise ValueError(f"`{name}` must be a number {bound}, not {value:g}")

@@ -187,9 +187,9 @@ def train(
             with autocast():
                 loss, parts = model(batch)
             if not torch.isfinite(loss):
-                raise Fd2TalkError(
-                    f"the loss is {loss.item()} at step {step}; best weights so far are in {output / 'best'}"
-                )
+                best = output / "best"
+                kept = f"best weights so far are in {best}" if best.exists() else "there are no weights yet"
+                raise Fd2TalkError(f"the loss is {loss.item()} at step {step}; {kept}")
             optimizer.zero_grad()
             accelerator.backward(loss)
             accelerator.clip_grad_norm_(model.parameters(), config.gradient_clip)

@@ -97,6 +97,12 @@ def test_messages_name_the_file_of_a_chain_that_has_the_fault(tmp_path):
         ("loss: {rate: 1, rate: 2}", "`rate` is given twice.*line 1"),
         ("[1, 2]", "a.yaml: not a configuration"),
         ("a: [", "cannot read .*a.yaml"),
+        ("a: 2024-13-45", "cannot read .*a.yaml: month must be in 1..12"),
+        ("a: !!int foo", "cannot read .*a.yaml"),
+        ("a: !!timestamp foo", "cannot read .*a.yaml"),
+        ("a: &a {b: *a}", "cannot read .*a.yaml"),
+        ("a: " + "[" * 3000, "cannot read .*a.yaml: its values are nested too deeply"),
+        ('base: "b\\0c"', "a.yaml: `base` must be the name of a file"),
     ],
 )
 def test_a_file_that_cannot_be_used_is_refused_in_one_line(tmp_path, text, message):

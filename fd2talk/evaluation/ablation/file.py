@@ -175,6 +175,8 @@ def read_ablation(path: str | Path) -> Ablation:
         trainings[name] = _training(Path(path), name, training, trainings, values.get("data_root"))
         check_training(trainings[name])
     protocol = load_protocol(file.protocol)
+    if not file.seeds or len(set(file.seeds)) < len(file.seeds) or min(file.seeds) < 0:
+        raise InputError(f"{path}: `seeds` must be different numbers from 0, at least one, not {list(file.seeds)}")
     try:
         for name, variant in file.variants.items():
             for needed in variant.trainings:

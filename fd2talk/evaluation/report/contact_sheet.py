@@ -7,12 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageDraw, ImageFont
 
 from fd2talk.evaluation.inputs.rows import REAL
 from shared.files import atomic_output
 
 SHEET = "sheet.jpg"
+LABEL_HEIGHT = 36
 MAX_CLIPS = 40
 """A sheet has no more rows: viewers refuse larger pictures."""
 
@@ -20,8 +21,8 @@ MAX_CLIPS = 40
 def write_sheet(folder: Path, report: dict[str, Any]) -> None:
     """Write `sheet.jpg` with the stills of the first clips, or remove an earlier one if there are no stills.
 
-    Columns are the real clip (photo, widest mouth, that mouth enlarged, largest move of the head) and the generated
-    ones in the order of the report. What could not be generated is black.
+    Under the name of each row of the report, columns are the real clip (photo, widest mouth, that mouth enlarged,
+    largest move of the head) and the generated ones in the order of the report. What could not be generated is black.
 
     Args:
         folder: the report's folder.
@@ -39,9 +40,19 @@ def write_sheet(folder: Path, report: dict[str, Any]) -> None:
         (folder / SHEET).unlink(missing_ok=True)
         return
     width = max(row.shape[1] for row in rows)
+    rows = [_labels(names, rows[0].shape[1], blank.shape[1]), *rows]
     sheet = np.vstack([np.pad(row, ((0, 0), (0, width - row.shape[1]), (0, 0))) for row in rows])
     with atomic_output(folder / SHEET, overwrite=True) as temporary:
         Image.fromarray(sheet).save(temporary, quality=90)
+
+
+def _labels(names: Sequence[str], width: int, each: int) -> np.ndarray:
+    """A white strip with the name of every row above its stills; the real clip's are wider by a photo."""
+    strip = Image.new("RGB", (width, LABEL_HEIGHT), "white")
+    draw, font = ImageDraw.Draw(strip), ImageFont.load_default(LABEL_HEIGHT * 2 // 3)
+    for index, name in enumerate(names):
+        draw.text((8 + index * each + (width - len(names) * each if index else 0), 3), name, "black", font)
+    return np.asarray(strip)
 
 
 def generated_systems(report: dict[str, Any]) -> list[str]:

@@ -198,8 +198,10 @@ def _targets(report: dict[str, Any]) -> Section | None:
         least = target["at_most"] is None
         bound = f"at {'least' if least else 'most'} {text(target['at_least' if least else 'at_most'])}"
         over = f" over {target['over']}" if target["over"] else ""
-        verdict = "on target" if target["met"] else "below target"
-        items.append(f"{metric.label}, {target['system']}{over}: {text(target['value'])}; {bound}: {verdict}")
+        reached = "not measured"
+        if target["value"] is not None:
+            reached = f"{text(target['value'])}: {'on target' if target['met'] else 'below target'}"
+        items.append(f"{metric.label}, {target['system']}{over}, {bound}: {reached}")
     return Section("Targets", ["Of the means, whatever their intervals."], items) if items else None
 
 

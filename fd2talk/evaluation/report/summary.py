@@ -128,7 +128,7 @@ def _cost(row: Row, records: list[Record], run: Run, wanted: list[str]) -> dict[
 
 
 def targets(wanted: Sequence[Target], systems: Mapping[str, Record]) -> list[Record]:
-    """Return the targets whose rows were measured, each with the value reached and whether it is met.
+    """Return the targets, each with the value reached and whether it is met; None where its rows have no value.
 
     Args:
         wanted: of the protocol.
@@ -141,15 +141,14 @@ def targets(wanted: Sequence[Target], systems: Mapping[str, Record]) -> list[Rec
     found = []
     for target in wanted:
         value, least, most = mean(target.system, target.metric), target.at_least, target.at_most
-        if value is None:
-            continue
-        if target.over:
+        if target.over and value is not None:
             other = mean(target.over, target.metric)
             if other is None or (target.share and other == 0):
-                continue
-            value = value / other - 1 if target.share else value - other
-        met = (least is None or value >= least) and (most is None or value <= most)
-        found.append(asdict(target) | {"value": value, "met": bool(met)})
+                value = None
+            else:
+                value = value / other - 1 if target.share else value - other
+        met = value is not None and (least is None or value >= least) and (most is None or value <= most)
+        found.append(asdict(target) | {"value": value, "met": None if value is None else bool(met)})
     return found
 
 

@@ -21,6 +21,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from shared.errors import InputError
+
 
 @dataclass
 class MotionTransformerConfig:
@@ -49,6 +51,20 @@ class MotionTransformerConfig:
     window: int = 64
     context: int = 12
     train_timesteps: int = 1000
+
+    def __post_init__(self) -> None:
+        for name in ("width", "layers", "heads", "window", "train_timesteps"):
+            if getattr(self, name) < 1:
+                raise InputError(f"network: `{name}` must be at least 1, not {getattr(self, name)}")
+        if self.width % self.heads or self.width % 2:
+            raise InputError(f"network: `width` {self.width} must be even and divisible by `heads` {self.heads}")
+        if self.lookahead < 0 or self.context < 0 or self.context + self.lookahead >= self.window:
+            raise InputError(
+                f"network: `context` {self.context} and `alignment` {self.alignment} leave nothing to generate in a "
+                f"`window` of {self.window} frames"
+            )
+        if not 0 <= self.dropout < 1:
+            raise InputError(f"network: `dropout` must be from 0 to below 1, not {self.dropout:g}")
 
     def to_dict(self) -> dict:
         """For the header of the weights file."""

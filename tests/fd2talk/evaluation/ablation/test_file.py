@@ -30,6 +30,8 @@ from stage2_render.pipeline import RenderPipeline
             lambda c: c["trainings"]["pose"]["changes"].update(training={"max_steps": "x"}),
             "must be an integer, not 'x'",
         ),
+        (lambda c: c.update(seeds=[]), "`seeds` must be different numbers from 0, at least one"),
+        (lambda c: c.update(seeds=[0, 0]), "`seeds` must be different numbers"),
         (lambda c: c.update(seeds=["one"]), "`seeds` must be an integer, not 'one'"),
         (lambda c: c["measured"].update(frame="x"), "section `measured`: unknown key `frame` .did you mean `frames`"),
         (lambda c: c["tables"][0].update(rowx={}), "`tables`.*unknown key `rowx` .did you mean `rows`"),

@@ -45,10 +45,12 @@ def test_targets_are_lines_with_value_bound_and_verdict(report):
         target
         | {"metric": "squeeze_distance", "over": "warp", "share": True, "at_most": -0.3, "value": -0.2, "met": False},
         target | {"metric": "identity", "at_least": 0.8, "value": 0.9, "met": True},
+        target | {"metric": "ssim", "at_least": 0.8, "value": None, "met": None},
     ]
     (section,) = [section for section in sections(report, None) if section.title == "Targets"]
     assert section.items == [
-        "PSNR mouth, ours over warp: +3.01 dB; at least +1.5 dB: on target",
-        "Squeeze distance, ours over warp: -20 %; at most -30 %: below target",
-        "CSIM, ours: 0.9; at least 0.8: on target",
+        "PSNR mouth, ours over warp, at least +1.5 dB: +3.01 dB: on target",
+        "Squeeze distance, ours over warp, at most -30 %: -20 %: below target",
+        "CSIM, ours, at least 0.8: 0.9: on target",
+        "SSIM, ours, at least 0.8: not measured",
     ]

@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from shared.diffusion.sampling import make_schedule, sample
+from shared.errors import InputError
 from stage1_motion.models.fd2talk.network import MotionTransformer, MotionTransformerConfig, alignment_mask
 from stage1_motion.windowed_sampling import generate_windows
 
@@ -69,6 +70,15 @@ def test_guidance_of_one_is_the_plain_network_and_zero_ignores_speech():
     nobody = network(x, time, speech, cond_drop_mask=torch.tensor([True, True]))
     assert torch.allclose(network.guided(x, time, speech, None, 0.0), nobody, atol=1e-5)
     assert torch.allclose(network.guided(x, time, speech, None, 2.0), 2 * plain - nobody, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"width": 33}, {"heads": 3}, {"heads": 0}, {"layers": 0}, {"context": 20}, {"alignment": -1}, {"dropout": 1}],
+)
+def test_sizes_that_do_not_fit_are_one_line(wrong):
+    with pytest.raises(InputError, match=f"network: .*`{next(iter(wrong))}`"):
+        MotionTransformerConfig(**{**TINY.to_dict(), **wrong})
 
 
 @pytest.mark.slow
