@@ -36,7 +36,7 @@ def test_everything_is_visible(browse, page, width, scheme):
     seen = browse(page, width, scheme, "report")
     assert seen["problems"] == []
     assert seen["overflow"] <= 0
-    assert seen["images"]["visible"] == seen["images"]["count"] == len(SYSTEMS)
+    assert seen["images"]["visible"] == seen["images"]["count"] == len(SYSTEMS) + 1  # and the real clip
     assert seen["plots"]["visible"] == seen["plots"]["count"] >= 5
     assert all(name in seen["text"] for name in (*SYSTEMS, "PSNR", "Clip by clip", "Mouth openings", "Stills"))
     assert (brightness(seen["paper"]) > brightness(seen["ink"])) == (scheme == "light")
