@@ -28,7 +28,8 @@ def write_sheet(folder: Path, report: dict[str, Any]) -> None:
         folder: the report's folder.
         report: the contents of report.json.
     """
-    names = [name for name in [REAL, *generated_systems(report)] if name in report["systems"]]
+    shown = {clip["system"] for clip in report["clips"] if clip.get("still")}  # a network alone has no pictures
+    names = [name for name in [REAL, *generated_systems(report)] if name in shown]
     rows = []
     for _, clips in of_clips(report, "still", names)[:MAX_CLIPS]:
         stills = {clip["system"]: _read(file) for clip in clips if (file := still_file(folder, clip))}

@@ -16,6 +16,7 @@ def test_a_row_for_each_clip_and_black_for_what_is_missing(tmp_path):
         "real": {"kind": "real"},
         "real-shuffled": {"kind": "real"},
         "a": {"kind": "system"},
+        "a-network": {"kind": "network"},
         "b": {"kind": "folder"},
     }
     clips = [clip("b", "one", 200, 12), clip("a", "one", 100, 12), clip("real", "one", 50, 16)]
