@@ -89,7 +89,6 @@ class SpeechTask:
             for kind in ("speech", "clips")
         }
 
-        torch.manual_seed(0)
         config = encoder_config(**network)
         self.model = Student(config, teacher_size=embeddings.shape[1], mouth_size=self.mouth_size)
         if start:
