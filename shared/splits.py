@@ -26,3 +26,12 @@ def is_development(person: str, training: str = "motion") -> bool:
         return zlib.crc32(person.encode()) % _SPEECH == 0
     share = {"motion": _MOTION, "renderer": _RENDERER}[training]
     return int(hashlib.sha256(person.encode()).hexdigest(), 16) % share == 0
+
+
+def is_learned_from(person: str, people: float) -> bool:
+    """Whether a training person is among the share `people` (0 to 1) of them, for learning curves.
+
+    Chosen by a hash of the name of its own; a smaller share is part of a larger one. The share is that of names, not of
+    time.
+    """
+    return int(hashlib.sha256(f"share {person}".encode()).hexdigest(), 16) / 2**256 < people

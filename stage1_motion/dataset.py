@@ -18,6 +18,7 @@ from shared.files import atomic_output
 from shared.motion import Motion
 from shared.prepared import load_motions, read_index
 from shared.speech.encoder import SpeechEncoder
+from shared.splits import is_development, is_learned_from
 from stage1_motion.motion_space import MotionSpace, normalise_speech, person_scales
 from stage1_motion.speech_events import SpeechEventDetector, always_speaking
 
@@ -35,6 +36,7 @@ class ClipsConfig:
         layer: its hidden state that is read; None: see `SpeechEncoder`.
         speech_events: file of the detector for those features; None: somebody speaks all the time.
         cache: folder for features.
+        people: share of the training people to learn from, for learning curves; development people all stay.
     """
 
     prepared: str = ".cache/prepared"
@@ -42,13 +44,18 @@ class ClipsConfig:
     layer: int | None = None
     speech_events: str | None = None
     cache: str = ".cache"
+    people: float = 1.0
 
     def load(self, split: str) -> tuple[list[Clip], MotionSpace]:
         """Clips of a split with features, and the motion space fitted on them, of the bundled face model."""
         encoder = SpeechEncoder.from_pretrained(self.speech_encoder, layer=self.layer)
         detector = SpeechEventDetector.load(self.speech_events) if self.speech_events else None
         speech = cached_speech(encoder, detector, self.cache)
-        return load_clips(self.prepared, load_bundled(), speech, split=split)
+        clips, space = load_clips(self.prepared, load_bundled(), speech, split=split)
+        kept = [c for c in clips if is_development(c.person) or is_learned_from(c.person, self.people)]
+        if all(is_development(clip.person) for clip in kept):
+            raise InputError(f"`people` {self.people:g} leaves nobody to learn from")
+        return kept, space
 
 
 @dataclass

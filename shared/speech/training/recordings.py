@@ -20,6 +20,7 @@ from shared.media import SAMPLE_RATE, read_audio, read_video
 from shared.prepared import save_arrays
 from shared.speech.training.mouth import MouthShape, fill_gaps
 from shared.speech.training.teacher import SpeechEmbedding
+from shared.splits import is_development, is_learned_from
 
 PHONES = tuple(
     "SIL AA AE AH AO AW AY B CH D DH EH ER EY F G HH IH IY JH K L M N NG OW OY P R S SH T TH UH UW V W Y Z ZH".split()
@@ -128,18 +129,23 @@ def load_recordings(
 
 @dataclass(frozen=True, kw_only=True)
 class RecordingsConfig:
-    """Settings of a training on recordings; see `load_recordings`."""
+    """Settings of a training on recordings; see `load_recordings`.
+
+    people: share of the training speakers and people to learn from, for learning curves; held-out ones all stay.
+    """
 
     data: str
     models: str
     cache: str = ".cache"
     alignment: str = ".cache/speech_alignment.jsonl"
+    people: float = 1.0
 
     def load(self, split: str, *, teach: bool = True) -> list[Recording]:
         """The recordings of a split."""
-        return load_recordings(
+        recordings = load_recordings(
             self.data, self.models, self.cache, splits=(split,), alignment=self.alignment, teach=teach
         )
+        return [r for r in recordings if is_development(r.person, "speech") or is_learned_from(r.person, self.people)]
 
 
 def _clip_name(row: dict[str, str]) -> str:
