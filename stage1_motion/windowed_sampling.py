@@ -56,52 +56,55 @@ def generate_windows(
 
     Args:
         network: predicts x_0 of a window.
-        speech: [T, S].
+        speech: [T, S], or [B, T, S] of several recordings of one length, or of one for several samples.
         steps: denoising steps, see `shared.diffusion.sampling.sample`.
         eta: noise added back at each step, likewise.
         guidance_scale: of classifier-free guidance on speech; 1 is none.
         generator: on the CPU.
         carry_velocity: windows join in speed as well as in place; used for head pose. A tensor
             [D] says for which coefficients.
-        tail: motion [C, D] and speech [C, S] of the frames before these, to be continued.
+        tail: motion [C, D] and speech [C, S] of the frames before these, to be continued; not with a batch.
         progress: called with the number of frames done.
 
     Returns:
-        [T, D], in the motion space.
+        [T, D], or [B, T, D], in the motion space.
     """
+    single = speech.ndim == 2
+    speech = speech[None] if single else speech
     config: WindowConfig = network.config
     schedule = make_schedule(config.train_timesteps)
-    done: Tensor = speech.new_zeros(0, config.coefficients)
+    batch = len(speech)
+    done: Tensor = speech.new_zeros(batch, 0, config.coefficients)
     if tail is not None:
-        done, before = (values[-config.context :].to(speech) if config.context else values[:0] for values in tail)
-        speech = torch.cat([before, speech])  # [C + T, S]
-    frames, known = len(speech), len(done)
-    while len(done) < frames:
-        context = min(config.context, len(done))
-        start = len(done) - context
-        window = speech[start : start + config.window]
-        window = torch.cat([window, window[-1:].expand(config.window - len(window), -1)])[None]  # [1, F, S]
-        noise = torch.randn(1, config.window, config.coefficients, generator=generator).to(speech.device)
+        done, before = (v[None, -config.context :].to(speech) if config.context else v[None, :0] for v in tail)
+        speech = torch.cat([before, speech], dim=1)  # [1, C + T, S]
+    frames, known = speech.shape[1], done.shape[1]
+    while done.shape[1] < frames:
+        context = min(config.context, done.shape[1])
+        start = done.shape[1] - context
+        window = speech[:, start : start + config.window]
+        window = torch.cat([window, window[:, -1:].expand(-1, config.window - window.shape[1], -1)], dim=1)  # [B, F, S]
+        noise = torch.randn(batch, config.window, config.coefficients, generator=generator).to(speech.device)
         values = torch.zeros_like(noise)
-        values[0, :context] = done[start:]
-        mask = (torch.arange(config.window, device=speech.device) < context)[None, :, None]  # [1, F, 1]
+        values[:, :context] = done[:, start:]
+        mask = (torch.arange(config.window, device=speech.device) < context)[None, :, None].expand(batch, -1, -1)
 
         def predict(x: Tensor, timestep: Tensor, window: Tensor = window, mask: Tensor = mask) -> Tensor:
             return network.guided(x, timestep, window, mask, guidance_scale)
 
         clean = (values, mask.expand_as(values))
-        result = sample(predict, noise, schedule, steps, eta=eta, generator=generator, known=clean)  # [1, F, D]
+        result = sample(predict, noise, schedule, steps, eta=eta, generator=generator, known=clean)  # [B, F, D]
         end = frames - start if start + config.window >= frames else config.window - config.lookahead
-        fresh = result[0, context:end]
+        fresh = result[:, context:end]
         if context:  # the predicted context differs a little from the true one: let the offset decay
-            after = torch.arange(1, len(fresh) + 1, device=fresh.device)[:, None]
-            offset = done[-2:] - result[0, max(context - 2, 0) : context]  # [2, D], or [1, D] of a single frame
-            drift = carry_velocity * (after * (offset[-1] - offset[0]))
-            fresh = fresh + torch.exp(-after / _FADE) * (offset[-1] + drift)
-        done = torch.cat([done, fresh])
+            after = torch.arange(1, fresh.shape[1] + 1, device=fresh.device)[:, None]
+            offset = done[:, -2:] - result[:, max(context - 2, 0) : context]  # [B, 2, D], or [B, 1, D] of one frame
+            drift = carry_velocity * (after * (offset[:, -1:] - offset[:, :1]))
+            fresh = fresh + torch.exp(-after / _FADE) * (offset[:, -1:] + drift)
+        done = torch.cat([done, fresh], dim=1)
         if progress:
-            progress(len(done) - known)
-    return done[known:]
+            progress(done.shape[1] - known)
+    return done[0, known:] if single else done[:, known:]
 
 
 def seams(config: WindowConfig, frames: int) -> list[int]:

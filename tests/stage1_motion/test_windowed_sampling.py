@@ -65,6 +65,21 @@ def test_the_same_seed_gives_the_same_motion_and_another_another():
     assert not torch.equal(run(1), run(2))
 
 
+def test_a_batch_holds_samples_of_recordings_of_one_length():
+    network, speech = tiny(), torch.randn(40, 7)
+
+    def run(speech):
+        generator = torch.Generator().manual_seed(1)
+        return generate_windows(network, speech, steps=2, guidance_scale=1.5, generator=generator)
+
+    alone, several = run(speech), run(speech.expand(3, -1, -1))
+    assert torch.equal(run(speech[None])[0], alone)
+    assert several.shape == (3, 40, 5) and (several[0] - several[1]).abs().mean() > 0.01
+    other = run(torch.stack([speech, torch.randn(40, 7), speech]))
+    assert torch.allclose(other[2], several[2], atol=1e-5)  # each follows its own speech
+    assert not torch.allclose(other[1], several[1], atol=0.01)
+
+
 def test_only_the_head_joins_in_speed():
     """A window that goes on where the last one stopped: its head also goes on as fast."""
 
