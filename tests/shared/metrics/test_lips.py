@@ -5,7 +5,7 @@ import pytest
 from scipy import stats
 
 from shared.errors import InputError
-from shared.metrics.lips import best_lag_correlation, closure_rate, sample_correlation, spread_and_speed
+from shared.metrics.lips import best_lag_correlation, closure_rate, rounding, sample_correlation, spread_and_speed
 
 
 def curve(frames: int = 200, seed: int = 0) -> np.ndarray:
@@ -133,3 +133,14 @@ def test_samples_that_move_alike_correlate():
     for wrong in (a, a[None], np.stack([a, b])[..., None]):
         with pytest.raises(InputError, match="at least two samples"):
             sample_correlation(wrong)
+
+
+def test_rounding_is_the_difference_of_mean_widths_in_standard_deviations():
+    width = np.array([3, 3, 5, 6, 7, 3, 3, 3, 1, 0, 2, 3, 3], float)
+    wide, rounded = np.array([3 / 25]), np.array([9.2 / 25, 20.0])  # the last one is outside the curve
+    expected = ((5 + 6 + 7) / 3 - (1 + 0 + 2) / 3) / np.sqrt(np.mean((width - width.mean()) ** 2))
+    assert rounding(width, wide, rounded) == pytest.approx(expected) and expected > 0
+    assert rounding(width, rounded[:1], wide) == pytest.approx(-expected)
+    assert np.isnan(rounding(width, wide, [])) and np.isnan(rounding(np.ones(9), [0.1], [0.2]))
+    with pytest.raises(InputError, match="number of seconds"):
+        rounding(width, [np.nan], wide)
