@@ -153,6 +153,10 @@ _GUIDANCE = (
     "Classifier-free guidance scale: how strongly speech drives the face; 1 is no amplification (default: the value "
     "that the weights were tuned for)."
 )
+_ETA = (
+    "Noise added back at each step but the last: 0 is none (DDIM), 1 as in DDPM (default: the value that the weights "
+    "were tuned for)."
+)
 motion = group(
     "motion_options",
     _motion_options,
@@ -162,9 +166,12 @@ motion = group(
         "--pose-steps", 1, "The same for the network of the head's motion only (default: --steps if given).", 1000
     ),
     _number("--guidance", 100, _GUIDANCE),
-    _number("--eta", 1, "Noise added back at each step but the last: 0 is none (DDIM), 1 as in DDPM.", 0.0),
+    _number("--eta", 1, _ETA),
     _number("--pose-scale", 10, "Factor on the size of head motion.", 1.0),
     _number("--expression-scale", 10, "Factor on the size of facial motion.", 1.0),
+    _number(
+        "--articulation", 3, "Factor on the fast movements of the face: below 1 it mumbles, above it is crisper.", 1.0
+    ),
     _switch("--still", "Keep the head in the pose of the photo; mouth and eyes move."),
     _switch("--no-rest", "Do not close the mouth in pauses of the speech."),
     _switch("--no-lip-closure", "Do not close the lips on b, p and m."),

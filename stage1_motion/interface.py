@@ -37,16 +37,19 @@ class SamplingOptions:
         steps: denoising steps of the diffusion sampler, of every network of the model.
         pose_steps: those of a separate pose network; None is `steps` if given, else what its weights were tuned for.
         guidance: classifier-free guidance scale on speech, of the expression; 1 is none.
-        eta: noise added back at each step, as a share of DDPM's (FD2Talk eq. 5); 0 is deterministic DDIM.
+        eta: noise added back at each step, as a share of DDPM's (FD2Talk eq. 5), of the expression; 0 is deterministic
+            DDIM.
         expression_scale: size of the face's motion, 1 as learned.
+        articulation: size of the face's fast movements alone, 1 as learned (`postprocessing.articulation`).
         pose_scale: size of the head's motion, 1 as learned; 0 keeps the head still.
     """
 
     steps: int | None = None
     pose_steps: int | None = None
     guidance: float | None = None
-    eta: float = 0.0
+    eta: float | None = None
     expression_scale: float = 1.0
+    articulation: float = 1.0
     pose_scale: float = 1.0
 
 

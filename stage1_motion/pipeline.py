@@ -19,6 +19,7 @@ from shared.photo_fit import PhotoFit
 from shared.weights import resolve
 from stage1_motion.interface import Constraint, MotionModel, MotionSample, SamplingOptions, Subject, Tail
 from stage1_motion.postprocessing import PostProcessing
+from stage1_motion.postprocessing.articulation import articulated
 from stage1_motion.postprocessing.ease import ease_weights, eased, eased_rotation
 from stage1_motion.postprocessing.eyes import eye_motion
 from stage1_motion.postprocessing.lip_closure import close_lips
@@ -176,6 +177,7 @@ class MotionPipeline:
         if sample.vertices is None:
             learned = sample.expression
             assert learned is not None  # a model generates one of the two
+            learned = articulated(learned, options.articulation, self.model.fps)
             if rules.rest:
                 learned = rest_in_pauses(learned, rest_coefficients(space, person.mean_gap), events.speaks)
             lip_std = person.lip_std * options.expression_scale
@@ -183,6 +185,7 @@ class MotionPipeline:
         else:
             residual = subject.template - self.face_model.vertices(subject.identity, 0 * subject.expression)
             expression, _ = space.fit_vertices(sample.vertices, subject.identity, residual)
+            expression = articulated(expression, options.articulation, self.model.fps)
             expression *= np.float32(options.expression_scale)
             if rules.rest:
                 at_rest = subject.expression + (REST_GAP - subject.lip_gap) * self.face_model.extra["open"]
@@ -209,10 +212,12 @@ class MotionPipeline:
             value = getattr(options, name)
             if value is not None and not (type(value) is int and 1 <= value <= 1000):
                 raise UsageError(f"{name} is a number from 1 to 1000, not {value}")
-        for name, most in (("guidance", 100), ("eta", 1), ("expression_scale", 10), ("pose_scale", 10)):
+        most = {"guidance": 100, "eta": 1, "expression_scale": 10, "articulation": 3, "pose_scale": 10}
+        for name, limit in most.items():
             value = getattr(options, name)
-            if not (isinstance(value, (int, float)) and 0 <= value <= most) and (name, value) != ("guidance", None):
-                raise UsageError(f"{name} is a number from 0 to {most}, not {value}")
+            given = value is not None or name not in ("guidance", "eta")
+            if given and not (isinstance(value, (int, float)) and 0 <= value <= limit):
+                raise UsageError(f"{name} is a number from 0 to {limit}, not {value}")
 
     def _source(self, seed: int, options: SamplingOptions) -> str:
         """Which model made a motion, and how."""

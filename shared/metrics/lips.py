@@ -114,9 +114,9 @@ def rounding(width: np.ndarray, wide: np.ndarray, rounded: np.ndarray, fps: floa
 
         (mean_k width at wide_k - mean_k width at rounded_k) / std_t width,  each the mean of ±`within` frames
 
-    1.9 in the one talker of whom it was measured (docs/results.md); 0 without rounding; NaN where a kind has no moment inside the curve, or
-    the width is constant. Trap: the difference is in units of the curve's own spread, so a mouth that moves little but
-    rightly scores high. Source: this project's own.
+    1.9 in the one talker of whom it was measured (docs/results.md); 0 without rounding; NaN where a kind has no moment
+    inside the curve, or the width is constant. Trap: the difference is in units of the curve's own spread, so a mouth
+    that moves little but rightly scores high. Source: this project's own.
 
     Args:
         width: [T], the distance of the mouth's corners.

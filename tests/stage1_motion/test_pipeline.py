@@ -209,7 +209,7 @@ def test_headers_that_lack_something(tmp_path, header):
 @pytest.mark.parametrize(
     "options",
     [{"steps": 0}, {"steps": 1.5}, {"steps": True}, {"pose_steps": 1001}, {"guidance": -1}, {"guidance": float("nan")},
-     {"eta": 1.5}, {"eta": None}, {"expression_scale": -1}, {"pose_scale": float("inf")}],
+     {"eta": 1.5}, {"articulation": 4}, {"expression_scale": -1}, {"pose_scale": float("inf")}],
 )  # fmt: skip
 def test_options_out_of_range(pipeline, audio, options):
     with pytest.raises(UsageError, match=f"{next(iter(options))} is a number from"):

@@ -27,7 +27,7 @@ class Part:
     Args:
         std: [D], what its coefficients were divided by.
         face_model: fingerprint.
-        steps, guidance_scale: of the sampler, as it was tuned for.
+        steps, guidance_scale, eta: of the sampler, as it was tuned for.
     """
 
     network: MotionTransformer
@@ -35,6 +35,7 @@ class Part:
     face_model: str
     steps: int
     guidance_scale: float
+    eta: float
 
     @classmethod
     def load(cls, path: Path, device: str | torch.device = "cpu") -> Part:
@@ -45,7 +46,8 @@ class Part:
             network.load_state_dict(tensors)
             network = network.to(device).eval().requires_grad_(False)
             std = np.array(header["std"], np.float32)
-            return cls(network, std, header["face_model"], header["steps"], header["guidance_scale"])
+            sampler = header["steps"], header["guidance_scale"], header.get("eta", 0.0)
+            return cls(network, std, header["face_model"], *sampler)
 
 
 class FD2Talk(MotionModel):
@@ -87,7 +89,7 @@ class FD2Talk(MotionModel):
         generator: torch.Generator,
         progress: Callable[[int, int], None] | None = None,
     ) -> MotionSample:
-        """See `MotionModel.sample`. `options.guidance` is that of the Expression Transformer."""
+        """See `MotionModel.sample`. `options.guidance` and `options.eta` are those of the Expression Transformer."""
         frames, count = len(speech), len(self.space.expression_std)
         features, speaks, known = speech.features, speech.events.speaks, 0
         if tail is not None:  # the statistics of normalisation are those of the new frames
@@ -98,7 +100,7 @@ class FD2Talk(MotionModel):
         before = None if tail is None else np.concatenate([tail.expression, tail.pose], axis=1)
         learned = np.zeros((frames, 0), np.float32)
         for index, part in enumerate(self.parts):
-            steps, guidance = self._settings(part, options)
+            steps, guidance, eta = self._settings(part, options)
             place = slice(learned.shape[1], learned.shape[1] + len(part.std))
             motion = generate_windows(
                 part.network,
@@ -107,7 +109,7 @@ class FD2Talk(MotionModel):
                 guidance_scale=guidance,
                 # One generator each: the steps of one network do not change what the other one draws.
                 generator=torch.Generator().manual_seed(2 * generator.initial_seed() + index),
-                eta=options.eta,
+                eta=eta,
                 carry_velocity=is_pose[place],
                 tail=None if before is None else (torch.from_numpy(before[:, place]), normalised[:known]),
                 progress=progress and (lambda done, i=index: progress((i * frames + done) // len(self.parts), frames)),
@@ -116,11 +118,12 @@ class FD2Talk(MotionModel):
         expression, pose = np.split(learned, [count], axis=1)
         return MotionSample(expression, pose)
 
-    def _settings(self, part: Part, options: SamplingOptions) -> tuple[int, float]:
-        """Steps and guidance scale of one network: the caller's, else its own."""
-        if part is self.expression:
-            return options.steps or part.steps, part.guidance_scale if options.guidance is None else options.guidance
-        return options.pose_steps or options.steps or part.steps, part.guidance_scale
+    def _settings(self, part: Part, options: SamplingOptions) -> tuple[int, float, float]:
+        """Steps, guidance scale and eta of one network: the caller's, else its own."""
+        if part is not self.expression:
+            return options.pose_steps or options.steps or part.steps, part.guidance_scale, part.eta
+        guidance = part.guidance_scale if options.guidance is None else options.guidance
+        return options.steps or part.steps, guidance, part.eta if options.eta is None else options.eta
 
 
 def load(
