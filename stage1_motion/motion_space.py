@@ -75,6 +75,12 @@ class MotionSpace:
         """Expression [..., D] -> signed lip gap [...] in mm."""
         return lip_gap(self.model.vertices(identity, expression))
 
+    def gap_row(self) -> np.ndarray:
+        """[D]: coefficients in the motion space -> lip gap in mm, in which they are linear."""
+        neutral = np.zeros(self.model.num_identity, np.float32)
+        unit = np.diag(self.expression_std)
+        return self.lip_gap(neutral, unit) - self.lip_gap(neutral, np.zeros(self.model.num_expression))
+
     def encode_expression(self, motion: Motion, lip_std: float) -> np.ndarray:
         """Tracked clip -> [T, D] in the motion space. lip_std: the person's, mm (see `person_scales`)."""
         expression = self.speech_expression(motion)

@@ -14,6 +14,7 @@ from shared.training.config import TrainingConfig
 from shared.training.loop import train
 from shared.weights import bundled, bundled_config
 from stage1_motion.dataset import Clip
+from stage1_motion.interface import SamplingOptions
 from stage1_motion.lip_expert.network import WINDOW, LipExpert
 from stage1_motion.models.fd2talk.network import MotionTransformerConfig
 from stage1_motion.models.fd2talk.training import ExpressionAndPoseTask, ExpressionTask, PoseTask
@@ -65,7 +66,14 @@ def task(kind, space, coefficients, **settings):
 def joint(space):
     expert = LipExpert.load(bundled("fd2talk") / "lip_expert.safetensors")
     return task(
-        ExpressionAndPoseTask, space, space.model.num_expression + 6, lip_expert=expert, sync_weight=0.5, steps=2
+        ExpressionAndPoseTask,
+        space,
+        space.model.num_expression + 6,
+        lip_expert=expert,
+        sync_weight=0.5,
+        steps=2,
+        guidance_scale=1.25,
+        eta=0.5,
     )
 
 
@@ -190,7 +198,8 @@ def test_it_trains_a_step_and_speaks(joint, space, tmp_path):
     for name in ("model.yaml", "speech_events.safetensors"):
         shutil.copy(bundled("fd2talk") / name, best)
     pipeline = MotionPipeline.from_pretrained(best)
-    assert len(pipeline.model.parts) == 1
+    (part,) = pipeline.model.parts
+    assert (part.steps, part.guidance_scale, part.eta) == (2, 1.25, 0.5)
     assert np.allclose(pipeline.model.space.expression_std, space.expression_std)
     assert np.allclose(pipeline.model.space.pose_std, space.pose_std)
     audio = read_audio(bundled("demo/sense_and_sensibility_01_austen_64kb-0880.wav"))[:24000]
@@ -200,4 +209,6 @@ def test_it_trains_a_step_and_speaks(joint, space, tmp_path):
     assert motion.rotation.shape == motion.translation.shape == (38, 3)
     assert told[-1] == (38, 38)
     again, other = pipeline(audio, seed=1), pipeline(audio, seed=2)
+    without_noise = pipeline(audio, seed=1, options=SamplingOptions(eta=0.0))
+    assert not np.allclose(without_noise.expression, motion.expression, atol=1e-4)
     assert np.array_equal(again.rotation, motion.rotation) and not np.array_equal(other.rotation, motion.rotation)
