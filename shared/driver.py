@@ -27,6 +27,8 @@ _TO_REST = 10
 _POSE_BLEND, _EXPRESSION_BLEND = 10, 3
 # A head does not grow by a quarter within so many frames: the camera zooms.
 _ZOOM, _ZOOM_FRAMES = 0.22, 8
+# Times of more parts are not listed.
+_LISTED = 5
 
 
 def driver_motion(model: MorphableModel, track: Track, *, source: str = "") -> tuple[Motion, list[str]]:
@@ -42,10 +44,12 @@ def driver_motion(model: MorphableModel, track: Track, *, source: str = "") -> t
         everything that was treated, for messages.
     """
     seen = track.confidence > 0
-    gone, zooming = _long_gaps(seen), _zooming(track.landmarks) & seen
+    gone = _long_gaps(seen)
+    edges = sorted({*track.cuts, *_middles(gone)})
+    zooming = np.concatenate([_zooming(shot) for shot in np.split(track.landmarks, edges)]) & seen
     usable = seen & ~zooming
     usable = usable if usable.any() else seen
-    parts = _parts(usable, [*track.cuts, *_middles(gone), *_middles(zooming)])
+    parts = _parts(usable, [*edges, *_middles(zooming)])
     shots = [_shot(track, part[usable[part]]) for part in parts]
     own = of_one_person(model, shots) if len(parts) > 1 else np.ones(1, bool)
 
@@ -84,7 +88,7 @@ def driver_motion(model: MorphableModel, track: Track, *, source: str = "") -> t
         confidence=track.confidence,
         source=source,
     )
-    return motion, _clauses(seen, gone, starts, sum(len(part) for part, same in zip(parts, own) if not same))
+    return motion, _clauses(seen, gone, starts, sum(len(shot.landmarks) for shot, same in zip(shots, own) if not same))
 
 
 def _pose(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -100,7 +104,7 @@ def _long_gaps(seen: np.ndarray) -> np.ndarray:
 
 
 def _zooming(landmarks: np.ndarray) -> np.ndarray:
-    """The frames in which the camera zooms fast, bool [T]."""
+    """The frames of one shot in which the camera zooms fast, bool [T]."""
     size = np.log(np.ptp(landmarks[:, :468, 1], axis=1))
     zooming = np.zeros(len(size), bool)
     for start in np.flatnonzero(np.abs(size[_ZOOM_FRAMES:] - size[:-_ZOOM_FRAMES]) > _ZOOM):
@@ -165,7 +169,8 @@ def _clauses(seen: np.ndarray, gone: np.ndarray, starts: list[int], strangers: i
         rests = ", in which the motion rests" if gone.any() else ""
         found.append(f"no face in {(~seen).sum()} of {len(seen)} frames{rests}")
     if starts:
-        times = ", ".join(f"{start / FPS:.2f}" for start in starts)
-        other = f" and another person in {strangers} of {len(seen)} frames" if strangers else ""
-        found.append(f"new parts at {times} s (cuts, zooms or gaps){other}: each counts from its own rest")
+        times = ", ".join(f"{start / FPS:.2f}" for start in starts[:_LISTED])
+        more = f" and {len(starts) - _LISTED} more" if len(starts) > _LISTED else ""
+        other = f", perhaps another person in {strangers} of {len(seen)} frames" if strangers else ""
+        found.append(f"cut, zoom or gap at {times} s{more}{other}: each part counts from its own rest")
     return found

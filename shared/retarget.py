@@ -128,10 +128,10 @@ def _note_limits(moved: np.ndarray, turned: np.ndarray, degrees: np.ndarray) -> 
     """Warn when factors [T] of movements and turns made some of them much smaller; `degrees` [T] is without them."""
     smaller = np.minimum(moved, turned) < 1 - _NOTED
     if smaller.any():
-        turns = f"turns of up to {degrees.max():.0f} degrees" if turned.min() < 1 - _NOTED else ""
-        moves = "moves towards or across the picture" if moved.min() < 1 - _NOTED else ""
+        turns = f"turns by up to {degrees.max():.0f} degrees" if turned.min() < 1 - _NOTED else ""
+        moves = "shifts or grows too much" if moved.min() < 1 - _NOTED else ""
         warnings.warn(
-            f"{' and '.join(filter(None, (turns, moves)))} of the head were limited to what can be rendered, in "
+            f"the head {' and '.join(filter(None, (turns, moves)))}, more than can be rendered: softly limited in "
             f"{smaller.sum()} of {len(smaller)} frames",
             stacklevel=2,
         )

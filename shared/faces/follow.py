@@ -14,12 +14,16 @@ from shared.tracking import neutral_bones
 
 # Of a lost face, how far away it may be found again in the same shot, over its height; and in the next frame.
 _NEAR, _STEP = 1.5, 0.5
-# Half the side of what the tracker is shown, over the height of the face (in detected boxes a little less).
+# Half the side of what the tracker is shown, over the height of the face.
 _AROUND = 1.1
 # Frames after which a person who was lost may be anywhere in the picture.
 _FORGOTTEN = 25
-# Root mean square distance of the neutral faces of two single frames, mm, above which they belong to two people.
-_OTHER_PERSON_MM = 2.5
+# How unlike two faces are: root mean square distance in mm of their neutral shapes, plus so many times the distance of
+# their colours (logarithm of RGB). Two frames of one of 36 filmed people exceed the limit in 5 % of the cases; those of
+# two people fall below it in 30 %, where the one most alike is taken.
+_COLOUR_WEIGHT, _OTHER_PERSON = 6.0, 4.0
+# The person's look is the mean over so many frames, so many apart.
+_LOOKS, _LOOK_STEP = 5, 10
 
 
 class FaceFollower:
@@ -36,8 +40,9 @@ class FaceFollower:
         self._given = None if box is None else FaceBox(*box)
         self._found = _Announced()  # cuts for the tracker, of which it shall look for the face anew
         self._last: np.ndarray | None = None
-        self._lost, self._most = 0, 0
-        self._bones: np.ndarray | None = None
+        self._lost, self._most, self._tracked = 0, 0, 0
+        self._frame: np.ndarray | None = None
+        self._looks: list[np.ndarray] = []
 
     def track(self, frames: Iterable[np.ndarray]) -> Iterator[np.ndarray | None]:
         """Yield for each frame, uint8 [H, W, 3], the mesh [478, 3] of the chosen face, or None, as `track_video`."""
@@ -47,41 +52,43 @@ class FaceFollower:
                     points = None
             self._lost = self._lost + 1 if points is None else 0
             if points is not None:
-                if self._bones is None:
-                    self._bones = neutral_bones(load_bundled(), points[None])
+                if len(self._looks) < _LOOKS and self._tracked % _LOOK_STEP == 0:
+                    assert self._frame is not None  # the one that has just been tracked
+                    self._looks.append(_look(self._frame, points))
+                self._tracked += 1
                 self._last = points
             yield points
 
     def check(self) -> None:
         """Raise InputError when no frame has shown so many faces."""
-        if self._bones is None and self._given is None:
+        if not self._looks and self._given is None:
             raise InputError(f"no frame shows more than {self._most} face(s); there is no face {self._index}")
 
     def _alone(self, frames: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
         """Each frame with everything hidden but the chosen face."""
         for frame in frames:
-            cut = self._cuts.is_cut(frame)
+            self._frame, cut = frame, self._cuts.is_cut(frame)
             if cut:
                 self._last = None
             self._found.now = False
+            box: tuple[int, int, int, int] | None = None
             if self._last is not None and self._lost == 0:
                 height = np.ptp(self._last[:468, 1])
                 box = _around(self._last[:468, :2].mean(0), _AROUND * height)
             elif cut or self._lost & (self._lost - 1) == 0 or self._lost % 8 == 0:
                 chosen = self._search(frame)
                 self._found.now = chosen is not None
-                box = None if chosen is None else _around(_centre(chosen), 1.2 * _AROUND * chosen.side)
-            else:
-                box = None
+                if chosen is not None:  # detected boxes are lower than the mesh
+                    box = _around(_centre(chosen), 1.2 * _AROUND * chosen.side)
             yield _hidden(frame, box)
 
     def _search(self, frame: np.ndarray) -> FaceBox | None:
         """The chosen face in a frame where it is not known to be."""
-        if self._bones is None and self._given is not None:
+        if not self._looks and self._given is not None:
             return self._given
         boxes = detect_faces(frame)
         self._most = max(self._most, len(boxes))
-        if self._bones is None:
+        if not self._looks:
             return boxes[self._index] if self._index < len(boxes) else None
         if self._last is not None and self._lost < _FORGOTTEN:
             centre, height = self._last[:468, :2].mean(0), np.ptp(self._last[:468, 1])
@@ -89,15 +96,24 @@ class FaceFollower:
             return min(near, key=lambda box: np.linalg.norm(_centre(box) - centre), default=None)
         distances = [self._unlike(frame, box) for box in boxes]
         best = int(np.argmin(distances)) if boxes else 0
-        return boxes[best] if boxes and distances[best] < _OTHER_PERSON_MM else None
+        return boxes[best] if boxes and distances[best] < _OTHER_PERSON else None
 
     def _unlike(self, frame: np.ndarray, box: FaceBox) -> float:
-        """Distance in mm of a face's neutral shape from that of the person who is followed."""
+        """How unlike a face is to the person who is followed, see `_OTHER_PERSON`."""
         try:
             points = track_photo(frame, face_box=(box.left, box.top, box.right, box.bottom))
         except InputError:
             return np.inf
-        return float(np.sqrt(np.square(neutral_bones(load_bundled(), points[None]) - self._bones).sum(-1).mean()))
+        offset = _look(frame, points) - np.mean(self._looks, axis=0)
+        shape = np.sqrt(np.square(offset[:-1]).sum(-1).mean())
+        return float(shape + _COLOUR_WEIGHT * np.linalg.norm(offset[-1]))
+
+
+def _look(frame: np.ndarray, points: np.ndarray) -> np.ndarray:
+    """Bones of the neutral face in mm, and in the last row the logarithm of the face's colour: [n + 1, 3]."""
+    x, y = (np.clip(points[:468, k].astype(int), 0, frame.shape[1 - k] - 1) for k in (0, 1))
+    colour = np.log(np.median(frame[y, x], axis=0) + 8)  # 8 grey levels: in the dark, differences are noise
+    return np.vstack([neutral_bones(load_bundled(), points[None]), colour])
 
 
 class _Announced(CutDetector):
