@@ -28,7 +28,7 @@ def cli() -> None:
 @common.output("OUT.mp4")
 @common.motion
 @common.weights("Folder with weights of the motion model, and of the renderer if it has any.")
-@click.option("--pose-from", metavar="MOTION.npz", help="Take the head motion from this file (see `track`).")
+@click.option("--pose-from", metavar="MOTION", help="Take the head motion from this motion file, video or photo.")
 @common.renderer
 @common.framing
 @common.face
@@ -69,7 +69,8 @@ def motion(**options: Any) -> None:
 def render(**options: Any) -> None:
     """Render a motion file with the face of a photo.
 
-    The motion may be generated, tracked or edited; its own sound goes into the video.
+    The motion may be generated, tracked or edited; its own sound goes into the video. A video or photo in the place of
+    M.npz is tracked. Motion of another person counts from that person's rest.
     """
     from fd2talk.commands.render import render
 
@@ -84,7 +85,8 @@ def render(**options: Any) -> None:
 def track(**options: Any) -> None:
     """Track the motion of a face in a video.
 
-    For a photo the result is a motion of one frame.
+    Parts between cuts count each from its own rest; where no face is found the motion rests. For a photo the result is
+    a motion of one frame.
     """
     from fd2talk.commands.track import track
 

@@ -22,7 +22,7 @@ class MotionOptions:
 
 @dataclass(frozen=True)
 class FaceChoice:
-    """Which face of a photo.
+    """Which face of a photo, or of the first frame of a clip that shows so many.
 
     Args:
         index: 0 for the largest face, 1 for the next one, and so on.

@@ -117,7 +117,8 @@ class Motion:
         except (AttributeError, TypeError):  # a lone array is no archive
             raise InputError(f"{path}: not a motion file (it holds a single array)") from None
         except (OSError, ValueError, EOFError, NotImplementedError, zipfile.BadZipFile, zlib.error) as error:
-            raise InputError(f"{path}: not a motion file ({error})") from None
+            reason = "it is no .npz archive" if "pickle" in str(error) else error
+            raise InputError(f"{path}: not a motion file ({reason})") from None
         if not _REQUIRED <= data.keys() or str(data["format"]) != _FORMAT:
             lacking = ", ".join(sorted(_REQUIRED - data.keys())) or "the format mark"
             raise InputError(f"{path}: not a motion file (it lacks {lacking})")
