@@ -32,7 +32,7 @@ def export(
     make_folder(path)
     written = write(moves, path, photo=fitted, options=options, overwrite=overwrite)
     say(f"{written.path.name}: {written.content}", 0)
-    announce(path)
+    announce(written.path)
 
 
 def import_curves(curves: str, output: str, *, audio: str | None, fps: float | None, overwrite: bool) -> None:

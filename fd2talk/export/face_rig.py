@@ -19,12 +19,14 @@ from shared.photo_fit import PhotoFit
 
 MM = 0.001
 _SKIN, _SOCKET = (0.72, 0.5, 0.4, 1.0), (0.35, 0.16, 0.13, 1.0)
-_MOUTH, _TEETH = (0.12, 0.02, 0.02, 1.0), (0.55, 0.5, 0.42, 1.0)
+_MOUTH, _TEETH = (0.03, 0.008, 0.008, 1.0), (0.3, 0.26, 0.2, 1.0)
 # How far the pockets behind lids and lips reach back, mm.
 _SOCKET_DEPTH, _MOUTH_DEPTH = 6.0, 20.0
 # Of the eyeball's foremost point behind the middle of the lids, and of its surface behind every point of them, mm.
 _BEHIND_LIDS, _BEHIND_RIM = 0.4, 0.8
 _EARS, _CHIN = (234, 454), 152
+# Half the width of the nose between the eyes, mm.
+_BRIDGE = 8.0
 # Shapes for curves that the teacher never saw: a swelling round points of the mesh, of a radius, in a direction (mm;
 # x away from the middle). No photograph stands behind them.
 _HAND_MADE = {
@@ -102,6 +104,11 @@ def face_scene(
 def arkit_shapes(model: MorphableModel) -> np.ndarray:
     """Return the displacements [52, N, 3] in mm of ARKit's curves: fitted ones, hand-made ones, none for the tongue."""
     shapes = np.tensordot(load_arkit_map().shapes, model.exp_basis, 1)
+    # Hardly anybody winks in the material, so that the fitted shape of one eye moves the other as well.
+    left = np.clip(model.mean[:, :1] / (2 * _BRIDGE) + 0.5, 0, 1)
+    for name in ("eyeBlink", "eyeSquint", "eyeWide"):
+        sides = [NAMES.index(f"{name}{side}") for side in ("Left", "Right")]
+        shapes[sides] = shapes[sides].sum(0) * np.stack([left, 1 - left])
     for name, (centres, radius, direction) in _HAND_MADE.items():
         away = np.linalg.norm(model.mean[:, None] - model.mean[list(centres)], axis=-1).min(1)
         side = np.sign(model.mean[:, :1]) * [1, 0, 0] + [0, 1, 1]
@@ -156,7 +163,7 @@ def _teeth(base: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
     middle = base[[13, 14]].mean(0)
     x = np.linspace(-19, 19, 13)
     rows = []
-    for low, high in ((1.0, 10.0), (-10.0, -2.5)):
+    for low, high in ((-1.0, 9.0), (-12.0, -4.0)):
         arc = np.stack([x, 0 * x, -6 - 12 * (x / 19) ** 2], 1) + middle
         vertices = np.concatenate([arc + [0, low, 0], arc + [0, high, 0]])
         k = np.arange(len(x) - 1)

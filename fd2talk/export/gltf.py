@@ -134,9 +134,8 @@ def vertex_normals(vertices: np.ndarray, triangles: np.ndarray) -> np.ndarray:
     """
     a, b, c = (vertices[triangles[:, k]] for k in range(3))
     faces = np.cross(b - a, c - a)
-    normals = np.zeros_like(vertices)
-    for k in range(3):
-        np.add.at(normals, triangles[:, k], faces)
+    corners, count = triangles.T.ravel(), len(vertices)
+    normals = np.stack([np.bincount(corners, np.tile(axis, 3), count) for axis in faces.T], axis=1)
     length = np.linalg.norm(normals, axis=-1, keepdims=True)
     return np.where(length > 1e-9, normals / np.maximum(length, 1e-9), [0.0, 0.0, 1.0]).astype(np.float32)
 

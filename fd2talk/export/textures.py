@@ -11,8 +11,10 @@ from PIL import Image
 from fd2talk.export.gaze import EYEBALL_MM
 from shared.face_model.camera import project
 from shared.photo_fit import PhotoFit
+from stage2_render.warp.compositing import bounds, is_empty, signed_distance
 
-_LONGEST, _EYE_SIDE = 1024, 256
+# Powers of two, which every program takes.
+_SIDES, _EYE_SIDE = (256, 512, 1024), 256
 _SCLERA, _IRIS, _PUPIL = (226.0, 218.0, 212.0), (92.0, 66.0, 48.0), (18.0, 14.0, 12.0)
 _IRIS_MM, _PUPIL_MM = 5.9, 2.2
 # Lids that are closer than this share of the eye's width hide the eye.
@@ -57,8 +59,13 @@ def eye_texture(photo: PhotoFit | None, centre: np.ndarray, ring: tuple[int, ...
     places = (places + shift).reshape(_EYE_SIDE, _EYE_SIDE, 2).astype(np.float32)
     rim = photo.landmarks[list(ring), :2]
     width = float(np.linalg.norm(rim[0] - rim[len(ring) // 2]))
-    depth = np.array([cv2.pointPolygonTest(rim.astype(np.float32), tuple(map(float, p)), True)
-                      for p in places.reshape(-1, 2)]).reshape(x.shape)  # fmt: skip
+    height, across = photo.image.shape[:2]
+    box = bounds(rim, 0.1 * width, (across, height))
+    if is_empty(box, 4):
+        return _jpeg(plain)
+    depth = cv2.remap(
+        signed_distance(rim, box), places - np.array(box[:2], np.float32), None, cv2.INTER_LINEAR, borderValue=-width
+    )
     visible = np.clip(depth / (0.05 * width) - 0.6, 0, 1)
     if cv2.contourArea(rim.astype(np.float32)) < _OPEN * width**2 / 2 or visible.sum() < 20:
         return _jpeg(plain)
@@ -101,7 +108,9 @@ def _painted(distance: np.ndarray, sclera: object, iris: object, pupil: object, 
 
 def _jpeg(image: np.ndarray) -> bytes:
     picture = Image.fromarray(np.clip(np.rint(image), 0, 255).astype(np.uint8))
-    picture.thumbnail((_LONGEST, _LONGEST), Image.Resampling.LANCZOS)
+    side = next((side for side in _SIDES if side >= max(picture.size)), _SIDES[-1])
+    if picture.size != (side, side):
+        picture = picture.resize((side, side), Image.Resampling.LANCZOS)
     content = io.BytesIO()
     picture.save(content, "JPEG", quality=92, subsampling=0)
     return content.getvalue()

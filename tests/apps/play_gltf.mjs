@@ -1,5 +1,5 @@
 // node play_gltf.mjs FILE.glb SECONDS...: load the file with three.js, play its animation and print, for each time, the
-// positions of all vertices as JSON: metres, in the world.
+// positions of all vertices of the face as JSON: metres, in the world. Textures cannot be read without a browser.
 import { readFileSync } from "node:fs";
 import { AnimationMixer, Vector3 } from "three";
 import { GLTFLoader } from "three/addons/loaders/GLTFLoader.js";
@@ -11,7 +11,7 @@ const { scene, animations } = await new GLTFLoader().parseAsync(content, "");
 const mixer = new AnimationMixer(scene);
 for (const animation of animations) mixer.clipAction(animation).play();
 const meshes = [];
-scene.traverse((object) => object.isMesh && meshes.push(object));
+scene.getObjectByName("face").traverse((object) => object.isMesh && meshes.push(object));
 const frames = times.map((time) => {
   mixer.setTime(Number(time));
   scene.updateMatrixWorld(true);

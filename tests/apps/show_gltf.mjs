@@ -1,6 +1,7 @@
-// node show_gltf.mjs CHROMIUM FILE.glb SIZE SCREENSHOT.png SECONDS...: play the file's animation with three.js in headless
-// Chromium, which also decodes its textures. Prints as JSON what went wrong and, for each time, the morph targets'
-// weights by name and the rotations of the nodes; the screenshot shows the times side by side.
+// node show_gltf.mjs CHROMIUM FILE.glb SIZE SCREENSHOT.png SECONDS[@DEGREES]...: play the file's animation with three.js
+// in headless Chromium, which also decodes its textures. Prints as JSON what went wrong and, for each time, the morph
+// targets' weights by name and the rotations of the nodes; the screenshot shows the times side by side, seen from the
+// side by so many degrees.
 import { createReadStream, existsSync } from "node:fs";
 import { createServer } from "node:http";
 import { dirname, join, normalize } from "node:path";
@@ -14,18 +15,26 @@ const page_html = `<!doctype html><title>glTF</title><body style="margin:0;backg
 <script type="module">
 import * as THREE from "three";
 import { GLTFLoader } from "three/addons/loaders/GLTFLoader.js";
-const { scene, animations, cameras } = await new GLTFLoader().loadAsync("/face.glb");
+const { scene: face, animations, cameras } = await new GLTFLoader().loadAsync("/face.glb");
+const scene = new THREE.Scene();
 scene.background = new THREE.Color(0xffffff);
+scene.add(face);
 scene.add(new THREE.HemisphereLight(0xffffff, 0x887766, 3));
-const mixer = new THREE.AnimationMixer(scene);
+const mixer = new THREE.AnimationMixer(face);
 for (const animation of animations) mixer.clipAction(animation).play();
 const renderer = new THREE.WebGLRenderer({ antialias: true, preserveDrawingBuffer: true });
 renderer.setSize(${Number(size)}, ${Number(size)});
 const frames = [];
-for (const time of ${JSON.stringify(times.map(Number))}) {
+const camera = cameras[0];
+camera.removeFromParent();
+const distance = camera.position.z;
+for (const [time, degrees = 0] of ${JSON.stringify(times.map((time) => time.split("@").map(Number)))}) {
   mixer.setTime(time);
+  const angle = (degrees * Math.PI) / 180;
+  camera.position.set(distance * Math.sin(angle), 0, distance * Math.cos(angle));
+  camera.lookAt(0, 0, 0);
   scene.updateMatrixWorld(true);
-  renderer.render(scene, cameras[0]);
+  renderer.render(scene, camera);
   const image = document.body.appendChild(new Image());
   image.src = renderer.domElement.toDataURL();
   await image.decode();
