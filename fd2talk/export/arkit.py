@@ -38,8 +38,10 @@ NAMES = (
 UNSEEN = (
     "jawForward", "cheekPuff", "cheekSquintLeft", "cheekSquintRight", "noseSneerLeft", "noseSneerRight", "tongueOut",
 )  # fmt: skip
-# The resting face is the median over one in so many frames, those whose lips are closest.
+# The resting face is the median over one in so many frames, those whose lips are closest. Lips that are apart by no
+# more than this even then are taken to be closed.
 _RESTING_SHARE = 10
+_SLIT_MM = 1.5
 # How strongly the fitted curves keep to the teacher's scores, against the fit of the mesh in mm^2.
 _TEACHER = 10.0
 # What a face at rest may show of a curve before it counts as an expression: faces differ by that much.
@@ -129,8 +131,14 @@ class ArkitMap:
 def resting_expression(motion: Motion) -> np.ndarray:
     """Return the expression [D] of the resting face: the median of the frames whose lips are closest."""
     model = load_bundled()
-    gaps = lip_gap(model.vertices(np.zeros(model.num_identity), motion.expression))
-    return np.median(motion.expression[np.argsort(gaps)[: max(1, len(motion) // _RESTING_SHARE)]], axis=0)
+    nobody, opening = np.zeros(model.num_identity), model.extra["open"]
+    gaps = lip_gap(model.vertices(nobody, motion.expression))
+    closest = np.argsort(gaps, kind="stable")[: max(1, len(motion) // _RESTING_SHARE)]
+    rest = np.median(motion.expression[closest], axis=0)
+    # A curve counts from closed lips; a slit between them, which most tracked faces have, is no curve above 0.05.
+    gap = lip_gap(model.vertices(nobody, rest))
+    slit = np.clip(gap, 0, _SLIT_MM) / lip_gap(np.tensordot(opening, model.exp_basis, 1))
+    return rest - slit * opening
 
 
 @lru_cache(maxsize=1)

@@ -1,6 +1,6 @@
 // node show_gltf.mjs CHROMIUM FILE.glb SIZE SCREENSHOT.png SECONDS[@DEGREES]...: play the file's animation with three.js
 // in headless Chromium, which also decodes its textures. Prints as JSON what went wrong and, for each time, the morph
-// targets' weights by name and the rotations of the nodes; the screenshot shows the times side by side, seen from the
+// targets' weights by name, the rotations of the nodes and the positions of the face's vertices; the screenshot shows the times side by side, seen from the
 // side by so many degrees.
 import { createReadStream, existsSync } from "node:fs";
 import { createServer } from "node:http";
@@ -38,8 +38,12 @@ for (const [time, degrees = 0] of ${JSON.stringify(times.map((time) => time.spli
   const image = document.body.appendChild(new Image());
   image.src = renderer.domElement.toDataURL();
   await image.decode();
-  const frame = { weights: {}, rotations: {}, textures: 0 };
-  scene.traverse((object) => {
+  const mesh = face.getObjectByName("face").getObjectByProperty("isMesh", true);
+  const count = mesh.geometry.attributes.position.count;
+  const vertex = new THREE.Vector3();
+  const place = (_, index) => mesh.getVertexPosition(index, vertex).applyMatrix4(mesh.matrixWorld).toArray();
+  const frame = { weights: {}, rotations: {}, textures: 0, vertices: Array.from({ length: count }, place) };
+  face.traverse((object) => {
     frame.rotations[object.name] = object.quaternion.toArray();
     if (object.material?.map?.image?.width > 1) frame.textures += 1;
     for (const [name, index] of Object.entries(object.morphTargetDictionary ?? {}))
