@@ -41,7 +41,7 @@ UNSEEN = (
 # The resting face is the median over one in so many frames, those whose lips are closest. Lips that are apart by no
 # more than this even then are taken to be closed.
 _RESTING_SHARE = 10
-_SLIT_MM = 1.5
+_SLIT_MM = 2.0
 # How strongly the fitted curves keep to the teacher's scores, against the fit of the mesh in mm^2.
 _TEACHER = 10.0
 # What a face at rest may show of a curve before it counts as an expression: faces differ by that much.
