@@ -39,9 +39,9 @@ UNSEEN = (
     "jawForward", "cheekPuff", "cheekSquintLeft", "cheekSquintRight", "noseSneerLeft", "noseSneerRight", "tongueOut",
 )  # fmt: skip
 # The resting face is the median over one in so many frames, those whose lips are closest. Lips that are apart by no
-# more than this even then are taken to be closed.
+# more than this even then, or pressed by no more, are taken to touch.
 _RESTING_SHARE = 10
-_SLIT_MM = 2.0
+_SLIT_MM = (-0.8, 2.0)
 # How strongly the fitted curves keep to the teacher's scores, against the fit of the mesh in mm^2.
 _TEACHER = 10.0
 # What a face at rest may show of a curve before it counts as an expression: faces differ by that much.
@@ -137,7 +137,7 @@ def resting_expression(motion: Motion) -> np.ndarray:
     rest = np.median(motion.expression[closest], axis=0)
     # A curve counts from closed lips; a slit between them, which most tracked faces have, is no curve above 0.05.
     gap = lip_gap(model.vertices(nobody, rest))
-    slit = np.clip(gap, 0, _SLIT_MM) / lip_gap(np.tensordot(opening, model.exp_basis, 1))
+    slit = np.clip(gap, *_SLIT_MM) / lip_gap(np.tensordot(opening, model.exp_basis, 1))
     return rest - slit * opening
 
 
