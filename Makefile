@@ -29,6 +29,7 @@ test: install
 
 test-all: install
 	@$(BIN)/python -m pip install --quiet -c constraints.txt -e ".[dev,train,metrics]"
+	@$(BIN)/python -m pip install --quiet -e ".[blender]" || echo "no Blender (bpy) for this Python: its test is skipped"
 	@$(BIN)/python -m pytest -m "not apps"
 
 test-apps: docs

@@ -95,16 +95,36 @@ def track(**options: Any) -> None:
 
 @cli.command()
 @click.argument("motion", metavar="M.npz")
-@common.output("mesh.glb|curves.csv|mesh.obj|mesh.ply")
+@common.output("mesh.glb|curves.csv|talk.json|mesh.obj|mesh.ply")
+@click.option("--photo", metavar="PHOTO", help="Texture of a .glb: the photo of the person.")
+@common.export
+@common.face
 @common.overwrite
 def export(**options: Any) -> None:
     """Export a motion file for other programs.
 
-    Formats: an animated mesh (.glb), ARKit blendshape curves (.csv), or one mesh per frame (.obj, .ply).
+    Formats: an animated mesh (.glb), ARKit blendshape curves as Live Link Face writes them or visemes (.csv), both
+    for TalkingHead (.json), or one mesh per frame (.obj, .ply).
     """
     from fd2talk.commands.export import export
 
     export(**options)
+
+
+@cli.command("import")
+@click.argument("curves", metavar="CURVES.csv")
+@common.output("M.npz")
+@click.option("--audio", metavar="AUDIO", help="Sound that belongs to the curves.")
+@common.fps("Frame rate of the rows (default: from the timecodes).")
+@common.overwrite
+def import_(**options: Any) -> None:
+    """Make a motion file from blendshape curves, such as a capture made with a phone.
+
+    CURVES.csv: a recording of Live Link Face, or any table with columns of ARKit's 52 names.
+    """
+    from fd2talk.commands.export import import_curves
+
+    import_curves(**options)
 
 
 @cli.command()
