@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from fd2talk import cli_options as common
-from fd2talk.terminal import Stopped, native_output_hidden, notes, say, signals
+from fd2talk.terminal import Stopped, native_output_hidden, notes, open_standard_streams, say, signals
 from shared.errors import Fd2TalkError
 
 _workers = click.option(
@@ -175,6 +175,18 @@ def evaluate(**options: Any) -> None:
     evaluate(**options)
 
 
+@cli.command()
+@click.option("--device", default="cpu", show_default=True, help="Device to try out: cpu, cuda, cuda:1, mps.")
+def doctor(**options: Any) -> int:
+    """Check packages, models, device and speed.
+
+    Says what to do about what does not work.
+    """
+    from fd2talk.commands.doctor import doctor
+
+    return doctor(**options)
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line; only a bug shows a traceback.
 
@@ -184,6 +196,7 @@ def main(arguments: list[str] | None = None) -> int:
     Returns:
         The exit code: 0 (success), 1 (failure), 2 (wrong input or usage), 130 or 143 (stopped by a signal).
     """
+    open_standard_streams()
     with native_output_hidden(), notes():
         try:
             with signals():
@@ -201,6 +214,12 @@ def main(arguments: list[str] | None = None) -> int:
             return say(stopped.sentence, stopped.exit_code)
         except MemoryError:
             return say("out of memory; try a smaller --max-size or a shorter recording", 1)
+        except Exception as error:
+            from fd2talk.dependencies import broken_dependency
+
+            if sentence := broken_dependency(error):
+                return say(sentence, 1)
+            raise
 
 
 if __name__ == "__main__":

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-from PIL import Image
 
 from fd2talk.progress import progress
 from shared.errors import InputError
@@ -14,15 +13,6 @@ from shared.media import FPS, SAMPLE_RATE, read_video, read_video_audio, video_i
 from shared.motion import Motion
 from shared.photo_fit import PhotoFit
 from shared.tracking import Track, motion_from_track
-
-
-def is_photo(path: str) -> bool:
-    """Return whether the file is a still image, judging by its content."""
-    try:
-        with Image.open(path) as image:
-            return not getattr(image, "is_animated", False)
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
-        return False
 
 
 def photo_motion(photo: PhotoFit, source: str) -> Motion:
