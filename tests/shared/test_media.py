@@ -7,6 +7,7 @@ import av
 import numpy as np
 import pytest
 from media_files import BAD, assert_one_line, bad_file, grey_frames, tone, write_video
+from PIL import Image, features
 from scipy.io import wavfile
 
 from shared.audio import read_audio
@@ -108,3 +109,17 @@ def test_an_album_cover_is_not_a_video(tmp_path):
     assert read_audio(path).size == 16000
     with pytest.raises(InputError, match="no video stream"):
         video_info(path)
+
+
+@pytest.mark.parametrize("suffix", ["webp", "avif", "gif", "png"])
+def test_animated_pictures_are_clips(suffix, tmp_path):
+    if suffix == "avif" and not features.check("avif"):
+        pytest.skip("this Pillow has no AVIF")
+    path = tmp_path / f"a.{suffix}"
+    first, *others = [Image.fromarray(frame) for frame in grey_frames(5, lambda i: 40 * i)]
+    first.save(path, save_all=True, append_images=others, duration=80)
+    assert [round(f.mean() / 40) for f in read_video(path)] == [i for i in range(5) for _ in range(2)]
+    info = video_info(path)
+    assert (info.width, info.height, info.has_audio) == (48, 32, False)
+    if suffix in ("webp", "avif"):
+        assert (info.frames, info.fps, info.duration) == (5, pytest.approx(12.5), pytest.approx(0.4))
