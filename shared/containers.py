@@ -69,7 +69,7 @@ def decoded(container: av.container.InputContainer, stream: av.stream.Stream, pa
         raise InputError(f"cannot read {path}: it cannot be decoded ({error.strerror})") from error
     if 2 * damaged > packets:
         kind = container.format.name.split(",")[0]
-        raise InputError(f"cannot read {path}: {damaged} of the {packets} packets found in it are no {kind}")
+        raise InputError(f"cannot read {path}: {damaged} of its {packets} packets cannot be decoded as {kind}")
 
 
 def sound_stream(container: av.container.InputContainer, path: str | os.PathLike) -> av.AudioStream:

@@ -190,7 +190,7 @@ def test_channels_that_cancel_give_the_louder_one(gain, codec, tmp_path):
     if codec is None or gain != -1:
         assert f"number {number}" in str(noted[0].message)
         assert np.corrcoef(audio[:16000], louder[: len(audio)])[0, 1] > 0.99
-    assert np.sqrt(np.square(audio).mean()) == pytest.approx(np.sqrt(np.square(louder).mean()), rel=0.05)
+    assert np.sqrt(np.square(audio).mean()) == pytest.approx(np.sqrt(np.square(louder).mean()), rel=0.1)
 
 
 def test_one_of_two_speakers_with_a_badly_wired_microphone(tmp_path):

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import threading
 import types
+from contextlib import contextmanager
 
 import numpy as np
 import pytest
@@ -15,54 +16,60 @@ from shared.faces import tracker
 from shared.faces.mediapipe_guard import mediapipe_guard
 
 
-@pytest.fixture
-def descriptor_2(tmp_path):
-    """File descriptor 2 leads to a file, whose path this is, and comes back."""
-    kept, file = os.dup(2), os.open(tmp_path / "err", os.O_CREAT | os.O_WRONLY)
+@contextmanager
+def descriptor_2(path):
+    """File descriptor 2 leads to a file while the block runs."""
+    kept, file = os.dup(2), os.open(path, os.O_CREAT | os.O_WRONLY)
     os.dup2(file, 2)
     os.close(file)
-    yield tmp_path / "err"
-    os.dup2(kept, 2)
-    os.close(kept)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
 
 
-def test_native_notices_are_hidden_and_later_ones_are_not(descriptor_2):
-    with mediapipe_guard():
-        os.write(2, b"notice")
-        with mediapipe_guard():  # as when threads overlap: the last one restores
+def test_native_notices_are_hidden_and_later_ones_are_not(tmp_path):
+    with descriptor_2(tmp_path / "err"):
+        with mediapipe_guard():
             os.write(2, b"notice")
-        os.write(2, b"notice")
-        print("notice", file=sys.stderr)
-        logging.getLogger("matplotlib").warning("the home folder is not writable")
-    os.write(2, b"said")
-    assert descriptor_2.read_bytes() == b"said"
+            with mediapipe_guard():  # as when threads overlap: the last one restores
+                os.write(2, b"notice")
+            os.write(2, b"notice")
+            print("notice", file=sys.stderr)
+            logging.getLogger("matplotlib").warning("the home folder is not writable")
+        os.write(2, b"said")
+    assert (tmp_path / "err").read_bytes() == b"said"
 
 
-def test_threads_leave_standard_error_as_it_was(descriptor_2):
+def test_threads_leave_standard_error_as_it_was(tmp_path):
     def work():
         for _ in range(50):
             with mediapipe_guard():
                 os.write(2, b"notice")
 
     threads = [threading.Thread(target=work) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    os.write(2, b"said")
-    assert descriptor_2.read_bytes() == b"said"
+    before = sys.stderr
+    with descriptor_2(tmp_path / "err"):
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        os.write(2, b"said")
+    assert (tmp_path / "err").read_bytes() == b"said" and sys.stderr is before
 
 
-def test_closed_standard_error(descriptor_2):
+def test_closed_standard_error(tmp_path):
     """Files opened in the meantime do not become standard error, where native code would write into them."""
-    os.close(2)
-    with mediapipe_guard():
-        os.write(2, b"notice")
-        file = os.open(os.devnull, os.O_RDONLY)
-        assert file != 2
-        os.close(file)
-    with pytest.raises(OSError):
-        os.fstat(2)
+    with descriptor_2(tmp_path / "err"):
+        os.close(2)
+        with mediapipe_guard():
+            os.write(2, b"notice")
+            file = os.open(os.devnull, os.O_RDONLY)
+            os.close(file)
+        with pytest.raises(OSError):
+            os.fstat(2)
+    assert file != 2
 
 
 @pytest.mark.situation(
