@@ -66,6 +66,9 @@ def test_wav_sample_formats(tmp_path, kind):
         ("a.flac", "flac", 22050),
     ],
 )
+@pytest.mark.situation(
+    "Sound", "MP3, AAC, Opus, FLAC with their encoders' delays", "the same length and position as before encoding"
+)
 def test_compressed_sound_keeps_length_and_position(tmp_path, name, codec, rate):
     x = np.zeros(round(1.5 * rate), np.float32)
     x[rate : rate + rate // 4] = tone(0.25, rate, 1000)

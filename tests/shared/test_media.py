@@ -16,6 +16,7 @@ from shared.media import read_video, read_video_audio, video_info
 
 
 @pytest.mark.parametrize(("fps", "count"), [(25, 50), (50, 100), (12.5, 25), (30, 60), (29.97, 60), (10, 20)])
+@pytest.mark.situation("Drivers", "a clip of another frame rate", "resampled to 25 frames per second by its timestamps")
 def test_video_is_resampled_to_25_fps(tmp_path, fps, count):
     path = write_video(tmp_path / "v.mp4", grey_frames(count, lambda i: 10 + 230 * i // count), fps=fps)
     levels = np.array([frame.mean() for frame in read_video(path)])
@@ -36,6 +37,7 @@ def turn_track_header(path: Path, matrix: tuple[int, int, int, int]) -> None:
     path.write_bytes(data)
 
 
+@pytest.mark.situation("Drivers", "a phone's video, stored sideways", "upright")
 def test_rotation_of_phone_videos(tmp_path):
     frame = np.zeros((32, 64, 3), np.uint8)
     frame[:16, :32] = 255  # white in the top left as stored
@@ -112,6 +114,9 @@ def test_an_album_cover_is_not_a_video(tmp_path):
 
 
 @pytest.mark.parametrize("suffix", ["webp", "avif", "gif", "png"])
+@pytest.mark.situation(
+    "Pictures", "an animated WebP, AVIF, GIF or PNG as driver", "a clip, at its own timing; as photo its first frame"
+)
 def test_animated_pictures_are_clips(suffix, tmp_path):
     if suffix == "avif" and not features.check("avif"):
         pytest.skip("this Pillow has no AVIF")
