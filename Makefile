@@ -8,7 +8,7 @@ PYTHON ?= $(shell for p in python3.12 python3.11 python3.10 python3; do command 
 VENV := .venv
 BIN := $(VENV)/bin
 # With its progress on a terminal.
-PIP = $(BIN)/python -m pip install $$(test -t 1 || echo --quiet)
+PIP = $(BIN)/python -m pip install $$(test -t 2 || echo --quiet)
 
 .PHONY: demo test test-all test-apps lint docs install
 .DEFAULT_GOAL := demo

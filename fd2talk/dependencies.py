@@ -6,8 +6,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib import metadata
 
-from packaging.requirements import Requirement
-
 _OURS = ("fd2talk", "stage1_motion", "stage2_render", "shared")
 
 
@@ -25,6 +23,8 @@ def unmet_requirements(name: str = "fd2talk") -> list[Unmet]:
 
 
 def _unmet(name: str, checked: set[str]) -> Iterator[Unmet]:
+    from packaging.requirements import Requirement  # which may be missing, too
+
     checked.add(name)
     try:
         package = metadata.distribution(name)

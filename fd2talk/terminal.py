@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from typing import Any
 
 _stderr_closed = False
-_last_line = 0.0
+_last_line = time.monotonic()
 
 
 def say(sentence: str, exit_code: int) -> int:

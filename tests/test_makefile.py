@@ -35,7 +35,7 @@ def test_installing_is_announced(pretended):
 @pytest.mark.situation("Surroundings", "`make` installs for minutes", "it says so, and a terminal shows pip's progress")
 def test_a_terminal_shows_the_progress_of_pip(pretended):
     ours, theirs = pty.openpty()
-    subprocess.run(["make", "install"], cwd=pretended, stdout=theirs, check=True, timeout=60)
+    subprocess.run(["make", "install"], cwd=pretended, stdout=theirs, stderr=theirs, check=True, timeout=60)
     os.close(theirs)
     shown = os.read(ours, 10_000).decode()
     os.close(ours)

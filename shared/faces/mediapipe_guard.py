@@ -64,7 +64,7 @@ def _redirect() -> None:
 
 def _restore() -> None:
     sys.stderr.close()
-    sys.stderr = _stderr  # type: ignore[assignment]  # may be None, although its stub says otherwise
+    sys.stderr = _stderr
     if _kept is None:
         os.close(2)
     else:

@@ -44,7 +44,7 @@ def test_without_a_terminal_lines_say_how_much_is_done(hurried, capsys):
 
 def test_phases_share_one_clock_and_short_work_says_nothing(monkeypatch, capsys):
     open_standard_streams()
-    for _ in counted(range(3), 3, "rendering"):
+    for _ in counted((i for i in range(3)), 3, "rendering"):
         time.sleep(0.01)
     assert capsys.readouterr().err == ""
     monkeypatch.setattr("fd2talk.progress.SECONDS_BETWEEN_LINES", 0.3)
