@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from fd2talk import cli_options as common
-from fd2talk.terminal import Stopped, native_output_hidden, notes, open_standard_streams, say, signals
+from fd2talk.terminal import Stopped, command, native_output_hidden, notes, say, signals
 from shared.errors import Fd2TalkError
 
 _workers = click.option(
@@ -196,8 +196,7 @@ def main(arguments: list[str] | None = None) -> int:
     Returns:
         The exit code: 0 (success), 1 (failure), 2 (wrong input or usage), 130 or 143 (stopped by a signal).
     """
-    open_standard_streams()
-    with native_output_hidden(), notes():
+    with command(), native_output_hidden(), notes():
         try:
             with signals():
                 code = cli.main(arguments, prog_name="fd2talk", standalone_mode=False)
@@ -208,8 +207,8 @@ def main(arguments: list[str] | None = None) -> int:
             error.show()
             return error.exit_code
         except click.ClickException as error:
-            command = getattr(getattr(error, "ctx", None), "command_path", "fd2talk")
-            return say(f"{error.format_message().rstrip('.')} (see `{command} --help`)", error.exit_code)
+            of = getattr(getattr(error, "ctx", None), "command_path", "fd2talk")
+            return say(f"{error.format_message().rstrip('.')} (see `{of} --help`)", error.exit_code)
         except Stopped as stopped:
             return say(stopped.sentence, stopped.exit_code)
         except MemoryError:

@@ -10,7 +10,7 @@ from typing import TypeVar
 
 from tqdm import tqdm
 
-from fd2talk.terminal import say, seconds_of_silence
+from fd2talk.terminal import commands, say, seconds_of_silence
 
 T = TypeVar("T")
 _FORMAT = "{desc}: {percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} [{elapsed}, {remaining} left, {rate_fmt}]"
@@ -88,7 +88,8 @@ class _Lines:
         self._thread.join()
 
     def _run(self) -> None:
-        while not self._closed.wait(max(SECONDS_BETWEEN_LINES - seconds_of_silence(), 0.01)):
+        command = commands()  # which a signal may end before `close` is called
+        while not self._closed.wait(max(SECONDS_BETWEEN_LINES - seconds_of_silence(), 0.01)) and commands() == command:
             if seconds_of_silence() >= SECONDS_BETWEEN_LINES:
                 share = f"{100 * self._done / self._total:.0f} % of {self._total}" if self._total else f"{self._done}"
                 say(f"{self._what}: {share} {self._unit}s", 0)

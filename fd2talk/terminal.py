@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from typing import Any
 
 _stderr_closed = False
-_last_line = time.monotonic()
+_last_line, _commands = time.monotonic(), 0
 
 
 def say(sentence: str, exit_code: int) -> int:
@@ -35,6 +35,23 @@ def seconds_of_silence() -> float:
     return time.monotonic() - _last_line
 
 
+def commands() -> int:
+    """Return a number that changes when a command of this process begins or ends."""
+    return _commands
+
+
+@contextlib.contextmanager
+def command() -> Iterator[None]:
+    """Run a command line: its standard streams are open, and its clock starts."""
+    global _last_line, _commands
+    _open_standard_streams()
+    _last_line, _commands = time.monotonic(), _commands + 1
+    try:
+        yield
+    finally:
+        _commands += 1
+
+
 def redirect_to_nowhere(descriptor: int) -> None:
     """Open a file descriptor, which may be closed, on the null device."""
     null = os.open(os.devnull, os.O_RDWR)
@@ -43,13 +60,12 @@ def redirect_to_nowhere(descriptor: int) -> None:
         os.close(null)
 
 
-def open_standard_streams() -> None:
-    """Give a process without standard streams (services, pythonw, `2>&-`) some that lead nowhere, and start its clock.
+def _open_standard_streams() -> None:
+    """Give a process without standard streams (services, pythonw, `2>&-`) some that lead nowhere.
 
     Otherwise the first files that it opens become its standard streams, and libraries print into them.
     """
-    global _stderr_closed, _last_line
-    _last_line = time.monotonic()
+    global _stderr_closed
     closed = []
     for descriptor in (0, 1, 2):
         try:

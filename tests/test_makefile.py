@@ -24,18 +24,24 @@ def pretended(tmp_path):
 
 
 def test_installing_is_announced(pretended):
-    done = subprocess.run(["make", "install"], cwd=pretended, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(
+        ["make", "install", "PYTHON=python3"], cwd=pretended, capture_output=True, text=True, timeout=60
+    )
     first, called = done.stdout.splitlines()
     assert first.startswith("installing fd2talk") and "minutes" in first
     assert called.startswith("called: -m pip install --quiet -c constraints.txt")
-    again = subprocess.run(["make", "install"], cwd=pretended, capture_output=True, text=True, timeout=60)
+    again = subprocess.run(
+        ["make", "install", "PYTHON=python3"], cwd=pretended, capture_output=True, text=True, timeout=60
+    )
     assert "installing" not in again.stdout
 
 
 @pytest.mark.situation("Surroundings", "`make` installs for minutes", "it says so, and a terminal shows pip's progress")
 def test_a_terminal_shows_the_progress_of_pip(pretended):
     ours, theirs = pty.openpty()
-    subprocess.run(["make", "install"], cwd=pretended, stdout=theirs, stderr=theirs, check=True, timeout=60)
+    subprocess.run(
+        ["make", "install", "PYTHON=python3"], cwd=pretended, stdout=theirs, stderr=theirs, check=True, timeout=60
+    )
     os.close(theirs)
     shown = os.read(ours, 10_000).decode()
     os.close(ours)

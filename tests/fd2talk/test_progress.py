@@ -3,7 +3,7 @@ import time
 import pytest
 
 from fd2talk.progress import counted, progress
-from fd2talk.terminal import open_standard_streams
+from fd2talk.terminal import command
 
 
 def test_counted_passes_everything_on_and_closes_what_it_reads():
@@ -26,7 +26,8 @@ def test_counted_passes_everything_on_and_closes_what_it_reads():
 def hurried(monkeypatch):
     """A line is due after a twentieth of a second."""
     monkeypatch.setattr("fd2talk.progress.SECONDS_BETWEEN_LINES", 0.05)
-    open_standard_streams()  # the clock starts
+    with command():  # the clock starts
+        yield
 
 
 @pytest.mark.situation("Surroundings", "long work without a terminal", "a line every 30 s with the share that is done")
@@ -43,14 +44,23 @@ def test_without_a_terminal_lines_say_how_much_is_done(hurried, capsys):
 
 
 def test_phases_share_one_clock_and_short_work_says_nothing(monkeypatch, capsys):
-    open_standard_streams()
-    for _ in counted((i for i in range(3)), 3, "rendering"):
-        time.sleep(0.01)
+    with command():
+        for _ in counted((i for i in range(3)), 3, "rendering"):
+            time.sleep(0.01)
+        assert capsys.readouterr().err == ""
+        monkeypatch.setattr("fd2talk.progress.SECONDS_BETWEEN_LINES", 0.3)
+        for _ in range(8):  # each shorter than the time between lines
+            list(counted((time.sleep(0.05) for _ in range(2)), 2, "rendering"))
+        assert 1 <= len(capsys.readouterr().err.splitlines()) <= 3
+
+
+def test_what_a_signal_left_open_is_silent_when_the_command_has_ended(monkeypatch, capsys):
+    monkeypatch.setattr("fd2talk.progress.SECONDS_BETWEEN_LINES", 0.2)
+    with command():
+        left = progress(None, "rendering")
+        left.__enter__()
+    time.sleep(0.5)
     assert capsys.readouterr().err == ""
-    monkeypatch.setattr("fd2talk.progress.SECONDS_BETWEEN_LINES", 0.3)
-    for _ in range(8):  # each shorter than the time between lines
-        list(counted((time.sleep(0.05) for _ in range(2)), 2, "rendering"))
-    assert 1 <= len(capsys.readouterr().err.splitlines()) <= 3
 
 
 def test_nothing_is_said_after_the_end(hurried, capsys):
