@@ -8,8 +8,9 @@ def small(monkeypatch):
     """The trial with a small picture and without stage one's networks."""
     import numpy as np
 
-    monkeypatch.setattr("shared.media.read_image", lambda _: np.asarray(portrait()))
+    # In this order: a module imported while the other one is patched would keep the stand-in.
     monkeypatch.setattr("fd2talk.pipeline.MotionPipeline", SineStage)
+    monkeypatch.setattr("shared.media.read_image", lambda _: np.asarray(portrait()))
     monkeypatch.setattr("fd2talk.commands.doctor._SECONDS", 0.1)
 
 
