@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from fd2talk import cli_options as common
-from fd2talk.terminal import Stopped, native_output_hidden, notes, say, signals
+from fd2talk.terminal import Stopped, command, native_output_hidden, notes, say, signals
 from shared.errors import Fd2TalkError
 
 _workers = click.option(
@@ -197,6 +197,18 @@ def evaluate(**options: Any) -> None:
     evaluate(**options)
 
 
+@cli.command()
+@click.option("--device", default="cpu", show_default=True, help="Device to try out: cpu, cuda, cuda:1, mps.")
+def doctor(**options: Any) -> int:
+    """Check packages, models, device and speed.
+
+    Says what to do about what does not work.
+    """
+    from fd2talk.commands.doctor import doctor
+
+    return doctor(**options)
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line; only a bug shows a traceback.
 
@@ -206,7 +218,7 @@ def main(arguments: list[str] | None = None) -> int:
     Returns:
         The exit code: 0 (success), 1 (failure), 2 (wrong input or usage), 130 or 143 (stopped by a signal).
     """
-    with native_output_hidden(), notes():
+    with command(), native_output_hidden(), notes():
         try:
             with signals():
                 code = cli.main(arguments, prog_name="fd2talk", standalone_mode=False)
@@ -217,12 +229,18 @@ def main(arguments: list[str] | None = None) -> int:
             error.show()
             return error.exit_code
         except click.ClickException as error:
-            command = getattr(getattr(error, "ctx", None), "command_path", "fd2talk")
-            return say(f"{error.format_message().rstrip('.')} (see `{command} --help`)", error.exit_code)
+            of = getattr(getattr(error, "ctx", None), "command_path", "fd2talk")
+            return say(f"{error.format_message().rstrip('.')} (see `{of} --help`)", error.exit_code)
         except Stopped as stopped:
             return say(stopped.sentence, stopped.exit_code)
         except MemoryError:
             return say("out of memory; try a smaller --max-size or a shorter recording", 1)
+        except Exception as error:
+            from fd2talk.dependencies import broken_dependency
+
+            if sentence := broken_dependency(error):
+                return say(sentence, 1)
+            raise
 
 
 if __name__ == "__main__":

@@ -5,7 +5,6 @@ from __future__ import annotations
 import warnings
 
 import numpy as np
-from PIL import Image
 
 from fd2talk.options import FaceChoice
 from fd2talk.progress import progress
@@ -26,15 +25,6 @@ LARGEST = FaceChoice()
 _LEAST_SHARE = 0.05
 # Of a face that leaves the picture: the share of its points outside above which there is nothing to track.
 _MOSTLY_OUTSIDE = 2 / 3
-
-
-def is_photo(path: str) -> bool:
-    """Return whether the file is a still image, judging by its content."""
-    try:
-        with Image.open(path) as image:
-            return not getattr(image, "is_animated", False)
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
-        return False
 
 
 def photo_motion(photo: PhotoFit, source: str) -> Motion:

@@ -124,10 +124,10 @@ class Motion:
             raise InputError(f"{path}: not a motion file (it lacks {lacking})")
         if face_model is not None and str(data["face_model"]) != face_model:
             raise InputError(f"{path}: the motion belongs to face model {data['face_model']}, not {face_model}")
-        if "audio" in data:
-            data["audio"] = data["audio"].astype(np.float32) / 32767
-        arrays: dict[str, Any] = {name: data.get(name) for name in (*_PER_FRAME, "identity", "audio")}
         try:
+            if "audio" in data:
+                data["audio"] = data["audio"].astype(np.float32) / 32767
+            arrays: dict[str, Any] = {name: data.get(name) for name in (*_PER_FRAME, "identity", "audio")}
             return cls(
                 **arrays,
                 fps=float(data["fps"]),

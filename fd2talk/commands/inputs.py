@@ -11,10 +11,11 @@ import torch
 from PIL import Image
 
 from fd2talk.options import FaceChoice
-from fd2talk.track import is_photo, photo_motion, video_motion
+from fd2talk.track import photo_motion, video_motion
 from shared.errors import InputError, UsageError
 from shared.face_model import MorphableModel
 from shared.files import check_input
+from shared.images import is_photo
 from shared.media import read_image
 from shared.motion import Motion
 from shared.photo_fit import PhotoFit

@@ -6,9 +6,10 @@ from fd2talk.commands.inputs import fit_photo
 from fd2talk.options import FaceChoice
 from fd2talk.output import require_output, save_motion
 from fd2talk.terminal import announce
-from fd2talk.track import is_photo, photo_motion, video_motion
+from fd2talk.track import photo_motion, video_motion
 from shared.face_model import load_bundled
 from shared.files import check_input
+from shared.images import is_photo
 from shared.media import read_image
 
 

@@ -241,3 +241,26 @@ def test_a_folder_of_weights_may_bring_its_speech_encoder(pipeline, audio):
     # Learned from tracks without warm-up: heads do not grow in the first frames.
     scales = np.array([own(audio[:24000], seed=seed).translation[:25, 2] for seed in range(6)])
     assert np.abs(scales[:, 20:].mean() - scales[:, :5].mean()) < 0.02
+
+
+@pytest.mark.situation(
+    "Sound", "a recording in which nothing is spoken (silence, hum, hiss)", "the mouth rests, and a note says why"
+)
+@pytest.mark.parametrize("kind", ["silence", "hum", "hiss", "one sample"])
+def test_a_note_when_nothing_is_spoken(kind, pipeline, photo):
+    time = np.arange(32000) / 16000
+    sound = {
+        "silence": np.zeros(32000),
+        "hum": 0.2 * np.sin(2 * np.pi * 50 * time),
+        "hiss": 0.05 * np.random.default_rng(0).standard_normal(32000),
+        "one sample": np.zeros(1),
+    }[kind]
+    with pytest.warns(UserWarning, match="nothing is spoken"):
+        motion = pipeline(sound.astype(np.float32), photo=photo)
+    assert np.ptp(gaps(photo, motion)) < 1.0  # mm
+
+
+def test_no_note_for_speech(pipeline, photo, audio, recwarn):
+    pipeline(audio[8000:14400], photo=photo)  # 0.4 s
+    pipeline(np.concatenate([np.zeros(48000, np.float32), audio[:32000]]), photo=photo)
+    assert not [w for w in recwarn.list if "spoken" in str(w.message)]

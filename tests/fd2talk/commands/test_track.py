@@ -1,4 +1,5 @@
 import numpy as np
+import pytest
 from material import portrait
 from media_files import write_video
 from PIL import Image
@@ -49,3 +50,27 @@ def test_what_a_clip_lacks_is_said_in_one_line(run, tmp_path):
     assert "no face in 15 of 27 frames" in err and "gap at 0.84 s" in err
     motion = Motion.load(tmp_path / "m.npz")
     assert np.ptp(motion.translation, axis=0).max() < 0.02 and motion.confidence.sum() == 12
+
+
+def test_a_phones_photo_with_a_second_picture_is_a_photo(run, tmp_path):
+    image = portrait()
+    image.save(tmp_path / "p.jpg", format="MPO", save_all=True, append_images=[image.resize((60, 60))])
+    code, _, err = run("track", tmp_path / "p.jpg", "-o", tmp_path / "m.npz", "--face-index", 0)
+    assert (code, err) == (0, "") and len(Motion.load(tmp_path / "m.npz")) == 1
+
+
+def test_an_animated_sticker_is_a_clip(run, tmp_path):
+    image = portrait()
+    frames = [image.rotate(3 * i, fillcolor="white") for i in range(1, 3)]
+    image.save(tmp_path / "a.webp", save_all=True, append_images=frames, duration=80)
+    code, _, err = run("track", tmp_path / "a.webp", "-o", tmp_path / "m.npz")
+    assert (code, err) == (0, "") and len(Motion.load(tmp_path / "m.npz")) == 6
+
+
+@pytest.mark.skipif("HEIF" in Image.registered_extensions().values(), reason="pillow-heif is installed")
+def test_heic_is_refused_by_every_command_alike(refused, tmp_path, audio):
+    heic = tmp_path / "p.mp4"
+    heic.write_bytes(b"\0\0\0\x1cftypheic\0\0\0\0mif1heicmiaf" + bytes(100))
+    for command in (("track", heic), ("generate", heic, audio), ("motion", audio, "--photo", heic)):
+        out = tmp_path / ("o.mp4" if command[0] == "generate" else "m.npz")
+        refused(*command, "-o", out, folder=tmp_path, saying="pillow-heif")
