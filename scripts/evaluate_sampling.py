@@ -9,7 +9,7 @@ Aperture: the lip gap that the coefficients move. Prints Markdown.
 
 * r, one: correlation with the real aperture at the best lag within two frames, of one sample; r, mean: of the mean of
   the seeds. Spread, speed, acceleration: over real; lips that tremble accelerate too much. Between seeds: correlation
-  of the lips of two samples. Medians over people.
+  of the lips of two samples. Means over people.
 * Unseen expert: P_sync of a lip expert that no loss used, mean over frames.
 * Closure: share of b, p and m that close the lips. Rounding: mouth width at e and i less that at o, u and w, in
   standard deviations of the width. Both on sentences whose phones are known.
@@ -138,7 +138,7 @@ def samples(model: FD2Talk, clip: Clip, steps: int, scale: float, eta: float, se
 def figures(
     clips: list[Clip], made: dict[str, np.ndarray], rows: dict[str, np.ndarray], judge: LipExpert | None
 ) -> dict[str, float]:
-    """`_COLUMNS`: medians over people, each person's clips averaged."""
+    """`_COLUMNS`: means over people, each person's clips averaged."""
     people: dict[str, list[list[float]]] = defaultdict(list)
     for clip in clips:
         real, curves = clip.expression @ rows["gap"], made[clip.name] @ rows["gap"]  # [T], [S, T]
@@ -152,8 +152,8 @@ def figures(
             confidence = float(judge.p_sync(torch.from_numpy(made[clip.name]), speech).mean())
         mean = best_lag_correlation(curves.mean(0), real)[0]
         people[clip.person].append([float(one), mean, *sizes, trembling, between, confidence])
-    medians = np.median([np.nanmean(values, axis=0) for values in people.values()], axis=0)
-    return dict(zip(_COLUMNS, map(float, medians)))
+    means = np.mean([np.nanmean(values, axis=0) for values in people.values()], axis=0)
+    return dict(zip(_COLUMNS, map(float, means)))
 
 
 def phone_figures(

@@ -183,7 +183,7 @@ class ExpressionTask(MotionTask):
 
     @torch.no_grad()
     def validate(self, model: MotionTransformer) -> dict[str, float]:
-        """Lip gap of generated against real motion of the development people: medians over people, three seeds."""
+        """Lip gap of generated against real motion of the development people: means over people, three seeds."""
         gap_row = self.space.gap_row()
         people: dict[str, list[tuple[float, float, float]]] = {}
         for clip in self.development:
@@ -193,7 +193,7 @@ class ExpressionTask(MotionTask):
                 speed = np.abs(np.diff(generated)).mean() / np.abs(np.diff(filmed)).mean()
                 correlation = best_lag_correlation(generated, filmed, max_lag=2)[0]
                 people.setdefault(clip.person, []).append((correlation, generated.std() / filmed.std(), speed))
-        r, spread, speed = np.median([np.mean(v, axis=0) for v in people.values()], axis=0)
+        r, spread, speed = np.mean([np.mean(v, axis=0) for v in people.values()], axis=0)
         return {
             "score": float(r - 0.25 * abs(spread - 1)),
             "r": float(r),
