@@ -7,6 +7,8 @@ PYTHON ?= $(shell for p in python3.12 python3.11 python3.10 python3; do command 
   $$p -c 'import sys; sys.exit(not (3,10) <= sys.version_info[:2] <= (3,12))' 2>/dev/null && echo $$p && break; done)
 VENV := .venv
 BIN := $(VENV)/bin
+# With its progress on a terminal.
+PIP = $(BIN)/python -m pip install $$(test -t 2 || echo --quiet)
 
 .PHONY: demo test test-all test-apps lint docs install
 .DEFAULT_GOAL := demo
@@ -16,8 +18,9 @@ install: $(VENV)/.installed
 # Prefer the versions tested together; where a platform lacks one of them, whatever pyproject.toml admits.
 $(VENV)/.installed: pyproject.toml constraints.txt
 	@test -n "$(PYTHON)" || { echo "fd2talk needs Python 3.10, 3.11 or 3.12"; exit 1; }
-	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	@$(BIN)/python -m pip install --quiet -c constraints.txt -e ".[dev]" || $(BIN)/python -m pip install --quiet -e ".[dev]"
+	@test -x $(BIN)/python || { echo "making $(VENV) with $(PYTHON)"; $(PYTHON) -m venv $(VENV); }
+	@echo "installing fd2talk and the packages that it needs into $(VENV); this takes a few minutes"
+	@$(PIP) -c constraints.txt -e ".[dev]" || { echo "once more, with any versions that fit"; $(PIP) -e ".[dev]"; }
 	@touch $@
 
 demo: install
@@ -28,7 +31,9 @@ test: install
 	@$(BIN)/python -m pytest
 
 test-all: install
-	@$(BIN)/python -m pip install --quiet -c constraints.txt -e ".[dev,train,metrics]"
+	@echo "installing what training and measuring need into $(VENV)"
+	@$(PIP) -c constraints.txt -e ".[dev,train,metrics]"
+	@$(PIP) -e ".[blender]" || echo "no Blender (bpy) for this Python: its test is skipped"
 	@$(BIN)/python -m pytest -m "not apps"
 
 test-apps: docs
@@ -39,7 +44,8 @@ lint: install
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
 
 $(VENV)/.docs: $(VENV)/.installed
-	@$(BIN)/python -m pip install --quiet -c constraints.txt -e ".[docs]" || $(BIN)/python -m pip install --quiet -e ".[docs]"
+	@echo "installing what the documentation needs into $(VENV)"
+	@$(PIP) -c constraints.txt -e ".[docs]" || $(PIP) -e ".[docs]"
 	@touch $@
 
 docs: $(VENV)/.docs

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from fd2talk import cli_options as common
-from fd2talk.terminal import Stopped, native_output_hidden, notes, say, signals
+from fd2talk.terminal import Stopped, command, native_output_hidden, notes, say, signals
 from shared.errors import Fd2TalkError
 
 _workers = click.option(
@@ -28,7 +28,7 @@ def cli() -> None:
 @common.output("OUT.mp4")
 @common.motion
 @common.weights("Folder with weights of the motion model, and of the renderer if it has any.")
-@click.option("--pose-from", metavar="MOTION.npz", help="Take the head motion from this file (see `track`).")
+@click.option("--pose-from", metavar="MOTION", help="Take the head motion from this motion file, video or photo.")
 @common.renderer
 @common.framing
 @common.face
@@ -69,7 +69,8 @@ def motion(**options: Any) -> None:
 def render(**options: Any) -> None:
     """Render a motion file with the face of a photo.
 
-    The motion may be generated, tracked or edited; its own sound goes into the video.
+    The motion may be generated, tracked or edited; its own sound goes into the video. A video or photo in the place of
+    M.npz is tracked. Motion of another person counts from that person's rest.
     """
     from fd2talk.commands.render import render
 
@@ -84,7 +85,8 @@ def render(**options: Any) -> None:
 def track(**options: Any) -> None:
     """Track the motion of a face in a video.
 
-    For a photo the result is a motion of one frame.
+    Parts between cuts count each from its own rest; where no face is found the motion rests. For a photo the result is
+    a motion of one frame.
     """
     from fd2talk.commands.track import track
 
@@ -93,16 +95,36 @@ def track(**options: Any) -> None:
 
 @cli.command()
 @click.argument("motion", metavar="M.npz")
-@common.output("mesh.glb|curves.csv|mesh.obj|mesh.ply")
+@common.output("mesh.glb|curves.csv|talk.json|mesh.obj|mesh.ply")
+@click.option("--photo", metavar="PHOTO", help="Texture of a .glb: the photo of the person.")
+@common.export
+@common.face
 @common.overwrite
 def export(**options: Any) -> None:
     """Export a motion file for other programs.
 
-    Formats: an animated mesh (.glb), ARKit blendshape curves (.csv), or one mesh per frame (.obj, .ply).
+    Formats: an animated mesh (.glb), ARKit blendshape curves as Live Link Face writes them or visemes (.csv), both
+    for TalkingHead (.json), or one mesh per frame (.obj, .ply).
     """
     from fd2talk.commands.export import export
 
     export(**options)
+
+
+@cli.command("import")
+@click.argument("curves", metavar="CURVES.csv")
+@common.output("M.npz")
+@click.option("--audio", metavar="AUDIO", help="Sound that belongs to the curves.")
+@common.fps("Frame rate of the rows (default: from the timecodes).")
+@common.overwrite
+def import_(**options: Any) -> None:
+    """Make a motion file from blendshape curves, such as a capture made with a phone.
+
+    CURVES.csv: a recording of Live Link Face, or any table with columns of ARKit's 52 names.
+    """
+    from fd2talk.commands.export import import_curves
+
+    import_curves(**options)
 
 
 @cli.command()
@@ -175,6 +197,18 @@ def evaluate(**options: Any) -> None:
     evaluate(**options)
 
 
+@cli.command()
+@click.option("--device", default="cpu", show_default=True, help="Device to try out: cpu, cuda, cuda:1, mps.")
+def doctor(**options: Any) -> int:
+    """Check packages, models, device and speed.
+
+    Says what to do about what does not work.
+    """
+    from fd2talk.commands.doctor import doctor
+
+    return doctor(**options)
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line; only a bug shows a traceback.
 
@@ -184,7 +218,7 @@ def main(arguments: list[str] | None = None) -> int:
     Returns:
         The exit code: 0 (success), 1 (failure), 2 (wrong input or usage), 130 or 143 (stopped by a signal).
     """
-    with native_output_hidden(), notes():
+    with command(), native_output_hidden(), notes():
         try:
             with signals():
                 code = cli.main(arguments, prog_name="fd2talk", standalone_mode=False)
@@ -195,12 +229,18 @@ def main(arguments: list[str] | None = None) -> int:
             error.show()
             return error.exit_code
         except click.ClickException as error:
-            command = getattr(getattr(error, "ctx", None), "command_path", "fd2talk")
-            return say(f"{error.format_message().rstrip('.')} (see `{command} --help`)", error.exit_code)
+            of = getattr(getattr(error, "ctx", None), "command_path", "fd2talk")
+            return say(f"{error.format_message().rstrip('.')} (see `{of} --help`)", error.exit_code)
         except Stopped as stopped:
             return say(stopped.sentence, stopped.exit_code)
         except MemoryError:
             return say("out of memory; try a smaller --max-size or a shorter recording", 1)
+        except Exception as error:
+            from fd2talk.dependencies import broken_dependency
+
+            if sentence := broken_dependency(error):
+                return say(sentence, 1)
+            raise
 
 
 if __name__ == "__main__":

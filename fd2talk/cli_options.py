@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from fd2talk.options import FaceChoice, Framing, MotionOptions, RendererOptions
+from fd2talk.options import ExportOptions, FaceChoice, Framing, MotionOptions, RendererOptions
 from shared.errors import UsageError
 from stage2_render import DEFAULT_RENDERER, RENDERERS
 
@@ -186,7 +186,7 @@ motion = group(
 face = group(
     "face",
     lambda face_index, face_box: FaceChoice(face_index, face_box),
-    _integer("--face-index", 0, "Which face of the photo: 0 is the largest, 1 the next one."),
+    _integer("--face-index", 0, "Which face of the photo or clip: 0 is the largest, 1 the next one."),
     click.option("--face-box", type=_FaceBox(), help="Where the face is, in pixels, if it is not detected."),
 )
 framing = group(
@@ -212,6 +212,34 @@ renderer_with_switches = group(
     _switch("--no-geometry-conditioning", "Diffusion without the warped photo as input; it starts from pure noise."),
     _switch("--no-detail-transfer", "Diffusion that generates the whole face and keeps no detail of the photo."),
     _switch("--no-shared-noise", "Diffusion that starts from different noise in every frame."),
+)
+
+
+def fps(text: str) -> Callable:
+    """A frame rate, or None."""
+    return click.option("--fps", type=_Number(1, 1000), metavar="X", help=text)
+
+
+export = group(
+    "options",
+    ExportOptions,
+    click.option(
+        "--morphs",
+        type=click.Choice(["arkit", "expression"]),
+        default="arkit",
+        show_default=True,
+        help="Morph targets of a .glb: ARKit's 52, or those of the face model, which reproduce the motion exactly.",
+    ),
+    click.option(
+        "--curves",
+        type=click.Choice(["arkit", "visemes"]),
+        default="arkit",
+        show_default=True,
+        help="Columns of a .csv: ARKit's 52 curves and the angles of head and eyes, or the 15 visemes of Oculus.",
+    ),
+    fps("Frame rate of curves (default: the motion's own; Live Link Face records 60 or 30)."),
+    click.option("--start-timecode", metavar="HH:MM:SS:FF", help="Timecode of the first row of Live Link curves."),
+    _switch("--keep-expression", "Curves include the expression that the face has at rest, such as a smile."),
 )
 overwrite = _switch("--overwrite", "Replace an existing output.")
 config_and_overwrite = several(

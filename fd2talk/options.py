@@ -22,7 +22,7 @@ class MotionOptions:
 
 @dataclass(frozen=True)
 class FaceChoice:
-    """Which face of a photo.
+    """Which face of a photo, or of the first frame of a clip that shows so many.
 
     Args:
         index: 0 for the largest face, 1 for the next one, and so on.
@@ -71,3 +71,22 @@ class RendererOptions:
     def settings(self) -> dict[str, Any]:
         """Keyword arguments of `RenderPipeline.__call__`."""
         return {name: value for name, value in vars(self).items() if name != "name"}
+
+
+@dataclass(frozen=True)
+class ExportOptions:
+    """What a motion is written as.
+
+    Args:
+        morphs: morph targets of a mesh: "arkit", or "expression" for those of the face model.
+        curves: of a table: "arkit" in the columns of Live Link Face, or "visemes" for Oculus' 15.
+        fps: frames per second of curves; None keeps the motion's own.
+        start_timecode: HH:MM:SS:FF.fff of the first frame of a Live Link Face table; None is zero.
+        keep_expression: whether the expression of the resting face, such as a smile, is part of the curves.
+    """
+
+    morphs: str = "arkit"
+    curves: str = "arkit"
+    fps: float | None = None
+    start_timecode: str | None = None
+    keep_expression: bool = False

@@ -78,7 +78,7 @@ class TalkingHeadPipeline:
             options: of the motion sampler.
             postprocessing: which rules act on the generated motion.
             still: whether the head keeps the pose of the photo.
-            pose_from: motion whose head movement replaces the generated one.
+            pose_from: motion whose head movement, from its rest, replaces the generated one.
             full: the whole photo, or the square head crop only.
             max_size: longest side of the frames in pixels, with `full`.
             render_settings: other keyword arguments of `RenderPipeline.__call__`, such as `steps`.
@@ -115,11 +115,11 @@ def with_pose(motion: Motion, pose: Motion, photo: PhotoFit, *, scale: float = 1
         motion: T frames at 25 per second.
         pose: used from its first frame on; where it is shorter it runs forwards and backwards, so that the head never
             jumps.
-        photo: whose head pose is the start.
+        photo: whose head pose is the rest.
         scale: factor on the size of the movement.
     """
-    pose = pose.resample(FPS).scaled(pose=scale)
+    pose = pose.resample(FPS)
     forth_and_back = [*range(len(pose)), *range(len(pose) - 2, 0, -1)]
     order = np.resize(forth_and_back, len(motion))
-    rotation, translation = pose_onto_photo(pose, photo)
+    rotation, translation = pose_onto_photo(pose, photo, scale=scale)
     return replace(motion, rotation=rotation[order], translation=translation[order])

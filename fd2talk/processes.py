@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import sys
 from collections.abc import Callable, Iterable
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
@@ -12,6 +11,7 @@ from multiprocessing import active_children, get_context
 from typing import TypeVar
 
 from fd2talk.progress import progress
+from fd2talk.terminal import redirect_to_nowhere
 from shared.errors import Fd2TalkError
 
 _Result = TypeVar("_Result")
@@ -64,7 +64,7 @@ def in_processes(
                     why = "a worker process was killed, possibly out of memory; try fewer --workers"
                     raise Fd2TalkError(why) from None
                 except Fd2TalkError as error:
-                    bar.write(f"fd2talk: left out: {error}", file=sys.stderr)
+                    bar.tell(f"left out: {error}")
                     if failed:
                         failed(futures[future], error)
                 bar.update()
@@ -108,8 +108,6 @@ def _start(start: Callable | None, given: tuple) -> None:
     signal.signal(signal.SIGTERM, _stop)
     torch.set_num_threads(1)
     cv2.setNumThreads(1)
-    null = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(null, 2)  # the face tracker's native code prints notices there
-    os.close(null)
+    redirect_to_nowhere(2)  # the face tracker's native code prints notices there
     if start:
         start(*given)

@@ -8,17 +8,75 @@ import os
 import signal
 import sys
 import threading
+import time
 import warnings
 import weakref
 from collections.abc import Iterator
 from typing import Any
 
+_stderr_closed = False
+_last_line, _commands = time.monotonic(), 0
+
 
 def say(sentence: str, exit_code: int) -> int:
-    """Print one line on standard error and return the exit code."""
-    with contextlib.suppress(OSError):
-        print(f"fd2talk: {sentence}", file=sys.stderr, flush=True)
+    """Print one line on standard error and return the exit code.
+
+    Why a command fails is printed on standard output where standard error is closed.
+    """
+    global _last_line
+    _last_line = time.monotonic()
+    with contextlib.suppress(OSError, ValueError, AttributeError):
+        print(f"fd2talk: {sentence}", file=sys.stdout if _stderr_closed and exit_code else sys.stderr, flush=True)
     return exit_code
+
+
+def seconds_of_silence() -> float:
+    """Return the time since the last line, or since the command began."""
+    return time.monotonic() - _last_line
+
+
+def commands() -> int:
+    """Return a number that changes when a command of this process begins or ends."""
+    return _commands
+
+
+@contextlib.contextmanager
+def command() -> Iterator[None]:
+    """Run a command line: its standard streams are open, and its clock starts."""
+    global _last_line, _commands
+    _open_standard_streams()
+    _last_line, _commands = time.monotonic(), _commands + 1
+    try:
+        yield
+    finally:
+        _commands += 1
+
+
+def redirect_to_nowhere(descriptor: int) -> None:
+    """Open a file descriptor, which may be closed, on the null device."""
+    null = os.open(os.devnull, os.O_RDWR)
+    if null != descriptor:  # the lowest free one, which may be `descriptor` itself
+        os.dup2(null, descriptor)
+        os.close(null)
+
+
+def _open_standard_streams() -> None:
+    """Give a process without standard streams (services, pythonw, `2>&-`) some that lead nowhere.
+
+    Otherwise the first files that it opens become its standard streams, and libraries print into them.
+    """
+    global _stderr_closed
+    closed = []
+    for descriptor in (0, 1, 2):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            redirect_to_nowhere(descriptor)
+            closed.append(descriptor)
+    _stderr_closed = 2 in closed or sys.stderr is None
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115 - for the rest of the process
 
 
 def announce(line: object) -> None:
@@ -26,7 +84,7 @@ def announce(line: object) -> None:
     try:
         print(line, flush=True)
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        redirect_to_nowhere(sys.stdout.fileno())
 
 
 class Stopped(BaseException):
@@ -126,9 +184,7 @@ def native_output_hidden() -> Iterator[None]:
         yield
         return
     python_stderr, sys.stderr = sys.stderr, copy
-    null = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(null, 2)
-    os.close(null)
+    redirect_to_nowhere(2)
     faulthandler.enable(copy)
     try:
         yield

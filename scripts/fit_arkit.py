@@ -1,4 +1,6 @@
-"""Fit the map from expression coefficients to ARKit's 52 blendshape scores, with mediapipe's landmarker as the teacher.
+"""Fit ARKit's 52 blendshapes to expression coefficients, with mediapipe's landmarker as the teacher.
+
+What is fitted: the map to the teacher's scores, the shape of every curve, and an average face at rest.
 
     python scripts/fit_arkit.py DATA/clips PREPARED face_landmarker.task assets/arkit --scores scores.npz
 
@@ -20,16 +22,20 @@ import torch
 from safetensors.numpy import save_file
 from tqdm import tqdm
 
-from fd2talk.export.arkit import NAMES, ArkitMap
+from fd2talk.export.arkit import NAMES, UNSEEN, ArkitMap, resting_expression
 from shared.face_model import MorphableModel, load_bundled
+from shared.face_model.measures import lid_gap, lip_gap
 from shared.face_model.training.learn import mirror_index
 from shared.files import atomic_output
+from shared.motion import Motion
 from shared.prepared import clip_frames, load_motions, read_index, save_arrays
 
 EVERY = 5
 # Standard deviation of a score within a clip below which the clip does not determine it.
 MOVES = 0.01
 USABLE = 0.6
+# Ridge penalty of the shapes, in the scores' variance: curves that hardly move get no large shape.
+SHRINK_SHAPES = 1e-4
 
 
 def choose(index: list[dict], clips: int) -> list[dict]:
@@ -69,12 +75,13 @@ def ask_teacher(rows: list[dict], clips: Path, prepared: Path, landmarker: Path)
     return {name: np.array(values) for name, values in found.items()}
 
 
+def parity(model: MorphableModel, basis: np.ndarray) -> np.ndarray:
+    """1 for components that are their own mirror image, -1 for those that are the opposite of it."""
+    return np.sign((basis * basis[:, mirror_index(model.mean)] * [-1, 1, 1]).sum((1, 2)))
+
+
 def with_mirror_images(model: MorphableModel, data: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     """Every frame and its mirror image: the model's components are each even or odd, the scores change sides."""
-    mirror = mirror_index(model.mean)
-
-    def parity(basis: np.ndarray) -> np.ndarray:
-        return np.sign((basis * basis[:, mirror] * [-1, 1, 1]).sum((1, 2)))
 
     def other_side(name: str) -> str:
         sides = {"Left": "Right", "Right": "Left"}
@@ -85,14 +92,14 @@ def with_mirror_images(model: MorphableModel, data: dict[str, np.ndarray]) -> di
 
     order = [NAMES.index(other) if (other := other_side(name)) in NAMES else i for i, name in enumerate(NAMES)]
     return {
-        "expression": both(data["expression"], data["expression"] * parity(model.exp_basis)),
-        "identity": both(data["identity"], data["identity"] * parity(model.id_basis)),
+        "expression": both(data["expression"], data["expression"] * parity(model, model.exp_basis)),
+        "identity": both(data["identity"], data["identity"] * parity(model, model.id_basis)),
         "scores": both(data["scores"], data["scores"][:, order]),
     }
 
 
-def fit(model: MorphableModel, data: dict[str, np.ndarray], *, shrink: float = 1e-3) -> ArkitMap:
-    """Least squares through a sigmoid with a small ridge penalty.
+def fit_scores(data: dict[str, np.ndarray], *, shrink: float = 1e-3) -> dict[str, np.ndarray]:
+    """Weights of expression and identity, and bias: least squares through a sigmoid with a small ridge penalty.
 
     The identity's weights absorb the dependence of the teacher's scores on the shape of the face.
     """
@@ -116,7 +123,48 @@ def fit(model: MorphableModel, data: dict[str, np.ndarray], *, shrink: float = 1
         bias[still] = -16
     parts = weights.detach().numpy().astype(np.float16).astype(np.float32)
     split = data["expression"].shape[1]
-    return ArkitMap(parts[:split], parts[split:], bias.detach().numpy(), model.fingerprint)
+    return {"expression": parts[:split], "identity": parts[split:], "bias": bias.detach().numpy()}
+
+
+def fit_shapes(model: MorphableModel, data: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Shapes, gain and rest of `ArkitMap`: ridge regression of the expression on the scores, both less the clip's mean.
+
+    Within a clip only the expression changes, so that nobody's features become part of a shape.
+    """
+    clips = [{name: data[name][data["clip"] == clip] for name in data} for clip in np.unique(data["clip"])]
+    still = np.zeros((1, 3))
+
+    def resting(expression: np.ndarray) -> np.ndarray:
+        pose = still.repeat(len(expression), 0)
+        return resting_expression(Motion(expression, pose, pose, model.fingerprint))
+
+    rest = np.mean([resting(clip["expression"]) for clip in clips], axis=0)
+    rest = rest * (1 + parity(model, model.exp_basis)) / 2
+    nobody = np.zeros(model.num_identity)
+
+    def shape(expression: np.ndarray) -> np.ndarray:
+        return model.vertices(nobody, expression)
+
+    # Lips that touch, as on every face at rest with a closed mouth.
+    opening = lip_gap(shape(model.extra["open"])) - lip_gap(model.mean)
+    rest = rest - lip_gap(shape(rest)) / opening * model.extra["open"]
+    names = ("expression", "scores", "identity")
+    pairs = with_mirror_images(model, {n: np.concatenate([clip[n] - clip[n].mean(0) for clip in clips]) for n in names})
+    scores, expression = (pairs[name].astype(np.float64) for name in ("scores", "expression"))
+    covariance = scores.T @ scores / len(scores) + SHRINK_SHAPES * np.eye(len(NAMES))
+    shapes = np.linalg.solve(covariance, scores.T @ expression / len(scores))
+    shapes[[NAMES.index(name) for name in UNSEEN]] = 0
+    blinks = [NAMES.index(f"eyeBlink{side}") for side in ("Left", "Right")]
+    gain = np.ones(len(NAMES))
+    gain[blinks] = lid_gap(shape(rest)) / (lid_gap(shape(rest)) - lid_gap(shape(rest + shapes[blinks].sum(0))))
+    return {"shapes": shapes * gain[:, None], "gain": gain, "rest": rest}
+
+
+def fit(model: MorphableModel, data: dict[str, np.ndarray]) -> ArkitMap:
+    """The whole map, in the types in which it is saved."""
+    values = fit_scores(with_mirror_images(model, data)) | fit_shapes(model, data)
+    types = {name: np.float16 if value.ndim == 2 else np.float32 for name, value in values.items()}
+    return ArkitMap(**{n: value.astype(types[n]) for n, value in values.items()}, face_model=model.fingerprint)
 
 
 def validate(arkit: ArkitMap, data: dict[str, np.ndarray]) -> list[dict]:
@@ -154,6 +202,10 @@ fitted it to the scores of mediapipe's face landmarker (Apache-2.0) on {frames["
 their mirror images, and measured it on {frames["val"]} frames of other people. The teacher has no score `tongueOut`: it
 is always 0.
 
+The file also holds `shapes`, what a curve of 1 adds to the expression coefficients (regression on the same frames),
+`gain`, curve per score (a blink of 1 shuts the eye), and `rest`, an average face at rest with closed lips. Curves that
+are exported are the weights of the shapes that reproduce a motion, drawn to the scores.
+
 Median over scores of the correlation within a clip: {median:.2f}.
 
 * Well determined ({len(usable)}; both correlations at least {USABLE}): {", ".join(r["name"] for r in usable)}.
@@ -183,12 +235,12 @@ def main(clips: Path, prepared: Path, landmarker: Path, out: Path, scores: Path,
         data = {name: file[name] for name in ("expression", "identity", "scores", "clip", "split")}
     parts = {name: {key: value[data["split"] == name] for key, value in data.items()} for name in ("train", "val")}
     torch.manual_seed(0)
-    arkit = fit(model, with_mirror_images(model, parts["train"]))
+    arkit = fit(model, parts["train"])
     results = validate(arkit, parts["val"])
     out.mkdir(parents=True, exist_ok=True)
-    half, face_model = {k: getattr(arkit, k).astype(np.float16) for k in ("expression", "identity")}, arkit.face_model
+    tensors = {name: value for name, value in vars(arkit).items() if name != "face_model"}
     with atomic_output(out / "map.safetensors", overwrite=True) as file:
-        save_file(half | {"bias": arkit.bias}, str(file), metadata={"arkit": json.dumps({"face_model": face_model})})
+        save_file(tensors, str(file), metadata={"arkit": json.dumps({"face_model": arkit.face_model})})
     text = card(results, {name: len(part["clip"]) for name, part in parts.items()}, arkit.face_model)
     (out / "README.md").write_text(text, encoding="utf-8")
     click.echo(text)

@@ -10,8 +10,8 @@ from typing import Any
 import av
 import numpy as np
 
+from shared.containers import decoded, open_media, sound_stream
 from shared.errors import InputError
-from shared.files import check_input
 
 SAMPLE_RATE = 16000
 FPS = 25
@@ -28,28 +28,11 @@ def frame_count(num_samples: int) -> int:
     return -(-FPS * int(num_samples) // SAMPLE_RATE)
 
 
-def open_media(path: str | os.PathLike) -> Any:
-    """Open a file for demultiplexing; the caller closes the returned `av` input container.
-
-    Raises:
-        InputError: the file is missing, empty, or of a kind that has neither sound nor pictures.
-    """
-    file = check_input(path)
-    try:
-        # "file:" keeps a colon in a name from being read as a network address; playlists may refer to files only.
-        container = av.open(f"file:{file}", options={"protocol_whitelist": "file"}, metadata_errors="ignore")
-    except (av.FFmpegError, UnicodeError) as error:
-        raise InputError(f"cannot read {path}: it is not a sound or video file that can be decoded") from error
-    if container.format.name == "tty":  # FFmpeg "plays" text files as terminal art
-        container.close()
-        raise InputError(f"cannot read {path}: it is a text file")
-    return container
-
-
 class AudioTrack:
-    """The first sound track of a file, decoded frame by frame with broken samples repaired; a context manager.
+    """The sound track of a file, decoded frame by frame with broken samples repaired; a context manager.
 
-    Time zero is the first sample: a late start of the track within a video is not counted.
+    Of several tracks `sound_stream` chooses one. Time zero is the first sample: a late start of the track within a
+    video is not counted.
 
     Attributes:
         rate: sampling rate in Hz.
@@ -62,11 +45,11 @@ class AudioTrack:
     def __init__(self, path: str | os.PathLike) -> None:
         self._path = path
         self._container = open_media(path)
-        stream = next((s for s in self._container.streams.audio if s.codec_context is not None), None)
-        if stream is None:
+        try:
+            self._stream = sound_stream(self._container, path)
+        except InputError:
             self._container.close()
-            raise InputError(f"cannot read {path}: it has no sound track")
-        self._stream = stream
+            raise
         self.rate: int = self._stream.codec_context.sample_rate
         self.channels: int = self._stream.codec_context.channels
 
@@ -143,38 +126,61 @@ class AudioTrack:
         return float("inf")
 
 
-def decoded(container: av.container.InputContainer, stream: av.stream.Stream, path: str | os.PathLike) -> Iterator:
-    """Yield the frames of one stream in order; a damaged packet is skipped, as in media players.
-
-    Raises:
-        InputError: the stream cannot be decoded at all; `path` names the file in the message.
-    """
-    try:
-        for packet in container.demux(stream):
-            try:
-                yield from packet.decode()
-            except av.InvalidDataError:
-                continue
-    except av.FFmpegError as error:
-        raise InputError(f"cannot read {path}: it cannot be decoded ({error.strerror})") from error
-
-
 def read_audio(path: str | os.PathLike) -> np.ndarray:
     """Read the sound of any audio or video file as float32 [n]: mono (channels averaged), 16 kHz, in [-1, 1].
 
     `n` is the duration of the track times 16000, rounded to the nearest sample and at least 1; time zero is the first
-    sample of the track. Up to 1 % of NaN or infinite samples become zeros, with a warning.
+    sample of the track. Up to 1 % of NaN or infinite samples become zeros, with a warning. Where channels cancel each
+    other (a badly wired cable turns one over) the louder one is read alone, with a warning.
 
     Raises:
         InputError: the file is missing, empty or not decodable, has no sound track or no samples, is longer than
             `MAX_HOURS`, or more than `MAX_BROKEN_SHARE` of its samples are not finite.
     """
     with AudioTrack(path) as track:
-        audio = np.concatenate([block.mean(axis=0) for block in track.resampled(SAMPLE_RATE)])
+        mix = _Mix()
+        audio = np.concatenate([mix(block) for block in track.resampled(SAMPLE_RATE)])
+    if mix.cancels:
+        channel = mix.louder
+        warnings.warn(f"{path}: its channels cancel each other; number {channel + 1} is used alone", stacklevel=2)
+        with AudioTrack(path) as track:  # again, so that the channels of hours of sound are not kept in memory
+            audio = np.concatenate([block[min(channel, len(block) - 1)] for block in track.resampled(SAMPLE_RATE)])
     clipped = np.count_nonzero(np.abs(audio) > 1)
     if clipped > 0.01 * audio.size:
         warnings.warn(f"{path}: {100 * clipped / audio.size:.0f} % of the samples are beyond full scale", stacklevel=2)
     return np.clip(audio, -1, 1, out=audio)
+
+
+class _Mix:
+    """The mean of channels, block by block, and whether the mean loses the sound.
+
+    Channels that have nothing to do with each other leave a mean with the energy sum(E_c) / C^2; equal ones more, and
+    opposite ones less. A block where three quarters of that are missing cancels.
+    """
+
+    def __init__(self) -> None:
+        self._energy: np.ndarray = np.zeros(0)
+        self._cancelling = 0.0
+
+    def __call__(self, block: np.ndarray) -> np.ndarray:
+        """Block [channels, n] -> its mean [n]."""
+        mean, energy = block.mean(axis=0), np.square(block, dtype=np.float64).sum(axis=1)
+        if np.square(mean, dtype=np.float64).sum() < 0.25 * energy.sum() / len(block) ** 2:
+            self._cancelling += energy.sum()
+        if len(energy) > len(self._energy):
+            self._energy = np.pad(self._energy, (0, len(energy) - len(self._energy)))
+        self._energy[: len(energy)] += energy
+        return mean
+
+    @property
+    def cancels(self) -> bool:
+        """Whether a tenth of the sound cancels: one of two speakers may have a badly wired microphone."""
+        return self._cancelling > 0.1 * self._energy.sum()
+
+    @property
+    def louder(self) -> int:
+        """The channel with the most energy."""
+        return int(self._energy.argmax())
 
 
 def _with_last(frames: Iterator[av.AudioFrame]) -> Iterator[tuple[av.AudioFrame, bool]]:

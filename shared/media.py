@@ -13,15 +13,15 @@ from dataclasses import dataclass
 import av
 import numpy as np
 
-from shared.audio import FPS, SAMPLE_RATE, decoded, open_media, read_audio
+from shared.audio import FPS, SAMPLE_RATE, read_audio
 from shared.audio import frame_count as frame_count  # re-exported, as read_image and VideoWriter
+from shared.containers import decoded, open_media, sound_stream, video_stream
 from shared.errors import InputError
+from shared.images import read_animation
 from shared.images import read_image as read_image
 from shared.video_writer import VideoWriter as VideoWriter
 
 _SYNC_TOLERANCE = 0.02  # seconds, half a frame: sound and pictures that start less far apart start together
-
-_ATTACHED_PICTURE = 0x400  # FFmpeg's AV_DISPOSITION_ATTACHED_PIC: an album's cover is not a video
 
 
 @dataclass(frozen=True)
@@ -42,8 +42,14 @@ def video_info(path: str | os.PathLike) -> VideoInfo:
     Raises:
         InputError: no readable file, no video stream, no frame.
     """
+    if (animation := read_animation(path)) is not None:
+        seconds, (height, width) = [], (0, 0)
+        for length, picture in animation:
+            seconds.append(length)
+            height, width = picture.shape[:2]
+        return VideoInfo(width, height, len(seconds) / sum(seconds), len(seconds), sum(seconds), has_audio=False)
     with open_media(path) as container:
-        stream = _video_stream(container, path)
+        stream = video_stream(container, path)
         first = next(decoded(container, stream, path), None)
         if first is None:
             raise InputError(f"cannot use {path}: its video stream has no frames")
@@ -72,23 +78,34 @@ def read_video(path: str | os.PathLike) -> Iterator[np.ndarray]:
     Raises:
         InputError: no readable file, no video stream, no frame.
     """
-    with open_media(path) as container:
-        stream = _video_stream(container, path)
-        own_step = 1 / float(stream.average_rate or FPS)
-        start: float | None = None
-        held, last, yielded = None, 0.0, 0
-        for count, frame in enumerate(decoded(container, stream, path)):
-            time = count * own_step if frame.time is None else frame.time
-            start = time if start is None else start
-            place = round((time - start) * FPS)
-            while held is not None and yielded < place:
-                yield held
-                yielded += 1
-            held, last = _upright(frame), time
-        if held is None or start is None:
-            raise InputError(f"cannot use {path}: its video stream has no frames")
-        for _ in range(max(1 if yielded == 0 else 0, round((last - start + own_step) * FPS) - yielded)):
+    start: float | None = None
+    held, end, yielded = None, 0.0, 0
+    for time, seconds, picture in _timed_frames(path):
+        start = time if start is None else start
+        place = round((time - start) * FPS)
+        while held is not None and yielded < place:
             yield held
+            yielded += 1
+        held, end = picture, time + seconds
+    if held is None or start is None:
+        raise InputError(f"cannot use {path}: its video stream has no frames")
+    for _ in range(max(1 if yielded == 0 else 0, round((end - start) * FPS) - yielded)):
+        yield held
+
+
+def _timed_frames(path: str | os.PathLike) -> Iterator[tuple[float, float, np.ndarray]]:
+    """Yield the frames as they are stored: when each is shown and for how long, in seconds, and its upright picture."""
+    if (animation := read_animation(path)) is not None:
+        time = 0.0
+        for seconds, picture in animation:
+            yield time, seconds, picture
+            time += seconds
+        return
+    with open_media(path) as container:
+        stream = video_stream(container, path)
+        step = 1 / float(stream.average_rate or FPS)
+        for count, frame in enumerate(decoded(container, stream, path)):
+            yield count * step if frame.time is None else frame.time, step, _upright(frame)
 
 
 def read_video_audio(path: str | os.PathLike) -> np.ndarray:
@@ -102,8 +119,8 @@ def read_video_audio(path: str | os.PathLike) -> np.ndarray:
     """
     audio = read_audio(path)
     with open_media(path) as sound, open_media(path) as pictures:
-        track = next(stream for stream in sound.streams.audio if stream.codec_context is not None)
-        delay = _start(decoded(sound, track, path)) - _start(decoded(pictures, _video_stream(pictures, path), path))
+        track = sound_stream(sound, path)
+        delay = _start(decoded(sound, track, path)) - _start(decoded(pictures, video_stream(pictures, path), path))
     if abs(delay) < _SYNC_TOLERANCE:
         return audio
     shift = round(delay * SAMPLE_RATE)
@@ -116,15 +133,6 @@ def read_video_audio(path: str | os.PathLike) -> np.ndarray:
 def _start(frames: Iterator) -> float:
     """Time in seconds of the first frame that has one; a stream's start time may count frames that are not decoded."""
     return float(next((frame.time for frame in frames if frame.time is not None), 0.0))
-
-
-def _video_stream(container: av.container.InputContainer, path: str | os.PathLike) -> av.VideoStream:
-    for stream in container.streams.video:
-        is_cover = getattr(stream, "disposition", 0) & _ATTACHED_PICTURE
-        if stream.codec_context is not None and not is_cover:
-            stream.thread_type = "AUTO"
-            return stream
-    raise InputError(f"cannot read {path}: it has no video stream")
 
 
 def _upright(frame: av.VideoFrame) -> np.ndarray:

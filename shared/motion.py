@@ -117,16 +117,17 @@ class Motion:
         except (AttributeError, TypeError):  # a lone array is no archive
             raise InputError(f"{path}: not a motion file (it holds a single array)") from None
         except (OSError, ValueError, EOFError, NotImplementedError, zipfile.BadZipFile, zlib.error) as error:
-            raise InputError(f"{path}: not a motion file ({error})") from None
+            reason = "it is no .npz archive" if "pickle" in str(error) else error
+            raise InputError(f"{path}: not a motion file ({reason})") from None
         if not _REQUIRED <= data.keys() or str(data["format"]) != _FORMAT:
             lacking = ", ".join(sorted(_REQUIRED - data.keys())) or "the format mark"
             raise InputError(f"{path}: not a motion file (it lacks {lacking})")
         if face_model is not None and str(data["face_model"]) != face_model:
             raise InputError(f"{path}: the motion belongs to face model {data['face_model']}, not {face_model}")
-        if "audio" in data:
-            data["audio"] = data["audio"].astype(np.float32) / 32767
-        arrays: dict[str, Any] = {name: data.get(name) for name in (*_PER_FRAME, "identity", "audio")}
         try:
+            if "audio" in data:
+                data["audio"] = data["audio"].astype(np.float32) / 32767
+            arrays: dict[str, Any] = {name: data.get(name) for name in (*_PER_FRAME, "identity", "audio")}
             return cls(
                 **arrays,
                 fps=float(data["fps"]),

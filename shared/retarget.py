@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+import warnings
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.spatial.transform import Rotation
 
 from shared.face_model.measures import lip_gap
+from shared.face_model.morphable import MorphableModel
 from shared.motion import Motion
 from shared.photo_fit import PhotoFit
 
@@ -15,6 +17,30 @@ from shared.photo_fit import PhotoFit
 _SAME_IDENTITY = 1e-3
 # The resting face is the mean over one in so many frames, those whose lips are closest.
 _RESTING_SHARE = 10
+# A driver that moves less is a still picture, shown for some time: turn of the head from its median in degrees, and
+# largest movement of a vertex in mm, of frames spread evenly over it.
+_STILL_DEGREES, _STILL_MM, _STILL_FRAMES = 1.0, 0.7, 50
+
+
+@dataclass(frozen=True)
+class _Limit:
+    """A soft limit: sizes up to `knee` are kept, larger ones approach `most` and never reach it."""
+
+    knee: float
+    most: float
+
+    def factors(self, sizes: np.ndarray) -> np.ndarray:
+        """Return what to multiply values of these sizes [T] by, [T]."""
+        room = self.most - self.knee
+        kept = self.knee + room * np.tanh((sizes - self.knee) / room)
+        return np.where(sizes > self.knee, kept / np.maximum(sizes, self.knee), 1.0)
+
+
+# How far the renderer can move the head of a photo, by eye on the demo portraits: beyond 20 degrees cheeks stretch,
+# beyond 30 hair and ears tear; so do they in shifts of 0.3 crop units and in changes of the size by a third.
+_TURN, _SHIFT, _LOG_SCALE = _Limit(np.radians(15), np.radians(27)), _Limit(0.1, 0.22), _Limit(0.12, 0.25)
+# Movement that is made smaller by more than this share is worth a note.
+_NOTED = 0.1
 
 
 def is_of(motion: Motion, photo: PhotoFit) -> bool:
@@ -24,11 +50,37 @@ def is_of(motion: Motion, photo: PhotoFit) -> bool:
     return np.allclose(motion.identity, photo.identity, atol=_SAME_IDENTITY)
 
 
+def resting_expression(model: MorphableModel, expression: np.ndarray) -> np.ndarray:
+    """Return the mean [D] over the tenth of the frames [T, D] whose lips are closest: clips begin in mid-word."""
+    gaps = lip_gap(model.vertices(np.zeros(model.num_identity, np.float32), expression))
+    return expression[np.argsort(gaps)[: max(1, len(expression) // _RESTING_SHARE)]].mean(0)
+
+
+def resting_pose(rotation: np.ndarray, translation: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the median of head poses: rotation [T, 3] (axis-angle, radians), translation [T, 3] -> [3], [3]."""
+    turns = Rotation.from_rotvec(rotation)
+    mean = turns.mean()
+    median = Rotation.from_rotvec(np.median((turns * mean.inv()).as_rotvec(), axis=0)) * mean
+    return median.as_rotvec(), np.median(translation, axis=0)
+
+
+def is_still(motion: Motion, model: MorphableModel) -> bool:
+    """Return whether the motion does not move: that of a photo, or of a clip that shows one."""
+    seen = _seen(motion)
+    some = seen[np.linspace(0, len(seen) - 1, min(len(seen), _STILL_FRAMES)).round().astype(int)]
+    rest, _ = resting_pose(motion.rotation[some], motion.translation[some])
+    turns = Rotation.from_rotvec(motion.rotation[some]) * Rotation.from_rotvec(rest).inv()
+    if np.degrees(turns.magnitude().max()) > _STILL_DEGREES:
+        return False
+    offsets = motion.expression[some] - np.median(motion.expression[some], axis=0)
+    return bool(np.linalg.norm(np.tensordot(offsets, model.exp_basis, 1), axis=-1).max() <= _STILL_MM)
+
+
 def onto_photo(motion: Motion, photo: PhotoFit) -> Motion:
     """Apply the changes of another person's motion to the face and pose of the photo.
 
-    Pose changes are relative to the first frame. Expression changes are relative to the resting face, the mean over the
-    tenth of the frames whose lips are closest: a clip may begin in the middle of a word.
+    Changes count from the motion's own rest, `resting_expression` and `resting_pose`. Of a motion that does not move (a
+    photo's) nothing shows how that face rests: its expression and its angle to the camera replace the photo's.
 
     Args:
         motion: T frames.
@@ -37,25 +89,56 @@ def onto_photo(motion: Motion, photo: PhotoFit) -> Motion:
     Returns:
         T frames with the photo's identity.
     """
-    gaps = lip_gap(photo.model.vertices(photo.identity * 0, motion.expression))
-    resting = motion.expression[np.argsort(gaps)[: max(1, len(motion) // _RESTING_SHARE)]].mean(0)
+    expression = motion.expression
+    if not is_still(motion, photo.model):
+        expression = photo.expression + expression - resting_expression(photo.model, expression[_seen(motion)])
     rotation, translation = pose_onto_photo(motion, photo)
-    return replace(
-        motion,
-        expression=photo.expression + motion.expression - resting,
-        rotation=rotation,
-        translation=translation,
-        identity=photo.identity,
-    )
+    return replace(motion, expression=expression, rotation=rotation, translation=translation, identity=photo.identity)
 
 
-def pose_onto_photo(motion: Motion, photo: PhotoFit) -> tuple[np.ndarray, np.ndarray]:
-    """Move the head of the photo as the motion moves its own from its first frame.
+def pose_onto_photo(motion: Motion, photo: PhotoFit, *, scale: float = 1.0) -> tuple[np.ndarray, np.ndarray]:
+    """Move the head of the photo as the motion moves its own from its rest, softly limited to what can be rendered.
+
+    Where the motion does not move (`is_still`) the photo's head is turned to its angle to the camera.
+
+    Args:
+        motion: T frames.
+        photo: whose pose is the start.
+        scale: factor on the size of the movement.
 
     Returns:
         Rotation (axis-angle, radians) and translation, float32 [T, 3], as in `Motion`.
     """
-    turns = Rotation.from_rotvec(motion.rotation)
-    rotation = turns * turns[0].inv() * Rotation.from_rotvec(photo.rotation)
-    translation = photo.translation + motion.translation - motion.translation[0]
+    seen = _seen(motion)
+    rest, middle = resting_pose(motion.rotation[seen], motion.translation[seen])
+    start = Rotation.from_rotvec(photo.rotation)
+    origin = start if is_still(motion, photo.model) else Rotation.from_rotvec(rest)
+    turn = (Rotation.from_rotvec(motion.rotation) * origin.inv()).as_rotvec() * scale
+    move = (motion.translation - middle) * scale
+    angle = np.linalg.norm(turn, axis=1)
+    turned = _TURN.factors(angle)
+    shifted, grown = _SHIFT.factors(np.linalg.norm(move[:, :2], axis=1)), _LOG_SCALE.factors(np.abs(move[:, 2]))
+    _note_limits(np.minimum(shifted, grown), turned, np.degrees(angle))
+    rotation = Rotation.from_rotvec(turn * turned[:, None]) * start
+    translation = photo.translation + move * np.stack([shifted, shifted, grown], axis=1)
     return rotation.as_rotvec().astype(np.float32), translation.astype(np.float32)
+
+
+def _note_limits(moved: np.ndarray, turned: np.ndarray, degrees: np.ndarray) -> None:
+    """Warn when factors [T] of movements and turns made some of them much smaller; `degrees` [T] is without them."""
+    smaller = np.minimum(moved, turned) < 1 - _NOTED
+    if smaller.any():
+        turns = f"turns by up to {degrees.max():.0f} degrees" if turned.min() < 1 - _NOTED else ""
+        moves = "shifts or grows too much" if moved.min() < 1 - _NOTED else ""
+        warnings.warn(
+            f"the head {' and '.join(filter(None, (turns, moves)))}, more than can be rendered: softly limited in "
+            f"{smaller.sum()} of {len(smaller)} frames",
+            stacklevel=2,
+        )
+
+
+def _seen(motion: Motion) -> np.ndarray:
+    """The frames that show a face; all of them where that is not known."""
+    if motion.confidence is None or not motion.confidence.any():
+        return np.arange(len(motion))
+    return np.flatnonzero(motion.confidence > 0)

@@ -44,7 +44,12 @@ class Track:
 
     @classmethod
     def from_frames(
-        cls, landmarks: list[np.ndarray | None], audio: np.ndarray | None = None, changes: np.ndarray | None = None
+        cls,
+        landmarks: list[np.ndarray | None],
+        audio: np.ndarray | None = None,
+        changes: np.ndarray | None = None,
+        *,
+        least: float = 0.5,
     ) -> Track:
         """Fill gaps by linear interpolation and find cuts.
 
@@ -53,12 +58,13 @@ class Track:
             audio: float32 [n] at 16 kHz.
             changes: [T - 1], of the `CutDetector` that read the frames; without it a cut is found only where the face
                 jumps.
+            least: the share of the frames that must show a face.
 
         Raises:
-            InputError: fewer than half of the frames show a face.
+            InputError: too few frames show a face.
         """
         seen = np.array([points is not None for points in landmarks], bool)
-        if seen.sum() < max(1, len(seen) / 2):
+        if seen.sum() < max(1, len(seen) * least):
             raise InputError(f"a face was found in only {seen.sum()} of {len(seen)} frames")
         points = _without_gaps(landmarks, seen)
         cuts = find_cuts(np.zeros(len(points) - 1) if changes is None else changes, points)
@@ -98,16 +104,18 @@ def of_one_person(model: MorphableModel, shots: list[Track]) -> np.ndarray:
 
     Two shots of one person differ in the shape of the neutral face by 0.2 to 1.4 mm, those of two people by 1.3 to 10.
     """
-    faces = []
-    for shot in shots:
-        identity = fit(model, shot.crop.to_crop(shot.landmarks[::3])).identity
-        faces.append(model.vertices(identity, np.zeros(model.num_expression, np.float32)))
-    bones = np.concatenate([model.groups[name] for name in ("rigid", "nose", "contour")])
-    shapes = np.stack(faces)[:, bones]
+    shapes = np.stack([neutral_bones(model, shot.landmarks[::3]) for shot in shots])
     distance = np.sqrt(np.square(shapes[:, None] - shapes[None]).sum(-1).mean(-1))
     alike = distance < _OTHER_PERSON_MM
     frames = np.array([len(shot.landmarks) for shot in shots])
     return alike[(alike * frames).sum(1).argmax()]
+
+
+def neutral_bones(model: MorphableModel, landmarks: np.ndarray) -> np.ndarray:
+    """Return the bones, nose and contour of a person's neutral face, [n, 3] in mm, from landmarks [T, 478, 3]."""
+    identity = fit(model, Crop.around(landmarks).to_crop(landmarks)).identity
+    bones = np.concatenate([model.groups[name] for name in ("rigid", "nose", "contour")])
+    return model.vertices(identity, np.zeros(model.num_expression, np.float32))[bones]
 
 
 def motion_from_track(model: MorphableModel, track: Track, *, smooth: bool = True, source: str = "") -> Motion:
@@ -116,8 +124,8 @@ def motion_from_track(model: MorphableModel, track: Track, *, smooth: bool = Tru
     rotation, translation, expression = result.rotation, result.translation, result.expression
     if smooth:
         shots = np.split(np.arange(len(expression)), track.cuts)
-        rotation = np.concatenate([_smoothed(rotation[shot], _POSE_WINDOW) for shot in shots])
-        translation = np.concatenate([_smoothed(translation[shot], _POSE_WINDOW) for shot in shots])
+        rotation = np.concatenate([smoothed_pose(rotation[shot]) for shot in shots])
+        translation = np.concatenate([smoothed_pose(translation[shot]) for shot in shots])
         expression = np.concatenate([smoothed_expression(expression[shot]) for shot in shots])
     return Motion(
         expression=expression,
@@ -134,6 +142,11 @@ def motion_from_track(model: MorphableModel, track: Track, *, smooth: bool = Tru
 def smoothed_expression(expression: np.ndarray) -> np.ndarray:
     """Remove the tracker's noise from coefficients [T, D] at 25 fps."""
     return _smoothed(expression, _EXPRESSION_WINDOW)
+
+
+def smoothed_pose(values: np.ndarray) -> np.ndarray:
+    """Remove the tracker's noise from rotations or translations [T, 3] at 25 fps."""
+    return _smoothed(values, _POSE_WINDOW)
 
 
 def _smoothed(values: np.ndarray, window: int) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -126,6 +127,8 @@ class MotionPipeline:
             raise InputError("the audio must be float32 [n], mono, with at least one sample and finite numbers")
         self._check(options, {"style": style or self.style, "constraint": constraint, "tail": tail})
         heard, subject = self.frontend(audio), Subject.of(photo, self.face_model)
+        if not heard.events.speaks.any():
+            warnings.warn("nothing is spoken in the recording, so that the mouth rests", stacklevel=2)
         speech = heard.at(self.model.fps)
         sample = self.model.sample(
             speech,

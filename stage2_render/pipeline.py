@@ -115,7 +115,8 @@ class RenderPipeline:
             motion: of T frames, at any frame rate.
             full: the framing of the photo, its longer side at most `max_size`; else the square head crop, at most
                 512 x 512.
-            relative: apply the changes of the motion to the photo's face, as for a motion of another person; False: its
+            relative: apply the changes of the motion from its own rest to the photo's face, within what can be rendered
+                (`shared.retarget.onto_photo`), as for a motion of another person; False: its
                 coefficients are those of this face (as `MotionPipeline` generates them for a photo). None: False if the
                 motion has the photo's identity.
             max_size: longer side of the frames in pixels.

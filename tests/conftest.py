@@ -8,10 +8,20 @@ import signal
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import pytest  # noqa: E402
+from situations import Recorder  # noqa: E402
 
 # A shell that starts the tests in the background lets them, and every process that they start, ignore Ctrl-C.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_addoption(parser):
+    parser.addoption("--compatibility", action="store_true", help="write docs/compatibility.md (with -m situation)")
+
+
+def pytest_configure(config):
+    if config.getoption("--compatibility"):
+        config.pluginmanager.register(Recorder())
 
 
 @pytest.fixture(scope="session")

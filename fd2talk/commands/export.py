@@ -1,19 +1,47 @@
-"""`fd2talk export`: motion file -> files of other programs."""
+"""`fd2talk export` and `fd2talk import`: motion file <-> files of other programs."""
 
 from __future__ import annotations
 
+from fd2talk.commands.inputs import fit_photo, load_motion
+from fd2talk.export.curves_file import read_curves
+from fd2talk.export.writer import SUFFIXES, check_options
 from fd2talk.export.writer import export as write
-from fd2talk.output import make_folder, require_output
-from fd2talk.terminal import announce
+from fd2talk.options import ExportOptions, FaceChoice
+from fd2talk.output import make_folder, require_output, save_motion
+from fd2talk.terminal import announce, say
+from shared.errors import UsageError
+from shared.face_model import load_bundled
 from shared.files import check_input
-from shared.motion import Motion
+from shared.media import read_audio, read_image
 
 
-def export(motion: str, output: str, *, overwrite: bool) -> None:
+def export(
+    motion: str, output: str, *, photo: str | None, face: FaceChoice, options: ExportOptions, overwrite: bool
+) -> None:
     """Write a motion in the format that the suffix of `output` names; see `fd2talk.export.writer`."""
-    path = require_output(output, suffixes=(".glb", ".csv", ".obj", ".ply"), overwrite=overwrite, inputs=(motion,))
-    check_input(motion)
-    moves = Motion.load(motion)
+    inputs = (motion, *([photo] if photo else ()))
+    path = require_output(output, suffixes=SUFFIXES, overwrite=overwrite, inputs=inputs)
+    check_options(path.suffix.lower(), photo is not None, options)
+    if face and photo is None:
+        raise UsageError("--face-index and --face-box choose a face of --photo")
+    for file in inputs:
+        check_input(file)
+    model = load_bundled()
+    moves = load_motion(motion, model)
+    fitted = None if photo is None else fit_photo(model, photo, read_image(photo), face)
     make_folder(path)
-    write(moves, path, overwrite=overwrite)
+    written = write(moves, path, photo=fitted, options=options, overwrite=overwrite)
+    say(f"{written.path.name}: {written.content}", 0)
+    announce(written.path)
+
+
+def import_curves(curves: str, output: str, *, audio: str | None, fps: float | None, overwrite: bool) -> None:
+    """Write the motion that a table of ARKit curves describes, with the sound of `audio`."""
+    path = require_output(output, suffixes=(".npz",), overwrite=overwrite, inputs=(curves, *([audio] if audio else ())))
+    check_input(curves)
+    result = read_curves(curves, fps=fps)
+    if audio is not None:
+        result.audio = read_audio(audio)
+    save_motion(path, result, overwrite=overwrite)
+    say(f"{path.name}: {len(result)} frames at {result.fps:g} fps", 0)
     announce(path)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from fd2talk.commands.inputs import check_device, fit_photo
+from fd2talk.commands.inputs import check_device, fit_photo, load_motion
 from fd2talk.options import FaceChoice, Framing, MotionOptions, RendererOptions
 from fd2talk.output import require_output, write_video
 from fd2talk.progress import counted, progress
 from fd2talk.terminal import announce
 from shared.errors import UsageError
+from shared.files import check_input
 from shared.media import read_audio, read_image
-from shared.motion import Motion
 from stage2_render import DEFAULT_RENDERER
 from stage2_render.pipeline import RenderPipeline
 
@@ -34,9 +34,11 @@ def generate(
         raise UsageError("--still and --pose-from exclude each other")
     check_device(device)
     image, speech = read_image(photo), read_audio(audio)
-    pose = Motion.load(pose_from) if pose_from else None
+    if pose_from:
+        check_input(pose_from)
     render = RenderPipeline.from_pretrained(weights, renderer=renderer.name or DEFAULT_RENDERER, device=device)
     fitted = fit_photo(render.model, photo, image, face)
+    pose = load_motion(pose_from, render.model) if pose_from else None
 
     # Importing stage one takes seconds, so it waits until the inputs have been checked.
     from fd2talk.pipeline import TalkingHeadPipeline

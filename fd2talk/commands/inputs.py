@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -9,8 +11,13 @@ import torch
 from PIL import Image
 
 from fd2talk.options import FaceChoice
+from fd2talk.track import photo_motion, video_motion
 from shared.errors import InputError, UsageError
 from shared.face_model import MorphableModel
+from shared.files import check_input
+from shared.images import is_photo
+from shared.media import read_image
+from shared.motion import Motion
 from shared.photo_fit import PhotoFit
 
 
@@ -20,6 +27,26 @@ def check_device(name: str) -> None:
         torch.zeros(1, device=name)
     except (RuntimeError, AssertionError, ValueError, ImportError) as error:
         raise UsageError(f"the device {name!r} is not available on this computer") from error
+
+
+def load_motion(path: str, model: MorphableModel) -> Motion:
+    """Read a motion file; the motion of a video or a photo in its place is tracked, with a note.
+
+    Raises:
+        InputError: none of them, or no face in it.
+    """
+    check_input(path)
+    if path.lower().endswith((".npz", ".npy")) or zipfile.is_zipfile(path):
+        return Motion.load(path)
+    try:
+        if is_photo(path):
+            motion, kind = photo_motion(fit_photo(model, path, read_image(path), FaceChoice()), path), "photo"
+        else:
+            motion, kind = video_motion(path, model), "video"
+    except InputError as error:
+        raise InputError(f"not a motion file, and no face of it could be tracked: {error}") from error
+    warnings.warn(f"{path} is a {kind}, no motion file: its largest face is tracked", stacklevel=2)
+    return motion
 
 
 def fit_photo(model: MorphableModel, path: str, image: np.ndarray, face: FaceChoice) -> PhotoFit:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fd2talk.commands.inputs import check_device, fit_photo
+from fd2talk.commands.inputs import check_device, fit_photo, load_motion
 from fd2talk.options import FaceChoice, Framing, RendererOptions
 from fd2talk.output import require_output, write_video
 from fd2talk.progress import counted
@@ -10,7 +10,6 @@ from fd2talk.terminal import announce
 from shared.errors import UsageError
 from shared.files import check_input
 from shared.media import FPS, read_image, read_video
-from shared.motion import Motion
 from stage2_render import DEFAULT_RENDERER
 from stage2_render.pipeline import RenderPipeline
 
@@ -29,7 +28,7 @@ def render(
     device: str,
     overwrite: bool,
 ) -> None:
-    """Write the video of a photo moved by a motion file, with the motion's own sound.
+    """Write the video of a photo moved by a motion file (or video), with the motion's own sound.
 
     With `compare` both renderers are side by side, beside the video `real` if there is one. The other arguments are the
     options of the command line.
@@ -43,11 +42,10 @@ def render(
     image = read_image(photo)
     for file in (motion, *([real] if real else ())):
         check_input(file)
-    moves = Motion.load(motion)
     name = "diffusion" if compare else renderer.name or DEFAULT_RENDERER
     pipeline = RenderPipeline.from_pretrained(weights, renderer=name, device=device)
     fitted = fit_photo(pipeline.model, photo, image, face)
-    moves = moves.resample(FPS)
+    moves = load_motion(motion, pipeline.model).resample(FPS)
     frames = pipeline(fitted, moves, **vars(framing), **renderer.settings)
     if compare:
         from fd2talk.compare import side_by_side

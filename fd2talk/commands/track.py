@@ -6,23 +6,21 @@ from fd2talk.commands.inputs import fit_photo
 from fd2talk.options import FaceChoice
 from fd2talk.output import require_output, save_motion
 from fd2talk.terminal import announce
-from fd2talk.track import is_photo, photo_motion, video_motion
-from shared.errors import UsageError
+from fd2talk.track import photo_motion, video_motion
 from shared.face_model import load_bundled
 from shared.files import check_input
+from shared.images import is_photo
 from shared.media import read_image
 
 
 def track(source: str, output: str, *, face: FaceChoice, overwrite: bool) -> None:
-    """Write the motion of the largest face of a video, or the pose of a face of a photo."""
+    """Write the motion of a face of a video (by default the largest), or the expression and pose of a photo's."""
     path = require_output(output, suffixes=(".npz",), overwrite=overwrite, inputs=(source,))
     check_input(source)
     model = load_bundled()
     if is_photo(source):
         result = photo_motion(fit_photo(model, source, read_image(source), face), source)
-    elif face:
-        raise UsageError("--face-index and --face-box are for photos; in a video the largest face is tracked")
     else:
-        result = video_motion(source, model)
+        result = video_motion(source, model, face)
     save_motion(path, result, overwrite=overwrite)
     announce(path)

@@ -1,4 +1,4 @@
-"""Export of a Motion: glTF with morph targets, ARKit blendshape curves, or one mesh per frame."""
+"""Export of a Motion to the formats of other programs."""
 
 from __future__ import annotations
 
@@ -6,79 +6,136 @@ import re
 import secrets
 import shutil
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from scipy.spatial.transform import Rotation
 
-from fd2talk.export.gltf import Animation, Part, glb_bytes
+from fd2talk.export.arkit import load_arkit_map
+from fd2talk.export.face_rig import face_scene
+from fd2talk.export.gltf import glb_bytes
 from fd2talk.export.live_link import live_link_csv
 from fd2talk.export.obj import obj_bytes
+from fd2talk.export.placement import Placement
 from fd2talk.export.ply import ply_bytes
+from fd2talk.export.talking_head_json import talking_head_json
+from fd2talk.export.visemes import VISEMES, visemes, visemes_csv
+from fd2talk.options import ExportOptions
 from shared.errors import InputError, UsageError
 from shared.face_model import MorphableModel, load_bundled
 from shared.face_model.camera import rotation_matrices
-from shared.face_model.mediapipe_mesh import INNER_LIPS, LEFT_EYE, RIGHT_EYE
 from shared.files import atomic_output
 from shared.motion import Motion
+from shared.photo_fit import PhotoFit
+from shared.retarget import is_of, onto_photo
 
 MESH_FORMATS = {".obj": obj_bytes, ".ply": ply_bytes}
-_SKIN, _MOUTH, _EYES = (0.72, 0.5, 0.4, 1.0), (0.12, 0.02, 0.02, 1.0), (0.85, 0.85, 0.85, 1.0)
+SUFFIXES = (".glb", ".csv", ".json", *MESH_FORMATS)
+_DEFAULTS = ExportOptions()
+# Which options mean something for which format.
+_USED = {
+    "morphs": (".glb",),
+    "photo": (".glb",),
+    "curves": (".csv",),
+    "fps": (".csv", ".json"),
+    "start_timecode": (".csv",),
+    "keep_expression": (".glb", ".csv", ".json"),
+}
 
 
-def export(motion: Motion, output: str | Path, *, overwrite: bool = False) -> Path:
+@dataclass(frozen=True)
+class Exported:
+    """What `export` wrote: the path of the file or folder, and its content in one line."""
+
+    path: Path
+    content: str
+
+
+def export(
+    motion: Motion,
+    output: str | Path,
+    *,
+    photo: PhotoFit | None = None,
+    options: ExportOptions = _DEFAULTS,
+    overwrite: bool = False,
+) -> Exported:
     """Write a motion in the format that the suffix of `output` names.
 
-    ``X.glb``: glTF 2.0, the person's neutral mesh, the expression basis as morph targets, weights and pose animated.
-    ``X.csv``: ARKit's blendshapes and the head's angles, a row per frame, in the columns and order of Live Link Face.
+    ``X.glb``: glTF 2.0, the person's mesh with morph targets, eyes, teeth and a jaw, animated.
+    ``X.csv``: ARKit's curves as Live Link Face writes them, or Oculus' visemes.
+    ``X.json``: ARKit's curves and visemes for TalkingHead.
     ``X.obj``, ``X.ply``: a folder X with a mesh per frame, X_00000.obj ...; a name without suffix: the same as OBJ.
 
     Args:
         motion: of the bundled face model.
         output: of one of these formats.
+        photo: of the person, for a textured mesh; a motion of somebody else is applied to this face.
+        options: of the format.
         overwrite: replace an existing output.
 
-    Returns:
-        The path of the file or folder.
-
     Raises:
-        UsageError: another suffix, or the output exists and `overwrite` is not set.
+        UsageError: another suffix, an option of another format, or the output exists and `overwrite` is not set.
         InputError: the motion belongs to another face model.
     """
     output = Path(output)
-    suffix = output.suffix.lower()
-    if suffix not in ("", ".glb", ".csv", *MESH_FORMATS):
-        raise UsageError(f"{output}: motion is exported to .glb, .csv, .obj or .ply, not {suffix}")
+    suffix = output.suffix.lower() or ".obj"
+    if suffix not in SUFFIXES:
+        raise UsageError(f"{output}: motion is exported to {', '.join(SUFFIXES)}, not {suffix}")
+    check_options(suffix, photo is not None, options)
     model = load_bundled()
     if motion.face_model != model.fingerprint:
         raise InputError(f"only motion of the face model {model.fingerprint} is exported, not of {motion.face_model}")
-    if suffix == ".glb":
-        return _write(output, glb(motion, model), overwrite)
-    if suffix == ".csv":
-        return _write(output, live_link_csv(motion).encode(), overwrite)
-    suffix = suffix or ".obj"
-    comment = f"fd2talk {motion.face_model}, millimetres"
-    meshes = (MESH_FORMATS[suffix](v, model.triangles, comment) for v in posed_vertices(motion, model))
-    return _write_sequence(output, suffix, meshes, overwrite)
+    if suffix in MESH_FORMATS:
+        comment = f"fd2talk {motion.face_model}, millimetres"
+        meshes = (MESH_FORMATS[suffix](v, model.triangles, comment) for v in posed_vertices(motion, model))
+        folder = _write_sequence(output, suffix, meshes, overwrite)
+        return Exported(folder, f"{len(motion)} meshes of {model.num_vertices} vertices in millimetres")
+    if options.fps is not None:
+        motion = motion.resample(options.fps)
+    encoded, content = (_mesh if suffix == ".glb" else _curves)(motion, model, photo, suffix, options)
+    with atomic_output(output, overwrite) as temporary:
+        temporary.write_bytes(encoded)
+    return Exported(output, f"{content}, {len(motion)} frames at {motion.fps:g} fps")
 
 
-# -- geometry ---------------------------------------------------------------------------------------------------------
+def check_options(suffix: str, has_photo: bool, options: ExportOptions) -> None:
+    """Raise UsageError for an option that means nothing in a format, or is nothing beside another one."""
+    given = {name for name, value in vars(options).items() if value != getattr(_DEFAULTS, name)}
+    given |= {"photo"} if has_photo else set()
+    for name in sorted(given):
+        if suffix not in _USED[name]:
+            raise UsageError(f"--{name.replace('_', '-')} is for {' and '.join(_USED[name])}, not for {suffix}")
+    if options.morphs == "expression" and options.keep_expression:
+        raise UsageError("--keep-expression is for --morphs arkit; the face model's own targets hold all expression")
+    if options.curves == "visemes" and options.start_timecode:
+        raise UsageError("--start-timecode is for --curves arkit")
 
 
-def _identity(motion: Motion, model: MorphableModel) -> np.ndarray:
-    return np.zeros(model.num_identity, np.float32) if motion.identity is None else motion.identity
+Encoded = tuple[bytes, str]
 
 
-def _placement(motion: Motion) -> tuple[np.ndarray, np.ndarray, float]:
-    """Scale [T], translation [T, 3] in mm, and half of the crop's side in mm.
+def _curves(motion: Motion, _: MorphableModel, __: PhotoFit | None, suffix: str, options: ExportOptions) -> Encoded:
+    curves, _start = load_arkit_map().fit(motion, keep_expression=options.keep_expression)
+    if suffix == ".json":
+        text = talking_head_json(motion, curves, visemes(curves, motion.fps))
+        return text.encode(), "TalkingHead animation: ARKit curves and visemes"
+    if options.curves == "visemes":
+        return visemes_csv(visemes(curves, motion.fps), motion.fps).encode(), f"{len(VISEMES)} Oculus visemes"
+    text = live_link_csv(motion, curves, options.start_timecode)
+    return text.encode(), "Live Link Face table: 52 ARKit curves, head and eye angles in radians"
 
-    A weak perspective camera has no distance, only a scale. The median scale of the clip is taken as life size; other
-    frames keep their size in the image, as a scaling of the head.
-    """
-    half_side = 100.0 / np.exp(np.median(motion.translation[:, 2]))
-    scale = np.exp(motion.translation[:, 2]) * half_side / 100.0
-    shift = motion.translation * [half_side, -half_side, 0.0]
-    return scale, shift, float(half_side)
+
+def _mesh(motion: Motion, model: MorphableModel, photo: PhotoFit | None, _: str, options: ExportOptions) -> Encoded:
+    if photo is not None and not is_of(motion, photo):
+        motion = onto_photo(motion, photo)
+    arkit = options.morphs == "arkit"
+    fitted = load_arkit_map().fit(motion, keep_expression=options.keep_expression) if arkit else None
+    scene = face_scene(motion, model, photo, fitted)
+    extras = {"face_model": motion.face_model, "fps": motion.fps, "source": motion.source, "synthetic_media": True}
+    times = np.arange(len(motion)) / motion.fps
+    targets = "52 ARKit morph targets" if arkit else f"{model.num_expression} morph targets of the face model"
+    texture = "the photo as texture" if photo is not None else "no texture (--photo)"
+    return glb_bytes(scene, times, extras), f"glTF face: {targets}, head, jaw and eyes as nodes, {texture}"
 
 
 def posed_vertices(motion: Motion, model: MorphableModel) -> np.ndarray:
@@ -87,45 +144,11 @@ def posed_vertices(motion: Motion, model: MorphableModel) -> np.ndarray:
     Returns:
         float32 [T, N, 3] in mm: x right, y up, z towards the viewer; the origin is the centre of the crop.
     """
-    scale, shift, _ = _placement(motion)
-    vertices = model.vertices(_identity(motion, model), motion.expression)  # [T, N, 3]
+    place = Placement.of(motion)
+    identity = np.zeros(model.num_identity, np.float32) if motion.identity is None else motion.identity
+    vertices = model.vertices(identity, motion.expression)  # [T, N, 3]
     turned = vertices @ np.swapaxes(rotation_matrices(motion.rotation), -1, -2)
-    return (turned * scale[:, None, None] + shift[:, None]).astype(np.float32)
-
-
-def glb(motion: Motion, model: MorphableModel) -> bytes:
-    """Encode a motion as binary glTF 2.0, in metres."""
-    scale, shift, half_side = _placement(motion)
-    quaternions = Rotation.from_rotvec(motion.rotation).as_quat()
-    # q and -q are the same rotation, but only between neighbours on the same side is the arc the short one.
-    flips = np.sign((quaternions[1:] * quaternions[:-1]).sum(1))
-    quaternions[1:] *= np.cumprod(np.where(flips == 0, 1, flips))[:, None]
-    animation = Animation(
-        times=np.arange(len(motion)) / motion.fps,
-        weights=motion.expression,
-        rotation=quaternions,
-        translation=shift / 1000,
-        scale=np.repeat(scale[:, None], 3, axis=1),
-    )
-    eyes = np.isin(model.triangles, RIGHT_EYE).all(1) | np.isin(model.triangles, LEFT_EYE).all(1)
-    mouth = np.isin(model.triangles, INNER_LIPS).all(1)
-    parts = [
-        Part("skin", model.triangles[~eyes & ~mouth], _SKIN),
-        Part("eyes", model.triangles[eyes], _EYES),
-        Part("mouth", model.triangles[mouth], _MOUTH),
-    ]
-    neutral = model.vertices(_identity(motion, model), np.zeros(model.num_expression))
-    extras = {"face_model": motion.face_model, "fps": motion.fps, "source": motion.source, "synthetic_media": True}
-    return glb_bytes("face", neutral / 1000, model.exp_basis / 1000, parts, animation, half_side / 1000, extras)
-
-
-# -- files ------------------------------------------------------------------------------------------------------------
-
-
-def _write(output: Path, content: bytes, overwrite: bool) -> Path:
-    with atomic_output(output, overwrite) as temporary:
-        temporary.write_bytes(content)
-    return output
+    return (turned * place.scale[:, None, None] + place.shift[:, None]).astype(np.float32)
 
 
 def _write_sequence(output: Path, suffix: str, meshes: Iterator[bytes], overwrite: bool) -> Path:

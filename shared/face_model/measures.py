@@ -6,7 +6,8 @@ import numpy as np
 
 from shared.face_model.mediapipe_mesh import INNER_LIP_CENTRES, LEFT_EYE, LEFT_IRIS, RIGHT_EYE, RIGHT_IRIS
 
-_LIDS = ((159, 145), (158, 153), (160, 144), (386, 374), (385, 380), (387, 373))
+# Upper and lower points of the lids: three of the right eye, three of the left.
+LIDS = ((159, 145), (158, 153), (160, 144), (386, 374), (385, 380), (387, 373))
 
 
 def lip_gap(vertices: np.ndarray) -> np.ndarray:
@@ -27,7 +28,7 @@ def lip_aperture(vertices: np.ndarray) -> np.ndarray:
 
 def lid_gap(vertices: np.ndarray) -> np.ndarray:
     """Mean height between upper and lower lids of both eyes (y up): [..., N, 3] -> [...]."""
-    return np.mean([vertices[..., a, 1] - vertices[..., b, 1] for a, b in _LIDS], axis=0)
+    return np.mean([vertices[..., a, 1] - vertices[..., b, 1] for a, b in LIDS], axis=0)
 
 
 def gaze(vertices: np.ndarray) -> np.ndarray:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -14,6 +12,7 @@ from PIL import Image
 from shared.errors import InputError
 from shared.faces.crop import Crop
 from shared.faces.cuts import CutDetector
+from shared.faces.mediapipe_guard import mediapipe_guard
 
 # A face of lower height has too few pixels on the lips for a reliable track.
 MIN_FACE_PIXELS = 56
@@ -52,23 +51,8 @@ class FaceBox:
         return max(width, 0) * max(height, 0) / max(smaller, 1e-6)
 
 
-@contextmanager
-def native_log_muted() -> Iterator[None]:
-    """Suppress the start-up notices that mediapipe's native code writes directly to file descriptor 2."""
-    os.environ.setdefault("GLOG_minloglevel", "3")
-    kept = os.dup(2)
-    null = os.open(os.devnull, os.O_WRONLY)
-    try:
-        os.dup2(null, 2)
-        yield
-    finally:
-        os.dup2(kept, 2)
-        os.close(kept)
-        os.close(null)
-
-
 def _face_mesh() -> Any:
-    with native_log_muted():
+    with mediapipe_guard():
         from mediapipe.python.solutions.face_mesh import FaceMesh
 
         mesh = FaceMesh(
@@ -113,7 +97,7 @@ def _shift(before: np.ndarray, after: np.ndarray) -> float:
 
 def detect_faces(image: np.ndarray) -> list[FaceBox]:
     """Return all faces of a picture [H, W, 3] uint8 RGB, the largest first; an empty list when there are none."""
-    with native_log_muted():
+    with mediapipe_guard():
         from mediapipe.python.solutions.face_detection import FaceDetection
 
         detectors = [FaceDetection(min_detection_confidence=0.4, model_selection=k) for k in (0, 1)]

@@ -198,7 +198,7 @@ def _fetch(network: MetricNetwork, path: Path) -> str:
         answer = urllib.request.urlopen(network.url, timeout=_TIMEOUT)
     with answer, path.open("wb") as file:
         total = int(answer.headers.get("Content-Length") or 0)
-        hidden = not sys.stderr.isatty()
+        hidden = sys.stderr is None or not sys.stderr.isatty()
         with tqdm(total=total or None, desc=network.file, unit="B", unit_scale=True, disable=hidden) as bar:
             while True:
                 with _network_errors(network.url):

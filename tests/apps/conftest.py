@@ -37,15 +37,35 @@ def node():
 
 
 @pytest.fixture(scope="session")
-def browse(node, tmp_path_factory):
-    """Opens a page in Chromium, at a width and in a colour scheme, and returns what `browse.mjs` found."""
+def chromium():
     names = ("chromium", "chromium-browser", "google-chrome")
-    if (chromium := next(filter(None, map(shutil.which, names)), None)) is None:
+    if (found := next(filter(None, map(shutil.which, names)), None)) is None:
         missing("Chromium is not installed")
-    pictures = Path(os.environ.get("SCREENSHOTS") or tmp_path_factory.mktemp("screenshots"))
-    pictures.mkdir(parents=True, exist_ok=True)
+    return found
+
+
+@pytest.fixture(scope="session")
+def pictures(tmp_path_factory):
+    folder = Path(os.environ.get("SCREENSHOTS") or tmp_path_factory.mktemp("screenshots"))
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def browse(node, chromium, pictures):
+    """Opens a page in Chromium, at a width and in a colour scheme, and returns what `browse.mjs` found."""
 
     def browse(url, width, scheme, name):
         return node("browse.mjs", chromium, url, width, scheme, pictures / f"{name}-{width}-{scheme}.png")
 
     return browse
+
+
+@pytest.fixture(scope="session")
+def show(node, chromium, pictures):
+    """Shows a glTF file at some times with three.js, and returns what `show_gltf.mjs` found."""
+
+    def show(path, size, name, *times):
+        return node("show_gltf.mjs", chromium, path, size, pictures / f"{name}.png", *times)
+
+    return show

@@ -61,6 +61,11 @@ def odd_size(path):
 
 
 @pytest.mark.parametrize("make", [grey, rgba, cmyk, sixteen_bit, exif_rotated, odd_size])
+@pytest.mark.situation(
+    "Pictures",
+    "grey, 16-bit, CMYK, transparent, turned (EXIF) and odd-sized photos",
+    "upright, in their colours, transparent parts white; sides are made even",
+)
 def test_photos_of_every_kind_are_animated(make, tmp_path, run, audio):
     make(tmp_path)
     source = next(tmp_path.glob("p.*"))
@@ -77,6 +82,7 @@ def test_photos_of_every_kind_are_animated(make, tmp_path, run, audio):
     assert np.abs(np.asarray(Image.fromarray(frame).convert("L"), float) - shown).mean() < 8
 
 
+@pytest.mark.situation("Pictures", "a photo of 50 megapixels", "reduced to --max-size; up to 120 megapixels are read")
 def test_fifty_megapixels_are_reduced(tmp_path, run, audio):
     portrait(1800).resize((7200, 7000), Image.Resampling.BOX).save(tmp_path / "p.jpg", quality=70)
     code, _, err = run("generate", tmp_path / "p.jpg", audio, "-o", tmp_path / "out.mp4", "--max-size", 320)
@@ -84,6 +90,7 @@ def test_fifty_megapixels_are_reduced(tmp_path, run, audio):
     assert next(read_video(tmp_path / "out.mp4")).shape == (310, 320, 3)
 
 
+@pytest.mark.situation("Faces", "a photo without a face", "one line, before any other work")
 def test_photo_without_a_face(tmp_path, refused, audio, sine):
     grid = np.linspace(0, 255, 240).astype(np.uint8)
     Image.fromarray(np.stack([np.tile(grid, (240, 1))] * 3, -1)).save(tmp_path / "p.png")
@@ -91,6 +98,7 @@ def test_photo_without_a_face(tmp_path, refused, audio, sine):
     assert sine.calls == 0
 
 
+@pytest.mark.situation("Faces", "a face of less than 56 pixels", "one line that says how high it is")
 def test_forty_pixel_face(tmp_path, refused, audio):
     canvas = Image.new("RGB", (240, 240), "grey")
     canvas.paste(portrait(80), (80, 80))
@@ -98,6 +106,11 @@ def test_forty_pixel_face(tmp_path, refused, audio):
     refused("generate", tmp_path / "p.png", audio, "-o", tmp_path / "o.mp4", folder=tmp_path, saying="pixels high")
 
 
+@pytest.mark.situation(
+    "Faces",
+    "two people in a photo",
+    "the larger face speaks; --face-index or --face-box chooses, one that is not there is one line",
+)
 def test_two_faces_and_which_to_take(tmp_path, run, refused, audio):
     canvas = Image.new("RGB", (480, 260), "white")
     canvas.paste(portrait(260), (0, 0))
@@ -119,6 +132,7 @@ def test_two_faces_and_which_to_take(tmp_path, run, refused, audio):
     )  # fmt: skip
 
 
+@pytest.mark.situation("Faces", "a face seen from the side", "one line from about 60 degrees on")
 def test_profile_is_refused():
     image = np.asarray(portrait(400))
     landmarks = track_photo(image)
@@ -133,6 +147,9 @@ def test_profile_is_refused():
                 PhotoFit.from_landmarks(image, turned, load_bundled())
 
 
+@pytest.mark.situation(
+    "Pictures", "a photo that is cut off, empty, missing or something else", "one line that says which"
+)
 def test_damaged_and_missing_photos(tmp_path, refused, audio):
     portrait().save(tmp_path / "whole.jpg")
     whole = (tmp_path / "whole.jpg").read_bytes()
@@ -169,6 +186,11 @@ def tone(seconds, rate=16000):
         (0.01, 16000, 1, 2),
     ],
 )
+@pytest.mark.situation(
+    "Sound",
+    "any sampling rate, sample width and number of channels; 0.01 s of sound",
+    "a frame for each 40 ms; the video keeps rate and channels",
+)
 def test_sound_of_every_kind_gives_its_frames(seconds, rate, channels, width, tmp_path, run, photo):
     write_wav(tmp_path / "a.wav", np.stack([tone(seconds, rate)] * channels, -1), rate, width)
     code, _, err = run("generate", photo, tmp_path / "a.wav", "-o", tmp_path / "o.mp4")
@@ -186,6 +208,7 @@ def test_silence_gives_a_video(tmp_path, run, photo):
     assert video_frames(tmp_path / "o.mp4") == 10
 
 
+@pytest.mark.situation("Sound", "a video as recording", "its sound is used")
 def test_sound_of_a_video(tmp_path, run, photo, audio):
     assert run("generate", photo, audio, "-o", tmp_path / "first.mp4")[0] == 0
     code, _, err = run("generate", photo, tmp_path / "first.mp4", "-o", tmp_path / "second.mp4")
@@ -215,6 +238,9 @@ def float_wav(path, samples):
     return path
 
 
+@pytest.mark.situation(
+    "Sound", "float samples that are no numbers", "up to 1 % become silence, with a note; more are refused"
+)
 def test_samples_that_are_no_numbers(tmp_path, run, refused, photo):
     few = tone(0.4)
     few[100:103] = np.nan
@@ -228,6 +254,7 @@ def test_samples_that_are_no_numbers(tmp_path, run, refused, photo):
 # -- motions ---------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.situation("Drivers", "a motion file of another face model, damaged or something else", "one line")
 def test_motions_that_cannot_be_used(tmp_path, refused, photo, speech):
     good = sine_motion(speech)
     good.face_model = "flame:0123456789abcdef"
@@ -242,6 +269,7 @@ def test_motions_that_cannot_be_used(tmp_path, refused, photo, speech):
 # -- outputs ---------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.situation("Command line", "an output that exists", "kept, in one line; --overwrite replaces it")
 def test_existing_output_is_kept_unless_told(tmp_path, run, refused, photo, audio, motion_file):
     out = tmp_path / "o.mp4"
     out.write_bytes(b"precious")
@@ -254,6 +282,11 @@ def test_existing_output_is_kept_unless_told(tmp_path, run, refused, photo, audi
     refused("motion", audio, "-o", tmp_path / "m.npz", folder=tmp_path, saying="--overwrite")
 
 
+@pytest.mark.situation(
+    "Command line",
+    "an output that cannot be written: a folder, another suffix, an input, too long a name",
+    "one line, before any work",
+)
 def test_outputs_that_cannot_be_written(tmp_path, refused, photo, audio):
     (tmp_path / "file").write_text("x")
     (tmp_path / "folder.mp4").mkdir()
@@ -288,6 +321,7 @@ def test_missing_folders_are_made_only_for_a_result(tmp_path, run, photo, audio)
     assert video_frames(out) == 10
 
 
+@pytest.mark.situation("Command line", "spaces, quotes, colons and letters of any alphabet in names", "work")
 def test_spaces_and_letters_of_other_alphabets(tmp_path, run, photo, audio):
     folder = tmp_path / "Мои файлы — 我的 ファイル"
     folder.mkdir()
@@ -335,6 +369,7 @@ def test_stopped_in_mid_run(sent, code, said, tmp_path, photo, long_motion):
     assert not [p for p in tmp_path.rglob("*") if p.is_file() and p != long_motion]
 
 
+@pytest.mark.situation("Surroundings", "a disk that fills up", "one line, no partial file")
 def test_full_disk(tmp_path, photo, motion_file):
     """A limit on the size of files stands for a disk that fills up while the video is written."""
 

@@ -1,5 +1,6 @@
 """What Ctrl-C and SIGTERM do to the command line, warnings, and a closed standard output."""
 
+import os
 import signal
 import subprocess
 import sys
@@ -90,3 +91,33 @@ def test_closed_standard_output_is_no_failure(tmp_path, photo):
     process.stdout.close()
     assert process.stderr.read() == "" and process.wait(120) == 0
     assert (tmp_path / "m.npz").exists()
+
+
+def shell(line, **settings):
+    return subprocess.run(["sh", "-c", line], capture_output=True, text=True, timeout=300, **settings)
+
+
+@pytest.mark.situation(
+    "Surroundings",
+    "standard error closed (`2>&-`; services, pythonw)",
+    "works; why a command fails is then said on standard output",
+)
+def test_without_standard_error(tmp_path, photo):
+    command = f"{sys.executable} -m fd2talk track"
+    done = shell(f"{command} {photo} -o {tmp_path}/m.npz <&- 2>&-")
+    assert (done.returncode, done.stdout) == (0, f"{tmp_path}/m.npz\n")
+    done = shell(f"{command} {tmp_path}/none.jpg -o {tmp_path}/n.npz 2>&-")
+    assert (done.returncode, done.stdout.count("\n")) == (2, 1) and "no such file" in done.stdout
+    assert [path.name for path in tmp_path.iterdir()] == ["m.npz"]
+
+
+@pytest.mark.situation(
+    "Surroundings", "a home folder that cannot be written to (containers)", "works, with nothing on standard error"
+)
+def test_read_only_home(tmp_path, photo, motion_file):
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("MPL")} | {"HOME": "/proc/1"}
+    line = f"{sys.executable} -m fd2talk render {photo} {motion_file} -o {tmp_path}/o.mp4 --renderer geometry"
+    done = shell(line, env=environment)
+    # On a busy machine it may take so long that a line says how much is done.
+    noise = [line for line in done.stderr.splitlines() if not line.startswith("fd2talk: rendering: ")]
+    assert (done.returncode, done.stdout, noise) == (0, f"{tmp_path}/o.mp4\n", [])

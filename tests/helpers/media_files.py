@@ -30,6 +30,21 @@ def encode(path: Path, samples: np.ndarray, rate: int, codec: str) -> Path:
     return path
 
 
+def encode_tracks(path: Path, tracks: list[np.ndarray], default: int | None = 0) -> Path:
+    """Write sound tracks [n] of 16 kHz into one file; the one with the index `default` is marked so."""
+    with av.open(str(path), "w") as container:
+        streams = [container.add_stream("aac", rate=16000, layout="mono") for _ in tracks]
+        for index, stream in enumerate(streams):
+            stream.disposition = av.stream.Disposition.default if index == default else av.stream.Disposition(0)
+        for stream, samples in zip(streams, tracks):
+            frame = av.AudioFrame.from_ndarray(np.asarray(samples, np.float32)[None], "fltp", "mono")
+            frame.sample_rate, frame.pts = 16000, 0
+            container.mux(stream.encode(frame))
+        for stream in streams:
+            container.mux(stream.encode(None))
+    return path
+
+
 def write_video(path: Path, frames: list[np.ndarray], **options) -> Path:
     height, width = frames[0].shape[:2]
     with VideoWriter(path, (width, height), **options) as writer:

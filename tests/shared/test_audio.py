@@ -66,6 +66,9 @@ def test_wav_sample_formats(tmp_path, kind):
         ("a.flac", "flac", 22050),
     ],
 )
+@pytest.mark.situation(
+    "Sound", "MP3, AAC, Opus, FLAC with their encoders' delays", "the same length and position as before encoding"
+)
 def test_compressed_sound_keeps_length_and_position(tmp_path, name, codec, rate):
     x = np.zeros(round(1.5 * rate), np.float32)
     x[rate : rate + rate // 4] = tone(0.25, rate, 1000)
@@ -164,3 +167,54 @@ def test_truncated_sound_is_read_as_far_as_it_goes(tmp_path):
     path = encode(tmp_path / "a.mp3", tone(2, 44100)[None], 44100, "libmp3lame")
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     assert 8000 < read_audio(path).size < 32000
+
+
+def stereo(path, left, right, rate=16000):
+    wavfile.write(path, rate, np.stack([left, right], axis=1).astype(np.float32))
+    return path
+
+
+@pytest.mark.parametrize("gain", [-1.0, -0.8, -1.25])
+@pytest.mark.parametrize("codec", [None, "aac", "libmp3lame"])
+@pytest.mark.situation(
+    "Sound",
+    "a stereo recording with one channel turned over (badly wired)",
+    "the louder channel is used alone, and a note says so",
+)
+def test_channels_that_cancel_give_the_louder_one(gain, codec, tmp_path):
+    left = tone(1, 16000) * np.linspace(0.2, 1, 16000, dtype=np.float32)
+    if codec is None:
+        path = stereo(tmp_path / "a.wav", left, gain * left)
+    else:
+        path = encode(tmp_path / ("a.m4a" if codec == "aac" else "a.mp3"), np.stack([left, gain * left]), 16000, codec)
+    number, louder = (2, gain * left) if gain < -1 else (1, left)
+    with pytest.warns(UserWarning, match="cancel each other; number [12] is used alone") as noted:
+        audio = read_audio(path)
+    if codec is None or gain != -1:
+        assert f"number {number}" in str(noted[0].message)
+        assert np.corrcoef(audio[:16000], louder[: len(audio)])[0, 1] > 0.99
+    assert np.sqrt(np.square(audio).mean()) == pytest.approx(np.sqrt(np.square(louder).mean()), rel=0.1)
+
+
+def test_one_of_two_speakers_with_a_badly_wired_microphone(tmp_path):
+    first, second = tone(1, 16000), tone(1, 16000, 700)
+    path = stereo(tmp_path / "a.wav", np.append(first, second), np.append(first, -0.9 * second))
+    with pytest.warns(UserWarning, match="cancel"):
+        assert np.abs(read_audio(path) - np.append(first, second)).max() < 1e-6
+
+
+def test_six_channels_of_which_two_cancel(tmp_path):
+    speech, nothing = tone(1, 48000), np.zeros(48000, np.float32)
+    front = np.stack([speech, -speech, nothing, nothing, nothing, nothing])
+    with pytest.warns(UserWarning, match="cancel"):
+        audio = read_audio(encode(tmp_path / "a.wav", front, 48000, "pcm_s16le"))
+    assert np.abs(audio).max() == pytest.approx(0.5, abs=0.02)
+
+
+def test_channels_that_do_not_cancel_are_averaged(tmp_path, recwarn):
+    speech, other = tone(1, 16000), tone(1, 16000, 700)
+    delayed = np.roll(speech, 7)
+    for left, right in ((speech, 0 * speech), (speech, other), (speech, delayed), (0 * speech, 0 * speech)):
+        audio = read_audio(stereo(tmp_path / "a.wav", left, right))
+        assert np.abs(audio - (left + right) / 2).max() < 1e-6
+    assert not recwarn.list

@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 from media_files import BAD, assert_one_line, bad_file
-from PIL import Image
+from PIL import Image, ImageCms
 
 import shared.audio
 import shared.images
 from shared.errors import InputError
-from shared.images import read_image
+from shared.images import is_photo, read_animation, read_image
 
 
 def ramp(mode: str) -> Image.Image:
@@ -82,8 +82,6 @@ def test_exif_orientation(tmp_path, orientation):
 
 
 def test_wide_gamut_profile_is_converted_and_a_broken_one_ignored(tmp_path):
-    from PIL import ImageCms
-
     lab_free = Image.new("RGB", (8, 8), (200, 100, 50))
     lab_free.save(tmp_path / "broken.png", icc_profile=b"no profile")
     lab_free.save(tmp_path / "srgb.png", icc_profile=ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes())
@@ -142,3 +140,112 @@ def test_truncated_photo(tmp_path, suffix):
     with pytest.raises(InputError) as error:
         read_image(path)
     assert_one_line(error, path)
+
+
+def other_profile() -> bytes:
+    """sRGB with the primaries red and green exchanged."""
+    data = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    return data.replace(b"rXYZ", b"xxxx", 1).replace(b"gXYZ", b"rXYZ", 1).replace(b"xxxx", b"gXYZ", 1)
+
+
+@pytest.mark.situation("Pictures", "a palette image with a colour profile", "colours are converted as in other images")
+@pytest.mark.parametrize("suffix", ["png", "tif"])
+@pytest.mark.parametrize("transparent", [False, True])
+def test_the_profile_of_a_palette_image(suffix, transparent, tmp_path):
+    picture = Image.new("RGB", (16, 8), (200, 100, 50))
+    picture.paste((20, 60, 220), (8, 0, 16, 8))
+    palette = picture.quantize(4)
+    options = {"transparency": palette.getpixel((12, 4))} if transparent and suffix == "png" else {}
+    palette.save(tmp_path / f"p.{suffix}", icc_profile=other_profile(), **options)
+    image = read_image(tmp_path / f"p.{suffix}")
+    assert image[4, 2] == pytest.approx([100, 200, 50], abs=40) and image[4, 2, 1] > 1.5 * image[4, 2, 0]
+    picture.save(tmp_path / "rgb.png", icc_profile=other_profile())
+    assert image[4, 2] == pytest.approx(read_image(tmp_path / "rgb.png")[4, 2], abs=2)
+    if options:
+        assert image[4, 12] == pytest.approx([255] * 3, abs=2)
+
+
+def test_sixteen_bit_grey_is_turned_too(tmp_path):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    grey = np.tile(np.arange(40, dtype=np.uint16) * 1000, (20, 1))
+    Image.fromarray(grey).save(tmp_path / "p.png", exif=exif)
+    expected = np.rot90(np.round(grey / 257).astype(np.uint8), -1)
+    assert np.array_equal(read_image(tmp_path / "p.png")[..., 0], expected)
+
+
+def frames(count=3):
+    return [Image.new("RGB", (32, 24), (80 * i, 255 - 80 * i, 10)) for i in range(count)]
+
+
+def saved(path, **options):
+    first, *others = frames()
+    first.save(path, save_all=True, append_images=others, **options)
+    return path
+
+
+@pytest.mark.situation(
+    "Pictures",
+    "several pictures in one file: a phone's JPEG with a depth map (MPO), a TIFF of pages",
+    "a photo, the first picture; whatever its suffix",
+)
+def test_photos_with_further_pictures_are_photos(tmp_path):
+    for name, kind in {"a.jpg": "MPO", "b.mp4": "MPO", "c.tif": "TIFF", "d.jpg": "TIFF"}.items():
+        path = saved(tmp_path / name, format=kind)
+        assert is_photo(path), name
+        assert read_image(path)[12, 16] == pytest.approx([0, 255, 10], abs=4)
+
+
+def test_animations_are_no_photos_but_single_frames_are(tmp_path):
+    for kind in ("GIF", "PNG", "WEBP"):
+        assert not is_photo(saved(tmp_path / f"{kind}.jpg", format=kind))
+        frames()[0].save(tmp_path / f"one-{kind}.mp4", format=kind)
+        assert is_photo(tmp_path / f"one-{kind}.mp4")
+    (tmp_path / "text.jpg").write_text("no photo")
+    assert not is_photo(tmp_path / "text.jpg")
+    with pytest.raises(InputError, match="no such file"):
+        is_photo(tmp_path / "missing.jpg")
+
+
+def box(brand: bytes, others: bytes) -> bytes:
+    return (16 + len(others)).to_bytes(4, "big") + b"ftyp" + brand + bytes(4) + others + bytes(200)
+
+
+@pytest.mark.skipif("HEIF" in Image.registered_extensions().values(), reason="pillow-heif is installed")
+@pytest.mark.parametrize("name", ["p.heic", "p.jpg", "p.mp4", "p"])
+@pytest.mark.parametrize("start", [box(b"heic", b"mif1heic"), box(b"mif1", b"miafheic"), box(b"heix", b""),
+                                   box(b"msf1", b"hevc")])  # fmt: skip
+@pytest.mark.situation(
+    "Pictures",
+    "HEIC (iPhone), also under another name, without the package pillow-heif",
+    "one line that names pillow-heif, in every command",
+)
+def test_heic_is_known_by_its_content(name, start, tmp_path):
+    (tmp_path / name).write_bytes(start)
+    assert is_photo(tmp_path / name)
+    with pytest.raises(InputError, match="pillow-heif") as error:
+        read_image(tmp_path / name)
+    assert_one_line(error, tmp_path / name)
+
+
+def test_other_kinds_of_content_get_their_own_hint(tmp_path):
+    for start, hint in {b"\xff\x0a" + bytes(50): "JPEG XL", b"\0\0\0\x0cJXL \r\n" + bytes(50): "JPEG XL"}.items():
+        (tmp_path / "p.jpg").write_bytes(start)
+        with pytest.raises(InputError, match=hint):
+            read_image(tmp_path / "p.jpg")
+    (tmp_path / "p.jpg").write_bytes(box(b"isom", b"avc1mp41"))  # a video
+    with pytest.raises(InputError, match="not an image"):
+        read_image(tmp_path / "p.jpg")
+
+
+def test_animations_that_ffmpeg_does_not_decode(tmp_path):
+    path = saved(tmp_path / "a.webp", duration=[40, 200, 80], lossless=True)
+    seconds, pictures = zip(*read_animation(path))
+    assert seconds == (0.04, 0.2, 0.08)
+    assert [tuple(p[0, 0]) for p in pictures] == [(0, 255, 10), (80, 175, 10), (160, 95, 10)]
+    frames()[0].save(tmp_path / "one.webp")
+    assert read_animation(saved(tmp_path / "a.gif")) is None and read_animation(tmp_path / "one.webp") is None
+    path.write_bytes(path.read_bytes()[:-60])
+    with pytest.raises(InputError, match="damaged|not an image"):
+        for _ in read_animation(path) or [read_image(path)]:
+            pass

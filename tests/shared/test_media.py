@@ -7,6 +7,7 @@ import av
 import numpy as np
 import pytest
 from media_files import BAD, assert_one_line, bad_file, grey_frames, tone, write_video
+from PIL import Image, features
 from scipy.io import wavfile
 
 from shared.audio import read_audio
@@ -15,6 +16,7 @@ from shared.media import read_video, read_video_audio, video_info
 
 
 @pytest.mark.parametrize(("fps", "count"), [(25, 50), (50, 100), (12.5, 25), (30, 60), (29.97, 60), (10, 20)])
+@pytest.mark.situation("Drivers", "a clip of another frame rate", "resampled to 25 frames per second by its timestamps")
 def test_video_is_resampled_to_25_fps(tmp_path, fps, count):
     path = write_video(tmp_path / "v.mp4", grey_frames(count, lambda i: 10 + 230 * i // count), fps=fps)
     levels = np.array([frame.mean() for frame in read_video(path)])
@@ -35,6 +37,7 @@ def turn_track_header(path: Path, matrix: tuple[int, int, int, int]) -> None:
     path.write_bytes(data)
 
 
+@pytest.mark.situation("Drivers", "a phone's video, stored sideways", "upright")
 def test_rotation_of_phone_videos(tmp_path):
     frame = np.zeros((32, 64, 3), np.uint8)
     frame[:16, :32] = 255  # white in the top left as stored
@@ -108,3 +111,20 @@ def test_an_album_cover_is_not_a_video(tmp_path):
     assert read_audio(path).size == 16000
     with pytest.raises(InputError, match="no video stream"):
         video_info(path)
+
+
+@pytest.mark.parametrize("suffix", ["webp", "avif", "gif", "png"])
+@pytest.mark.situation(
+    "Pictures", "an animated WebP, AVIF, GIF or PNG as driver", "a clip, at its own timing; as photo its first frame"
+)
+def test_animated_pictures_are_clips(suffix, tmp_path):
+    if suffix == "avif" and not features.check("avif"):
+        pytest.skip("this Pillow has no AVIF")
+    path = tmp_path / f"a.{suffix}"
+    first, *others = [Image.fromarray(frame) for frame in grey_frames(5, lambda i: 40 * i)]
+    first.save(path, save_all=True, append_images=others, duration=80)
+    assert [round(f.mean() / 40) for f in read_video(path)] == [i for i in range(5) for _ in range(2)]
+    info = video_info(path)
+    assert (info.width, info.height, info.has_audio) == (48, 32, False)
+    if suffix in ("webp", "avif"):
+        assert (info.frames, info.fps, info.duration) == (5, pytest.approx(12.5), pytest.approx(0.4))

@@ -257,3 +257,26 @@ def test_a_folder_of_weights_may_bring_its_speech_encoder(pipeline, audio, tmp_p
     assert own.name == "fd2talk" and own.frontend.encoder.size == pipeline.frontend.encoder.size
     short = audio[:16000]
     assert not np.allclose(own.frontend(short).features, pipeline.frontend(short).features, atol=0.1)
+
+
+@pytest.mark.situation(
+    "Sound", "a recording in which nothing is spoken (silence, hum, hiss)", "the mouth rests, and a note says why"
+)
+@pytest.mark.parametrize("kind", ["silence", "hum", "hiss", "one sample"])
+def test_a_note_when_nothing_is_spoken(kind, pipeline, photo):
+    time = np.arange(32000) / 16000
+    sound = {
+        "silence": np.zeros(32000),
+        "hum": 0.2 * np.sin(2 * np.pi * 50 * time),
+        "hiss": 0.05 * np.random.default_rng(0).standard_normal(32000),
+        "one sample": np.zeros(1),
+    }[kind]
+    with pytest.warns(UserWarning, match="nothing is spoken"):
+        motion = pipeline(sound.astype(np.float32), photo=photo)
+    assert np.ptp(gaps(photo, motion)) < 1.0  # mm
+
+
+def test_no_note_for_speech(pipeline, photo, audio, recwarn):
+    pipeline(audio[8000:14400], photo=photo)  # 0.4 s
+    pipeline(np.concatenate([np.zeros(48000, np.float32), audio[:32000]]), photo=photo)
+    assert not [w for w in recwarn.list if "spoken" in str(w.message)]

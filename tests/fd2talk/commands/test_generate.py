@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
-from material import sine_motion
+from material import portrait, sine_motion
+from media_files import write_video
 
 from shared.media import read_video
 
@@ -29,6 +30,14 @@ def test_still_and_pose_from(run, tmp_path, photo, audio, speech):
     # The brow moves with the head only.
     brow = {name: np.abs(np.diff(value[:, 40:90, 80:160], axis=0)).mean() for name, value in frames.items()}
     assert brow["still"] < 0.5 * brow["moving"] < 0.5 * brow["led"]
+
+
+def test_pose_from_takes_a_video(run, tmp_path, photo, audio):
+    write_video(tmp_path / "clip.mp4", [np.asarray(portrait(200).rotate(i - 5)) for i in range(10)])
+    code, _, err = run("generate", photo, audio, "-o", tmp_path / "o.mp4", "--pose-from", tmp_path / "clip.mp4")
+    assert code == 0 and "clip.mp4 is a video, no motion file: its largest face is tracked" in err
+    first, *_, last = read_video(tmp_path / "o.mp4")
+    assert np.abs(first.astype(int) - last).mean() > 1
 
 
 def test_generate_takes_a_renderer(run, renderer_weights, tmp_path, photo, audio):

@@ -1,7 +1,10 @@
+import numpy as np
 import pytest
 import torch
+from material import portrait
+from media_files import write_video
 
-from fd2talk.commands.inputs import check_device, fit_photo
+from fd2talk.commands.inputs import check_device, fit_photo, load_motion
 from fd2talk.options import FaceChoice
 from shared.errors import InputError, UsageError
 from shared.face_model import load_bundled
@@ -22,3 +25,21 @@ def test_errors_name_the_photo_and_boxes_are_in_pixels_of_the_file(photo):
     reduced = image[::2, ::2]  # as `read_image` reduces very large photos
     fitted = fit_photo(load_bundled(), str(photo), reduced, FaceChoice(box=(50.0, 40.0, 190.0, 220.0)))
     assert 40 < fitted.crop.center_x < 80
+
+
+def test_videos_and_photos_in_the_place_of_a_motion_are_tracked(photo, motion_file, audio, tmp_path):
+    model = load_bundled()
+    assert len(load_motion(str(motion_file), model)) == 10
+    clip = write_video(tmp_path / "clip.mp4", [np.asarray(portrait(200).rotate(i)) for i in range(3)])
+    with pytest.warns(UserWarning, match="clip.mp4 is a video, no motion file"):
+        assert len(load_motion(str(clip), model)) == 3
+    with pytest.warns(UserWarning, match="photo.png is a photo, no motion file"):
+        motion = load_motion(str(photo), model)
+    np.testing.assert_allclose(
+        motion.rotation[0], fit_photo(model, str(photo), read_image(photo), FaceChoice()).rotation
+    )
+    (tmp_path / "text.npz").write_text("no archive")
+    with pytest.raises(InputError, match="text.npz: not a motion file .it is no .npz archive"):
+        load_motion(str(tmp_path / "text.npz"), model)
+    with pytest.raises(InputError, match="not a motion file.*no video"):
+        load_motion(str(audio), model)

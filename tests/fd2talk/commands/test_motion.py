@@ -1,4 +1,6 @@
 import numpy as np
+from material import write_wav
+from media_files import encode_tracks
 
 from shared.face_model import load_bundled
 from shared.motion import Motion
@@ -12,3 +14,15 @@ def test_motion_is_that_of_the_photo_or_of_an_average_face(run, sine, tmp_path, 
     own, average = (Motion.load(p, face_model=fingerprint) for p in (tmp_path / "photo.npz", printed.strip()))
     assert len(own) == len(average) == 10 and own.identity.any() and not average.identity.any()
     np.testing.assert_allclose(average.audio, speech, atol=1e-4)
+
+
+def test_what_was_chosen_of_a_recording_is_one_note(run, sine, tmp_path, speech):
+    write_wav(tmp_path / "a.wav", np.stack([speech, -speech], axis=1))
+    code, _, err = run("motion", tmp_path / "a.wav", "-o", tmp_path / "a.npz")
+    assert code == 0
+    assert err == f"fd2talk: note: {tmp_path}/a.wav: its channels cancel each other; number 1 is used alone\n"
+    assert np.abs(Motion.load(tmp_path / "a.npz").audio - speech).max() < 1e-3
+    encode_tracks(tmp_path / "b.mkv", [0 * speech, speech])
+    code, _, err = run("motion", tmp_path / "b.mkv", "-o", tmp_path / "b.npz")
+    chosen = f"{tmp_path}/b.mkv has 2 sound tracks; number 2 is used, the first with sound in it"
+    assert (code, err) == (0, f"fd2talk: note: {chosen}\n")

@@ -1,5 +1,8 @@
 import numpy as np
+import pytest
+from material import portrait
 
+from shared.faces.tracker import track_photo
 from shared.media import read_video
 
 
@@ -55,3 +58,13 @@ def test_combinations_that_make_no_sense(refused, renderer_weights, tmp_path, ph
     (tmp_path / "w").mkdir()
     (tmp_path / "w" / "renderer").mkdir()
     refused(*render[:-1], tmp_path / "w", "--renderer", "diffusion", folder=tmp_path, saying="autoencoder.safetensors")
+
+
+def test_a_photo_gives_its_expression_and_pose(run, tmp_path, photo):
+    """The head tilts as that in the photo."""
+    portrait(200, "portrait_man").rotate(12).save(tmp_path / "tilted.png")
+    code, _, err = run("render", photo, tmp_path / "tilted.png", "-o", tmp_path / "o.mp4", "--renderer", "geometry")
+    assert code == 0 and "is a photo, no motion file" in err
+    (frame,) = read_video(tmp_path / "o.mp4")
+    eyes = track_photo(frame)[[33, 263], :2]
+    assert np.degrees(np.arctan2(*(eyes[1] - eyes[0])[::-1])) == pytest.approx(-12, abs=2)

@@ -10,7 +10,7 @@ from shared.face_model.obj import read_obj
 
 @pytest.mark.parametrize("name", ["meshes", "meshes.obj"])
 def test_obj_sequence(tmp_path, motion, model, name):
-    folder = export(motion, tmp_path / name)
+    folder = export(motion, tmp_path / name).path
     assert folder == tmp_path / "meshes"
     files = sorted(folder.iterdir())
     assert [path.name for path in files] == [f"meshes_{i:05d}.obj" for i in range(len(motion))]
@@ -20,7 +20,7 @@ def test_obj_sequence(tmp_path, motion, model, name):
 
 
 def test_ply_sequence(tmp_path, motion, model):
-    folder = export(motion.slice(0, 2), tmp_path / "take.ply")
+    folder = export(motion.slice(0, 2), tmp_path / "take.ply").path
     content = (folder / "take_00001.ply").read_bytes()
     header, body = content.split(b"end_header\n", 1)
     assert b"element vertex 478" in header and b"element face 898" in header
@@ -31,10 +31,10 @@ def test_ply_sequence(tmp_path, motion, model):
     np.testing.assert_array_equal(faces["corners"], model.triangles)
 
 
-@pytest.mark.parametrize("name", ["a.glb", "a.csv", "a.obj"])
+@pytest.mark.parametrize("name", ["a.glb", "a.csv", "a.json", "a.obj"])
 def test_existing_outputs(tmp_path, motion, name):
     short = motion.slice(0, 3)
-    output = export(motion, tmp_path / name)
+    output = export(motion, tmp_path / name).path
     with pytest.raises(UsageError, match="already exists"):
         export(short, tmp_path / name)
     assert output.is_file() or len(list(output.iterdir())) == len(motion)
