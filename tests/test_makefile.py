@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
+# As from a shell, even where `make test` runs the tests.
+SHELL = {name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS"))}
 
 
 @pytest.fixture
@@ -25,13 +27,13 @@ def pretended(tmp_path):
 
 def test_installing_is_announced(pretended):
     done = subprocess.run(
-        ["make", "install", "PYTHON=python3"], cwd=pretended, capture_output=True, text=True, timeout=60
+        ["make", "install", "PYTHON=python3"], cwd=pretended, env=SHELL, capture_output=True, text=True, timeout=60
     )
     first, called = done.stdout.splitlines()
     assert first.startswith("installing fd2talk") and "minutes" in first
     assert called.startswith("called: -m pip install --quiet -c constraints.txt")
     again = subprocess.run(
-        ["make", "install", "PYTHON=python3"], cwd=pretended, capture_output=True, text=True, timeout=60
+        ["make", "install", "PYTHON=python3"], cwd=pretended, env=SHELL, capture_output=True, text=True, timeout=60
     )
     assert "installing" not in again.stdout
 
@@ -40,7 +42,13 @@ def test_installing_is_announced(pretended):
 def test_a_terminal_shows_the_progress_of_pip(pretended):
     ours, theirs = pty.openpty()
     subprocess.run(
-        ["make", "install", "PYTHON=python3"], cwd=pretended, stdout=theirs, stderr=theirs, check=True, timeout=60
+        ["make", "install", "PYTHON=python3"],
+        cwd=pretended,
+        env=SHELL,
+        stdout=theirs,
+        stderr=theirs,
+        check=True,
+        timeout=60,
     )
     os.close(theirs)
     shown = os.read(ours, 10_000).decode()
