@@ -1,6 +1,6 @@
 r"""The sampler of the Expression Transformer: sync against variety, for numbers of steps and guidance scales.
 
-    python scripts/evaluate_sampling.py --prepared .cache/prepared --phones .cache/grid_alignment.jsonl \\
+    python scripts/evaluate_sampling.py --prepared .cache/prepared --phones .cache/grid_alignment.jsonl \
         --expert runs/unseen_lip_expert/best/lip_expert.safetensors
 
 The network alone, without rules, 20 seeds a clip: on the development people of `train` and the `choose` half of the
