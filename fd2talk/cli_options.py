@@ -167,6 +167,7 @@ motion = group(
     ),
     _number("--guidance", 100, _GUIDANCE),
     _number("--eta", 1, _ETA),
+    click.option("--solver", metavar="NAME", help="Sample with this scheduler of diffusers."),
     _number("--pose-scale", 10, "Factor on the size of head motion.", 1.0),
     _number("--expression-scale", 10, "Factor on the size of facial motion.", 1.0),
     _number(

@@ -28,6 +28,10 @@ def frame_count(num_samples: int) -> int:
     return -(-FPS * int(num_samples) // SAMPLE_RATE)
 
 
+# Before release 19 PyAV refused files whose tags are not UTF-8, unless it was told.
+_LENIENT: dict[str, Any] = {} if int(av.__version__.split(".")[0]) >= 19 else {"metadata_errors": "ignore"}
+
+
 def open_media(path: str | os.PathLike) -> Any:
     """Open a file for demultiplexing; the caller closes the returned `av` input container.
 
@@ -37,7 +41,7 @@ def open_media(path: str | os.PathLike) -> Any:
     file = check_input(path)
     try:
         # "file:" keeps a colon in a name from being read as a network address; playlists may refer to files only.
-        container = av.open(f"file:{file}", options={"protocol_whitelist": "file"}, metadata_errors="ignore")
+        container = av.open(f"file:{file}", options={"protocol_whitelist": "file"}, **_LENIENT)
     except (av.FFmpegError, UnicodeError) as error:
         raise InputError(f"cannot read {path}: it is not a sound or video file that can be decoded") from error
     if container.format.name == "tty":  # FFmpeg "plays" text files as terminal art

@@ -6,8 +6,10 @@ A metric that needs one is only computed with the published weights (see `shared
 from __future__ import annotations
 
 from collections.abc import Iterable
+from importlib.util import find_spec
 from pathlib import Path
 
+from shared.errors import InputError
 from shared.published_files import PublishedFile, find_published
 
 _TORCHVISION = "none stated for the weights (trained on ImageNet); torchvision is BSD-3-Clause"
@@ -59,6 +61,17 @@ METRIC_NETWORKS = {
 """Every metric network by its name."""
 
 
+_PACKAGES = {"lpips_alex_trunk": "lpips", "lpips_vgg_trunk": "lpips", "identity": "onnxruntime"}
+
+
 def find_metric_network(name: str, folders: Iterable[str | Path] = (), download: bool = False) -> Path:
-    """Find the file of the metric network of that name; see `shared.published_files.find_published`."""
-    return find_published(METRIC_NETWORKS[name], folders, download)
+    """Find the file of the metric network of that name; see `shared.published_files.find_published`.
+
+    Raises:
+        InputError: also if the package that applies the network is not installed.
+        Fd2TalkError: see `find_published`.
+    """
+    network, package = METRIC_NETWORKS[name], _PACKAGES.get(name)
+    if package and find_spec(package) is None:
+        raise InputError(f'{", ".join(network.used_by)}: needs the package {package}: pip install "fd2talk[metrics]"')
+    return find_published(network, folders, download)
