@@ -109,6 +109,7 @@ def export(**options: Any) -> None:
 @click.argument("clips")
 @click.argument("out")
 @click.option("--photos", metavar="FOLDER", help="Folder with portrait photos, to train the face model on them too.")
+@common.models
 @_workers
 def prepare(**options: Any) -> None:
     """Track a folder of talking clips for training.

@@ -40,6 +40,7 @@ EVERYTHING = {
     "eta": 0.5,
     "expression-scale": 1.25,
     "pose-scale": 0.75,
+    "articulation": 1.5,
     "still": True,
     "no-rest": True,
     "no-lip-closure": True,
@@ -62,7 +63,7 @@ def test_every_motion_option_reaches_stage_one(command, given, run, sine, tmp_pa
     assert code == 0, err
     assert sine.last == {
         "seed": 7,
-        "options": SamplingOptions(5, 11, 2.5, 0.5, 1.25, 0.75),
+        "options": SamplingOptions(5, 11, 2.5, 0.5, 1.25, 0.75, 1.5),
         "postprocessing": PostProcessing(False, False, False, False, False),
         "still": True,
     }
