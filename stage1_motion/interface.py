@@ -40,8 +40,8 @@ class SamplingOptions:
         eta: noise added back at each step, as a share of DDPM's (FD2Talk eq. 5), of the expression; 0 is deterministic
             DDIM.
         expression_scale: size of the face's motion, 1 as learned.
-        articulation: size of the face's fast movements alone, 1 as learned (`postprocessing.articulation`).
         pose_scale: size of the head's motion, 1 as learned; 0 keeps the head still.
+        articulation: size of the face's fast movements alone, 1 as learned (`postprocessing.articulation`).
         solver: scheduler of diffusers instead of DDIM, for every network, such as `UniPCMultistepScheduler`.
     """
 
@@ -50,8 +50,8 @@ class SamplingOptions:
     guidance: float | None = None
     eta: float | None = None
     expression_scale: float = 1.0
-    articulation: float = 1.0
     pose_scale: float = 1.0
+    articulation: float = 1.0
     solver: str | None = None
 
 
