@@ -138,10 +138,13 @@ def test_the_wheel_works_outside_the_checkout(checkout, tmp_path):
     code += "audio = fd2talk.read_audio(w.bundled('demo') / 'sense_and_sensibility_01_austen_64kb-0880.wav')[:3200]\n"
     code += "pipeline = fd2talk.TalkingHeadPipeline.from_pretrained()\n"
     code += "talk = pipeline(w.bundled('demo/portrait_man.jpg'), audio, max_size=256)\n"
-    code += "talk.save('talk.mp4')"
+    code += "talk.save('talk.mp4'); import sys; print(sorted({name.split('.')[0] for name in sys.modules}))"
     done = outside(tmp_path / "site", tmp_path, "-c", code)
     assert done.returncode == 0, done.stderr[-2000:]
     assert done.stdout.count(str(tmp_path / "site")) == 2 and (tmp_path / "talk.mp4").stat().st_size > 2000
+    # Each of these would delay the first frame, the first by three seconds.
+    modules = set(ast.literal_eval(done.stdout.splitlines()[-1]))
+    assert not modules & {"transformers", "accelerate", "diffusers", "jax", "jaxlib", "lpips", "torchvision", "skimage"}
 
 
 def pythons(folder, **versions):

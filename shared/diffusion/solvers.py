@@ -34,7 +34,7 @@ def make_solver(name: str, train_timesteps: int = 1000) -> Any:
         "rescale_betas_zero_snr": True,
         "clip_sample": False,
     }
-    kind = getattr(diffusers, name, None) if name.endswith("Scheduler") else None
+    kind: Any = getattr(diffusers, name, None) if name.endswith("Scheduler") else None
     takes = inspect.signature(kind.__init__).parameters if kind is not None else {}
     if "rescale_betas_zero_snr" not in takes or "prediction_type" not in takes:
         examples = "UniPCMultistepScheduler, DPMSolverMultistepScheduler, EulerDiscreteScheduler"

@@ -60,6 +60,10 @@ class Wav2Vec2(nn.Module):
         config: transformers' settings.
     """
 
+    feature_extractor: Any
+    feature_projection: Any
+    encoder: Any
+
     def __init__(self, config: Any) -> None:
         super().__init__()
         self.config = config
