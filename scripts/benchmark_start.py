@@ -40,7 +40,8 @@ def main() -> None:
     mark("import and load stage one")
     talk = pipeline(photo, speech)
     mark("motion")
-    next(iter(talk.frames))
+    frames = iter(talk.frames)  # kept: closing it waits for the frames that are under way
+    next(frames)
     mark("prepare the warp, first frames")
     print_head(["part", "processor time, s"])
     for (_, before), (part, after) in zip([("", 0.0), *marks], marks):
