@@ -131,6 +131,7 @@ def import_(**options: Any) -> None:
 @click.argument("clips")
 @click.argument("out")
 @click.option("--photos", metavar="FOLDER", help="Folder with portrait photos, to train the face model on them too.")
+@common.models
 @_workers
 def prepare(**options: Any) -> None:
     """Track a folder of talking clips for training.
@@ -152,7 +153,10 @@ def train(config: str, overrides: tuple[str, ...], **options: Any) -> None:
 
     KEY=VALUE changes a setting of it, such as training.max_steps=10.
     """
-    from fd2talk.commands.train import train_config
+    try:
+        from fd2talk.commands.train import train_config
+    except ModuleNotFoundError as error:  # of the extra: accelerate, transformers
+        raise Fd2TalkError(f'training needs the package {error.name}: pip install "fd2talk[train]"') from error
 
     train_config(config, overrides, **options)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Callable
 from functools import reduce, wraps
 from typing import Any
@@ -121,6 +122,14 @@ def _read_config(ctx: click.Context, _: click.Parameter, path: str | None) -> No
     ctx.default_map = defaults
 
 
+def _search_models(_: click.Context, __: click.Parameter, folders: tuple[str, ...]) -> tuple[str, ...]:
+    """Let this process, and those that it starts, search these folders first (`shared.published_files`)."""
+    if folders:
+        before = os.environ.get("FD2TALK_MODELS")
+        os.environ["FD2TALK_MODELS"] = os.pathsep.join([*folders, *([before] if before else [])])
+    return folders
+
+
 def output(metavar: str) -> Callable:
     """The file that a command writes."""
     return click.option("-o", "--output", required=True, metavar=metavar, help="The file to write.")
@@ -167,6 +176,7 @@ motion = group(
     ),
     _number("--guidance", 100, _GUIDANCE),
     _number("--eta", 1, _ETA),
+    click.option("--solver", metavar="NAME", help="Sample with this scheduler of diffusers."),
     _number("--pose-scale", 10, "Factor on the size of head motion.", 1.0),
     _number("--expression-scale", 10, "Factor on the size of facial motion.", 1.0),
     _number(
@@ -183,11 +193,22 @@ motion = group(
         help="Begin where the photo is, and return there in the silence at the end (default).",
     ),
 )
-face = group(
-    "face",
-    lambda face_index, face_box: FaceChoice(face_index, face_box),
-    _integer("--face-index", 0, "Which face of the photo or clip: 0 is the largest, 1 the next one."),
-    click.option("--face-box", type=_FaceBox(), help="Where the face is, in pixels, if it is not detected."),
+models = click.option(
+    "--models",
+    multiple=True,
+    metavar="FOLDER",
+    expose_value=False,
+    callback=_search_models,
+    help="Folder with model files that are not bundled; on Python 3.13 and later those of the face tracker.",
+)
+face = several(
+    group(
+        "face",
+        lambda face_index, face_box: FaceChoice(face_index, face_box),
+        _integer("--face-index", 0, "Which face of the photo or clip: 0 is the largest, 1 the next one."),
+        click.option("--face-box", type=_FaceBox(), help="Where the face is, in pixels, if it is not detected."),
+    ),
+    models,
 )
 framing = group(
     "framing",

@@ -42,6 +42,7 @@ class SamplingOptions:
         expression_scale: size of the face's motion, 1 as learned.
         pose_scale: size of the head's motion, 1 as learned; 0 keeps the head still.
         articulation: size of the face's fast movements alone, 1 as learned (`postprocessing.articulation`).
+        solver: scheduler of diffusers instead of DDIM, for every network, such as `UniPCMultistepScheduler`.
     """
 
     steps: int | None = None
@@ -51,6 +52,7 @@ class SamplingOptions:
     expression_scale: float = 1.0
     pose_scale: float = 1.0
     articulation: float = 1.0
+    solver: str | None = None
 
 
 @dataclass

@@ -13,7 +13,7 @@ from typing import Any
 from fd2talk.dependencies import unmet_requirements
 from fd2talk.terminal import announce
 
-_PACKAGES = ("torch", "numpy", "mediapipe", "protobuf", "opencv-contrib-python", "av", "pillow", "transformers")
+_PACKAGES = ("torch", "numpy", "mediapipe", "protobuf", "opencv-contrib-python", "av", "pillow")
 _OPTIONAL = {
     "pillow_heif": "HEIC photos: pip install pillow-heif",
     "onnxruntime": 'training and the metric of identity: pip install "fd2talk[train,metrics]"',

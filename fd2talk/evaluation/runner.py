@@ -28,7 +28,8 @@ from fd2talk.evaluation.worker import Run, start, work
 from fd2talk.processes import in_processes
 from shared.errors import Fd2TalkError, InputError, UsageError
 from shared.face_model.loaders import load_face_model
-from shared.metrics.metric_networks import METRIC_NETWORKS, digest, find_metric_network
+from shared.metrics.metric_networks import METRIC_NETWORKS, find_metric_network
+from shared.published_files import digest
 from shared.weights import bundled
 from stage1_motion.lip_expert.network import LipExpert
 

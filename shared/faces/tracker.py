@@ -1,10 +1,9 @@
-"""Detection of faces and tracking of their mesh: mediapipe's detector and refined face mesh, both in its package."""
+"""Detection of faces and tracking of their mesh in photos and videos, with the networks of `face_tracker`."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -12,7 +11,7 @@ from PIL import Image
 from shared.errors import InputError
 from shared.faces.crop import Crop
 from shared.faces.cuts import CutDetector
-from shared.faces.mediapipe_guard import mediapipe_guard
+from shared.faces.face_tracker import FaceTracker, face_detectors, open_face_tracker
 
 # A face of lower height has too few pixels on the lips for a reliable track.
 MIN_FACE_PIXELS = 56
@@ -51,39 +50,14 @@ class FaceBox:
         return max(width, 0) * max(height, 0) / max(smaller, 1e-6)
 
 
-def _face_mesh() -> Any:
-    with mediapipe_guard():
-        from mediapipe.python.solutions.face_mesh import FaceMesh
-
-        mesh = FaceMesh(
-            static_image_mode=False,
-            max_num_faces=1,
-            refine_landmarks=True,
-            min_detection_confidence=0.3,
-            min_tracking_confidence=0.4,
-        )
-        mesh.process(np.zeros((64, 64, 3), np.uint8))  # starts the graph, which writes the notices
-    return mesh
-
-
-def _mesh_points(mesh: Any, image: np.ndarray) -> np.ndarray | None:
-    """Mesh [478, 3] in pixels of `image`, or None."""
-    result = mesh.process(np.ascontiguousarray(image))
-    if not result.multi_face_landmarks:
-        return None
-    height, width = image.shape[:2]
-    points = [(p.x * width, p.y * height, p.z * width) for p in result.multi_face_landmarks[0].landmark]
-    return np.array(points, np.float32)
-
-
-def _settled_points(mesh: Any, image: np.ndarray) -> np.ndarray | None:
+def _settled_points(mesh: FaceTracker, image: np.ndarray) -> np.ndarray | None:
     """The mesh of a face, independent of the previous input of `mesh`: [478, 3] in pixels of `image`, or None."""
-    mesh.process(np.zeros((64, 64, 3), np.uint8))  # contains no face, so that the whole next picture is searched
-    points = _mesh_points(mesh, image)
+    mesh.track(np.zeros((64, 64, 3), np.uint8))  # contains no face, so that the whole next picture is searched
+    points = mesh.track(image)
     for _ in range(_MAX_PASSES - 1):
         if points is None:
             break
-        before, points = points, _mesh_points(mesh, image)
+        before, points = points, mesh.track(image)
         if points is not None and _shift(before, points) < _SETTLED:
             break
     return points
@@ -97,21 +71,12 @@ def _shift(before: np.ndarray, after: np.ndarray) -> float:
 
 def detect_faces(image: np.ndarray) -> list[FaceBox]:
     """Return all faces of a picture [H, W, 3] uint8 RGB, the largest first; an empty list when there are none."""
-    with mediapipe_guard():
-        from mediapipe.python.solutions.face_detection import FaceDetection
-
-        detectors = [FaceDetection(min_detection_confidence=0.4, model_selection=k) for k in (0, 1)]
-        found: list[FaceBox] = []
+    found: list[FaceBox] = []
+    with face_detectors() as detectors:
         for left, top, tile in _tiles(image):
             for detector in detectors:
-                result = detector.process(np.ascontiguousarray(tile))
-                height, width = tile.shape[:2]
-                for detection in result.detections or []:
-                    box = detection.location_data.relative_bounding_box
-                    x, y = left + box.xmin * width, top + box.ymin * height
-                    found.append(FaceBox(x, y, x + box.width * width, y + box.height * height, detection.score[0]))
-        for detector in detectors:
-            detector.close()
+                for x0, y0, x1, y1, score in detector.detect(tile):
+                    found.append(FaceBox(left + x0, top + y0, left + x1, top + y1, score))
     kept: list[FaceBox] = []
     for box in sorted(found, key=lambda b: -b.score):
         if all(box.overlap(other) < 0.5 for other in kept):
@@ -173,7 +138,7 @@ def track_photo(
     index = face_index or 0
     if not 0 <= index < len(boxes):
         raise InputError(f"the photo shows {len(boxes)} face(s); there is no face {index}")
-    mesh = _face_mesh()
+    mesh = open_face_tracker()
     try:
         points = _locate(mesh, image, boxes[index], scale)
     finally:
@@ -188,7 +153,7 @@ def track_photo(
     return points
 
 
-def _locate(mesh: Any, image: np.ndarray, box: FaceBox, scale: float) -> np.ndarray | None:
+def _locate(mesh: FaceTracker, image: np.ndarray, box: FaceBox, scale: float) -> np.ndarray | None:
     """The mesh near a box; found twice, the second time in the head crop of the first result."""
     center = ((box.left + box.right) / 2 / scale, (box.top + box.bottom) / 2 / scale)
     side = box.side / scale
@@ -203,7 +168,7 @@ def _locate(mesh: Any, image: np.ndarray, box: FaceBox, scale: float) -> np.ndar
     return points if again is None else again
 
 
-def _in_square(mesh: Any, image: np.ndarray, center: tuple[float, float], side: float) -> np.ndarray | None:
+def _in_square(mesh: FaceTracker, image: np.ndarray, center: tuple[float, float], side: float) -> np.ndarray | None:
     left, top = (round(c - side / 2) for c in center)
     whole = max(1, round(side))
     size = int(np.clip(whole, 128, _MAX_CROP))
@@ -229,7 +194,7 @@ def track_video(frames: Iterable[np.ndarray], cuts: CutDetector | None = None) -
         For each frame its mesh float32 [478, 3] in pixels of the frame (z negative towards the camera), None without a
             face.
     """
-    mesh, cuts = _face_mesh(), cuts or CutDetector()
+    mesh, cuts = open_face_tracker(), cuts or CutDetector()
     window, lost = None, 0
     try:
         for frame in frames:
@@ -242,7 +207,7 @@ def track_video(frames: Iterable[np.ndarray], cuts: CutDetector | None = None) -
                     window = window.fitted(points)
                     points = _settled_points(mesh, window.of(frame)) if window.scale < 1 else points
             else:
-                points = _mesh_points(mesh, window.of(frame))
+                points = mesh.track(window.of(frame))
             lost = lost + 1 if points is None else 0
             yield None if points is None else window.to_frame(points)
     finally:
