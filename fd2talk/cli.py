@@ -94,6 +94,21 @@ def track(**options: Any) -> None:
 
 
 @cli.command()
+@click.argument("photo")
+@click.option("--sheet", metavar="FACES.png", help="Draw the photo with its faces and their numbers.")
+@common.overwrite
+def faces(**options: Any) -> None:
+    """List the faces of PHOTO.
+
+    They are numbered in reading order: rows from the top, each from the left. --face-index of the other commands takes
+    these numbers.
+    """
+    from fd2talk.commands.faces import faces
+
+    faces(**options)
+
+
+@cli.command()
 @click.argument("motion", metavar="M.npz")
 @common.output("mesh.glb|curves.csv|mesh.obj|mesh.ply")
 @common.overwrite

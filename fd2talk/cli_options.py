@@ -179,7 +179,11 @@ motion = group(
 face = group(
     "face",
     lambda face_index, face_box: FaceChoice(face_index, face_box),
-    _integer("--face-index", 0, "Which face of the photo or clip: 0 is the largest, 1 the next one."),
+    _integer(
+        "--face-index",
+        0,
+        "Which face: its number in reading order from 0, see `fd2talk faces` (default: the largest face).",
+    ),
     click.option("--face-box", type=_FaceBox(), help="Where the face is, in pixels, if it is not detected."),
 )
 framing = group(

@@ -25,7 +25,7 @@ class FaceChoice:
     """Which face of a photo, or of the first frame of a clip that shows so many.
 
     Args:
-        index: 0 for the largest face, 1 for the next one, and so on.
+        index: its number in reading order, from 0; None for the largest.
         box: left, top, right and bottom of the face in pixels of the upright photo, for a face that is not detected.
     """
 

@@ -26,7 +26,7 @@ MAX_PIXELS = 120_000_000
 _FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF", "PPM", "JPEG2000", "AVIF", "HEIF")
 
 
-def read_image(path: str | os.PathLike, max_side: int = 4096) -> np.ndarray:
+def read_image(path: str | os.PathLike, max_side: int = 20_000) -> np.ndarray:
     """Read a photo as uint8 [H, W, 3] RGB (sRGB).
 
     The camera's orientation is applied, transparent parts become white, embedded colour profiles are converted to sRGB,

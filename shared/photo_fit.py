@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.spatial.transform import Rotation
 
 from shared.errors import InputError
 from shared.face_model import load_bundled
@@ -12,10 +14,13 @@ from shared.face_model.camera import project
 from shared.face_model.fitting import fit
 from shared.face_model.morphable import MorphableModel
 from shared.faces.crop import Crop
-from shared.faces.tracker import track_photo
+from shared.faces.tracker import choose_face, track_face
 
 # Beyond this turn of the head one side of the face is hidden, and no renderer of this project can synthesise it.
 MAX_YAW_DEGREES = 50.0
+# Mean residual in mm of a fit that may be of an upside-down face: .2 to .4 the right way up, .5 to 2.7 the wrong one.
+# The other way up is right where it makes the residual smaller by this factor.
+_POOR_FIT, _BETTER = 0.45, 0.6
 
 
 @dataclass
@@ -59,14 +64,31 @@ class PhotoFit:
         Args:
             image: uint8 [H, W, 3].
             model: the face model; None is the bundled one.
-            face_index: which face, 0 is the largest.
+            face_index: its number among the faces in reading order (`fd2talk faces` shows them); None: the largest.
             face_box: left, top, right, bottom in pixels, for faces that the detector misses.
 
         Raises:
             InputError: no face, too small a face, or a face in profile.
         """
-        landmarks = track_photo(image, face_index=face_index, face_box=face_box)
-        return cls.from_landmarks(image, landmarks, model or load_bundled())
+        model, box = model or load_bundled(), choose_face(image, face_index=face_index, face_box=face_box)
+        upright: PhotoFit | InputError
+        try:
+            upright = cls.from_landmarks(image, track_face(image, box), model)
+            if upright.misfit <= _POOR_FIT:
+                return upright
+        except InputError as error:
+            upright = error
+        try:
+            other = cls.from_landmarks(image, track_face(image, box, upside_down=True), model)
+        except InputError:
+            other = None
+        most = _POOR_FIT if isinstance(upright, InputError) else _BETTER * upright.misfit
+        if other is not None and other.misfit < most:
+            warnings.warn("the face is upside down, and so it is in the video (turn the photo first?)", stacklevel=2)
+            return other
+        if isinstance(upright, InputError):
+            raise upright
+        return upright
 
     @classmethod
     def from_landmarks(cls, image: np.ndarray, landmarks: np.ndarray, model: MorphableModel) -> PhotoFit:
@@ -77,13 +99,19 @@ class PhotoFit:
         """
         crop = Crop.around(landmarks)
         result = fit(model, crop.to_crop(landmarks)[None])
-        yaw = np.degrees(abs(result.rotation[0, 1]))
+        # The head is turned by the yaw first: its angle does not depend on which way up the face is.
+        yaw = abs(Rotation.from_rotvec(result.rotation[0]).as_euler("ZXY", degrees=True)[2])
         if yaw > MAX_YAW_DEGREES:
             raise InputError(
                 f"the face is turned {yaw:.0f} degrees to the side; at most {MAX_YAW_DEGREES:.0f} are supported"
             )
         of_frame = {name: getattr(result, name)[0] for name in ("expression", "rotation", "translation", "residual")}
         return cls(image=image, landmarks=landmarks, crop=crop, model=model, identity=result.identity, **of_frame)
+
+    @property
+    def misfit(self) -> float:
+        """Mean length of the residual in mm."""
+        return float(np.linalg.norm(self.residual, axis=-1).mean())
 
     def vertices(self, expression: np.ndarray) -> np.ndarray:
         """Return the person's mesh [..., 478, 3] in mm, without pose, under an expression [..., D]."""

@@ -7,6 +7,8 @@ from functools import lru_cache
 
 import numpy as np
 
+from shared.faces.mediapipe_guard import mediapipe_guard
+
 NUM_VERTICES = 478
 
 # Rings, each in order. Lips from the person's right corner along the top to the left corner, then back below.
@@ -37,7 +39,8 @@ def triangles() -> np.ndarray:
 
     Oriented so that the normals of a frontal face point to the camera (x right, y up, z to the camera).
     """
-    from mediapipe.python.solutions.face_mesh_connections import FACEMESH_TESSELATION
+    with mediapipe_guard():
+        from mediapipe.python.solutions.face_mesh_connections import FACEMESH_TESSELATION
 
     edges = {tuple(sorted(edge)) for edge in FACEMESH_TESSELATION}
     neighbours: dict[int, set[int]] = defaultdict(set)

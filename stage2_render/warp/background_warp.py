@@ -14,12 +14,11 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
-from mediapipe.python.solutions.selfie_segmentation import SelfieSegmentation
 from scipy import sparse
 from scipy.sparse.linalg import splu
 
 from shared.face_model.mediapipe_mesh import FACE_OVAL
-from shared.faces.tracker import native_log_muted
+from shared.faces.mediapipe_guard import mediapipe_guard
 from stage2_render.warp.compositing import pixel_grid, smoothstep
 
 GRID = 64
@@ -105,8 +104,11 @@ def _person_mask(region: np.ndarray, points: np.ndarray, shape: tuple[int, int])
     half = (high - low) / 2
     face = np.zeros(shape, np.uint8)
     cv2.fillPoly(face, [np.round(oval).astype(np.int32)], 1)
-    with native_log_muted(), SelfieSegmentation(model_selection=0) as model:
-        found = model.process(np.ascontiguousarray(region)).segmentation_mask
+    with mediapipe_guard():
+        from mediapipe.python.solutions.selfie_segmentation import SelfieSegmentation
+
+        with SelfieSegmentation(model_selection=0) as model:
+            found = model.process(np.ascontiguousarray(region)).segmentation_mask
     person = cv2.resize(found.astype(np.float32), shape[::-1], interpolation=cv2.INTER_AREA)
     person = np.nan_to_num(person)
     if person[face > 0].mean() < 0.7 or person.mean() > 0.97:

@@ -18,7 +18,7 @@ def test_every_command_has_help(run):
     for name in cli.cli.commands:
         code, out, _ = run(name, "--help")
         assert code == 0 and "Usage: fd2talk" in out
-    expected = {"generate", "motion", "render", "track", "export", "prepare", "train", "evaluate"}
+    expected = {"generate", "motion", "render", "track", "faces", "export", "prepare", "train", "evaluate"}
     assert set(cli.cli.commands) == expected
 
 
