@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import warnings
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from scipy.spatial.transform import Rotation
@@ -14,6 +16,8 @@ from shared.face_model.camera import project
 from shared.face_model.fitting import fit
 from shared.face_model.morphable import MorphableModel
 from shared.faces.crop import Crop
+from shared.faces.detection import FaceBox
+from shared.faces.occlusion import eyes_are_hidden, mouth_is_covered
 from shared.faces.tracker import choose_face, track_face
 
 # Beyond this turn of the head one side of the face is hidden, and no renderer of this project can synthesise it.
@@ -70,7 +74,16 @@ class PhotoFit:
         Raises:
             InputError: no face, too small a face, or a face in profile.
         """
-        model, box = model or load_bundled(), choose_face(image, face_index=face_index, face_box=face_box)
+        fitted = cls._either_way_up(image, model or load_bundled(), choose_face(image, face_index, face_box))
+        if mouth_is_covered(image, fitted.landmarks):
+            warnings.warn(
+                "the mouth seems to be covered (mask, microphone, hand): lips move on top of it", stacklevel=2
+            )
+        return fitted
+
+    @classmethod
+    def _either_way_up(cls, image: np.ndarray, model: MorphableModel, box: FaceBox) -> PhotoFit:
+        """Fit the face in a box, and turned by 180 degrees where that fits better."""
         upright: PhotoFit | InputError
         try:
             upright = cls.from_landmarks(image, track_face(image, box), model)
@@ -78,14 +91,14 @@ class PhotoFit:
                 return upright
         except InputError as error:
             upright = error
-        try:
-            other = cls.from_landmarks(image, track_face(image, box, upside_down=True), model)
-        except InputError:
-            other = None
         most = _POOR_FIT if isinstance(upright, InputError) else _BETTER * upright.misfit
-        if other is not None and other.misfit < most:
-            warnings.warn("the face is upside down, and so it is in the video (turn the photo first?)", stacklevel=2)
-            return other
+        with suppress(InputError):
+            other = cls.from_landmarks(image, track_face(image, box, upside_down=True), model)
+            if other.misfit < most:
+                warnings.warn(
+                    "the face is upside down, and so it is in the video (turn the photo first?)", stacklevel=2
+                )
+                return other
         if isinstance(upright, InputError):
             raise upright
         return upright
@@ -112,6 +125,11 @@ class PhotoFit:
     def misfit(self) -> float:
         """Mean length of the residual in mm."""
         return float(np.linalg.norm(self.residual, axis=-1).mean())
+
+    @cached_property
+    def eyes_hidden(self) -> bool:
+        """Whether dark glasses hide the eyes, which then do not blink."""
+        return eyes_are_hidden(self.image, self.landmarks)
 
     def vertices(self, expression: np.ndarray) -> np.ndarray:
         """Return the person's mesh [..., 478, 3] in mm, without pose, under an expression [..., D]."""

@@ -17,7 +17,7 @@ from shared.media import FPS
 from shared.motion import Motion
 from shared.photo_fit import PhotoFit
 from shared.prefetch import prefetch_map
-from shared.retarget import is_of, onto_photo
+from shared.retarget import is_of, onto_photo, with_still_eyes
 from shared.weights import bundled
 from stage2_render import DEFAULT_RENDERER, RENDERERS
 from stage2_render.upright import quarter_turns, turned, turned_motion
@@ -143,6 +143,8 @@ class RenderPipeline:
         motion = motion.resample(FPS)
         if relative:
             motion = onto_photo(motion, fitted)
+        if fitted.eyes_hidden:
+            motion = with_still_eyes(motion, fitted)
         turns = quarter_turns(fitted)
         if turns:  # the renderers know upright faces
             upright = self(

@@ -80,10 +80,16 @@ def mouth_is_covered(image: np.ndarray, landmarks: np.ndarray) -> bool:
     flat = abs(red) < 1.6 and abs(yellow) < 3 and abs(light) < 9 and found.line > -16 and seen
     # Around the mouth is another colour than above it, and the lips are hardly redder.
     alien = foreign > 18 and red < 3 and found.line > -14
-    # The lips are not red but green, blue or grey.
+    # The lips are green, blue or grey in skin that is not.
     other = red < -5 and from_skin > 20
+    colourful = float(np.hypot(*found.skin[1:])) > 14
+    dark = light + found.around[0] < -20
+    grey = colourful and (
+        (found.lips_chroma < 6 and red < 1.5)
+        or (found.lips_chroma < 0.45 * np.hypot(*found.skin[1:]) and red < 1 and dark)
+    )
     patched = found.spread > 12 or (from_skin > 42 and red < 15)
-    return bool(flat or alien or other or patched)
+    return bool(flat or alien or other or grey or patched)
 
 
 def eyes_are_hidden(image: np.ndarray, landmarks: np.ndarray) -> bool:

@@ -92,7 +92,7 @@ def _square(image: np.ndarray, left: int, top: int, side: int, size: int) -> np.
 
 
 def choose_face(
-    image: np.ndarray, *, face_index: int | None = None, face_box: tuple[float, float, float, float] | None = None
+    image: np.ndarray, face_index: int | None = None, face_box: tuple[float, float, float, float] | None = None
 ) -> FaceBox:
     """Return where a face of a still picture is.
 
@@ -127,7 +127,7 @@ def track_photo(
     image: np.ndarray, *, face_index: int | None = None, face_box: tuple[float, float, float, float] | None = None
 ) -> np.ndarray:
     """Track the mesh of the face that `choose_face` returns with these arguments; see `track_face`."""
-    return track_face(image, choose_face(image, face_index=face_index, face_box=face_box))
+    return track_face(image, choose_face(image, face_index, face_box))
 
 
 def track_face(image: np.ndarray, box: FaceBox, *, upside_down: bool = False) -> np.ndarray:
