@@ -13,9 +13,10 @@ import numpy as np
 
 from shared.face_model.mediapipe_mesh import INNER_LIPS, LEFT_EYE, OUTER_LIPS, RIGHT_EYE
 
-# Points of the mesh. Skin around the mouth that a mask covers, skin above that it does not; lower cheeks.
+# Points of the mesh. Skin around the mouth that a mask covers, skin above that it does not; forehead, lower cheeks.
 _AROUND = (164, 167, 393, 165, 391, 18, 200, 83, 313, 199, 43, 273, 186, 410, 92, 322)
 _ABOVE = (151, 108, 337, 9, 69, 299, 230, 450, 197, 195, 6, 118, 347)
+_FOREHEAD = (151, 108, 337, 9, 69, 299, 104, 333)
 _CHEEKS = (36, 266, 205, 425, 187, 411, 207, 427, 50, 280)
 # On and near the line along which the lips meet.
 _LIP_LINE = (13, 14, 82, 312, 87, 317, 78, 308)
@@ -75,9 +76,9 @@ def mouth_is_covered(image: np.ndarray, landmarks: np.ndarray) -> bool:
     light, red, yellow = found.lips
     foreign = float(np.hypot(*found.around[1:]))
     from_skin = float(np.hypot(*(found.lips + found.around)[1:]))
-    # No lips: neither their colour nor the dark line between them.
-    seen = found.skin[0] > 36 or from_skin > 12  # in very dark photos nothing can be told from skin
-    flat = abs(red) < 1.6 and abs(yellow) < 3 and abs(light) < 9 and found.line > -16 and seen
+    # No lips: neither their colour nor the dark line between them. In dark skin all differences are smaller.
+    scale = float(np.clip(found.skin[0] / 55, 0, 1))
+    flat = max(abs(red) / 1.6, abs(yellow) / 3, abs(light) / 9, -found.line / 16) < scale
     # Around the mouth is another colour than above it, and the lips are hardly redder.
     alien = foreign > 18 and red < 3 and found.line > -14
     # The lips are green, blue or grey in skin that is not.
@@ -96,7 +97,8 @@ def eyes_are_hidden(image: np.ndarray, landmarks: np.ndarray) -> bool:
     """Return whether dark glasses hide both eyes of a photo, uint8 [H, W, 3], with its mesh [478, 3] in pixels."""
     image, points = _face(image, landmarks)
     luma = image.astype(np.float32) @ _LUMA
-    skin = max(float(np.median(_at(luma, points, _CHEEKS))), 1.0)
+    # The cheeks may be under a bright mask, the forehead under hair.
+    skin = max(min(np.median(_at(luma, points, _CHEEKS)), np.quantile(_at(luma, points, _FOREHEAD), 0.75)), 1.0)
     around, below, contrast = [], [], []
     for opening, ring, under in _EYES:
         lens = points[list(ring)]
