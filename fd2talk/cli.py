@@ -168,6 +168,11 @@ def train(config: str, overrides: tuple[str, ...], **options: Any) -> None:
 @click.option("--per-person", type=click.IntRange(1), metavar="N", help="Use at most N reference clips per person.")
 @click.option("--min-face", type=click.IntRange(1), metavar="PX", help="Skip reference clips with a smaller face.")
 @click.option("--frames", type=click.IntRange(1), metavar="N", help="Compare images of N frames of each clip only.")
+@click.option(
+    "--detector",
+    type=click.Choice(("mesh", "s3fd")),
+    help="Whose boxes crop the input of LSE-C and LSE-D (default: mesh; s3fd is the published protocol's).",
+)
 @click.option("--resample", is_flag=True, help="Convert clips whose frame rate, size or length differs.")
 @click.option("--phones", metavar="FILE.jsonl", help="Times of the phones (written by `scripts/align_speech.py`).")
 @click.option("--unseen-expert", metavar="FILE", help="Judge lips by this lip expert, too (`fd2talk train`).")

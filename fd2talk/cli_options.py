@@ -178,13 +178,20 @@ motion = group(
 )
 face = group(
     "face",
-    lambda face_index, face_box: FaceChoice(face_index, face_box),
+    lambda face_index, face_box, face_tracker: FaceChoice(face_index, face_box, face_tracker),
     _integer(
         "--face-index",
         0,
         "Which face: its number in reading order from 0, see `fd2talk faces` (default: the largest face).",
     ),
     click.option("--face-box", type=_FaceBox(), help="Where the face is, in pixels, if it is not detected."),
+    click.option(
+        "--face-tracker",
+        type=click.Choice(("auto", "mediapipe", "face-alignment")),
+        default="auto",
+        show_default=True,
+        help="What finds the face of a photo; auto: mediapipe, and where it finds none the package face-alignment.",
+    ),
 )
 framing = group(
     "framing",

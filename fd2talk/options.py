@@ -27,13 +27,15 @@ class FaceChoice:
     Args:
         index: its number in reading order, from 0; None for the largest.
         box: left, top, right and bottom of the face in pixels of the upright photo, for a face that is not detected.
+        tracker: of photos, one of `shared.photo_fit.TRACKERS`.
     """
 
     index: int | None = None
     box: tuple[float, ...] | None = None
+    tracker: str = "auto"
 
     def __bool__(self) -> bool:
-        return self != FaceChoice()
+        return (self.index, self.box) != (None, None)
 
 
 @dataclass(frozen=True)

@@ -10,15 +10,18 @@ from functools import cached_property
 import numpy as np
 from scipy.spatial.transform import Rotation
 
-from shared.errors import InputError
+from shared.errors import FaceNotFoundError, InputError, UsageError
 from shared.face_model import load_bundled
 from shared.face_model.camera import project
 from shared.face_model.fitting import fit
 from shared.face_model.morphable import MorphableModel
 from shared.faces.crop import Crop
 from shared.faces.detection import FaceBox
+from shared.faces.face_alignment_tracker import face_alignment_mesh, is_installed, s3fd_faces
 from shared.faces.occlusion import eyes_are_hidden, mouth_is_covered
 from shared.faces.tracker import choose_face, track_face
+
+TRACKERS = ("auto", "mediapipe", "face-alignment")
 
 # Beyond this turn of the head one side of the face is hidden, and no renderer of this project can synthesise it.
 MAX_YAW_DEGREES = 50.0
@@ -62,6 +65,7 @@ class PhotoFit:
         *,
         face_index: int | None = None,
         face_box: tuple[float, float, float, float] | None = None,
+        tracker: str = "auto",
     ) -> PhotoFit:
         """Detect the face of a photo and fit the model.
 
@@ -70,11 +74,28 @@ class PhotoFit:
             model: the face model; None is the bundled one.
             face_index: its number among the faces in reading order (`fd2talk faces` shows them); None: the largest.
             face_box: left, top, right, bottom in pixels, for faces that the detector misses.
+            tracker: one of `TRACKERS`; auto: the package face-alignment, if it is installed, where mediapipe finds
+                nothing.
 
         Raises:
             InputError: no face, too small a face, or a face in profile.
+            UsageError: no such tracker, or the package face-alignment or its weights are missing.
         """
-        fitted = cls._either_way_up(image, model or load_bundled(), choose_face(image, face_index, face_box))
+        if tracker not in TRACKERS:
+            raise UsageError(f"unknown face tracker {tracker!r}; available: {', '.join(TRACKERS)}")
+        model = model or load_bundled()
+        try:
+            if tracker == "face-alignment":
+                raise FaceNotFoundError
+            fitted = cls._either_way_up(image, model, choose_face(image, face_index, face_box))
+        except FaceNotFoundError as nothing:
+            if tracker == "mediapipe" or (tracker == "auto" and not is_installed()):
+                raise
+            try:
+                box = choose_face(image, face_index, face_box, detect=s3fd_faces)
+                fitted = cls.from_landmarks(image, face_alignment_mesh(image, box, model), model)
+            except UsageError as error:
+                raise error if tracker == "face-alignment" else InputError(f"{nothing}; {error}") from error
         if mouth_is_covered(image, fitted.landmarks):
             warnings.warn(
                 "the mouth seems to be covered (mask, microphone, hand): lips move on top of it", stacklevel=2

@@ -63,7 +63,7 @@ def detect_faces(image: np.ndarray) -> list[FaceBox]:
     with _detectors() as detect:
         for tile in _tiles(image):
             found += detect(image, tile)
-    return _in_reading_order(_distinct(found))
+    return in_reading_order(_distinct(found))
 
 
 def largest_face(image: np.ndarray) -> FaceBox | None:
@@ -175,8 +175,11 @@ def _distinct(found: list[FaceBox]) -> list[FaceBox]:
     return kept
 
 
-def _in_reading_order(boxes: list[FaceBox]) -> list[FaceBox]:
-    """Rows from the top; of one row are faces whose middle is less than `_ROW` sides below that of its highest one."""
+def in_reading_order(boxes: list[FaceBox]) -> list[FaceBox]:
+    """Sort boxes by rows from the top, each from the left.
+
+    Of one row are faces whose middle is less than `_ROW` sides below that of its highest one.
+    """
     left, ordered = sorted(boxes, key=lambda box: box.middle[1]), []
     while left:
         row = [box for box in left if box.middle[1] < left[0].middle[1] + _ROW * left[0].side]

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from PIL import Image
 
-from shared.errors import InputError
+from shared.errors import FaceNotFoundError, InputError
 from shared.faces.crop import Crop
 from shared.faces.cuts import CutDetector
 from shared.faces.detection import FaceBox, detect_faces, largest_face
@@ -92,7 +92,10 @@ def _square(image: np.ndarray, left: int, top: int, side: int, size: int) -> np.
 
 
 def choose_face(
-    image: np.ndarray, face_index: int | None = None, face_box: tuple[float, float, float, float] | None = None
+    image: np.ndarray,
+    face_index: int | None = None,
+    face_box: tuple[float, float, float, float] | None = None,
+    detect: Callable[[np.ndarray], list[FaceBox]] | None = None,
 ) -> FaceBox:
     """Return where a face of a still picture is.
 
@@ -100,6 +103,7 @@ def choose_face(
         image: uint8 [H, W, 3].
         face_index: its number among the faces in reading order, as `detect_faces` returns them; None: the largest.
         face_box: left, top, right, bottom in pixels, for faces that the detector misses.
+        detect: another detector, which returns faces in reading order.
 
     Returns:
         Its box; the whole picture where none is detected, as in drawings: the mesh network often finds those faces.
@@ -114,8 +118,9 @@ def choose_face(
         return box
     whole = FaceBox(0, 0, image.shape[1], image.shape[0])
     if face_index is None:
-        return largest_face(image) or whole
-    boxes = detect_faces(image) or [whole]
+        largest = max(detect(image), key=lambda box: box.side, default=None) if detect else largest_face(image)
+        return largest or whole
+    boxes = (detect or detect_faces)(image) or [whole]
     if not 0 <= face_index < len(boxes):
         raise InputError(
             f"the photo shows {len(boxes)} face(s); there is no face {face_index} (`fd2talk faces` lists them)"
@@ -151,9 +156,7 @@ def track_face(image: np.ndarray, box: FaceBox, *, upside_down: bool = False) ->
     finally:
         mesh.close()
     if points is None:
-        raise InputError(
-            "no face found in the photo (a frontal face works best; --face-box LEFT,TOP,RIGHT,BOTTOM locates it)"
-        )
+        raise FaceNotFoundError
     height = float(np.ptp(points[:468, 1]))
     if height < MIN_FACE_PIXELS:
         raise InputError(f"the face is only {height:.0f} pixels high; at least {MIN_FACE_PIXELS} are needed")

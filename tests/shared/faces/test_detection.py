@@ -5,7 +5,7 @@ import pytest
 from material import portrait
 from PIL import Image
 
-from shared.faces.detection import FaceBox, _in_reading_order, detect_faces, largest_face
+from shared.faces.detection import FaceBox, detect_faces, in_reading_order, largest_face
 
 # Height of the tracked face over the side of the portrait.
 HEIGHTS = {"portrait_woman": 0.573, "portrait_man": 0.61, "portrait_woman_2": 0.573, "portrait_man_2": 0.572}
@@ -25,7 +25,7 @@ def group(width, height, faces, rows=2, columns=3):
 
 @pytest.mark.situation("Faces", "small faces in a large group photo", "all of 56 pixels and more, in reading order")
 @pytest.mark.parametrize("size, faces", [((4000, 3000), [56]), ((6000, 3000), [70]), ((1500, 1000), [60, 200])])
-def test_all_faces_of_a_large_picture_are_found_in_reading_order(size, faces):
+def test_all_faces_of_a_large_picture_are_foundin_reading_order(size, faces):
     image, places = group(*size, faces)
     boxes = detect_faces(image)
     assert len(boxes) == len(places)
@@ -47,4 +47,4 @@ def test_rows_are_read_from_the_top_and_from_the_left():
         return FaceBox(x - side / 2, y - side / 2, x + side / 2, y + side / 2)
 
     ordered = [box(10, 110), box(60, 90), box(120, 105), box(5, 170), box(100, 160)]
-    assert _in_reading_order([ordered[i] for i in (3, 1, 4, 2, 0)]) == ordered
+    assert in_reading_order([ordered[i] for i in (3, 1, 4, 2, 0)]) == ordered
