@@ -81,7 +81,7 @@ def _loaded(load: Any, name: str) -> Any:
         importlib.import_module(name)
         with contextlib.redirect_stderr(io.StringIO()):  # a line for each download
             return load(importlib.import_module("face_alignment"))
-    except (ImportError, OSError, RuntimeError, ValueError) as error:
+    except Exception as error:  # broken bytes raise every kind of error in torch's readers
         where = f"{torch.hub.get_dir()}/checkpoints"
         reason = " ".join(str(getattr(error, "reason", None) or error).split())[:120]
         raise UsageError(f"face-alignment cannot be used ({reason}); its weights belong into {where}") from error
