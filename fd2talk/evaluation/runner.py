@@ -108,7 +108,8 @@ def evaluate(
         raise UsageError(f"cannot write {output}: it already contains a report (--overwrite replaces it)")
     chosen = load_protocol(protocol) if protocol else None
     wanted = _wanted(metrics, chosen)
-    settings = _settings(chosen, resample, phones or {}, frames, detector)
+    settings = _settings(chosen, resample, phones or {}, frames)
+    settings = replace(settings, detector=detector or settings.detector)
     if settings.detector == "s3fd":
         require_s3fd()
     speech = any("speech" in CATALOGUE[key].needs for key in wanted)
@@ -195,15 +196,9 @@ def _with_diversity(wanted: list[str], rows: list[Row]) -> list[str]:
 
 
 def _settings(
-    protocol: Protocol | None,
-    resample: bool,
-    phones: dict[str, tuple[float, ...]],
-    frames: int | None,
-    detector: str | None,
+    protocol: Protocol | None, resample: bool, phones: dict[str, tuple[float, ...]], frames: int | None
 ) -> Settings:
     changes = dict(protocol.settings) if protocol else {}
-    if detector:
-        changes["detector"] = detector
     changes.pop("photo", None)  # always the first frame
     if frames:
         changes["motion"] = "file"  # single frames cannot be tracked as a video

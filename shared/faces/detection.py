@@ -109,7 +109,8 @@ def _detectors() -> Iterator[Callable[[np.ndarray, _Tile], list[FaceBox]]]:
 
         def confirmed(image: np.ndarray, box: FaceBox) -> bool:
             (x, y), half = box.middle, _CLOSE_UP / 2 * box.side
-            close_up = _Tile(*(max(0, round(v)) for v in (x - half, y - half, x + half, y + half)), side=0)
+            left, top, right, bottom = (max(0, round(v)) for v in (x - half, y - half, x + half, y + half))
+            close_up = _Tile(left, top, right, bottom, round(2 * half))
             return box.score >= _SURE or any(
                 again.score >= _CONFIRMED and again.overlap(box) > 0.5
                 for again in _found(detectors[0], image, close_up)

@@ -100,7 +100,8 @@ def s3fd_faces(image: np.ndarray, side: int = _SEARCH_SIDE) -> list[FaceBox]:
     scale = min(1.0, side / max(image.shape[:2]))
     size = [max(1, round(n * scale)) for n in image.shape[1::-1]]
     found = _detector().detect_from_image(cv2.resize(image, size, interpolation=cv2.INTER_AREA))
-    return in_reading_order([FaceBox(*(box[:4] / scale), score=float(box[4])) for box in map(np.asarray, found)])
+    boxes = np.array(found, np.float64).reshape(-1, 5) / [scale, scale, scale, scale, 1]
+    return in_reading_order([FaceBox(*(float(value) for value in box)) for box in boxes])
 
 
 def s3fd_boxes(frame: np.ndarray) -> list[FaceBox]:
@@ -148,7 +149,8 @@ def mesh_of_68(points: np.ndarray, model: MorphableModel) -> np.ndarray:
     if not np.isfinite(points).all() or (high - low).min() < 2:
         raise InputError("face-alignment finds no face")
     side = 1.75 * 1.4 * float((high - low).max())  # the 68 points end at the brows
-    crop = Crop(*(float(v) for v in (low + high) / 2), side)
+    x, y = (low + high) / 2
+    crop = Crop(float(x), float(y), side)
     flat = crop.to_crop(np.concatenate([points, np.zeros((68, 1), np.float32)], 1))
     flat[:, 2] = _affine_depth(small.mean, flat)
     for _ in range(_ROUNDS):

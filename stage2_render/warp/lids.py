@@ -55,7 +55,8 @@ class LidLayer:
 
     def __init__(self, region: np.ndarray, source: np.ndarray, side: str, *, upper: bool) -> None:
         rim, fold = (_UPPER if upper else _LOWER)[side]
-        self._rim, self._fold, self._upper, self._size = list(rim), list(fold), upper, region.shape[1::-1]
+        self._rim, self._fold, self._upper = list(rim), list(fold), upper
+        self._size = (region.shape[1], region.shape[0])
         self._width = float(np.linalg.norm(source[rim[-1]] - source[rim[0]]))
         heights, places = (_UPPER_HEIGHTS, _UPPER_PLACES) if upper else (_LOWER_HEIGHTS, _LOWER_PLACES)
         start, end = _along(source[self._rim]), _along(source[self._fold])
