@@ -94,6 +94,21 @@ def track(**options: Any) -> None:
 
 
 @cli.command()
+@click.argument("photo")
+@click.option("--sheet", metavar="FACES.png", help="Draw the photo with its faces and their numbers.")
+@common.overwrite
+def faces(**options: Any) -> None:
+    """List the faces of PHOTO.
+
+    They are numbered in reading order: rows from the top, each from the left. --face-index of the other commands takes
+    these numbers.
+    """
+    from fd2talk.commands.faces import faces
+
+    faces(**options)
+
+
+@cli.command()
 @click.argument("motion", metavar="M.npz")
 @common.output("mesh.glb|curves.csv|talk.json|mesh.obj|mesh.ply")
 @click.option("--photo", metavar="PHOTO", help="Texture of a .glb: the photo of the person.")
@@ -177,6 +192,11 @@ def train(config: str, overrides: tuple[str, ...], **options: Any) -> None:
 @click.option("--per-person", type=click.IntRange(1), metavar="N", help="Use at most N reference clips per person.")
 @click.option("--min-face", type=click.IntRange(1), metavar="PX", help="Skip reference clips with a smaller face.")
 @click.option("--frames", type=click.IntRange(1), metavar="N", help="Compare images of N frames of each clip only.")
+@click.option(
+    "--detector",
+    type=click.Choice(("mesh", "s3fd")),
+    help="Whose boxes crop the input of LSE-C and LSE-D (default: mesh; s3fd is the published protocol's).",
+)
 @click.option("--resample", is_flag=True, help="Convert clips whose frame rate, size or length differs.")
 @click.option("--phones", metavar="FILE.jsonl", help="Times of the phones (written by `scripts/align_speech.py`).")
 @click.option("--unseen-expert", metavar="FILE", help="Judge lips by this lip expert, too (`fd2talk train`).")

@@ -204,9 +204,20 @@ models = click.option(
 face = several(
     group(
         "face",
-        lambda face_index, face_box: FaceChoice(face_index, face_box),
-        _integer("--face-index", 0, "Which face of the photo or clip: 0 is the largest, 1 the next one."),
+        lambda face_index, face_box, face_tracker: FaceChoice(face_index, face_box, face_tracker),
+        _integer(
+            "--face-index",
+            0,
+            "Which face: its number in reading order from 0, see `fd2talk faces` (default: the largest face).",
+        ),
         click.option("--face-box", type=_FaceBox(), help="Where the face is, in pixels, if it is not detected."),
+        click.option(
+            "--face-tracker",
+            type=click.Choice(("auto", "mediapipe", "face-alignment")),
+            default="auto",
+            show_default=True,
+            help="What finds the face of a photo; auto: mediapipe, and where it finds none the package face-alignment.",
+        ),
     ),
     models,
 )

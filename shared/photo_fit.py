@@ -2,20 +2,32 @@
 
 from __future__ import annotations
 
+import warnings
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
+from scipy.spatial.transform import Rotation
 
-from shared.errors import InputError
+from shared.errors import FaceNotFoundError, InputError, UsageError
 from shared.face_model import load_bundled
 from shared.face_model.camera import project
 from shared.face_model.fitting import fit
 from shared.face_model.morphable import MorphableModel
 from shared.faces.crop import Crop
-from shared.faces.tracker import track_photo
+from shared.faces.detection import FaceBox
+from shared.faces.face_alignment_tracker import face_alignment_mesh, is_installed, s3fd_faces
+from shared.faces.occlusion import eyes_are_hidden, mouth_is_covered
+from shared.faces.tracker import choose_face, track_face
+
+TRACKERS = ("auto", "mediapipe", "face-alignment")
 
 # Beyond this turn of the head one side of the face is hidden, and no renderer of this project can synthesise it.
 MAX_YAW_DEGREES = 50.0
+# Mean residual in mm of a fit that may be of an upside-down face: .2 to .4 the right way up, .5 to 2.7 the wrong one.
+# The other way up is right where it makes the residual smaller by this factor.
+_POOR_FIT, _BETTER = 0.45, 0.6
 
 
 @dataclass
@@ -53,20 +65,64 @@ class PhotoFit:
         *,
         face_index: int | None = None,
         face_box: tuple[float, float, float, float] | None = None,
+        tracker: str = "auto",
     ) -> PhotoFit:
         """Detect the face of a photo and fit the model.
 
         Args:
             image: uint8 [H, W, 3].
             model: the face model; None is the bundled one.
-            face_index: which face, 0 is the largest.
+            face_index: its number among the faces in reading order (`fd2talk faces` shows them); None: the largest.
             face_box: left, top, right, bottom in pixels, for faces that the detector misses.
+            tracker: one of `TRACKERS`; auto: the package face-alignment, if it is installed, where mediapipe finds
+                nothing.
 
         Raises:
             InputError: no face, too small a face, or a face in profile.
+            UsageError: no such tracker, or the package face-alignment or its weights are missing.
         """
-        landmarks = track_photo(image, face_index=face_index, face_box=face_box)
-        return cls.from_landmarks(image, landmarks, model or load_bundled())
+        if tracker not in TRACKERS:
+            raise UsageError(f"unknown face tracker {tracker!r}; available: {', '.join(TRACKERS)}")
+        model = model or load_bundled()
+        try:
+            if tracker == "face-alignment":
+                raise FaceNotFoundError
+            fitted = cls._either_way_up(image, model, choose_face(image, face_index, face_box))
+        except FaceNotFoundError as nothing:
+            if tracker == "mediapipe" or (tracker == "auto" and not is_installed()):
+                raise
+            try:
+                box = choose_face(image, face_index, face_box, detect=s3fd_faces)
+                fitted = cls.from_landmarks(image, face_alignment_mesh(image, box, model), model)
+            except UsageError as error:
+                raise error if tracker == "face-alignment" else InputError(f"{nothing}; {error}") from error
+        if mouth_is_covered(image, fitted.landmarks):
+            warnings.warn(
+                "the mouth seems to be covered (mask, microphone, hand): lips move on top of it", stacklevel=2
+            )
+        return fitted
+
+    @classmethod
+    def _either_way_up(cls, image: np.ndarray, model: MorphableModel, box: FaceBox) -> PhotoFit:
+        """Fit the face in a box, and turned by 180 degrees where that fits better."""
+        upright: PhotoFit | InputError
+        try:
+            upright = cls.from_landmarks(image, track_face(image, box), model)
+            if upright.misfit <= _POOR_FIT:
+                return upright
+        except InputError as error:
+            upright = error
+        most = _POOR_FIT if isinstance(upright, InputError) else _BETTER * upright.misfit
+        with suppress(InputError):
+            other = cls.from_landmarks(image, track_face(image, box, upside_down=True), model)
+            if other.misfit < most:
+                warnings.warn(
+                    "the face is upside down, and so it is in the video (turn the photo first?)", stacklevel=2
+                )
+                return other
+        if isinstance(upright, InputError):
+            raise upright
+        return upright
 
     @classmethod
     def from_landmarks(cls, image: np.ndarray, landmarks: np.ndarray, model: MorphableModel) -> PhotoFit:
@@ -77,13 +133,24 @@ class PhotoFit:
         """
         crop = Crop.around(landmarks)
         result = fit(model, crop.to_crop(landmarks)[None])
-        yaw = np.degrees(abs(result.rotation[0, 1]))
+        # The head is turned by the yaw first: its angle does not depend on which way up the face is.
+        yaw = abs(Rotation.from_rotvec(result.rotation[0]).as_euler("ZXY", degrees=True)[2])
         if yaw > MAX_YAW_DEGREES:
             raise InputError(
                 f"the face is turned {yaw:.0f} degrees to the side; at most {MAX_YAW_DEGREES:.0f} are supported"
             )
         of_frame = {name: getattr(result, name)[0] for name in ("expression", "rotation", "translation", "residual")}
         return cls(image=image, landmarks=landmarks, crop=crop, model=model, identity=result.identity, **of_frame)
+
+    @property
+    def misfit(self) -> float:
+        """Mean length of the residual in mm."""
+        return float(np.linalg.norm(self.residual, axis=-1).mean())
+
+    @cached_property
+    def eyes_hidden(self) -> bool:
+        """Whether dark glasses hide the eyes, which then do not blink."""
+        return eyes_are_hidden(self.image, self.landmarks)
 
     def vertices(self, expression: np.ndarray) -> np.ndarray:
         """Return the person's mesh [..., 478, 3] in mm, without pose, under an expression [..., D]."""

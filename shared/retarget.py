@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy.spatial.transform import Rotation
 
-from shared.face_model.measures import lip_gap
+from shared.face_model.measures import gaze, lid_gap, lip_gap
 from shared.face_model.morphable import MorphableModel
 from shared.motion import Motion
 from shared.photo_fit import PhotoFit
@@ -122,6 +122,15 @@ def pose_onto_photo(motion: Motion, photo: PhotoFit, *, scale: float = 1.0) -> t
     rotation = Rotation.from_rotvec(turn * turned[:, None]) * start
     translation = photo.translation + move * np.stack([shifted, shifted, grown], axis=1)
     return rotation.as_rotvec().astype(np.float32), translation.astype(np.float32)
+
+
+def with_still_eyes(motion: Motion, photo: PhotoFit) -> Motion:
+    """Return the motion, of the photo's face, with lids and gaze as they are in the photo."""
+    model = photo.model
+    moves = np.concatenate([model.extra["blink"][None], model.extra["gaze"]])  # [3, D], one of which moves the others
+    measured = np.column_stack([lid_gap(model.exp_basis), gaze(model.exp_basis)])  # [D, 3] in mm
+    change = (motion.expression - photo.expression) @ measured
+    return replace(motion, expression=motion.expression - change @ np.linalg.inv(moves @ measured) @ moves)
 
 
 def _note_limits(moved: np.ndarray, turned: np.ndarray, degrees: np.ndarray) -> None:

@@ -101,7 +101,7 @@ class Subject:
         translation: float32 [3], likewise.
         template: float32 [N, 3] in mm, the neutral face.
         lip_gap: height of the photo's mouth opening in mm.
-        lid_gap: height of its eyes' openings in mm.
+        lid_gap: height of its eyes' openings in mm; 0 where dark glasses hide them, which then do not blink.
     """
 
     identity: np.ndarray
@@ -122,7 +122,8 @@ class Subject:
         else:
             vertices = template = model.mean
             values = (np.zeros(model.num_identity, np.float32), neutral, np.zeros(3, np.float32), _FRONTAL)
-        return cls(*values, template, lip_gap=float(lip_gap(vertices)), lid_gap=float(lid_gap(vertices)))
+        lids = 0.0 if photo is not None and photo.eyes_hidden else float(lid_gap(vertices))
+        return cls(*values, template, lip_gap=float(lip_gap(vertices)), lid_gap=lids)
 
 
 @dataclass

@@ -18,7 +18,19 @@ def test_every_command_has_help(run):
     for name in cli.cli.commands:
         code, out, _ = run(name, "--help")
         assert code == 0 and "Usage: fd2talk" in out
-    expected = {"generate", "motion", "render", "track", "export", "import", "prepare", "train", "evaluate", "doctor"}
+    expected = {
+        "generate",
+        "motion",
+        "render",
+        "track",
+        "faces",
+        "export",
+        "import",
+        "prepare",
+        "train",
+        "evaluate",
+        "doctor",
+    }
     assert set(cli.cli.commands) == expected
 
 

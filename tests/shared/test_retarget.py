@@ -8,9 +8,10 @@ from material import portrait, sine_motion
 from scipy.spatial.transform import Rotation
 
 from shared.face_model import load_bundled
+from shared.face_model.measures import gaze, lid_gap, lip_gap
 from shared.motion import Motion
 from shared.photo_fit import PhotoFit
-from shared.retarget import is_of, is_still, onto_photo, pose_onto_photo
+from shared.retarget import is_of, is_still, onto_photo, pose_onto_photo, with_still_eyes
 
 
 @pytest.fixture(scope="module")
@@ -107,3 +108,18 @@ def test_a_still_gives_its_expression_and_its_angle_to_the_camera(fitted, frames
     np.testing.assert_allclose(moved.expression, smile, atol=1e-6)
     np.testing.assert_allclose(moved.rotation, rotation, atol=1e-4)
     np.testing.assert_allclose(moved.translation, np.tile(fitted.translation, (frames, 1)), atol=1e-6)
+
+
+def test_still_eyes_neither_blink_nor_look_aside_while_the_mouth_moves(fitted):
+    model = load_bundled()
+    moves = 4 * model.extra["blink"], model.extra["gaze"][0], 2 * model.extra["gaze"][1], 6 * model.extra["open"]
+    motion = Motion(
+        expression=fitted.expression + np.stack([*moves, sum(moves)]),
+        rotation=np.zeros((5, 3)), translation=np.zeros((5, 3)), face_model=model.fingerprint,
+    )  # fmt: skip
+    still = fitted.vertices(with_still_eyes(motion, fitted).expression)
+    photo = fitted.vertices(fitted.expression)
+    np.testing.assert_allclose(lid_gap(still), np.repeat(lid_gap(photo), 5), atol=1e-3)
+    np.testing.assert_allclose(gaze(still), np.tile(gaze(photo), (5, 1)), atol=1e-3)
+    opened = lip_gap(still) - lip_gap(photo)
+    assert opened[3:].min() > 4 and np.abs(opened[:3]).max() < 1
