@@ -1,6 +1,6 @@
 """Stage two: photo and Motion -> frames. Never imports stage one."""
 
-RENDERERS = ("geometry", "diffusion")
-"""The warp alone, or the warp repaired by diffusion networks."""
+RENDERERS = ("geometry", "repair", "diffusion")
+"""The warp alone; the warp with mouth and eyes repaired by networks; FD2Talk's diffusion."""
 
-DEFAULT_RENDERER = "diffusion"
+DEFAULT_RENDERER = "repair"

@@ -25,6 +25,7 @@ from stage2_render.warp.mesh_warp import MeshWarp
 
 if TYPE_CHECKING:
     from stage2_render.diffusion.render_model import RenderNetworks
+    from stage2_render.repair.networks import RepairNetworks
 
 MAX_SIZE = 1280
 """Default for the longer side of the frames in pixels; larger photos are reduced to it."""
@@ -46,11 +47,13 @@ class RenderPipeline:
 
     Args:
         model: the face model that photos are fitted with; motions must belong to it.
-        networks: of the diffusion renderer, on `device`; without them frames are the warped photo.
+        networks: of the repair or the diffusion renderer, on `device`; without them frames are the warped photo.
         device: of the networks.
     """
 
-    def __init__(self, model: MorphableModel, networks: RenderNetworks | None = None, device: str = "cpu") -> None:
+    def __init__(
+        self, model: MorphableModel, networks: RepairNetworks | RenderNetworks | None = None, device: str = "cpu"
+    ) -> None:
         self.model, self.networks, self.device = model, networks, device
 
     @classmethod
@@ -78,6 +81,12 @@ class RenderPipeline:
         if renderer == "geometry":
             return cls(model)
         import torch
+
+        if renderer == "repair":
+            from stage2_render.repair.networks import RepairNetworks
+
+            repair = RepairNetworks.load(_own(name, "repair")).to(torch.device(device))
+            return cls(model, repair.to(memory_format=torch.channels_last), device)  # type: ignore[call-overload]
 
         from stage2_render.diffusion.render_model import UNET_FILE, RenderNetworks
 
@@ -158,6 +167,12 @@ class RenderPipeline:
         if self.networks is None:
             warp = MeshWarp(fitted.image, fitted.landmarks, fitted.crop)
             return prefetch_map(warp, targets, workers=workers, prefetch=workers, name="warp")
+        from stage2_render.repair.networks import RepairNetworks
+
+        if isinstance(self.networks, RepairNetworks):
+            from stage2_render.repair.renderer import RepairRenderer
+
+            return RepairRenderer(fitted, self.networks, self.device).frames(targets, workers=workers)
         from stage2_render.diffusion.renderer import DiffusionRenderer
 
         renderer = DiffusionRenderer(

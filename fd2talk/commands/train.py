@@ -31,6 +31,7 @@ MODULES = {
     "lip_expert": "stage1_motion.lip_expert.training",
     "speech_events": "stage1_motion.speech_events_training",
     "speech_encoder": "shared.speech.training.task",
+    "repair": "stage2_render.training.repair.task",
     "unet": "stage2_render.training.unet",
 }
 _COMMON = ("model", "data_root")

@@ -41,6 +41,11 @@ class Tone:
         self._contrast = 1 - self._darks / 255
         self._levels, self._tints = _tint(colours, light, _ONE_TINT * float(self._contrast.mean()))
 
+    @property
+    def is_tinted(self) -> bool:
+        """Whether the photo has one tint, as grey and sepia ones."""
+        return self._tints is not None
+
     def clear(self, colour: np.ndarray) -> np.ndarray:
         """Return a colour [..., 3] of the photo as it is with full contrast."""
         return np.maximum(colour - self._darks, 0) / self._contrast

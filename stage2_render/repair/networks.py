@@ -1,0 +1,62 @@
+"""The networks of the repair renderer, that of the mouth and that of the eyes, and their files."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+
+from torch import nn
+
+from shared.checkpoint import load_checkpoint, save_checkpoint
+from shared.errors import InputError
+from stage2_render.repair.network import RepairConfig, RepairNetwork
+from stage2_render.repair.parts import Part
+
+_KIND = "repair network"
+
+
+class RepairNetworks(nn.Module):
+    """Both networks, by part."""
+
+    def __init__(self, mouth: RepairNetwork, eye: RepairNetwork) -> None:
+        super().__init__()
+        self.mouth, self.eye = mouth, eye
+
+    def __getitem__(self, part: Part) -> RepairNetwork:
+        """Return the network of a part."""
+        return self.mouth if part.network == "mouth" else self.eye
+
+    @classmethod
+    def load(cls, folder: Path) -> RepairNetworks:
+        """Read both networks from a folder. Raises InputError: a file is missing or holds something else."""
+        return cls(load_network(folder, "mouth"), load_network(folder, "eye")).eval()
+
+
+def network_file(name: str) -> str:
+    """Name of the file of a network, `mouth` or `eye`."""
+    return f"{name}.safetensors"
+
+
+def save_network(network: RepairNetwork, name: str, folder: Path) -> None:
+    """Write a network, fp16."""
+    path = folder / network_file(name)
+    save_checkpoint(path, _KIND, network.state_dict(), config=asdict(network.config), part=name)
+
+
+def load_network(folder: Path, name: str) -> RepairNetwork:
+    """Read what `save_network` wrote, frozen.
+
+    Raises:
+        InputError: the file is missing, or holds something else or the network of another part.
+    """
+    path = folder / network_file(name)
+    tensors, header = load_checkpoint(path, _KIND)
+    if header.get("part") != name:
+        raise InputError(f"{path}: this network repairs another part ({header.get('part')})")
+    try:
+        network = RepairNetwork(RepairConfig(**header["config"]))
+        network.load_state_dict(tensors)
+    except (KeyError, TypeError, ValueError, RuntimeError) as error:
+        reason = " ".join(str(error).split())[:80]
+        raise InputError(f"{path}: not the weights of a repair network ({reason})") from error
+    return network.eval().requires_grad_(False)

@@ -1,0 +1,138 @@
+"""The repair renderer of one photo: the warp is the frame, and networks repair mouth and eyes in crops of their own.
+
+What they paint is laid over the frame at the frame's own resolution; the rest is the warp, pixel for pixel.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from itertools import islice
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from shared.photo_fit import PhotoFit
+from shared.precision import has_fast_bf16
+from shared.prefetch import prefetch_map
+from stage2_render.aligned_crop import AlignedCrop
+from stage2_render.diffusion.face_crop import FaceCrop
+from stage2_render.diffusion.tensors import to_tensor
+from stage2_render.repair.networks import RepairNetworks
+from stage2_render.repair.parts import PARTS, Part, window
+from stage2_render.warp.compositing import smoothstep
+from stage2_render.warp.mesh_warp import MeshWarp
+from stage2_render.warp.tone import Tone
+
+BATCH_SIZE = 4
+"""Frames in one batch of the networks."""
+
+# A part whose outline has moved by less than this many pixels of its crop (root mean square) is repaired less: where
+# nothing moves, the photo is right.
+_MOVED = 1.5
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A warped frame with the networks' input for it.
+
+    Attributes:
+        frame: uint8 [H, W, 3].
+        crops: of each of `PARTS`.
+        warped: the frame in them, uint8 [h, w, 3] each.
+        maps: of the frame's mesh in them, uint8 [M, h / 2, w / 2] each.
+        strengths: how much of each repair is laid over the frame, 0 to 1.
+    """
+
+    frame: np.ndarray
+    crops: list[AlignedCrop]
+    warped: list[np.ndarray]
+    maps: list[np.ndarray]
+    strengths: list[float]
+
+
+class RepairRenderer:
+    """Animates one photo. What depends on the photo alone is computed once, in the constructor.
+
+    Args:
+        photo: in the size of the frames.
+        networks: on `device`.
+        device: of the networks.
+    """
+
+    def __init__(self, photo: PhotoFit, networks: RepairNetworks, device: str | torch.device = "cpu") -> None:
+        self.networks, self.device = networks, torch.device(device)
+        self._warp = MeshWarp(photo.image, photo.landmarks, photo.crop)
+        self._tone = Tone(FaceCrop.around(photo.landmarks).take(photo.image))
+        self._outlines, self._features = [], []
+        for part in PARTS:
+            crop = part.crop(photo.landmarks)
+            points = crop.points(photo.landmarks)
+            self._outlines.append(_outline(part, points))
+            with torch.inference_mode():
+                picture = to_tensor(crop.take(photo.image)[None], self.device)
+                maps = self._maps_tensor([part.maps(points)])
+                self._features.append(networks[part].encode_photo(picture, maps))
+
+    def frames(
+        self, targets: Iterable[np.ndarray], *, workers: int = 2, batch_size: int = BATCH_SIZE
+    ) -> Iterator[np.ndarray]:
+        """Yield a frame uint8 [H, W, 3] for each target.
+
+        `workers` threads warp and one runs the networks, ahead of the consumer. Two or three batches of frames are held
+        in memory, whatever the length.
+
+        Args:
+            targets: meshes [478, 3] in photo pixels.
+            workers: number of warping threads.
+            batch_size: frames in one batch of the networks.
+        """
+        ahead = max(batch_size, workers)
+        warped = prefetch_map(self.prepare, targets, workers=workers, prefetch=ahead, name="warp")
+        painted = prefetch_map(self.paint, _batches(warped, batch_size), workers=1, prefetch=1, name="paint")
+        with closing(warped), closing(painted):
+            for batch in painted:
+                yield from batch
+
+    def prepare(self, target: np.ndarray) -> Prepared:
+        """Warp the photo to a mesh [478, 3] and compute the networks' input. Safe to call from several threads."""
+        frame = self._warp(target)
+        crops = [part.crop(target) for part in PARTS]
+        points = [crop.points(target) for crop in crops]
+        maps = [part.maps(one) for part, one in zip(PARTS, points)]
+        moved = [_outline(part, one) - before for part, one, before in zip(PARTS, points, self._outlines)]
+        strengths = [float(smoothstep(np.sqrt(np.square(one).sum(1).mean()) / _MOVED)) for one in moved]
+        return Prepared(frame, crops, [crop.take(frame) for crop in crops], maps, strengths)
+
+    def paint(self, batch: list[Prepared]) -> list[np.ndarray]:
+        """Repair the faces of prepared frames, in place, and return the frames."""
+        for index, (part, features) in enumerate(zip(PARTS, self._features)):
+            warped = np.stack([one.warped[index] for one in batch])
+            bf16 = has_fast_bf16(self.device)
+            with torch.inference_mode(), torch.autocast(self.device.type, torch.bfloat16, enabled=bf16):
+                maps = self._maps_tensor([one.maps[index] for one in batch])
+                paint, cover = self.networks[part].repair(to_tensor(warped, self.device), maps, features)
+            # From -1..1 to 0..255: (1 - cover) * warp + paint in both.
+            paints = ((paint + cover) * 127.5).permute(0, 2, 3, 1).cpu().numpy()
+            for one, painted, covered in zip(batch, paints, cover[:, 0].cpu().numpy()):
+                if self._tone.is_tinted:
+                    below = (1 - covered[..., None]) * one.warped[index]
+                    painted = self._tone.tinted(below + painted) - below
+                strength = one.strengths[index] * window(part.size)
+                one.crops[index].lay(one.frame, painted * strength[..., None], covered * strength)
+        return [one.frame for one in batch]
+
+    def _maps_tensor(self, maps: list[np.ndarray]) -> Tensor:
+        return torch.from_numpy(np.stack(maps)).to(self.device).float().div_(255)
+
+
+def _outline(part: Part, points: np.ndarray) -> np.ndarray:
+    """The points of a mesh [478, 2] that outline a part, [n, 2]."""
+    return points[list((*part.inner, *part.outer))]
+
+
+def _batches(prepared: Iterator[Prepared], size: int) -> Iterator[list[Prepared]]:
+    while batch := list(islice(prepared, size)):
+        yield batch

@@ -1,0 +1,138 @@
+"""Batches of training pairs of one part for its repair network: drawn over people, augmented."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from shared.splits import is_development
+from stage2_render.repair.parts import PARTS
+from stage2_render.training.repair.build_pairs import Limits, build
+from stage2_render.training.repair.pair_dataset import NETWORKS, Pairs
+
+# Random changes of colour relative to those of brightness.
+_COLOUR = 0.7
+# Faces up to this height in the source are soft; the chance of a larger one grows with its height up to the second.
+_SOFT, _SHARP = 110.0, 330.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class PairsConfig:
+    """The section `data` of a config: training pairs, which are built first if they do not exist.
+
+    Attributes:
+        pairs: their folder.
+        prepared: see `build_pairs.build`, as the next three.
+        clips: a folder.
+        portraits: a folder.
+        limits: sizes of the set.
+    """
+
+    pairs: str
+    prepared: str = ".cache/prepared"
+    clips: str
+    portraits: str
+    limits: Limits = Limits()
+
+    def open(self) -> Pairs:
+        """Open the pairs. Raises InputError: they are damaged, or of another version."""
+        folder = Path(self.pairs)
+        if not folder.exists():
+            build(self.prepared, self.clips, self.portraits, folder, limits=self.limits)
+        return Pairs(folder / "train")
+
+
+@dataclass
+class BatchSampler:
+    """Draws pairs of one network; people of the development split are excluded from training.
+
+    Attributes:
+        pairs: the set.
+        network: `mouth` or `eye`.
+        portraits: share of pairs from still photos.
+        shut: share of clips' pairs with shut eyes (0: as they occur).
+        flip: share of pairs of a mouth that are mirrored.
+        jitter: strength of the changes of brightness, contrast and colour.
+    """
+
+    pairs: Pairs
+    network: str
+    portraits: float = 0.3
+    shut: float = 0.0
+    flip: float = 0.5
+    jitter: float = 0.1
+
+    def __post_init__(self) -> None:
+        pairs = self.pairs
+        development = np.array([is_development(person, "renderer") for person in pairs.person])
+        portrait = pairs.kind == "portrait"
+        self.development = np.flatnonzero(development & ~portrait)
+        shut = pairs.shut & ~portrait & (self.shut > 0)
+        clear = np.clip(pairs.face / _SHARP, _SOFT / _SHARP, 1)
+        weights = np.zeros(len(pairs))
+        shares = (self.portraits, portrait), (self.shut, shut), (1 - self.portraits - self.shut, ~portrait & ~shut)
+        for share, group in shares:
+            group = group & ~development
+            weights[group] = share * clear[group] / max(clear[group].sum(), 1e-9)
+        self.weights = torch.from_numpy(weights)
+        first = [part.network for part in PARTS].index(self.network)
+        self.boxes = pairs.boxes[:, first : first + len(NETWORKS[self.network])]
+
+    def draw(self, generator: torch.Generator, count: int) -> dict[str, Tensor]:
+        """Draw an augmented batch of `count` crops: see `at`."""
+        each = len(NETWORKS[self.network])
+        rows = torch.multinomial(self.weights, -(-count // each), replacement=True, generator=generator)
+        batch = {name: values[:count] for name, values in self.at(rows.numpy()).items()}
+        if self.network == "mouth":
+            _mirror(batch, torch.rand(count, generator=generator) < self.flip)
+        _recolour(batch, generator, self.jitter)
+        return batch
+
+    def at(self, rows: np.ndarray | Sequence[int]) -> dict[str, Tensor]:
+        """Read rows of the set: B crops, P for each row.
+
+        Returns:
+            warped, target, reference [B, 3, H, W] in [-1, 1]; maps, reference_maps [B, M, h, w] in [0, 1]; boxes [B, 4]
+            of lips or lids in pixels.
+        """
+        pairs, rows = self.pairs, np.asarray(rows)
+
+        def of(name: str) -> Tensor:
+            where = pairs.reference[rows] if name.startswith("reference") else rows
+            return torch.from_numpy(pairs.files[f"{self.network}_{name}"][where]).flatten(0, 1)
+
+        images = {name: of(name).permute(0, 3, 1, 2).float().div_(127.5).sub_(1) for name in _IMAGES}
+        maps = {name: of(name).float().div_(255) for name in ("maps", "reference_maps")}
+        return images | maps | {"boxes": torch.from_numpy(self.boxes[rows]).flatten(0, 1)}
+
+
+_IMAGES = ("warped", "target", "reference")
+
+
+def _mirror(batch: dict[str, Tensor], flipped: Tensor) -> None:
+    side = batch["target"].shape[-1] - 1
+    boxes = batch["boxes"][flipped]
+    batch["boxes"][flipped] = torch.stack([side - boxes[:, 2], boxes[:, 1], side - boxes[:, 0], boxes[:, 3]], -1)
+    for name in (*_IMAGES, "maps", "reference_maps"):
+        batch[name][flipped] = batch[name][flipped].flip(-1)
+
+
+def _recolour(batch: dict[str, Tensor], generator: torch.Generator, strength: float) -> None:
+    """Change brightness, contrast and colour of all images of a pair alike; some pairs become grey."""
+    count = len(batch["target"])
+
+    def normal(*shape: int) -> Tensor:
+        return torch.randn(shape, generator=generator)
+
+    gain = (strength * (normal(count, 1, 1, 1) + _COLOUR * normal(count, 3, 1, 1))).exp()
+    offset = strength * normal(count, 1, 1, 1)
+    grey = torch.rand(count, 1, 1, 1, generator=generator) < strength
+    for name in _IMAGES:
+        pictures = batch[name]
+        pictures = torch.where(grey, pictures.mean(1, keepdim=True).expand_as(pictures), pictures)
+        batch[name] = (pictures * gain + offset).clamp_(-1, 1)

@@ -1,0 +1,85 @@
+"""The repair network: shapes, the identity before training, and what each input is for."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from shared.errors import InputError
+from stage2_render.repair.network import RepairConfig, RepairNetwork
+from stage2_render.repair.networks import RepairNetworks, load_network, network_file, save_network
+from stage2_render.repair.parts import LEFT, MOUTH, RIGHT
+
+SMALL = RepairConfig(channels=(8, 12, 16), blocks=(1, 1, 1), heads=2)
+
+
+def inputs(count: int = 2, height: int = 56, width: int = 80) -> list[torch.Tensor]:
+    generator = torch.Generator().manual_seed(0)
+    sizes = ((3, height, width), (2, height // 2, width // 2)) * 2
+    return [torch.rand(count, *size, generator=generator) for size in sizes]
+
+
+def trained(config: RepairConfig = SMALL) -> RepairNetwork:
+    """A network in which no branch is zero."""
+    torch.manual_seed(1)
+    network = RepairNetwork(config)
+    for parameter in network.parameters():
+        parameter.data += 0.2 * torch.randn_like(parameter)
+    return network.eval()
+
+
+def test_before_training_the_frame_is_the_warp():
+    warped, *rest = inputs()
+    paint, cover = RepairNetwork(SMALL)(warped, *rest)
+    assert paint.shape == warped.shape and cover.shape == (2, 1, 56, 80)
+    assert 0 < cover.min() and cover.max() < 0.5
+    torch.testing.assert_close((1 - cover) * warped + paint, warped)
+
+
+@pytest.mark.parametrize("changed", range(4), ids=["warp", "maps", "photo", "maps of the photo"])
+def test_every_input_matters(changed):
+    network, given = trained(), inputs()
+    before = network(*given)[0]
+    given[changed] = torch.zeros_like(given[changed])
+    assert (network(*given)[0] - before).abs().mean() > 1e-3
+
+
+def test_one_photo_serves_a_batch_of_frames():
+    network = trained()
+    warped, maps, photo, photo_maps = inputs(3)
+    features = network.encode_photo(photo[:1], photo_maps[:1])
+    together = network.repair(warped, maps, features)
+    for index in range(3):
+        alone = network.repair(warped[index : index + 1], maps[index : index + 1], features)
+        for one, other in zip(together, alone):
+            torch.testing.assert_close(one[index], other[0], atol=1e-5, rtol=1e-4)
+
+
+def test_the_photo_is_found_wherever_it_shows_the_same():
+    """Attention has no positions: the photo's places may come in any order."""
+    attention = trained().attention
+    x, photo = torch.randn(1, 16, 7, 10), torch.randn(1, 16, 7, 10)
+    shuffled = photo.flatten(2)[..., torch.randperm(70)].view_as(photo)
+    torch.testing.assert_close(attention(x, photo), attention(x, shuffled))
+    assert (attention(x, 2 * photo.roll(1, 1)) - attention(x, photo)).abs().max() > 1e-3
+
+
+@pytest.mark.parametrize("settings", [{"channels": (8, 8)}, {"channels": (8, 8, 9), "heads": 2}, {"channels": ()}])
+def test_sizes_that_do_not_go_together(settings):
+    with pytest.raises(ValueError, match="channels"):
+        RepairConfig(**{"blocks": (1, 1, 1), **settings})
+
+
+def test_files(tmp_path):
+    for name in ("mouth", "eye"):
+        save_network(trained(), name, tmp_path)
+    networks = RepairNetworks.load(tmp_path)
+    assert networks[RIGHT] is networks[LEFT] is networks.eye and networks[MOUTH] is networks.mouth
+    given = inputs()
+    torch.testing.assert_close(networks.mouth(*given)[0], trained()(*given)[0], atol=0.05, rtol=0.02)
+    assert not any(parameter.requires_grad for parameter in networks.parameters())
+    (tmp_path / network_file("eye")).rename(tmp_path / network_file("mouth"))
+    with pytest.raises(InputError, match="another part"):
+        load_network(tmp_path, "mouth")
+    with pytest.raises(InputError, match="eye"):
+        load_network(tmp_path, "eye")

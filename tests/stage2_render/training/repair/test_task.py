@@ -1,0 +1,150 @@
+"""Training of the repair networks on synthetic pairs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from synthetic import check_resumed_equals_uninterrupted, mean_loss, task_of, training
+
+from shared.splits import is_development
+from shared.training.loop import train
+from stage2_render.repair.network import RepairNetwork
+from stage2_render.repair.networks import load_network
+from stage2_render.training.repair import task as repair
+from stage2_render.training.repair.batch_sampler import BatchSampler
+from stage2_render.training.repair.pair_dataset import FILES, Pairs
+
+SMALL = {"channels": [8, 8, 16], "blocks": [1, 1, 1], "heads": 2}
+
+
+def write_pairs(folder: Path, count: int = 24) -> Path:
+    """Pairs whose targets are the warp with a dark patch where the map is; every third is of a photo."""
+    random = np.random.default_rng(0)
+    (folder / "train").mkdir(parents=True)
+    files = {name: np.zeros((count, *shape), np.uint8) for name, shape in FILES.items()}
+    for network in ("mouth", "eye"):
+        reference, maps = files[f"{network}_reference"], files[f"{network}_maps"]
+        reference[:] = random.integers(60, 200, (*reference.shape[:2], 1, 1, 3))
+        files[f"{network}_warped"][:] = reference
+        files[f"{network}_target"][:] = reference
+        height, width = maps.shape[-2:]
+        for row in range(count):
+            top, left = height // 4 + row % 4, width // 4 + row % 5
+            patch = np.s_[top : top + height // 3, left : left + width // 3]
+            maps[row, :, 0, *patch] = 255
+            double = tuple(slice(2 * one.start, 2 * one.stop) for one in patch)
+            files[f"{network}_target"][row, :, *double] = 20
+    for name, rows in files.items():
+        np.save(folder / "train" / f"{name}.npy", rows)
+    people = [f"person{8 + index % 8}" for index in range(count)]
+    kinds = ["portrait" if index % 3 == 0 else "clip" for index in range(count)]
+    boxes = np.tile(np.array([[30, 25, 110, 90], [15, 10, 60, 45], [15, 10, 60, 45]], np.float32), (count, 1, 1))
+    np.savez(
+        folder / "train" / "facts.npz", reference=np.arange(count), boxes=boxes, person=people, kind=kinds,
+        opened=np.tile(np.array([-0.1, 0.1, 0.0], np.float32), count // 3), shut=np.arange(count) % 2 == 0,
+        face=np.full(count, 200, np.float32),
+    )  # fmt: skip
+    return folder
+
+
+@pytest.fixture(scope="module")
+def pairs(tmp_path_factory):
+    return write_pairs(tmp_path_factory.mktemp("pairs") / "parts")
+
+
+def small_task(pairs, part="mouth", **changes):
+    torch.manual_seed(0)
+    data = {"pairs": str(pairs), "clips": "nowhere", "portraits": "nowhere"}
+    return task_of(repair, **{"part": part, "data": data, "network": SMALL, **changes})
+
+
+@pytest.mark.parametrize("part", ["mouth", "eye"])
+def test_the_network_learns(tmp_path, pairs, part):
+    task = small_task(pairs, part)
+    before = mean_loss(task)
+    result = train(task, training(tmp_path, 60))
+    assert mean_loss(task) < 0.6 * before
+    group = "opened" if part == "mouth" else "shut"
+    assert result["validation"][f"{group}_psnr_gain"] > 1
+    assert (tmp_path / "best" / "pictures.png").exists()
+    assert load_network(tmp_path / "best", part).config.channels == (8, 8, 16)
+
+
+def test_a_stopped_training_resumes(tmp_path, pairs, monkeypatch):
+    check_resumed_equals_uninterrupted(lambda: small_task(pairs), tmp_path, monkeypatch)
+
+
+def test_a_perfect_repair_has_no_loss_but_that_of_the_cover(pairs):
+    task = small_task(pairs)
+    batch = task.batch(torch.Generator().manual_seed(0), 6)
+    right = repair.disagreement(batch["warped"], batch["target"])
+
+    class Perfect(torch.nn.Module):
+        def forward(self, warped, maps, photo, photo_maps):
+            return batch["target"] - (1 - right) * warped, right
+
+    task.window = torch.ones_like(task.window)
+    loss, parts = task.loss(Perfect(), batch)
+    assert float(loss) == pytest.approx(0, abs=1e-6) and float(parts["cover"]) == 0
+    # The loss against independent sums.
+    paint, cover = torch.full_like(batch["warped"], 0.1), torch.full_like(right, 0.25)
+
+    class Constant(torch.nn.Module):
+        def forward(self, warped, maps, photo, photo_maps):
+            return paint, cover
+
+    loss, _ = task.loss(Constant(), batch)
+    warped, target, maps = (batch[name].numpy() for name in ("warped", "target", "maps"))
+    image = 0.75 * warped + 0.1
+    error, of_warp = np.abs(image - target), np.abs(warped - target)
+    inside = np.clip(maps.sum(1), 0, 1).repeat(2, 1).repeat(2, 2)
+    expected = error.mean() + 0.5 * np.maximum(error - of_warp, 0).mean()
+    expected += 2 * (error * inside[:, None]).sum() / (3 * inside.sum())
+    expected += 0.1 * np.abs(0.25 - right.numpy()).mean()
+    assert float(loss) == pytest.approx(expected, rel=1e-4)
+
+
+def test_the_warp_is_wrong_where_it_differs_by_more_than_detail():
+    target = torch.zeros(1, 3, 64, 64)
+    warped = target.clone()
+    warped[..., ::2, ::2] += 0.1  # detail: its mean differs by 3 of 255
+    warped[..., 20:44, 20:44] = 0.5
+    wrong = repair.disagreement(warped, target)[0, 0]
+    assert wrong.shape == (64, 64) and wrong[32, 32] > 0.99 and wrong[5, 5] < 0.2
+    assert (repair.disagreement(target, target) == 0).all()
+    torch.testing.assert_close(repair.disagreement(target, warped), repair.disagreement(warped, target))
+
+
+def test_development_people_are_not_drawn_and_photos_are_a_share(pairs):
+    sampler = BatchSampler(Pairs(pairs / "train"), "mouth", portraits=0.4)
+    people = sampler.pairs.person
+    development = np.array([is_development(person, "renderer") for person in people])
+    assert development.any() and float(sampler.weights[development].sum()) == 0
+    portrait = sampler.pairs.kind == "portrait"
+    assert float(sampler.weights[portrait].sum()) == pytest.approx(0.4)
+    assert set(sampler.development) == set(np.flatnonzero(development & ~portrait))
+
+
+def test_mirrored_pairs(pairs):
+    plain, mirrored = (BatchSampler(Pairs(pairs / "train"), "mouth", flip=flip, jitter=0.0) for flip in (0.0, 1.0))
+    one, other = (sampler.draw(torch.Generator().manual_seed(3), 6) for sampler in (plain, mirrored))
+    for name in ("warped", "target", "reference", "maps", "reference_maps"):
+        torch.testing.assert_close(other[name], one[name].flip(-1))
+    assert not torch.equal(one["target"], other["target"])
+    torch.testing.assert_close(other["boxes"][:, [0, 2]], 159 - one["boxes"][:, [2, 0]])
+
+
+def test_both_eyes_of_a_pair_are_crops(pairs):
+    batch = BatchSampler(Pairs(pairs / "train"), "eye").draw(torch.Generator().manual_seed(0), 6)
+    assert batch["target"].shape == (6, 3, 56, 80) and batch["maps"].shape == (6, 2, 28, 40)
+    assert batch["boxes"].shape == (6, 4)
+
+
+def test_the_warp_is_what_an_untrained_network_gives(pairs):
+    task = small_task(pairs)
+    batch = task.batch(torch.Generator().manual_seed(0), 4)
+    image, _ = task._repaired(RepairNetwork(task.model.config), batch)
+    torch.testing.assert_close(image, batch["warped"])
