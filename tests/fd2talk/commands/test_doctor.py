@@ -34,7 +34,7 @@ def test_a_package_that_does_not_fit_and_what_to_do(run, monkeypatch):
     def broken(*_, **__):
         raise Fd2TalkError("the face tracker does not work")
 
-    monkeypatch.setattr("shared.photo_fit.track_photo", broken)
+    monkeypatch.setattr("shared.photo_fit.track_face", broken)
     code, out, err = run("doctor")
     assert (code, err) == (1, "")
     assert 'WRONG packages: a 1 needs b<5, but b 6 is installed: pip install "b<5"\n' in out
