@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.spatial.transform import Rotation
 
-from fd2talk.export.arkit import NAMES, load_arkit_map, resting_expression
+from fd2talk.export.arkit import NAMES, load_arkit_map, neutral_expression
 from fd2talk.export.gaze import EYEBALL_MM, EYES, eye_angles
 from fd2talk.export.gltf import Material, Mesh, Node
 from fd2talk.export.placement import Placement
@@ -183,7 +183,7 @@ def _jaw(
 ) -> Node:
     """A node at the hinge of the jaw that turns as the chin goes down from rest, with the lower teeth."""
     hinge = base[list(_EARS)].mean(0)
-    rest = resting_expression(motion)
+    rest = neutral_expression(motion)
     change = np.tensordot(motion.expression - rest, model.exp_basis[:, _CHIN], 1)
     lever = base[_CHIN] - hinge
     moved = lever + change
