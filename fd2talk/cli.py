@@ -112,7 +112,7 @@ def faces(**options: Any) -> None:
 
 @cli.command()
 @click.argument("motion", metavar="M.npz")
-@common.output("mesh.glb|curves.csv|talk.json|mesh.obj|mesh.ply")
+@common.output("mesh.glb|curves.csv|talk.json|motion.vrma|mesh.obj|mesh.ply")
 @click.option("--photo", metavar="PHOTO", help="Texture of a .glb: the photo of the person.")
 @common.export
 @common.face
@@ -121,7 +121,7 @@ def export(**options: Any) -> None:
     """Export a motion file for other programs.
 
     Formats: an animated mesh (.glb), ARKit blendshape curves as Live Link Face writes them or visemes (.csv), both
-    for TalkingHead (.json), or one mesh per frame (.obj, .ply).
+    for TalkingHead (.json), head, mouth and eyes of a VRM avatar (.vrma), or one mesh per frame (.obj, .ply).
     """
     from fd2talk.commands.export import export
 

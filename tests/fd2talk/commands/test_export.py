@@ -10,6 +10,7 @@ WRITTEN = {
     "new/curves.csv": "52 ARKit curves, head and eye angles in radians, 10 frames at 25 fps",
     "new/mesh.glb": "52 ARKit morph targets, head, jaw and eyes as nodes, no texture (--photo), 10 frames at 25 fps",
     "new/talk.json": "TalkingHead animation: ARKit curves and visemes, 10 frames at 25 fps",
+    "new/motion.vrma": "VRM animation: head and neck, five mouths, blinks and gaze, 10 frames at 25 fps",
     "new/mesh.ply": "10 meshes of 478 vertices in millimetres",
 }
 
@@ -35,7 +36,7 @@ def test_options_reach_the_formats(run, tmp_path, motion_file, photo):
 
 
 def test_other_suffixes_files_and_options_are_refused(refused, tmp_path, motion_file, photo):
-    for name in ("a.fbx", "a", "a.vrma"):
+    for name in ("a.fbx", "a", "a.vrm"):
         refused("export", motion_file, "-o", tmp_path / name, folder=tmp_path, saying=".glb or .csv or .json")
     refused("export", tmp_path / "none.npz", "-o", tmp_path / "a.glb", folder=tmp_path, saying="none.npz")
     (tmp_path / "text.txt").write_text("no motion")
@@ -45,6 +46,7 @@ def test_other_suffixes_files_and_options_are_refused(refused, tmp_path, motion_
         ("a.csv", "--photo", photo),
         ("a.glb", "--fps", "60"),
         ("a.json", "--start-timecode", "00:00:00:00"),
+        ("a.vrma", "--keep-expression"),
         ("a.ply", "--keep-expression"),
         ("a.glb", "--curves", "visemes"),
     ):
