@@ -56,6 +56,16 @@ def faces_of(image: np.ndarray, tracker: str = "auto") -> list[FaceBox]:
     return boxes
 
 
+def is_poor_fit(landmarks: np.ndarray, model: MorphableModel) -> bool:
+    """Return whether a mesh [478, 3] in pixels may be that of an upside-down face, with its mouth on the forehead."""
+    return _misfit(fit(model, Crop.around(landmarks).to_crop(landmarks)[None]).residual[0]) > _POOR_FIT
+
+
+def _misfit(residual: np.ndarray) -> float:
+    """Mean length of a residual [478, 3] in mm."""
+    return float(np.linalg.norm(residual, axis=-1).mean())
+
+
 def _asks_second(tracker: str) -> bool:
     """Whether the package face-alignment is asked where mediapipe finds nothing."""
     return tracker == "face-alignment" or (tracker == "auto" and is_installed())
@@ -178,7 +188,7 @@ class PhotoFit:
     @property
     def misfit(self) -> float:
         """Mean length of the residual in mm."""
-        return float(np.linalg.norm(self.residual, axis=-1).mean())
+        return _misfit(self.residual)
 
     @cached_property
     def eyes_hidden(self) -> bool:
