@@ -104,8 +104,10 @@ def test_a_broken_mediapipe_is_one_sentence(monkeypatch):
         module = types.SimpleNamespace(FaceMesh=broken, FaceDetection=broken)
         monkeypatch.setitem(sys.modules, f"mediapipe.python.solutions.{name}", module)
     if not has_solutions():
-        for name in ("FaceLandmarker", "FaceDetector"):
-            monkeypatch.setattr(f"mediapipe.tasks.python.vision.{name}.create_from_options", broken)
+        from mediapipe.tasks.python.vision import FaceDetector, FaceLandmarker
+
+        for task in (FaceDetector, FaceLandmarker):
+            monkeypatch.setattr(task, "create_from_options", broken)
     for use in (tracker.track_photo, tracker.detect_faces, lambda image: list(tracker.track_video([image]))):
         with pytest.raises(Fd2TalkError, match="has no attribute 'label'.*fd2talk doctor") as error:
             use(np.zeros((80, 80, 3), np.uint8))
