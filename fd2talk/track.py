@@ -76,7 +76,8 @@ def track_file(path: str, *, face: FaceChoice = LARGEST, driver: bool = False, q
     try:
         if follower:
             follower.check()
-        return Track.from_frames(landmarks, audio, cuts.changes, least=_LEAST_SHARE if driver else 0.5)
+        least = _LEAST_SHARE if driver else 0.5
+        return Track.from_frames(landmarks, audio, cuts.changes, dissolves=cuts.dissolves, least=least)
     except InputError as error:
         raise InputError(f"{path}: {error}") from error
 

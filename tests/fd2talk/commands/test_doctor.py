@@ -1,5 +1,6 @@
 from importlib.metadata import version
 
+import pytest
 from material import SineStage, portrait
 
 from fd2talk.dependencies import Unmet
@@ -28,6 +29,11 @@ def test_what_works_is_listed_with_versions_and_speed(run, monkeypatch):
     assert f"mediapipe {version('mediapipe')}" in out and "ms a frame" in lines[-1]
 
 
+@pytest.mark.situation(
+    "Surroundings",
+    "optional packages that are missing",
+    "`fd2talk doctor` lists them, with what they are for",
+)
 def test_missing_extras_are_named_with_what_they_are_for(run, monkeypatch):
     small(monkeypatch)
     monkeypatch.setattr("fd2talk.commands.doctor.find_spec", lambda name: None)

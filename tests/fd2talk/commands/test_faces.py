@@ -13,6 +13,11 @@ from shared.faces.detection import FaceBox
 from shared.photo_fit import PhotoFit
 
 
+@pytest.mark.situation(
+    "Faces",
+    "which number has whom? `fd2talk faces PHOTO --sheet FACES.png`",
+    "the faces with their --face-index, in reading order, as lines and as a picture",
+)
 def test_faces_are_listed_and_drawn_with_the_numbers_of_face_index(run, refused, tmp_path):
     canvas = Image.new("RGB", (620, 300), "grey")
     places = {0: (10, 20, 180), 1: (210, 10, 180), 2: (380, 40, 240)}
@@ -37,6 +42,11 @@ def test_faces_are_listed_and_drawn_with_the_numbers_of_face_index(run, refused,
     refused("faces", tmp_path / "p.png", "--sheet", tmp_path / "s.jpg", folder=tmp_path, saying=".png")
 
 
+@pytest.mark.situation(
+    "Faces",
+    "a drawing in which mediapipe finds no face, with the extra `[faces]`",
+    "the package face-alignment finds it (--face-tracker), numbered by its own boxes",
+)
 def test_a_drawing_s_faces_have_the_second_tracker_s_numbers(run, refused, tmp_path, monkeypatch):
     """Where mediapipe finds nothing; with its boxes but no mesh, the numbers are those of its boxes."""
     image, meshed = np.full((200, 300, 3), 128, np.uint8), []
@@ -68,6 +78,13 @@ def test_a_drawing_s_faces_have_the_second_tracker_s_numbers(run, refused, tmp_p
     assert meshed[-1] == own[1]
 
 
-def test_a_picture_without_faces_is_refused(refused, tmp_path):
+@pytest.mark.situation(
+    "Faces",
+    "a drawing in which mediapipe finds no face, without that extra",
+    "one line that names it",
+)
+def test_a_picture_without_faces_is_refused(refused, tmp_path, monkeypatch):
+    monkeypatch.setattr("shared.photo_fit.is_installed", lambda: False)
     Image.new("RGB", (200, 200), "grey").save(tmp_path / "p.png")
-    refused("faces", tmp_path / "p.png", folder=tmp_path, saying="no face found")
+    line = refused("faces", tmp_path / "p.png", folder=tmp_path, saying="no face found")
+    assert "fd2talk[faces]" in line

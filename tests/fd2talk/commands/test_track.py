@@ -24,6 +24,11 @@ def test_track_a_photo_and_a_video(run, sine, tmp_path, photo, audio, refused):
     refused(*video, "--face-index", 1, folder=tmp_path, saying="more than 1 face")
 
 
+@pytest.mark.situation(
+    "Drivers",
+    "several people in a clip",
+    "the largest face; --face-index or --face-box follows another one",
+)
 def test_the_chosen_person_of_a_clip_is_tracked(run, tmp_path):
     """The woman keeps still, the man comes nearer."""
     frames = []

@@ -42,6 +42,11 @@ def place(player, name):
     return found
 
 
+@pytest.mark.situation(
+    "Exports",
+    "an avatar in VRM",
+    "head, mouth, blinks and gaze as VRM animation (.vrma)",
+)
 def test_the_skeleton_rests_in_the_t_pose(player):
     said = extension(player)
     bones = {name: bone["node"] for name, bone in said["humanoid"]["humanBones"].items()}
