@@ -15,8 +15,8 @@ from shared.photo_fit import PhotoFit
 
 @pytest.mark.situation(
     "Faces",
-    "which number has whom? `fd2talk faces PHOTO --sheet FACES.png`",
-    "the faces with their --face-index, in reading order, as lines and as a picture",
+    "several people in a photo: which number names whom",
+    "`fd2talk faces PHOTO --sheet FACES.png` lists and draws them with their --face-index",
 )
 def test_faces_are_listed_and_drawn_with_the_numbers_of_face_index(run, refused, tmp_path):
     canvas = Image.new("RGB", (620, 300), "grey")
