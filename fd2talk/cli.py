@@ -96,6 +96,8 @@ def track(**options: Any) -> None:
 @cli.command()
 @click.argument("photo")
 @click.option("--sheet", metavar="FACES.png", help="Draw the photo with its faces and their numbers.")
+@common.face_tracker
+@common.models
 @common.overwrite
 def faces(**options: Any) -> None:
     """List the faces of PHOTO.
@@ -110,7 +112,7 @@ def faces(**options: Any) -> None:
 
 @cli.command()
 @click.argument("motion", metavar="M.npz")
-@common.output("mesh.glb|curves.csv|talk.json|mesh.obj|mesh.ply")
+@common.output("mesh.glb|curves.csv|talk.json|motion.vrma|mesh.obj|mesh.ply")
 @click.option("--photo", metavar="PHOTO", help="Texture of a .glb: the photo of the person.")
 @common.export
 @common.face
@@ -119,7 +121,7 @@ def export(**options: Any) -> None:
     """Export a motion file for other programs.
 
     Formats: an animated mesh (.glb), ARKit blendshape curves as Live Link Face writes them or visemes (.csv), both
-    for TalkingHead (.json), or one mesh per frame (.obj, .ply).
+    for TalkingHead (.json), head, mouth and eyes of a VRM avatar (.vrma), or one mesh per frame (.obj, .ply).
     """
     from fd2talk.commands.export import export
 
@@ -200,7 +202,7 @@ def train(config: str, overrides: tuple[str, ...], **options: Any) -> None:
 @click.option("--resample", is_flag=True, help="Convert clips whose frame rate, size or length differs.")
 @click.option("--phones", metavar="FILE.jsonl", help="Times of the phones (written by `scripts/align_speech.py`).")
 @click.option("--unseen-expert", metavar="FILE", help="Judge lips by this lip expert, too (`fd2talk train`).")
-@click.option("--models", multiple=True, metavar="FOLDER", help="Folder with metric checkpoints (repeatable).")
+@common.models_of("Folder with model files that are not bundled: metric checkpoints (repeatable).")
 @click.option("--download", is_flag=True, help="Download missing metric checkpoints from their official addresses.")
 @click.option(
     "--face-model", metavar="FILE", help="Face model of the motions: .safetensors, FLAME .pkl, BFM .mat or ICT folder."
@@ -223,6 +225,7 @@ def evaluate(**options: Any) -> None:
 
 @cli.command()
 @click.option("--device", default="cpu", show_default=True, help="Device to try out: cpu, cuda, cuda:1, mps.")
+@common.models
 def doctor(**options: Any) -> int:
     """Check packages, models, device and speed.
 

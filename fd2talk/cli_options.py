@@ -193,13 +193,24 @@ motion = group(
         help="Begin where the photo is, and return there in the silence at the end (default).",
     ),
 )
-models = click.option(
-    "--models",
-    multiple=True,
-    metavar="FOLDER",
-    expose_value=False,
-    callback=_search_models,
-    help="Folder with model files that are not bundled; on Python 3.13 and later those of the face tracker.",
+
+
+def models_of(text: str, expose: bool = True) -> Callable:
+    """Folders of model files, which all parts of the program search."""
+    return click.option(
+        "--models", multiple=True, metavar="FOLDER", expose_value=expose, callback=_search_models, help=text
+    )
+
+
+models = models_of(
+    "Folder with model files that are not bundled; on Python 3.13 and later those of the face tracker.", expose=False
+)
+face_tracker = click.option(
+    "--face-tracker",
+    type=click.Choice(("auto", "mediapipe", "face-alignment")),
+    default="auto",
+    show_default=True,
+    help="What finds the face of a photo; auto: mediapipe, and where it finds none the package face-alignment.",
 )
 face = several(
     group(
@@ -211,13 +222,7 @@ face = several(
             "Which face: its number in reading order from 0, see `fd2talk faces` (default: the largest face).",
         ),
         click.option("--face-box", type=_FaceBox(), help="Where the face is, in pixels, if it is not detected."),
-        click.option(
-            "--face-tracker",
-            type=click.Choice(("auto", "mediapipe", "face-alignment")),
-            default="auto",
-            show_default=True,
-            help="What finds the face of a photo; auto: mediapipe, and where it finds none the package face-alignment.",
-        ),
+        face_tracker,
     ),
     models,
 )

@@ -8,10 +8,10 @@ from PIL import Image, ImageDraw, ImageFont
 from fd2talk.output import make_folder, require_output
 from fd2talk.terminal import announce
 from shared.errors import InputError
-from shared.faces.detection import FaceBox, detect_faces
-from shared.faces.tracker import track_photo
+from shared.faces.detection import FaceBox
 from shared.files import atomic_output
 from shared.images import read_image
+from shared.photo_fit import faces_of
 
 # Longest side of the sheet in pixels; of a large photo with small faces it is the photo's own, up to the second number.
 _SHEET_SIDE, _LARGEST_SHEET = 1600, 4000
@@ -19,27 +19,25 @@ _SHEET_SIDE, _LARGEST_SHEET = 1600, 4000
 _LEAST_FACE = 60
 
 
-def faces(photo: str, *, sheet: str | None, overwrite: bool) -> None:
+def faces(photo: str, *, face_tracker: str, sheet: str | None, overwrite: bool) -> None:
     """Print where the faces of a photo are, in reading order, and draw them.
 
     Args:
         photo: the file.
+        face_tracker: one of `shared.photo_fit.TRACKERS`.
         sheet: PNG file to draw them in, on the photo.
         overwrite: whether it may exist.
 
     Raises:
         InputError: not a photo, or no face in it.
-        UsageError: as `require_output`.
+        UsageError: as `require_output` and `faces_of`.
     """
     path = None if sheet is None else require_output(sheet, suffixes=(".png",), overwrite=overwrite, inputs=(photo,))
     image = read_image(photo)
-    boxes = detect_faces(image)
-    if not boxes:  # in drawings the mesh network often finds faces that the detectors miss
-        try:
-            points = track_photo(image)[:468, :2]
-        except InputError as error:
-            raise InputError(f"{photo}: {error}") from error
-        boxes = [FaceBox(*points.min(0), *points.max(0))]
+    try:
+        boxes = faces_of(image, face_tracker)
+    except InputError as error:
+        raise InputError(f"{photo}: {error}") from error
     largest = max(range(len(boxes)), key=lambda number: boxes[number].side)
     if path is not None:
         make_folder(path)

@@ -80,26 +80,28 @@ def choose_face(
         detect: another detector, which returns faces in reading order.
 
     Returns:
-        Its box; the whole picture where none is detected, as in drawings: the mesh network often finds those faces.
+        Its box; where none is detected, as in drawings, the whole picture with a score of 0: the mesh network often
+            finds those faces.
 
     Raises:
         InputError: no face of that number, or no such box.
+        FaceNotFoundError: no face of that number, and none is detected.
     """
     if face_box is not None:
         box = FaceBox(*face_box)
         if box.side < 4 or box.left >= box.right or box.top >= box.bottom:
             raise InputError(f"face box {face_box}: it must be left, top, right, bottom in pixels")
         return box
-    whole = FaceBox(0, 0, image.shape[1], image.shape[0])
+    whole = FaceBox(0, 0, image.shape[1], image.shape[0], score=0)
     if face_index is None:
         largest = max(detect(image), key=lambda box: box.side, default=None) if detect else largest_face(image)
         return largest or whole
-    boxes = (detect or detect_faces)(image) or [whole]
-    if not 0 <= face_index < len(boxes):
-        raise InputError(
-            f"the photo shows {len(boxes)} face(s); there is no face {face_index} (`fd2talk faces` lists them)"
-        )
-    return boxes[face_index]
+    boxes = (detect or detect_faces)(image)
+    count = len(boxes or [whole])
+    if not 0 <= face_index < count:
+        message = f"the photo shows {count} face(s); there is no face {face_index} (`fd2talk faces` lists them)"
+        raise InputError(message) if boxes else FaceNotFoundError(message)
+    return (boxes or [whole])[face_index]
 
 
 def track_photo(

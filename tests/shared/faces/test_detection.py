@@ -25,7 +25,7 @@ def group(width, height, faces, rows=2, columns=3):
 
 @pytest.mark.situation("Faces", "small faces in a large group photo", "all of 56 pixels and more, in reading order")
 @pytest.mark.parametrize("size, faces", [((4000, 3000), [56]), ((6000, 3000), [70]), ((1500, 1000), [60, 200])])
-def test_all_faces_of_a_large_picture_are_foundin_reading_order(size, faces):
+def test_all_faces_of_a_large_picture_are_found_in_reading_order(size, faces):
     image, places = group(*size, faces)
     boxes = detect_faces(image)
     assert len(boxes) == len(places)
