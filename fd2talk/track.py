@@ -22,7 +22,7 @@ from shared.media import FPS, SAMPLE_RATE, VideoInfo, read_video, read_video_aud
 from shared.motion import Motion
 from shared.photo_fit import PhotoFit, is_poor_fit
 from shared.tracking import Track
-from stage2_render.upright import quarter_turns
+from shared.upright import quarter_turns
 
 LARGEST = FaceChoice()
 

@@ -18,9 +18,9 @@ from shared.motion import Motion
 from shared.photo_fit import PhotoFit
 from shared.prefetch import prefetch_map
 from shared.retarget import is_of, onto_photo, with_still_eyes
+from shared.upright import quarter_turns, turned, turned_motion
 from shared.weights import bundled
 from stage2_render import DEFAULT_RENDERER, RENDERERS
-from stage2_render.upright import quarter_turns, turned, turned_motion
 from stage2_render.warp.mesh_warp import MeshWarp
 
 if TYPE_CHECKING:
