@@ -3,8 +3,10 @@
 # make test-apps  tests in node and Chromium, which it installs where it can: the exported mesh, the report, the site
 # make lint       ruff and mypy
 # make docs       the documentation site -> out/site
-PYTHON ?= $(shell for p in python3.12 python3.11 python3.10 python3; do command -v $$p >/dev/null 2>&1 && \
-  $$p -c 'import sys; sys.exit(not (3,10) <= sys.version_info[:2] <= (3,12))' 2>/dev/null && echo $$p && break; done)
+# With Python 3.10 to 3.12 nothing but packages is downloaded; 3.13 and later need a file of the face tracker, too.
+PYTHON ?= $(shell for p in python3.12 python3.11 python3.10 python3 python3.13 python3.14; do \
+  command -v $$p >/dev/null 2>&1 && $$p -c 'import sys; sys.exit(sys.version_info < (3,10))' 2>/dev/null && \
+  echo $$p && break; done)
 VENV := .venv
 BIN := $(VENV)/bin
 # With its progress on a terminal.
@@ -17,7 +19,7 @@ install: $(VENV)/.installed
 
 # Prefer the versions tested together; where a platform lacks one of them, whatever pyproject.toml admits.
 $(VENV)/.installed: pyproject.toml constraints.txt
-	@test -n "$(PYTHON)" || { echo "fd2talk needs Python 3.10, 3.11 or 3.12"; exit 1; }
+	@test -n "$(PYTHON)" || { echo "fd2talk needs Python 3.10 or later"; exit 1; }
 	@test -x $(BIN)/python || { echo "making $(VENV) with $(PYTHON)"; $(PYTHON) -m venv $(VENV); }
 	@echo "installing fd2talk and the packages that it needs into $(VENV); this takes a few minutes"
 	@$(PIP) -c constraints.txt -e ".[dev]" || { echo "once more, with any versions that fit"; $(PIP) -e ".[dev]"; }

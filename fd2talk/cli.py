@@ -94,8 +94,25 @@ def track(**options: Any) -> None:
 
 
 @cli.command()
+@click.argument("photo")
+@click.option("--sheet", metavar="FACES.png", help="Draw the photo with its faces and their numbers.")
+@common.face_tracker
+@common.models
+@common.overwrite
+def faces(**options: Any) -> None:
+    """List the faces of PHOTO.
+
+    They are numbered in reading order: rows from the top, each from the left. --face-index of the other commands takes
+    these numbers.
+    """
+    from fd2talk.commands.faces import faces
+
+    faces(**options)
+
+
+@cli.command()
 @click.argument("motion", metavar="M.npz")
-@common.output("mesh.glb|curves.csv|talk.json|mesh.obj|mesh.ply")
+@common.output("mesh.glb|curves.csv|talk.json|motion.vrma|mesh.obj|mesh.ply")
 @click.option("--photo", metavar="PHOTO", help="Texture of a .glb: the photo of the person.")
 @common.export
 @common.face
@@ -104,7 +121,7 @@ def export(**options: Any) -> None:
     """Export a motion file for other programs.
 
     Formats: an animated mesh (.glb), ARKit blendshape curves as Live Link Face writes them or visemes (.csv), both
-    for TalkingHead (.json), or one mesh per frame (.obj, .ply).
+    for TalkingHead (.json), head, mouth and eyes of a VRM avatar (.vrma), or one mesh per frame (.obj, .ply).
     """
     from fd2talk.commands.export import export
 
@@ -131,6 +148,7 @@ def import_(**options: Any) -> None:
 @click.argument("clips")
 @click.argument("out")
 @click.option("--photos", metavar="FOLDER", help="Folder with portrait photos, to train the face model on them too.")
+@common.models
 @_workers
 def prepare(**options: Any) -> None:
     """Track a folder of talking clips for training.
@@ -152,7 +170,10 @@ def train(config: str, overrides: tuple[str, ...], **options: Any) -> None:
 
     KEY=VALUE changes a setting of it, such as training.max_steps=10.
     """
-    from fd2talk.commands.train import train_config
+    try:
+        from fd2talk.commands.train import train_config
+    except ModuleNotFoundError as error:  # of the extra: accelerate, transformers
+        raise Fd2TalkError(f'training needs the package {error.name}: pip install "fd2talk[train]"') from error
 
     train_config(config, overrides, **options)
 
@@ -173,10 +194,15 @@ def train(config: str, overrides: tuple[str, ...], **options: Any) -> None:
 @click.option("--per-person", type=click.IntRange(1), metavar="N", help="Use at most N reference clips per person.")
 @click.option("--min-face", type=click.IntRange(1), metavar="PX", help="Skip reference clips with a smaller face.")
 @click.option("--frames", type=click.IntRange(1), metavar="N", help="Compare images of N frames of each clip only.")
+@click.option(
+    "--detector",
+    type=click.Choice(("mesh", "s3fd")),
+    help="Whose boxes crop the input of LSE-C and LSE-D (default: mesh; s3fd is the published protocol's).",
+)
 @click.option("--resample", is_flag=True, help="Convert clips whose frame rate, size or length differs.")
 @click.option("--phones", metavar="FILE.jsonl", help="Times of the phones (written by `scripts/align_speech.py`).")
 @click.option("--unseen-expert", metavar="FILE", help="Judge lips by this lip expert, too (`fd2talk train`).")
-@click.option("--models", multiple=True, metavar="FOLDER", help="Folder with metric checkpoints (repeatable).")
+@common.models_of("Folder with model files that are not bundled: metric checkpoints (repeatable).")
 @click.option("--download", is_flag=True, help="Download missing metric checkpoints from their official addresses.")
 @click.option(
     "--face-model", metavar="FILE", help="Face model of the motions: .safetensors, FLAME .pkl, BFM .mat or ICT folder."
@@ -199,6 +225,7 @@ def evaluate(**options: Any) -> None:
 
 @cli.command()
 @click.option("--device", default="cpu", show_default=True, help="Device to try out: cpu, cuda, cuda:1, mps.")
+@common.models
 def doctor(**options: Any) -> int:
     """Check packages, models, device and speed.
 

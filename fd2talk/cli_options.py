@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Callable
 from functools import reduce, wraps
 from typing import Any
@@ -121,6 +122,14 @@ def _read_config(ctx: click.Context, _: click.Parameter, path: str | None) -> No
     ctx.default_map = defaults
 
 
+def _search_models(_: click.Context, __: click.Parameter, folders: tuple[str, ...]) -> tuple[str, ...]:
+    """Let this process, and those that it starts, search these folders first (`shared.published_files`)."""
+    if folders:
+        before = os.environ.get("FD2TALK_MODELS")
+        os.environ["FD2TALK_MODELS"] = os.pathsep.join([*folders, *([before] if before else [])])
+    return folders
+
+
 def output(metavar: str) -> Callable:
     """The file that a command writes."""
     return click.option("-o", "--output", required=True, metavar=metavar, help="The file to write.")
@@ -167,6 +176,7 @@ motion = group(
     ),
     _number("--guidance", 100, _GUIDANCE),
     _number("--eta", 1, _ETA),
+    click.option("--solver", metavar="NAME", help="Sample with this scheduler of diffusers."),
     _number("--pose-scale", 10, "Factor on the size of head motion.", 1.0),
     _number("--expression-scale", 10, "Factor on the size of facial motion.", 1.0),
     _number(
@@ -183,11 +193,38 @@ motion = group(
         help="Begin where the photo is, and return there in the silence at the end (default).",
     ),
 )
-face = group(
-    "face",
-    lambda face_index, face_box: FaceChoice(face_index, face_box),
-    _integer("--face-index", 0, "Which face of the photo or clip: 0 is the largest, 1 the next one."),
-    click.option("--face-box", type=_FaceBox(), help="Where the face is, in pixels, if it is not detected."),
+
+
+def models_of(text: str, expose: bool = True) -> Callable:
+    """Folders of model files, which all parts of the program search."""
+    return click.option(
+        "--models", multiple=True, metavar="FOLDER", expose_value=expose, callback=_search_models, help=text
+    )
+
+
+models = models_of(
+    "Folder with model files that are not bundled; on Python 3.13 and later those of the face tracker.", expose=False
+)
+face_tracker = click.option(
+    "--face-tracker",
+    type=click.Choice(("auto", "mediapipe", "face-alignment")),
+    default="auto",
+    show_default=True,
+    help="What finds the face of a photo; auto: mediapipe, and where it finds none the package face-alignment.",
+)
+face = several(
+    group(
+        "face",
+        lambda face_index, face_box, face_tracker: FaceChoice(face_index, face_box, face_tracker),
+        _integer(
+            "--face-index",
+            0,
+            "Which face: its number in reading order from 0, see `fd2talk faces` (default: the largest face).",
+        ),
+        click.option("--face-box", type=_FaceBox(), help="Where the face is, in pixels, if it is not detected."),
+        face_tracker,
+    ),
+    models,
 )
 framing = group(
     "framing",

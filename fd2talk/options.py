@@ -25,15 +25,17 @@ class FaceChoice:
     """Which face of a photo, or of the first frame of a clip that shows so many.
 
     Args:
-        index: 0 for the largest face, 1 for the next one, and so on.
+        index: its number in reading order, from 0; None for the largest.
         box: left, top, right and bottom of the face in pixels of the upright photo, for a face that is not detected.
+        tracker: of photos, one of `shared.photo_fit.TRACKERS`.
     """
 
     index: int | None = None
     box: tuple[float, ...] | None = None
+    tracker: str = "auto"
 
     def __bool__(self) -> bool:
-        return self != FaceChoice()
+        return (self.index, self.box) != (None, None)
 
 
 @dataclass(frozen=True)

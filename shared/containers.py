@@ -30,6 +30,10 @@ _SILENT_DB = 30
 _LEVEL_SECONDS = 600  # how much of each of several tracks is heard to choose one
 
 
+# Before release 19 PyAV refused files whose tags are not UTF-8, unless it was told.
+_LENIENT: dict[str, Any] = {} if int(av.__version__.split(".")[0]) >= 19 else {"metadata_errors": "ignore"}
+
+
 def open_media(path: str | os.PathLike) -> Any:
     """Open a file for demultiplexing; the caller closes the returned `av` input container.
 
@@ -39,7 +43,7 @@ def open_media(path: str | os.PathLike) -> Any:
     file = check_input(path)
     try:
         # "file:" keeps a colon in a name from being read as a network address; playlists may refer to files only.
-        container = av.open(f"file:{file}", options={"protocol_whitelist": "file"}, metadata_errors="ignore")
+        container = av.open(f"file:{file}", options={"protocol_whitelist": "file"}, **_LENIENT)
     except (av.FFmpegError, UnicodeError) as error:
         raise InputError(f"cannot read {path}: it is not a sound or video file that can be decoded") from error
     if (name := container.format.name) in _FORMATS or name.endswith("_pipe"):

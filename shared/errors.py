@@ -13,6 +13,17 @@ class InputError(Fd2TalkError):
     exit_code = 2
 
 
+class FaceNotFoundError(InputError):
+    """A photo shows no face that the tracker finds."""
+
+    def __init__(self, message: str = "") -> None:
+        super().__init__(
+            message
+            or "no face found in the photo (a frontal face works best; --face-box LEFT,TOP,RIGHT,BOTTOM locates it; "
+            "for drawings pip install 'fd2talk[faces]')"
+        )
+
+
 class UsageError(Fd2TalkError):
     """The request is wrong: the output exists already, a folder does not exist, or options exclude each other."""
 

@@ -53,7 +53,7 @@ _TURNS = {
 """What makes a picture upright, by its EXIF orientation."""
 
 
-def read_image(path: str | os.PathLike, max_side: int = 4096) -> np.ndarray:
+def read_image(path: str | os.PathLike, max_side: int = 20_000) -> np.ndarray:
     """Read a photo as uint8 [H, W, 3] RGB (sRGB).
 
     The camera's orientation is applied, transparent parts become white, embedded colour profiles are converted to sRGB,

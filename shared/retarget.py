@@ -8,14 +8,14 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy.spatial.transform import Rotation
 
-from shared.face_model.measures import lip_gap
+from shared.face_model.measures import gaze, lid_gap, lip_gap
 from shared.face_model.morphable import MorphableModel
 from shared.motion import Motion
 from shared.photo_fit import PhotoFit
 
 # Identity coefficients (in standard deviations) of one face agree to this.
 _SAME_IDENTITY = 1e-3
-# The resting face is the mean over one in so many frames, those whose lips are closest.
+# The resting face is the median over one in so many frames, those whose lips are closest.
 _RESTING_SHARE = 10
 # A driver that moves less is a still picture, shown for some time: turn of the head from its median in degrees, and
 # largest movement of a vertex in mm, of frames spread evenly over it.
@@ -51,9 +51,10 @@ def is_of(motion: Motion, photo: PhotoFit) -> bool:
 
 
 def resting_expression(model: MorphableModel, expression: np.ndarray) -> np.ndarray:
-    """Return the mean [D] over the tenth of the frames [T, D] whose lips are closest: clips begin in mid-word."""
+    """Return the median [D] over the tenth of the frames [T, D] whose lips are closest: clips begin in mid-word."""
     gaps = lip_gap(model.vertices(np.zeros(model.num_identity, np.float32), expression))
-    return expression[np.argsort(gaps)[: max(1, len(expression) // _RESTING_SHARE)]].mean(0)
+    closest = np.argsort(gaps, kind="stable")[: max(1, len(expression) // _RESTING_SHARE)]
+    return np.median(expression[closest], axis=0)
 
 
 def resting_pose(rotation: np.ndarray, translation: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -122,6 +123,15 @@ def pose_onto_photo(motion: Motion, photo: PhotoFit, *, scale: float = 1.0) -> t
     rotation = Rotation.from_rotvec(turn * turned[:, None]) * start
     translation = photo.translation + move * np.stack([shifted, shifted, grown], axis=1)
     return rotation.as_rotvec().astype(np.float32), translation.astype(np.float32)
+
+
+def with_still_eyes(motion: Motion, photo: PhotoFit) -> Motion:
+    """Return the motion, of the photo's face, with lids and gaze as they are in the photo."""
+    model = photo.model
+    moves = np.concatenate([model.extra["blink"][None], model.extra["gaze"]])  # [3, D], one of which moves the others
+    measured = np.column_stack([lid_gap(model.exp_basis), gaze(model.exp_basis)])  # [D, 3] in mm
+    change = (motion.expression - photo.expression) @ measured
+    return replace(motion, expression=motion.expression - change @ np.linalg.inv(moves @ measured) @ moves)
 
 
 def _note_limits(moved: np.ndarray, turned: np.ndarray, degrees: np.ndarray) -> None:

@@ -42,6 +42,7 @@ class SamplingOptions:
         expression_scale: size of the face's motion, 1 as learned.
         pose_scale: size of the head's motion, 1 as learned; 0 keeps the head still.
         articulation: size of the face's fast movements alone, 1 as learned (`postprocessing.articulation`).
+        solver: scheduler of diffusers instead of DDIM, for every network, such as `UniPCMultistepScheduler`.
     """
 
     steps: int | None = None
@@ -51,6 +52,7 @@ class SamplingOptions:
     expression_scale: float = 1.0
     pose_scale: float = 1.0
     articulation: float = 1.0
+    solver: str | None = None
 
 
 @dataclass
@@ -99,7 +101,7 @@ class Subject:
         translation: float32 [3], likewise.
         template: float32 [N, 3] in mm, the neutral face.
         lip_gap: height of the photo's mouth opening in mm.
-        lid_gap: height of its eyes' openings in mm.
+        lid_gap: height of its eyes' openings in mm; 0 where dark glasses hide them, which then do not blink.
     """
 
     identity: np.ndarray
@@ -120,7 +122,8 @@ class Subject:
         else:
             vertices = template = model.mean
             values = (np.zeros(model.num_identity, np.float32), neutral, np.zeros(3, np.float32), _FRONTAL)
-        return cls(*values, template, lip_gap=float(lip_gap(vertices)), lid_gap=float(lid_gap(vertices)))
+        lids = 0.0 if photo is not None and photo.eyes_hidden else float(lid_gap(vertices))
+        return cls(*values, template, lip_gap=float(lip_gap(vertices)), lid_gap=lids)
 
 
 @dataclass

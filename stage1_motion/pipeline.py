@@ -215,6 +215,8 @@ class MotionPipeline:
             value = getattr(options, name)
             if value is not None and not (type(value) is int and 1 <= value <= 1000):
                 raise UsageError(f"{name} is a number from 1 to 1000, not {value}")
+        if options.solver is not None and options.eta is not None:
+            raise UsageError("eta and solver exclude each other: eta is that of DDIM")
         most = {"guidance": 100, "eta": 1, "expression_scale": 10, "articulation": 3, "pose_scale": 10}
         for name, limit in most.items():
             value = getattr(options, name)

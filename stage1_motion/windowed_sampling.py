@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from shared.diffusion.sampling import make_schedule, sample
+from shared.diffusion.solvers import make_solver, solve
 
 _FADE = 8.0  # frames in which a window's offset from the one before falls to 1/e
 
@@ -45,6 +46,7 @@ def generate_windows(
     guidance_scale: float,
     generator: torch.Generator,
     eta: float = 0.0,
+    solver: str | None = None,
     carry_velocity: bool | Tensor = False,
     tail: tuple[Tensor, Tensor] | None = None,
     progress: Callable[[int], None] | None = None,
@@ -59,6 +61,7 @@ def generate_windows(
         speech: [T, S], or [B, T, S] of several recordings of one length, or of one for several samples.
         steps: denoising steps, see `shared.diffusion.sampling.sample`.
         eta: noise added back at each step, likewise.
+        solver: scheduler of diffusers in its place, see `shared.diffusion.solvers.make_solver`.
         guidance_scale: of classifier-free guidance on speech; 1 is none.
         generator: on the CPU.
         carry_velocity: windows join in speed as well as in place; used for head pose. A tensor
@@ -73,6 +76,7 @@ def generate_windows(
     speech = speech[None] if single else speech
     config: WindowConfig = network.config
     schedule = make_schedule(config.train_timesteps)
+    scheduler = None if solver is None else make_solver(solver, config.train_timesteps)
     batch = len(speech)
     done: Tensor = speech.new_zeros(batch, 0, config.coefficients)
     if tail is not None:
@@ -93,7 +97,10 @@ def generate_windows(
             return network.guided(x, timestep, window, mask, guidance_scale)
 
         clean = (values, mask.expand_as(values))
-        result = sample(predict, noise, schedule, steps, eta=eta, generator=generator, known=clean)  # [B, F, D]
+        if scheduler is None:
+            result = sample(predict, noise, schedule, steps, eta=eta, generator=generator, known=clean)  # [B, F, D]
+        else:
+            result = solve(predict, noise, scheduler, steps, generator=generator, known=clean)
         end = frames - start if start + config.window >= frames else config.window - config.lookahead
         fresh = result[:, context:end]
         if context:  # the predicted context differs a little from the true one: let the offset decay

@@ -17,7 +17,8 @@ from shared.media import FPS
 from shared.motion import Motion
 from shared.photo_fit import PhotoFit
 from shared.prefetch import prefetch_map
-from shared.retarget import is_of, onto_photo
+from shared.retarget import is_of, onto_photo, with_still_eyes
+from shared.upright import quarter_turns, turned, turned_motion
 from shared.weights import bundled
 from stage2_render import DEFAULT_RENDERER, RENDERERS
 from stage2_render.warp.mesh_warp import MeshWarp
@@ -142,6 +143,16 @@ class RenderPipeline:
         motion = motion.resample(FPS)
         if relative:
             motion = onto_photo(motion, fitted)
+        if fitted.eyes_hidden:
+            motion = with_still_eyes(motion, fitted)
+        turns = quarter_turns(fitted)
+        if turns:  # the renderers know upright faces
+            upright = self(
+                turned(fitted, turns), turned_motion(motion, turns), full=full, relative=False, max_size=max_size,
+                workers=workers, steps=steps, geometry_conditioning=geometry_conditioning,
+                detail_transfer=detail_transfer, shared_noise=shared_noise, seed=seed,
+            )  # fmt: skip
+            return (np.ascontiguousarray(np.rot90(frame, -turns)) for frame in upright)
         fitted = _sized(fitted, max_size) if full else _cropped(fitted)
         targets = _targets(fitted, motion)
         if self.networks is None:

@@ -68,6 +68,6 @@ def fit_photo(model: MorphableModel, path: str, image: np.ndarray, face: FaceCho
             left, top, right, bottom = (value * scale for value in box)
             box = left, top, right, bottom
     try:
-        return PhotoFit.fit(image, model, face_index=face.index, face_box=box)
+        return PhotoFit.fit(image, model, face_index=face.index, face_box=box, tracker=face.tracker)
     except InputError as error:
         raise InputError(f"{Path(path)}: {error}") from error

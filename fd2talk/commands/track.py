@@ -7,6 +7,7 @@ from fd2talk.options import FaceChoice
 from fd2talk.output import require_output, save_motion
 from fd2talk.terminal import announce
 from fd2talk.track import photo_motion, video_motion
+from shared.errors import UsageError
 from shared.face_model import load_bundled
 from shared.files import check_input
 from shared.images import is_photo
@@ -20,6 +21,8 @@ def track(source: str, output: str, *, face: FaceChoice, overwrite: bool) -> Non
     model = load_bundled()
     if is_photo(source):
         result = photo_motion(fit_photo(model, source, read_image(source), face), source)
+    elif face.tracker == "face-alignment":
+        raise UsageError("--face-tracker face-alignment is for photos")
     else:
         result = video_motion(source, model, face)
     save_motion(path, result, overwrite=overwrite)

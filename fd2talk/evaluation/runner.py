@@ -28,7 +28,9 @@ from fd2talk.evaluation.worker import Run, start, work
 from fd2talk.processes import in_processes
 from shared.errors import Fd2TalkError, InputError, UsageError
 from shared.face_model.loaders import load_face_model
-from shared.metrics.metric_networks import METRIC_NETWORKS, digest, find_metric_network
+from shared.faces.face_alignment_tracker import require_s3fd
+from shared.metrics.metric_networks import METRIC_NETWORKS, find_metric_network
+from shared.published_files import digest
 from shared.weights import bundled
 from stage1_motion.lip_expert.network import LipExpert
 
@@ -49,6 +51,7 @@ def evaluate(
     per_person: int | None = None,
     min_face: int | None = None,
     frames: int | None = None,
+    detector: str | None = None,
     resample: bool = False,
     phones: dict[str, tuple[float, ...]] | None = None,
     models: Sequence[str] = (),
@@ -78,6 +81,7 @@ def evaluate(
         min_face: smallest face in pixels, by the column `face_px` of the reference's manifest.
         frames: compare the images of so many evenly spaced frames of each clip instead of all; systems render only
             these. Metrics of whole videos are skipped, and motions are those of the motion files.
+        detector: whose boxes crop the input of LSE-C and LSE-D, `mesh` or `s3fd`; None: the protocol's, or mesh.
         resample: bring pairs of different rates, sizes and lengths together.
         phones: clip name -> seconds of the midpoints of its b, p and m.
         models: folders with metric networks.
@@ -106,6 +110,9 @@ def evaluate(
     chosen = load_protocol(protocol) if protocol else None
     wanted = _wanted(metrics, chosen)
     settings = _settings(chosen, resample, phones or {}, frames)
+    settings = replace(settings, detector=detector or settings.detector)
+    if settings.detector == "s3fd":
+        require_s3fd()
     speech = any("speech" in CATALOGUE[key].needs for key in wanted)
     speech |= any(name in (*SYSTEMS, *ROWS) and name not in WITHOUT_SPEECH for name in generated)
     references, split = read_reference(reference, split, chosen, limit, per_person, min_face, speech)

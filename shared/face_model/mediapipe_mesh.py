@@ -7,7 +7,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from shared.faces.mediapipe_guard import mediapipe_guard
+from shared.faces.face_tracker import mesh_edges
 
 NUM_VERTICES = 478
 
@@ -39,10 +39,7 @@ def triangles() -> np.ndarray:
 
     Oriented so that the normals of a frontal face point to the camera (x right, y up, z to the camera).
     """
-    with mediapipe_guard():
-        from mediapipe.python.solutions.face_mesh_connections import FACEMESH_TESSELATION
-
-    edges = {tuple(sorted(edge)) for edge in FACEMESH_TESSELATION}
+    edges = mesh_edges()
     neighbours: dict[int, set[int]] = defaultdict(set)
     for a, b in edges:
         neighbours[a].add(b)

@@ -9,7 +9,8 @@ import numpy as np
 from shared.errors import InputError
 from shared.face_model import load_bundled
 from shared.faces.cuts import CutDetector
-from shared.faces.tracker import FaceBox, detect_faces, track_photo, track_video
+from shared.faces.detection import FaceBox, detect_faces
+from shared.faces.tracker import track_photo, track_video
 from shared.tracking import neutral_bones
 
 # Of a lost face, how far away it may be found again in the same shot, over its height; and in the next frame.
@@ -30,7 +31,7 @@ class FaceFollower:
     """Tracks a chosen face through a video.
 
     Args:
-        index: which face of the first frame that shows so many; 0 is the largest. Without it, that of `box`.
+        index: which face, in reading order, of the first frame that shows so many. Without it, that of `box`.
         box: left, top, right, bottom in pixels of the first frame, of a face that is not detected.
         cuts: a new detector, whose `changes` can be read afterwards.
     """
@@ -79,7 +80,7 @@ class FaceFollower:
                 chosen = self._search(frame)
                 self._found.now = chosen is not None
                 if chosen is not None:  # detected boxes are lower than the mesh
-                    box = _around(_centre(chosen), 1.2 * _AROUND * chosen.side)
+                    box = _around(np.array(chosen.middle), 1.2 * _AROUND * chosen.side)
             yield _hidden(frame, box)
 
     def _search(self, frame: np.ndarray) -> FaceBox | None:
@@ -92,8 +93,8 @@ class FaceFollower:
             return boxes[self._index] if self._index < len(boxes) else None
         if self._last is not None and self._lost < _FORGOTTEN:
             centre, height = self._last[:468, :2].mean(0), np.ptp(self._last[:468, 1])
-            near = [box for box in boxes if np.linalg.norm(_centre(box) - centre) < _NEAR * height]
-            return min(near, key=lambda box: np.linalg.norm(_centre(box) - centre), default=None)
+            near = [box for box in boxes if np.linalg.norm(np.array(box.middle) - centre) < _NEAR * height]
+            return min(near, key=lambda box: np.linalg.norm(np.array(box.middle) - centre), default=None)
         distances = [self._unlike(frame, box) for box in boxes]
         best = int(np.argmin(distances)) if boxes else 0
         return boxes[best] if boxes and distances[best] < _OTHER_PERSON else None
@@ -123,10 +124,6 @@ class _Announced(CutDetector):
 
     def is_cut(self, frame: np.ndarray) -> bool:
         return self.now
-
-
-def _centre(box: FaceBox) -> np.ndarray:
-    return np.array([(box.left + box.right) / 2, (box.top + box.bottom) / 2])
 
 
 def _distance(points: np.ndarray, before: np.ndarray) -> float:

@@ -1,23 +1,21 @@
-"""Detection of faces and tracking of their mesh: mediapipe's detector and refined face mesh, both in its package."""
+"""Tracking of the mesh of a face in photos and videos with the network of `face_tracker`."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 from PIL import Image
 
-from shared.errors import InputError
+from shared.errors import FaceNotFoundError, InputError
 from shared.faces.crop import Crop
 from shared.faces.cuts import CutDetector
-from shared.faces.mediapipe_guard import mediapipe_guard
+from shared.faces.detection import FaceBox, detect_faces, largest_face
+from shared.faces.face_tracker import FaceTracker, open_face_tracker
 
 # A face of lower height has too few pixels on the lips for a reliable track.
 MIN_FACE_PIXELS = 56
-# The detectors reduce the whole picture to about 200 pixels; halves and thirds of a larger one are searched too.
-_SEARCH_SIDE = 1280
 # Frames up to this size are head crops or nearly so: a search before tracking improves nothing.
 _SMALL_FRAME = 400
 # The input of the mesh network is a square around the face, from the detector at first and from its own last result
@@ -28,62 +26,14 @@ _SETTLED, _MAX_PASSES = 5e-4, 12
 _MAX_CROP = 512
 
 
-@dataclass(frozen=True)
-class FaceBox:
-    """A detected face: left, top, right, bottom in pixels, and the detector's score in [0, 1]."""
-
-    left: float
-    top: float
-    right: float
-    bottom: float
-    score: float = 1.0
-
-    @property
-    def side(self) -> float:
-        """The longer side, in pixels."""
-        return max(self.right - self.left, self.bottom - self.top)
-
-    def overlap(self, other: FaceBox) -> float:
-        """Return the intersection over the area of the smaller box."""
-        width = min(self.right, other.right) - max(self.left, other.left)
-        height = min(self.bottom, other.bottom) - max(self.top, other.top)
-        smaller = min((b.right - b.left) * (b.bottom - b.top) for b in (self, other))
-        return max(width, 0) * max(height, 0) / max(smaller, 1e-6)
-
-
-def _face_mesh() -> Any:
-    with mediapipe_guard():
-        from mediapipe.python.solutions.face_mesh import FaceMesh
-
-        mesh = FaceMesh(
-            static_image_mode=False,
-            max_num_faces=1,
-            refine_landmarks=True,
-            min_detection_confidence=0.3,
-            min_tracking_confidence=0.4,
-        )
-        mesh.process(np.zeros((64, 64, 3), np.uint8))  # starts the graph, which writes the notices
-    return mesh
-
-
-def _mesh_points(mesh: Any, image: np.ndarray) -> np.ndarray | None:
-    """Mesh [478, 3] in pixels of `image`, or None."""
-    result = mesh.process(np.ascontiguousarray(image))
-    if not result.multi_face_landmarks:
-        return None
-    height, width = image.shape[:2]
-    points = [(p.x * width, p.y * height, p.z * width) for p in result.multi_face_landmarks[0].landmark]
-    return np.array(points, np.float32)
-
-
-def _settled_points(mesh: Any, image: np.ndarray) -> np.ndarray | None:
+def _settled_points(mesh: FaceTracker, image: np.ndarray) -> np.ndarray | None:
     """The mesh of a face, independent of the previous input of `mesh`: [478, 3] in pixels of `image`, or None."""
-    mesh.process(np.zeros((64, 64, 3), np.uint8))  # contains no face, so that the whole next picture is searched
-    points = _mesh_points(mesh, image)
+    mesh.track(np.zeros((64, 64, 3), np.uint8))  # contains no face, so that the whole next picture is searched
+    points = mesh.track(image)
     for _ in range(_MAX_PASSES - 1):
         if points is None:
             break
-        before, points = points, _mesh_points(mesh, image)
+        before, points = points, mesh.track(image)
         if points is not None and _shift(before, points) < _SETTLED:
             break
     return points
@@ -93,40 +43,6 @@ def _shift(before: np.ndarray, after: np.ndarray) -> float:
     """Mean distance in the picture between two meshes [478, 3], over the distance of the outer eye corners."""
     eyes = np.linalg.norm(after[33, :2] - after[263, :2])
     return float(np.linalg.norm((after - before)[:, :2], axis=1).mean() / max(eyes, 1e-6))
-
-
-def detect_faces(image: np.ndarray) -> list[FaceBox]:
-    """Return all faces of a picture [H, W, 3] uint8 RGB, the largest first; an empty list when there are none."""
-    with mediapipe_guard():
-        from mediapipe.python.solutions.face_detection import FaceDetection
-
-        detectors = [FaceDetection(min_detection_confidence=0.4, model_selection=k) for k in (0, 1)]
-        found: list[FaceBox] = []
-        for left, top, tile in _tiles(image):
-            for detector in detectors:
-                result = detector.process(np.ascontiguousarray(tile))
-                height, width = tile.shape[:2]
-                for detection in result.detections or []:
-                    box = detection.location_data.relative_bounding_box
-                    x, y = left + box.xmin * width, top + box.ymin * height
-                    found.append(FaceBox(x, y, x + box.width * width, y + box.height * height, detection.score[0]))
-        for detector in detectors:
-            detector.close()
-    kept: list[FaceBox] = []
-    for box in sorted(found, key=lambda b: -b.score):
-        if all(box.overlap(other) < 0.5 for other in kept):
-            kept.append(box)
-    return sorted(kept, key=lambda b: -b.side)
-
-
-def _tiles(image: np.ndarray) -> Iterator[tuple[int, int, np.ndarray]]:
-    """The whole picture, then overlapping quarters if it is so large that the detectors may miss faces."""
-    height, width = image.shape[:2]
-    yield 0, 0, image
-    if max(height, width) >= 600:
-        for top in (0, height // 3):
-            for left in (0, width // 3):
-                yield left, top, image[top : top + 2 * height // 3, left : left + 2 * width // 3]
 
 
 def _reduced(image: np.ndarray, side: int) -> tuple[np.ndarray, float]:
@@ -139,77 +55,115 @@ def _reduced(image: np.ndarray, side: int) -> tuple[np.ndarray, float]:
 
 def _square(image: np.ndarray, left: int, top: int, side: int, size: int) -> np.ndarray:
     """A square of the picture, padded with its mean colour beyond the edges, resized to size x size."""
-    fill = tuple(int(v) for v in image.reshape(-1, 3).mean(0))
+    height, width = image.shape[:2]
+    x0, y0, x1, y1 = max(left, 0), max(top, 0), min(left + side, width), min(top + side, height)
+    part = image[y0 : max(y1, y0), x0 : max(x1, x0)]
+    fill = tuple(int(v) for v in (part if part.size else image).reshape(-1, 3).mean(0))
     canvas = Image.new("RGB", (side, side), fill)
-    canvas.paste(Image.fromarray(image), (-left, -top))
+    if part.size:
+        canvas.paste(Image.fromarray(part), (x0 - left, y0 - top))
     return np.asarray(canvas if size == side else canvas.resize((size, size), Image.Resampling.BILINEAR))
+
+
+def choose_face(
+    image: np.ndarray,
+    face_index: int | None = None,
+    face_box: tuple[float, float, float, float] | None = None,
+    detect: Callable[[np.ndarray], list[FaceBox]] | None = None,
+) -> FaceBox:
+    """Return where a face of a still picture is.
+
+    Args:
+        image: uint8 [H, W, 3].
+        face_index: its number among the faces in reading order, as `detect_faces` returns them; None: the largest.
+        face_box: left, top, right, bottom in pixels, for faces that the detector misses.
+        detect: another detector, which returns faces in reading order.
+
+    Returns:
+        Its box; where none is detected, as in drawings, the whole picture with a score of 0: the mesh network often
+            finds those faces.
+
+    Raises:
+        InputError: no face of that number, or no such box.
+        FaceNotFoundError: no face of that number, and none is detected.
+    """
+    if face_box is not None:
+        box = FaceBox(*face_box)
+        if box.side < 4 or box.left >= box.right or box.top >= box.bottom:
+            raise InputError(f"face box {face_box}: it must be left, top, right, bottom in pixels")
+        return box
+    whole = FaceBox(0, 0, image.shape[1], image.shape[0], score=0)
+    if face_index is None:
+        largest = max(detect(image), key=lambda box: box.side, default=None) if detect else largest_face(image)
+        return largest or whole
+    boxes = (detect or detect_faces)(image)
+    count = len(boxes or [whole])
+    if not 0 <= face_index < count:
+        message = f"the photo shows {count} face(s); there is no face {face_index} (`fd2talk faces` lists them)"
+        raise InputError(message) if boxes else FaceNotFoundError(message)
+    return (boxes or [whole])[face_index]
 
 
 def track_photo(
     image: np.ndarray, *, face_index: int | None = None, face_box: tuple[float, float, float, float] | None = None
 ) -> np.ndarray:
+    """Track the mesh of the face that `choose_face` returns with these arguments; see `track_face`."""
+    return track_face(image, choose_face(image, face_index, face_box))
+
+
+def track_face(image: np.ndarray, box: FaceBox, *, upside_down: bool = False) -> np.ndarray:
     """Track the mesh of one face of a still picture.
 
     Args:
         image: uint8 [H, W, 3].
-        face_index: which face, 0 is the largest.
-        face_box: left, top, right, bottom in pixels, for faces that the detector misses.
+        box: about where the face is.
+        upside_down: the face is turned by about 180 degrees. Of such a face the network finds a mesh whose mouth is on
+            the forehead, unless it is told.
 
     Returns:
         float32 [478, 3] in pixels of the image (z negative towards the camera).
 
     Raises:
-        InputError: no face, no face of that index, or a face too small.
+        InputError: no face, or a face too small.
     """
-    small, scale = _reduced(image, _SEARCH_SIDE)
-    if face_box is not None:
-        boxes = [FaceBox(*(v * scale for v in face_box))]
-        if boxes[0].side < 4 or boxes[0].left >= boxes[0].right or boxes[0].top >= boxes[0].bottom:
-            raise InputError(f"face box {face_box}: it must be left, top, right, bottom in pixels")
-    else:
-        boxes = detect_faces(small)
-        if not boxes:  # drawings: the mesh network often finds faces that the detectors miss
-            boxes = [FaceBox(0, 0, small.shape[1], small.shape[0])]
-    index = face_index or 0
-    if not 0 <= index < len(boxes):
-        raise InputError(f"the photo shows {len(boxes)} face(s); there is no face {index}")
-    mesh = _face_mesh()
+    mesh = open_face_tracker()
     try:
-        points = _locate(mesh, image, boxes[index], scale)
+        points = _locate(mesh, image, box, upside_down)
     finally:
         mesh.close()
     if points is None:
-        raise InputError(
-            "no face found in the photo (a frontal face works best; --face-box LEFT,TOP,RIGHT,BOTTOM locates it)"
-        )
+        raise FaceNotFoundError
     height = float(np.ptp(points[:468, 1]))
     if height < MIN_FACE_PIXELS:
         raise InputError(f"the face is only {height:.0f} pixels high; at least {MIN_FACE_PIXELS} are needed")
     return points
 
 
-def _locate(mesh: Any, image: np.ndarray, box: FaceBox, scale: float) -> np.ndarray | None:
+def _locate(mesh: FaceTracker, image: np.ndarray, box: FaceBox, upside_down: bool) -> np.ndarray | None:
     """The mesh near a box; found twice, the second time in the head crop of the first result."""
-    center = ((box.left + box.right) / 2 / scale, (box.top + box.bottom) / 2 / scale)
-    side = box.side / scale
     for factor in (2.0, 1.4, 3.0):
-        points = _in_square(mesh, image, center, side * factor)
+        points = _in_square(mesh, image, box.middle, box.side * factor, upside_down)
         if points is not None:
             break
     else:
         return None
     crop = Crop.around(points)
-    again = _in_square(mesh, image, (crop.center_x, crop.center_y), crop.side)
+    again = _in_square(mesh, image, (crop.center_x, crop.center_y), crop.side, upside_down)
     return points if again is None else again
 
 
-def _in_square(mesh: Any, image: np.ndarray, center: tuple[float, float], side: float) -> np.ndarray | None:
+def _in_square(
+    mesh: FaceTracker, image: np.ndarray, center: tuple[float, float], side: float, upside_down: bool
+) -> np.ndarray | None:
     left, top = (round(c - side / 2) for c in center)
     whole = max(1, round(side))
     size = int(np.clip(whole, 128, _MAX_CROP))
-    points = _settled_points(mesh, _square(image, left, top, whole, size))
+    square = _square(image, left, top, whole, size)
+    points = _settled_points(mesh, square[::-1, ::-1] if upside_down else square)
     if points is None:
         return None
+    if upside_down:
+        points[:, :2] = size - points[:, :2]
     points *= whole / size
     points[:, :2] += (left, top)
     return points
@@ -229,7 +183,7 @@ def track_video(frames: Iterable[np.ndarray], cuts: CutDetector | None = None) -
         For each frame its mesh float32 [478, 3] in pixels of the frame (z negative towards the camera), None without a
             face.
     """
-    mesh, cuts = _face_mesh(), cuts or CutDetector()
+    mesh, cuts = open_face_tracker(), cuts or CutDetector()
     window, lost = None, 0
     try:
         for frame in frames:
@@ -242,7 +196,7 @@ def track_video(frames: Iterable[np.ndarray], cuts: CutDetector | None = None) -
                     window = window.fitted(points)
                     points = _settled_points(mesh, window.of(frame)) if window.scale < 1 else points
             else:
-                points = _mesh_points(mesh, window.of(frame))
+                points = mesh.track(window.of(frame))
             lost = lost + 1 if points is None else 0
             yield None if points is None else window.to_frame(points)
     finally:
@@ -277,12 +231,11 @@ def _face_window(frame: np.ndarray) -> _Window:
     """The window in which the largest face of a frame is tracked."""
     height, width = frame.shape[:2]
     if max(height, width) > _SMALL_FRAME:
-        small, scale = _reduced(frame, _SEARCH_SIDE)
-        boxes = detect_faces(small)
-        if boxes and boxes[0].side * 4 < max(small.shape[:2]):
+        face = largest_face(frame)
+        if face is not None and face.side * 4 < max(height, width):
             # Three faces wide: room for the head to move, with little else in the network's input.
-            side = 3 * boxes[0].side / scale
-            x, y = ((boxes[0].left + boxes[0].right) / 2 / scale, (boxes[0].top + boxes[0].bottom) / 2 / scale)
-            left, top = (int(max(0, v - side / 2)) for v in (x, y))
-            return _Window(left, top, int(min(width, x + side / 2)), int(min(height, y + side / 2)))
+            (x, y), half = face.middle, 1.5 * face.side
+            return _Window(
+                int(max(0, x - half)), int(max(0, y - half)), int(min(width, x + half)), int(min(height, y + half))
+            )
     return _Window(0, 0, width, height)

@@ -26,6 +26,8 @@ from torch import nn
 
 from shared.audio import FPS, SAMPLE_RATE
 from shared.errors import InputError
+from shared.faces.detection import FaceBox
+from shared.faces.face_alignment_tracker import s3fd_boxes
 from shared.metrics.checkpoints import load_into, read_tensors
 from shared.metrics.mfcc import int16_range, mfcc
 from shared.metrics.sync import MAX_SHIFT, SyncScores, check_audible, sync_scores
@@ -147,19 +149,48 @@ def face_boxes(landmarks: np.ndarray) -> np.ndarray:
     return np.stack([left, top - FOREHEAD * (bottom - top), right, bottom], 1)
 
 
-def mouth_crops(frames: Iterable[np.ndarray], landmarks: np.ndarray) -> Iterator[np.ndarray]:
+def s3fd_track(frames: Iterable[np.ndarray], landmarks: np.ndarray) -> np.ndarray:
+    """Boxes of S3FD itself on the tracked face, [T, 4] as `face_boxes`, interpolated where it finds none.
+
+    As in the published face track, frames are searched at a quarter of their size, for boxes of a score above 0.9.
+
+    Args:
+        frames: RGB uint8 [H, W, 3] each.
+        landmarks: [T, 478, 2 or 3] in pixels, of at least as many frames.
+
+    Raises:
+        InputError: S3FD finds the face in no frame.
+        UsageError: the package face-alignment or its weights are missing.
+    """
+    found: list[np.ndarray | None] = []
+    for frame, mesh in zip(frames, face_boxes(landmarks)):
+        tracked = FaceBox(*mesh)
+        here = [box for box in s3fd_boxes(frame) if box.overlap(tracked) > 0.5]
+        best = max(here, key=lambda box: box.score, default=None)
+        found.append(None if best is None else np.array([best.left, best.top, best.right, best.bottom]))
+    known = [index for index, box in enumerate(found) if box is not None]
+    if not known:
+        raise InputError("S3FD finds the face in no frame")
+    boxes = np.array([found[index] for index in known])
+    return np.stack([np.interp(np.arange(len(found)), known, edge) for edge in boxes.T], 1)
+
+
+def mouth_crops(
+    frames: Iterable[np.ndarray], landmarks: np.ndarray, boxes: np.ndarray | None = None
+) -> Iterator[np.ndarray]:
     """Yield SyncNet's input for each frame: uint8 [224, 224, 3] **BGR**.
 
     The published face track: half of the box's larger side, b, and its centre (x, y), each median-filtered over 13
     frames (beyond the ends zeros, which keeps b small there); of the frame the square from x - 1.4 b to x + 1.4 b and
     from y - b down to y + 1.8 b, whole pixels, grey 110 beyond the frame's edges; resized bilinearly. The crop thus
-    shows the whole face, not only the mouth, with the lips a little below the centre. Boxes: `face_boxes` in place of
-    S3FD's, in every frame. Left out: the lossy steps in between (MPEG-4, JPEG, MPEG-4, JPEG), and the refusal of tracks
-    up to 100 frames and of faces under 100 pixels.
+    shows the whole face, not only the mouth, with the lips a little below the centre. Boxes: those of `s3fd_track`, or
+    `face_boxes` in place of them, in every frame. Left out: the lossy steps in between (MPEG-4, JPEG, MPEG-4, JPEG),
+    and the refusal of tracks up to 100 frames and of faces under 100 pixels.
 
     Args:
         frames: RGB uint8 [H, W, 3] each.
         landmarks: [T, 478, 2 or 3] in pixels, without gaps; T >= the number of frames.
+        boxes: of S3FD, [T, 4]; None for `face_boxes`.
 
     Raises:
         InputError: landmarks that are not faces, or too few of them for the filter or for the frames.
@@ -169,7 +200,7 @@ def mouth_crops(frames: Iterable[np.ndarray], landmarks: np.ndarray) -> Iterator
         raise InputError("SyncNet needs the whole face's landmarks in every frame")
     if len(landmarks) < _MEDIAN:
         raise InputError(f"SyncNet's face track needs {_MEDIAN} frames, the clip has {len(landmarks)}")
-    left, top, right, bottom = face_boxes(landmarks).T
+    left, top, right, bottom = (face_boxes(landmarks) if boxes is None else boxes).T
     half = medfilt(np.maximum(right - left, bottom - top) / 2, _MEDIAN)
     if half.min() < _LEAST_FACE / 2:
         raise InputError(f"the face is under {_LEAST_FACE} pixels, too small for SyncNet")
@@ -208,13 +239,14 @@ def syncnet_scores(
     *,
     max_shift: int = MAX_SHIFT,
     whole_frames: bool = False,
+    boxes: np.ndarray | None = None,
 ) -> SyncScores:
     """`sync_scores` of `syncnet_embeddings` of one clip.
 
     Arguments, protocol and errors are those of the two functions: offset (frames, 0 is best, > 0: video late), LSE-C
     (higher is better) and LSE-D (lower is better).
     """
-    both = syncnet_embeddings(network, frames, landmarks, audio, whole_frames=whole_frames)
+    both = syncnet_embeddings(network, frames, landmarks, audio, whole_frames=whole_frames, boxes=boxes)
     return sync_scores(*both, max_shift)
 
 
@@ -225,6 +257,7 @@ def syncnet_embeddings(
     audio: np.ndarray,
     *,
     whole_frames: bool = False,
+    boxes: np.ndarray | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """SyncNet's embeddings of one clip's windows, of video and of sound: float32 [windows, 1024] each.
 
@@ -241,6 +274,7 @@ def syncnet_embeddings(
         audio: float [n] in -1..1, 16 kHz, beginning with the first frame.
         whole_frames: resize every frame to 224 x 224 instead of cropping it, as Prajwal et al. 2020 do for datasets of
             face crops (their script for LRS).
+        boxes: of `s3fd_track`, [T, 4]; None for those of the mesh.
 
     Raises:
         InputError: silence, under 21 frames of video with sound, fewer frames than landmarks, or no face.
@@ -254,7 +288,11 @@ def syncnet_embeddings(
     check_audible(audio, "SyncNet")
     cepstrum = mfcc(int16_range(audio))[: AUDIO_STEP * (windows - 1) + AUDIO_WINDOW]
     size = (CROP_SIZE, CROP_SIZE)
-    crops = (cv2.resize(frame, size)[..., ::-1] for frame in frames) if whole_frames else mouth_crops(frames, landmarks)
+    crops = (
+        (cv2.resize(frame, size)[..., ::-1] for frame in frames)
+        if whole_frames
+        else mouth_crops(frames, landmarks, boxes)
+    )
     crops = islice(crops, windows + WINDOW - 1)
     video = [row for stretch in _stretches(crops) for row in network.embed_video(stretch)]
     if len(video) < windows:

@@ -10,15 +10,15 @@ from typing import Any
 
 import numpy as np
 import torch
-from transformers import AutoConfig, AutoFeatureExtractor, AutoModel
-from transformers.utils import logging as transformers_logging
 
 from shared.errors import InputError
 from shared.media import FPS, SAMPLE_RATE, frame_count
 from shared.speech.features import unit_variance
+from shared.speech.wav2vec2 import load_wav2vec2
 from shared.weights import bundled
 
 _FRAME = SAMPLE_RATE // FPS  # samples
+_EXTRA = "fd2talk[encoders]"
 
 
 class SpeechEncoder:
@@ -154,22 +154,19 @@ def receptive_field(kernels: tuple[int, ...], strides: tuple[int, ...]) -> tuple
     return field, stride
 
 
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Suppress the reports of transformers on unused heads and its progress bar for a load of milliseconds."""
-    level, bar = transformers_logging.get_verbosity(), transformers_logging.is_progress_bar_enabled()
-    transformers_logging.set_verbosity(transformers_logging.CRITICAL)
-    transformers_logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        transformers_logging.set_verbosity(level)
-        if bar:
-            transformers_logging.enable_progress_bar()
-
-
 def _load(name: str, *, local: bool) -> tuple[torch.nn.Module, bool]:
     """The model in float32, and whether its audio is to be normalised."""
+    folder = Path(name)
+    if local and folder.is_dir() and (model := load_wav2vec2(folder)) is not None:
+        try:
+            settings = json.loads((folder / "preprocessor_config.json").read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            settings = {}
+        return model, bool(settings.get("do_normalize", True))
+    try:
+        from transformers import AutoConfig, AutoFeatureExtractor, AutoModel
+    except ImportError as error:
+        raise InputError(f'the speech encoder {name} needs the package transformers: pip install "{_EXTRA}"') from error
     try:
         config = AutoConfig.from_pretrained(name, local_files_only=local)
         if not hasattr(config, "conv_kernel") or not hasattr(config, "conv_stride"):
@@ -181,6 +178,22 @@ def _load(name: str, *, local: bool) -> tuple[torch.nn.Module, bool]:
         raise InputError(f"the speech encoder {name} was not found {where}") from error
     try:
         normalise = AutoFeatureExtractor.from_pretrained(name, local_files_only=local).do_normalize
-    except (OSError, ValueError, AttributeError, json.JSONDecodeError):
+    except (OSError, ValueError, AttributeError):
         normalise = True  # without settings beside the weights: the family's default
     return model, bool(normalise)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Suppress the reports of transformers on unused heads and its progress bar for a load of milliseconds."""
+    from transformers.utils import logging as transformers_logging
+
+    level, bar = transformers_logging.get_verbosity(), transformers_logging.is_progress_bar_enabled()
+    transformers_logging.set_verbosity(transformers_logging.CRITICAL)
+    transformers_logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        transformers_logging.set_verbosity(level)
+        if bar:
+            transformers_logging.enable_progress_bar()

@@ -25,6 +25,7 @@ from stage2_render.diffusion.face_crop import SIZE, FaceCrop, window
 from stage2_render.diffusion.render_model import RenderNetworks
 from stage2_render.diffusion.tensors import to_tensor
 from stage2_render.warp.mesh_warp import MeshWarp
+from stage2_render.warp.tone import Tone
 
 BATCH_SIZE = 4
 """Frames in one batch of the networks."""
@@ -96,7 +97,9 @@ class DiffusionRenderer:
         self._source, self._head = photo.landmarks, photo.crop
         self._crop = self._framed(photo.landmarks)
         with torch.inference_mode():
-            image = to_tensor(self._crop.take(photo.image)[None], self.device)  # [1, 3, 256, 256]
+            face = self._crop.take(photo.image)
+            self._tone = Tone(face)
+            image = to_tensor(face[None], self.device)  # [1, 3, 256, 256]
             self._reference = networks.autoencoder.encode(image)  # [1, C, s, s]
 
     def frames(
@@ -147,6 +150,7 @@ class DiffusionRenderer:
             contents = repair.content.add(1).mul(127.5).permute(0, 2, 3, 1).contiguous().cpu().numpy()
             opacities = repair.opacity[:, 0].cpu().numpy() * window()
         for one, content, opacity in zip(batch, contents, opacities):
+            content = self._tone.tinted(content)
             if self._detail:
                 agreement = _agreement(content, one.warped)
                 content = content + agreement[..., None] * _detail(one.warped - content)

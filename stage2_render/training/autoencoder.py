@@ -10,7 +10,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from shared.metrics.perceptual import SqueezeDistance
 from shared.processes import mean_weight
 from shared.schema import Arguments
 from stage2_render.diffusion.autoencoder import Autoencoder, AutoencoderConfig
@@ -21,6 +20,7 @@ from stage2_render.diffusion.tensors import to_tensor
 from stage2_render.training.batch_sampler import BatchSampler, PairsConfig, draw_windows, take_windows
 from stage2_render.training.losses import ReconstructionWeights, detail_transfer_loss, reconstruction_loss
 from stage2_render.training.pair_dataset import Pairs
+from stage2_render.training.perceptual_loss import perceptual_network
 
 # Number of images for the initialisation, and for the scale of a pretrained autoencoder's latents.
 _PATCH_IMAGES, _SCALE_IMAGES = 400, 16
@@ -47,7 +47,7 @@ class AutoencoderTask:
         portraits: see `BatchSampler`, as the next two.
         flip: see `BatchSampler`.
         jitter: see `BatchSampler`.
-        perceptual: weights of `SqueezeDistance`; None: without L_per (eq. 14).
+        perceptual: of L_per (eq. 14), see `perceptual_network`; None: without.
         weights: settings of `reconstruction_loss`.
     """
 
@@ -67,7 +67,7 @@ class AutoencoderTask:
     ) -> None:
         self.batches, self.heads = BatchSampler(pairs, portraits=portraits, flip=flip, jitter=jitter), pairs.heads
         self.window, self.noise, self.head_share = window, noise, heads
-        self.perceptual = SqueezeDistance(perceptual) if perceptual else None
+        self.perceptual = perceptual_network(perceptual)
         self.weights = weights or {}
         self.model = autoencoder
         self.cells = SIZE // autoencoder.factor
@@ -150,7 +150,7 @@ class Config:
     Args:
         data: the training pairs.
         network: sizes, or which autoencoder of diffusers.
-        perceptual: weights of `SqueezeDistance`; None: without L_per (eq. 14).
+        perceptual: of L_per (eq. 14), see `perceptual_network`; None: without.
         loss: settings of `AutoencoderTask`.
     """
 

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import torch
 from torch import Tensor
 
+from shared.metrics.lpips import LPIPS
 from shared.metrics.perceptual import SqueezeDistance
 from shared.processes import same
 from shared.schema import Arguments
@@ -26,7 +27,7 @@ def reconstruction_loss(
     predicted: Tensor,
     target: Tensor,
     warped: Tensor | None,
-    perceptual: SqueezeDistance | None,
+    perceptual: SqueezeDistance | LPIPS | None,
     *,
     squared: bool = False,
     perceptual_weight: float = 0.2,
@@ -76,7 +77,7 @@ def detail_transfer_loss(
     opacity: Tensor,
     target: Tensor,
     warped: Tensor,
-    perceptual: SqueezeDistance | None,
+    perceptual: SqueezeDistance | LPIPS | None,
     *,
     content_weight: float,
     opacity_weight: float,

@@ -12,7 +12,6 @@ from PIL import Image
 from torch import Tensor, nn
 
 from shared.errors import InputError
-from shared.metrics.perceptual import SqueezeDistance
 from shared.metrics.rendering import MOUTH_CHANGES, change_of
 from shared.processes import mean_weight
 from shared.schema import Arguments
@@ -23,6 +22,7 @@ from stage2_render.diffusion.unet import UNet, UNetConfig
 from stage2_render.training.batch_sampler import BatchSampler, PairsConfig, draw_windows, take_windows, weight_map
 from stage2_render.training.losses import ReconstructionWeights, blended, detail_transfer_loss, reconstruction_loss
 from stage2_render.training.pair_dataset import Pairs
+from stage2_render.training.perceptual_loss import perceptual_network
 
 # Weight of the decoder's own images, see `detail_transfer_loss`.
 _CONTENT_WEIGHT = 0.25
@@ -48,7 +48,7 @@ class UNetTask:
     Args:
         pairs: the training set.
         networks: the autoencoder and the UNet.
-        perceptual: weights of `SqueezeDistance`; None: without L_per (eq. 14).
+        perceptual: of L_per (eq. 14), see `perceptual_network`; None: without.
         portraits: see `BatchSampler`, as the next three.
         shut: see `BatchSampler`.
         flip: see `BatchSampler`.
@@ -86,7 +86,7 @@ class UNetTask:
     ) -> None:
         self.batches = BatchSampler(pairs, portraits=portraits, shut=shut, flip=flip, jitter=jitter)
         self.model = networks
-        self.perceptual = SqueezeDistance(perceptual) if perceptual else None
+        self.perceptual = perceptual_network(perceptual)
         self.from_warp, self.geometry_dropout = from_warp, geometry_dropout
         self.mouth_weight, self.eyes_weight, self.image_weight = mouth_weight, eyes_weight, image_weight
         self.window_cells, self.detail, self.opacity_weight = window_cells, detail, opacity_weight
@@ -261,7 +261,7 @@ class NewConfig:
         network: sizes of `UNetConfig`, except for those that follow from the data.
         start: see `RenderNetworks`; None: its default.
         steps: see `RenderNetworks`; None: its default.
-        perceptual: weights of `SqueezeDistance`; None: without L_per (eq. 14).
+        perceptual: of L_per (eq. 14), see `perceptual_network`; None: without.
         loss: settings of `UNetTask`.
     """
 

@@ -18,7 +18,7 @@ from scipy import sparse
 from scipy.sparse.linalg import splu
 
 from shared.face_model.mediapipe_mesh import FACE_OVAL
-from shared.faces.mediapipe_guard import mediapipe_guard
+from shared.faces.face_tracker import person_probability
 from stage2_render.warp.compositing import pixel_grid, smoothstep
 
 GRID = 64
@@ -104,12 +104,7 @@ def _person_mask(region: np.ndarray, points: np.ndarray, shape: tuple[int, int])
     half = (high - low) / 2
     face = np.zeros(shape, np.uint8)
     cv2.fillPoly(face, [np.round(oval).astype(np.int32)], 1)
-    with mediapipe_guard():
-        from mediapipe.python.solutions.selfie_segmentation import SelfieSegmentation
-
-        with SelfieSegmentation(model_selection=0) as model:
-            found = model.process(np.ascontiguousarray(region)).segmentation_mask
-    person = cv2.resize(found.astype(np.float32), shape[::-1], interpolation=cv2.INTER_AREA)
+    person = cv2.resize(person_probability(region), shape[::-1], interpolation=cv2.INTER_AREA)
     person = np.nan_to_num(person)
     if person[face > 0].mean() < 0.7 or person.mean() > 0.97:
         ellipse = ((columns - center[0]) / (1.35 * half[0])) ** 2 + (

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import cv2
 import numpy as np
 
@@ -23,12 +25,15 @@ from stage2_render.warp.compositing import (
     smoothstep,
     soft_mask,
 )
+from stage2_render.warp.lids import LidLayer
 
 # Share of the tracked vertical gaze that is real: the movement of the lids moves the tracked iris as well.
 _VERTICAL_GAZE = 0.6
 # All in widths of the eye: blur of the opening's rim; gap between the lids from which the photo shows the eyeball;
 # depth inside the photo's opening at which the eyeball is fully visible; farthest movement of the iris.
 _FEATHER, _OPEN, _VISIBLE_DEPTH, _MAX_GAZE = 0.012, 0.12, 0.04, 0.25
+# From this share of the eye's opening on lids take their own colour as they close; they have it at the second.
+_LID_CLOSES, _LID_CLOSED = 0.1, 0.4
 # Heights above the upper rim, in widths of the eye, where lashes are looked for: the tracked rim may be a little low.
 _LASHES = (0, 0.04, 0.08)
 
@@ -57,6 +62,7 @@ class EyeLayer:
         self._open_enough = self._gap(self._source) > _OPEN * self._width and not is_empty(self._box, 4)
         # Depth inside the photo's own opening: only there is the eyeball visible.
         self._depth = signed_distance(outline, self._box)
+        self._lids = [LidLayer(region, self._source, side, upper=upper) for upper in (True, False)]
         # Colour of the lashes and their shadow: the darkest pixels at the rim of the upper lid.
         rim = curve(self._source[self._ring[: len(self._ring) // 2 + 1]])
         above = rim - np.array(_LASHES)[:, None, None] * self._width * self._down(self._source)
@@ -115,12 +121,28 @@ class EyeLayer:
         alpha = soft_mask(outline, box, self._feather) * np.clip(depth / max(_VISIBLE_DEPTH * self._width, 1.0), 0, 1)
         return layer.astype(np.float32), alpha, box
 
+    def render_lids(self, points: np.ndarray, warped: np.ndarray) -> Iterator[Layer]:
+        """Yield the lids in their own colour as they close.
+
+        Args:
+            points: mesh of the frame, float64 [478, 2] in pixels of the region.
+            warped: the region, warped to it, uint8 RGB [h, w, 3].
+        """
+        closed = 1 - self._gap(points) / max(self._gap(self._source), 1e-6)
+        upper = smoothstep((closed - _LID_CLOSES) / (_LID_CLOSED - _LID_CLOSES)) * self._open_enough
+        # Below the lower rim is the white of the eye, until the lids have met.
+        for lid, strength in zip(self._lids, (upper, self._shut(points) * self._open_enough)):
+            yield lid.render(points, warped, strength)
+
+    def _shut(self, points: np.ndarray) -> float:
+        """How nearly lids that are open in the photo have met, 0..1."""
+        return 1 - smoothstep((self._gap(points) / max(self._gap(self._source), 1e-6) - 0.06) / 0.2)
+
     def render_contact(self, points: np.ndarray) -> Layer:
         """Return the line of lashes along which lids meet that are open in the photo; points: [478, 2]."""
-        shut = 1 - smoothstep((self._gap(points) / max(self._gap(self._source), 1e-6) - 0.06) / 0.2)
         half = len(self._ring) // 2
         upper, lower = self._ring[: half + 1], np.r_[self._ring[0], self._ring[half:][::-1]]
-        strength = 0.8 * shut * self._open_enough
+        strength = 0.8 * self._shut(points) * self._open_enough
         # The tracked lower rim is a little above the lid's, where the eyeball is still visible.
         below = 0.03 * self._width * np.sin(np.linspace(0, np.pi, half + 1))[:, None] * self._down(points)
         rims = points[upper], points[lower] + below

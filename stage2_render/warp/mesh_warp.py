@@ -128,6 +128,9 @@ class MeshWarp:
     def _frame(self, target: np.ndarray, displacement: np.ndarray) -> np.ndarray:
         moved = self._warped(displacement)
         head, points = self._head_motion(target), target[:, :2].astype(np.float64)
+        for eye in self._eyes:
+            for lid in eye.render_lids(points, moved):
+                blend(moved, *lid)
         parts: list[EyeLayer | MouthLayer] = [*self._eyes, self._mouth]
         for part in parts:
             blend(moved, *part.render(points, head))

@@ -3,7 +3,7 @@
 The layers between the lips are, from back to front: a dark cavity in the hue of the lips, tongue and lower teeth that
 move with the jaw, upper teeth that move with the skull (they do not follow the lips, the lips uncover them), and, where
 the mouth is open in the photo, the photo itself, also moving with the skull. Synthetic layers take their colours from
-the photo's skin and lips, so that a grey drawing gets a grey mouth.
+the photo's skin and lips, and their tones and tint from all of it (`tone`).
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from stage2_render.warp.compositing import (
     smoothstep,
     soft_mask,
 )
+from stage2_render.warp.tone import LUMA, Tone
 
 # Plain skin: cheeks, forehead, beside the nose.
 _SKIN = (50, 280, 101, 330, 205, 425, 117, 346, 151, 108, 337, 36, 266)
@@ -37,8 +38,6 @@ _SPAN = (-0.6, 0.6, -0.35, 0.45)
 # Edges of the teeth of one side from the middle outwards, in mouth widths (a mouth is about 52 mm wide).
 _UPPER_EDGES = (0.0, 0.155, 0.275, 0.37, 0.44)
 _LOWER_EDGES = (0.0, 0.10, 0.205, 0.305, 0.385)
-# Luminance of RGB (ITU-R BT.601).
-_LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 
 
 class MouthLayer:
@@ -70,8 +69,11 @@ class MouthLayer:
         self._depth = signed_distance(outline, self._inside_box)
         lips, skin = _colours(region, self._source)
         enamel = _own_enamel(region, self._depth, self._inside_box, self._width, skin)
+        self._tone = Tone(region)
+        lips, skin = self._tone.clear(lips), self._tone.clear(skin)
+        enamel = None if enamel is None else self._tone.clear(enamel)
         self._upper, self._lower, self._cavity = _textures(lips, skin, enamel, self._width)
-        self._contact = 0.42 * lips
+        self._contact = self._tone.applied(0.42 * lips)
 
     def render(self, points: np.ndarray, head: Affine) -> Layer:
         """Return what is visible between the lips.
@@ -97,6 +99,7 @@ class MouthLayer:
         light = cv2.GaussianBlur(mask, (0, 0), max(0.045 * self._width, 0.5))
         wide = smoothstep(self._mean_gap(points) / 0.13)
         layer = layer * (0.3 + 0.7 * (0.35 + 0.65 * wide) * smoothstep(light * 1.15))[..., None]
+        layer = self._tone.applied(layer)
         photo = cv2.remap(
             self._region, in_photo.astype(np.float32), None, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE
         )
@@ -236,9 +239,9 @@ def _own_enamel(
     inside = region[box[1] : box[3], box[0] : box[2]][depth > 0.02 * width].astype(np.float32)
     if len(inside) < 12:
         return None
-    light = inside @ _LUMA
+    light = inside @ LUMA
     teeth = inside[light >= np.quantile(light, 0.6)].mean(0)
-    return teeth if teeth @ _LUMA > 0.7 * (skin @ _LUMA) else None
+    return teeth if teeth @ LUMA > 0.7 * (skin @ LUMA) else None
 
 
 def _textures(
@@ -249,12 +252,12 @@ def _textures(
     x0, x1, y0, y1 = _SPAN
     columns, rows = np.arange(round((x1 - x0) * scale)), np.arange(round((y1 - y0) * scale))
     x, y = np.meshgrid(x0 + (columns + 0.5) / scale, y0 + (rows + 0.5) / scale)
-    bright = float(skin @ _LUMA)
+    bright = float(skin @ LUMA)
     if enamel is None:
         # With part of the skin's tint: enamel is nearly white, but under the same light.
         ivory = 0.52 * bright + min(82.0, 0.85 * bright)
         enamel = ivory * (1 + 0.42 * (skin / max(bright, 1.0) - 1))
-    lip_light = max(float(lips @ _LUMA), 1.0)
+    lip_light = max(float(lips @ LUMA), 1.0)
     # Luminance relative to the skin, measured in open mouths of talking people: cavity a quarter, tongue six tenths.
     cavity = lips * min(0.38, 0.25 * bright / lip_light)
     tongue = lips * min(0.9, 0.62 * bright / lip_light)

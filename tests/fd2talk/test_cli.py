@@ -18,8 +18,27 @@ def test_every_command_has_help(run):
     for name in cli.cli.commands:
         code, out, _ = run(name, "--help")
         assert code == 0 and "Usage: fd2talk" in out
-    expected = {"generate", "motion", "render", "track", "export", "import", "prepare", "train", "evaluate", "doctor"}
+    expected = {
+        "generate",
+        "motion",
+        "render",
+        "track",
+        "faces",
+        "export",
+        "import",
+        "prepare",
+        "train",
+        "evaluate",
+        "doctor",
+    }
     assert set(cli.cli.commands) == expected
+
+
+def test_whatever_takes_a_photo_offers_trackers_and_their_models():
+    options = {name: {option for p in c.params for option in p.opts} for name, c in cli.cli.commands.items()}
+    tracking = {"generate", "motion", "render", "track", "faces", "export"}
+    assert {name for name in options if "--face-tracker" in options[name]} == tracking
+    assert {name for name in options if "--models" in options[name]} == tracking | {"prepare", "evaluate", "doctor"}
 
 
 def test_no_command_is_a_request_for_help(run):

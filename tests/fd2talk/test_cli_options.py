@@ -1,7 +1,9 @@
 """Options reach the stages as they were given, from the command line and from a config file."""
 
 import pytest
+from media_files import grey_frames, write_video
 
+from shared.faces.face_alignment_tracker import _detector
 from shared.media import read_video
 from stage1_motion.interface import SamplingOptions
 from stage1_motion.postprocessing import PostProcessing
@@ -106,3 +108,16 @@ def test_options_that_make_no_sense(tmp_path, sine, refused, photo, audio, motio
     refused("generate", photo, folder=tmp_path, saying="AUDIO")
     refused("generate", photo, audio, folder=tmp_path, saying="-o")
     refused("motion", audio, "-o", tmp_path / "m.npz", "--face-index", 1, folder=tmp_path, saying="--photo")
+
+
+def test_the_second_face_tracker_says_what_it_needs(run, refused, tmp_path, photo, audio, monkeypatch):
+    monkeypatch.setattr("shared.faces.face_alignment_tracker.is_installed", lambda: False)
+    _detector.cache_clear()
+    base = ("track", photo, "-o", tmp_path / "o.npz", "--face-tracker")
+    refused(*base, "face-alignment", folder=tmp_path, saying="fd2talk[faces]")
+    refused(*base, "dlib", folder=tmp_path, saying="--face-tracker")
+    video = write_video(tmp_path / "v.mp4", grey_frames(3))
+    refused("track", video, *base[2:], "face-alignment", folder=tmp_path, saying="for photos")
+    command = ("evaluate", tmp_path, "--reference", tmp_path, "-o", tmp_path / "r", "--detector", "s3fd")
+    refused(*command, folder=tmp_path, saying="fd2talk[faces]")
+    assert run(*base, "mediapipe")[0] == 0

@@ -14,14 +14,7 @@ from scipy.sparse import csc_matrix
 from shared.face_model import MorphableModel
 from shared.face_model.flame import _LANDMARKS as FLAME_LANDMARKS
 from shared.face_model.morphable import GROUPS
-
-# The vertices of the bundled mesh that lie where the 68 landmarks do: it lends the made-up models their face.
-MESH_68 = (
-    127, 234, 93, 58, 172, 136, 149, 148, 152, 377, 378, 365, 397, 288, 323, 454, 356,
-    70, 63, 105, 66, 107, 336, 296, 334, 293, 300, 168, 197, 5, 4, 75, 97, 2, 326, 305,
-    33, 160, 158, 133, 153, 144, 362, 385, 387, 263, 373, 380,
-    61, 39, 37, 0, 267, 269, 291, 405, 314, 17, 84, 181, 78, 82, 13, 312, 308, 317, 14, 87,
-)  # fmt: skip
+from shared.faces.face_alignment_tracker import MESH_68
 
 
 def check_convention(model: MorphableModel, landmarks: np.ndarray) -> None:

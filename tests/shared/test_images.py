@@ -92,7 +92,7 @@ def test_wide_gamut_profile_is_converted_and_a_broken_one_ignored(tmp_path):
 @pytest.mark.parametrize("suffix", ["jpg", "png"])
 def test_huge_photo_is_reduced(tmp_path, suffix):
     Image.new("RGB", (6000, 3000), (10, 200, 30)).save(tmp_path / f"p.{suffix}")
-    assert read_image(tmp_path / f"p.{suffix}").shape == (2048, 4096, 3)
+    assert read_image(tmp_path / f"p.{suffix}").shape == (3000, 6000, 3)  # small faces of large photos stay
     small = read_image(tmp_path / f"p.{suffix}", max_side=500)
     assert small.shape == (250, 500, 3)
     assert small[100, 100] == pytest.approx([10, 200, 30], abs=3)
@@ -115,7 +115,7 @@ def test_animation_gives_its_first_frame(tmp_path):
     first, second = Image.new("RGB", (32, 32), "red"), Image.new("RGB", (32, 32), "blue")
     for name in ("a.gif", "a.webp", "a.png"):
         first.save(tmp_path / name, save_all=True, append_images=[second])
-        assert read_image(tmp_path / name)[16, 16] == pytest.approx([255, 0, 0], abs=3)
+        assert read_image(tmp_path / name)[16, 16].tolist() == pytest.approx([255, 0, 0], abs=3)
 
 
 def test_tiny_photo_is_returned(tmp_path):

@@ -1,7 +1,11 @@
 """The face model on the bundled portraits."""
 
+import warnings
+
+import covered
 import numpy as np
 import pytest
+from material import portrait
 
 from shared.face_model import MorphableModel, load_bundled
 from shared.images import read_image
@@ -22,3 +26,31 @@ def test_lips_of_the_demo_portraits_are_met(model, name):
     back = photo.vertices_px(photo.expression, photo.rotation, photo.translation)
     np.testing.assert_allclose(back[:, :2], photo.landmarks[:, :2], atol=0.05)  # the photo's own mesh, to the pixel
     assert np.abs(photo.identity).max() < 5 and np.abs(photo.expression).max() < 5
+
+
+@pytest.mark.situation(
+    "Faces", "a photo that is upside down", "the real mouth speaks; a note says that it is upside down"
+)
+@pytest.mark.parametrize("angle", [120, 180, 240])
+def test_faces_of_any_angle_are_fitted_the_right_way_up(model, angle):
+    photo = portrait(300)
+    upright = PhotoFit.fit(np.asarray(photo), model)
+    with pytest.warns(UserWarning, match="upside down"):
+        turned = PhotoFit.fit(np.asarray(photo.rotate(angle, fillcolor="grey")), model)
+    assert turned.misfit < 0.4
+    middle, turn = np.array([150, 150]), np.radians(angle)
+    back = np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]])  # y down: PIL turns the other way
+    found = (turned.landmarks[:, :2] - middle) @ back.T + middle
+    assert np.linalg.norm(found - upright.landmarks[:, :2], axis=1).mean() < 4
+
+
+@pytest.mark.situation(
+    "Faces", "a mask, a microphone or fingers before the mouth", "a note says that the mouth is covered"
+)
+def test_a_covered_mouth_is_noted_and_a_bare_one_is_not(model):
+    photo = np.asarray(portrait(300))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        points = PhotoFit.fit(photo, model).landmarks
+    with pytest.warns(UserWarning, match="covered"):
+        PhotoFit.fit(covered.mask(photo, points), model)

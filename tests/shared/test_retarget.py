@@ -8,9 +8,10 @@ from material import portrait, sine_motion
 from scipy.spatial.transform import Rotation
 
 from shared.face_model import load_bundled
+from shared.face_model.measures import gaze, lid_gap, lip_gap
 from shared.motion import Motion
 from shared.photo_fit import PhotoFit
-from shared.retarget import is_of, is_still, onto_photo, pose_onto_photo
+from shared.retarget import is_of, is_still, onto_photo, pose_onto_photo, with_still_eyes
 
 
 @pytest.fixture(scope="module")
@@ -50,6 +51,11 @@ def test_foreign_motion_counts_from_its_own_rest(fitted):
     assert is_of(moved, fitted)
 
 
+@pytest.mark.situation(
+    "Drivers",
+    "a driver that begins turned, or looks aside",
+    "the head counts from its median pose, so that the portrait looks at us",
+)
 def test_a_driver_that_begins_turned_leaves_the_portrait_looking_at_us(fitted):
     yaw = np.array([*[-20.0] * 10, *[5.0] * 15])
     rotation, _ = pose_onto_photo(turning(yaw), fitted)
@@ -64,6 +70,11 @@ def test_frames_without_a_face_do_not_count_as_rest(fitted):
     np.testing.assert_allclose(turn_from(fitted, rotation)[15:], 0, atol=0.01)
 
 
+@pytest.mark.situation(
+    "Drivers",
+    "a driver that turns or moves further than can be rendered",
+    "limited softly to less than 27 degrees; a note says in how many frames",
+)
 def test_turns_are_limited_softly_and_in_one_line(fitted):
     yaw = np.linspace(-46, 46, 47)
     with pytest.warns(UserWarning, match=r"turns by up to 46 degrees, .* in 2\d of 47 frames") as warned:
@@ -107,3 +118,18 @@ def test_a_still_gives_its_expression_and_its_angle_to_the_camera(fitted, frames
     np.testing.assert_allclose(moved.expression, smile, atol=1e-6)
     np.testing.assert_allclose(moved.rotation, rotation, atol=1e-4)
     np.testing.assert_allclose(moved.translation, np.tile(fitted.translation, (frames, 1)), atol=1e-6)
+
+
+def test_still_eyes_neither_blink_nor_look_aside_while_the_mouth_moves(fitted):
+    model = load_bundled()
+    moves = 4 * model.extra["blink"], model.extra["gaze"][0], 2 * model.extra["gaze"][1], 6 * model.extra["open"]
+    motion = Motion(
+        expression=fitted.expression + np.stack([*moves, sum(moves)]),
+        rotation=np.zeros((5, 3)), translation=np.zeros((5, 3)), face_model=model.fingerprint,
+    )  # fmt: skip
+    still = fitted.vertices(with_still_eyes(motion, fitted).expression)
+    photo = fitted.vertices(fitted.expression)
+    np.testing.assert_allclose(lid_gap(still), np.repeat(lid_gap(photo), 5), atol=1e-3)
+    np.testing.assert_allclose(gaze(still), np.tile(gaze(photo), (5, 1)), atol=1e-3)
+    opened = lip_gap(still) - lip_gap(photo)
+    assert opened[3:].min() > 4 and np.abs(opened[:3]).max() < 1

@@ -2,12 +2,14 @@
 
 import threading
 
+import covered
 import numpy as np
 import pytest
 from material import portrait, short_speech, sine_motion
 
 from shared.errors import UsageError
 from shared.photo_fit import PhotoFit
+from stage1_motion.interface import Subject
 from stage2_render.pipeline import RenderPipeline
 from stage2_render.warp.mesh_warp import MeshWarp
 
@@ -71,3 +73,18 @@ def test_stopping_early_leaves_no_threads(image, speech):
     next(frames)
     frames.close()
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("warp")]
+
+
+@pytest.mark.situation("Faces", "dark glasses", "the eyes do not blink, the glasses keep their shape")
+def test_dark_glasses_do_not_blink(image):
+    bare = PhotoFit.fit(image)
+    fitted = PhotoFit.fit(covered.dark_glasses(image, bare.landmarks))
+    assert fitted.eyes_hidden and not bare.eyes_hidden
+    motion = sine_motion(short_speech()[:1280], fitted)
+    motion.expression[:] = fitted.expression
+    motion.expression[1] += 6 * bare.model.extra["blink"]
+    open_eyes, shut = RenderPipeline(bare.model)(fitted, motion.still())
+    assert np.abs(open_eyes.astype(int) - shut).max() <= 2
+    open_eyes, shut = RenderPipeline(bare.model)(bare, motion.still(), relative=False)
+    assert np.abs(open_eyes.astype(int) - shut).max() > 40
+    assert Subject.of(fitted, bare.model).lid_gap == 0 < Subject.of(bare, bare.model).lid_gap

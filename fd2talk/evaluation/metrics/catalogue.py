@@ -134,8 +134,8 @@ def _image() -> dict[str, Metric]:
     )
     metrics = {key: metric for of_region in zip(*(each.items() for each in both)) for key, metric in of_region}
     for net in ("alex", "vgg"):
-        networks, lpips = (f"lpips_{net}_trunk", f"lpips_{net}_linear"), "Learned perceptual distance v0.1, {}."
-        metrics |= regional(f"lpips_{net}", f"LPIPS ({net})", "", lpips, "Zhang et al. 2018", box, *networks)
+        trunk, lpips = f"lpips_{net}_trunk", "Learned perceptual distance v0.1, {}."
+        metrics |= regional(f"lpips_{net}", f"LPIPS ({net})", "", lpips, "Zhang et al. 2018", box, trunk)
     squeeze = "Distance of unit-normalised SqueezeNet features, {}; not LPIPS."
     metrics |= regional("squeeze_distance", "Squeeze distance", "", squeeze, _OWN, box, "squeezenet")
     metrics["fid"] = Metric(

@@ -23,7 +23,7 @@ from shared.errors import InputError
 from shared.face_model.morphable import MorphableModel
 from shared.media import FPS
 from shared.metrics.head import euler_degrees
-from shared.metrics.syncnet import syncnet_scores
+from shared.metrics.syncnet import s3fd_track, syncnet_scores
 from stage1_motion.lip_expert.network import LipExpert
 
 _RATE_TOLERANCE = 0.05  # frames per second: files round their rates
@@ -145,8 +145,10 @@ def _syncnet(
     generated: ClipReader, speech: np.ndarray, networks: MetricNetworks, settings: Settings, whole: bool
 ) -> dict[str, float]:
     """SyncNet scores; whole: of whole frames, as Prajwal et al. 2020 score datasets of face crops."""
-    inputs = (networks.syncnet, generated.frames(), generated.track.landmarks, speech)
-    scores = syncnet_scores(*inputs, max_shift=settings.max_shift, whole_frames=whole)
+    landmarks = generated.track.landmarks
+    boxes = s3fd_track(generated.frames(), landmarks) if settings.detector == "s3fd" and not whole else None
+    inputs = (networks.syncnet, generated.frames(), landmarks, speech)
+    scores = syncnet_scores(*inputs, max_shift=settings.max_shift, whole_frames=whole, boxes=boxes)
     if whole:
         return {"syncnet_confidence": scores.confidence}
     return {"lse_c": scores.confidence, "lse_d": scores.distance, "syncnet_offset": scores.offset}

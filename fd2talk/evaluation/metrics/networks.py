@@ -24,7 +24,7 @@ class MetricNetworks:
 
     def lpips(self, net: Literal["alex", "vgg"]) -> LPIPS:
         """For `lpips_<net>`."""
-        return _lpips(net, self.paths[f"lpips_{net}_trunk"], self.paths[f"lpips_{net}_linear"])
+        return _lpips(net, self.paths[f"lpips_{net}_trunk"])
 
     @property
     def squeeze(self) -> SqueezeDistance:
@@ -58,5 +58,5 @@ def _loaded(load: Callable, path: Path) -> Any:
 
 
 @cache
-def _lpips(net: Literal["alex", "vgg"], trunk: Path, linear: Path) -> LPIPS:
-    return LPIPS(net, trunk=trunk, linear=linear)
+def _lpips(net: Literal["alex", "vgg"], trunk: Path) -> LPIPS:
+    return LPIPS(net, trunk)

@@ -110,6 +110,7 @@ class FD2Talk(MotionModel):
                 # One generator each: the steps of one network do not change what the other one draws.
                 generator=torch.Generator().manual_seed(2 * generator.initial_seed() + index),
                 eta=eta,
+                solver=options.solver,
                 carry_velocity=is_pose[place],
                 tail=None if before is None else (torch.from_numpy(before[:, place]), normalised[:known]),
                 progress=progress and (lambda done, i=index: progress((i * frames + done) // len(self.parts), frames)),

@@ -27,6 +27,11 @@ def test_errors_name_the_photo_and_boxes_are_in_pixels_of_the_file(photo):
     assert 40 < fitted.crop.center_x < 80
 
 
+@pytest.mark.situation(
+    "Drivers",
+    "a video or photo in the place of a motion file",
+    "it is tracked, with a note",
+)
 def test_videos_and_photos_in_the_place_of_a_motion_are_tracked(photo, motion_file, audio, tmp_path):
     model = load_bundled()
     assert len(load_motion(str(motion_file), model)) == 10

@@ -1,4 +1,4 @@
-"""Locating and downloading metric networks: order of folders, and acceptance of the published bytes only."""
+"""Locating and downloading published files: order of folders, and acceptance of the published bytes only."""
 
 import hashlib
 import re
@@ -7,9 +7,11 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
+from shared import published_files
 from shared.errors import Fd2TalkError, InputError
-from shared.metrics import metric_networks
-from shared.metrics.metric_networks import METRIC_NETWORKS, MetricNetwork, cache_folder, digest, find_metric_network
+from shared.faces.face_tracker import LANDMARKER
+from shared.metrics.metric_networks import METRIC_NETWORKS, find_metric_network
+from shared.published_files import PublishedFile, cache_folder, digest
 
 BYTES = bytes(range(256)) * 1000
 
@@ -17,7 +19,7 @@ BYTES = bytes(range(256)) * 1000
 @pytest.fixture(autouse=True)
 def own_cache(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.delenv(metric_networks.MODELS_VARIABLE, raising=False)
+    monkeypatch.delenv(published_files.MODELS_VARIABLE, raising=False)
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +57,7 @@ def server():
 def register(monkeypatch):
     def put(url, content=BYTES):
         sha = hashlib.sha256(content).hexdigest()
-        tiny = MetricNetwork("tiny.pth", url, sha, ("metric_a", "metric_b"), "none")
+        tiny = PublishedFile("tiny.pth", url, sha, ("metric_a", "metric_b"), "none")
         monkeypatch.setitem(METRIC_NETWORKS, "tiny", tiny)
 
     return put
@@ -66,9 +68,10 @@ def leftovers():
 
 
 def test_every_network_has_its_full_digest_and_file():
-    files = [network.file for network in METRIC_NETWORKS.values()]
-    assert len(set(files)) == len(files) == 8
-    for network in METRIC_NETWORKS.values():
+    networks = [*METRIC_NETWORKS.values(), LANDMARKER]
+    files = [network.file for network in networks]
+    assert len(set(files)) == len(files) == 7
+    for network in networks:
         assert network.used_by and network.terms
         assert re.fullmatch("[0-9a-f]{64}", network.sha256)
         assert network.url is None or network.url.endswith("/" + network.file)
@@ -79,7 +82,7 @@ def test_every_network_has_its_full_digest_and_file():
 def test_looks_in_the_folders_given_then_the_variable_then_the_cache(tmp_path, monkeypatch, register):
     register(None)
     given, variable, cache = tmp_path / "given", tmp_path / "variable", cache_folder()
-    monkeypatch.setenv(metric_networks.MODELS_VARIABLE, str(variable))
+    monkeypatch.setenv(published_files.MODELS_VARIABLE, str(variable))
     for folder in (cache, variable, given):
         folder.mkdir(parents=True)
         (folder / "tiny.pth").write_bytes(BYTES)
@@ -125,7 +128,7 @@ def test_downloads_once_into_the_cache(server, register):
     [("/half", "ended after 128000 of 256000 bytes"), ("/nothing", "Not Found"), ("/slow", "timed out")],
 )
 def test_a_download_that_fails_leaves_no_file(server, register, monkeypatch, page, why):
-    monkeypatch.setattr(metric_networks, "_TIMEOUT", 0.3)
+    monkeypatch.setattr(published_files, "_TIMEOUT", 0.3)
     register(server + page)
     with pytest.raises(Fd2TalkError, match=why) as error:
         find_metric_network("tiny", download=True)
@@ -149,11 +152,11 @@ def test_other_bytes_at_the_address_leave_no_file(tmp_path, register):
 
 
 def test_an_interrupted_download_leaves_no_file(server, register, monkeypatch):
-    class Interrupting(metric_networks.tqdm):
+    class Interrupting(published_files.tqdm):
         def update(self, count=1):
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(metric_networks, "tqdm", Interrupting)
+    monkeypatch.setattr(published_files, "tqdm", Interrupting)
     register(server + "/whole")
     with pytest.raises(KeyboardInterrupt):
         find_metric_network("tiny", download=True)

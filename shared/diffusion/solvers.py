@@ -1,0 +1,77 @@
+"""Solvers of the package diffusers, by name, in place of eq. 5 (`shared.diffusion.sampling`)."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from shared.errors import UsageError
+
+
+def make_solver(name: str, train_timesteps: int = 1000) -> Any:
+    """Return a scheduler of diffusers for networks that predict x_0, with the noise levels of `make_schedule`.
+
+    Args:
+        name: of its class, such as `UniPCMultistepScheduler`; one that can start from pure noise, as the networks do.
+        train_timesteps: T of eq. 2.
+
+    Raises:
+        UsageError: there is no such scheduler, or diffusers is not installed.
+    """
+    try:
+        import diffusers
+    except ImportError as error:
+        raise UsageError(f'--solver {name} needs the package diffusers: pip install "fd2talk[solvers]"') from error
+    settings = {
+        "num_train_timesteps": train_timesteps,
+        "beta_schedule": "squaredcos_cap_v2",
+        "prediction_type": "sample",
+        "timestep_spacing": "trailing",
+        "rescale_betas_zero_snr": True,
+        "clip_sample": False,
+    }
+    kind: Any = getattr(diffusers, name, None) if name.endswith("Scheduler") else None
+    takes = inspect.signature(kind.__init__).parameters if kind is not None else {}
+    if "rescale_betas_zero_snr" not in takes or "prediction_type" not in takes:
+        examples = "UniPCMultistepScheduler, DPMSolverMultistepScheduler, EulerDiscreteScheduler"
+        raise UsageError(f"--solver {name}: not a scheduler of diffusers that fits; try {examples}")
+    return kind(**{key: value for key, value in settings.items() if key in takes})
+
+
+@torch.no_grad()
+def solve(
+    predict: Callable[[Tensor, Tensor], Tensor],
+    noise: Tensor,
+    scheduler: Any,
+    steps: int,
+    *,
+    generator: torch.Generator | None = None,
+    known: tuple[Tensor, Tensor] | None = None,
+) -> Tensor:
+    """Denoise pure noise as `shared.diffusion.sampling.sample` does, with a scheduler of diffusers.
+
+    Args:
+        predict: the network, (x_t [B, F, D], t int64 [B]) -> x_0 [B, F, D].
+        noise: standard normal, [B, F, D].
+        scheduler: as `make_solver` returns it.
+        steps: number of steps.
+        generator: of the noise of those that add some, on the CPU.
+        known: as for `sample`.
+
+    Returns:
+        x_0, [B, F, D].
+    """
+    scheduler.set_timesteps(steps)
+    random = {"generator": generator} if "generator" in inspect.signature(scheduler.step).parameters else {}
+    x = noise * scheduler.init_noise_sigma
+    for t in scheduler.timesteps:
+        seen = scheduler.scale_model_input(x, t)
+        if known is not None:
+            seen = torch.where(known[1], known[0], seen)
+        clean = predict(seen, torch.full((len(x),), round(float(t)), device=x.device))
+        x = scheduler.step(clean, t, x, **random).prev_sample
+    return x
