@@ -28,8 +28,8 @@ class Drawn:
     nodes: np.ndarray
     triangles: np.ndarray
 
-    def scatter(self, values: np.ndarray, onto: np.ndarray) -> None:
-        """Write a value of each drawn node [n] to a contiguous grid [h, w], in place."""
+    def scatter(self, values: np.ndarray | float, onto: np.ndarray) -> None:
+        """Write values of the drawn nodes, one or [n], to a contiguous grid [h, w], in place."""
         onto.reshape(-1)[self.nodes] = values
 
 
