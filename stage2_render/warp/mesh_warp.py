@@ -15,6 +15,7 @@ import numpy as np
 
 from shared.face_model.mediapipe_mesh import groups, triangles
 from shared.faces.crop import Crop
+from shared.stages import stage
 from stage2_render.warp.background_warp import BackgroundWarp
 from stage2_render.warp.compositing import Affine, blend, follow, smoothstep
 from stage2_render.warp.eyes import EyeLayer
@@ -108,11 +109,16 @@ class MeshWarp:
         Raises:
             ValueError: vertices of another shape, or not finite.
         """
-        target, head = self._corrected(target_vertices)
-        return self._frame(target, head, self._displacement(target)[0])
+        with stage("warp"):
+            target, head = self._corrected(target_vertices)
+            return self._frame(target, head, self._displacement(target)[0])
 
     def warp(self, target_vertices: np.ndarray) -> Warped:
         """Render the frame as `__call__` does, and return it with its flow."""
+        with stage("warp"):
+            return self._with_flow(target_vertices)
+
+    def _with_flow(self, target_vertices: np.ndarray) -> Warped:
         target, head = self._corrected(target_vertices)
         displacement, drawn = self._displacement(target)
         origin = np.empty((*displacement.shape[1:], 2), np.float32)
