@@ -122,7 +122,7 @@ class RenderPipeline:
                 motion has the photo's identity.
             max_size: longer side of the frames in pixels.
             workers: threads that warp. The warp runs outside the interpreter lock for most of its time, so that a
-                second thread uses what the first and the video encoder leave idle.
+                second thread uses what the first and the video encoder leave idle. 0: everything in this thread.
             steps: of the sampler, 1 to 1000.
             geometry_conditioning: start from the warp; otherwise from pure noise.
             detail_transfer: keep what the warp shows sharply.
