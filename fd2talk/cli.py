@@ -236,6 +236,39 @@ def doctor(**options: Any) -> int:
     return doctor(**options)
 
 
+@cli.command()
+@click.option(
+    "--size",
+    "sizes",
+    type=click.IntRange(64, 4096),
+    multiple=True,
+    metavar="N",
+    help="Side of the frames in pixels (repeatable; default: 256, 512 and 900).",
+)
+@click.option(
+    "--renderer",
+    type=click.Choice(common.RENDERERS),
+    default=common.DEFAULT_RENDERER,
+    show_default=True,
+    help="Renderer that is measured.",
+)
+@click.option(
+    "--seconds", type=click.FloatRange(0.4, 3600), default=10.0, show_default=True, help="Length of the speech."
+)
+@common.weights("Folder with weights of the motion model, and of the renderer if it has any.")
+@click.option("--device", default="cpu", show_default=True, help="Device for the networks: cpu, cuda, cuda:1, mps.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a Markdown table.")
+def benchmark(**options: Any) -> None:
+    """Measure speed and memory on this computer, stage by stage.
+
+    Generates the bundled portrait saying the bundled recordings, and says whether that is real time: 25 frames a
+    second, 40 ms a frame. Nothing else should run meanwhile.
+    """
+    from fd2talk.commands.benchmark import benchmark
+
+    benchmark(**options)
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line; only a bug shows a traceback.
 

@@ -44,7 +44,7 @@ def faces_of(image: np.ndarray, tracker: str = "auto") -> list[FaceBox]:
     boxes: list[FaceBox] = []
     if tracker != "face-alignment":
         try:
-            if boxes := detect_faces(image):
+            if boxes := detect_faces(image, upside_down=True):
                 return boxes
             points = track_photo(image)[:468, :2]  # in drawings the mesh network often finds what the detectors miss
             return [FaceBox(*points.min(0), *points.max(0))]
@@ -159,9 +159,7 @@ class PhotoFit:
         with suppress(InputError):
             other = cls.from_landmarks(image, track_face(image, box, upside_down=True), model)
             if other.misfit < most:
-                warnings.warn(
-                    "the face is upside down, and so it is in the video (turn the photo first?)", stacklevel=2
-                )
+                warnings.warn("the face of the photo is upside down (turn the photo first?)", stacklevel=2)
                 return other
         if isinstance(upright, InputError):
             raise upright

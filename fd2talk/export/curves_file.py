@@ -46,8 +46,11 @@ def read_curves(path: str | Path, *, fps: float | None = None) -> Motion:
         if (column := values.get(name.lower())) is not None:
             numbers[:, k] = [_number(path, line, name, row[column]) for line, row in enumerate(rows, 2)]
     curves = numbers[:, : len(NAMES)]
-    if curves.max() > _LARGEST:
-        raise InputError(f"{path}: curves of ARKit lie between 0 and 1; here they reach {curves.max():.4g}")
+    for extreme in (curves.min(), curves.max()):
+        if not -0.5 <= extreme <= _LARGEST:
+            raise InputError(f"{path}: curves of ARKit lie between 0 and 1; here they reach {extreme:.4g}")
+    if (angle := np.abs(numbers[:, len(NAMES) :]).max()) > np.pi:
+        raise InputError(f"{path}: angles are in radians; here they reach {angle:.4g} (degrees?)")
     if fps is None:
         if "timecode" not in names:
             raise InputError(f"{path}: no column Timecode; give the frame rate with --fps")
@@ -68,12 +71,17 @@ def _table(path: str | Path) -> tuple[list[str], list[list[str]]]:
     """The header in lower case, and the rows with cells."""
     try:
         with open(path, encoding="utf-8-sig", newline="") as file:
-            header, *rows = list(csv.reader(file, strict=True)) or [[]]
+            first = file.readline()
+            separator = max(",;\t", key=first.count)
+            file.seek(0)
+            header, *rows = list(csv.reader(file, strict=True, delimiter=separator)) or [[]]
     except FileNotFoundError:
         raise InputError(f"{path}: no such file") from None
     except (OSError, UnicodeError, csv.Error) as error:
         raise InputError(f"{path}: not a CSV file ({error})") from None
     names = [name.strip().lower() for name in header]
+    if separator != ",":  # spreadsheets write decimal commas then
+        rows = [[cell.replace(",", ".") for cell in row] for row in rows]
     rows = [row for row in rows if any(cell.strip() for cell in row)]
     if doubled := next((name for name in names if name and names.count(name) > 1), None):
         raise InputError(f"{path}: two columns are called {doubled}")

@@ -31,7 +31,8 @@ _MOUTHS = {
 _VOWELS = {"aa": "aa", "ih": "ih", "ou": "ou", "ee": "E", "oh": "oh"}
 # Lips that stay together for less than this between open ones say p, b or m; longer, nothing.
 _CLOSURE_SECONDS = 0.24
-_FEW, _SILENT = 0.02, 0.6
+_FEW = 0.02
+SILENT = 0.6  # more than this of `sil` is silence
 
 
 def visemes(curves: np.ndarray, fps: float) -> np.ndarray:
@@ -46,7 +47,7 @@ def visemes(curves: np.ndarray, fps: float) -> np.ndarray:
     """
     found = _fit(curves, list(_MOUTHS))
     weights = np.concatenate([1 - found.sum(1, keepdims=True), found], axis=1)
-    silent = weights[:, 0] > _SILENT
+    silent = weights[:, 0] > SILENT
     for start, stop in runs(silent):
         if silent[start] and 0 < start and stop < len(silent) and (stop - start) / fps < _CLOSURE_SECONDS:
             weights[start:stop, 1] += weights[start:stop, 0]

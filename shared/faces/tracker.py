@@ -94,9 +94,10 @@ def choose_face(
         return box
     whole = FaceBox(0, 0, image.shape[1], image.shape[0], score=0)
     if face_index is None:
-        largest = max(detect(image), key=lambda box: box.side, default=None) if detect else largest_face(image)
-        return largest or whole
-    boxes = (detect or detect_faces)(image)
+        if detect is None:
+            return largest_face(image, upside_down=True) or whole
+        return max(detect(image), key=lambda box: box.side, default=whole)
+    boxes = detect(image) if detect else detect_faces(image, upside_down=True)
     count = len(boxes or [whole])
     if not 0 <= face_index < count:
         message = f"the photo shows {count} face(s); there is no face {face_index} (`fd2talk faces` lists them)"

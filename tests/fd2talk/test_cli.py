@@ -30,6 +30,7 @@ def test_every_command_has_help(run):
         "train",
         "evaluate",
         "doctor",
+        "benchmark",
     }
     assert set(cli.cli.commands) == expected
 

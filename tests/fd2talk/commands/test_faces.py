@@ -60,7 +60,7 @@ def test_a_drawing_s_faces_have_the_second_tracker_s_numbers(run, refused, tmp_p
     monkeypatch.setattr("shared.photo_fit.s3fd_faces", lambda image: boxes)
     monkeypatch.setattr("shared.photo_fit.is_installed", lambda: True)
     monkeypatch.setattr("shared.photo_fit.face_alignment_mesh", mesh)
-    monkeypatch.setattr("shared.faces.tracker.largest_face", lambda image: None)
+    monkeypatch.setattr("shared.faces.tracker.largest_face", lambda image, **_: None)
     for tracker in ("auto", "face-alignment"):
         code, out, _ = run("faces", tmp_path / "p.png", "--face-tracker", tracker)
         assert code == 0 and [line.split(" at ")[1].split(", the")[0] for line in out.splitlines()] == [
@@ -72,7 +72,7 @@ def test_a_drawing_s_faces_have_the_second_tracker_s_numbers(run, refused, tmp_p
     assert meshed == [boxes[1], boxes[0], boxes[0] if boxes[0].side > boxes[1].side else boxes[1]] * 2
     refused("faces", tmp_path / "p.png", "--face-tracker", "mediapipe", folder=tmp_path, saying="no face found")
     own = [FaceBox(150, 20, 250, 120, 0.5), FaceBox(10, 10, 90, 100, 0.5)]
-    monkeypatch.setattr("shared.faces.tracker.detect_faces", lambda image: own)
+    monkeypatch.setattr("shared.faces.tracker.detect_faces", lambda image, **_: own)
     with pytest.raises(FaceNotFoundError):
         PhotoFit.fit(image, face_index=1)
     assert meshed[-1] == own[1]

@@ -64,6 +64,15 @@ def test_columns_in_any_order(read, table):
     np.testing.assert_array_equal(shuffled.rotation, plain.rotation)
 
 
+@pytest.mark.parametrize("separator, decimal", [(";", "."), (";", ","), ("\t", ",")])
+def test_tables_of_spreadsheets(read, table, tmp_path, separator, decimal):
+    header, rows = table
+    path = tmp_path / "spreadsheet.csv"
+    lines = [header, *([row[0], *(cell.replace(".", decimal) for cell in row[1:])] for row in rows)]
+    path.write_text("\n".join(separator.join(line) for line in lines))
+    np.testing.assert_array_equal(read_curves(path).expression, read(header, rows).expression)
+
+
 def test_52_columns_without_angles_and_51_without_the_tongue(read, table):
     header, rows = table
     short = read(header[:54], [row[:54] for row in rows])
@@ -122,6 +131,8 @@ BAD = {
     "infinite": (changed(0, "HeadYaw", "inf"), "is not a number"),
     "empty cell": (changed(0, "JawOpen", ""), "is not a number"),
     "per cent": (changed(0, "JawOpen", "45"), "between 0 and 1"),
+    "negative": (changed(0, "JawOpen", "-1"), "they reach -1"),
+    "degrees": (changed(0, "HeadYaw", "20"), "angles are in radians"),
     "no timecode": (changed(2, "Timecode", "later"), "row 4: 'later' is not a timecode"),
     "backwards": (changed(5, "Timecode", "00:00:00:01.000"), "do not increase"),
     "years": (changed(29, "Timecode", "20:00:00:00.000"), "leave 72000 s for 30 rows"),
