@@ -91,6 +91,7 @@ def choose_face(
         box = FaceBox(*face_box)
         if box.side < 4 or box.left >= box.right or box.top >= box.bottom:
             raise InputError(f"face box {face_box}: it must be left, top, right, bottom in pixels")
+        check_inside(box, image.shape[1], image.shape[0])
         return box
     whole = FaceBox(0, 0, image.shape[1], image.shape[0], score=0)
     if face_index is None:
@@ -103,6 +104,13 @@ def choose_face(
         message = f"the photo shows {count} face(s); there is no face {face_index} (`fd2talk faces` lists them)"
         raise InputError(message) if boxes else FaceNotFoundError(message)
     return (boxes or [whole])[face_index]
+
+
+def check_inside(box: FaceBox, width: int, height: int) -> None:
+    """Raise InputError when a box lies wholly outside a picture of that size."""
+    if box.right <= 0 or box.bottom <= 0 or box.left >= width or box.top >= height:
+        edges = ",".join(f"{edge:.0f}" for edge in (box.left, box.top, box.right, box.bottom))
+        raise InputError(f"the face box {edges} lies outside the picture of {width} x {height} pixels")
 
 
 def track_photo(
