@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import warnings
 import zipfile
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from PIL import Image
 
 from fd2talk.options import FaceChoice
+from fd2talk.progress import progress
 from fd2talk.track import photo_motion, video_motion
 from shared.errors import InputError, UsageError
 from shared.face_model import MorphableModel
@@ -23,6 +26,8 @@ from shared.upright import quarter_turns, turned
 
 # Within these a table of curves names them.
 _HEADER_BYTES = 4096
+# Longest side in pixels above which the search for faces may take half a minute.
+_LONG_SEARCH = 4000
 
 
 def check_device(name: str) -> None:
@@ -88,6 +93,12 @@ def fit_photo(model: MorphableModel, path: str, image: np.ndarray, face: FaceCho
             left, top, right, bottom = (value * scale for value in box)
             box = left, top, right, bottom
     try:
-        return PhotoFit.fit(image, model, face_index=face.index, face_box=box, tracker=face.tracker)
+        with searching(image):
+            return PhotoFit.fit(image, model, face_index=face.index, face_box=box, tracker=face.tracker)
     except InputError as error:
         raise InputError(f"{Path(path)}: {error}") from error
+
+
+def searching(image: np.ndarray) -> AbstractContextManager[Any]:
+    """While this is open, it is said that faces are looked for; only of a picture in which that takes long."""
+    return progress(None, "looking for faces", "face") if max(image.shape[:2]) > _LONG_SEARCH else nullcontext()

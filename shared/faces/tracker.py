@@ -120,7 +120,9 @@ def track_photo(
     return track_face(image, choose_face(image, face_index, face_box))
 
 
-def track_face(image: np.ndarray, box: FaceBox, *, upside_down: bool = False) -> np.ndarray:
+def track_face(
+    image: np.ndarray, box: FaceBox, *, upside_down: bool = False, least: float = MIN_FACE_PIXELS
+) -> np.ndarray:
     """Track the mesh of one face of a still picture.
 
     Args:
@@ -128,6 +130,7 @@ def track_face(image: np.ndarray, box: FaceBox, *, upside_down: bool = False) ->
         box: about where the face is.
         upside_down: the face is turned by about 180 degrees. Of such a face the network finds a mesh whose mouth is on
             the forehead, unless it is told.
+        least: height in pixels below which a face is refused.
 
     Returns:
         float32 [478, 3] in pixels of the image (z negative towards the camera).
@@ -143,8 +146,8 @@ def track_face(image: np.ndarray, box: FaceBox, *, upside_down: bool = False) ->
     if points is None:
         raise FaceNotFoundError
     height = float(np.ptp(points[:468, 1]))
-    if height < MIN_FACE_PIXELS:
-        raise InputError(f"the face is only {height:.0f} pixels high; at least {MIN_FACE_PIXELS} are needed")
+    if height < least:
+        raise InputError(f"the face is only {height:.0f} pixels high; at least {least:.0f} are needed")
     return points
 
 
