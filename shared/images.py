@@ -164,8 +164,8 @@ def _medium(file: Path) -> str | None:
     except InputError:
         return None
     with container:
-        if container.format.name.endswith("_pipe"):  # a picture that Pillow does not open
-            return None
+        if container.format.name == "image2" or container.format.name.endswith("_pipe"):
+            return None  # a picture that Pillow does not open, or only named like one
         try:
             video_stream(container, file)
         except InputError:
