@@ -94,13 +94,13 @@ def track(**options: Any) -> None:
 
 
 @cli.command()
-@click.argument("photo")
+@click.argument("photo", metavar="PHOTO_OR_VIDEO")
 @click.option("--sheet", metavar="FACES.png", help="Draw the photo with its faces and their numbers.")
 @common.face_tracker
 @common.models
 @common.overwrite
 def faces(**options: Any) -> None:
-    """List the faces of PHOTO.
+    """List the faces of a photo, or of the first frame of a video that shows any.
 
     They are numbered in reading order: rows from the top, each from the left. --face-index of the other commands takes
     these numbers.

@@ -122,8 +122,16 @@ def _read_config(ctx: click.Context, _: click.Parameter, path: str | None) -> No
     ctx.default_map = defaults
 
 
+def _face(face_index: int | None, face_box: tuple[float, ...] | None, face_tracker: str) -> FaceChoice:
+    if face_index is not None and face_box is not None:
+        raise UsageError("--face-index and --face-box exclude each other")
+    return FaceChoice(face_index, face_box, face_tracker)
+
+
 def _search_models(_: click.Context, __: click.Parameter, folders: tuple[str, ...]) -> tuple[str, ...]:
     """Let this process, and those that it starts, search these folders first (`shared.published_files`)."""
+    if missing := next((folder for folder in folders if not os.path.isdir(folder)), None):
+        raise UsageError(f"--models {missing}: there is no such folder")
     if folders:
         before = os.environ.get("FD2TALK_MODELS")
         os.environ["FD2TALK_MODELS"] = os.pathsep.join([*folders, *([before] if before else [])])
@@ -215,7 +223,7 @@ face_tracker = click.option(
 face = several(
     group(
         "face",
-        lambda face_index, face_box, face_tracker: FaceChoice(face_index, face_box, face_tracker),
+        _face,
         _integer(
             "--face-index",
             0,

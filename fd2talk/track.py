@@ -16,8 +16,9 @@ from shared.errors import InputError
 from shared.face_model import load_bundled
 from shared.face_model.morphable import MorphableModel
 from shared.faces.cuts import CutDetector
+from shared.faces.detection import FaceBox
 from shared.faces.follow import FaceFollower
-from shared.faces.tracker import track_video
+from shared.faces.tracker import check_inside, track_video
 from shared.media import FPS, SAMPLE_RATE, VideoInfo, read_video, read_video_audio, video_info
 from shared.motion import Motion
 from shared.photo_fit import PhotoFit, is_poor_fit
@@ -61,6 +62,11 @@ def track_file(path: str, *, face: FaceChoice = LARGEST, driver: bool = False, q
         InputError: not a video, too few frames with a face, or no such face.
     """
     info = video_info(path)
+    if face.box is not None:
+        try:
+            check_inside(FaceBox(*face.box), info.width, info.height)
+        except InputError as error:
+            raise InputError(f"{path}: {error}") from error
     total = None if quiet or info.duration is None else round(info.duration * FPS)
     follower, cuts, landmarks = _tracked(read_video(path), face, total)
     audio = track_audio(path, len(landmarks))

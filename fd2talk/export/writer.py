@@ -97,7 +97,12 @@ def export(
     encoded, content = (_mesh if suffix == ".glb" else _curves)(motion, model, photo, suffix, options)
     with atomic_output(output, overwrite) as temporary:
         temporary.write_bytes(encoded)
-    return Exported(output, f"{content}, {len(motion)} frames at {motion.fps:g} fps")
+    return Exported(output, f"{content}, {extent(motion)}")
+
+
+def extent(motion: Motion) -> str:
+    """Return in words how many frames a motion has, and how many a second."""
+    return f"{len(motion)} frame{'' if len(motion) == 1 else 's'} at {motion.fps:g} fps"
 
 
 def check_options(suffix: str, has_photo: bool, options: ExportOptions) -> None:

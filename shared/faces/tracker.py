@@ -91,6 +91,7 @@ def choose_face(
         box = FaceBox(*face_box)
         if box.side < 4 or box.left >= box.right or box.top >= box.bottom:
             raise InputError(f"face box {face_box}: it must be left, top, right, bottom in pixels")
+        check_inside(box, image.shape[1], image.shape[0])
         return box
     whole = FaceBox(0, 0, image.shape[1], image.shape[0], score=0)
     if face_index is None:
@@ -105,6 +106,13 @@ def choose_face(
     return (boxes or [whole])[face_index]
 
 
+def check_inside(box: FaceBox, width: int, height: int) -> None:
+    """Raise InputError when a box lies wholly outside a picture of that size."""
+    if box.right <= 0 or box.bottom <= 0 or box.left >= width or box.top >= height:
+        edges = ",".join(f"{edge:.0f}" for edge in (box.left, box.top, box.right, box.bottom))
+        raise InputError(f"the face box {edges} lies outside the picture of {width} x {height} pixels")
+
+
 def track_photo(
     image: np.ndarray, *, face_index: int | None = None, face_box: tuple[float, float, float, float] | None = None
 ) -> np.ndarray:
@@ -112,7 +120,9 @@ def track_photo(
     return track_face(image, choose_face(image, face_index, face_box))
 
 
-def track_face(image: np.ndarray, box: FaceBox, *, upside_down: bool = False) -> np.ndarray:
+def track_face(
+    image: np.ndarray, box: FaceBox, *, upside_down: bool = False, least: float = MIN_FACE_PIXELS
+) -> np.ndarray:
     """Track the mesh of one face of a still picture.
 
     Args:
@@ -120,6 +130,7 @@ def track_face(image: np.ndarray, box: FaceBox, *, upside_down: bool = False) ->
         box: about where the face is.
         upside_down: the face is turned by about 180 degrees. Of such a face the network finds a mesh whose mouth is on
             the forehead, unless it is told.
+        least: height in pixels below which a face is refused.
 
     Returns:
         float32 [478, 3] in pixels of the image (z negative towards the camera).
@@ -135,8 +146,8 @@ def track_face(image: np.ndarray, box: FaceBox, *, upside_down: bool = False) ->
     if points is None:
         raise FaceNotFoundError
     height = float(np.ptp(points[:468, 1]))
-    if height < MIN_FACE_PIXELS:
-        raise InputError(f"the face is only {height:.0f} pixels high; at least {MIN_FACE_PIXELS} are needed")
+    if height < least:
+        raise InputError(f"the face is only {height:.0f} pixels high; at least {least:.0f} are needed")
     return points
 
 

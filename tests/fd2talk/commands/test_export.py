@@ -82,6 +82,10 @@ def test_curves_come_back_with_sound(run, tmp_path, motion_file, audio):
     assert len(back) == 10 and len(back.audio) == 6400 and np.ptp(back.expression, axis=0).max() > 0.5
     assert run("import", curves, "-o", tmp_path / "fast.npz", "--fps", "50")[0] == 0
     assert Motion.load(tmp_path / "fast.npz").fps == 50
+    Motion.load(motion_file).at(0).save(tmp_path / "one.npz")
+    for source, target in (("one.npz", "one.csv"), ("one.csv", "back.npz")):
+        _, _, err = run("export" if target == "one.csv" else "import", tmp_path / source, "-o", tmp_path / target)
+        assert "1 frame at " in err
 
 
 @pytest.mark.situation(

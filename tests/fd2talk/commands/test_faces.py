@@ -1,13 +1,16 @@
 """`fd2talk faces` lists the faces with the numbers that `--face-index` takes."""
 
+import time
+
 import numpy as np
 import pytest
 from material import portrait
+from media_files import write_video
 from PIL import Image
 
 from fd2talk.commands.inputs import fit_photo
 from fd2talk.options import FaceChoice
-from shared.errors import FaceNotFoundError
+from shared.errors import FaceNotFoundError, InputError
 from shared.face_model import load_bundled
 from shared.faces.detection import FaceBox
 from shared.photo_fit import PhotoFit
@@ -88,3 +91,57 @@ def test_a_picture_without_faces_is_refused(refused, tmp_path, monkeypatch):
     Image.new("RGB", (200, 200), "grey").save(tmp_path / "p.png")
     line = refused("faces", tmp_path / "p.png", folder=tmp_path, saying="no face found")
     assert "fd2talk[faces]" in line
+
+
+def test_faces_that_are_too_small_are_marked_as_other_commands_refuse_them(run, tmp_path):
+    """By the height of the mesh, also where the detected box is higher or lower."""
+    canvas = Image.new("RGB", (640, 240), "grey")
+    for k, side in enumerate((80, 120, 200)):
+        canvas.paste(portrait(side), (20 + 170 * k, 20))
+    for width in (640, 340):  # the second without the one that is large enough beyond doubt
+        shown = canvas.crop((0, 0, width - 10, 240))
+        shown.save(tmp_path / "p.png")
+        code, out, _ = run("faces", tmp_path / "p.png")
+        assert code == 0
+        for number, line in enumerate(out.splitlines()):
+            try:
+                fit_photo(load_bundled(), tmp_path / "p.png", np.asarray(shown), FaceChoice(number))
+                refusal = None
+            except InputError as error:
+                refusal = str(error)
+            assert ("too small: at least 56 pixels are needed" in line) == (refusal is not None)
+            if refusal:
+                assert f"only {line.split(': ')[1].split()[0]} pixels high" in refusal and "without" not in line
+        assert out.count("too small") == 1 and out.splitlines()[0].count("too small") == 1
+    canvas.crop((0, 0, 140, 240)).save(tmp_path / "p.png")
+    code, out, _ = run("faces", tmp_path / "p.png")
+    assert code == 0 and "too small" in out and "without --face-index" not in out
+
+
+def test_faces_of_a_video_are_those_of_its_first_frame_with_faces(run, refused, tmp_path):
+    shown = np.full((240, 480, 3), 128, np.uint8)
+    shown[:, :240], shown[10:230, 250:470] = portrait(240), portrait(220)
+    blank = np.full_like(shown, 128)
+    clip = write_video(tmp_path / "clip.mp4", [blank, blank, shown, blank])
+    code, out, err = run("faces", clip, "--sheet", tmp_path / "sheet.png")
+    assert code == 0 and "clip.mp4 is a video" in err and "at 0.08 s" in err and len(out.splitlines()) == 2
+    edges = [int(line.split(" at ")[1].split(",")[0]) for line in out.splitlines()]
+    assert edges[0] < 240 < edges[1] and "without --face-index" in out.splitlines()[0]
+    assert np.abs(np.asarray(Image.open(tmp_path / "sheet.png")).astype(int) - shown)[20:120, 60:180].mean() < 40
+    none = write_video(tmp_path / "none.mp4", [blank] * 3)
+    refused("faces", none, folder=tmp_path, saying="no face found in the video")
+    refused("faces", clip, "--face-tracker", "face-alignment", folder=tmp_path, saying="is for photos")
+
+
+def test_a_long_search_for_faces_is_said(run, tmp_path, monkeypatch):
+    """Without a terminal, of a huge picture."""
+
+    def slow(image, tracker):
+        time.sleep(0.2)
+        return [FaceBox(0, 0, 100, 100)]
+
+    monkeypatch.setattr("fd2talk.progress.SECONDS_BETWEEN_LINES", 0.05)
+    monkeypatch.setattr("fd2talk.commands.faces.faces_of", slow)
+    for size, said in (((4200, 120), True), ((120, 120), False)):
+        Image.new("RGB", size).save(tmp_path / "p.png")
+        assert ("fd2talk: looking for faces ..." in run("faces", tmp_path / "p.png")[2]) == said

@@ -144,6 +144,18 @@ BAD = {
 }
 
 
+def test_blank_rows_count_in_the_numbers_of_rows(read, table):
+    header, rows = table
+    blank = [[], ["", ""]]
+    assert len(read(header, blank + rows)) == len(rows)
+    for column, cell, reason in (("JawOpen", "wide", "row 7, column"), ("Timecode", "later", "row 7: 'later'")):
+        _, wrong = changed(3, column, cell)(header, [list(row) for row in rows])
+        with pytest.raises(InputError, match=reason):
+            read(header, [*wrong[:1], *blank, *wrong[1:]])
+    with pytest.raises(InputError, match="row 5 has 62 cells"):
+        read(header, [*rows[:1], *blank, rows[1][:-1]])
+
+
 @pytest.mark.parametrize("name", BAD)
 def test_tables_that_cannot_be_used(read, table, name):
     change, reason = BAD[name]
