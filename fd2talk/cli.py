@@ -279,6 +279,7 @@ def main(arguments: list[str] | None = None) -> int:
         The exit code: 0 (success), 1 (failure), 2 (wrong input or usage), 130 or 143 (stopped by a signal).
     """
     with command(), native_output_hidden(), notes():
+        errors = sys.stderr
         try:
             with signals():
                 code = cli.main(arguments, prog_name="fd2talk", standalone_mode=False)
@@ -292,6 +293,7 @@ def main(arguments: list[str] | None = None) -> int:
             of = getattr(getattr(error, "ctx", None), "command_path", "fd2talk")
             return say(f"{error.format_message().rstrip('.')} (see `{of} --help`)", error.exit_code)
         except Stopped as stopped:
+            sys.stderr = errors  # a signal may have come just while mediapipe's output was hidden, or shown again
             return say(stopped.sentence, stopped.exit_code)
         except MemoryError:
             return say("out of memory; try a smaller --max-size or a shorter recording", 1)
