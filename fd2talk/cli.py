@@ -94,11 +94,13 @@ def track(**options: Any) -> None:
 
 
 @cli.command()
-@click.argument("photo")
+@click.argument("photo", metavar="PHOTO_OR_VIDEO")
 @click.option("--sheet", metavar="FACES.png", help="Draw the photo with its faces and their numbers.")
+@common.face_tracker
+@common.models
 @common.overwrite
 def faces(**options: Any) -> None:
-    """List the faces of PHOTO.
+    """List the faces of a photo, or of the first frame of a video that shows any.
 
     They are numbered in reading order: rows from the top, each from the left. --face-index of the other commands takes
     these numbers.
@@ -110,7 +112,7 @@ def faces(**options: Any) -> None:
 
 @cli.command()
 @click.argument("motion", metavar="M.npz")
-@common.output("mesh.glb|curves.csv|talk.json|mesh.obj|mesh.ply")
+@common.output("mesh.glb|curves.csv|talk.json|motion.vrma|mesh.obj|mesh.ply")
 @click.option("--photo", metavar="PHOTO", help="Texture of a .glb: the photo of the person.")
 @common.export
 @common.face
@@ -119,7 +121,7 @@ def export(**options: Any) -> None:
     """Export a motion file for other programs.
 
     Formats: an animated mesh (.glb), ARKit blendshape curves as Live Link Face writes them or visemes (.csv), both
-    for TalkingHead (.json), or one mesh per frame (.obj, .ply).
+    for TalkingHead (.json), head, mouth and eyes of a VRM avatar (.vrma), or one mesh per frame (.obj, .ply).
     """
     from fd2talk.commands.export import export
 
@@ -200,7 +202,7 @@ def train(config: str, overrides: tuple[str, ...], **options: Any) -> None:
 @click.option("--resample", is_flag=True, help="Convert clips whose frame rate, size or length differs.")
 @click.option("--phones", metavar="FILE.jsonl", help="Times of the phones (written by `scripts/align_speech.py`).")
 @click.option("--unseen-expert", metavar="FILE", help="Judge lips by this lip expert, too (`fd2talk train`).")
-@click.option("--models", multiple=True, metavar="FOLDER", help="Folder with metric checkpoints (repeatable).")
+@common.models_of("Folder with model files that are not bundled: metric checkpoints (repeatable).")
 @click.option("--download", is_flag=True, help="Download missing metric checkpoints from their official addresses.")
 @click.option(
     "--face-model", metavar="FILE", help="Face model of the motions: .safetensors, FLAME .pkl, BFM .mat or ICT folder."
@@ -223,6 +225,7 @@ def evaluate(**options: Any) -> None:
 
 @cli.command()
 @click.option("--device", default="cpu", show_default=True, help="Device to try out: cpu, cuda, cuda:1, mps.")
+@common.models
 def doctor(**options: Any) -> int:
     """Check packages, models, device and speed.
 
@@ -231,6 +234,39 @@ def doctor(**options: Any) -> int:
     from fd2talk.commands.doctor import doctor
 
     return doctor(**options)
+
+
+@cli.command()
+@click.option(
+    "--size",
+    "sizes",
+    type=click.IntRange(64, 4096),
+    multiple=True,
+    metavar="N",
+    help="Side of the frames in pixels (repeatable; default: 256, 512 and 900).",
+)
+@click.option(
+    "--renderer",
+    type=click.Choice(common.RENDERERS),
+    default=common.DEFAULT_RENDERER,
+    show_default=True,
+    help="Renderer that is measured.",
+)
+@click.option(
+    "--seconds", type=click.FloatRange(0.4, 3600), default=10.0, show_default=True, help="Length of the speech."
+)
+@common.weights("Folder with weights of the motion model, and of the renderer if it has any.")
+@click.option("--device", default="cpu", show_default=True, help="Device for the networks: cpu, cuda, cuda:1, mps.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a Markdown table.")
+def benchmark(**options: Any) -> None:
+    """Measure speed and memory on this computer, stage by stage.
+
+    Generates the bundled portrait saying the bundled recordings, and says whether that is real time: 25 frames a
+    second, 40 ms a frame. Nothing else should run meanwhile.
+    """
+    from fd2talk.commands.benchmark import benchmark
+
+    benchmark(**options)
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -243,6 +279,7 @@ def main(arguments: list[str] | None = None) -> int:
         The exit code: 0 (success), 1 (failure), 2 (wrong input or usage), 130 or 143 (stopped by a signal).
     """
     with command(), native_output_hidden(), notes():
+        errors = sys.stderr
         try:
             with signals():
                 code = cli.main(arguments, prog_name="fd2talk", standalone_mode=False)
@@ -256,6 +293,7 @@ def main(arguments: list[str] | None = None) -> int:
             of = getattr(getattr(error, "ctx", None), "command_path", "fd2talk")
             return say(f"{error.format_message().rstrip('.')} (see `{of} --help`)", error.exit_code)
         except Stopped as stopped:
+            sys.stderr = errors  # a signal may have come just while mediapipe's output was hidden, or shown again
             return say(stopped.sentence, stopped.exit_code)
         except MemoryError:
             return say("out of memory; try a smaller --max-size or a shorter recording", 1)

@@ -122,8 +122,16 @@ def _read_config(ctx: click.Context, _: click.Parameter, path: str | None) -> No
     ctx.default_map = defaults
 
 
+def _face(face_index: int | None, face_box: tuple[float, ...] | None, face_tracker: str) -> FaceChoice:
+    if face_index is not None and face_box is not None:
+        raise UsageError("--face-index and --face-box exclude each other")
+    return FaceChoice(face_index, face_box, face_tracker)
+
+
 def _search_models(_: click.Context, __: click.Parameter, folders: tuple[str, ...]) -> tuple[str, ...]:
     """Let this process, and those that it starts, search these folders first (`shared.published_files`)."""
+    if missing := next((folder for folder in folders if not os.path.isdir(folder)), None):
+        raise UsageError(f"--models {missing}: there is no such folder")
     if folders:
         before = os.environ.get("FD2TALK_MODELS")
         os.environ["FD2TALK_MODELS"] = os.pathsep.join([*folders, *([before] if before else [])])
@@ -193,31 +201,36 @@ motion = group(
         help="Begin where the photo is, and return there in the silence at the end (default).",
     ),
 )
-models = click.option(
-    "--models",
-    multiple=True,
-    metavar="FOLDER",
-    expose_value=False,
-    callback=_search_models,
-    help="Folder with model files that are not bundled; on Python 3.13 and later those of the face tracker.",
+
+
+def models_of(text: str, expose: bool = True) -> Callable:
+    """Folders of model files, which all parts of the program search."""
+    return click.option(
+        "--models", multiple=True, metavar="FOLDER", expose_value=expose, callback=_search_models, help=text
+    )
+
+
+models = models_of(
+    "Folder with model files that are not bundled; on Python 3.13 and later those of the face tracker.", expose=False
+)
+face_tracker = click.option(
+    "--face-tracker",
+    type=click.Choice(("auto", "mediapipe", "face-alignment")),
+    default="auto",
+    show_default=True,
+    help="What finds the face of a photo; auto: mediapipe, and where it finds none the package face-alignment.",
 )
 face = several(
     group(
         "face",
-        lambda face_index, face_box, face_tracker: FaceChoice(face_index, face_box, face_tracker),
+        _face,
         _integer(
             "--face-index",
             0,
             "Which face: its number in reading order from 0, see `fd2talk faces` (default: the largest face).",
         ),
         click.option("--face-box", type=_FaceBox(), help="Where the face is, in pixels, if it is not detected."),
-        click.option(
-            "--face-tracker",
-            type=click.Choice(("auto", "mediapipe", "face-alignment")),
-            default="auto",
-            show_default=True,
-            help="What finds the face of a photo; auto: mediapipe, and where it finds none the package face-alignment.",
-        ),
+        face_tracker,
     ),
     models,
 )

@@ -44,7 +44,7 @@ class Framing:
 
     Args:
         full: the whole photo; otherwise the square head crop.
-        max_size: longest side of the whole photo in the video, in pixels.
+        max_size: longest side of the video in pixels.
     """
 
     full: bool

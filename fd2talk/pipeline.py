@@ -80,7 +80,7 @@ class TalkingHeadPipeline:
             still: whether the head keeps the pose of the photo.
             pose_from: motion whose head movement, from its rest, replaces the generated one.
             full: the whole photo, or the square head crop only.
-            max_size: longest side of the frames in pixels, with `full`.
+            max_size: longest side of the frames in pixels.
             render_settings: other keyword arguments of `RenderPipeline.__call__`, such as `steps`.
             progress: called with the number of motion frames that are done, and of all of them.
 

@@ -92,4 +92,4 @@ class _Lines:
         while not self._closed.wait(max(SECONDS_BETWEEN_LINES - seconds_of_silence(), 0.01)) and commands() == command:
             if seconds_of_silence() >= SECONDS_BETWEEN_LINES:
                 share = f"{100 * self._done / self._total:.0f} % of {self._total}" if self._total else f"{self._done}"
-                say(f"{self._what}: {share} {self._unit}s", 0)
+                say(f"{self._what}: {share} {self._unit}s" if self._done or self._total else f"{self._what} ...", 0)

@@ -14,6 +14,8 @@ import weakref
 from collections.abc import Iterator
 from typing import Any
 
+from shared.errors import Fd2TalkError
+
 _stderr_closed = False
 _last_line, _commands = time.monotonic(), 0
 
@@ -85,6 +87,9 @@ def announce(line: object) -> None:
         print(line, flush=True)
     except BrokenPipeError:
         redirect_to_nowhere(sys.stdout.fileno())
+    except OSError as error:  # a full disk; what is left in the buffer must not fail again at the end
+        redirect_to_nowhere(sys.stdout.fileno())
+        raise Fd2TalkError(f"cannot write to standard output: {error.strerror}") from error
 
 
 class Stopped(BaseException):

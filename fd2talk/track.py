@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import replace
 
 import numpy as np
 
@@ -10,19 +13,24 @@ from fd2talk.options import FaceChoice
 from fd2talk.progress import progress
 from shared.driver import driver_motion
 from shared.errors import InputError
+from shared.face_model import load_bundled
 from shared.face_model.morphable import MorphableModel
 from shared.faces.cuts import CutDetector
+from shared.faces.detection import FaceBox
 from shared.faces.follow import FaceFollower
-from shared.faces.tracker import track_video
+from shared.faces.tracker import check_inside, track_video
 from shared.media import FPS, SAMPLE_RATE, VideoInfo, read_video, read_video_audio, video_info
 from shared.motion import Motion
-from shared.photo_fit import PhotoFit
+from shared.photo_fit import PhotoFit, is_poor_fit
 from shared.tracking import Track
+from shared.upright import quarter_turns
 
 LARGEST = FaceChoice()
 
 # A driver may show no face for most of its time: a title, a picture between two scenes.
 _LEAST_SHARE = 0.05
+# In so many frames, spread over the video, it is looked which way up the face is.
+_LOOKS = 5
 # Of a face that leaves the picture: the share of its points outside above which there is nothing to track.
 _MOSTLY_OUTSIDE = 2 / 3
 
@@ -46,29 +54,68 @@ def track_file(path: str, *, face: FaceChoice = LARGEST, driver: bool = False, q
     Args:
         path: of the video.
         face: which face; by default the largest, whoever it is.
-        driver: whether the track is for another face, and the video may show none for most of its time.
+        driver: whether the track is for another face; the video may then show none for most of its time, and is turned
+            if the person is upside down (the points are those of the turned frames, in which faces are counted).
         quiet: whether the length of the video is left out of the progress bar.
 
     Raises:
         InputError: not a video, too few frames with a face, or no such face.
     """
     info = video_info(path)
-    total = None if info.duration is None else round(info.duration * FPS)
-    landmarks, cuts, frames = [], CutDetector(), read_video(path)
-    follower = FaceFollower(face.index, face.box, cuts) if face else None
-    with progress(None if quiet else total, "tracking") as bar:
-        for points in follower.track(frames) if follower else track_video(frames, cuts):
-            landmarks.append(points)
-            bar.update()
+    if face.box is not None:
+        try:
+            check_inside(FaceBox(*face.box), info.width, info.height)
+        except InputError as error:
+            raise InputError(f"{path}: {error}") from error
+    total = None if quiet or info.duration is None else round(info.duration * FPS)
+    follower, cuts, landmarks = _tracked(read_video(path), face, total)
     audio = track_audio(path, len(landmarks))
+    if driver and _is_upside_down(path, landmarks):
+        warnings.warn(f"{path}: the person is upside down: all frames are turned", stacklevel=2)
+        if face.box is not None:
+            left, top, right, bottom = face.box
+            face = replace(face, box=(info.width - right, info.height - bottom, info.width - left, info.height - top))
+        turned = (np.ascontiguousarray(frame[::-1, ::-1]) for frame in read_video(path))
+        follower, cuts, landmarks = _tracked(turned, face, total)
     if driver:
         landmarks = [None if points is None or _outside(points, info) else points for points in landmarks]
     try:
         if follower:
             follower.check()
-        return Track.from_frames(landmarks, audio, cuts.changes, least=_LEAST_SHARE if driver else 0.5)
+        least = _LEAST_SHARE if driver else 0.5
+        return Track.from_frames(landmarks, audio, cuts.changes, dissolves=cuts.dissolves, least=least)
     except InputError as error:
         raise InputError(f"{path}: {error}") from error
+
+
+def _tracked(
+    frames: Iterator[np.ndarray], face: FaceChoice, total: int | None
+) -> tuple[FaceFollower | None, CutDetector, list[np.ndarray | None]]:
+    """What followed the chosen face, where the video may be cut, and the mesh in each frame."""
+    cuts = CutDetector()
+    follower = FaceFollower(face.index, face.box, cuts) if face else None
+    landmarks = []
+    with progress(total, "tracking") as bar:
+        for points in follower.track(frames) if follower else track_video(frames, cuts):
+            landmarks.append(points)
+            bar.update()
+    return follower, cuts, landmarks
+
+
+def _is_upside_down(path: str, landmarks: list[np.ndarray | None]) -> bool:
+    """Whether a video is the wrong way up: most of some of its frames, if what is tracked in them fits poorly."""
+    model = load_bundled()
+    looks = {round(i) for i in np.linspace(0, len(landmarks) - 1, _LOOKS)}
+    poor = sum(points is None or is_poor_fit(points, model) for points in (landmarks[i] for i in looks))
+    if 2 * poor <= len(looks):
+        return False
+    votes = 0
+    for number, frame in enumerate(read_video(path)):
+        if number in looks:
+            with suppress(InputError), warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                votes += 1 if quarter_turns(PhotoFit.fit(frame, model, tracker="mediapipe")) == 2 else -1
+    return votes > 0
 
 
 def _outside(points: np.ndarray, info: VideoInfo) -> bool:

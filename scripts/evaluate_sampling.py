@@ -18,7 +18,6 @@ Aperture: the lip gap that the coefficients move. Prints Markdown.
 from __future__ import annotations
 
 import csv
-import json
 from collections import defaultdict
 from pathlib import Path
 
@@ -28,6 +27,7 @@ import torch
 from markdown_tables import print_head, print_row
 from tqdm import tqdm
 
+from fd2talk.evaluation.inputs.phones import BILABIALS, Spoken, read_phones, seconds_of
 from shared.metrics.lips import best_lag_correlation, closure_rate, rounding, sample_correlation, spread_and_speed
 from shared.splits import is_development
 from stage1_motion.dataset import Clip, cached_speech, load_clips
@@ -37,7 +37,7 @@ from stage1_motion.pipeline import MotionPipeline
 from stage1_motion.windowed_sampling import generate_windows
 
 PERSONAL = Path(__file__).parents[1] / "configs" / "splits" / "personal.csv"
-_BILABIAL, _ROUND, _WIDE = {"B", "P", "M"}, {"OW", "UW", "UH", "AO", "W"}, {"IY", "IH", "EY", "EH"}
+_ROUND, _WIDE = {"OW", "UW", "UH", "AO", "W"}, {"IY", "IH", "EY", "EH"}
 _EYES, _MOUTH_CORNERS = 90.0, (61, 291)  # mm between the outer corners of the mean face's eyes; vertices
 _EXISTING = click.Path(exists=True, path_type=Path)
 _COLUMNS = ("r_one", "r_mean", "spread", "speed", "acceleration", "between", "expert")
@@ -102,20 +102,9 @@ def sentences(half: str) -> set[str]:
         return {row["name"] for row in csv.DictReader(file) if row["half"] == half}
 
 
-def read_phones(path: Path) -> dict[str, list[tuple[str, float]]]:
-    """Clip name -> [(phone, second of its middle)]."""
-    spoken = {}
-    for line in path.read_text(encoding="utf-8").splitlines():
-        clip = json.loads(line)
-        middles = [(phone, (start + end) / 2) for phone, start, end in clip["phones"]]
-        spoken[clip["file"].removesuffix(".mp4").replace("/", "__")] = middles
-    return spoken
-
-
-def at(spoken: list[tuple[str, float]], kind: str) -> np.ndarray:
+def at(spoken: Spoken, kind: str) -> np.ndarray:
     """The seconds of the phones that close, round or widen the lips."""
-    phones = {"closed": _BILABIAL, "round": _ROUND, "wide": _WIDE}[kind]
-    return np.array([second for phone, second in spoken if phone in phones])
+    return np.array(seconds_of(spoken, {"closed": BILABIALS, "round": _ROUND, "wide": _WIDE}[kind]))
 
 
 def curve_rows(model: FD2Talk) -> dict[str, np.ndarray]:

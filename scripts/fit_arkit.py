@@ -22,7 +22,7 @@ import torch
 from safetensors.numpy import save_file
 from tqdm import tqdm
 
-from fd2talk.export.arkit import NAMES, UNSEEN, ArkitMap, resting_expression
+from fd2talk.export.arkit import NAMES, UNSEEN, ArkitMap, neutral_expression
 from shared.face_model import MorphableModel, load_bundled
 from shared.face_model.measures import lid_gap, lip_gap
 from shared.face_model.training.learn import mirror_index
@@ -136,7 +136,7 @@ def fit_shapes(model: MorphableModel, data: dict[str, np.ndarray]) -> dict[str, 
 
     def resting(expression: np.ndarray) -> np.ndarray:
         pose = still.repeat(len(expression), 0)
-        return resting_expression(Motion(expression, pose, pose, model.fingerprint))
+        return neutral_expression(Motion(expression, pose, pose, model.fingerprint))
 
     rest = np.mean([resting(clip["expression"]) for clip in clips], axis=0)
     rest = rest * (1 + parity(model, model.exp_basis)) / 2

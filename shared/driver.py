@@ -48,6 +48,8 @@ def driver_motion(model: MorphableModel, track: Track, *, source: str = "") -> t
     edges = sorted({*track.cuts, *_middles(gone)})
     zooming = np.concatenate([_zooming(shot) for shot in np.split(track.landmarks, edges)]) & seen
     usable = seen & ~zooming
+    for start, stop in track.dissolves:  # two pictures at once
+        usable[start:stop] = False
     usable = usable if usable.any() else seen
     parts = _parts(usable, [*edges, *_middles(zooming)])
     shots = [_shot(track, part[usable[part]]) for part in parts]

@@ -16,10 +16,11 @@ class InputError(Fd2TalkError):
 class FaceNotFoundError(InputError):
     """A photo shows no face that the tracker finds."""
 
-    def __init__(self) -> None:
+    def __init__(self, message: str = "") -> None:
         super().__init__(
-            "no face found in the photo (a frontal face works best; --face-box LEFT,TOP,RIGHT,BOTTOM locates it; for "
-            "drawings pip install 'fd2talk[faces]')"
+            message
+            or "no face found in the photo (a frontal face works best; --face-box LEFT,TOP,RIGHT,BOTTOM locates it; "
+            "for drawings pip install 'fd2talk[faces]')"
         )
 
 

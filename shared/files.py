@@ -100,7 +100,9 @@ def atomic_output(path: PathLike, overwrite: bool = False) -> Iterator[Path]:
         os.replace(temporary, target)
     except OSError as error:
         if error.errno in _STORAGE_ERRORS or error.filename == os.fspath(temporary):
-            raise Fd2TalkError(f"cannot write {path}: {_reason(error)}") from error
+            missing = isinstance(error, FileNotFoundError)
+            reason = f"no file can be created in the folder {target.parent}" if missing else _reason(error)
+            raise Fd2TalkError(f"cannot write {path}: {reason}") from error
         raise
     finally:
         with suppress(FileNotFoundError):

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageCms, ImageSequence, UnidentifiedImageError
 
+from shared.containers import open_media, video_stream
 from shared.errors import InputError
 from shared.files import check_input
 
@@ -39,6 +40,8 @@ _HINTS = {
         "it is a HEIC photo, which needs the package pillow-heif (pip install pillow-heif)"
     ),
     (b"\xff\x0a", b"JXL "): "it is a JPEG XL photo; convert it to JPEG or PNG",
+    (b"II*\0", b"MM\0*"): "it is a TIFF or raw photo of a kind that cannot be decoded; convert it to JPEG or PNG",
+    (b"\0\0\1\0",): "it is an icon (ICO); convert it to JPEG or PNG",
 }
 
 _TURNS = {
@@ -82,7 +85,7 @@ def read_image(path: str | os.PathLike, max_side: int = 20_000) -> np.ndarray:
         limit = MAX_PIXELS // 1_000_000
         raise InputError(f"cannot read {path}: the image has more than {limit} million pixels") from error
     except UnidentifiedImageError as error:
-        reason = _hint(file) or "it is not an image that can be decoded"
+        reason = _hint(file) or _medium(file) or "it is not an image that can be decoded"
         raise InputError(f"cannot read {path}: {reason}") from error
     except (OSError, ValueError, SyntaxError, EOFError, MemoryError) as error:  # what Pillow's decoders raise
         raise InputError(f"cannot read {path}: the image is damaged or of an unknown kind ({error})") from error
@@ -147,11 +150,27 @@ def _hint(file: Path) -> str | None:
     """Say what a photo needs that Pillow does not open here."""
     with file.open("rb") as handle:
         start = handle.read(64)
-    marks = [start[:2], start[4:8]]
+    marks = [start[:2], start[:4], start[4:8]]
     if start[4:8] == b"ftyp":
         brands = start[8 : min(len(start), int.from_bytes(start[:4], "big"))]
         marks = [brands[i : i + 4] for i in range(0, len(brands), 4)]
     return next((hint for known, hint in _HINTS.items() if set(known) & set(marks)), None)
+
+
+def _medium(file: Path) -> str | None:
+    """Say that a file is a video or sound; None for anything else."""
+    try:
+        container = open_media(file)
+    except InputError:
+        return None
+    with container:
+        if container.format.name == "image2" or container.format.name.endswith("_pipe"):
+            return None  # a picture that Pillow does not open, or only named like one
+        try:
+            video_stream(container, file)
+        except InputError:
+            return "it is a sound file, not a photo"
+    return "it is a video; save one of its frames as JPEG or PNG"
 
 
 def _to_rgb(image: Image.Image, max_side: int) -> np.ndarray:

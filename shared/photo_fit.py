@@ -16,10 +16,10 @@ from shared.face_model.camera import project
 from shared.face_model.fitting import fit
 from shared.face_model.morphable import MorphableModel
 from shared.faces.crop import Crop
-from shared.faces.detection import FaceBox
+from shared.faces.detection import FaceBox, detect_faces
 from shared.faces.face_alignment_tracker import face_alignment_mesh, is_installed, s3fd_faces
 from shared.faces.occlusion import eyes_are_hidden, mouth_is_covered
-from shared.faces.tracker import choose_face, track_face
+from shared.faces.tracker import choose_face, track_face, track_photo
 
 TRACKERS = ("auto", "mediapipe", "face-alignment")
 
@@ -28,6 +28,47 @@ MAX_YAW_DEGREES = 50.0
 # Mean residual in mm of a fit that may be of an upside-down face: .2 to .4 the right way up, .5 to 2.7 the wrong one.
 # The other way up is right where it makes the residual smaller by this factor.
 _POOR_FIT, _BETTER = 0.45, 0.6
+
+
+def faces_of(image: np.ndarray, tracker: str = "auto") -> list[FaceBox]:
+    """Return the faces of a photo in reading order, numbered as the `face_index` of `PhotoFit.fit` numbers them.
+
+    Args:
+        image: uint8 [H, W, 3].
+        tracker: one of `TRACKERS`.
+
+    Raises:
+        InputError: none is found.
+        UsageError: the package face-alignment or its weights are missing.
+    """
+    boxes: list[FaceBox] = []
+    if tracker != "face-alignment":
+        try:
+            if boxes := detect_faces(image, upside_down=True):
+                return boxes
+            points = track_photo(image)[:468, :2]  # in drawings the mesh network often finds what the detectors miss
+            return [FaceBox(*points.min(0), *points.max(0))]
+        except FaceNotFoundError:
+            if not _asks_second(tracker):
+                raise
+    if not (boxes := s3fd_faces(image)):
+        raise FaceNotFoundError
+    return boxes
+
+
+def is_poor_fit(landmarks: np.ndarray, model: MorphableModel) -> bool:
+    """Return whether a mesh [478, 3] in pixels may be that of an upside-down face, with its mouth on the forehead."""
+    return _misfit(fit(model, Crop.around(landmarks).to_crop(landmarks)[None]).residual[0]) > _POOR_FIT
+
+
+def _misfit(residual: np.ndarray) -> float:
+    """Mean length of a residual [478, 3] in mm."""
+    return float(np.linalg.norm(residual, axis=-1).mean())
+
+
+def _asks_second(tracker: str) -> bool:
+    """Whether the package face-alignment is asked where mediapipe finds nothing."""
+    return tracker == "face-alignment" or (tracker == "auto" and is_installed())
 
 
 @dataclass
@@ -83,16 +124,18 @@ class PhotoFit:
         """
         if tracker not in TRACKERS:
             raise UsageError(f"unknown face tracker {tracker!r}; available: {', '.join(TRACKERS)}")
-        model = model or load_bundled()
+        model, box = model or load_bundled(), None
         try:
             if tracker == "face-alignment":
                 raise FaceNotFoundError
-            fitted = cls._either_way_up(image, model, choose_face(image, face_index, face_box))
+            box = choose_face(image, face_index, face_box)
+            fitted = cls._either_way_up(image, model, box)
         except FaceNotFoundError as nothing:
-            if tracker == "mediapipe" or (tracker == "auto" and not is_installed()):
+            if not _asks_second(tracker):
                 raise
             try:
-                box = choose_face(image, face_index, face_box, detect=s3fd_faces)
+                if face_index is None or box is None or not box.score:  # else it is the one of that number
+                    box = choose_face(image, face_index, face_box, detect=s3fd_faces)
                 fitted = cls.from_landmarks(image, face_alignment_mesh(image, box, model), model)
             except UsageError as error:
                 raise error if tracker == "face-alignment" else InputError(f"{nothing}; {error}") from error
@@ -116,9 +159,7 @@ class PhotoFit:
         with suppress(InputError):
             other = cls.from_landmarks(image, track_face(image, box, upside_down=True), model)
             if other.misfit < most:
-                warnings.warn(
-                    "the face is upside down, and so it is in the video (turn the photo first?)", stacklevel=2
-                )
+                warnings.warn("the face of the photo is upside down (turn the photo first?)", stacklevel=2)
                 return other
         if isinstance(upright, InputError):
             raise upright
@@ -145,7 +186,7 @@ class PhotoFit:
     @property
     def misfit(self) -> float:
         """Mean length of the residual in mm."""
-        return float(np.linalg.norm(self.residual, axis=-1).mean())
+        return _misfit(self.residual)
 
     @cached_property
     def eyes_hidden(self) -> bool:

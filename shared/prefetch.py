@@ -18,13 +18,16 @@ def prefetch_map(
     Args:
         work: called in the threads.
         iterables: read in the consumer's thread.
-        workers: number of threads.
+        workers: number of threads; 0: each item in the consumer's thread, when it is asked for.
         prefetch: most results that are computed before the consumer asks for them.
         name: prefix of the threads' names.
 
     Yields:
         The results in order.
     """
+    if workers == 0:
+        yield from map(work, *iterables)
+        return
     pending: deque[Future] = deque()
     pool = ThreadPoolExecutor(workers, thread_name_prefix=name)
     try:

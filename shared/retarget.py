@@ -15,7 +15,7 @@ from shared.photo_fit import PhotoFit
 
 # Identity coefficients (in standard deviations) of one face agree to this.
 _SAME_IDENTITY = 1e-3
-# The resting face is the mean over one in so many frames, those whose lips are closest.
+# The resting face is the median over one in so many frames, those whose lips are closest.
 _RESTING_SHARE = 10
 # A driver that moves less is a still picture, shown for some time: turn of the head from its median in degrees, and
 # largest movement of a vertex in mm, of frames spread evenly over it.
@@ -51,9 +51,10 @@ def is_of(motion: Motion, photo: PhotoFit) -> bool:
 
 
 def resting_expression(model: MorphableModel, expression: np.ndarray) -> np.ndarray:
-    """Return the mean [D] over the tenth of the frames [T, D] whose lips are closest: clips begin in mid-word."""
+    """Return the median [D] over the tenth of the frames [T, D] whose lips are closest: clips begin in mid-word."""
     gaps = lip_gap(model.vertices(np.zeros(model.num_identity, np.float32), expression))
-    return expression[np.argsort(gaps)[: max(1, len(expression) // _RESTING_SHARE)]].mean(0)
+    closest = np.argsort(gaps, kind="stable")[: max(1, len(expression) // _RESTING_SHARE)]
+    return np.median(expression[closest], axis=0)
 
 
 def resting_pose(rotation: np.ndarray, translation: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -33,7 +34,8 @@ class Track:
         confidence: [T], 0 in gaps.
         crop: the fixed head crop.
         audio: float32 [n] at 16 kHz, or None.
-        cuts: the frames before which the video was cut.
+        cuts: the frames before which the video was cut; of a dissolve the middle.
+        dissolves: first frame of each dissolve, and the first one behind it.
     """
 
     landmarks: np.ndarray
@@ -41,6 +43,7 @@ class Track:
     crop: Crop
     audio: np.ndarray | None = None
     cuts: tuple[int, ...] = ()
+    dissolves: tuple[tuple[int, int], ...] = ()
 
     @classmethod
     def from_frames(
@@ -49,6 +52,7 @@ class Track:
         audio: np.ndarray | None = None,
         changes: np.ndarray | None = None,
         *,
+        dissolves: Sequence[tuple[int, int]] = (),
         least: float = 0.5,
     ) -> Track:
         """Fill gaps by linear interpolation and find cuts.
@@ -58,6 +62,7 @@ class Track:
             audio: float32 [n] at 16 kHz.
             changes: [T - 1], of the `CutDetector` that read the frames; without it a cut is found only where the face
                 jumps.
+            dissolves: likewise.
             least: the share of the frames that must show a face.
 
         Raises:
@@ -67,11 +72,19 @@ class Track:
         if seen.sum() < max(1, len(seen) * least):
             raise InputError(f"a face was found in only {seen.sum()} of {len(seen)} frames")
         points = _without_gaps(landmarks, seen)
-        cuts = find_cuts(np.zeros(len(points) - 1) if changes is None else changes, points)
+        found = find_cuts(np.zeros(len(points) - 1) if changes is None else changes, points)
+        cuts = sorted({*found, *((start + stop) // 2 for start, stop in dissolves)})
         for shot in np.split(np.arange(len(points)), cuts):  # gaps are filled from the same shot alone
             if seen[shot].any() and not seen[shot].all():
                 points[shot] = _without_gaps([landmarks[i] for i in shot], seen[shot])
-        return cls(points.astype(np.float32), seen.astype(np.float32), Crop.around(points), audio, tuple(cuts))
+        return cls(
+            points.astype(np.float32),
+            seen.astype(np.float32),
+            Crop.around(points),
+            audio,
+            tuple(cuts),
+            tuple(dissolves),
+        )
 
     def shots(self) -> list[tuple[int, Track]]:
         """Return the parts between cuts, each with its first frame in this track and a head crop of its own."""

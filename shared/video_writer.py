@@ -9,6 +9,7 @@ from fractions import Fraction
 from typing import Any
 
 import av
+import cv2
 import numpy as np
 
 from shared.audio import FPS, SAMPLE_RATE, AudioTrack
@@ -22,6 +23,12 @@ SYNTHETIC_TAGS = {
 }
 """Metadata of every video, which mark it as generated."""
 
+# RGB 0..255 to Y 16..235, Cb and Cr 16..240: ITU-R BT.709, limited range.
+_LUMA = np.array([0.2126, 0.7152, 0.0722])
+_BLUE, _RED = ((np.eye(3)[k] - _LUMA) / (2 * (1 - _LUMA[k])) for k in (2, 0))
+_BT709 = np.stack([219 * _LUMA, 224 * _BLUE, 224 * _RED]) / 255
+# `cv2.transform` rounds factors to 1/1024; the last column, the offset, makes good what medium grey loses by that.
+_TO_YUV = np.column_stack([_BT709, [16, 128, 128] + (_BT709 - np.rint(1024 * _BT709) / 1024) @ np.full(3, 127.5)])
 _AAC_RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000, 64000, 88200, 96000)
 _AUDIO_BLOCK = 16000  # samples of an array that are handed to the encoder at once
 
@@ -99,8 +106,7 @@ class VideoWriter:
         if frame.dtype != np.uint8 or frame.shape != (height, width, 3):
             raise ValueError(f"expected a uint8 frame [{height}, {width}, 3], got {frame.dtype} {list(frame.shape)}")
         with self._sentences():
-            rgb = av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), format="rgb24")
-            picture = rgb.reformat(format="yuv420p", dst_colorspace="ITU709", dst_color_range="MPEG")
+            picture = av.VideoFrame.from_ndarray(_planes(frame), format="yuv420p")
             picture.pts = self.frames_written
             picture.time_base = 1 / self._fps
             self._container.mux(self._video.encode(picture))
@@ -177,3 +183,18 @@ class VideoWriter:
             yield
         except av.FFmpegError as error:
             raise Fd2TalkError(f"cannot write {self._path}: {error.strerror}") from error
+
+
+def _planes(frame: np.ndarray) -> np.ndarray:
+    """The frame [H, W, 3] in yuv420p, uint8 [H * 3 / 2, W]: its planes one after the other.
+
+    In a third of the time of FFmpeg's converter. A sample of colour is the mean of 2 x 2 pixels, and lies between them.
+    """
+    height, width = frame.shape[:2]
+    out = np.empty((height * 3 // 2, width), np.uint8)
+    luma, colours = out[:height], out[height:].reshape(2, height // 2, width // 2)
+    cv2.extractChannel(cv2.transform(frame, _TO_YUV), 0, dst=luma)
+    half = cv2.transform(cv2.resize(frame, (width // 2, height // 2), interpolation=cv2.INTER_AREA), _TO_YUV)
+    for channel, plane in zip((1, 2), colours):
+        cv2.extractChannel(half, channel, dst=plane)
+    return out

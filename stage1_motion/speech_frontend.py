@@ -13,6 +13,7 @@ from scipy.ndimage import convolve1d
 from shared.media import FPS, SAMPLE_RATE, frame_count
 from shared.speech.encoder import SpeechEncoder
 from shared.speech.features import log_mel
+from shared.stages import stage
 from shared.weights import bundled
 from stage1_motion.interface import Speech
 from stage1_motion.speech_events import SpeechEventDetector, SpeechEvents, always_speaking
@@ -86,5 +87,6 @@ class SpeechFrontend:
 
     def __call__(self, audio: np.ndarray) -> Speech:
         """audio: float32 [n], mono, 16 kHz -> its speech at 25 frames per second."""
-        features = self.encoder(audio)
+        with stage("speech encoder", frame_count(len(audio))):
+            features = self.encoder(audio)
         return Speech(features, self.detect(features, audio), audio)

@@ -18,9 +18,9 @@ from shared.motion import Motion
 from shared.photo_fit import PhotoFit
 from shared.prefetch import prefetch_map
 from shared.retarget import is_of, onto_photo, with_still_eyes
+from shared.upright import quarter_turns, turned, turned_motion
 from shared.weights import bundled
 from stage2_render import DEFAULT_RENDERER, RENDERERS
-from stage2_render.upright import quarter_turns, turned, turned_motion
 from stage2_render.warp.mesh_warp import MeshWarp
 
 if TYPE_CHECKING:
@@ -123,15 +123,14 @@ class RenderPipeline:
         Args:
             photo: uint8 [H, W, 3] RGB, or its fit.
             motion: of T frames, at any frame rate.
-            full: the framing of the photo, its longer side at most `max_size`; else the square head crop, at most
-                512 x 512.
+            full: the framing of the photo; else the square head crop, at most 512 x 512.
             relative: apply the changes of the motion from its own rest to the photo's face, within what can be rendered
                 (`shared.retarget.onto_photo`), as for a motion of another person; False: its
                 coefficients are those of this face (as `MotionPipeline` generates them for a photo). None: False if the
                 motion has the photo's identity.
             max_size: longer side of the frames in pixels.
             workers: threads that warp. The warp runs outside the interpreter lock for most of its time, so that a
-                second thread uses what the first and the video encoder leave idle.
+                second thread uses what the first and the video encoder leave idle. 0: everything in this thread.
             steps: of the sampler, 1 to 1000.
             geometry_conditioning: start from the warp; otherwise from pure noise.
             detail_transfer: keep what the warp shows sharply.
@@ -146,6 +145,8 @@ class RenderPipeline:
             raise UsageError(f"the renderer takes 1 to {MAX_STEPS} steps, not {steps}")
         if motion.face_model != self.model.fingerprint:
             raise InputError(f"the motion belongs to face model {motion.face_model}, not {self.model.fingerprint}")
+        if max_size < _MIN_SIZE:
+            raise UsageError(f"frames of {max_size} pixels are too small; at least {_MIN_SIZE}")
         fitted = photo if isinstance(photo, PhotoFit) else PhotoFit.fit(photo, self.model)
         if relative is None:
             relative = not is_of(motion, fitted)
@@ -162,7 +163,7 @@ class RenderPipeline:
                 detail_transfer=detail_transfer, shared_noise=shared_noise, seed=seed,
             )  # fmt: skip
             return (np.ascontiguousarray(np.rot90(frame, -turns)) for frame in upright)
-        fitted = _sized(fitted, max_size) if full else _cropped(fitted)
+        fitted = _sized(fitted, max_size) if full else _cropped(fitted, max_size)
         targets = _targets(fitted, motion)
         if self.networks is None:
             warp = MeshWarp(fitted.image, fitted.landmarks, fitted.crop)
@@ -204,12 +205,10 @@ def _targets(photo: PhotoFit, motion: Motion) -> Iterator[np.ndarray]:
 
 def _sized(photo: PhotoFit, max_size: int) -> PhotoFit:
     """The photo reduced to `max_size` where it is larger, with even sides."""
-    if max_size < _MIN_SIZE:
-        raise UsageError(f"frames of {max_size} pixels are too small; at least {_MIN_SIZE}")
     return _scaled(photo, min(1.0, max_size / max(photo.image.shape[:2])))
 
 
-def _cropped(photo: PhotoFit) -> PhotoFit:
+def _cropped(photo: PhotoFit, max_size: int) -> PhotoFit:
     """The square head crop as a photo of its own, moved and reduced to fit inside the photo."""
     height, width = photo.image.shape[:2]
     side = int(min(photo.crop.side, height, width))
@@ -221,7 +220,7 @@ def _cropped(photo: PhotoFit) -> PhotoFit:
         landmarks=photo.landmarks - np.array([left, top, 0], np.float32),
         crop=replace(photo.crop, center_x=photo.crop.center_x - left, center_y=photo.crop.center_y - top),
     )
-    return _scaled(inside, min(1.0, CROP_SIZE / side))
+    return _scaled(inside, min(1.0, min(CROP_SIZE, max_size) / side))
 
 
 def _scaled(photo: PhotoFit, scale: float) -> PhotoFit:

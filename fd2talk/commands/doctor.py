@@ -16,6 +16,8 @@ from fd2talk.terminal import announce
 _PACKAGES = ("torch", "numpy", "mediapipe", "protobuf", "opencv-contrib-python", "av", "pillow")
 _OPTIONAL = {
     "pillow_heif": "HEIC photos: pip install pillow-heif",
+    "face_alignment": 'faces in drawings, and the published LSE-C: pip install "fd2talk[faces]"',
+    "transformers": 'training, and other speech encoders: pip install "fd2talk[train]" or "fd2talk[encoders]"',
     "onnxruntime": 'training and the metric of identity: pip install "fd2talk[train,metrics]"',
 }
 _SECONDS = 1.0  # of speech that is tried out

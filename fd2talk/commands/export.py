@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fd2talk.commands.inputs import fit_photo, load_motion
 from fd2talk.export.curves_file import read_curves
-from fd2talk.export.writer import SUFFIXES, check_options
+from fd2talk.export.writer import SUFFIXES, check_options, extent
 from fd2talk.export.writer import export as write
 from fd2talk.options import ExportOptions, FaceChoice
 from fd2talk.output import make_folder, require_output, save_motion
@@ -43,5 +43,5 @@ def import_curves(curves: str, output: str, *, audio: str | None, fps: float | N
     if audio is not None:
         result.audio = read_audio(audio)
     save_motion(path, result, overwrite=overwrite)
-    say(f"{path.name}: {len(result)} frames at {result.fps:g} fps", 0)
+    say(f"{path.name}: {extent(result)}", 0)
     announce(path)

@@ -1,54 +1,91 @@
-"""`fd2talk faces`: the faces of a photo, with the numbers that `--face-index` takes."""
+"""`fd2talk faces`: the faces of a photo or video, with the numbers that `--face-index` takes."""
 
 from __future__ import annotations
+
+import warnings
+from contextlib import suppress
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from fd2talk.commands.inputs import searching
 from fd2talk.output import make_folder, require_output
+from fd2talk.progress import progress
 from fd2talk.terminal import announce
-from shared.errors import InputError
+from shared.errors import FaceNotFoundError, InputError, UsageError
 from shared.faces.detection import FaceBox, detect_faces
-from shared.faces.tracker import track_photo
+from shared.faces.tracker import MIN_FACE_PIXELS, track_face
 from shared.files import atomic_output
-from shared.images import read_image
+from shared.images import is_photo, read_image
+from shared.media import FPS, read_video
+from shared.photo_fit import faces_of
 
 # Longest side of the sheet in pixels; of a large photo with small faces it is the photo's own, up to the second number.
 _SHEET_SIDE, _LARGEST_SHEET = 1600, 4000
+# A detected box is not quite as high as the face, by whose mesh it is refused: below this side the mesh is measured.
+_CLEARLY_LARGE = 1.4 * MIN_FACE_PIXELS
 # Height in pixels to which the smallest face of a sheet is drawn.
 _LEAST_FACE = 60
 
 
-def faces(photo: str, *, sheet: str | None, overwrite: bool) -> None:
-    """Print where the faces of a photo are, in reading order, and draw them.
+def faces(photo: str, *, face_tracker: str, sheet: str | None, overwrite: bool) -> None:
+    """Print where the faces of a photo or of a video's first frame with faces are, in reading order, and draw them.
 
     Args:
         photo: the file.
+        face_tracker: one of `shared.photo_fit.TRACKERS`.
         sheet: PNG file to draw them in, on the photo.
         overwrite: whether it may exist.
 
     Raises:
-        InputError: not a photo, or no face in it.
-        UsageError: as `require_output`.
+        InputError: neither photo nor video, or no face in it.
+        UsageError: face-alignment for a video; as `require_output` and `faces_of`.
     """
     path = None if sheet is None else require_output(sheet, suffixes=(".png",), overwrite=overwrite, inputs=(photo,))
-    image = read_image(photo)
-    boxes = detect_faces(image)
-    if not boxes:  # in drawings the mesh network often finds faces that the detectors miss
+    if still := is_photo(photo):
+        image = read_image(photo)
         try:
-            points = track_photo(image)[:468, :2]
+            with searching(image):
+                boxes = faces_of(image, face_tracker)
         except InputError as error:
             raise InputError(f"{photo}: {error}") from error
-        boxes = [FaceBox(*points.min(0), *points.max(0))]
-    largest = max(range(len(boxes)), key=lambda number: boxes[number].side)
+    elif face_tracker == "face-alignment":
+        raise UsageError("--face-tracker face-alignment is for photos")
+    else:
+        image, boxes = _first_with_faces(photo)
+    default = max(range(len(boxes)), key=lambda number: boxes[number].side)
     if path is not None:
         make_folder(path)
         with atomic_output(path, overwrite) as temporary:
             _drawn(image, boxes).save(temporary, format="PNG")
     for number, box in enumerate(boxes):
         edges = ",".join(str(round(edge)) for edge in (box.left, box.top, box.right, box.bottom))
-        default = ", the largest: used without --face-index" if number == largest else ""
-        announce(f"--face-index {number}: {box.side:.0f} pixels at {edges}{default}")
+        height = _height(image, box) if still else box.side
+        note = ", the largest: used without --face-index" if number == default else ""
+        if still and height < MIN_FACE_PIXELS:  # in videos faces of any size are tracked
+            note = f", too small: at least {MIN_FACE_PIXELS} pixels are needed"
+        announce(f"--face-index {number}: {height:.0f} pixels at {edges}{note}")
+
+
+def _first_with_faces(video: str) -> tuple[np.ndarray, list[FaceBox]]:
+    """The first frame of a video in which faces are found, and their boxes, numbered as `FaceFollower` does."""
+    with progress(None, "looking for faces") as bar:
+        for number, frame in enumerate(read_video(video)):
+            if boxes := detect_faces(frame):
+                warnings.warn(
+                    f"{video} is a video: the faces of its first frame with any, at {number / FPS:.2f} s", stacklevel=2
+                )
+                return frame, boxes
+            bar.update()
+    raise InputError(f"{video}: no face found in the video")
+
+
+def _height(image: np.ndarray, box: FaceBox) -> float:
+    """The height of a face in pixels; of a small one that of its mesh, by which other commands refuse it."""
+    if box.side < _CLEARLY_LARGE:
+        with suppress(FaceNotFoundError):
+            return float(np.ptp(track_face(image, box, least=0)[:468, 1]))
+    return box.side
 
 
 def _drawn(image: np.ndarray, boxes: list[FaceBox]) -> Image.Image:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import warnings
 import zipfile
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from PIL import Image
 
 from fd2talk.options import FaceChoice
+from fd2talk.progress import progress
 from fd2talk.track import photo_motion, video_motion
 from shared.errors import InputError, UsageError
 from shared.face_model import MorphableModel
@@ -19,6 +22,12 @@ from shared.images import is_photo
 from shared.media import read_image
 from shared.motion import Motion
 from shared.photo_fit import PhotoFit
+from shared.upright import quarter_turns, turned
+
+# Within these a table of curves names them.
+_HEADER_BYTES = 4096
+# Longest side in pixels above which the search for faces may take half a minute.
+_LONG_SEARCH = 4000
 
 
 def check_device(name: str) -> None:
@@ -33,20 +42,36 @@ def load_motion(path: str, model: MorphableModel) -> Motion:
     """Read a motion file; the motion of a video or a photo in its place is tracked, with a note.
 
     Raises:
-        InputError: none of them, or no face in it.
+        InputError: none of them, such as a table of curves, or no face in it.
     """
-    check_input(path)
-    if path.lower().endswith((".npz", ".npy")) or zipfile.is_zipfile(path):
-        return Motion.load(path)
+    with check_input(path).open("rb") as file:
+        if path.lower().endswith((".npz", ".npy")) or zipfile.is_zipfile(file):
+            return Motion.load(path)
+        file.seek(0)
+        if b"jawopen" in file.read(_HEADER_BYTES).lower():
+            raise InputError(f"{path} is a table of curves, no motion file; make one with `fd2talk import`")
     try:
         if is_photo(path):
-            motion, kind = photo_motion(fit_photo(model, path, read_image(path), FaceChoice()), path), "photo"
+            motion, kind = driving_photo(path, model, FaceChoice()), "photo"
         else:
             motion, kind = video_motion(path, model), "video"
     except InputError as error:
         raise InputError(f"not a motion file, and no face of it could be tracked: {error}") from error
     warnings.warn(f"{path} is a {kind}, no motion file: its largest face is tracked", stacklevel=2)
     return motion
+
+
+def driving_photo(path: str, model: MorphableModel, face: FaceChoice) -> Motion:
+    """Return the expression and pose of a photo as motion for other faces; an upside-down photo is turned.
+
+    Raises:
+        InputError: as `fit_photo`.
+    """
+    photo = fit_photo(model, path, read_image(path), face)
+    if quarter_turns(photo) == 2:
+        photo = turned(photo, 2)
+        photo = PhotoFit.from_landmarks(photo.image, photo.landmarks, model)  # its crop is that of an upright face
+    return photo_motion(photo, path)
 
 
 def fit_photo(model: MorphableModel, path: str, image: np.ndarray, face: FaceChoice) -> PhotoFit:
@@ -68,6 +93,12 @@ def fit_photo(model: MorphableModel, path: str, image: np.ndarray, face: FaceCho
             left, top, right, bottom = (value * scale for value in box)
             box = left, top, right, bottom
     try:
-        return PhotoFit.fit(image, model, face_index=face.index, face_box=box, tracker=face.tracker)
+        with searching(image):
+            return PhotoFit.fit(image, model, face_index=face.index, face_box=box, tracker=face.tracker)
     except InputError as error:
         raise InputError(f"{Path(path)}: {error}") from error
+
+
+def searching(image: np.ndarray) -> AbstractContextManager[Any]:
+    """While this is open, it is said that faces are looked for; only of a picture in which that takes long."""
+    return progress(None, "looking for faces", "face") if max(image.shape[:2]) > _LONG_SEARCH else nullcontext()

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from fd2talk.commands.inputs import fit_photo
+from fd2talk.commands.inputs import driving_photo
 from fd2talk.options import FaceChoice
 from fd2talk.output import require_output, save_motion
 from fd2talk.terminal import announce
-from fd2talk.track import photo_motion, video_motion
+from fd2talk.track import video_motion
 from shared.errors import UsageError
 from shared.face_model import load_bundled
 from shared.files import check_input
 from shared.images import is_photo
-from shared.media import read_image
 
 
 def track(source: str, output: str, *, face: FaceChoice, overwrite: bool) -> None:
@@ -20,7 +19,7 @@ def track(source: str, output: str, *, face: FaceChoice, overwrite: bool) -> Non
     check_input(source)
     model = load_bundled()
     if is_photo(source):
-        result = photo_motion(fit_photo(model, source, read_image(source), face), source)
+        result = driving_photo(source, model, face)
     elif face.tracker == "face-alignment":
         raise UsageError("--face-tracker face-alignment is for photos")
     else:

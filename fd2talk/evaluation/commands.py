@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 import sys
 from pathlib import Path
 from typing import Any
 
-from fd2talk.evaluation.inputs.pairs import clip_name
+from fd2talk.evaluation.inputs.phones import BILABIALS, read_phones, seconds_of
 from fd2talk.evaluation.report.writer import FILES
 from fd2talk.evaluation.runner import evaluate as run
 from fd2talk.terminal import announce
-from shared.errors import InputError, UsageError
-from shared.files import check_input
-
-_BILABIAL = ("B", "P", "M")
+from shared.errors import UsageError
 
 
 def evaluate(
@@ -56,41 +52,14 @@ def evaluate(
         return
     if not generated and not options["reference"]:
         raise UsageError("nothing to measure: give GENERATED, or --reference to measure only the real clips")
+    spoken = read_phones(phones) if phones else None
     run(
         generated,
         output,
         metrics=[name.strip() for name in metrics.split(",")] if metrics else (),
-        phones=read_phones(phones) if phones else None,
+        phones=None if spoken is None else {name: seconds_of(of, BILABIALS) for name, of in spoken.items()},
         command=shlex.join(["fd2talk", *sys.argv[1:]]),
         **options,
     )
     for name in FILES:
         announce(Path(output) / name)
-
-
-def read_phones(path: str) -> dict[str, tuple[float, ...]]:
-    """Read when the bilabials b, p and m are spoken.
-
-    Args:
-        path: JSON lines {"file", "phones": [[phone, from, to]]}, times in seconds.
-
-    Returns:
-        Clip name -> seconds of the midpoints of its b, p and m.
-
-    Raises:
-        InputError: the file is not an alignment.
-    """
-    try:
-        lines = check_input(path).read_text(encoding="utf-8").splitlines()
-    except UnicodeError:
-        raise InputError(f"{path}: not an alignment (expected a text file of JSON lines)") from None
-    midpoints = {}
-    for number, line in enumerate(lines, 1):
-        try:
-            clip = json.loads(line)
-            midpoints[clip_name(Path(clip["file"]))] = tuple(
-                (float(start) + float(end)) / 2 for phone, start, end in clip["phones"] if phone in _BILABIAL
-            )
-        except (ValueError, KeyError, TypeError) as error:
-            raise InputError(f"{path}: line {number} is not an alignment ({error})") from None
-    return midpoints

@@ -16,6 +16,7 @@ from shared.face_model import load_bundled
 from shared.face_model.measures import LIDS, lip_gap
 from shared.face_model.mediapipe_mesh import INNER_LIP_CENTRES
 from shared.motion import Motion
+from shared.retarget import resting_expression
 from shared.weights import bundled
 
 # In the order of Live Link Face's recordings; left and right are the person's.
@@ -38,9 +39,7 @@ NAMES = (
 UNSEEN = (
     "jawForward", "cheekPuff", "cheekSquintLeft", "cheekSquintRight", "noseSneerLeft", "noseSneerRight", "tongueOut",
 )  # fmt: skip
-# The resting face is the median over one in so many frames, those whose lips are closest. Lips that are apart by no
-# more than this even then, or pressed by no more, are taken to touch.
-_RESTING_SHARE = 10
+# Lips of the resting face that are apart by no more than this, or pressed by no more, are taken to touch.
 _SLIT_MM = (-0.8, 2.0)
 # How strongly the fitted curves keep to the teacher's scores, against the fit of the mesh in mm^2.
 _TEACHER = 10.0
@@ -109,7 +108,7 @@ class ArkitMap:
             raise InputError(
                 f"blendshape curves need motion of the face model {self.face_model}, this is of {motion.face_model}"
             )
-        start = resting_expression(motion)
+        start = neutral_expression(motion)
         curves = self._fit(motion.expression, start, motion.identity)
         if keep_expression:
             kept = self._fit(start[None], self.rest, motion.identity)[0]
@@ -128,15 +127,13 @@ class ArkitMap:
         return (self.rest + curves @ self.shapes).astype(np.float32)
 
 
-def resting_expression(motion: Motion) -> np.ndarray:
-    """Return the expression [D] of the resting face: the median of the frames whose lips are closest."""
+def neutral_expression(motion: Motion) -> np.ndarray:
+    """Return the expression [D] from which curves count: that of the resting face, with lips that touch."""
     model = load_bundled()
-    nobody, opening = np.zeros(model.num_identity), model.extra["open"]
-    gaps = lip_gap(model.vertices(nobody, motion.expression))
-    closest = np.argsort(gaps, kind="stable")[: max(1, len(motion) // _RESTING_SHARE)]
-    rest = np.median(motion.expression[closest], axis=0)
+    opening = model.extra["open"]
+    rest = resting_expression(model, motion.expression)
     # A curve counts from closed lips; a slit between them, which most tracked faces have, is no curve above 0.05.
-    gap = lip_gap(model.vertices(nobody, rest))
+    gap = lip_gap(model.vertices(np.zeros(model.num_identity), rest))
     slit = np.clip(gap, *_SLIT_MM) / lip_gap(np.tensordot(opening, model.exp_basis, 1))
     return rest - slit * opening
 

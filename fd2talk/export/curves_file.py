@@ -35,7 +35,7 @@ def read_curves(path: str | Path, *, fps: float | None = None) -> Motion:
     Raises:
         InputError: no such file, not a table, no such columns, or a cell that cannot be used.
     """
-    names, rows = _table(path)
+    names, lines, rows = _table(path)
     values = {name: k for k, name in enumerate(names) if name != "timecode"}
     missing = [name for name in NAMES if name.lower() not in values and name != "tongueOut"]
     if missing:
@@ -44,14 +44,17 @@ def read_curves(path: str | Path, *, fps: float | None = None) -> Motion:
     numbers = np.zeros((len(rows), len(NAMES) + len(ANGLES)))
     for k, name in enumerate((*NAMES, *ANGLES)):
         if (column := values.get(name.lower())) is not None:
-            numbers[:, k] = [_number(path, line, name, row[column]) for line, row in enumerate(rows, 2)]
+            numbers[:, k] = [_number(path, line, name, row[column]) for line, row in zip(lines, rows)]
     curves = numbers[:, : len(NAMES)]
-    if curves.max() > _LARGEST:
-        raise InputError(f"{path}: curves of ARKit lie between 0 and 1; here they reach {curves.max():.4g}")
+    for extreme in (curves.min(), curves.max()):
+        if not -0.5 <= extreme <= _LARGEST:
+            raise InputError(f"{path}: curves of ARKit lie between 0 and 1; here they reach {extreme:.4g}")
+    if (angle := np.abs(numbers[:, len(NAMES) :]).max()) > np.pi:
+        raise InputError(f"{path}: angles are in radians; here they reach {angle:.4g} (degrees?)")
     if fps is None:
         if "timecode" not in names:
             raise InputError(f"{path}: no column Timecode; give the frame rate with --fps")
-        seconds = _seconds(path, [row[names.index("timecode")] for row in rows])
+        seconds = _seconds(path, lines, [row[names.index("timecode")] for row in rows])
         fps, numbers = _uniform(path, seconds, numbers)
     arkit = load_arkit_map()
     return Motion(
@@ -64,25 +67,31 @@ def read_curves(path: str | Path, *, fps: float | None = None) -> Motion:
     )
 
 
-def _table(path: str | Path) -> tuple[list[str], list[list[str]]]:
-    """The header in lower case, and the rows with cells."""
+def _table(path: str | Path) -> tuple[list[str], list[int], list[list[str]]]:
+    """The header in lower case, and the rows with cells after their numbers in the file."""
     try:
         with open(path, encoding="utf-8-sig", newline="") as file:
-            header, *rows = list(csv.reader(file, strict=True)) or [[]]
+            first = file.readline()
+            separator = max(",;\t", key=first.count)
+            file.seek(0)
+            header, *rows = list(csv.reader(file, strict=True, delimiter=separator)) or [[]]
     except FileNotFoundError:
         raise InputError(f"{path}: no such file") from None
     except (OSError, UnicodeError, csv.Error) as error:
         raise InputError(f"{path}: not a CSV file ({error})") from None
     names = [name.strip().lower() for name in header]
-    rows = [row for row in rows if any(cell.strip() for cell in row)]
+    if separator != ",":  # spreadsheets write decimal commas then
+        rows = [[cell.replace(",", ".") for cell in row] for row in rows]
+    lines = [line for line, row in enumerate(rows, 2) if any(cell.strip() for cell in row)]
+    rows = [rows[line - 2] for line in lines]
     if doubled := next((name for name in names if name and names.count(name) > 1), None):
         raise InputError(f"{path}: two columns are called {doubled}")
-    for line, row in enumerate(rows, 2):
+    for line, row in zip(lines, rows):
         if len(row) != len(names):
             raise InputError(f"{path}: row {line} has {len(row)} cells, the header {len(names)}")
     if not rows:
         raise InputError(f"{path}: no file of ARKit curves; it has no rows")
-    return names, rows
+    return names, lines, rows
 
 
 def _number(path: str | Path, line: int, name: str, cell: str) -> float:
@@ -95,12 +104,12 @@ def _number(path: str | Path, line: int, name: str, cell: str) -> float:
     return number
 
 
-def _seconds(path: str | Path, cells: list[str]) -> np.ndarray:
+def _seconds(path: str | Path, lines: list[int], cells: list[str]) -> np.ndarray:
     """Seconds since the first row, for the rate of counting under which the rows follow each other most evenly."""
     parsed = [parse_timecode(cell) for cell in cells]
     if None in parsed:
-        line = parsed.index(None)
-        raise InputError(f"{path}: row {line + 2}: {cells[line][:30]!r} is not a timecode (HH:MM:SS:FF.fff)")
+        wrong = parsed.index(None)
+        raise InputError(f"{path}: row {lines[wrong]}: {cells[wrong][:30]!r} is not a timecode (HH:MM:SS:FF.fff)")
     whole, frames = np.array(parsed).T
     whole = whole + 86400 * np.cumsum(np.r_[0, np.diff(whole) < -43200])  # midnight
     best, spread = whole + frames / TIMECODE_RATE, np.inf

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.spatial.transform import Rotation
 
-from fd2talk.export.arkit import NAMES, load_arkit_map, resting_expression
+from fd2talk.export.arkit import NAMES, load_arkit_map, neutral_expression
 from fd2talk.export.gaze import EYEBALL_MM, EYES, eye_angles
 from fd2talk.export.gltf import Material, Mesh, Node
 from fd2talk.export.placement import Placement
@@ -86,7 +86,7 @@ def face_scene(
     base = model.vertices(identity, start) + (0 if photo is None else photo.residual)
     place = Placement.of(motion)
     head = {
-        "rotation": _continuous(Rotation.from_rotvec(motion.rotation).as_quat()),
+        "rotation": continuous(Rotation.from_rotvec(motion.rotation).as_quat()),
         "translation": place.shift * MM,
         "scale": np.repeat(place.scale[:, None], 3, axis=1),
     }
@@ -116,7 +116,7 @@ def arkit_shapes(model: MorphableModel) -> np.ndarray:
     return shapes
 
 
-def _continuous(quaternions: np.ndarray) -> np.ndarray:
+def continuous(quaternions: np.ndarray) -> np.ndarray:
     """Choose between q and -q, the same rotation, so that the arc between neighbours is the short one."""
     flips = np.sign((quaternions[1:] * quaternions[:-1]).sum(1))
     quaternions[1:] *= np.cumprod(np.where(flips == 0, 1, flips))[:, None]
@@ -183,14 +183,14 @@ def _jaw(
 ) -> Node:
     """A node at the hinge of the jaw that turns as the chin goes down from rest, with the lower teeth."""
     hinge = base[list(_EARS)].mean(0)
-    rest = resting_expression(motion)
+    rest = neutral_expression(motion)
     change = np.tensordot(motion.expression - rest, model.exp_basis[:, _CHIN], 1)
     lever = base[_CHIN] - hinge
     moved = lever + change
     angle = np.arctan2(lever[1], lever[2]) - np.arctan2(moved[:, 1], moved[:, 2])
     turn = Rotation.from_rotvec(angle[:, None] * [1, 0, 0]).as_quat()
     lower = Node("lowerTeeth", _mesh("lowerTeeth", (teeth[0] - hinge, teeth[1]), photo))
-    return Node("jaw", translation=hinge * MM, tracks={"rotation": _continuous(turn)}, children=(lower,))
+    return Node("jaw", translation=hinge * MM, tracks={"rotation": continuous(turn)}, children=(lower,))
 
 
 def _eyes(base: np.ndarray, motion: Motion, photo: PhotoFit | None) -> list[Node]:
@@ -209,7 +209,7 @@ def _eyes(base: np.ndarray, motion: Motion, photo: PhotoFit | None) -> list[Node
         yaw, pitch = angles[:, number].T
         turn = Rotation.from_euler("YX", np.stack([yaw, -pitch], 1)).as_quat()
         mesh = _eyeball(f"{side}Eyeball", Material(f"{side}Eye", texture=texture, unlit=photo is not None))
-        nodes.append(Node(f"{side}Eye", mesh, centre * MM, {"rotation": _continuous(turn)}))
+        nodes.append(Node(f"{side}Eye", mesh, centre * MM, {"rotation": continuous(turn)}))
     return nodes
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from fd2talk.export.arkit import resting_expression
+from fd2talk.export.arkit import neutral_expression
 from shared.face_model import load_bundled
 from shared.face_model.mediapipe_mesh import LEFT_EYE, LEFT_IRIS, RIGHT_EYE, RIGHT_IRIS
 from shared.motion import Motion
@@ -21,7 +21,7 @@ def eye_angles(motion: Motion) -> np.ndarray:
         [T, 2, 2] in radians: left eye, right eye; yaw (to the person's left), pitch (up).
     """
     model = load_bundled()
-    change = np.tensordot(motion.expression - resting_expression(motion), model.exp_basis[..., :2], 1)  # [T, N, 2]
+    change = np.tensordot(motion.expression - neutral_expression(motion), model.exp_basis[..., :2], 1)  # [T, N, 2]
     angles = []
     for ring, iris in EYES.values():
         corners = change[:, [ring[0], ring[len(ring) // 2]]].mean(1)

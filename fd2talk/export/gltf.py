@@ -64,6 +64,7 @@ class Node:
             [T, K] of the mesh's targets.
         children: nodes that move with this one.
         camera: half of the side, in metres, of the square that an orthographic camera at this node shows, or None.
+        at_rest: whether the node's own transform, without the animation, is a rest pose and not the first keyframe.
     """
 
     name: str
@@ -72,6 +73,7 @@ class Node:
     tracks: dict[str, np.ndarray] = field(default_factory=dict)
     children: tuple[Node, ...] = ()
     camera: float | None = None
+    at_rest: bool = False
 
     def walk(self) -> Iterator[Node]:
         """Yield this node and all below it, parents first."""
@@ -140,15 +142,16 @@ def vertex_normals(vertices: np.ndarray, triangles: np.ndarray) -> np.ndarray:
     return np.where(length > 1e-9, normals / np.maximum(length, 1e-9), [0.0, 0.0, 1.0]).astype(np.float32)
 
 
-def glb_bytes(roots: list[Node], times: np.ndarray, extras: dict) -> bytes:
+def glb_bytes(roots: list[Node], times: np.ndarray, extras: dict, extensions: dict[str, dict] | None = None) -> bytes:
     """Encode a scene as GLB.
 
     Args:
         roots: its nodes.
         times: [T], seconds of the keyframes.
         extras: metadata of the asset.
+        extensions: of the whole document, by name; they count nodes as `Node.walk` yields them, root after root.
     """
-    return _Encoder().encode(roots, times, extras)
+    return _Encoder().encode(roots, times, extras, extensions or {})
 
 
 class _Encoder:
@@ -159,7 +162,7 @@ class _Encoder:
         self._materials: list[Material] = []
         self._lists: dict[str, list] = {"nodes": [], "meshes": [], "cameras": []}
 
-    def encode(self, roots: list[Node], times: np.ndarray, extras: dict) -> bytes:
+    def encode(self, roots: list[Node], times: np.ndarray, extras: dict, extensions: dict[str, dict]) -> bytes:
         order = [node for root in roots for node in root.walk()]
         number = {id(node): index for index, node in enumerate(order)}
         for node in order:
@@ -182,14 +185,18 @@ class _Encoder:
             "accessors": self._buffer.accessors,
             "bufferViews": self._buffer.views,
             "buffers": [{"byteLength": len(self._buffer.data)}],
+            "extensionsUsed": [*extensions, *([_UNLIT] if any(material.unlit for material in self._materials) else [])],
+            "extensions": extensions,
         }
-        return _pack(document, bytes(self._buffer.data))
+        # The format has no empty lists.
+        return _pack({name: part for name, part in document.items() if part not in ([], {})}, bytes(self._buffer.data))
 
     def _node(self, node: Node, children: list[int]) -> dict:
         result: dict = {"name": node.name} | ({"children": children} if children else {})
         if node.translation is not None:
             result["translation"] = np.asarray(node.translation, np.float64).tolist()
-        result |= {path: values[0].tolist() for path, values in node.tracks.items() if path != "weights"}
+        if not node.at_rest:
+            result |= {path: values[0].tolist() for path, values in node.tracks.items() if path != "weights"}
         if node.mesh is not None:
             weights = node.tracks.get("weights")
             result["mesh"] = self._mesh(node.mesh, None if weights is None else weights[0])
@@ -246,8 +253,6 @@ class _Encoder:
             wrap = {"magFilter": _LINEAR, "minFilter": _LINEAR_MIPMAP, "wrapS": _CLAMP, "wrapT": _CLAMP}
             textures = [{"source": index, "sampler": 0} for index in range(len(images))]
             result |= {"images": images, "textures": textures, "samplers": [wrap]}
-        if any(material.unlit for material in self._materials):
-            result["extensionsUsed"] = [_UNLIT]
         return result
 
 

@@ -7,7 +7,7 @@ import json
 import numpy as np
 
 from fd2talk.export.arkit import NAMES
-from fd2talk.export.visemes import VISEMES, runs
+from fd2talk.export.visemes import SILENT, VISEMES, runs
 from shared.motion import Motion
 
 _CALLED = {"ih": "I", "oh": "O", "ou": "U"}
@@ -24,7 +24,8 @@ def talking_head_json(motion: Motion, curves: np.ndarray, weights: np.ndarray) -
         weights: of the visemes, [T, 15].
     """
     frame = 1000 / motion.fps
-    strongest = weights.argmax(1)
+    # Half open is no silence, though `sil` may have the largest of many small weights.
+    strongest = np.where(weights[:, 0] > SILENT, 0, 1 + weights[:, 1:].argmax(1))
     spans = [(VISEMES[strongest[start]], start, stop) for start, stop in runs(strongest) if strongest[start]]
     moving = {name: curve for name, curve in zip(NAMES, curves.T) if curve.max() > 0}
     document = {

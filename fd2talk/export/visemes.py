@@ -27,9 +27,12 @@ _MOUTHS = {
     "oh": {"jawOpen": 0.3, "mouthFunnel": 0.3, "mouthPucker": 0.3},
     "ou": {"jawOpen": 0.1, "mouthPucker": 0.6, "mouthFunnel": 0.2},
 }
+# The mouths of VRM's presets, which are Japanese vowels.
+_VOWELS = {"aa": "aa", "ih": "ih", "ou": "ou", "ee": "E", "oh": "oh"}
 # Lips that stay together for less than this between open ones say p, b or m; longer, nothing.
 _CLOSURE_SECONDS = 0.24
-_FEW, _SILENT = 0.02, 0.6
+_FEW = 0.02
+SILENT = 0.6  # more than this of `sil` is silence
 
 
 def visemes(curves: np.ndarray, fps: float) -> np.ndarray:
@@ -42,19 +45,29 @@ def visemes(curves: np.ndarray, fps: float) -> np.ndarray:
     Returns:
         float64 [T, 15] in [0, 1], of sum 1.
     """
-    to_mesh = load_arkit_map().shapes @ fit_features()
-    # Speech is read from what the table names: a smile is an expression, whatever is said.
-    of_mouth = np.array([any(_both(name) in mouth for mouth in _MOUTHS.values()) for name in NAMES])
-    table = np.array([[mouth.get(_both(name), 0.0) for name in NAMES] for mouth in _MOUTHS.values()])
-    found = bounded_fit(table @ to_mesh, (curves * of_mouth) @ to_mesh, np.zeros((len(curves), len(table))), _FEW)
-    found /= np.maximum(found.sum(1, keepdims=True), 1)
+    found = _fit(curves, list(_MOUTHS))
     weights = np.concatenate([1 - found.sum(1, keepdims=True), found], axis=1)
-    silent = weights[:, 0] > _SILENT
+    silent = weights[:, 0] > SILENT
     for start, stop in runs(silent):
         if silent[start] and 0 < start and stop < len(silent) and (stop - start) / fps < _CLOSURE_SECONDS:
             weights[start:stop, 1] += weights[start:stop, 0]
             weights[start:stop, 0] = 0
     return weights
+
+
+def vowels(curves: np.ndarray) -> dict[str, np.ndarray]:
+    """Compute the weights [T] in [0, 1], of sum 1 at most, of VRM's five mouths from ARKit's curves [T, 52]."""
+    return dict(zip(_VOWELS, _fit(curves, list(_VOWELS.values())).T))
+
+
+def _fit(curves: np.ndarray, names: list[str]) -> np.ndarray:
+    """Weights [T, len(names)] of these mouths that move the mesh as curves [T, 52] do; of sum 1 at most."""
+    to_mesh = load_arkit_map().shapes @ fit_features()
+    # Speech is read from what the table names: a smile is an expression, whatever is said.
+    of_mouth = np.array([any(_both(name) in mouth for mouth in _MOUTHS.values()) for name in NAMES])
+    table = np.array([[_MOUTHS[viseme].get(_both(name), 0.0) for name in NAMES] for viseme in names])
+    found = bounded_fit(table @ to_mesh, (curves * of_mouth) @ to_mesh, np.zeros((len(curves), len(table))), _FEW)
+    return found / np.maximum(found.sum(1, keepdims=True), 1)
 
 
 def runs(values: np.ndarray) -> list[tuple[int, int]]:

@@ -20,6 +20,7 @@ from fd2talk.export.placement import Placement
 from fd2talk.export.ply import ply_bytes
 from fd2talk.export.talking_head_json import talking_head_json
 from fd2talk.export.visemes import VISEMES, visemes, visemes_csv
+from fd2talk.export.vrm_animation import vrm_animation
 from fd2talk.options import ExportOptions
 from shared.errors import InputError, UsageError
 from shared.face_model import MorphableModel, load_bundled
@@ -30,14 +31,14 @@ from shared.photo_fit import PhotoFit
 from shared.retarget import is_of, onto_photo
 
 MESH_FORMATS = {".obj": obj_bytes, ".ply": ply_bytes}
-SUFFIXES = (".glb", ".csv", ".json", *MESH_FORMATS)
+SUFFIXES = (".glb", ".csv", ".json", ".vrma", *MESH_FORMATS)
 _DEFAULTS = ExportOptions()
 # Which options mean something for which format.
 _USED = {
     "morphs": (".glb",),
     "photo": (".glb",),
     "curves": (".csv",),
-    "fps": (".csv", ".json"),
+    "fps": (".csv", ".json", ".vrma"),
     "start_timecode": (".csv",),
     "keep_expression": (".glb", ".csv", ".json"),
 }
@@ -64,6 +65,7 @@ def export(
     ``X.glb``: glTF 2.0, the person's mesh with morph targets, eyes, teeth and a jaw, animated.
     ``X.csv``: ARKit's curves as Live Link Face writes them, or Oculus' visemes.
     ``X.json``: ARKit's curves and visemes for TalkingHead.
+    ``X.vrma``: VRM animation of head, mouth, blinks and gaze.
     ``X.obj``, ``X.ply``: a folder X with a mesh per frame, X_00000.obj ...; a name without suffix: the same as OBJ.
 
     Args:
@@ -95,7 +97,12 @@ def export(
     encoded, content = (_mesh if suffix == ".glb" else _curves)(motion, model, photo, suffix, options)
     with atomic_output(output, overwrite) as temporary:
         temporary.write_bytes(encoded)
-    return Exported(output, f"{content}, {len(motion)} frames at {motion.fps:g} fps")
+    return Exported(output, f"{content}, {extent(motion)}")
+
+
+def extent(motion: Motion) -> str:
+    """Return in words how many frames a motion has, and how many a second."""
+    return f"{len(motion)} frame{'' if len(motion) == 1 else 's'} at {motion.fps:g} fps"
 
 
 def check_options(suffix: str, has_photo: bool, options: ExportOptions) -> None:
@@ -119,6 +126,9 @@ def _curves(motion: Motion, _: MorphableModel, __: PhotoFit | None, suffix: str,
     if suffix == ".json":
         text = talking_head_json(motion, curves, visemes(curves, motion.fps))
         return text.encode(), "TalkingHead animation: ARKit curves and visemes"
+    if suffix == ".vrma":
+        content = "VRM animation: head and neck, five mouths, blinks and gaze"
+        return vrm_animation(motion, curves, _times(motion), _extras(motion)), content
     if options.curves == "visemes":
         return visemes_csv(visemes(curves, motion.fps), motion.fps).encode(), f"{len(VISEMES)} Oculus visemes"
     text = live_link_csv(motion, curves, options.start_timecode)
@@ -131,11 +141,19 @@ def _mesh(motion: Motion, model: MorphableModel, photo: PhotoFit | None, _: str,
     arkit = options.morphs == "arkit"
     fitted = load_arkit_map().fit(motion, keep_expression=options.keep_expression) if arkit else None
     scene = face_scene(motion, model, photo, fitted)
-    extras = {"face_model": motion.face_model, "fps": motion.fps, "source": motion.source, "synthetic_media": True}
-    times = np.arange(len(motion)) / motion.fps
     targets = "52 ARKit morph targets" if arkit else f"{model.num_expression} morph targets of the face model"
     texture = "the photo as texture" if photo is not None else "no texture (--photo)"
-    return glb_bytes(scene, times, extras), f"glTF face: {targets}, head, jaw and eyes as nodes, {texture}"
+    return glb_bytes(
+        scene, _times(motion), _extras(motion)
+    ), f"glTF face: {targets}, head, jaw and eyes as nodes, {texture}"
+
+
+def _times(motion: Motion) -> np.ndarray:
+    return np.arange(len(motion)) / motion.fps
+
+
+def _extras(motion: Motion) -> dict:
+    return {"face_model": motion.face_model, "fps": motion.fps, "source": motion.source, "synthetic_media": True}
 
 
 def posed_vertices(motion: Motion, model: MorphableModel) -> np.ndarray:

@@ -1,6 +1,8 @@
-"""Cuts and jump zooms of a video, detected from the change between consecutive frames."""
+"""Cuts, dissolves and jump zooms of a video, detected from the change between frames."""
 
 from __future__ import annotations
+
+from collections import deque
 
 import cv2
 import numpy as np
@@ -13,6 +15,9 @@ _RATIO, _NOISE = 4.0, 0.5
 _NEIGHBOURS, _CLEAR, _LEAST = 8, 8.0, 2.5
 # A smaller difference is a cut where the face jumps: mean shift of its points over its height, change of log scale.
 _JUMP, _ZOOM = 0.04, 0.04
+# In a dissolve a frame is the mean of those so many before and after it, up to this share of their difference, which is
+# at least so many grey levels; in at least so many frames in a row. Of what moves the mean is two pictures at once.
+_APART, _OF_DIFFERENCE, _DIFFERENT, _IN_A_ROW = 4, 0.15, 5.0, 2
 # No head moves so far from one frame to the next: the tracker has switched to another face.
 _OTHER_FACE = 0.25
 
@@ -23,19 +28,28 @@ class CutDetector:
     def __init__(self) -> None:
         self._before: np.ndarray | None = None
         self._changes: list[float] = []
+        self._recent: deque[np.ndarray] = deque(maxlen=2 * _APART + 1)
+        self._count, self._blended = 0, 0  # frames so far; frames in a row up to `_APART` ago that are blended
+        self._dissolves: list[tuple[int, int]] = []
 
     @property
     def changes(self) -> np.ndarray:
         """Difference of each frame except the first from its predecessor: float32 [T - 1] after T frames."""
         return np.array(self._changes, np.float32)
 
+    @property
+    def dissolves(self) -> list[tuple[int, int]]:
+        """First frame of each dissolve, and the first one behind it, as far as they have ended."""
+        return self._dissolves
+
     def is_cut(self, frame: np.ndarray) -> bool:
         """Return whether the video was possibly cut before this frame, uint8 [H, W, 3], from the past alone.
 
         `find_cuts`, which also uses the following frames, is more reliable: the start of a fast movement looks the
-        same.
+        same. A dissolve counts where it has ended.
         """
         small = cv2.resize(frame, (_SIZE, _SIZE), interpolation=cv2.INTER_AREA).astype(np.float32)
+        dissolved = self._dissolve_ends(small)
         before, self._before = self._before, small
         if before is None:
             return False
@@ -43,7 +57,22 @@ class CutDetector:
         past = self._changes[-_NEIGHBOURS:]
         self._changes.append(change)
         usual = float(np.median(past)) if past else change
-        return change > _LEAST and change > _RATIO * max(usual, _NOISE)
+        return dissolved or change > _LEAST and change > _RATIO * max(usual, _NOISE)
+
+    def _dissolve_ends(self, small: np.ndarray) -> bool:
+        """Whether the last frame of a dissolve has just been seen."""
+        self._recent.append(small)
+        self._count += 1
+        if len(self._recent) == self._recent.maxlen:
+            first, middle, last = self._recent[0], self._recent[_APART], self._recent[-1]
+            difference = np.abs(last - first).mean()
+            if difference > _DIFFERENT and np.abs(middle - (first + last) / 2).mean() < _OF_DIFFERENCE * difference:
+                self._blended += 1
+                return False
+        run, self._blended = self._blended, 0
+        if run >= _IN_A_ROW:  # the last such window ended before this frame
+            self._dissolves.append((self._count - 1 - run - 2 * _APART, self._count - 1))
+        return run >= _IN_A_ROW
 
 
 def find_cuts(changes: np.ndarray, landmarks: np.ndarray) -> list[int]:

@@ -14,15 +14,16 @@ from shared.faces.face_tracker import FaceDetector, face_detectors
 # The detectors reduce their input to 128 and 192 pixels. In the first a face must be an eighth as high as the picture,
 # in the second a sixteenth, with certainty a twelfth: of 17 portraits in squares of so many times the height of the
 # face the first found 17, the second 16 and 17. The picture is therefore searched in tiles, each level half as large as
-# the one before, down to a side in which the smallest face that can be tracked is a twelfth.
-_LEAST_TILE = 640
+# the one before, down to a side in which the smallest face that can be tracked is a twelfth; an eighth where mediapipe
+# has the first detector alone.
+_LEAST_TILE, _LEAST_TILE_OF_ONE = 640, 448
 _CERTAIN = 8
 # Neighbouring tiles overlap by this share: more than the faces that the next larger tiles may have missed.
 _OVERLAP = 0.25
 # What the detectors receive is averaged to this side: they skip pixels of larger pictures.
 _INPUT_SIDE = 256
 # In tiles, of which there are many, a detection below the first score must be confirmed in a close-up, of so many times
-# the side of the box, with the second.
+# the side of the box, with the second; the box in the close-up, which is more exact, takes its place.
 _SURE, _CONFIRMED, _CLOSE_UP = 0.75, 0.6, 2.5
 _ROW = 0.8
 
@@ -55,27 +56,41 @@ class FaceBox:
         return max(width, 0) * max(height, 0) / max(smaller, 1e-6)
 
 
-def detect_faces(image: np.ndarray) -> list[FaceBox]:
-    """Return all faces of a picture uint8 [H, W, 3] RGB in reading order: rows from the top, each from the left."""
-    found: list[FaceBox] = []
-    with _detectors() as detect:
-        for tile in _tiles(image):
-            found += detect(image, tile)
+def detect_faces(image: np.ndarray, *, upside_down: bool = False) -> list[FaceBox]:
+    """Return all faces of a picture uint8 [H, W, 3] RGB in reading order: rows from the top, each from the left.
+
+    Of faces that are upside down the detectors find the large ones; with `upside_down` the others too, in twice the
+    time.
+    """
+    found = _turned(detect_faces, image) if upside_down else []
+    with _detectors(image) as (tiles, detect):
+        for tile in tiles:
+            found += detect(tile)
     return in_reading_order(_distinct(found))
 
 
-def largest_face(image: np.ndarray) -> FaceBox | None:
-    """Return the largest face of a picture uint8 [H, W, 3] RGB, None without one; smaller ones are not looked for."""
-    found: list[FaceBox] = []
-    with _detectors() as detect:
+def largest_face(image: np.ndarray, *, upside_down: bool = False) -> FaceBox | None:
+    """Return the largest face of a picture uint8 [H, W, 3] RGB, None without one; smaller ones are not looked for.
+
+    `upside_down` is that of `detect_faces`.
+    """
+    found = _turned(lambda turned: [box for box in [largest_face(turned)] if box], image) if upside_down else []
+    with _detectors(image) as (tiles, detect):
         side = max(image.shape[:2])
-        for tile in _tiles(image):
+        for tile in tiles:
             if tile.side != side:  # the first one of the next level
                 if any(box.side * _CERTAIN > side for box in found):
                     break
                 side = tile.side
-            found += detect(image, tile)
+            found += detect(tile)
     return max(_distinct(found), key=lambda box: box.side, default=None)
+
+
+def _turned(detect: Callable[[np.ndarray], list[FaceBox]], image: np.ndarray) -> list[FaceBox]:
+    """What a function detects in the picture upside down, in pixels of the picture."""
+    height, width = image.shape[:2]
+    boxes = detect(np.ascontiguousarray(image[::-1, ::-1]))
+    return [FaceBox(width - b.right, height - b.bottom, width - b.left, height - b.top, b.score) for b in boxes]
 
 
 @dataclass(frozen=True)
@@ -90,28 +105,30 @@ class _Tile:
 
 
 @contextmanager
-def _detectors() -> Iterator[Callable[[np.ndarray, _Tile], list[FaceBox]]]:
-    """A function that detects the faces of a tile of a picture, in pixels of the picture."""
+def _detectors(image: np.ndarray) -> Iterator[tuple[Iterator[_Tile], Callable[[_Tile], list[FaceBox]]]]:
+    """The tiles of a picture, and a function that detects the faces of a tile, in pixels of the picture."""
     with face_detectors() as detectors:
+        least = _LEAST_TILE if len(detectors) > 1 else _LEAST_TILE_OF_ONE
 
-        def detect(image: np.ndarray, tile: _Tile) -> list[FaceBox]:
+        def detect(tile: _Tile) -> list[FaceBox]:
             if tile.side == max(image.shape[:2]):
                 return [box for detector in detectors for box in _found(detector, image, tile)]
             # What the first detector finds in the smallest tiles the second has found in the larger ones.
-            used = detectors if tile.side > _LEAST_TILE else detectors[-1:]
-            boxes = [box for detector in used for box in _found(detector, image, tile)]
-            return [box for box in boxes if not _is_cut(box, tile, image) and confirmed(image, box)]
+            used = detectors if tile.side > least else detectors[-1:]
+            boxes = [box for detector in used for box in _found(detector, image, tile) if not _is_cut(box, tile, image)]
+            return [box for box in map(confirmed, boxes) if box]
 
-        def confirmed(image: np.ndarray, box: FaceBox) -> bool:
+        def confirmed(box: FaceBox) -> FaceBox | None:
+            if box.score >= _SURE:
+                return box
             (x, y), half = box.middle, _CLOSE_UP / 2 * box.side
             left, top, right, bottom = (max(0, round(v)) for v in (x - half, y - half, x + half, y + half))
             close_up = _Tile(left, top, right, bottom, round(2 * half))
-            return box.score >= _SURE or any(
-                again.score >= _CONFIRMED and again.overlap(box) > 0.5
-                for again in _found(detectors[0], image, close_up)
-            )
+            seen = [again for again in _found(detectors[0], image, close_up) if again.overlap(box) > 0.5]
+            best = max(seen, key=lambda again: again.score, default=None)
+            return best if best and best.score >= _CONFIRMED else None
 
-        yield detect
+        yield _tiles(image, least), detect
 
 
 def _found(detector: FaceDetector, image: np.ndarray, tile: _Tile) -> list[FaceBox]:
@@ -138,13 +155,13 @@ def _is_cut(box: FaceBox, tile: _Tile, image: np.ndarray) -> bool:
     )
 
 
-def _tiles(image: np.ndarray) -> Iterator[_Tile]:
-    """The whole picture, then overlapping tiles of half the side, and so on down to `_LEAST_TILE`."""
+def _tiles(image: np.ndarray, least: int) -> Iterator[_Tile]:
+    """The whole picture, then overlapping tiles of half the side, and so on down to tiles of `least`."""
     height, width = image.shape[:2]
     side = max(height, width)
     yield _Tile(0, 0, width, height, side)
-    while side > _LEAST_TILE:
-        side = max(side // 2, _LEAST_TILE)
+    while side > least:
+        side = max(side // 2, least)
         for top in _starts(height, side):
             for left in _starts(width, side):
                 yield _Tile(left, top, min(left + side, width), min(top + side, height), side)

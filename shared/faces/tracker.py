@@ -80,26 +80,37 @@ def choose_face(
         detect: another detector, which returns faces in reading order.
 
     Returns:
-        Its box; the whole picture where none is detected, as in drawings: the mesh network often finds those faces.
+        Its box; where none is detected, as in drawings, the whole picture with a score of 0: the mesh network often
+            finds those faces.
 
     Raises:
         InputError: no face of that number, or no such box.
+        FaceNotFoundError: no face of that number, and none is detected.
     """
     if face_box is not None:
         box = FaceBox(*face_box)
         if box.side < 4 or box.left >= box.right or box.top >= box.bottom:
             raise InputError(f"face box {face_box}: it must be left, top, right, bottom in pixels")
+        check_inside(box, image.shape[1], image.shape[0])
         return box
-    whole = FaceBox(0, 0, image.shape[1], image.shape[0])
+    whole = FaceBox(0, 0, image.shape[1], image.shape[0], score=0)
     if face_index is None:
-        largest = max(detect(image), key=lambda box: box.side, default=None) if detect else largest_face(image)
-        return largest or whole
-    boxes = (detect or detect_faces)(image) or [whole]
-    if not 0 <= face_index < len(boxes):
-        raise InputError(
-            f"the photo shows {len(boxes)} face(s); there is no face {face_index} (`fd2talk faces` lists them)"
-        )
-    return boxes[face_index]
+        if detect is None:
+            return largest_face(image, upside_down=True) or whole
+        return max(detect(image), key=lambda box: box.side, default=whole)
+    boxes = detect(image) if detect else detect_faces(image, upside_down=True)
+    count = len(boxes or [whole])
+    if not 0 <= face_index < count:
+        message = f"the photo shows {count} face(s); there is no face {face_index} (`fd2talk faces` lists them)"
+        raise InputError(message) if boxes else FaceNotFoundError(message)
+    return (boxes or [whole])[face_index]
+
+
+def check_inside(box: FaceBox, width: int, height: int) -> None:
+    """Raise InputError when a box lies wholly outside a picture of that size."""
+    if box.right <= 0 or box.bottom <= 0 or box.left >= width or box.top >= height:
+        edges = ",".join(f"{edge:.0f}" for edge in (box.left, box.top, box.right, box.bottom))
+        raise InputError(f"the face box {edges} lies outside the picture of {width} x {height} pixels")
 
 
 def track_photo(
@@ -109,7 +120,9 @@ def track_photo(
     return track_face(image, choose_face(image, face_index, face_box))
 
 
-def track_face(image: np.ndarray, box: FaceBox, *, upside_down: bool = False) -> np.ndarray:
+def track_face(
+    image: np.ndarray, box: FaceBox, *, upside_down: bool = False, least: float = MIN_FACE_PIXELS
+) -> np.ndarray:
     """Track the mesh of one face of a still picture.
 
     Args:
@@ -117,6 +130,7 @@ def track_face(image: np.ndarray, box: FaceBox, *, upside_down: bool = False) ->
         box: about where the face is.
         upside_down: the face is turned by about 180 degrees. Of such a face the network finds a mesh whose mouth is on
             the forehead, unless it is told.
+        least: height in pixels below which a face is refused.
 
     Returns:
         float32 [478, 3] in pixels of the image (z negative towards the camera).
@@ -132,8 +146,8 @@ def track_face(image: np.ndarray, box: FaceBox, *, upside_down: bool = False) ->
     if points is None:
         raise FaceNotFoundError
     height = float(np.ptp(points[:468, 1]))
-    if height < MIN_FACE_PIXELS:
-        raise InputError(f"the face is only {height:.0f} pixels high; at least {MIN_FACE_PIXELS} are needed")
+    if height < least:
+        raise InputError(f"the face is only {height:.0f} pixels high; at least {least:.0f} are needed")
     return points
 
 

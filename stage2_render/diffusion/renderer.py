@@ -20,6 +20,7 @@ from torch import Tensor
 from shared.photo_fit import PhotoFit
 from shared.precision import has_fast_bf16
 from shared.prefetch import prefetch_map
+from shared.stages import stage
 from stage2_render.diffusion.conditioning_maps import conditioning_maps
 from stage2_render.diffusion.face_crop import SIZE, FaceCrop, window
 from stage2_render.diffusion.render_model import RenderNetworks
@@ -118,13 +119,13 @@ class DiffusionRenderer:
         Args:
             targets: meshes [478, 3] in photo pixels.
             coefficients: expression, rotation and translation [D + 6] of each.
-            workers: number of warping threads.
+            workers: number of warping threads; 0: no threads at all.
             batch_size: frames in one batch of the networks.
         """
         ahead = max(batch_size, workers)
         warped = prefetch_map(self.prepare, targets, coefficients, workers=workers, prefetch=ahead, name="warp")
         batches = self._batches(warped, batch_size)
-        painted = prefetch_map(lambda b: self.paint(*b), batches, workers=1, prefetch=1, name="paint")
+        painted = prefetch_map(lambda b: self.paint(*b), batches, workers=min(workers, 1), prefetch=1, name="paint")
         with closing(warped), closing(painted):
             for batch in painted:
                 yield from batch
@@ -138,7 +139,8 @@ class DiffusionRenderer:
     def paint(self, batch: list[Prepared], noise: Tensor) -> list[np.ndarray]:
         """Repair the faces of B prepared frames, in place, and return the frames; noise: [B, C, s, s]."""
         bf16 = has_fast_bf16(self.device)
-        with torch.inference_mode(), torch.autocast(self.device.type, torch.bfloat16, enabled=bf16):
+        precision = torch.autocast(self.device.type, torch.bfloat16, enabled=bf16)
+        with stage("networks", len(batch)), torch.inference_mode(), precision:
             repair = self.networks.repair(
                 to_tensor(np.stack([one.warped for one in batch]), self.device),  # [B, 3, 256, 256]
                 self._reference.expand(len(batch), -1, -1, -1),  # [B, C, s, s]

@@ -74,8 +74,11 @@ class BackgroundWarp:
         controls = np.concatenate([handles, np.array([[a, b], [-b, a]], np.float32)])
         amount = float(np.sqrt((handles**2).sum(-1).mean())) / max(self._face_height, 1.0)
         mix = np.float32(smoothstep((amount - _WIDE_FROM) / _WIDE_OVER))
-        weights = self._weights[0] if mix == 0 else (1 - mix) * self._weights[0] + mix * self._weights[1]
-        return (weights @ controls).reshape(*self._shape, 2)
+        tight, wide = self._weights
+        field = tight @ controls
+        if mix:
+            field += mix * (wide @ controls - field)
+        return field.reshape(*self._shape, 2)
 
     def backward(self, displacement: np.ndarray, size: tuple[int, int]) -> np.ndarray:
         """Return where each pixel comes from, minus where it is, by fixed-point inversion of the forward field.
@@ -85,15 +88,16 @@ class BackgroundWarp:
             size: (width, height) of the map.
 
         Returns:
-            float32 [height, width, 2] in pixels of the region.
+            float32 [2, height, width] in pixels of the region.
         """
         scale = self._scale.astype(np.float32)
         forward = self.forward(displacement) * scale
         inverse = -forward
         for _ in range(_INVERSION_STEPS):
-            found = cv2.remap(forward, self._nodes + inverse, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-            inverse = -_NEW * found + _PREVIOUS * inverse
-        return cv2.resize(inverse / scale, size, interpolation=cv2.INTER_CUBIC)
+            where = cv2.add(self._nodes, inverse)
+            found = cv2.remap(forward, where, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+            inverse = cv2.addWeighted(found, -_NEW, inverse, _PREVIOUS, 0)
+        return np.stack([cv2.resize(axis, size, interpolation=cv2.INTER_CUBIC) for axis in cv2.split(inverse / scale)])
 
 
 def _person_mask(region: np.ndarray, points: np.ndarray, shape: tuple[int, int]) -> np.ndarray:

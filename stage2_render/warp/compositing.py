@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 import cv2
@@ -14,7 +15,9 @@ Box = tuple[int, int, int, int]
 """x0, y0, x1, y1 in pixels; the last two are exclusive."""
 
 Layer = tuple[np.ndarray | None, np.ndarray | None, Box]
-"""An image float32 [h, w, 3] and its alpha [h, w] over a box of the region; None, None: nothing is visible."""
+"""An image float32 [h, w, 3] and its alpha [h, w] over a box of the region; `NOTHING`: nothing is visible."""
+
+NOTHING: Layer = (None, None, (0, 0, 0, 0))
 
 # Masks are drawn at this multiple of the resolution, then averaged.
 _SUPERSAMPLING = 4
@@ -26,12 +29,6 @@ _MIN_FEATHER = 0.2
 _FAR = -1e3
 
 
-def fit_affine(source: np.ndarray, target: np.ndarray) -> Affine:
-    """Return the affine motion [2, 3] that maps points [n, 2] to points [n, 2] with the least squared error."""
-    design = np.concatenate([source, np.ones((len(source), 1))], 1).astype(np.float64)
-    return np.linalg.lstsq(design, target.astype(np.float64), rcond=None)[0].T
-
-
 def apply_affine(motion: Affine, points: np.ndarray) -> np.ndarray:
     """Move points [..., 2]."""
     return points @ motion[:, :2].T + motion[:, 2]
@@ -41,6 +38,19 @@ def invert_affine(motion: Affine) -> Affine:
     """Return the inverse motion, float64 [2, 3]."""
     linear = np.linalg.inv(motion[:, :2].astype(np.float64))
     return np.concatenate([linear, -(linear @ motion[:, 2:])], 1)
+
+
+def chain(outer: Affine, inner: Affine) -> Affine:
+    """Return the motion `inner`, and `outer` after it."""
+    return np.concatenate([outer[:, :2] @ inner[:, :2], apply_affine(outer, inner[:, 2:].T).T], 1)
+
+
+def sample(image: np.ndarray, motion: Affine, box: Box, interpolation: int, border: int = cv2.BORDER_REPLICATE) -> Any:
+    """Return the image at the places to which the motion takes the pixels of the box, [y1 - y0, x1 - x0, ...]."""
+    x0, y0, x1, y1 = box
+    from_box = chain(motion, np.array([[1, 0, x0], [0, 1, y0]], np.float64))
+    flags = interpolation | cv2.WARP_INVERSE_MAP
+    return cv2.warpAffine(image, from_box, (x1 - x0, y1 - y0), flags=flags, borderMode=border)
 
 
 def follow(linear: np.ndarray, source: np.ndarray, target: np.ndarray) -> Affine:
@@ -57,11 +67,18 @@ def smoothstep(value: Any) -> Any:
 
 def curve(points: np.ndarray, steps: int = 4) -> np.ndarray:
     """Interpolate an open row of points [n, 2] by a Catmull-Rom curve: [(n - 1) * steps + 1, 2]."""
+    return _curve_weights(len(points), steps) @ points
+
+
+@lru_cache(maxsize=16)
+def _curve_weights(count: int, steps: int) -> np.ndarray:
+    """Weight of each of the points in each place of the curve, [(count - 1) * steps + 1, count]."""
+    points = np.eye(count)
     padded = np.concatenate([2 * points[:1] - points[1:2], points, 2 * points[-1:] - points[-2:-1]])
     t = np.arange(steps)[:, None, None] / steps
     p0, p1, p2, p3 = (padded[k : len(padded) - 3 + k] for k in range(4))
     along = 0.5 * (2 * p1 + (p2 - p0) * t + (2 * p0 - 5 * p1 + 4 * p2 - p3) * t**2 + (3 * p1 - p0 - 3 * p2 + p3) * t**3)
-    return np.concatenate([along.transpose(1, 0, 2).reshape(-1, 2), points[-1:]])
+    return np.concatenate([along.transpose(1, 0, 2).reshape(-1, count), points[-1:]])
 
 
 def opening(ring: np.ndarray) -> np.ndarray:
@@ -129,7 +146,9 @@ def _reduced(image: np.ndarray, box: Box) -> np.ndarray:
 def pixel_grid(box: Box) -> np.ndarray:
     """Return x, y of every pixel of the box, float32 [h, w, 2]."""
     x0, y0, x1, y1 = box
-    return np.stack(np.meshgrid(np.arange(x0, x1), np.arange(y0, y1)), -1).astype(np.float32)
+    grid = np.empty((y1 - y0, x1 - x0, 2), np.float32)
+    grid[..., 0], grid[..., 1] = np.arange(x0, x1), np.arange(y0, y1)[:, None]
+    return grid
 
 
 def seam(
@@ -145,10 +164,12 @@ def seam(
         thickness: half of the line's width in pixels.
         size: (width, height) of the region.
     """
+    if strength <= 0:
+        return NOTHING
     line = curve((upper + lower) / 2)
     box = bounds(line, 2 + 5 * thickness, size)
-    if strength <= 0 or is_empty(box, 2):
-        return None, None, box
+    if is_empty(box, 2):
+        return NOTHING
     down = perpendicular(line[-1] - line[0])
     thick = thickness + 0.5 * np.maximum((lower - upper) @ down, 0)
     # Thin at the corners, where the rims always meet.

@@ -9,6 +9,7 @@ import numpy as np
 
 from shared.face_model.mediapipe_mesh import LEFT_EYE, LEFT_IRIS, RIGHT_EYE, RIGHT_IRIS
 from stage2_render.warp.compositing import (
+    NOTHING,
     Affine,
     Layer,
     apply_affine,
@@ -106,15 +107,15 @@ class EyeLayer:
         outline = opening(points[self._ring])
         box = bounds(outline, 2 + 3 * self._feather, (width, height))
         if not self._open_enough or is_empty(box, 2):
-            return None, None, box
+            return NOTHING
         back = invert_affine(self._motion(points, head))
         pixels = pixel_grid(box)
         iris = points[self._iris[0]]
         radius = np.linalg.norm(points[self._iris[1:]] - iris, axis=-1).mean()
-        distance = np.linalg.norm(pixels - iris, axis=-1)
-        turned = 1 - smoothstep((distance - 1.1 * radius) / max(0.35 * self._width, 1e-6))
+        distance = cv2.magnitude(*cv2.split(pixels - iris.astype(np.float32)))
+        turned = 1 - smoothstep((distance - float(1.1 * radius)) / max(0.35 * self._width, 1e-6))
         gaze = self._gaze(points, back)
-        where = (apply_affine(back, pixels) - gaze * turned[..., None]).astype(np.float32)
+        where = apply_affine(back.astype(np.float32), pixels) - gaze.astype(np.float32) * turned[..., None]
         layer = cv2.remap(self._region, where, None, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
         in_photo = where - np.array(self._box[:2], np.float32)
         depth = cv2.remap(self._depth, in_photo, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
@@ -143,6 +144,8 @@ class EyeLayer:
         half = len(self._ring) // 2
         upper, lower = self._ring[: half + 1], np.r_[self._ring[0], self._ring[half:][::-1]]
         strength = 0.8 * self._shut(points) * self._open_enough
+        if strength <= 0:
+            return NOTHING
         # The tracked lower rim is a little above the lid's, where the eyeball is still visible.
         below = 0.03 * self._width * np.sin(np.linspace(0, np.pi, half + 1))[:, None] * self._down(points)
         rims = points[upper], points[lower] + below

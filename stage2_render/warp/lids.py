@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 
 from stage2_render.warp.compositing import (
+    NOTHING,
     Layer,
     bounds,
     curve,
@@ -75,6 +76,8 @@ class LidLayer:
             warped: the region, warped to it, uint8 RGB [h, w, 3].
             strength: opacity, 0..1.
         """
+        if strength <= 0:
+            return NOTHING
         rim, fold = _along(points[self._rim]), _along(points[self._fold])
         across = rim[-1] - rim[0]
         down = perpendicular(across)
@@ -83,24 +86,26 @@ class LidLayer:
         feather = max(_FEATHER * self._width, 0.3)
         band = np.concatenate([fold, rim[::-1]])
         box = bounds(band, 2 + 3 * feather, self._size)
-        if strength <= 0 or is_empty(box, 2):
-            return None, None, box
-        pixels = pixel_grid(box) - rim[0]
-        column = np.clip(pixels @ across / max(across @ across, 1e-6), 0, 1) * (_COLUMNS - 1)
+        if is_empty(box, 2):
+            return NOTHING
+        pixels = pixel_grid(box) - rim[0].astype(np.float32)
+        column = pixels @ (across * (_COLUMNS - 1) / max(across @ across, 1e-6)).astype(np.float32)
 
         def over_columns(values: np.ndarray) -> np.ndarray:
-            return np.interp(column, np.arange(_COLUMNS), values)
+            row = values.astype(np.float32)[None]
+            return cv2.remap(row, column, 0 * column, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
 
-        lower, higher = over_columns((rim - rim[0]) @ down), over_columns((fold - rim[0]) @ down)
-        height = (pixels @ down - lower) / np.where(higher == lower, 1, higher - lower)  # 0 at the rim, 1 at the fold
+        lower, higher = cv2.split(over_columns(np.stack([rim - rim[0], fold - rim[0]], 1) @ down))
+        # 0 at the rim, 1 at the fold
+        height = (pixels @ down.astype(np.float32) - lower) / np.where(higher == lower, 1, higher - lower)
         shade = 1 - _SHADE * np.square(2 * np.clip(height, 0, 1) - 1) * self._upper
-        layer = np.stack([over_columns(tint) for tint in self._colours.T], -1) * shade[..., None]
+        layer = over_columns(self._colours) * shade[..., None]
         below = warped[box[1] : box[3], box[0] : box[2]].astype(np.float32)
         brighter = below.sum(2) / np.maximum(layer.sum(2), 1) - 1
         # Of an upper lid a lash's gloss is painted over, too, but more slowly.
         other = np.maximum(-brighter, brighter / 2) if self._upper else brighter
-        alpha = strength * soft_mask(band, box, feather) * smoothstep(other / _DIFFERENCE)
-        return layer.astype(np.float32), alpha.astype(np.float32), box
+        alpha = np.float32(strength) * soft_mask(band, box, feather) * smoothstep(other / _DIFFERENCE)
+        return layer, alpha, box
 
 
 def _along(rim: np.ndarray) -> np.ndarray:

@@ -13,15 +13,18 @@ import numpy as np
 
 from shared.face_model.mediapipe_mesh import INNER_LIP_CENTRES, INNER_LIPS, OUTER_LIPS, groups
 from stage2_render.warp.compositing import (
+    NOTHING,
     Affine,
+    Box,
     Layer,
     apply_affine,
     bounds,
+    chain,
     follow,
     invert_affine,
     is_empty,
     opening,
-    pixel_grid,
+    sample,
     seam,
     signed_distance,
     smoothstep,
@@ -86,25 +89,20 @@ class MouthLayer:
         feather = 0.008 * self._width
         box = bounds(outline, 2 + 3 * feather, self._size)
         if is_empty(box, 2):
-            return None, None, box
+            return NOTHING
         mask = soft_mask(outline, box, feather)
-        pixels = pixel_grid(box)
-        in_photo = apply_affine(invert_affine(head), pixels)
+        in_photo, on_jaw = invert_affine(head), invert_affine(self._jaw_motion(points, head))
         # Back to front.
-        jaw = apply_affine(invert_affine(self._jaw_motion(points, head)), pixels)
-        layer = np.broadcast_to(self._cavity, (*mask.shape, 3))
-        layer = _over(layer, self._lower, (jaw - self._lower_origin) @ self._axes.T / self._width)
-        layer = _over(layer, self._upper, (in_photo - self._teeth_origin(points, head)) @ self._axes.T / self._width)
+        layer = self._over(self._cavity, self._lower, self._lower_origin, on_jaw, box)
+        layer = self._over(layer, self._upper, self._teeth_origin(points, head), in_photo, box)
         # Little light enters a small opening, and the lips cast a shadow behind them.
         light = cv2.GaussianBlur(mask, (0, 0), max(0.045 * self._width, 0.5))
         wide = smoothstep(self._mean_gap(points) / 0.13)
-        layer = layer * (0.3 + 0.7 * (0.35 + 0.65 * wide) * smoothstep(light * 1.15))[..., None]
+        layer *= (0.3 + float(0.7 * (0.35 + 0.65 * wide)) * smoothstep(light * 1.15))[..., None]
         layer = self._tone.applied(layer)
-        photo = cv2.remap(
-            self._region, in_photo.astype(np.float32), None, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE
-        )
-        own = self._own(in_photo, points)[..., None]
-        return (layer + own * (photo - layer)).astype(np.float32), mask, box
+        photo = sample(self._region, in_photo, box, cv2.INTER_CUBIC)
+        own = self._own(in_photo, box, points)[..., None]
+        return layer + own * (photo - layer), mask, box
 
     def render_contact(self, points: np.ndarray) -> Layer:
         """Return the line along which lips meet that are open in the photo, where there is none; points: [478, 2]."""
@@ -129,21 +127,40 @@ class MouthLayer:
         box = bounds(outline, 2, size)
         hidden = np.zeros(size[::-1], np.float32)
         if not is_empty(box):
-            pixels = (pixel_grid(box) + 0.5) * cell - 0.5
-            own = self._own(apply_affine(invert_affine(head), pixels), points)
+            to_pixels = np.concatenate([np.diag(cell), cell[:, None] / 2 - 0.5], 1)
+            own = self._own(chain(invert_affine(head), to_pixels), box, points)
             hidden[box[1] : box[3], box[0] : box[2]] = soft_mask(outline, box, 0) * (1 - own)
         return hidden
 
-    def _own(self, in_photo: np.ndarray, points: np.ndarray) -> np.ndarray:
-        """How far the mouth of the photo, moved with the skull, is open at photo points: [h, w] in 0..1."""
-        where = (in_photo - np.array(self._inside_box[:2])).astype(np.float32)
-        depth = cv2.remap(self._depth, where, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    def _over(self, below: np.ndarray, texture: np.ndarray, origin: np.ndarray, motion: Affine, box: Box) -> np.ndarray:
+        """Composite a premultiplied texture over an image [h, w, 3] or a colour [3].
+
+        Args:
+            below: float32.
+            texture: float32 [h, w, 4], over `_SPAN`.
+            origin: of the texture, in photo pixels.
+            motion: from pixels of the frame to those of the photo.
+            box: of the image.
+        """
+        x0, x1, y0, y1 = _SPAN
+        scale = np.array([texture.shape[1] / (x1 - x0), texture.shape[0] / (y1 - y0)])
+        linear = scale[:, None] * self._axes / self._width
+        offset = -linear @ origin - scale * [x0, y0] - 0.5
+        to_texture = np.concatenate([linear, offset[:, None]], 1)
+        layer = sample(texture, chain(to_texture, motion), box, cv2.INTER_LINEAR, cv2.BORDER_CONSTANT)
+        return below * (1 - layer[..., 3:]) + layer[..., :3]
+
+    def _own(self, motion: Affine, box: Box, points: np.ndarray) -> np.ndarray:
+        """How far the photo's mouth is open, float32 [h, w] in 0..1, at the places to which the motion takes a box."""
+        left, top = self._inside_box[:2]
+        in_box = chain(np.array([[1, 0, -left], [0, 1, -top]], np.float64), motion)
+        depth = sample(self._depth, in_box, box, cv2.INTER_LINEAR)
         # As the lips part, their rims must not remain on the teeth.
         parted = smoothstep((self._mean_gap(points) - self._gap) / 0.03)
         rim = max(0.015 * self._width, 1.0)
-        own = np.clip(depth / rim + 2 - 2.5 * parted, 0, 1)
+        own = np.clip(depth / np.float32(rim) + np.float32(2 - 2.5 * parted), 0, 1)
         # A slit between closed lips shows nothing of the mouth.
-        return own * (1 - parted * (1 - smoothstep((self._gap - 0.015) / 0.03)))
+        return own * np.float32(1 - parted * (1 - smoothstep((self._gap - 0.015) / 0.03)))
 
     def _mean_gap(self, points: np.ndarray) -> float:
         """Mean height of the opening over the middle of the lips, in mouth widths."""
@@ -293,13 +310,3 @@ def _with_shadow(teeth: np.ndarray, scale: float) -> np.ndarray:
     out = teeth.copy()
     out[..., 3] = teeth[..., 3] + (1 - teeth[..., 3]) * shade
     return out
-
-
-def _over(below: np.ndarray, texture: np.ndarray, where: np.ndarray) -> np.ndarray:
-    """Composite a premultiplied texture, sampled at mouth coordinates [h, w, 2], over an image [h, w, 3]."""
-    x0, x1, y0, y1 = _SPAN
-    height, width = texture.shape[:2]
-    scale = np.array([width / (x1 - x0), height / (y1 - y0)])
-    grid = ((where - [x0, y0]) * scale - 0.5).astype(np.float32)
-    layer = cv2.remap(texture, grid, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)
-    return below * (1 - layer[..., 3:]) + layer[..., :3]

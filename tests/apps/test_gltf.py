@@ -42,6 +42,11 @@ def test_the_validator_would_find_something(node, path, tmp_path):
     assert node("validate_gltf.mjs", broken)["issues"]["numErrors"] > 0
 
 
+def test_of_a_vrm_animation_the_validator_notes_the_extension_and_the_bones_alone(node, motion, tmp_path):
+    messages = node("validate_gltf.mjs", export(motion, tmp_path / "motion.vrma").path)["issues"]["messages"]
+    assert {message["code"] for message in messages} == {"UNSUPPORTED_EXTENSION", "NODE_EMPTY"}
+
+
 def test_three_js_plays_the_motion(show, motion, tmp_path):
     path = export(motion, tmp_path / "motion.glb", options=ExportOptions(morphs="expression")).path
     frames = [0, 3, 7, len(motion) - 1]

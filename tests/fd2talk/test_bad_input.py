@@ -380,5 +380,6 @@ def test_full_disk(tmp_path, photo, motion_file):
     process = command("render", photo, motion_file, "-o", tmp_path / "o.mp4", preexec_fn=limit)
     printed, err = process.communicate(timeout=120)
     assert process.returncode == 1 and printed == ""
-    assert err.startswith("fd2talk: cannot write") and err.count("\n") == 1
+    (line,) = [line for line in err.splitlines() if "rendering:" not in line]  # of a slow computer
+    assert line.startswith("fd2talk: cannot write")
     assert not list(tmp_path.iterdir())

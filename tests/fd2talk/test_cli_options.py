@@ -121,3 +121,28 @@ def test_the_second_face_tracker_says_what_it_needs(run, refused, tmp_path, phot
     command = ("evaluate", tmp_path, "--reference", tmp_path, "-o", tmp_path / "r", "--detector", "s3fd")
     refused(*command, folder=tmp_path, saying="fd2talk[faces]")
     assert run(*base, "mediapipe")[0] == 0
+
+
+def test_two_choices_of_a_face_and_a_missing_folder_of_models_are_refused(refused, tmp_path, photo, audio, motion_file):
+    out = ("-o", tmp_path / "o.npz")
+    commands = [
+        ("generate", photo, audio, "-o", tmp_path / "o.mp4"),
+        ("render", photo, motion_file, "-o", tmp_path / "o.mp4"),
+        ("export", motion_file, "--photo", photo, "-o", tmp_path / "o.glb"),
+        ("motion", audio, "--photo", photo, *out),
+        ("track", photo, *out),
+    ]
+    for command in commands:
+        both = ("--face-index", 0, "--face-box", "50,40,190,220")
+        refused(*command, *both, folder=tmp_path, saying="--face-index and --face-box exclude each other")
+    others = [("faces", photo), ("doctor",), ("prepare", tmp_path, tmp_path / "o"), ("evaluate", "-o", tmp_path / "r")]
+    for command in commands + others:
+        refused(*command, "--models", tmp_path / "none", folder=tmp_path, saying="none: there is no such folder")
+
+
+def test_a_face_box_outside_the_picture(refused, tmp_path, photo):
+    clip = write_video(tmp_path / "clip.mp4", grey_frames(3))
+    for source in (photo, clip):
+        for box in ("5000,10,5100,120", "10,-90,100,0"):
+            track = ("track", source, "-o", tmp_path / "m.npz", "--face-box", box)
+            assert source.name in refused(*track, folder=tmp_path, saying=f"{box} lies outside the picture of ")

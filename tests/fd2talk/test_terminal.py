@@ -7,6 +7,7 @@ import sys
 import threading
 import time
 import warnings
+from pathlib import Path
 
 import pytest
 
@@ -91,6 +92,15 @@ def test_closed_standard_output_is_no_failure(tmp_path, photo):
     process.stdout.close()
     assert process.stderr.read() == "" and process.wait(120) == 0
     assert (tmp_path / "m.npz").exists()
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+def test_standard_output_on_a_full_disk_is_one_line(photo):
+    with open("/dev/full", "w") as full:
+        arguments = [sys.executable, "-m", "fd2talk", "faces", str(photo)]
+        done = subprocess.run(arguments, stdout=full, stderr=subprocess.PIPE, text=True, timeout=120)
+    assert done.returncode == 1
+    assert done.stderr == "fd2talk: cannot write to standard output: No space left on device\n"
 
 
 def shell(line, **settings):

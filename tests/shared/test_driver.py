@@ -61,6 +61,11 @@ def test_one_shot_is_what_the_tracker_gives():
         np.testing.assert_allclose(getattr(motion, name), getattr(expected, name), atol=1e-4)
 
 
+@pytest.mark.situation(
+    "Drivers",
+    "a driver with cuts, dissolves, jump zooms or fast zooms",
+    "each part counts from its own rest, eased between them; a note lists the times",
+)
 def test_a_jump_zoom_does_not_move_the_head():
     parts = filmed(np.linspace(-4, 4, 40)), filmed(np.linspace(10, 18, 35), zoom=1.7, shift=(0.2, -0.3))
     motion, found = driver_motion(MODEL, track_of(*parts))
@@ -81,6 +86,25 @@ def test_a_fast_zoom_is_a_new_part():
     assert np.ptp(motion.translation[:, 2]) < 0.05
 
 
+@pytest.mark.situation(
+    "Drivers",
+    "a driver in which another person appears behind a cut",
+    "fitted as a person of its own, counts from its own rest; a note says in how many frames",
+)
+def test_the_frames_of_a_dissolve_are_not_motion():
+    """In them the tracked points wander from one face to the other; with half of its mouth open."""
+    one, other = filmed(np.full(40, -3.0)), filmed(np.full(40, 9.0), zoom=1.4, shift=(0.2, -0.1))
+    blend = np.linspace(0, 1, 14)[1:-1, None, None]
+    wandering = (1 - blend) * one[-1] + blend * other[0]
+    points = [*one, *wandering, *other]
+    track = Track.from_frames(points, None, np.ones(len(points) - 1), dissolves=[(40, 52)])
+    motion, found = driver_motion(MODEL, track)
+    assert found == ["cut, zoom or gap at 1.84 s: each part counts from its own rest"]
+    assert np.ptp(degrees(motion)) < 0.5 and np.ptp(motion.translation, axis=0).max() < 0.02
+    without, _ = driver_motion(MODEL, Track.from_frames(points, None, np.ones(len(points) - 1)))
+    assert np.ptp(degrees(without)) > 5
+
+
 def test_another_persons_shape_is_not_motion():
     one, other = filmed(np.zeros(40)), filmed(np.zeros(30), person=2.5)
     motion, found = driver_motion(MODEL, track_of(one, other))
@@ -93,6 +117,11 @@ def test_another_persons_shape_is_not_motion():
     assert np.linalg.norm(offset) < 0.3 * np.linalg.norm(joint[45:].mean(0) - joint[5:35].mean(0))
 
 
+@pytest.mark.situation(
+    "Drivers",
+    "a driver without a face for some of its time (title, gap, walks out)",
+    "the motion rests; a note says in how many frames",
+)
 def test_without_a_face_the_motion_comes_to_rest():
     yaw = np.concatenate([np.zeros(25), np.linspace(0, 12, 15), np.zeros(35)])
     motion, found = driver_motion(MODEL, track_of(filmed(yaw), gaps=range(40, 75)))

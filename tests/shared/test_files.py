@@ -32,6 +32,18 @@ def test_atomic_output(tmp_path):
     assert path.read_bytes() == b"new" and leftovers(tmp_path) == ["a.npz"]
 
 
+def test_a_folder_in_which_no_file_can_be_created(tmp_path, monkeypatch):
+    """As /proc, in which the system reports a missing file."""
+
+    def refuse(path, *_):
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), os.fspath(path))
+
+    monkeypatch.setattr(os, "open", refuse)
+    with pytest.raises(Fd2TalkError) as error, atomic_output(tmp_path / "a.npz"):
+        pass
+    assert str(error.value) == f"cannot write {tmp_path / 'a.npz'}: no file can be created in the folder {tmp_path}"
+
+
 def test_output_has_ordinary_permissions(tmp_path):
     mask = os.umask(0o027)
     try:

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from media_files import BAD, assert_one_line, bad_file
+from media_files import BAD, assert_one_line, bad_file, encode, grey_frames, tone, write_video
 from PIL import Image, ImageCms
 
 import shared.audio
@@ -229,10 +229,19 @@ def test_heic_is_known_by_its_content(name, start, tmp_path):
 
 
 def test_other_kinds_of_content_get_their_own_hint(tmp_path):
-    for start, hint in {b"\xff\x0a" + bytes(50): "JPEG XL", b"\0\0\0\x0cJXL \r\n" + bytes(50): "JPEG XL"}.items():
+    for start, hint in {b"\xff\x0a" + bytes(50): "JPEG XL", b"\0\0\0\x0cJXL \r\n" + bytes(50): "JPEG XL",
+                        b"II*\0" + bytes(50): "TIFF or raw", b"MM\0*" + bytes(50): "TIFF or raw",
+                        b"\0\0\1\0\3\0" + bytes(50): "icon"}.items():  # fmt: skip
         (tmp_path / "p.jpg").write_bytes(start)
         with pytest.raises(InputError, match=hint):
             read_image(tmp_path / "p.jpg")
+        assert is_photo(tmp_path / "p.jpg")
+    for path, hint in (
+        (write_video(tmp_path / "v.mp4", grey_frames(3)), "it is a video; save one of its frames"),
+        (encode(tmp_path / "s.wav", tone(0.5, 16000)[None], 16000, "pcm_s16le"), "it is a sound file, not a photo"),
+    ):
+        with pytest.raises(InputError, match=hint):
+            read_image(path)
     (tmp_path / "p.jpg").write_bytes(box(b"isom", b"avc1mp41"))  # a video
     with pytest.raises(InputError, match="not an image"):
         read_image(tmp_path / "p.jpg")

@@ -51,6 +51,11 @@ def test_foreign_motion_counts_from_its_own_rest(fitted):
     assert is_of(moved, fitted)
 
 
+@pytest.mark.situation(
+    "Drivers",
+    "a driver that begins turned, or looks aside",
+    "the head counts from its median pose, so that the portrait looks at us",
+)
 def test_a_driver_that_begins_turned_leaves_the_portrait_looking_at_us(fitted):
     yaw = np.array([*[-20.0] * 10, *[5.0] * 15])
     rotation, _ = pose_onto_photo(turning(yaw), fitted)
@@ -65,6 +70,11 @@ def test_frames_without_a_face_do_not_count_as_rest(fitted):
     np.testing.assert_allclose(turn_from(fitted, rotation)[15:], 0, atol=0.01)
 
 
+@pytest.mark.situation(
+    "Drivers",
+    "a driver that turns or moves further than can be rendered",
+    "limited softly to less than 27 degrees; a note says in how many frames",
+)
 def test_turns_are_limited_softly_and_in_one_line(fitted):
     yaw = np.linspace(-46, 46, 47)
     with pytest.warns(UserWarning, match=r"turns by up to 46 degrees, .* in 2\d of 47 frames") as warned:

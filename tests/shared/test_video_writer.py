@@ -19,7 +19,7 @@ from shared.audio import frame_count, read_audio
 from shared.errors import Fd2TalkError, InputError
 from shared.images import read_image
 from shared.media import read_video
-from shared.video_writer import VideoWriter
+from shared.video_writer import VideoWriter, _planes
 
 ROOT = Path(__file__).parents[2]
 
@@ -115,6 +115,20 @@ def test_colours_survive(tmp_path):
     for decoded in read_video(write_video(tmp_path / "v.mp4", [frame] * 3)):
         blocks = decoded[8:-8].reshape(48, 8, 32, 3)[:, :, 8:-8].mean(axis=(0, 2))
         assert np.abs(blocks - frame[0, ::32]).max() < 4
+
+
+@pytest.mark.parametrize(("height", "width"), [(36, 70), (38, 66)])
+def test_planes_are_bt709_in_limited_range(height, width):
+    frame = np.random.default_rng(0).integers(0, 256, (height, width, 3)).astype(np.uint8)
+    red, green, blue = frame.astype(float).transpose(2, 0, 1)
+    luma = 0.2126 * red + 0.7152 * green + 0.0722 * blue
+    planes = np.split(_planes(frame).ravel(), [height * width, height * width * 5 // 4])
+    shown = planes[0].reshape(height, width) - (16 + 219 / 255 * luma)
+    assert np.abs(shown).max() < 0.8 and abs(shown.mean()) < 0.03
+    for plane, colour in zip(planes[1:], ((blue - luma) / 1.8556, (red - luma) / 1.5748)):
+        expected = (128 + 224 / 255 * colour).reshape(height // 2, 2, width // 2, 2).mean((1, 3))
+        shown = plane.reshape(expected.shape) - expected
+        assert np.abs(shown).max() < 1.3 and abs(shown.mean()) < 0.05
 
 
 def test_names_with_spaces_and_other_letters(tmp_path):

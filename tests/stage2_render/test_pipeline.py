@@ -8,6 +8,7 @@ import pytest
 from material import portrait, short_speech, sine_motion
 
 from shared.errors import UsageError
+from shared.face_model import load_bundled
 from shared.photo_fit import PhotoFit
 from stage1_motion.interface import Subject
 from stage2_render.pipeline import RenderPipeline
@@ -49,6 +50,13 @@ def test_both_render_the_same_number_of_frames_of_one_size(diffusion, image, spe
         assert len(frames) == len(warps) == len(motion)
         assert all(a.shape == b.shape for a, b in zip(frames, warps))
         assert all(np.abs(a.astype(int) - b).mean() > 1 for a, b in zip(frames, warps))
+
+
+@pytest.mark.parametrize("full", [True, False])
+def test_frames_are_at_most_of_the_given_size(image, speech, full):
+    fitted = PhotoFit.fit(image)
+    frame = next(iter(RenderPipeline(load_bundled())(fitted, sine_motion(speech, fitted), full=full, max_size=100)))
+    assert max(frame.shape[:2]) == 100
 
 
 def test_geometry_is_the_warp_alone(diffusion, image, speech):

@@ -36,6 +36,8 @@ Values = Mapping[str, Mapping[int, Mapping[Column, float]]]
 
 # Bundled files that all variants share, unless a training writes its own.
 _SHARED = ("model.yaml", "speech_events.safetensors", "lip_expert.safetensors")
+# Of stage one, which a variant that trains the other takes from the bundled weights.
+_MOTION = ("expression.safetensors", "pose.safetensors")
 
 
 def run_ablation(
@@ -130,7 +132,7 @@ def train_part(ablation: Ablation, name: str, seed: int) -> Path:
 
 
 def assemble(ablation: Ablation, name: str, seed: int) -> Path:
-    """Copy a variant's trained weights and the shared bundled files into one folder for both pipelines.
+    """Copy a variant's trained weights, and the bundled files that it lacks, into one folder for both pipelines.
 
     Args:
         ablation: the ablation.
@@ -150,6 +152,8 @@ def assemble(ablation: Ablation, name: str, seed: int) -> Path:
         best = ablation.runs / training / str(seed) / "best"
         for path in sorted(best.glob("*.safetensors")):
             files[UNSEEN_EXPERT if model == "lip_expert" else place + path.name] = path
+    if len(motion := files.keys() & set(_MOTION)) == 1:
+        files |= {name: bundled("fd2talk") / name for name in _MOTION if name not in motion}
     for old in folder.rglob("*.safetensors"):
         if str(old.relative_to(folder)) not in files:
             old.unlink()

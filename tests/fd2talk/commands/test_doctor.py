@@ -1,3 +1,6 @@
+from importlib.metadata import version
+
+import pytest
 from material import SineStage, portrait
 
 from fd2talk.dependencies import Unmet
@@ -23,7 +26,22 @@ def test_what_works_is_listed_with_versions_and_speed(run, monkeypatch):
     assert [line.split(":")[0].split()[1] for line in lines if line.startswith("  ok  ")] == [
         "packages", "device", "models", "photo", "speed"
     ]  # fmt: skip
-    assert "mediapipe 0.10" in out and "ms a frame" in lines[-1]
+    assert f"mediapipe {version('mediapipe')}" in out and "ms a frame" in lines[-1]
+
+
+@pytest.mark.situation(
+    "Surroundings",
+    "optional packages that are missing",
+    "`fd2talk doctor` lists them, with what they are for",
+)
+def test_missing_extras_are_named_with_what_they_are_for(run, monkeypatch):
+    small(monkeypatch)
+    monkeypatch.setattr("fd2talk.commands.doctor.find_spec", lambda name: None)
+    code, out, _ = run("doctor")
+    assert code == 0  # they are optional
+    for module, extra in {"face_alignment": "faces", "transformers": "encoders", "onnxruntime": "metrics"}.items():
+        line = next(line for line in out.splitlines() if f"optional: {module} is not installed" in line)
+        assert extra in line and "pip install" in line
 
 
 def test_a_package_that_does_not_fit_and_what_to_do(run, monkeypatch):
@@ -34,7 +52,7 @@ def test_a_package_that_does_not_fit_and_what_to_do(run, monkeypatch):
     def broken(*_, **__):
         raise Fd2TalkError("the face tracker does not work")
 
-    monkeypatch.setattr("shared.photo_fit.track_photo", broken)
+    monkeypatch.setattr("shared.photo_fit.track_face", broken)
     code, out, err = run("doctor")
     assert (code, err) == (1, "")
     assert 'WRONG packages: a 1 needs b<5, but b 6 is installed: pip install "b<5"\n' in out

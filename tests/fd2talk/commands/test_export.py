@@ -10,6 +10,7 @@ WRITTEN = {
     "new/curves.csv": "52 ARKit curves, head and eye angles in radians, 10 frames at 25 fps",
     "new/mesh.glb": "52 ARKit morph targets, head, jaw and eyes as nodes, no texture (--photo), 10 frames at 25 fps",
     "new/talk.json": "TalkingHead animation: ARKit curves and visemes, 10 frames at 25 fps",
+    "new/motion.vrma": "VRM animation: head and neck, five mouths, blinks and gaze, 10 frames at 25 fps",
     "new/mesh.ply": "10 meshes of 478 vertices in millimetres",
 }
 
@@ -34,8 +35,13 @@ def test_options_reach_the_formats(run, tmp_path, motion_file, photo):
     assert code == 0 and "64 morph targets of the face model" in err and "the photo as texture" in err
 
 
+@pytest.mark.situation(
+    "Exports",
+    "an option of another format, or an unknown format",
+    "one line that says which formats it is for",
+)
 def test_other_suffixes_files_and_options_are_refused(refused, tmp_path, motion_file, photo):
-    for name in ("a.fbx", "a", "a.vrma"):
+    for name in ("a.fbx", "a", "a.vrm"):
         refused("export", motion_file, "-o", tmp_path / name, folder=tmp_path, saying=".glb or .csv or .json")
     refused("export", tmp_path / "none.npz", "-o", tmp_path / "a.glb", folder=tmp_path, saying="none.npz")
     (tmp_path / "text.txt").write_text("no motion")
@@ -45,6 +51,7 @@ def test_other_suffixes_files_and_options_are_refused(refused, tmp_path, motion_
         ("a.csv", "--photo", photo),
         ("a.glb", "--fps", "60"),
         ("a.json", "--start-timecode", "00:00:00:00"),
+        ("a.vrma", "--keep-expression"),
         ("a.ply", "--keep-expression"),
         ("a.glb", "--curves", "visemes"),
     ):
@@ -61,6 +68,11 @@ def test_other_suffixes_files_and_options_are_refused(refused, tmp_path, motion_
     )  # fmt: skip
 
 
+@pytest.mark.situation(
+    "Exports",
+    "a capture made with a phone",
+    "`fd2talk import` makes a motion of it, which drives a portrait",
+)
 def test_curves_come_back_with_sound(run, tmp_path, motion_file, audio):
     curves = tmp_path / "curves.csv"
     run("export", motion_file, "-o", curves)
@@ -70,8 +82,17 @@ def test_curves_come_back_with_sound(run, tmp_path, motion_file, audio):
     assert len(back) == 10 and len(back.audio) == 6400 and np.ptp(back.expression, axis=0).max() > 0.5
     assert run("import", curves, "-o", tmp_path / "fast.npz", "--fps", "50")[0] == 0
     assert Motion.load(tmp_path / "fast.npz").fps == 50
+    Motion.load(motion_file).at(0).save(tmp_path / "one.npz")
+    for source, target in (("one.npz", "one.csv"), ("one.csv", "back.npz")):
+        _, _, err = run("export" if target == "one.csv" else "import", tmp_path / source, "-o", tmp_path / target)
+        assert "1 frame at " in err
 
 
+@pytest.mark.situation(
+    "Exports",
+    "a table without ARKit's names, or no table",
+    "one line",
+)
 def test_bad_curves_are_one_line(refused, tmp_path, motion_file, audio):
     empty, picture, table = (tmp_path / name for name in ("empty.csv", "picture.csv", "table.csv"))
     empty.write_bytes(b"")

@@ -60,6 +60,11 @@ def test_combinations_that_make_no_sense(refused, renderer_weights, tmp_path, ph
     refused(*render[:-1], tmp_path / "w", "--renderer", "diffusion", folder=tmp_path, saying="autoencoder.safetensors")
 
 
+@pytest.mark.situation(
+    "Drivers",
+    "a photo as driver",
+    "its expression and its angle to the camera, with a note",
+)
 def test_a_photo_gives_its_expression_and_pose(run, tmp_path, photo):
     """The head tilts as that in the photo."""
     portrait(200, "portrait_man").rotate(12).save(tmp_path / "tilted.png")

@@ -24,6 +24,11 @@ def test_track_a_photo_and_a_video(run, sine, tmp_path, photo, audio, refused):
     refused(*video, "--face-index", 1, folder=tmp_path, saying="more than 1 face")
 
 
+@pytest.mark.situation(
+    "Drivers",
+    "several people in a clip",
+    "the largest face; --face-index or --face-box follows another one",
+)
 def test_the_chosen_person_of_a_clip_is_tracked(run, tmp_path):
     """The woman keeps still, the man comes nearer."""
     frames = []
@@ -39,6 +44,30 @@ def test_the_chosen_person_of_a_clip_is_tracked(run, tmp_path):
         assert code == 0 and err == ""
         grown.append(np.diff(Motion.load(tmp_path / "m.npz").translation[[0, -1], 2])[0])
     assert abs(grown[0]) < 0.02 and grown[1] > 0.08 and grown[2] > 0.08
+
+
+@pytest.mark.situation(
+    "Drivers", "a clip that is upside down", "all frames are turned, and a note says so; faces are counted in them"
+)
+def test_a_clip_that_is_upside_down_is_turned(run, tmp_path):
+    """The head turns in the picture as it does the right way up."""
+    frames = []
+    for i in range(7):
+        canvas = Image.new("RGB", (460, 300), "grey")
+        canvas.paste(portrait(300).rotate(3 * i, fillcolor="grey"))
+        frames.append(np.asarray(canvas))
+    tracked = {}
+    for name, clip in (("upright", frames), ("turned", [np.rot90(frame, 2) for frame in frames])):
+        write_video(tmp_path / f"{name}.mp4", clip)
+        code, _, err = run("track", tmp_path / f"{name}.mp4", "-o", tmp_path / f"{name}.npz")
+        assert code == 0 and err.count("\n") == (name == "turned") and ("upside down" in err) == (name == "turned")
+        tracked[name] = Motion.load(tmp_path / f"{name}.npz")
+    for values in ("rotation", "translation"):
+        np.testing.assert_allclose(*(getattr(motion, values) for motion in tracked.values()), atol=0.02)
+    assert np.abs(tracked["turned"].expression - tracked["upright"].expression).mean() < 0.1
+    code, _, err = run("track", tmp_path / "turned.mp4", "-o", tmp_path / "box.npz", "--face-box", "250,80,370,230")
+    assert code == 0 and "upside down" in err
+    np.testing.assert_allclose(Motion.load(tmp_path / "box.npz").rotation, tracked["upright"].rotation, atol=0.02)
 
 
 def test_what_a_clip_lacks_is_said_in_one_line(run, tmp_path):

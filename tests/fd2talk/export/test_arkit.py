@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from fd2talk.export.arkit import NAMES, UNSEEN, load_arkit_map, resting_expression
+from fd2talk.export.arkit import NAMES, UNSEEN, load_arkit_map, neutral_expression
 from shared.errors import InputError
 from shared.face_model.measures import lid_gap, lip_gap
 from shared.motion import Motion
@@ -96,12 +96,12 @@ def test_rest_is_the_median_of_the_frames_with_the_closest_lips(motion, model):
 
     gaps = gap(motion.expression)
     closest = sorted(range(len(motion)), key=lambda frame: gaps[frame])[: len(motion) // 10]
-    middle, rest = np.median(motion.expression[closest], 0), resting_expression(motion)
+    middle, rest = np.median(motion.expression[closest], 0), neutral_expression(motion)
     assert gap(rest) == pytest.approx(gap(middle) - np.clip(gap(middle), -0.8, 2), abs=1e-3)  # a slit counts as closed
     np.testing.assert_allclose(np.cross((rest - middle)[:2], model.extra["open"][:2]), 0, atol=1e-5)
     wide = motion.at(4)
     wide.expression = wide.expression + (9 - gap(wide.expression)) * model.extra["open"] / gap(model.extra["open"])
-    assert gap(resting_expression(wide)) == pytest.approx(7, abs=0.05)  # an open mouth does not
+    assert gap(neutral_expression(wide)) == pytest.approx(7, abs=0.05)  # an open mouth does not
 
 
 def test_a_slit_between_the_lips_is_no_curve(model):

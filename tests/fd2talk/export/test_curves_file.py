@@ -64,6 +64,15 @@ def test_columns_in_any_order(read, table):
     np.testing.assert_array_equal(shuffled.rotation, plain.rotation)
 
 
+@pytest.mark.parametrize("separator, decimal", [(";", "."), (";", ","), ("\t", ",")])
+def test_tables_of_spreadsheets(read, table, tmp_path, separator, decimal):
+    header, rows = table
+    path = tmp_path / "spreadsheet.csv"
+    lines = [header, *([row[0], *(cell.replace(".", decimal) for cell in row[1:])] for row in rows)]
+    path.write_text("\n".join(separator.join(line) for line in lines))
+    np.testing.assert_array_equal(read_curves(path).expression, read(header, rows).expression)
+
+
 def test_52_columns_without_angles_and_51_without_the_tongue(read, table):
     header, rows = table
     short = read(header[:54], [row[:54] for row in rows])
@@ -122,6 +131,8 @@ BAD = {
     "infinite": (changed(0, "HeadYaw", "inf"), "is not a number"),
     "empty cell": (changed(0, "JawOpen", ""), "is not a number"),
     "per cent": (changed(0, "JawOpen", "45"), "between 0 and 1"),
+    "negative": (changed(0, "JawOpen", "-1"), "they reach -1"),
+    "degrees": (changed(0, "HeadYaw", "20"), "angles are in radians"),
     "no timecode": (changed(2, "Timecode", "later"), "row 4: 'later' is not a timecode"),
     "backwards": (changed(5, "Timecode", "00:00:00:01.000"), "do not increase"),
     "years": (changed(29, "Timecode", "20:00:00:00.000"), "leave 72000 s for 30 rows"),
@@ -131,6 +142,18 @@ BAD = {
     "ragged": (lambda header, rows: (header, [*rows, rows[0][:-1]]), "row 32 has 62 cells"),
     "another table": (lambda header, rows: (["a", "b"], [["1", "2"]]), "no column eyeBlinkLeft and 50 other curves"),
 }
+
+
+def test_blank_rows_count_in_the_numbers_of_rows(read, table):
+    header, rows = table
+    blank = [[], ["", ""]]
+    assert len(read(header, blank + rows)) == len(rows)
+    for column, cell, reason in (("JawOpen", "wide", "row 7, column"), ("Timecode", "later", "row 7: 'later'")):
+        _, wrong = changed(3, column, cell)(header, [list(row) for row in rows])
+        with pytest.raises(InputError, match=reason):
+            read(header, [*wrong[:1], *blank, *wrong[1:]])
+    with pytest.raises(InputError, match="row 5 has 62 cells"):
+        read(header, [*rows[:1], *blank, rows[1][:-1]])
 
 
 @pytest.mark.parametrize("name", BAD)

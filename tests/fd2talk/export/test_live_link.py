@@ -32,6 +32,11 @@ def curves_of(motion):
     return np.random.default_rng(0).uniform(0, 1, (len(motion), 52)).astype(np.float32)
 
 
+@pytest.mark.situation(
+    "Exports",
+    "curves for programs that read recordings of Live Link Face",
+    "columns, timecodes, decimals and radians as the app writes them",
+)
 def test_columns_and_values(motion):
     curves = curves_of(motion)
     text = live_link_csv(motion, curves)

@@ -7,6 +7,12 @@ from fd2talk.export.talking_head_json import talking_head_json
 from fd2talk.export.visemes import VISEMES
 
 
+def test_half_open_mouths_are_not_silent(motion):
+    weights = np.zeros((30, 15))
+    weights[:, VISEMES.index("sil")], weights[:, VISEMES.index("oh")], weights[:, VISEMES.index("SS")] = 0.4, 0.35, 0.25
+    assert json.loads(talking_head_json(motion, np.zeros((30, 52)), weights))["visemes"] == ["O"]
+
+
 def test_content_of_speak_audio(motion):
     spoken = ["sil"] * 4 + ["PP"] * 2 + ["aa"] * 6 + ["sil"] * 3 + ["ih"] * 5 + ["ou"] * 10
     weights = np.array([[float(name == viseme) for name in VISEMES] for viseme in spoken])

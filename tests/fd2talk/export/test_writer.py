@@ -31,7 +31,7 @@ def test_ply_sequence(tmp_path, motion, model):
     np.testing.assert_array_equal(faces["corners"], model.triangles)
 
 
-@pytest.mark.parametrize("name", ["a.glb", "a.csv", "a.json", "a.obj"])
+@pytest.mark.parametrize("name", ["a.glb", "a.csv", "a.json", "a.vrma", "a.obj"])
 def test_existing_outputs(tmp_path, motion, name):
     short = motion.slice(0, 3)
     output = export(motion, tmp_path / name).path

@@ -1,5 +1,6 @@
 """Detection of cuts and jump zooms; fast movements, noise and repeated frames are not cuts."""
 
+import cv2
 import numpy as np
 import pytest
 
@@ -40,6 +41,34 @@ def test_a_movement_that_lasts_is_none(face):
 
 def test_a_jump_to_another_face_is_one_without_any_change_of_the_picture(face):
     assert find_cuts(np.ones(9), clip(face, [0] * 4 + [60] * 6)) == [4]
+
+
+def scene(seed, speed, count):
+    """A smooth random picture that drifts by `speed` pixels a frame, float64 [count, 64, 64, 3]."""
+    picture = cv2.GaussianBlur(np.random.default_rng(seed).uniform(0, 255, (64, 200, 3)), (0, 0), 3)
+    picture = 128 + 4 * (picture - picture.mean())
+    return [picture[:, round(5 + speed * frame) :][:, :64] for frame in range(count)]
+
+
+@pytest.mark.parametrize("length", [10, 16, 24])
+def test_a_dissolve_is_found_nearly_from_end_to_end(length):
+    weights, noise = np.clip((np.arange(60) - 20) / length, 0, 1), np.random.default_rng(0)
+    detector = CutDetector()
+    seen = []
+    for weight, one, other in zip(weights, scene(1, 0, 60), scene(2, 0, 60)):
+        frame = (1 - weight) * one + weight * other + noise.normal(0, 2, one.shape)
+        seen.append(detector.is_cut(frame.clip(0, 255).astype(np.uint8)))
+    ((start, stop),) = detector.dissolves
+    assert -2 <= start - 20 <= length / 4 and -length / 4 <= stop - 20 - length <= 2
+    assert seen[stop]  # there the face is looked for anew
+
+
+@pytest.mark.parametrize("speed", [0, 0.5, 1, 2])
+def test_movement_and_cuts_are_no_dissolves(speed):
+    detector = CutDetector()
+    for frame in [*scene(1, speed, 30), *scene(2, speed, 30)]:
+        detector.is_cut(frame.clip(0, 255).astype(np.uint8))
+    assert detector.dissolves == []
 
 
 def test_detector_measures_changes_as_they_come():

@@ -25,7 +25,7 @@ def group(width, height, faces, rows=2, columns=3):
 
 @pytest.mark.situation("Faces", "small faces in a large group photo", "all of 56 pixels and more, in reading order")
 @pytest.mark.parametrize("size, faces", [((4000, 3000), [56]), ((6000, 3000), [70]), ((1500, 1000), [60, 200])])
-def test_all_faces_of_a_large_picture_are_foundin_reading_order(size, faces):
+def test_all_faces_of_a_large_picture_are_found_in_reading_order(size, faces):
     image, places = group(*size, faces)
     boxes = detect_faces(image)
     assert len(boxes) == len(places)
@@ -33,6 +33,17 @@ def test_all_faces_of_a_large_picture_are_foundin_reading_order(size, faces):
         expected = faces[number % len(faces)]
         assert np.linalg.norm(np.array(box.middle) - place) < 0.35 * expected
         assert 0.6 * expected < box.side < 1.4 * expected
+
+
+def test_faces_of_a_group_that_is_upside_down():
+    image, places = group(4000, 3000, [60, 60, 60, 60, 80, 60])
+    upright = detect_faces(image)
+    assert detect_faces(image, upside_down=True) == upright
+    turned = np.ascontiguousarray(image[::-1, ::-1])
+    boxes = detect_faces(turned, upside_down=True)
+    assert len(boxes) == len(places)
+    largest = largest_face(turned, upside_down=True)
+    assert np.linalg.norm(np.array(largest.middle) - ([4000, 3000] - places[4])) < 40
 
 
 def test_the_largest_face_is_found_beside_small_ones():

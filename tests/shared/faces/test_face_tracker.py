@@ -101,6 +101,11 @@ def newer(monkeypatch, tmp_path):
     return serve
 
 
+@pytest.mark.situation(
+    "Surroundings",
+    "Python 3.13 and later (mediapipe 1.2, which has no models)",
+    "its file of 3.7 MB is downloaded once, said in a note and checked",
+)
 def test_the_models_are_downloaded_once_with_a_note(newer, recwarn, tmp_path):
     newer()
     path = face_tracker._landmarker()
@@ -110,6 +115,11 @@ def test_the_models_are_downloaded_once_with_a_note(newer, recwarn, tmp_path):
     assert face_tracker._landmarker() == path and len(recwarn) == 1
 
 
+@pytest.mark.situation(
+    "Surroundings",
+    "Python 3.13 and later without a network",
+    "the file is found in --models FOLDER or FD2TALK_MODELS; otherwise one line that names both",
+)
 def test_models_in_a_named_folder_need_no_network(newer, monkeypatch, recwarn, tmp_path):
     newer("http://127.0.0.1:9/never-asked")
     monkeypatch.setenv("FD2TALK_MODELS", os.pathsep.join([str(tmp_path / "nothing"), str(tmp_path)]))

@@ -13,6 +13,7 @@ import pytest
 
 from shared.errors import Fd2TalkError, InputError
 from shared.faces import tracker
+from shared.faces.face_tracker import has_solutions
 from shared.faces.mediapipe_guard import mediapipe_guard
 
 
@@ -96,12 +97,17 @@ def test_the_api_works_without_standard_error():
     "one line that names `fd2talk doctor`, which says what to install",
 )
 def test_a_broken_mediapipe_is_one_sentence(monkeypatch):
-    def broken(**_):
+    def broken(*_, **__):
         raise AttributeError("'FieldDescriptor' object has no attribute 'label'")
 
     for name in ("face_mesh", "face_detection"):
         module = types.SimpleNamespace(FaceMesh=broken, FaceDetection=broken)
         monkeypatch.setitem(sys.modules, f"mediapipe.python.solutions.{name}", module)
+    if not has_solutions():
+        from mediapipe.tasks.python.vision import FaceDetector, FaceLandmarker
+
+        for task in (FaceDetector, FaceLandmarker):
+            monkeypatch.setattr(task, "create_from_options", broken)
     for use in (tracker.track_photo, tracker.detect_faces, lambda image: list(tracker.track_video([image]))):
         with pytest.raises(Fd2TalkError, match="has no attribute 'label'.*fd2talk doctor") as error:
             use(np.zeros((80, 80, 3), np.uint8))

@@ -1,4 +1,5 @@
 import covered
+import numpy as np
 import pytest
 from portraits import portrait
 
@@ -16,6 +17,18 @@ def test_what_covers_a_mouth_is_seen_and_bare_mouths_are_left_alone(name):
     for colour in ((170, 205, 225), (240, 240, 240), (25, 25, 30), (200, 60, 90)):
         assert mouth_is_covered(covered.mask(photo, points, colour), points), colour
     assert not mouth_is_covered(covered.dark_glasses(photo, points), points)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_bare_mouth_in_a_faded_grey_print_is_not_covered(name):
+    photo, points = portrait(name)
+
+    def faded(picture):
+        grey = 90 + picture.mean(-1, keepdims=True) * 130 / 255
+        return np.repeat(grey, 3, axis=-1).astype(np.uint8)
+
+    assert not mouth_is_covered(faded(photo), points)
+    assert mouth_is_covered(faded(covered.mask(photo, points)), points)
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -78,6 +78,22 @@ def test_frames_follow_subpixel_steps():
     assert np.abs(frames[1] - frames[0]).max() < 40
 
 
+def test_moved_pixels_are_as_sharp_as_by_cubic_interpolation():
+    warp = warp_of()
+    photo, vertices = portrait()
+    face = cv2.erode(mask_of(vertices, FACE_OVAL, photo.shape), np.ones((61, 61))) > 0
+
+    def detail(image):
+        return np.abs(image.astype(float) - cv2.GaussianBlur(image, (0, 0), 1).astype(float))[face].mean()
+
+    for x, y in ((0.5, 0.5), (0.25, 0.75), (0.5, 0)):
+        frame = warp(vertices + np.array([x, y, 0], np.float32))
+        move = np.array([[1, 0, x], [0, 1, y]])
+        cubic = cv2.warpAffine(photo, move, photo.shape[1::-1], flags=cv2.INTER_CUBIC)
+        assert np.abs(frame.astype(int) - cubic)[face].mean() < 0.6
+        assert 0.93 < detail(frame) / detail(cubic) < 1.1
+
+
 @pytest.mark.parametrize("width, height", [(64, 64), (301, 257), (129, 200)])
 def test_tiny_and_odd_sizes(width, height):
     photo, vertices = portrait()

@@ -6,9 +6,10 @@ import pytest
 import yaml
 
 from fd2talk.evaluation.ablation.file import Column, read_ablation
-from fd2talk.evaluation.ablation.runner import run_ablation, train_part
+from fd2talk.evaluation.ablation.runner import assemble, run_ablation, train_part
 from shared.checkpoint import read_header
 from shared.errors import UsageError
+from shared.weights import bundled
 from stage1_motion.models.fd2talk.model import KIND
 from stage1_motion.pipeline import MotionPipeline
 from stage2_render.pipeline import RenderPipeline
@@ -88,3 +89,19 @@ def test_a_stopped_training_resumes_and_other_settings_start_again(config, tmp_p
     train_part(read_ablation(config), "pose", 0)
     assert "pose, seed 0" in capsys.readouterr().out
     assert read_header(best / "pose.safetensors", KIND)["config"]["alignment"] is None
+
+
+@pytest.mark.parametrize(("training", "other"), [("expression", "pose"), ("pose", "expression")])
+def test_a_variant_takes_the_part_that_it_does_not_train_from_the_bundled_weights(config, tmp_path, training, other):
+    read = yaml.safe_load(config.read_text())
+    read["variants"] = {"half": {"title": "Half", "trainings": [training]}}
+    read["tables"] = [{"title": "T", "columns": ["aperture_spread"]}]
+    config.write_text(yaml.safe_dump(read))
+    ablation = read_ablation(config)
+    train_part(ablation, training, 0)
+    weights = assemble(ablation, "half", 0)
+    name = f"{other}.safetensors"
+    assert (weights / name).read_bytes() == (bundled("fd2talk") / name).read_bytes()
+    own = f"{training}.safetensors"
+    assert (weights / own).read_bytes() == (tmp_path / "runs" / training / "0" / "best" / own).read_bytes()
+    assert len(MotionPipeline.from_pretrained(weights).model.parts) == 2

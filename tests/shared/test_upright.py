@@ -6,8 +6,8 @@ from material import portrait, short_speech, sine_motion
 
 from shared.face_model import load_bundled
 from shared.photo_fit import PhotoFit
+from shared.upright import quarter_turns, turned, turned_motion
 from stage2_render.pipeline import RenderPipeline
-from stage2_render.upright import quarter_turns, turned, turned_motion
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,16 @@
+"""bf16 where the processor has instructions for it, and only there."""
+
+import pytest
+import torch
+
+from shared.precision import has_fast_bf16
+
+
+@pytest.mark.parametrize("amx, avx512, expected", [(0, 0, 0), (1, 0, 1), (0, 1, 1), (None, 1, 1), (None, None, 0)])
+def test_either_instruction_set_is_enough(monkeypatch, amx, avx512, expected):
+    for name, value in (("_is_amx_tile_supported", amx), ("_is_avx512_bf16_supported", avx512)):
+        monkeypatch.delattr(torch.cpu, name, raising=False)
+        if value is not None:
+            monkeypatch.setattr(torch.cpu, name, lambda value=value: bool(value), raising=False)
+    assert has_fast_bf16("cpu") == has_fast_bf16(torch.device("cpu")) == bool(expected)
+    assert not has_fast_bf16("meta")
