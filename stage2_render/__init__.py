@@ -1,6 +1,6 @@
 """Stage two: photo and Motion -> frames. Never imports stage one."""
 
 RENDERERS = ("geometry", "diffusion")
-"""The warp alone, or the warp repaired by diffusion networks."""
+"""The photo warped to the mesh, or every frame painted from noise by FD2Talk's diffusion networks."""
 
-DEFAULT_RENDERER = "diffusion"
+DEFAULT_RENDERER = "geometry"

@@ -60,10 +60,10 @@ class RenderPipeline:
         """Load bundled weights, or those of a folder and the bundled ones for what it lacks.
 
         Args:
-            name: "bundled"; or a folder with the subfolders `face_model` and `renderer`, or one of them; or a folder
+            name: "bundled"; or a folder with the subfolders `face_model` and `diffusion`, or one of them; or a folder
                 with autoencoder.safetensors and unet.safetensors, as `best` of a training.
-            renderer: `geometry` (the warped photo; on the CPU, whatever the device) or `diffusion` (networks repair
-                mouth, teeth and lids of the warp).
+            renderer: `geometry` (the warped photo; on the CPU, whatever the device) or `diffusion` (networks paint
+                every frame of the face from noise).
             device: of the networks.
 
         Raises:
@@ -82,7 +82,7 @@ class RenderPipeline:
         from stage2_render.diffusion.render_model import UNET_FILE, RenderNetworks
 
         of_training = str(name) != "bundled" and (Path(name) / UNET_FILE).is_file()
-        networks = RenderNetworks.load(Path(name) if of_training else _own(name, "renderer"))
+        networks = RenderNetworks.load(Path(name) if of_training else _own(name, "diffusion"))
         if networks.unet.config.coefficients != model.num_expression + 6:
             raise InputError(
                 f"the renderer's weights are for another face model, with {networks.unet.config.coefficients} "
@@ -101,8 +101,6 @@ class RenderPipeline:
         max_size: int = MAX_SIZE,
         workers: int = 2,
         steps: int | None = None,
-        geometry_conditioning: bool = True,
-        detail_transfer: bool = True,
         shared_noise: bool = True,
         seed: int = 0,
     ) -> Iterator[np.ndarray]:
@@ -124,8 +122,6 @@ class RenderPipeline:
             workers: threads that warp. The warp runs outside the interpreter lock for most of its time, so that a
                 second thread uses what the first and the video encoder leave idle.
             steps: of the sampler, 1 to 1000.
-            geometry_conditioning: start from the warp; otherwise from pure noise.
-            detail_transfer: keep what the warp shows sharply.
             shared_noise: the same noise for all frames.
             seed: of the noise.
 
@@ -149,13 +145,12 @@ class RenderPipeline:
         if turns:  # the renderers know upright faces
             upright = self(
                 turned(fitted, turns), turned_motion(motion, turns), full=full, relative=False, max_size=max_size,
-                workers=workers, steps=steps, geometry_conditioning=geometry_conditioning,
-                detail_transfer=detail_transfer, shared_noise=shared_noise, seed=seed,
+                workers=workers, steps=steps, shared_noise=shared_noise, seed=seed,
             )  # fmt: skip
             return (np.ascontiguousarray(np.rot90(frame, -turns)) for frame in upright)
         fitted = _sized(fitted, max_size) if full else _cropped(fitted)
-        targets = _targets(fitted, motion)
         if self.networks is None:
+            targets = _targets(fitted, motion)
             warp = MeshWarp(fitted.image, fitted.landmarks, fitted.crop)
             return prefetch_map(warp, targets, workers=workers, prefetch=workers, name="warp")
         from stage2_render.diffusion.renderer import DiffusionRenderer
@@ -164,14 +159,12 @@ class RenderPipeline:
             fitted,
             self.networks,
             steps=steps,
-            geometry_conditioning=geometry_conditioning,
-            detail_transfer=detail_transfer,
             shared_noise=shared_noise,
             seed=seed,
             device=self.device,
         )
         coefficients = np.concatenate([motion.expression, motion.rotation, motion.translation], 1).astype(np.float32)
-        return renderer.frames(targets, coefficients, workers=workers)
+        return renderer.frames(coefficients)
 
 
 def _own(name: str | Path, part: str) -> Path:

@@ -18,6 +18,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from shared.media import SAMPLE_RATE
 from shared.weights import bundled
 from stage1_motion.pipeline import MotionPipeline
+from stage2_render import DEFAULT_RENDERER
 from stage2_render.diffusion.autoencoder import Autoencoder
 from stage2_render.diffusion.diffusers_autoencoder import DiffusersAutoencoder
 from stage2_render.diffusion.face_crop import SIZE
@@ -26,6 +27,9 @@ from stage2_render.pipeline import RenderPipeline
 
 WITHOUT_NETWORKS = ("static", "warp", "driven-warp")
 """Systems whose frames are rendered without a network."""
+
+WITH_DIFFUSION = ("driven-diffusion", "ground-truth")
+"""Systems with the networks of the diffusion renderer."""
 
 # Length of the audio for which stage one's operations are counted: several windows of every network.
 _SECONDS = 10
@@ -109,7 +113,8 @@ class SystemNetworks:
     def __init__(self, name: str, weights: str = "bundled") -> None:
         folder = motion_weights(name, weights)
         self.stage1 = None if folder is None else MotionPipeline.from_pretrained(folder)
-        networks = None if name in WITHOUT_NETWORKS else RenderPipeline.from_pretrained(weights).networks
+        renderer = "geometry" if name in WITHOUT_NETWORKS else renderer_of(name)
+        networks = RenderPipeline.from_pretrained(weights, renderer=renderer).networks
         self.stage2 = networks.autoencoder if networks is not None and name == "ground-truth" else networks
 
     def parameters(self) -> Cost:
@@ -139,9 +144,14 @@ def networks(owner: Any, depth: int = 3) -> list[nn.Module]:
 
 def motion_weights(name: str, weights: str) -> str | None:
     """Return the weights folder of a system's motion model; None: it has no motion model."""
-    if name in ("static", "driven", "driven-warp", "ground-truth"):
+    if name in ("static", "driven", "driven-warp", "driven-diffusion", "ground-truth"):
         return None
     return str(bundled("ridge")) if name in ("ridge", "ridge-network") else weights
+
+
+def renderer_of(name: str) -> str:
+    """Return the renderer of a system with networks."""
+    return "diffusion" if name in WITH_DIFFUSION else DEFAULT_RENDERER
 
 
 @contextmanager
@@ -170,13 +180,8 @@ def _autoencoder_gflop(autoencoder: Autoencoder | DiffusersAutoencoder) -> float
 def _rendering_gflop(networks: RenderNetworks) -> float:
     config = networks.unet.config
     latents = torch.zeros(1, config.latent_channels, config.size, config.size)
+    coefficients, side = torch.zeros(1, config.coefficients), networks.window[2]
     with count_flops() as counter:
-        networks.repair(
-            torch.zeros(1, 3, SIZE, SIZE),
-            latents,
-            torch.zeros(1, config.maps, 2 * config.size, 2 * config.size),
-            torch.zeros(1, config.coefficients),
-            latents,
-            detail=networks.autoencoder.transfers_detail,
-        )
+        reference = networks.encode_reference(torch.zeros(1, 3, side, side), coefficients)
+        networks.generate(reference, coefficients, latents)
     return counter.get_total_flops() / 1e9
