@@ -35,7 +35,7 @@ from shared.motion import Motion
 from shared.photo_fit import PhotoFit
 from shared.prepared import clip_frames, load_track, read_index
 from shared.tracking import photo_of_clip
-from stage2_render.diffusion.unet import ConditionAttention
+from stage2_render.diffusion.attention import ConditionAttention
 from stage2_render.pipeline import RenderPipeline
 
 Renderer = Callable[[PhotoFit, Motion], Iterator[np.ndarray]]

@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from stage2_render.diffusion.layers import zero_initialised
+from stage2_render.diffusion.unet import zero_initialised
 
 FACTOR = 8
 """Pixels along one side of a latent cell."""
