@@ -154,7 +154,7 @@ def sinusoids(values: Tensor, channels: int) -> Tensor:
 
 
 def encoded_positions(size: tuple[int, int], channels: int) -> Tensor:
-    """Return a positional encoding float32 [rows * columns, channels], equal at equal places whatever the resolution."""
+    """Return a positional encoding float32 [rows * columns, channels], equal at equal places on grids of any size."""
     rows, columns = (_GRID * (torch.arange(n) + 0.5) / n for n in size)
     half = channels // 2
     row = sinusoids(rows, half)[:, None].expand(-1, size[1], -1)
