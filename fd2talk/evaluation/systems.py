@@ -276,7 +276,7 @@ def autoencoded_frames(
     """
     autoencoder, reference, crop = networks.autoencoder, None, FaceCrop.of_crop(track.crop)
     left, top, side = networks.window
-    frames = islice(read_video(video), len(track.landmarks))
+    frames: Iterator[np.ndarray] = islice(read_video(video), len(track.landmarks))
     if numbers is not None:
         frames = pick(frames, numbers)
     while batch := list(islice(frames, BATCH_SIZE)):

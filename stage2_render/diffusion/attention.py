@@ -10,13 +10,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from stage2_render.diffusion.head_positions import HeadPositions, cell_centres
+from stage2_render.diffusion.head_positions import HeadPositions, cell_centres, places_on_head
 
 if TYPE_CHECKING:
     from stage2_render.diffusion.unet import UNetConfig
 
 _MAX_PERIOD = 10_000  # longest period of the sinusoidal embeddings (Vaswani et al. 2017)
 _GRID = 100  # length of a latent's side in positions: grids of any resolution share one scale
+_HEAD = 30  # 100 mm on a head, about a third of the side, in positions
 
 
 @dataclass(frozen=True)
@@ -47,34 +48,36 @@ class ConditionAttention(nn.Module):
         self.phi_2 = CrossAttention(channels, context_channels, config.heads) if separate else None
         located = config.positions != "encoding"
         self.positions = HeadPositions(channels, config.heads, config, level) if located else None
-        self.view = config.view
+        self.view, self.on_head = config.view, config.positions == "pose"
 
     def forward(self, x: Tensor, condition: Condition) -> Tensor:
         """Add what the features x [B, C, H, W] attend to in the condition."""
-        rows, columns = x.shape[-2:]
+        size, side = (x.shape[-2], x.shape[-1]), math.isqrt(condition.appearance.shape[1])
+        queries, keys = (cell_centres(one, self.view, x.device) for one in (size, (side, side)))  # [H W, 2], [M, 2]
         x = x.flatten(2).transpose(1, 2)  # [B, H W, C]
-        encoding = encoded_positions((rows, columns), x.shape[-1]).to(x)  # [H W, C]
+        encoding = self._encoded(queries, condition.pose, size, x)  # [B or 1, H W, C]
         appearance = condition.appearance
-        side = math.isqrt(appearance.shape[1])
-        appearance = appearance + encoded_positions((side, side), appearance.shape[-1]).to(appearance)
+        appearance = appearance + self._encoded(keys, condition.reference_pose, (side, side), appearance)
+
+        def locations(x: Tensor) -> tuple[Tensor, Tensor] | None:
+            if self.positions is None:
+                return None
+            return self.positions(x, queries, keys, condition.pose, condition.reference_pose)
+
         if self.phi_2 is not None:
-            x = x + self.phi_1(x, condition.motion)  # m_1 of eq. 6
-            x = x + self.phi_2(x + encoding, appearance, self._locations(x, (rows, columns), side, condition))  # eq. 7
+            x = x + self.phi_1(x + encoding if self.on_head else x, condition.motion)  # m_1 of eq. 6
+            x = x + self.phi_2(x + encoding, appearance, locations(x))  # m_2 of eq. 7
         else:
             tokens = torch.cat([condition.motion, appearance], 1)
-            locations = self._locations(x, (rows, columns), side, condition)
-            x = x + self.phi_1(x + encoding, tokens, locations)
-        return x.transpose(1, 2).unflatten(2, (rows, columns))  # [B, C, H, W]
+            x = x + self.phi_1(x + encoding, tokens, locations(x))
+        return x.transpose(1, 2).unflatten(2, size)  # [B, C, H, W]
 
-    def _locations(
-        self, x: Tensor, size: tuple[int, int], side: int, condition: Condition
-    ) -> tuple[Tensor, Tensor] | None:
-        """Further channels of queries and keys whose products are the scores' positional part; None: there is none."""
-        if self.positions is None:
-            return None
-        keys = cell_centres((side, side), self.view, x.device)  # [(S / P)^2, 2]
-        queries = cell_centres(size, self.view, x.device)  # [H W, 2]
-        return self.positions(x, queries, keys, condition.pose, condition.reference_pose)
+    def _encoded(self, places: Tensor, pose: Tensor | None, size: tuple[int, int], tokens: Tensor) -> Tensor:
+        """Positional encoding of a grid's cells, on the head or in the image: [B or 1, N, C], of the tokens' type."""
+        if not self.on_head:
+            return encoded_grid(size, tokens.shape[-1])[None].to(tokens)
+        assert pose is not None
+        return encoded_on_head(places, pose, tokens.shape[-1]).to(tokens)
 
 
 class CrossAttention(nn.Module):
@@ -116,7 +119,7 @@ class SelfAttention(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Map [B, C, H, W] to the same shape."""
         tokens = x.flatten(2).transpose(1, 2)  # [B, H W, C]
-        placed = tokens + encoded_positions((x.shape[-2], x.shape[-1]), x.shape[1]).to(tokens)
+        placed = tokens + encoded_grid((x.shape[-2], x.shape[-1]), x.shape[1]).to(tokens)
         return x + self.attention(placed, placed).transpose(1, 2).unflatten(2, x.shape[-2:])
 
 
@@ -153,10 +156,17 @@ def sinusoids(values: Tensor, channels: int) -> Tensor:
     return torch.cat([angles.sin(), angles.cos()], -1)
 
 
-def encoded_positions(size: tuple[int, int], channels: int) -> Tensor:
+def encoded_grid(size: tuple[int, int], channels: int) -> Tensor:
     """Return a positional encoding float32 [rows * columns, channels], equal at equal places on grids of any size."""
-    rows, columns = (_GRID * (torch.arange(n) + 0.5) / n for n in size)
+    return _encoded(_GRID / 2 * (cell_centres(size, (0.0, 0.0, 1.0), torch.device("cpu")) + 1), channels)
+
+
+def encoded_on_head(places: Tensor, pose: Tensor, channels: int) -> Tensor:
+    """Return the encoding float32 [B, N, channels] of what of the head is seen at places; see `places_on_head`."""
+    return _encoded(_HEAD * places_on_head(places, pose), channels)
+
+
+def _encoded(places: Tensor, channels: int) -> Tensor:
+    """Sinusoids of y and x: [..., N, 2] -> [..., N, channels]."""
     half = channels // 2
-    row = sinusoids(rows, half)[:, None].expand(-1, size[1], -1)
-    column = sinusoids(columns, channels - half)[None].expand(size[0], -1, -1)
-    return torch.cat([row, column], -1).flatten(0, 1)
+    return torch.cat([sinusoids(places[..., 1], half), sinusoids(places[..., 0], channels - half)], -1)

@@ -5,7 +5,8 @@ head holds one plane of the head in the weak-perspective camera of `shared.face_
 a query's cell is projected with the reference's pose, and the attention's scores get a Gaussian of the distance of the
 keys from that place, of learned width. Planes are learned: the face's, the hair's and neck's behind it, and, for what
 does not move, the image plane. A learned offset from the query's features, which know the expression by phi_1, follows
-jaw, lips and lids. No mesh is known to the network, and no image is warped.
+jaw, lips and lids. Sinusoidal encodings are of places on the head, too, so that the mouth's cells know that they are
+the mouth's, wherever it is. No mesh is known to the network, and no image is warped.
 """
 
 from __future__ import annotations
@@ -104,6 +105,20 @@ class HeadPositions(nn.Module):
         turned = pose[:, 5].exp()[:, None, None] * down[:, None] * rotation[:, :2]  # [B, 2, 3]
         linear = turned[:, None, :, :2] + turned[:, None, :, 2:] * self.slope[:, None]  # [B, heads, 2, 2]
         return linear, pose[:, None, 3:5] + turned[:, None, :, 2] * self.depth[:, None]
+
+
+def places_on_head(places: Tensor, pose: Tensor) -> Tensor:
+    """Return what of the head is seen at places: float32 x, y [B, N, 2] in its own frame, in units of 100 mm, at z = 0.
+
+    Args:
+        places: in the head crop [N, 2].
+        pose: rotation and translation [B, 6].
+    """
+    with torch.autocast(places.device.type, enabled=False):
+        pose = pose.float()
+        down = torch.tensor([1.0, -1.0], device=pose.device)
+        linear = pose[:, 5].exp()[:, None, None] * down[:, None] * rotation_matrices(pose[:, :3])[:, :2, :2]
+        return (_inverse(linear)[:, None] @ (places - pose[:, None, 3:5])[..., None])[..., 0]
 
 
 def rotation_matrices(rotation: Tensor) -> Tensor:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
+from stage2_render.diffusion.attention import encoded_on_head
 from stage2_render.diffusion.head_positions import HeadPositions, cell_centres
 
 if TYPE_CHECKING:
@@ -53,8 +54,9 @@ class ReferenceCopy(nn.Module):
             reference_pose: those of their references [B, 6].
         """
         size = (x.shape[-2], x.shape[-1])
-        features = x.flatten(2).transpose(1, 2)  # [B, N, channels]
-        centres = self.places.centres(features, cell_centres(size, self.view, x.device), pose, reference_pose)
+        features, cells = x.flatten(2).transpose(1, 2), cell_centres(size, self.view, x.device)
+        features = features + encoded_on_head(cells, pose, x.shape[1]).to(features)  # [B, N, channels]
+        centres = self.places.centres(features, cells, pose, reference_pose)
         tokens = self._at(centres, patches.float())  # [B, planes, N, C]
         query = self.query(self.norm(features))  # [B, N, E]
         keys = self.key(tokens) + self.plane  # [B, planes, N, E]

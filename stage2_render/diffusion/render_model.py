@@ -72,7 +72,10 @@ class RenderNetworks(nn.Module):
     @torch.no_grad()
     def encode_reference(self, images: Tensor, coefficients: Tensor) -> Reference:
         """Encode reference images [B, 3, S, S] in [-1, 1], whose coefficients are [B, D]."""
-        patches = self.autoencoder.encode_patches(images, STRIDE).float() if self.unet.config.copies else None
+        patches = None
+        if self.unet.config.copies:
+            assert isinstance(self.autoencoder, Autoencoder)  # the other kind has no encoder of patches
+            patches = self.autoencoder.encode_patches(images, STRIDE).float()
         return Reference(self.autoencoder.encode(images).float(), coefficients, patches)
 
     def predict(self, latents: Tensor, timesteps: Tensor, coefficients: Tensor, reference: Reference) -> Tensor:

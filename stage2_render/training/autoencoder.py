@@ -54,7 +54,8 @@ class AutoencoderTask:
         weights: ReconstructionWeights | None = None,
         batches: Annotated[dict[str, Any], Arguments(FrameSampler, ("frames", "window"))] | None = None,
     ) -> None:
-        self.batches = FrameSampler(frames, tuple(window), **(batches or {}))
+        left, top, side = window
+        self.batches = FrameSampler(frames, (left, top, side), **(batches or {}))
         self.part, self.noise = part, noise
         self.perceptual = perceptual_network(perceptual)
         self.weights = weights or {}

@@ -132,8 +132,8 @@ class UNetTask:
             sheet.append(torch.cat([batch["reference"], images, batch["target"]], 3))
         self.sheet = to_pictures(torch.cat(sheet))
         means = {name: float(np.mean(values)) for name, values in figures.items()}
-        predicted = 1 - np.mean([means[f"loss_{t}"] for t in _VALIDATION_TIMESTEPS])
-        return {"score": 100 * float(predicted), **means}
+        share = 1 - float(np.mean([means[f"loss_{t}"] for t in _VALIDATION_TIMESTEPS]))
+        return {"score": 100 * share, **means}
 
     def save(self, model: RenderNetworks, folder: Path) -> None:
         """Write both networks, and pictures.png: rows of reference, generated and real frame."""

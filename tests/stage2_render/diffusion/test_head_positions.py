@@ -73,6 +73,14 @@ def test_features_move_the_place() -> None:
     assert moved[:, 1].tolist() == pytest.approx([0] * 4, abs=1e-5)
 
 
+def test_places_on_the_head_are_those_of_the_camera() -> None:
+    points = np.random.default_rng(0).normal(0, 50, (20, 3)).astype(np.float32) * [1, 1, 0]
+    for pose in (POSE, REFERENCE_POSE):
+        seen = torch.tensor(project(points, pose[0, :3], pose[0, 3:]))[:, :2]
+        found = head_positions.places_on_head(seen, torch.tensor(pose))[0]
+        assert found.numpy() == pytest.approx(points[:, :2] / 100, abs=1e-4)
+
+
 def test_rotation_matrices_are_those_of_the_camera() -> None:
     rotation = np.random.default_rng(0).normal(0, 0.5, (5, 3)).astype(np.float32)
     found = head_positions.rotation_matrices(torch.tensor(rotation)).numpy()

@@ -5,7 +5,9 @@ import pytest
 import torch
 from torch.nn import functional as F
 
+from stage2_render.diffusion.attention import encoded_on_head
 from stage2_render.diffusion.autoencoder import FACTOR, Autoencoder, AutoencoderConfig
+from stage2_render.diffusion.head_positions import cell_centres
 from stage2_render.diffusion.reference_copy import STRIDE, ReferenceCopy
 from stage2_render.diffusion.unet import UNetConfig
 
@@ -92,9 +94,11 @@ def test_queries_choose_planes_by_what_they_show():
     x, patches = torch.randn(1, 8, 12, 12), torch.randn(1, 6, 49, 49)
     tokens = []
     copy.key.register_forward_pre_hook(lambda _, given: tokens.append(given[0]))
-    _, copied = copy(x, patches, *poses(5.0, -3.0))
+    pose, reference_pose = poses(5.0, -3.0)
+    _, copied = copy(x, patches, pose, reference_pose)
     row, column = 4, 7
-    query = copy.query(copy.norm(x[0, :, row, column])).numpy()
+    place = encoded_on_head(cell_centres((12, 12), VIEW, x.device), pose, 8)[0, row * 12 + column]
+    query = copy.query(copy.norm(x[0, :, row, column] + place)).numpy()
     candidates = tokens[0][0, :, row * 12 + column]
     keys = [(copy.key(one) + copy.plane[k, 0]).numpy() for k, one in enumerate(candidates)] + [copy.none.numpy()]
     scores = np.array([query @ key / np.sqrt(len(key)) for key in keys])

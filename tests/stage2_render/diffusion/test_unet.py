@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from stage2_render.diffusion.attention import Condition, ConditionAttention, CrossAttention, encoded_positions
+from stage2_render.diffusion.attention import Condition, ConditionAttention, CrossAttention, encoded_grid
 from stage2_render.diffusion.unet import UNet, UNetConfig
 
 KINDS = ["encoding", "gaussian", "pose"]
@@ -75,7 +75,7 @@ def test_equations_6_and_7():
     made = attention(x, Condition(motion, appearance, torch.zeros(1, 6), None))
     frame = x[0].flatten(1).T
     m_1 = frame + literal_attention(attention.phi_1, frame, motion[0])
-    queries, keys = m_1 + encoded_positions((3, 3), 16), appearance[0] + encoded_positions((4, 4), 16)
+    queries, keys = m_1 + encoded_grid((3, 3), 16), appearance[0] + encoded_grid((4, 4), 16)
     m_2 = m_1 + literal_attention(attention.phi_2, queries.float(), keys)
     torch.testing.assert_close(made[0].flatten(1).T, m_2.float(), atol=1e-5, rtol=1e-4)
 
@@ -163,8 +163,8 @@ def test_the_papers_network_has_nothing_else():
 
 
 def test_a_place_has_the_same_position_on_grids_of_any_resolution():
-    coarse = encoded_positions((5, 5), 32).view(5, 5, 32)
-    fine = encoded_positions((15, 15), 32).view(15, 15, 32)
+    coarse = encoded_grid((5, 5), 32).view(5, 5, 32)
+    fine = encoded_grid((15, 15), 32).view(15, 15, 32)
     torch.testing.assert_close(fine[1::3, 1::3], coarse, atol=1e-4, rtol=0)
     distance = (coarse[1, 3] - coarse).square().sum(-1).flatten()
     assert distance.argmin() == 1 * 5 + 3 and distance.sort()[0][1] > 0.1
