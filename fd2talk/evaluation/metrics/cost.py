@@ -19,9 +19,6 @@ from shared.media import SAMPLE_RATE
 from shared.weights import bundled
 from stage1_motion.pipeline import MotionPipeline
 from stage2_render import DEFAULT_RENDERER
-from stage2_render.diffusion.autoencoder import Autoencoder
-from stage2_render.diffusion.diffusers_autoencoder import DiffusersAutoencoder
-from stage2_render.diffusion.face_crop import SIZE
 from stage2_render.diffusion.render_model import RenderNetworks
 from stage2_render.pipeline import RenderPipeline
 
@@ -115,7 +112,9 @@ class SystemNetworks:
         self.stage1 = None if folder is None else MotionPipeline.from_pretrained(folder)
         renderer = "geometry" if name in WITHOUT_NETWORKS else renderer_of(name)
         networks = RenderPipeline.from_pretrained(weights, renderer=renderer).networks
-        self.stage2 = networks.autoencoder if networks is not None and name == "ground-truth" else networks
+        self._coded = name == "ground-truth"  # encoded and decoded, not generated
+        self._networks = networks
+        self.stage2 = networks.autoencoder if networks is not None and self._coded else networks
 
     def parameters(self) -> Cost:
         """Return the number of parameters that the system runs with; 0 for a stage without networks."""
@@ -128,9 +127,10 @@ class SystemNetworks:
         Stage one on ten seconds of noise, stage two on one frame. Filters, warps, Fourier transforms are not counted.
         """
         stage1 = _motion_gflop(self.stage1) if self.stage1 else 0.0
-        if isinstance(self.stage2, RenderNetworks):
-            return Cost(stage1, _rendering_gflop(self.stage2))
-        return Cost(stage1, _autoencoder_gflop(self.stage2) if self.stage2 else 0.0)
+        if self._networks is None:
+            return Cost(stage1, 0.0)
+        count = _autoencoder_gflop if self._coded else _rendering_gflop
+        return Cost(stage1, count(self._networks))
 
 
 def networks(owner: Any, depth: int = 3) -> list[nn.Module]:
@@ -168,9 +168,10 @@ def _motion_gflop(pipeline: MotionPipeline) -> float:
     return counter.get_total_flops() / frames / 1e9
 
 
-def _autoencoder_gflop(autoencoder: Autoencoder | DiffusersAutoencoder) -> float:
+def _autoencoder_gflop(networks: RenderNetworks) -> float:
     """Of encoding and decoding a frame."""
-    picture = torch.zeros(1, 3, SIZE, SIZE)
+    autoencoder, side = networks.autoencoder, networks.window[2]
+    picture = torch.zeros(1, 3, side, side)
     reference = autoencoder.encode(picture)
     with count_flops() as counter:
         autoencoder.decode(reference, autoencoder.encode(picture))
