@@ -93,9 +93,7 @@ class UNetTask:
         factor = model.autoencoder.factor
         where = weight_map(batch["boxes"], target.shape[-1], factor, self.mouth_weight, self.eyes_weight)
         error = (predicted - target).square()  # [B, C, S, S]
-        high = (batch["timesteps"] >= TRAIN_TIMESTEPS // 2).float().view(-1, 1, 1, 1)
-        noisy_error = (error.detach() * high).mean() / high.mean().clamp(min=1e-6)
-        return (error * where).mean(), {"unweighted": error.detach().mean(), "noisy": noisy_error}
+        return (error * where).mean(), {"unweighted": error.detach().mean()}
 
     @torch.no_grad()
     def validate(self, model: RenderNetworks) -> dict[str, float]:
