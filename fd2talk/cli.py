@@ -215,8 +215,8 @@ def evaluate(**options: Any) -> None:
     """Measure the quality of talking heads.
 
     GENERATED: folders of clips, manifests of pairs (.csv) or single clips (NAME=PATH names a row of the report), or
-    systems that are run here: bundled, warp, static, shuffled-audio, ridge, driven, driven-warp, ground-truth,
-    real-shuffled, bundled-network, ridge-network.
+    systems that are run here: bundled, warp, static, shuffled-audio, ridge, driven, driven-warp, driven-diffusion,
+    ground-truth, real-shuffled, bundled-network, ridge-network.
     """
     from fd2talk.evaluation.commands import evaluate
 

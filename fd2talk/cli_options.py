@@ -81,7 +81,7 @@ def _motion_options(seed: int, still: bool, **values: Any) -> MotionOptions:
 
 def _renderer_options(renderer: str | None, render_steps: int | None, **switches: bool) -> RendererOptions:
     given = [name for name, value in {"render_steps": render_steps, **switches}.items() if value]
-    if given and renderer not in (None, "diffusion"):
+    if given and (renderer or DEFAULT_RENDERER) != "diffusion":
         raise UsageError(f"--{given[0].replace('_', '-')} is for --renderer diffusion")
     return RendererOptions(
         renderer, render_steps, **{name.removeprefix("no_"): not off for name, off in switches.items()}
@@ -244,7 +244,7 @@ _renderer = (
     click.option(
         "--renderer",
         type=click.Choice(RENDERERS),
-        help="Only warp the photo (geometry), or also repair the face with networks (diffusion).  "
+        help="Warp the photo (geometry), or paint every frame from noise (diffusion, slow).  "
         f"[default: {DEFAULT_RENDERER}]",
     ),
     _integer("--render-steps", 1, _STEPS.format("renderer"), 1000),
@@ -254,8 +254,6 @@ renderer_with_switches = group(
     "renderer",
     _renderer_options,
     *_renderer,
-    _switch("--no-geometry-conditioning", "Diffusion without the warped photo as input; it starts from pure noise."),
-    _switch("--no-detail-transfer", "Diffusion that generates the whole face and keeps no detail of the photo."),
     _switch("--no-shared-noise", "Diffusion that starts from different noise in every frame."),
 )
 

@@ -58,15 +58,11 @@ class RendererOptions:
     Args:
         name: of the renderer; None is the default one.
         steps: denoising steps; None is the number that the weights were tuned for.
-        geometry_conditioning: whether the warped photo is an input of the networks.
-        detail_transfer: whether the networks keep details of the photo.
         shared_noise: whether all frames start from the same noise.
     """
 
     name: str | None
     steps: int | None
-    geometry_conditioning: bool = True
-    detail_transfer: bool = True
     shared_noise: bool = True
 
     @property

@@ -1,6 +1,6 @@
 """Run time of the renderer's networks by precision, memory layout, ONNX Runtime and OpenVINO: a Markdown table.
 
-    python scripts/benchmark_networks.py [--weights assets/renderer] [--threads 2] [--batch 4]
+    python scripts/benchmark_networks.py [--weights assets/diffusion] [--threads 2] [--batch 4]
 
 One denoising step and one decoding, as for each frame. "differs" is the mean absolute difference of the image from
 float32's, of 255. ONNX Runtime and OpenVINO are tried if they are installed (packages onnxruntime with onnx and
@@ -22,29 +22,25 @@ from markdown_tables import print_head, print_row
 from torch import Tensor, nn
 
 from shared.weights import bundled
-from stage2_render.diffusion.render_model import RenderNetworks
+from stage2_render.diffusion.render_model import TRAIN_TIMESTEPS, RenderNetworks
 
 _RUNS = 20
-_INPUTS = ("warped", "reference", "maps", "coefficients", "noise")
+_INPUTS = ("reference", "coefficients", "reference_coefficients", "noise")
 Inputs = tuple[Tensor, ...]
 
 
 class OneStep(nn.Module):
-    """The networks' work for one frame: a step of the UNet from the warped latent, and the decoder."""
+    """A step of the UNet, and the decoder."""
 
     def __init__(self, networks: RenderNetworks) -> None:
         super().__init__()
         self.networks = networks
 
-    def forward(self, warped: Tensor, reference: Tensor, maps: Tensor, coefficients: Tensor, noise: Tensor) -> Tensor:
-        """Return the image blended over the warp, [B, 3, 256, 256]."""
-        networks = self.networks
-        now = torch.full((warped.shape[0],), networks.first_timestep)
-        latents = networks.autoencoder.encode(warped)
-        noisy = networks.schedule.add_noise(latents, noise, now)
-        clean = networks.unet(noisy, now, coefficients, reference, latents, maps)
-        content, opacity = networks.autoencoder.decode(reference, clean, warped, maps)
-        return warped + opacity * (content - warped)
+    def forward(self, reference: Tensor, coefficients: Tensor, reference_coefficients: Tensor, noise: Tensor) -> Tensor:
+        """Return the image, [B, 3, S, S]."""
+        now = torch.full((noise.shape[0],), TRAIN_TIMESTEPS - 1)
+        clean = self.networks.unet(noise, now, coefficients, reference, reference_coefficients)
+        return self.networks.autoencoder.decode(reference, clean)
 
 
 @click.command(help=__doc__)
@@ -53,14 +49,14 @@ class OneStep(nn.Module):
 @click.option("--batch", default=4, show_default=True)
 def main(weights: Path | None, threads: int, batch: int) -> None:
     torch.set_num_threads(threads)
-    network = OneStep(RenderNetworks.load(weights or bundled("renderer"))).eval().requires_grad_(False)
+    network = OneStep(RenderNetworks.load(weights or bundled("diffusion"))).eval().requires_grad_(False)
     generator, config = torch.Generator().manual_seed(0), network.networks.unet.config
+    latents = (batch, config.latent_channels, config.size, config.size)
     inputs = (
-        torch.rand(batch, 3, 256, 256, generator=generator) * 2 - 1,
-        torch.randn(batch, config.latent_channels, 32, 32, generator=generator),
-        torch.rand(batch, config.maps, 64, 64, generator=generator),
-        torch.randn(batch, config.coefficients, generator=generator),
-        torch.randn(batch, config.latent_channels, 32, 32, generator=generator),
+        torch.randn(latents, generator=generator),
+        0.1 * torch.randn(batch, config.coefficients, generator=generator),
+        0.1 * torch.randn(batch, config.coefficients, generator=generator),
+        torch.randn(latents, generator=generator),
     )
     expected = network(*inputs)
     print_head([f"{threads} threads, batch of {batch} frames", "ms per frame", "differs"])

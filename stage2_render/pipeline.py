@@ -63,10 +63,10 @@ class RenderPipeline:
         """Load bundled weights, or those of a folder and the bundled ones for what it lacks.
 
         Args:
-            name: "bundled"; or a folder with the subfolders `face_model` and `renderer`, or one of them; or a folder
-                with autoencoder.safetensors and unet.safetensors, as `best` of a training.
-            renderer: `geometry` (the warped photo; on the CPU, whatever the device) or `diffusion` (networks repair
-                mouth, teeth and lids of the warp).
+            name: "bundled"; or a folder with the subfolders `face_model`, `repair` and `diffusion`, or some of them; or
+                a folder with autoencoder.safetensors and unet.safetensors, as `best` of a training.
+            renderer: `geometry` (the warped photo; on the CPU, whatever the device), `repair` (networks repair mouth
+                and eyes of the warped photo) or `diffusion` (networks paint every frame of the face from noise).
             device: of the networks.
 
         Raises:
@@ -91,7 +91,7 @@ class RenderPipeline:
         from stage2_render.diffusion.render_model import UNET_FILE, RenderNetworks
 
         of_training = str(name) != "bundled" and (Path(name) / UNET_FILE).is_file()
-        networks = RenderNetworks.load(Path(name) if of_training else _own(name, "renderer"))
+        networks = RenderNetworks.load(Path(name) if of_training else _own(name, "diffusion"))
         if networks.unet.config.coefficients != model.num_expression + 6:
             raise InputError(
                 f"the renderer's weights are for another face model, with {networks.unet.config.coefficients} "
@@ -110,8 +110,6 @@ class RenderPipeline:
         max_size: int = MAX_SIZE,
         workers: int = 2,
         steps: int | None = None,
-        geometry_conditioning: bool = True,
-        detail_transfer: bool = True,
         shared_noise: bool = True,
         seed: int = 0,
     ) -> Iterator[np.ndarray]:
@@ -132,8 +130,6 @@ class RenderPipeline:
             workers: threads that warp. The warp runs outside the interpreter lock for most of its time, so that a
                 second thread uses what the first and the video encoder leave idle. 0: everything in this thread.
             steps: of the sampler, 1 to 1000.
-            geometry_conditioning: start from the warp; otherwise from pure noise.
-            detail_transfer: keep what the warp shows sharply.
             shared_noise: the same noise for all frames.
             seed: of the noise.
 
@@ -159,8 +155,7 @@ class RenderPipeline:
         if turns:  # the renderers know upright faces
             upright = self(
                 turned(fitted, turns), turned_motion(motion, turns), full=full, relative=False, max_size=max_size,
-                workers=workers, steps=steps, geometry_conditioning=geometry_conditioning,
-                detail_transfer=detail_transfer, shared_noise=shared_noise, seed=seed,
+                workers=workers, steps=steps, shared_noise=shared_noise, seed=seed,
             )  # fmt: skip
             return (np.ascontiguousarray(np.rot90(frame, -turns)) for frame in upright)
         fitted = _sized(fitted, max_size) if full else _cropped(fitted, max_size)
@@ -177,17 +172,10 @@ class RenderPipeline:
         from stage2_render.diffusion.renderer import DiffusionRenderer
 
         renderer = DiffusionRenderer(
-            fitted,
-            self.networks,
-            steps=steps,
-            geometry_conditioning=geometry_conditioning,
-            detail_transfer=detail_transfer,
-            shared_noise=shared_noise,
-            seed=seed,
-            device=self.device,
+            fitted, self.networks, steps=steps, shared_noise=shared_noise, seed=seed, device=self.device
         )
         coefficients = np.concatenate([motion.expression, motion.rotation, motion.translation], 1).astype(np.float32)
-        return renderer.frames(targets, coefficients, workers=workers)
+        return renderer.frames(coefficients, workers=workers)
 
 
 def _own(name: str | Path, part: str) -> Path:

@@ -35,12 +35,13 @@ def renderer_weights(tmp_path_factory):
     from stage2_render.diffusion.unet import UNet, UNetConfig
 
     torch.manual_seed(0)
-    unet = UNet(UNetConfig(4, 32, load_bundled().num_expression + 6, channels=(8, 8, 8), heads=2, time_width=16))
+    size, coefficients, view = 24, load_bundled().num_expression + 6, (0.0, 0.046875, 0.75)
+    unet = UNet(UNetConfig(4, size, coefficients, view, channels=(8, 8, 8), heads=2, time_width=16))
     networks = RenderNetworks(Autoencoder(AutoencoderConfig(4, coarse=8, fine=8, fine_blocks=1)), unet)
     with torch.no_grad():  # layers that begin at zero would hide what the others do
         for parameter in networks.parameters():
             parameter.normal_(0, 0.1)
     folder = tmp_path_factory.mktemp("weights")
-    (folder / "renderer").mkdir()
-    networks.save(folder / "renderer")
+    (folder / "diffusion").mkdir()
+    networks.save(folder / "diffusion")
     return folder

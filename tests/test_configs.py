@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 import yaml
-from synthetic import write_pairs
+from synthetic_frames import write_frames
 from synthetic_prepared import write_prepared
 from synthetic_recordings import made_up_recordings
 from transformers import Wav2Vec2Config, Wav2Vec2Model
@@ -24,15 +24,14 @@ from stage1_motion.motion_space import MotionSpace
 from stage1_motion.speech_events import PROBES, Probe, SpeechEventDetector
 from stage2_render.diffusion.autoencoder import AutoencoderConfig
 from stage2_render.diffusion.diffusers_autoencoder import DiffusersConfig
-from stage2_render.diffusion.render_model import RenderNetworks, build_autoencoder, save_autoencoder
-from stage2_render.diffusion.unet import UNet, UNetConfig
+from stage2_render.diffusion.render_model import build_autoencoder, save_autoencoder
 
 ROOT = bundled_config("train").parent
 FILES = sorted([*ROOT.glob("train/**/*.yaml"), *ROOT.glob("ablations/**/*.yaml")])
 ABLATIONS = [path for path in FILES if "trainings" in yaml.safe_load(path.read_text())]
 TRAININGS = {path.relative_to(ROOT).as_posix(): path for path in FILES if path not in ABLATIONS}
 OF_ABLATIONS = [(path, name) for path in ABLATIONS for name in yaml.safe_load(path.read_text())["trainings"]]
-SPEECH, COEFFICIENTS = 32, 7  # features of the tiny speech encoder, coefficients of the synthetic pairs
+SPEECH = 32  # features of the tiny speech encoder
 # Settings that make a network small, by model; a paper's sampling steps would take long as well.
 TINY = {
     "autoencoder": ["network.coarse=8", "network.fine=8", "network.fine_blocks=1", "network.latent_channels=4"],
@@ -80,21 +79,20 @@ def speech(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def renderer(tmp_path_factory):
-    """Pairs of both framings, and in `framing`/ untrained networks for them: those of bundled and of paper configs."""
+    """Frames, and untrained autoencoders of the bundled and of the paper's kind."""
     folder = tmp_path_factory.mktemp("renderer")
-    for framing in ("face", "head"):
-        write_pairs(folder / f"pairs_{framing}", 20, framing=framing)
-        torch.manual_seed(0)
-        if framing == "head":
-            pytest.importorskip("diffusers", reason="the optional extra `paper` is not installed")
-        config = DiffusersConfig("AutoencoderKL", DIFFUSERS) if framing == "head" else AutoencoderConfig(4, 8, 8, 1, 1)
-        autoencoder = build_autoencoder(config)
-        size, channels = 256 // autoencoder.factor, autoencoder.config.latent_channels
-        unet = UNet(UNetConfig(channels, size, COEFFICIENTS, (8, 8), 1, (False, True), heads=2, time_width=16))
-        (folder / framing).mkdir()
-        RenderNetworks(autoencoder, unet, framing=framing).save(folder / framing)
-        save_autoencoder(autoencoder, folder / framing / "autoencoder.safetensors")
+    write_frames(folder / "frames")
+    torch.manual_seed(0)
+    save_autoencoder(build_autoencoder(AutoencoderConfig(4, 8, 8, 1, 1)), folder / "bundled.safetensors")
     return folder
+
+
+@pytest.fixture(scope="session")
+def paper_autoencoder(tmp_path_factory):
+    pytest.importorskip("diffusers", reason="the optional extra `paper` is not installed")
+    path = tmp_path_factory.mktemp("paper") / "autoencoder.safetensors"
+    save_autoencoder(build_autoencoder(DiffusersConfig("AutoencoderKL", DIFFUSERS)), path)
+    return path
 
 
 @pytest.fixture
@@ -129,15 +127,14 @@ def overrides(config, tmp_path, request):
             task.save(task.model, tmp_path / "start")
             found.append(f"start={tmp_path / 'start'}")
     if model in ("autoencoder", "unet"):
-        folder, framing = request.getfixturevalue("renderer"), config["data"].get("framing", "face")
-        found += [f"data.pairs={folder / f'pairs_{framing}'}", "perceptual=null"]
+        folder = request.getfixturevalue("renderer")
         if "pretrained" in config.get("network", {}):
             found = ["network=null", "network.architecture=AutoencoderKL", f"network.settings={json.dumps(DIFFUSERS)}"]
-            found += [f"data.pairs={folder / f'pairs_{framing}'}", "perceptual=null"]
+        found += [f"data.frames={folder / 'frames'}", *(["perceptual=null"] if "perceptual" in config else [])]
         if "autoencoder" in config:
-            found.append(f"autoencoder={folder / framing / 'autoencoder.safetensors'}")
-        if "initial" in config:
-            found = [*found[len(TINY["unet"]) :], f"initial={folder / framing}"]
+            paper = "paper" in config["autoencoder"]
+            path = request.getfixturevalue("paper_autoencoder") if paper else folder / "bundled.safetensors"
+            found.append(f"autoencoder={path}")
     if "training" in config:
         return [*found, "training.max_steps=1", "training.batch_size=4", "training.threads=1", "training.precision=no",
                 f"training.output={tmp_path / 'run'}"]  # fmt: skip
@@ -189,9 +186,9 @@ def test_every_mistyped_section_and_key_is_one_line(name):
     ("name", "override", "message"),
     [
         ("stage2_render/unet", "network.channels=[8]", "channels and attention must have one value for each level"),
-        ("stage2_render/unet", "network.maps=9", "unknown key `maps`"),  # sizes that follow from the data
+        ("stage2_render/unet", "network.size=9", "unknown key `size`"),  # sizes that follow from the data
         ("stage2_render/unet", "initial=runs/unet/best", "unknown section or key `initial`"),
-        ("stage2_render/unet_lids", "loss.weights.squred=true", "`loss.weights`: unknown key `squred` (did you mean"),
+        ("stage2_render/autoencoder", "loss.batches.flp=1", "`loss.batches`: unknown key `flp` (did you mean"),
         ("stage1_motion/fd2talk/pose", "loss.sync_weight=1", "unknown key `sync_weight`"),  # not of this part
         ("stage1_motion/fd2talk/pose", "part=head", "`part` must be one of pose, expression, expression_and_pose"),
         (

@@ -34,7 +34,7 @@ from shared.published_files import digest
 from shared.weights import bundled
 from stage1_motion.lip_expert.network import LipExpert
 
-_SYSTEM_ASSETS = ("fd2talk", "renderer", "ridge", "speech_encoder", "face_model")
+_SYSTEM_ASSETS = ("fd2talk", "diffusion", "ridge", "speech_encoder", "face_model")
 _EXPERT, _EXPERT_ASSETS = "lip_expert", ("fd2talk", "speech_encoder", "face_model")
 
 

@@ -17,7 +17,7 @@ import numpy as np
 import torch
 
 from fd2talk.evaluation.inputs.clip_reader import pick, take_frames
-from fd2talk.evaluation.metrics.cost import WITHOUT_NETWORKS, Stopwatch, Timings, motion_weights
+from fd2talk.evaluation.metrics.cost import WITHOUT_NETWORKS, Stopwatch, Timings, motion_weights, renderer_of
 from fd2talk.track import photo_motion
 from shared.errors import InputError, UsageError
 from shared.media import FPS, SAMPLE_RATE, VideoWriter, read_video
@@ -27,22 +27,23 @@ from shared.prepared import save_arrays
 from shared.tracking import Track, motion_from_track, photo_of_clip
 from stage1_motion.pipeline import MotionPipeline
 from stage1_motion.postprocessing import NO_RULES, PostProcessing
-from stage2_render.diffusion.face_crop import FaceCrop, window
+from stage2_render.diffusion.face_crop import FaceCrop
 from stage2_render.diffusion.render_model import RenderNetworks
-from stage2_render.diffusion.renderer import BATCH_SIZE
+from stage2_render.diffusion.renderer import BATCH_SIZE, paste
 from stage2_render.diffusion.tensors import to_pictures, to_tensor
 from stage2_render.pipeline import RenderPipeline
 
 SYSTEMS = {
     "bundled": "Both stages with the bundled weights, from the clip's first frame and its speech alone.",
-    "warp": "The bundled motion rendered by the mesh warp, without the diffusion renderer.",
+    "warp": "The bundled motion rendered by the mesh warp.",
     "static": "The photo in every frame: the score of generating nothing.",
     "shuffled-audio": "The bundled system with another person's speech: the chance level of sync metrics.",
     "ridge": "Ridge regression from log-mel energies as motion model, rendered as by the bundled system.",
     "driven": "The reference's own tracked motion, rendered from its first frame: the renderer alone.",
-    "driven-warp": "The same motion, rendered by the mesh warp, without the diffusion renderer.",
-    "ground-truth": "The reference face tracked, and encoded and decoded by the renderer's autoencoder with the first "
-    "frame as reference: the loss of tracker and autoencoder alone, without generated motion or images.",
+    "driven-warp": "The same motion, rendered by the mesh warp.",
+    "driven-diffusion": "The same motion, rendered by the diffusion renderer.",
+    "ground-truth": "The reference face tracked, and encoded and decoded by the diffusion renderer's autoencoder, with "
+    "the first frame as reference: the loss of tracker and autoencoder alone, without generated motion or images.",
     "bundled-network": "The bundled motion model's network alone, without the rules that act on its motion afterwards "
     "(rest in pauses, lip closure, blinks, gaze, ease); motion only.",
     "ridge-network": "Ridge regression alone, without these rules; motion only.",
@@ -55,7 +56,7 @@ FRAMES_SUFFIX = ".frames"
 NETWORK_ALONE = {"bundled-network": ("bundled", "warp"), "ridge-network": ("ridge",)}
 """System of motion alone, without rules -> the systems that have the same motion model."""
 
-_TRACKED = ("driven", "driven-warp", "ground-truth")  # with the motion of the reference
+_TRACKED = ("driven", "driven-warp", "driven-diffusion", "ground-truth")  # with the motion of the reference
 
 
 @dataclass(frozen=True, eq=False)
@@ -199,7 +200,7 @@ class ClipGenerator:
             return (photo.image for _ in range(len(motion)))
         if self.name == "ground-truth":
             networks = self.renderer.networks
-            assert networks is not None  # only `WITHOUT_NETWORKS` have none
+            assert networks is not None  # those of `WITH_DIFFUSION` have them
             inputs = recording.video, recording.track, networks, self.device
             if numbers is None:
                 return autoencoded_frames(*inputs)
@@ -233,7 +234,7 @@ class ClipGenerator:
         """Stage two."""
         if self.name in WITHOUT_NETWORKS:
             return self.warp
-        return RenderPipeline.from_pretrained(self.weights, device=self.device)
+        return RenderPipeline.from_pretrained(self.weights, renderer=renderer_of(self.name), device=self.device)
 
     @cached_property
     def speech_to_motion(self) -> MotionPipeline:
@@ -258,11 +259,10 @@ def autoencoded_frames(
     *,
     numbers: Collection[int] | None = None,
 ) -> Iterator[np.ndarray]:
-    """Yield the video's frames, each with its face crop encoded, decoded and pasted back with a soft edge.
+    """Yield the video's frames, each with the renderer's square encoded, decoded and pasted back with a soft edge.
 
-    The decoder takes the latents of the clip's first frame as reference (eq. 15) and those of the frame itself, without
-    the detail that the renderer takes from its warp. Inside the crop, up to its edge of 24 pixels, no pixel of the
-    video is kept.
+    The decoder takes the latents of the clip's first frame as reference (eq. 13) and those of the frame itself. Inside
+    the square, up to its edge, no pixel of the video is kept.
 
     Args:
         video: the video file.
@@ -274,20 +274,18 @@ def autoencoded_frames(
     Yields:
         uint8 [H, W, 3].
     """
-    autoencoder, reference = networks.autoencoder, None
-    frames: Iterator[tuple[np.ndarray, np.ndarray]] = zip(read_video(video), track.landmarks)
+    autoencoder, reference, crop = networks.autoencoder, None, FaceCrop.of_crop(track.crop)
+    left, top, side = networks.window
+    frames: Iterator[np.ndarray] = islice(read_video(video), len(track.landmarks))
     if numbers is not None:
         frames = pick(frames, numbers)
     while batch := list(islice(frames, BATCH_SIZE)):
-        crops = [FaceCrop.framed(networks.framing, points, track.crop) for _, points in batch]
-        faces = np.stack([crop.take(image) for crop, (image, _) in zip(crops, batch)])
+        faces = np.stack([crop.take(image)[top : top + side, left : left + side] for image in batch])
         latents = autoencoder.encode(to_tensor(faces, device))
         reference = latents[:1] if reference is None else reference
-        contents = to_pictures(autoencoder.decode(reference.expand_as(latents), latents)[0]).astype(np.float32)
-        for (image, _), crop, content in zip(batch, crops, contents):
-            frame = image.copy()  # a repeated frame is the same array
-            crop.paste(frame, content, window())
-            yield frame
+        contents = to_pictures(autoencoder.decode(reference.expand_as(latents), latents)).astype(np.float32)
+        for image, content in zip(batch, contents):
+            yield paste(image, crop, content, networks.window)
 
 
 def _of_length(motion: Motion, frames: int) -> Motion:

@@ -60,9 +60,8 @@ class PretrainedConfig:
 
 
 class DiffusersAutoencoder(nn.Module):
-    """The interface of `autoencoder.Autoencoder` without detail transfer: opacities are 1."""
+    """The interface of `autoencoder.Autoencoder`."""
 
-    transfers_detail = False
     latent_std: Tensor
 
     def __init__(self, config: DiffusersConfig, network: Any = None) -> None:
@@ -127,23 +126,18 @@ class DiffusersAutoencoder(nn.Module):
         """Map images [B, 3, S, S] in [-1, 1] to latents [B, C, S / f, S / f] of about unit variance."""
         return self._encode(pictures) / self.latent_std.view(1, -1, 1, 1)
 
-    def decode(
-        self, reference: Tensor, latents: Tensor, warped: Tensor | None = None, maps: Tensor | None = None
-    ) -> tuple[Tensor, Tensor]:
+    def decode(self, reference: Tensor, latents: Tensor) -> Tensor:
         """Decode latents, D([E(F_1), E(F_2)]) of eq. 13.
 
         Args:
             reference: latents of the reference image [B, C, s, s].
             latents: latents of the frame [B, C, s, s].
-            warped: not used.
-            maps: not used.
 
         Returns:
-            Images [B, 3, f s, f s], and opacities [B, 1, f s, f s] that are 1 everywhere.
+            Images [B, 3, f s, f s].
         """
         both = torch.cat([self._decoder_input(reference), self._decoder_input(latents)], 1)  # [B, 2 C, s, s]
-        picture = self.network.decoder(both)  # [B, 3, f s, f s]
-        return picture, torch.ones_like(picture[:, :1])
+        return self.network.decoder(both)
 
     def _encode(self, pictures: Tensor) -> Tensor:
         if self.config.architecture == "VQModel":

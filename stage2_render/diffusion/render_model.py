@@ -1,4 +1,4 @@
-"""Autoencoder and Diffusion UNet together: repair a warped face crop, given the reference and the motion."""
+"""Autoencoder and Diffusion UNet together: frames from pure noise, given the reference image and the motion (§3.3)."""
 
 from __future__ import annotations
 
@@ -7,37 +7,45 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from shared.checkpoint import load_checkpoint, save_checkpoint
-from shared.diffusion.sampling import make_schedule
+from shared.diffusion.sampling import make_schedule, sample
 from shared.errors import InputError
 from stage2_render.diffusion.autoencoder import Autoencoder, AutoencoderConfig
 from stage2_render.diffusion.diffusers_autoencoder import DiffusersAutoencoder, DiffusersConfig, PretrainedConfig
+from stage2_render.diffusion.face_crop import SIZE
+from stage2_render.diffusion.reference_copy import STRIDE
 from stage2_render.diffusion.unet import UNet, UNetConfig
 
 TRAIN_TIMESTEPS = 1000
 AUTOENCODER_FILE, UNET_FILE = "autoencoder.safetensors", "unet.safetensors"
 # What the files say that they hold.
-_AUTOENCODER, _UNET = "render autoencoder", "render UNet"
-
-# Standard deviation in pixels of the blur of the decoder's images. On development people 0.5 to 1 changes neither PSNR
-# (+0.03 dB) nor the perceptual distance.
-_SMOOTHING = 0.8
+_AUTOENCODER, _UNET = "render autoencoder", "diffusion UNet"
 
 
 @dataclass(frozen=True)
-class Repair:
-    """The renderer's output for face crops.
+class Reference:
+    """What the networks know of the reference image.
 
     Attributes:
-        content: images float32 [B, 3, S, S] in [-1, 1].
-        opacity: float32 [B, 1, S, S] in [0, 1], with which they are blended over the warp.
+        latents: x, [B, C, s, s].
+        coefficients: (beta, p) [B, D].
+        patches: latents of overlapping patches [B, C, R, R], for a UNet with copies.
     """
 
-    content: Tensor
-    opacity: Tensor
+    latents: Tensor
+    coefficients: Tensor
+    patches: Tensor | None
+
+    def repeated(self, count: int) -> Reference:
+        """Return one reference for a batch of frames."""
+        latents, coefficients, patches = (
+            None if one is None else one.expand(count, *one.shape[1:])
+            for one in (self.latents, self.coefficients, self.patches)
+        )
+        assert latents is not None and coefficients is not None
+        return Reference(latents, coefficients, patches)
 
 
 class RenderNetworks(nn.Module):
@@ -46,83 +54,63 @@ class RenderNetworks(nn.Module):
     Args:
         autoencoder: of either kind.
         unet: for that autoencoder's latents.
-        start: noise level, as a share of all timesteps, at which sampling begins with geometry conditioning: with the
-            latent of the warped frame under that much noise. Without it sampling begins at pure noise, as in the paper.
         steps: default number of sampler steps.
-        framing: of the crops in the training set, one of `face_crop.FRAMINGS`.
     """
 
-    def __init__(
-        self,
-        autoencoder: Autoencoder | DiffusersAutoencoder,
-        unet: UNet,
-        *,
-        start: float = 0.6,
-        steps: int = 1,
-        framing: str = "face",
-    ) -> None:
+    def __init__(self, autoencoder: Autoencoder | DiffusersAutoencoder, unet: UNet, *, steps: int = 10) -> None:
         super().__init__()
-        self.autoencoder, self.unet, self.start, self.steps, self.framing = autoencoder, unet, start, steps, framing
+        self.autoencoder, self.unet, self.steps = autoencoder, unet, steps
         self.schedule = make_schedule(TRAIN_TIMESTEPS)
 
     @property
-    def first_timestep(self) -> int:
-        """The timestep at which sampling from the warped latent begins."""
-        return round(self.start * TRAIN_TIMESTEPS) - 1
+    def window(self) -> tuple[int, int, int]:
+        """Left, top and side of the square that the networks paint, in pixels of the 256 x 256 head crop."""
+        x, y, half = self.unet.config.view
+        left, top, side = ((1 + x - half) * SIZE / 2, (1 + y - half) * SIZE / 2, half * SIZE)
+        return round(left), round(top), round(side)
 
     @torch.no_grad()
-    def repair(
-        self,
-        warped: Tensor,
-        reference: Tensor,
-        maps: Tensor,
-        coefficients: Tensor,
-        noise: Tensor,
-        *,
-        steps: int | None = None,
-        geometry: bool = True,
-        detail: bool = True,
-    ) -> Repair:
-        """Generate face crops.
+    def encode_reference(self, images: Tensor, coefficients: Tensor) -> Reference:
+        """Encode reference images [B, 3, S, S] in [-1, 1], whose coefficients are [B, D]."""
+        patches = None
+        if self.unet.config.copies:
+            assert isinstance(self.autoencoder, Autoencoder)  # the other kind has no encoder of patches
+            patches = self.autoencoder.encode_patches(images, STRIDE).float()
+        return Reference(self.autoencoder.encode(images).float(), coefficients, patches)
+
+    def predict(self, latents: Tensor, timesteps: Tensor, coefficients: Tensor, reference: Reference) -> Tensor:
+        """Predict J_0 float32 [B, C, s, s] from J_t, as `UNet.forward`."""
+        known = reference.latents, reference.coefficients, reference.patches
+        return self.unet(latents, timesteps, coefficients, *known).float()
+
+    @torch.no_grad()
+    def generate(
+        self, reference: Reference, coefficients: Tensor, noise: Tensor, *, steps: int | None = None
+    ) -> Tensor:
+        """Generate frames: J_T is pure noise, eq. 5 leads from each J_t to the next, and the decoder paints J_0.
 
         Args:
-            warped: the warp in the frame's face crop, float32 [B, 3, S, S] in [-1, 1].
-            reference: latents of the photo's face crop [B, C, s, s].
-            maps: float32 [B, M, 2 s, 2 s], see `conditioning_maps`.
-            coefficients: (beta, p) [B, D].
-            noise: [B, C, s, s]; with different noise for each frame of a clip the video flickers.
-            steps: of the sampler (eq. 5); None: the default of these networks.
-            geometry: whether to use geometry conditioning; False samples from pure noise.
-            detail: whether the decoder takes the warp and predicts where to keep it; False: opacities are 1.
+            reference: of each frame.
+            coefficients: (beta, p) of the frames [B, D].
+            noise: J_T, [B, C, s, s]; with different noise for each frame of a clip the video flickers.
+            steps: of the sampler; None: the default of these networks.
 
         Returns:
-            Images and opacities.
+            Images float32 [B, 3, S, S] in about [-1, 1].
         """
-        steps, count = steps or self.steps, len(warped)
-        from_warp = geometry and self.unet.config.geometry_conditioning
-        warped_latents = self.autoencoder.encode(warped) if from_warp else torch.zeros_like(noise)  # [B, C, s, s]
-        drop_mask = None if geometry else torch.ones(count, dtype=torch.bool, device=warped.device)
-        first = self.first_timestep if from_warp else TRAIN_TIMESTEPS - 1
-        timesteps = [round((first + 1) * (1 - k / steps)) - 1 for k in range(steps)]
-        now = torch.full((count,), first, device=warped.device)
-        latents = self.schedule.add_noise(warped_latents, noise, now) if from_warp else noise
-        for t, following in zip(timesteps, [*timesteps[1:], -1]):
-            now = torch.full((count,), t, device=warped.device)
-            clean = self.unet(latents, now, coefficients, reference, warped_latents, maps, drop_mask).float()
-            latents = self.schedule.step(latents, clean, t, following)
-        if detail:
-            content, opacity = self.autoencoder.decode(reference, latents, warped, maps)
-        else:
-            content, opacity = self.autoencoder.decode(reference, latents)
-            opacity = torch.ones_like(opacity)
-        content = content.float()
-        return Repair(smoothed(content) if self.autoencoder.transfers_detail else content, opacity.float())
+
+        def predict(latents: Tensor, timesteps: Tensor) -> Tensor:
+            return self.predict(latents, timesteps, coefficients, reference)
+
+        latents = sample(predict, noise, self.schedule, steps or self.steps)
+        return self.autoencoder.decode(reference.latents, latents).float()
 
     def save(self, folder: Path) -> None:
         """Write autoencoder.safetensors and unet.safetensors, fp16."""
         save_autoencoder(self.autoencoder, folder / AUTOENCODER_FILE)
-        own: dict[str, Any] = {"start": self.start, "steps": self.steps, "framing": self.framing}
-        save_checkpoint(folder / UNET_FILE, _UNET, self.unet.state_dict(), config=asdict(self.unet.config), **own)
+        save_checkpoint(
+            folder / UNET_FILE, _UNET, self.unet.state_dict(), config=asdict(self.unet.config), steps=self.steps
+        )
 
     @classmethod
     def load(cls, folder: Path) -> RenderNetworks:
@@ -130,22 +118,13 @@ class RenderNetworks(nn.Module):
         autoencoder = load_autoencoder(folder / AUTOENCODER_FILE)
         tensors, header = load_checkpoint(folder / UNET_FILE, _UNET)
         unet = _restored(folder / UNET_FILE, UNet, UNetConfig, tensors, header)
-        own = {name: header[name] for name in ("start", "steps", "framing") if name in header}
-        return cls(autoencoder, unet, **own).eval()
+        return cls(autoencoder, unet, **({"steps": header["steps"]} if "steps" in header else {})).eval()
 
 
-def smoothed(content: Tensor) -> Tensor:
-    """Blur images [B, 3, H, W] slightly.
-
-    Training frames are enlarged by a third in the face crop, so finer structure than theirs is a grid artefact of the
-    decoder's blocks.
-    """
-    distance = torch.arange(-2, 3, device=content.device, dtype=content.dtype)
-    row = torch.exp(-0.5 * (distance / _SMOOTHING).square())
-    row = row / row.sum()
-    kernel = (row[:, None] * row).expand(content.shape[1], 1, -1, -1)
-    with torch.autocast(content.device.type, enabled=False):  # 8 bits of mantissa would show as bands
-        return F.conv2d(F.pad(content, (2, 2, 2, 2), mode="replicate"), kernel, groups=content.shape[1])
+def view_of(window: tuple[int, int, int]) -> tuple[float, float, float]:
+    """The inverse of `RenderNetworks.window`: `UNetConfig.view` of left, top and side in head-crop pixels."""
+    left, top, side = (2 * value / SIZE for value in window)
+    return left + side / 2 - 1, top + side / 2 - 1, side / 2
 
 
 def build_autoencoder(

@@ -19,6 +19,7 @@ from shared.errors import InputError, UsageError
 from shared.prepared import read_index
 from stage2_render.diffusion.face_crop import FRAMINGS
 from stage2_render.training.clip_pairs import person_pairs
+from stage2_render.training.growing_array import GrowingArray
 from stage2_render.training.pair_dataset import FILES
 from stage2_render.training.pair_rows import Rows
 from stage2_render.training.portrait_pairs import portrait_pairs
@@ -156,7 +157,7 @@ def _heads(split: str, limits: Limits) -> int:
 def _write_split(folder: Path, pool: ProcessPoolExecutor, jobs: list[tuple], framing: str, seed: int) -> None:
     """Run the jobs and write their rows in the order of the jobs, so that the set does not depend on their speed."""
     folder.mkdir()
-    files = {name: _GrowingArray(folder / f"{name}.npy", shape) for name, shape in FILES.items()}
+    files = {name: GrowingArray(folder / f"{name}.npy", shape) for name, shape in FILES.items()}
     facts: dict[str, list] = {}
     begun = time.monotonic()
     for done, rows in enumerate(pool.map(_run, [(*job, framing, seed) for job in jobs]), 1):
@@ -176,27 +177,3 @@ def _write_split(folder: Path, pool: ProcessPoolExecutor, jobs: list[tuple], fra
 def _run(job: tuple) -> Rows:
     work, *arguments = job
     return work(*arguments)
-
-
-class _GrowingArray:
-    """A .npy file of uint8 rows whose number is known at the end: numpy reserves space in the header for that."""
-
-    def __init__(self, path: Path, row: tuple[int, ...]) -> None:
-        self._file, self._row, self.length = open(path, "w+b"), row, 0
-        self._header()
-
-    def extend(self, rows: list[np.ndarray]) -> None:
-        for row in rows:
-            if row.shape != self._row or row.dtype != np.uint8:
-                raise ValueError(f"a row must be uint8 {self._row}, not {row.dtype} {row.shape}")
-            self._file.write(np.ascontiguousarray(row).data)
-        self.length += len(rows)
-
-    def close(self) -> None:
-        self._file.seek(0)
-        self._header()
-        self._file.close()
-
-    def _header(self) -> None:
-        header = {"descr": "|u1", "fortran_order": False, "shape": (self.length, *self._row)}
-        np.lib.format.write_array_header_1_0(self._file, header)

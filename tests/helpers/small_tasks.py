@@ -8,7 +8,8 @@ from types import SimpleNamespace
 
 import numpy as np
 import torch
-from synthetic import autoencoder_task, pairs_section, task_of, training, write_pairs
+from synthetic import task_of, training
+from synthetic_frames import autoencoder_task, frames_section, write_frames
 from synthetic_recordings import made_up_recordings
 from torch import nn
 
@@ -30,7 +31,6 @@ FEW = 3  # of all but `expression`, which is checked over many steps
 SPEECH = {"hidden_size": 32, "layers": 1, "heads": 2, "intermediate_size": 64, "conv_dim": (16, 16, 32), "dropout": 0.0}
 MOTION = {"width": 16, "layers": 1, "heads": 2, "window": 24, "context": 6, "dropout": 0.0}
 UNET = {"channels": [16, 16], "attention": [False, True], "heads": 2, "time_width": 16}
-UNEQUAL = {"from_warp": 0.75}  # 3 of 4: two of one process, one of the other
 
 
 class Line:
@@ -98,27 +98,24 @@ def speech() -> SpeechTask:
     return SpeechTask(recordings, SPEECH, mouth=True, seconds=1.6)
 
 
-def image(pairs: Path):
-    """Windows of a batch, the first of which are whole heads."""
-    task = autoencoder_task(pairs, loss={"heads": 0.25})
+def image(frames: Path):
+    """Images that are shifted at random before they are compared."""
+    task = autoencoder_task(frames)
     task.perceptual = ImageDistance()
     return task
 
 
-def denoiser(pairs: Path) -> unet.UNetTask:
-    """Images of the first examples of a batch alone."""
-    path = pairs / "autoencoder.safetensors"
+def denoiser(frames: Path) -> unet.UNetTask:
+    """Latents of whole heads."""
     torch.manual_seed(0)
-    sections = {"data": pairs_section(pairs), "autoencoder": str(path), "network": UNET, "loss": UNEQUAL}
-    task = task_of(unet, **sections)
-    task.perceptual = ImageDistance()
-    return task
+    sections = {"autoencoder": str(frames / "autoencoder.safetensors"), "network": UNET}
+    return task_of(unet, data=frames_section(frames), **sections)
 
 
-def tasks(pairs: Path) -> dict:
+def tasks(frames: Path) -> dict:
     """All tasks, by name; none has dropout."""
     made = {"lip_expert": lip_expert(), "expression": expression(), "speech": speech()}
-    return {**made, "image": image(pairs), "denoiser": denoiser(pairs)}
+    return {**made, "image": image(frames), "denoiser": denoiser(frames)}
 
 
 def settings(output: Path, name: str) -> TrainingConfig:
@@ -130,9 +127,9 @@ def settings(output: Path, name: str) -> TrainingConfig:
 
 def write_images(folder: Path) -> Path:
     """What `tasks` reads."""
-    pairs = write_pairs(folder)
-    save_autoencoder(autoencoder_task(pairs).model, pairs / "autoencoder.safetensors")
-    return pairs
+    frames = write_frames(folder)
+    save_autoencoder(autoencoder_task(frames).model, frames / "autoencoder.safetensors")
+    return frames
 
 
 def train_stopped(task, config: TrainingConfig) -> None:

@@ -16,11 +16,9 @@ from shared.schema import build
 from shared.training.config import TrainingConfig
 from shared.training.loop import train
 from stage2_render.diffusion.conditioning_maps import MAPS
-from stage2_render.training import autoencoder
 
 SIZE, COEFFICIENTS = 256, 7
 BOXES = [[90, 150, 166, 220], [60, 50, 110, 80], [146, 50, 196, 80]]
-AUTOENCODER = {"latent_channels": 6, "coarse": 16, "fine": 8, "fine_blocks": 1}
 
 
 def face(colour: np.ndarray, opened: float) -> np.ndarray:
@@ -82,13 +80,6 @@ def task_of(module: ModuleType, **sections: object) -> Any:
 def pairs_section(pairs: Path, framing: str = "face") -> dict[str, str]:
     """The section `data` for pairs that exist."""
     return {"pairs": str(pairs), "clips": "none", "portraits": "none", "framing": framing}
-
-
-def autoencoder_task(pairs: Path, **changes: object) -> autoencoder.AutoencoderTask:
-    """A small autoencoder on these pairs."""
-    torch.manual_seed(0)
-    config = {"data": pairs_section(pairs), "network": AUTOENCODER, "loss": {"noise": 0.1}}
-    return task_of(autoencoder, **{**config, **changes})
 
 
 def training(output: Path, steps: int) -> TrainingConfig:

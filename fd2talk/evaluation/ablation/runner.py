@@ -145,10 +145,10 @@ def assemble(ablation: Ablation, name: str, seed: int) -> Path:
     variant, folder = ablation.variants[name], ablation.runs / "weights" / name / str(seed)
     files = {path.name: path for path in map(bundled("fd2talk").joinpath, _SHARED)}
     models = [ablation.trainings[training]["model"] for training in variant.trainings]
-    if "autoencoder" in models and "unet" not in models:  # a renderer is loaded with both of its networks
-        files["renderer/unet.safetensors"] = bundled("renderer") / "unet.safetensors"
+    if "autoencoder" in models and "unet" not in models:  # both are loaded together
+        files["diffusion/unet.safetensors"] = bundled("diffusion") / "unet.safetensors"
     for training, model in zip(variant.trainings, models):
-        place = "renderer/" if model in ("unet", "autoencoder") else ""
+        place = "diffusion/" if model in ("unet", "autoencoder") else ""
         best = ablation.runs / training / str(seed) / "best"
         for path in sorted(best.glob("*.safetensors")):
             files[UNSEEN_EXPERT if model == "lip_expert" else place + path.name] = path

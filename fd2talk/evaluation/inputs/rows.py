@@ -27,10 +27,11 @@ ROWS = {
     REAL: "The reference clips themselves.",
     SHUFFLED: "The reference clips with the speech of another person's: the chance level of sync metrics.",
 }
-WITHOUT_SPEECH = ("static", "driven", "driven-warp", "ground-truth", REAL)
+WITHOUT_SPEECH = ("static", "driven", "driven-warp", "driven-diffusion", "ground-truth", REAL)
 """Rows for which clips need no sound."""
 
-_DETERMINISTIC = ("static", "driven", "driven-warp", "ground-truth")  # every seed gives the same clip
+# Every seed gives the same clip.
+_DETERMINISTIC = ("static", "driven", "driven-warp", "driven-diffusion", "ground-truth")
 
 
 @dataclass

@@ -18,14 +18,15 @@ from torch.utils.flop_counter import FlopCounterMode
 from shared.media import SAMPLE_RATE
 from shared.weights import bundled
 from stage1_motion.pipeline import MotionPipeline
-from stage2_render.diffusion.autoencoder import Autoencoder
-from stage2_render.diffusion.diffusers_autoencoder import DiffusersAutoencoder
-from stage2_render.diffusion.face_crop import SIZE
+from stage2_render import DEFAULT_RENDERER
 from stage2_render.diffusion.render_model import RenderNetworks
 from stage2_render.pipeline import RenderPipeline
 
 WITHOUT_NETWORKS = ("static", "warp", "driven-warp")
 """Systems whose frames are rendered without a network."""
+
+WITH_DIFFUSION = ("driven-diffusion", "ground-truth")
+"""Systems with the networks of the diffusion renderer."""
 
 # Length of the audio for which stage one's operations are counted: several windows of every network.
 _SECONDS = 10
@@ -109,8 +110,11 @@ class SystemNetworks:
     def __init__(self, name: str, weights: str = "bundled") -> None:
         folder = motion_weights(name, weights)
         self.stage1 = None if folder is None else MotionPipeline.from_pretrained(folder)
-        networks = None if name in WITHOUT_NETWORKS else RenderPipeline.from_pretrained(weights).networks
-        self.stage2 = networks.autoencoder if networks is not None and name == "ground-truth" else networks
+        renderer = "geometry" if name in WITHOUT_NETWORKS else renderer_of(name)
+        networks = RenderPipeline.from_pretrained(weights, renderer=renderer).networks
+        self._coded = name == "ground-truth"  # encoded and decoded, not generated
+        self._networks = networks
+        self.stage2 = networks.autoencoder if networks is not None and self._coded else networks
 
     def parameters(self) -> Cost:
         """Return the number of parameters that the system runs with; 0 for a stage without networks."""
@@ -123,9 +127,10 @@ class SystemNetworks:
         Stage one on ten seconds of noise, stage two on one frame. Filters, warps, Fourier transforms are not counted.
         """
         stage1 = _motion_gflop(self.stage1) if self.stage1 else 0.0
-        if isinstance(self.stage2, RenderNetworks):
-            return Cost(stage1, _rendering_gflop(self.stage2))
-        return Cost(stage1, _autoencoder_gflop(self.stage2) if self.stage2 else 0.0)
+        if self._networks is None:
+            return Cost(stage1, 0.0)
+        count = _autoencoder_gflop if self._coded else _rendering_gflop
+        return Cost(stage1, count(self._networks))
 
 
 def networks(owner: Any, depth: int = 3) -> list[nn.Module]:
@@ -139,9 +144,14 @@ def networks(owner: Any, depth: int = 3) -> list[nn.Module]:
 
 def motion_weights(name: str, weights: str) -> str | None:
     """Return the weights folder of a system's motion model; None: it has no motion model."""
-    if name in ("static", "driven", "driven-warp", "ground-truth"):
+    if name in ("static", "driven", "driven-warp", "driven-diffusion", "ground-truth"):
         return None
     return str(bundled("ridge")) if name in ("ridge", "ridge-network") else weights
+
+
+def renderer_of(name: str) -> str:
+    """Return the renderer of a system with networks."""
+    return "diffusion" if name in WITH_DIFFUSION else DEFAULT_RENDERER
 
 
 @contextmanager
@@ -158,9 +168,10 @@ def _motion_gflop(pipeline: MotionPipeline) -> float:
     return counter.get_total_flops() / frames / 1e9
 
 
-def _autoencoder_gflop(autoencoder: Autoencoder | DiffusersAutoencoder) -> float:
+def _autoencoder_gflop(networks: RenderNetworks) -> float:
     """Of encoding and decoding a frame."""
-    picture = torch.zeros(1, 3, SIZE, SIZE)
+    autoencoder, side = networks.autoencoder, networks.window[2]
+    picture = torch.zeros(1, 3, side, side)
     reference = autoencoder.encode(picture)
     with count_flops() as counter:
         autoencoder.decode(reference, autoencoder.encode(picture))
@@ -170,13 +181,8 @@ def _autoencoder_gflop(autoencoder: Autoencoder | DiffusersAutoencoder) -> float
 def _rendering_gflop(networks: RenderNetworks) -> float:
     config = networks.unet.config
     latents = torch.zeros(1, config.latent_channels, config.size, config.size)
+    coefficients, side = torch.zeros(1, config.coefficients), networks.window[2]
     with count_flops() as counter:
-        networks.repair(
-            torch.zeros(1, 3, SIZE, SIZE),
-            latents,
-            torch.zeros(1, config.maps, 2 * config.size, 2 * config.size),
-            torch.zeros(1, config.coefficients),
-            latents,
-            detail=networks.autoencoder.transfers_detail,
-        )
+        reference = networks.encode_reference(torch.zeros(1, 3, side, side), coefficients)
+        networks.generate(reference, coefficients, latents)
     return counter.get_total_flops() / 1e9

@@ -10,10 +10,9 @@ def test_the_command_line_chooses(run, renderer_weights, tmp_path, photo, motion
     base = ("render", photo, motion_file, "--weights", renderer_weights)
     videos = {
         "geometry": ("--renderer", "geometry"),
-        "diffusion": ("--renderer", "diffusion"),
-        "tuned": ("--renderer", "diffusion", "--render-steps", 2, "--no-geometry-conditioning", "--no-detail-transfer",
-                  "--no-shared-noise"),
-    }  # fmt: skip
+        "diffusion": ("--renderer", "diffusion", "--render-steps", 1),
+        "tuned": ("--renderer", "diffusion", "--render-steps", 2, "--no-shared-noise"),
+    }
     frames = {}
     for name, options in videos.items():
         code, out, err = run(*base, "-o", tmp_path / f"{name}.mp4", *options)
@@ -48,6 +47,7 @@ def test_combinations_that_make_no_sense(refused, renderer_weights, tmp_path, ph
         (("--renderer", "diffusion", "--render-steps", 0), "--render-steps"),
         (("--renderer", "diffusion", "--render-steps", 1001), "--render-steps"),
         (("--renderer", "geometry", "--render-steps", 2), "--render-steps is for"),
+        (("--render-steps", 2), "--render-steps is for"),
         (("--renderer", "geometry", "--no-shared-noise"), "--no-shared-noise is for"),
         (("--compare", "--renderer", "geometry"), "--compare"),
         (("--real", photo), "--compare"),
@@ -56,7 +56,7 @@ def test_combinations_that_make_no_sense(refused, renderer_weights, tmp_path, ph
     ]:
         refused(*render, *extra, folder=tmp_path, saying=saying)
     (tmp_path / "w").mkdir()
-    (tmp_path / "w" / "renderer").mkdir()
+    (tmp_path / "w" / "diffusion").mkdir()
     refused(*render[:-1], tmp_path / "w", "--renderer", "diffusion", folder=tmp_path, saying="autoencoder.safetensors")
 
 

@@ -1,45 +1,60 @@
-"""Training of encoder and decoder on synthetic pairs."""
+"""Training of encoder and decoder on synthetic frames."""
 
+import numpy as np
 import pytest
 import torch
-from synthetic import (
-    AUTOENCODER,
-    autoencoder_task,
-    check_resumed_equals_uninterrupted,
-    mean_loss,
-    training,
-    write_pairs,
-)
+from synthetic import check_resumed_equals_uninterrupted, mean_loss, training
+from synthetic_frames import NETWORK, autoencoder_task, write_frames
 
 from shared.training.loop import train
 from stage2_render.diffusion.render_model import load_autoencoder
 
 
 @pytest.fixture(scope="module")
-def pairs(tmp_path_factory):
-    return write_pairs(tmp_path_factory.mktemp("pairs") / "face")
+def frames(tmp_path_factory):
+    return write_frames(tmp_path_factory.mktemp("frames") / "set")
 
 
-def test_the_autoencoder_learns(tmp_path, pairs):
-    task = autoencoder_task(pairs, network={**AUTOENCODER, "latent_channels": 3})
+def test_the_autoencoder_learns(tmp_path, frames):
+    task = autoencoder_task(frames, network={**NETWORK, "latent_channels": 3}, loss={"part": 128})
     before, score = mean_loss(task), task.validate(task.model)["psnr"]
-    result = train(task, training(tmp_path, 120))
+    result = train(task, training(tmp_path, 100))
     assert mean_loss(task) < 0.9 * before
     assert result["best_score"] > score
     loaded = load_autoencoder(tmp_path / "best" / "autoencoder.safetensors")
     assert task.validate(loaded)["psnr"] == pytest.approx(result["best_score"], abs=0.2)
 
 
-def test_resumed_equals_uninterrupted(tmp_path, pairs, monkeypatch):
-    check_resumed_equals_uninterrupted(lambda: autoencoder_task(pairs), tmp_path, monkeypatch)
+def test_resumed_equals_uninterrupted(tmp_path, frames, monkeypatch):
+    check_resumed_equals_uninterrupted(lambda: autoencoder_task(frames), tmp_path, monkeypatch)
 
 
-def test_the_published_objective_is_the_squared_error(pairs):
-    task = autoencoder_task(pairs, loss={"noise": 0.0, "heads": 0.0, "weights": {"squared": True}})
-    task.model.transfers_detail = False
-    batch = task.batch(torch.Generator().manual_seed(3), 4)
-    assert not batch["detail"] and batch["noise"].abs().max() == 0
+def test_equation_13(frames):
+    """|| F_2 - D([E(F_1), E(F_2)]) ||^2, the mean over the pixels of frames of one person."""
+    task = autoencoder_task(frames, loss={"weights": {"squared": True}})
     with torch.no_grad():
-        reference, latents = (task.model.encode(batch[name]) for name in ("reference", "target"))
-        expected = (batch["target"] - task.model.decode(reference, latents)[0]).square().mean()
-        torch.testing.assert_close(task.loss(task.model, batch)[0], expected)
+        for parameter in task.model.parameters():
+            parameter.add_(0.02 * torch.randn(parameter.shape))
+        batch = task.batch(torch.Generator().manual_seed(3), 4)
+        assert batch["noise"].abs().max() == 0
+        loss = task.loss(task.model, batch)[0].item()
+        total, pixels = 0.0, 0
+        for first, second in zip(batch["reference"], batch["target"]):
+            latents = [task.model.encode(frame[None]) for frame in (first, second)]
+            decoded = task.model.decode(*latents)[0]
+            assert not torch.equal(decoded, task.model.decode(*latents[::-1])[0])
+            difference = second.numpy().astype(np.float64) - decoded.numpy()
+            total, pixels = total + float((difference**2).sum()), pixels + difference.size
+    assert loss == pytest.approx(total / pixels, rel=1e-5)
+
+
+def test_the_encoder_is_trained_unless_it_is_excluded(frames):
+    for wanted in (True, False):
+        model = autoencoder_task(frames, loss={"train_encoder": wanted}).model
+        assert model.patch_embedding.weight.requires_grad == wanted and model.conv_out.weight.requires_grad
+
+
+def test_half_of_the_latents_get_noise_of_different_strength(frames):
+    noise = autoencoder_task(frames, loss={"noise": 0.5}).batch(torch.Generator().manual_seed(0), 40)["noise"]
+    strengths = noise.std((1, 2, 3))
+    assert 10 < (strengths == 0).sum() < 30 and 0.3 < strengths.max() < 0.6
