@@ -28,16 +28,16 @@ HANDLES = np.array(FACE_OVAL)
 """Vertices of the contour whose displacements determine the field."""
 
 # The contour without the chin, which the jaw moves: the movement of the skull.
-_SKULL = (10, 338, 297, 332, 284, 251, 389, 356, 454, 323, 93, 234, 127, 162, 21, 54, 103, 67, 109, 132, 361)
+SKULL = (10, 338, 297, 332, 284, 251, 389, 356, 454, 323, 93, 234, 127, 162, 21, 54, 103, 67, 109, 132, 361)
 # Bending stiffness relative to stretching (cells squared), and the weight of constraints that hold exactly.
 _BEND = 2.0
 _HEAVY = 1e3
 # Mean displacement of the contour, as a share of the face's height, at which the wide field begins to replace the tight
 # one, and over which it does.
-_WIDE_FROM, _WIDE_OVER = 0.015, 0.05
+WIDE_FROM, WIDE_OVER = 0.015, 0.05
 # Fixed-point iteration that inverts the field: its steps, and the weights of the new and the previous estimate, whose
 # average halves the overshoot where the field is steep.
-_INVERSION_STEPS, _NEW, _PREVIOUS = 8, 0.7, 0.3
+INVERSION_STEPS, NEW, PREVIOUS = 8, 0.7, 0.3
 
 
 class BackgroundWarp:
@@ -51,34 +51,34 @@ class BackgroundWarp:
     def __init__(self, region: np.ndarray, vertices: np.ndarray) -> None:
         height, width = region.shape[:2]
         self._cell = max(height, width) / GRID
-        self._shape = (max(round(height / self._cell), 4), max(round(width / self._cell), 4))
+        self.shape = (max(round(height / self._cell), 4), max(round(width / self._cell), 4))
         # Pixels -> grid nodes: node i is in the middle of cell i, as in cv2.resize.
-        self._scale = np.array([self._shape[1] / width, self._shape[0] / height], np.float64)
-        points = (vertices[:, :2].astype(np.float64) + 0.5) * self._scale - 0.5
-        self._face_height = float(np.ptp(vertices[HANDLES, 1]))
-        person = _person_mask(region, points, self._shape)
+        self.scale = np.array([self.shape[1] / width, self.shape[0] / height], np.float64)
+        points = (vertices[:, :2].astype(np.float64) + 0.5) * self.scale - 0.5
+        self.face_height = float(np.ptp(vertices[HANDLES, 1]))
+        person = _person_mask(region, points, self.shape)
         head, neck = _head_weight(person, points)
-        self._similarity = _similarity_fit(points[list(_SKULL)]).astype(np.float32)
+        self.similarity = _similarity_fit(points[list(SKULL)]).astype(np.float32)
         # Hold and stiffness. Small movements: the background is still right up to the hair. Large ones stretch it.
         tight = (0.3 * (1 - person) + 0.03 * neck, np.where(person > 0.5, 1.0, 0.35))
         wide = (0.002 * (1 - person) + 0.008 * neck, np.where(person > 0.5, 1.0, 0.8))
-        self._weights = [_solve(points, head, hold, stiffness) for hold, stiffness in (tight, wide)]
-        self._nodes = pixel_grid((0, 0, self._shape[1], self._shape[0]))
+        self.weights = [_solve(points, head, hold, stiffness) for hold, stiffness in (tight, wide)]
+        self._nodes = pixel_grid((0, 0, self.shape[1], self.shape[0]))
 
     def forward(self, displacement: np.ndarray) -> np.ndarray:
         """Map the displacement of the vertices [478, 2] to that of the grid's nodes float32 [gh, gw, 2], in pixels."""
         displacement = displacement.astype(np.float32)
         handles = displacement[HANDLES]
         # Slopes are per cell of the grid, displacements in pixels.
-        a, b = self._similarity @ displacement[list(_SKULL)].ravel()
+        a, b = self.similarity @ displacement[list(SKULL)].ravel()
         controls = np.concatenate([handles, np.array([[a, b], [-b, a]], np.float32)])
-        amount = float(np.sqrt((handles**2).sum(-1).mean())) / max(self._face_height, 1.0)
-        mix = np.float32(smoothstep((amount - _WIDE_FROM) / _WIDE_OVER))
-        tight, wide = self._weights
+        amount = float(np.sqrt((handles**2).sum(-1).mean())) / max(self.face_height, 1.0)
+        mix = np.float32(smoothstep((amount - WIDE_FROM) / WIDE_OVER))
+        tight, wide = self.weights
         field = tight @ controls
         if mix:
             field += mix * (wide @ controls - field)
-        return field.reshape(*self._shape, 2)
+        return field.reshape(*self.shape, 2)
 
     def backward(self, displacement: np.ndarray, size: tuple[int, int]) -> np.ndarray:
         """Return where each pixel comes from, minus where it is, by fixed-point inversion of the forward field.
@@ -90,13 +90,13 @@ class BackgroundWarp:
         Returns:
             float32 [2, height, width] in pixels of the region.
         """
-        scale = self._scale.astype(np.float32)
+        scale = self.scale.astype(np.float32)
         forward = self.forward(displacement) * scale
         inverse = -forward
-        for _ in range(_INVERSION_STEPS):
+        for _ in range(INVERSION_STEPS):
             where = cv2.add(self._nodes, inverse)
             found = cv2.remap(forward, where, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-            inverse = cv2.addWeighted(found, -_NEW, inverse, _PREVIOUS, 0)
+            inverse = cv2.addWeighted(found, -NEW, inverse, PREVIOUS, 0)
         return np.stack([cv2.resize(axis, size, interpolation=cv2.INTER_CUBIC) for axis in cv2.split(inverse / scale)])
 
 

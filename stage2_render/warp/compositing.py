@@ -20,11 +20,11 @@ Layer = tuple[np.ndarray | None, np.ndarray | None, Box]
 NOTHING: Layer = (None, None, (0, 0, 0, 0))
 
 # Masks are drawn at this multiple of the resolution, then averaged.
-_SUPERSAMPLING = 4
+SUPERSAMPLING = 4
 # Fixed-point fraction bits of the rasteriser.
-_SHIFT = 8
+SHIFT = 8
 # A blur of fewer pixels than this is not visible.
-_MIN_FEATHER = 0.2
+MIN_FEATHER = 0.2
 # Signed distance to a polygon outside the region: far outside.
 _FAR = -1e3
 
@@ -67,11 +67,11 @@ def smoothstep(value: Any) -> Any:
 
 def curve(points: np.ndarray, steps: int = 4) -> np.ndarray:
     """Interpolate an open row of points [n, 2] by a Catmull-Rom curve: [(n - 1) * steps + 1, 2]."""
-    return _curve_weights(len(points), steps) @ points
+    return curve_weights(len(points), steps) @ points
 
 
 @lru_cache(maxsize=16)
-def _curve_weights(count: int, steps: int) -> np.ndarray:
+def curve_weights(count: int, steps: int) -> np.ndarray:
     """Weight of each of the points in each place of the curve, [(count - 1) * steps + 1, count]."""
     points = np.eye(count)
     padded = np.concatenate([2 * points[:1] - points[1:2], points, 2 * points[-1:] - points[-2:-1]])
@@ -119,7 +119,7 @@ def is_empty(box: Box, least: int = 1) -> bool:
 def soft_mask(outline: np.ndarray, box: Box, feather: float) -> np.ndarray:
     """Return the coverage float32 [y1 - y0, x1 - x0] of a polygon, antialiased and blurred by `feather` pixels."""
     mask = _reduced(_supersampled(outline, box, 255), box).astype(np.float32) / 255
-    return cv2.GaussianBlur(mask, (0, 0), feather) if feather > _MIN_FEATHER else mask
+    return cv2.GaussianBlur(mask, (0, 0), feather) if feather > MIN_FEATHER else mask
 
 
 def signed_distance(outline: np.ndarray, box: Box) -> np.ndarray:
@@ -128,15 +128,15 @@ def signed_distance(outline: np.ndarray, box: Box) -> np.ndarray:
         return np.full((1, 1), _FAR, np.float32)
     inside = _supersampled(outline, box, 1)
     depth = cv2.distanceTransform(inside, cv2.DIST_L2, 5) - cv2.distanceTransform(1 - inside, cv2.DIST_L2, 5)
-    return _reduced(depth, box) / _SUPERSAMPLING
+    return _reduced(depth, box) / SUPERSAMPLING
 
 
 def _supersampled(outline: np.ndarray, box: Box, value: int) -> np.ndarray:
-    """A filled polygon over the box at `_SUPERSAMPLING` times the resolution, uint8."""
+    """A filled polygon over the box at `SUPERSAMPLING` times the resolution, uint8."""
     x0, y0, x1, y1 = box
-    mask = np.zeros(((y1 - y0) * _SUPERSAMPLING, (x1 - x0) * _SUPERSAMPLING), np.uint8)
-    fine = ((outline - [x0, y0] + 0.5) * _SUPERSAMPLING - 0.5) * (1 << _SHIFT)
-    return cv2.fillPoly(mask, [np.rint(fine).astype(np.int32)], value, shift=_SHIFT)
+    mask = np.zeros(((y1 - y0) * SUPERSAMPLING, (x1 - x0) * SUPERSAMPLING), np.uint8)
+    fine = ((outline - [x0, y0] + 0.5) * SUPERSAMPLING - 0.5) * (1 << SHIFT)
+    return cv2.fillPoly(mask, [np.rint(fine).astype(np.int32)], value, shift=SHIFT)
 
 
 def _reduced(image: np.ndarray, box: Box) -> np.ndarray:

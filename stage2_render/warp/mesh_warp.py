@@ -28,15 +28,15 @@ MAX_GRID = 384
 # A triangle whose area grows by more than this factor is not valid: few pixels of the photo would fill it.
 _MAX_STRETCH = 8.0
 # Displacements of fewer pixels than this are not visible.
-_STILL = 0.02
+STILL = 0.02
 # Side in cells of the box blur over which the mesh's flow and the background's are mixed along the contour.
-_MIX_CELLS = 5
+MIX_CELLS = 5
 # Values of the photo half-way between pixels, from the four around them. A linear interpolation of the photo at twice
 # its resolution is then as sharp as a cubic one at its own, 0.1 to 0.2 grey levels off, in a third of the time.
 _HALF_WAY = np.array([-1, 5, 5, -1], np.float32) / 8
 # Skull-fixed points at the depth of the teeth (under and beside the nose), and others that determine the rotation.
-_UNDER_NOSE = (2, 97, 326, 98, 327)
-_SKULL = (2, 97, 326, 98, 327, 1, 4, 5, 195, 197, 6, 168, 33, 133, 362, 263, 48, 278)
+UNDER_NOSE = (2, 97, 326, 98, 327)
+SKULL = (2, 97, 326, 98, 327, 1, 4, 5, 195, 197, 6, 168, 33, 133, 362, 263, 48, 278)
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ class MeshWarp:
     def __init__(self, photo: np.ndarray, source_vertices: np.ndarray, crop: Crop) -> None:
         if photo.ndim != 3 or photo.shape[2] != 3 or photo.dtype != np.uint8:
             raise ValueError(f"photo must be uint8 [H, W, 3], not {photo.dtype} {list(photo.shape)}")
-        self._photo = photo
+        self.photo = photo
         half = crop.side / 2
         self.left, self.top = (max(round(c - half), 0) for c in (crop.center_x, crop.center_y))
         self.right = min(round(crop.center_x + half), photo.shape[1])
@@ -84,24 +84,24 @@ class MeshWarp:
         self.width, self.height = self.right - self.left, self.bottom - self.top
         if min(self.width, self.height) < 8:
             raise ValueError("the crop hardly overlaps the photo")
-        self._region = np.ascontiguousarray(photo[self.top : self.bottom, self.left : self.right])
-        self._fine = _doubled(self._region)
-        self._source = self._to_region(source_vertices)
+        self.region = np.ascontiguousarray(photo[self.top : self.bottom, self.left : self.right])
+        self.fine = _doubled(self.region)
+        self.source = self._to_region(source_vertices)
         ratio = min(1.0, MAX_GRID / max(self.width, self.height))
-        self._size = (max(round(self.width * ratio), 8), max(round(self.height * ratio), 8))
-        self._cell = np.array([self.width / self._size[0], self.height / self._size[1]], np.float32)
+        self.size = (max(round(self.width * ratio), 8), max(round(self.height * ratio), 8))
+        self.cell = np.array([self.width / self.size[0], self.height / self.size[1]], np.float32)
         self._buffers = threading.local()
-        self._triangles = triangles()
-        self._correction = lip_line_correction(self._region, self._source)
-        self._source[:, :2] += self._correction
-        self._to_linear = np.linalg.pinv(np.insert(self._source[list(_SKULL), :2].astype(np.float64), 2, 1, axis=1))[:2]
-        facing = doubled_area(self._source[self._triangles])
-        self._facing = 1.0 if facing.sum() > 0 else -1.0
-        normals = _normals(self._source, self._triangles, self._facing)
-        self._facing_camera, self._inward = normals[:, 2], _inward(self._source, normals)
-        self._background = BackgroundWarp(self._region, self._source)
-        self._eyes = [EyeLayer(self._region, self._source, side) for side in ("right", "left")]
-        self._mouth = MouthLayer(self._region, self._source)
+        self.triangles = triangles()
+        self.correction = lip_line_correction(self.region, self.source)
+        self.source[:, :2] += self.correction
+        self.to_linear = np.linalg.pinv(np.insert(self.source[list(SKULL), :2].astype(np.float64), 2, 1, axis=1))[:2]
+        facing = doubled_area(self.source[self.triangles])
+        self.facing = 1.0 if facing.sum() > 0 else -1.0
+        normals = _normals(self.source, self.triangles, self.facing)
+        self.facing_camera, self.inward = normals[:, 2], _inward(self.source, normals)
+        self.background = BackgroundWarp(self.region, self.source)
+        self.eyes = [EyeLayer(self.region, self.source, side) for side in ("right", "left")]
+        self.mouth = MouthLayer(self.region, self.source)
 
     def __call__(self, target_vertices: np.ndarray) -> np.ndarray:
         """Render the frame, uint8 [H, W, 3], whose face has the vertices float32 [478, 3] (photo pixels).
@@ -122,27 +122,27 @@ class MeshWarp:
         target, head = self._corrected(target_vertices)
         displacement, drawn = self._displacement(target)
         origin = np.empty((*displacement.shape[1:], 2), np.float32)
-        for axis, (moved, places) in enumerate(zip(displacement, self._places(self._size))):
-            origin[..., axis] = (places + 0.5) * self._cell[axis] - 0.5 + (self.left, self.top)[axis] + moved
-        hidden = self._mouth.disoccluded(target[:, :2].astype(np.float64), head, self._size, self._cell)
+        for axis, (moved, places) in enumerate(zip(displacement, self._places(self.size))):
+            origin[..., axis] = (places + 0.5) * self.cell[axis] - 0.5 + (self.left, self.top)[axis] + moved
+        hidden = self.mouth.disoccluded(target[:, :2].astype(np.float64), head, self.size, self.cell)
         # Triangles that face away in the photo, or are too small there.
-        before, after = (self._facing * doubled_area(mesh[self._triangles]) for mesh in (self._source, target))
+        before, after = (self.facing * doubled_area(mesh[self.triangles]) for mesh in (self.source, target))
         poor = np.zeros_like(hidden)
         drawn.scatter((after > _MAX_STRETCH * np.maximum(before, 0))[drawn.triangles], poor)
         # Cell k begins at pixel k times the cell's size: its centre is half a cell further, less half a pixel.
-        offset = (0.5 - np.array([self.left, self.top])) / self._cell - 0.5
-        to_grid = np.concatenate([np.diag(1 / self._cell.astype(np.float64)), offset[:, None]], 1)
+        offset = (0.5 - np.array([self.left, self.top])) / self.cell - 0.5
+        to_grid = np.concatenate([np.diag(1 / self.cell.astype(np.float64)), offset[:, None]], 1)
         return Warped(self._frame(target, head, displacement), origin, (1 - hidden) * (1 - poor), to_grid)
 
     def _frame(self, target: np.ndarray, head: Affine, displacement: np.ndarray) -> np.ndarray:
-        frame = self._photo.copy()
+        frame = self.photo.copy()
         moved = frame[self.top : self.bottom, self.left : self.right]
         self._move(moved, displacement)
         points = target[:, :2].astype(np.float64)
-        for eye in self._eyes:
+        for eye in self.eyes:
             for lid in eye.render_lids(points, moved):
                 blend(moved, *lid)
-        parts: list[EyeLayer | MouthLayer] = [*self._eyes, self._mouth]
+        parts: list[EyeLayer | MouthLayer] = [*self.eyes, self.mouth]
         for part in parts:
             blend(moved, *part.render(points, head))
             blend(moved, *part.render_contact(points))
@@ -150,12 +150,12 @@ class MeshWarp:
 
     def _move(self, region: np.ndarray, displacement: np.ndarray) -> None:
         """Warp the region uint8 [height, width, 3] through a displacement on the grid, in place."""
-        moving = (np.abs(displacement) > _STILL).any(0)
+        moving = (np.abs(displacement) > STILL).any(0)
         rows, columns = np.nonzero(moving.any(1))[0], np.nonzero(moving.any(0))[0]
         if not len(rows):
             return
-        x0, y0 = (int(np.floor(first * cell)) for first, cell in zip((columns[0], rows[0]), self._cell))
-        x1, y1 = (int(np.ceil((last + 1) * cell)) for last, cell in zip((columns[-1], rows[-1]), self._cell))
+        x0, y0 = (int(np.floor(first * cell)) for first, cell in zip((columns[0], rows[0]), self.cell))
+        x1, y1 = (int(np.ceil((last + 1) * cell)) for last, cell in zip((columns[-1], rows[-1]), self.cell))
         # One buffer for each thread, kept from frame to frame: its allocation costs as much as the computation in it.
         if not hasattr(self._buffers, "where"):
             self._buffers.where = np.empty((2, self.height, self.width), np.float32)
@@ -165,7 +165,7 @@ class MeshWarp:
             one += 2 * places
         x, y = where[:, y0:y1, x0:x1]
         inside = region[y0:y1, x0:x1]
-        cv2.remap(self._fine, x, y, cv2.INTER_LINEAR, dst=inside, borderMode=cv2.BORDER_REPLICATE)
+        cv2.remap(self.fine, x, y, cv2.INTER_LINEAR, dst=inside, borderMode=cv2.BORDER_REPLICATE)
 
     @staticmethod
     def _places(size: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
@@ -185,30 +185,30 @@ class MeshWarp:
             the target, and the motion of the upper jaw from the photo to the frame.
         """
         target = self._to_region(target_vertices)
-        linear = (self._to_linear @ target[list(_SKULL), :2]).T
-        head = follow(linear, self._source[list(_UNDER_NOSE), :2], target[list(_UNDER_NOSE), :2])
-        points = np.concatenate([target[:, :2] + self._correction @ linear.T, target[:, 2:]], 1).astype(np.float32)
-        for eye in self._eyes:
+        linear = (self.to_linear @ target[list(SKULL), :2]).T
+        head = follow(linear, self.source[list(UNDER_NOSE), :2], target[list(UNDER_NOSE), :2])
+        points = np.concatenate([target[:, :2] + self.correction @ linear.T, target[:, 2:]], 1).astype(np.float32)
+        for eye in self.eyes:
             eye.stop_lids(points)
         return points, head
 
     def _displacement(self, target: np.ndarray) -> tuple[np.ndarray, Drawn]:
         """Source minus target float32 [2, h, w] in region pixels at the grid's nodes, and the nodes on the mesh."""
-        moved = (target - self._source)[:, :2]
-        field = self._background.backward(moved, self._size)
-        corners = ((target[:, :2] + 0.5) / self._cell - 0.5)[self._triangles]  # [F, 3, 2]
-        front = np.nonzero(self._facing * doubled_area(corners) > 0)[0]
-        order = front[np.argsort(-target[self._triangles[front], 2].mean(1), kind="stable")]
-        drawn = draw(corners, order, self._size)
+        moved = (target - self.source)[:, :2]
+        field = self.background.backward(moved, self.size)
+        corners = ((target[:, :2] + 0.5) / self.cell - 0.5)[self.triangles]  # [F, 3, 2]
+        front = np.nonzero(self.facing * doubled_area(corners) > 0)[0]
+        order = front[np.argsort(-target[self.triangles[front], 2].mean(1), kind="stable")]
+        drawn = draw(corners, order, self.size)
         # Skin that turns into view is not in the photo, whose background may be there: take the nearest visible skin.
-        turned = _normals(target, self._triangles, self._facing)[:, 2] - self._facing_camera
-        taken = moved - smoothstep(turned / 0.25)[:, None] * self._inward
-        coefficients = affine_coefficients(corners, -taken[self._triangles]).astype(np.float32)
-        y, x = (places.astype(np.float32) for places in np.divmod(drawn.nodes, self._size[0]))
+        turned = _normals(target, self.triangles, self.facing)[:, 2] - self.facing_camera
+        taken = moved - smoothstep(turned / 0.25)[:, None] * self.inward
+        coefficients = affine_coefficients(corners, -taken[self.triangles]).astype(np.float32)
+        y, x = (places.astype(np.float32) for places in np.divmod(drawn.nodes, self.size[0]))
         # The two fields agree along the contour; mixing them over a few cells hides the grid's rounding.
-        covered = np.zeros(self._size[::-1], np.float32)
+        covered = np.zeros(self.size[::-1], np.float32)
         drawn.scatter(1, covered)
-        share = np.maximum(2 * cv2.blur(covered, (_MIX_CELLS, _MIX_CELLS)) - 1, 0) * covered
+        share = np.maximum(2 * cv2.blur(covered, (MIX_CELLS, MIX_CELLS)) - 1, 0) * covered
         for axis in range(2):
             at_zero, along_x, along_y = (c.take(drawn.triangles) for c in coefficients[..., axis].T)
             inside = np.zeros_like(covered)

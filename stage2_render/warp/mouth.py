@@ -35,9 +35,9 @@ from stage2_render.warp.tone import LUMA, Tone
 # Plain skin: cheeks, forehead, beside the nose.
 _SKIN = (50, 280, 101, 330, 205, 425, 117, 346, 151, 108, 337, 36, 266)
 # Tongue and lower teeth move with these: lower lip and chin.
-_JAW = (14, 87, 317, 17, 200, 199)
+JAW = (14, 87, 317, 17, 200, 199)
 # Extent of the synthetic textures in mouth widths: x0, x1, y0, y1, y down from the line of the closed lips.
-_SPAN = (-0.6, 0.6, -0.35, 0.45)
+SPAN = (-0.6, 0.6, -0.35, 0.45)
 # Edges of the teeth of one side from the middle outwards, in mouth widths (a mouth is about 52 mm wide).
 _UPPER_EDGES = (0.0, 0.155, 0.275, 0.37, 0.44)
 _LOWER_EDGES = (0.0, 0.10, 0.205, 0.305, 0.385)
@@ -53,30 +53,30 @@ class MouthLayer:
 
     def __init__(self, region: np.ndarray, source: np.ndarray) -> None:
         self._region = region
-        self._source = source[:, :2].astype(np.float64)
+        self.source = source[:, :2].astype(np.float64)
         self._size = (region.shape[1], region.shape[0])
-        corners = self._source[[INNER_LIPS[0], INNER_LIPS[len(INNER_LIPS) // 2]]]
+        corners = self.source[[INNER_LIPS[0], INNER_LIPS[len(INNER_LIPS) // 2]]]
         across = corners[1] - corners[0]
-        outer = self._source[OUTER_LIPS[10]] - self._source[OUTER_LIPS[0]]
+        outer = self.source[OUTER_LIPS[10]] - self.source[OUTER_LIPS[0]]
         # The width of pursed lips is less than that of the teeth; the face's width is a lower bound.
-        face = np.linalg.norm(self._source[454] - self._source[234])
-        self._width = max(float(np.linalg.norm(across)), 0.8 * float(np.linalg.norm(outer)), 0.27 * float(face), 2.0)
+        face = np.linalg.norm(self.source[454] - self.source[234])
+        self.width = max(float(np.linalg.norm(across)), 0.8 * float(np.linalg.norm(outer)), 0.27 * float(face), 2.0)
         axis = across / max(float(np.linalg.norm(across)), 1e-6)
-        self._axes = np.stack([axis, [-axis[1], axis[0]]])
-        upper, lower = self._source[list(INNER_LIP_CENTRES)]
+        self.axes = np.stack([axis, [-axis[1], axis[0]]])
+        upper, lower = self.source[list(INNER_LIP_CENTRES)]
         middle = (corners.mean(0) - upper) @ axis * axis
-        self._upper_origin, self._lower_origin = upper + middle, lower + middle
-        self._gap = self._mean_gap(self._source)
-        outline = opening(self._source[list(INNER_LIPS)])
-        self._inside_box = bounds(outline, 0.3 * self._width, self._size)
-        self._depth = signed_distance(outline, self._inside_box)
-        lips, skin = _colours(region, self._source)
-        enamel = _own_enamel(region, self._depth, self._inside_box, self._width, skin)
-        self._tone = Tone(region)
-        lips, skin = self._tone.clear(lips), self._tone.clear(skin)
-        enamel = None if enamel is None else self._tone.clear(enamel)
-        self._upper, self._lower, self._cavity = _textures(lips, skin, enamel, self._width)
-        self._contact = self._tone.applied(0.42 * lips)
+        self.upper_origin, self.lower_origin = upper + middle, lower + middle
+        self.gap = self._mean_gap(self.source)
+        outline = opening(self.source[list(INNER_LIPS)])
+        self.inside_box = bounds(outline, 0.3 * self.width, self._size)
+        self.depth = signed_distance(outline, self.inside_box)
+        lips, skin = _colours(region, self.source)
+        enamel = _own_enamel(region, self.depth, self.inside_box, self.width, skin)
+        self.tone = Tone(region)
+        lips, skin = self.tone.clear(lips), self.tone.clear(skin)
+        enamel = None if enamel is None else self.tone.clear(enamel)
+        self.upper, self.lower, self.cavity = _textures(lips, skin, enamel, self.width)
+        self.contact = self.tone.applied(0.42 * lips)
 
     def render(self, points: np.ndarray, head: Affine) -> Layer:
         """Return what is visible between the lips.
@@ -86,30 +86,30 @@ class MouthLayer:
             head: motion of the head from the photo to the frame.
         """
         outline = opening(points[list(INNER_LIPS)])
-        feather = 0.008 * self._width
+        feather = 0.008 * self.width
         box = bounds(outline, 2 + 3 * feather, self._size)
         if is_empty(box, 2):
             return NOTHING
         mask = soft_mask(outline, box, feather)
         in_photo, on_jaw = invert_affine(head), invert_affine(self._jaw_motion(points, head))
         # Back to front.
-        layer = self._over(self._cavity, self._lower, self._lower_origin, on_jaw, box)
-        layer = self._over(layer, self._upper, self._teeth_origin(points, head), in_photo, box)
+        layer = self._over(self.cavity, self.lower, self.lower_origin, on_jaw, box)
+        layer = self._over(layer, self.upper, self._teeth_origin(points, head), in_photo, box)
         # Little light enters a small opening, and the lips cast a shadow behind them.
-        light = cv2.GaussianBlur(mask, (0, 0), max(0.045 * self._width, 0.5))
+        light = cv2.GaussianBlur(mask, (0, 0), max(0.045 * self.width, 0.5))
         wide = smoothstep(self._mean_gap(points) / 0.13)
         layer *= (0.3 + float(0.7 * (0.35 + 0.65 * wide)) * smoothstep(light * 1.15))[..., None]
-        layer = self._tone.applied(layer)
+        layer = self.tone.applied(layer)
         photo = sample(self._region, in_photo, box, cv2.INTER_CUBIC)
         own = self._own(in_photo, box, points)[..., None]
         return layer + own * (photo - layer), mask, box
 
     def render_contact(self, points: np.ndarray) -> Layer:
         """Return the line along which lips meet that are open in the photo, where there is none; points: [478, 2]."""
-        shut = 1 - smoothstep((self._mean_gap(points) / max(self._gap, 1e-6) - 0.05) / 0.4)
-        strength = 0.85 * shut * smoothstep((self._gap - 0.03) / 0.05)
+        shut = 1 - smoothstep((self._mean_gap(points) / max(self.gap, 1e-6) - 0.05) / 0.4)
+        strength = 0.85 * shut * smoothstep((self.gap - 0.03) / 0.05)
         upper, lower = points[list(INNER_LIPS[:11])], points[[INNER_LIPS[0], *INNER_LIPS[:9:-1]]]
-        return seam(upper, lower, self._contact, strength, 0.011 * self._width, self._size)
+        return seam(upper, lower, self.contact, strength, 0.011 * self.width, self._size)
 
     def disoccluded(self, points: np.ndarray, head: Affine, size: tuple[int, int], cell: np.ndarray) -> np.ndarray:
         """Return where the frame needs the inside of the mouth and the photo does not show it.
@@ -137,14 +137,14 @@ class MouthLayer:
 
         Args:
             below: float32.
-            texture: float32 [h, w, 4], over `_SPAN`.
+            texture: float32 [h, w, 4], over `SPAN`.
             origin: of the texture, in photo pixels.
             motion: from pixels of the frame to those of the photo.
             box: of the image.
         """
-        x0, x1, y0, y1 = _SPAN
+        x0, x1, y0, y1 = SPAN
         scale = np.array([texture.shape[1] / (x1 - x0), texture.shape[0] / (y1 - y0)])
-        linear = scale[:, None] * self._axes / self._width
+        linear = scale[:, None] * self.axes / self.width
         offset = -linear @ origin - scale * [x0, y0] - 0.5
         to_texture = np.concatenate([linear, offset[:, None]], 1)
         layer = sample(texture, chain(to_texture, motion), box, cv2.INTER_LINEAR, cv2.BORDER_CONSTANT)
@@ -152,20 +152,20 @@ class MouthLayer:
 
     def _own(self, motion: Affine, box: Box, points: np.ndarray) -> np.ndarray:
         """How far the photo's mouth is open, float32 [h, w] in 0..1, at the places to which the motion takes a box."""
-        left, top = self._inside_box[:2]
+        left, top = self.inside_box[:2]
         in_box = chain(np.array([[1, 0, -left], [0, 1, -top]], np.float64), motion)
-        depth = sample(self._depth, in_box, box, cv2.INTER_LINEAR)
+        depth = sample(self.depth, in_box, box, cv2.INTER_LINEAR)
         # As the lips part, their rims must not remain on the teeth.
-        parted = smoothstep((self._mean_gap(points) - self._gap) / 0.03)
-        rim = max(0.015 * self._width, 1.0)
+        parted = smoothstep((self._mean_gap(points) - self.gap) / 0.03)
+        rim = max(0.015 * self.width, 1.0)
         own = np.clip(depth / np.float32(rim) + np.float32(2 - 2.5 * parted), 0, 1)
         # A slit between closed lips shows nothing of the mouth.
-        return own * np.float32(1 - parted * (1 - smoothstep((self._gap - 0.015) / 0.03)))
+        return own * np.float32(1 - parted * (1 - smoothstep((self.gap - 0.015) / 0.03)))
 
     def _mean_gap(self, points: np.ndarray) -> float:
         """Mean height of the opening over the middle of the lips, in mouth widths."""
         upper, lower = points[[81, 82, 13, 312, 311]], points[[178, 87, 14, 317, 402]]
-        return float(np.maximum((lower - upper) @ self._axes[1], 0).mean()) / self._width
+        return float(np.maximum((lower - upper) @ self.axes[1], 0).mean()) / self.width
 
     def _teeth_origin(self, points: np.ndarray, head: Affine) -> np.ndarray:
         """Position of the closed lips' line on the skull, in photo pixels.
@@ -173,15 +173,15 @@ class MouthLayer:
         A wide open mouth uncovers less of the teeth than the tracked points of the upper lip and of the skull (from the
         nose) imply: the teeth move down with the lip, and become a little more visible the wider it opens.
         """
-        lip, down = [13, 82, 312], self._axes[1]
-        fallen = (apply_affine(invert_affine(head), points[lip]) - self._source[lip]).mean(0) @ down
-        fallen = np.clip(fallen / self._width, 0, 0.2)
+        lip, down = [13, 82, 312], self.axes[1]
+        fallen = (apply_affine(invert_affine(head), points[lip]) - self.source[lip]).mean(0) @ down
+        fallen = np.clip(fallen / self.width, 0, 0.2)
         lowered = 0.95 * fallen + 0.05 * smoothstep(self._mean_gap(points) / 0.35)
-        return self._upper_origin + self._width * lowered * down
+        return self.upper_origin + self.width * lowered * down
 
     def _jaw_motion(self, points: np.ndarray, head: Affine) -> Affine:
         """The head's linear part, and the translation of the jaw."""
-        return follow(head[:, :2], self._source[list(_JAW)], points[list(_JAW)])
+        return follow(head[:, :2], self.source[list(JAW)], points[list(JAW)])
 
 
 def lip_line_correction(region: np.ndarray, source: np.ndarray) -> np.ndarray:
@@ -264,9 +264,9 @@ def _own_enamel(
 def _textures(
     lips: np.ndarray, skin: np.ndarray, enamel: np.ndarray | None, width: float
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Textures of upper teeth and lower jaw, premultiplied RGBA float32 over `_SPAN`, and the cavity's colour."""
+    """Textures of upper teeth and lower jaw, premultiplied RGBA float32 over `SPAN`, and the cavity's colour."""
     scale = float(np.clip(1.25 * width, 48, 320))
-    x0, x1, y0, y1 = _SPAN
+    x0, x1, y0, y1 = SPAN
     columns, rows = np.arange(round((x1 - x0) * scale)), np.arange(round((y1 - y0) * scale))
     x, y = np.meshgrid(x0 + (columns + 0.5) / scale, y0 + (rows + 0.5) / scale)
     bright = float(skin @ LUMA)

@@ -11,9 +11,9 @@ import numpy as np
 
 # A span begins and ends so many nodes further out, so that rounding leaves no hole between neighbours. The field is
 # continuous: it does not matter which of two neighbours draws the node between them.
-_OVERLAP = 1e-4
+OVERLAP = 1e-4
 # Triangles smaller than this many cells are not drawn.
-_MIN_AREA = 1e-4
+MIN_AREA = 1e-4
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ def draw(corners: np.ndarray, order: np.ndarray, size: tuple[int, int]) -> Drawn
     """
     width, height = size
     corners = corners[order]
-    big = np.abs(doubled_area(corners)) >= _MIN_AREA
+    big = np.abs(doubled_area(corners)) >= MIN_AREA
     order, corners = order[big], corners[big]
     down = np.argsort(corners[..., 1], axis=1)
     # Corners from the uppermost to the lowest; a row crosses the edge between those two, and one of the two others.
@@ -56,8 +56,8 @@ def draw(corners: np.ndarray, order: np.ndarray, size: tuple[int, int]) -> Drawn
     of_row, row = _expanded(first, rows)  # of each of r rows: its triangle and its place
     other = of_row + np.where(row <= y1[of_row], 1, 2) * len(order)
     long, short = (starts.take(edge) + slopes.take(edge) * row for edge in (of_row, other))
-    begin = np.ceil(np.clip(np.minimum(long, short) - _OVERLAP, 0, width)).astype(np.intp)
-    count = np.floor(np.clip(np.maximum(long, short) + _OVERLAP, -1, width - 1)).astype(np.intp) + 1 - begin
+    begin = np.ceil(np.clip(np.minimum(long, short) - OVERLAP, 0, width)).astype(np.intp)
+    count = np.floor(np.clip(np.maximum(long, short) + OVERLAP, -1, width - 1)).astype(np.intp) + 1 - begin
     of_span, nodes = _expanded(row * width + begin, np.maximum(count, 0))
     return Drawn(nodes, order.take(of_row).take(of_span))
 
@@ -75,7 +75,7 @@ def affine_coefficients(corners: np.ndarray, values: np.ndarray) -> np.ndarray:
     corners, values = corners.astype(np.float64), values.astype(np.float64)
     first, second = corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]
     area = doubled_area(corners)[:, None]
-    area = np.where(np.abs(area) < _MIN_AREA, _MIN_AREA, area)
+    area = np.where(np.abs(area) < MIN_AREA, MIN_AREA, area)
     up, across = values[:, 1] - values[:, 0], values[:, 2] - values[:, 0]
     along_x = (up * second[:, 1:] - across * first[:, 1:]) / area
     along_y = (across * first[:, :1] - up * second[:, :1]) / area

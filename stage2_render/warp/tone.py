@@ -37,28 +37,28 @@ class Tone:
         light = colours @ LUMA
         darks = colours[light <= np.quantile(light, _DARKS)].mean(0)
         faded = np.clip((darks @ LUMA - _BLACK) / (_FADED - _BLACK), 0, 1)
-        self._darks = (faded * darks).astype(np.float32)
-        self._contrast = 1 - self._darks / 255
-        self._levels, self._tints = _tint(colours, light, _ONE_TINT * float(self._contrast.mean()))
+        self.darks = (faded * darks).astype(np.float32)
+        self.contrast = 1 - self.darks / 255
+        self.levels, self.tints = _tint(colours, light, _ONE_TINT * float(self.contrast.mean()))
 
     @property
     def is_tinted(self) -> bool:
         """Whether the photo has one tint, as grey and sepia ones."""
-        return self._tints is not None
+        return self.tints is not None
 
     def clear(self, colour: np.ndarray) -> np.ndarray:
         """Return a colour [..., 3] of the photo as it is with full contrast."""
-        return np.maximum(colour - self._darks, 0) / self._contrast
+        return np.maximum(colour - self.darks, 0) / self.contrast
 
     def applied(self, colour: np.ndarray) -> np.ndarray:
         """Return a colour [..., 3] of full contrast in the tones of the photo: `clear` inverted, and its tint."""
-        return self.tinted(self._darks + colour * self._contrast)
+        return self.tinted(self.darks + colour * self.contrast)
 
     def tinted(self, colour: np.ndarray) -> np.ndarray:
         """Return colours [..., 3] in the photo's tint if it has one, as they are if it has several."""
-        if self._tints is not None:
+        if self.tints is not None:
             light = colour @ LUMA
-            colour = np.stack([np.interp(light, self._levels, tint) for tint in self._tints.T], -1)
+            colour = np.stack([np.interp(light, self.levels, tint) for tint in self.tints.T], -1)
         return colour.astype(np.float32)
 
 
