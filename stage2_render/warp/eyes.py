@@ -60,7 +60,7 @@ class EyeLayer:
         height, width = region.shape[:2]
         outline = opening(self.source[self.ring])
         self.box = bounds(outline, 0.3 * self.width, (width, height))
-        self.open_enough = self._gap(self.source) > _OPEN * self.width and not is_empty(self.box, 4)
+        self.open_enough = self.gap(self.source) > _OPEN * self.width and not is_empty(self.box, 4)
         # Depth inside the photo's own opening: only there is the eyeball visible.
         self.depth = signed_distance(outline, self.box)
         self.lids = [LidLayer(region, self.source, side, upper=upper) for upper in (True, False)]
@@ -72,10 +72,15 @@ class EyeLayer:
         rim = np.take_along_axis(colours, colours.sum(2).argmin(0)[None, :, None], 0)[0]
         self.lashes = 0.8 * rim[np.argsort(rim.sum(1))[: len(rim) // 2]].mean(0)
 
-    def _gap(self, points: np.ndarray) -> float:
-        """Distance of the lids in their middle, pixels."""
+    @property
+    def middle(self) -> tuple[np.ndarray, np.ndarray]:
+        """Vertices in the middle of the upper and of the lower lid."""
         half = len(self.ring) // 2
-        upper, lower = self.ring[half // 2 - 1 : half // 2 + 2], self.ring[-half // 2 + 1 : -half // 2 - 2 : -1]
+        return self.ring[half // 2 - 1 : half // 2 + 2], self.ring[-half // 2 + 1 : -half // 2 - 2 : -1]
+
+    def gap(self, points: np.ndarray) -> float:
+        """Return the distance of the lids in their middle, pixels."""
+        upper, lower = self.middle
         return max(float(((points[lower] - points[upper]) @ self._down(points)).mean()), 0.0)
 
     def stop_lids(self, points: np.ndarray) -> None:
@@ -129,7 +134,7 @@ class EyeLayer:
             points: mesh of the frame, float64 [478, 2] in pixels of the region.
             warped: the region, warped to it, uint8 RGB [h, w, 3].
         """
-        closed = 1 - self._gap(points) / max(self._gap(self.source), 1e-6)
+        closed = 1 - self.gap(points) / max(self.gap(self.source), 1e-6)
         upper = smoothstep((closed - LID_CLOSES) / (LID_CLOSED - LID_CLOSES)) * self.open_enough
         # Below the lower rim is the white of the eye, until the lids have met.
         for lid, strength in zip(self.lids, (upper, self._shut(points) * self.open_enough)):
@@ -137,7 +142,7 @@ class EyeLayer:
 
     def _shut(self, points: np.ndarray) -> float:
         """How nearly lids that are open in the photo have met, 0..1."""
-        return 1 - smoothstep((self._gap(points) / max(self._gap(self.source), 1e-6) - 0.06) / 0.2)
+        return 1 - smoothstep((self.gap(points) / max(self.gap(self.source), 1e-6) - 0.06) / 0.2)
 
     def render_contact(self, points: np.ndarray) -> Layer:
         """Return the line of lashes along which lids meet that are open in the photo; points: [478, 2]."""
@@ -159,7 +164,7 @@ class EyeLayer:
     def _gaze(self, points: np.ndarray, back: Affine) -> np.ndarray:
         """Movement of the iris in the socket [2], in photo pixels."""
         moved = apply_affine(back, points[self.iris[0]]) - self.source[self.iris[0]]
-        openness = self._gap(points) / max(self._gap(self.source), 1e-6)
+        openness = self.gap(points) / max(self.gap(self.source), 1e-6)
         # Behind a closing lid the tracked iris is unreliable; the eye then keeps its height.
         moved[1] *= VERTICAL_GAZE * smoothstep((openness - 0.4) / 0.4)
         limit = MAX_GAZE * self.width

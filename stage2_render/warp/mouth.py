@@ -36,6 +36,8 @@ from stage2_render.warp.tone import LUMA, Tone
 _SKIN = (50, 280, 101, 330, 205, 425, 117, 346, 151, 108, 337, 36, 266)
 # Tongue and lower teeth move with these: lower lip and chin.
 JAW = (14, 87, 317, 17, 200, 199)
+# Middle of the inner rims, from which the height of the opening is measured, and of the upper lip, which lowers teeth.
+MIDDLE_UPPER, MIDDLE_LOWER, LIP_CENTRE = (81, 82, 13, 312, 311), (178, 87, 14, 317, 402), (13, 82, 312)
 # Extent of the synthetic textures in mouth widths: x0, x1, y0, y1, y down from the line of the closed lips.
 SPAN = (-0.6, 0.6, -0.35, 0.45)
 # Edges of the teeth of one side from the middle outwards, in mouth widths (a mouth is about 52 mm wide).
@@ -142,13 +144,17 @@ class MouthLayer:
             motion: from pixels of the frame to those of the photo.
             box: of the image.
         """
+        to_texture = self.to_texture(texture, origin)
+        layer = sample(texture, chain(to_texture, motion), box, cv2.INTER_LINEAR, cv2.BORDER_CONSTANT)
+        return below * (1 - layer[..., 3:]) + layer[..., :3]
+
+    def to_texture(self, texture: np.ndarray, origin: np.ndarray) -> Affine:
+        """Return the motion from photo pixels to those of a texture [h, w, 4] over `SPAN` with this origin."""
         x0, x1, y0, y1 = SPAN
         scale = np.array([texture.shape[1] / (x1 - x0), texture.shape[0] / (y1 - y0)])
         linear = scale[:, None] * self.axes / self.width
         offset = -linear @ origin - scale * [x0, y0] - 0.5
-        to_texture = np.concatenate([linear, offset[:, None]], 1)
-        layer = sample(texture, chain(to_texture, motion), box, cv2.INTER_LINEAR, cv2.BORDER_CONSTANT)
-        return below * (1 - layer[..., 3:]) + layer[..., :3]
+        return np.concatenate([linear, offset[:, None]], 1)
 
     def _own(self, motion: Affine, box: Box, points: np.ndarray) -> np.ndarray:
         """How far the photo's mouth is open, float32 [h, w] in 0..1, at the places to which the motion takes a box."""
@@ -164,7 +170,7 @@ class MouthLayer:
 
     def _mean_gap(self, points: np.ndarray) -> float:
         """Mean height of the opening over the middle of the lips, in mouth widths."""
-        upper, lower = points[[81, 82, 13, 312, 311]], points[[178, 87, 14, 317, 402]]
+        upper, lower = points[list(MIDDLE_UPPER)], points[list(MIDDLE_LOWER)]
         return float(np.maximum((lower - upper) @ self.axes[1], 0).mean()) / self.width
 
     def _teeth_origin(self, points: np.ndarray, head: Affine) -> np.ndarray:
@@ -173,7 +179,7 @@ class MouthLayer:
         A wide open mouth uncovers less of the teeth than the tracked points of the upper lip and of the skull (from the
         nose) imply: the teeth move down with the lip, and become a little more visible the wider it opens.
         """
-        lip, down = [13, 82, 312], self.axes[1]
+        lip, down = list(LIP_CENTRE), self.axes[1]
         fallen = (apply_affine(invert_affine(head), points[lip]) - self.source[lip]).mean(0) @ down
         fallen = np.clip(fallen / self.width, 0, 0.2)
         lowered = 0.95 * fallen + 0.05 * smoothstep(self._mean_gap(points) / 0.35)
