@@ -60,9 +60,9 @@ def motion(**options: Any) -> None:
 @click.argument("motion", metavar="M.npz")
 @common.output("OUT.mp4")
 @common.renderer_with_switches
-@click.option("--compare", is_flag=True, help="Show both renderers side by side in one video.")
+@click.option("--compare", is_flag=True, help="Show the warped photo (geometry) beside the chosen renderer.")
 @click.option("--real", metavar="CLIP", help="With --compare: also show the clip that the motion was tracked from.")
-@common.weights("Folder with weights of the renderer, in FOLDER/renderer.")
+@common.weights("Folder with weights of the renderer, in FOLDER/repair or FOLDER/diffusion.")
 @common.framing
 @common.face
 @common.running

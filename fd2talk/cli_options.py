@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import warnings
 from collections.abc import Callable
 from functools import reduce, wraps
 from typing import Any
@@ -12,7 +13,7 @@ import click
 
 from fd2talk.options import ExportOptions, FaceChoice, Framing, MotionOptions, RendererOptions
 from shared.errors import UsageError
-from stage2_render import DEFAULT_RENDERER, RENDERERS
+from stage2_render import DEFAULT_RENDERER, PRECISIONS, RENDERERS
 
 
 class _FaceBox(click.ParamType):
@@ -79,13 +80,21 @@ def _motion_options(seed: int, still: bool, **values: Any) -> MotionOptions:
     return MotionOptions(seed, SamplingOptions(**values), steps, still)
 
 
-def _renderer_options(renderer: str | None, render_steps: int | None, **switches: bool) -> RendererOptions:
-    given = [name for name, value in {"render_steps": render_steps, **switches}.items() if value]
-    if given and (renderer or DEFAULT_RENDERER) != "diffusion":
-        raise UsageError(f"--{given[0].replace('_', '-')} is for --renderer diffusion")
-    return RendererOptions(
-        renderer, render_steps, **{name.removeprefix("no_"): not off for name, off in switches.items()}
-    )
+def _renderer_options(
+    renderer: str, precision: str | None, render_steps: int | None, no_shared_noise: bool = False
+) -> RendererOptions:
+    given = {"--render-steps": render_steps, "--no-shared-noise": no_shared_noise}
+    for option in (name for name, value in given.items() if value):
+        if renderer != "diffusion":
+            raise UsageError(f"{option} is for --renderer diffusion")
+    if precision and renderer == "geometry":
+        raise UsageError("--precision is that of networks, and --renderer geometry has none")
+    if renderer == "diffusion":
+        warnings.warn(
+            "diffusion paints every frame from noise and is slow; what had this name before is now the default, repair",
+            stacklevel=2,
+        )
+    return RendererOptions(renderer, precision or "auto", render_steps, not no_shared_noise)
 
 
 def _read_config(ctx: click.Context, _: click.Parameter, path: str | None) -> None:
@@ -244,8 +253,15 @@ _renderer = (
     click.option(
         "--renderer",
         type=click.Choice(RENDERERS),
-        help="Warp the photo (geometry), or paint every frame from noise (diffusion, slow).  "
-        f"[default: {DEFAULT_RENDERER}]",
+        default=DEFAULT_RENDERER,
+        show_default=True,
+        help="Warp the photo (geometry); warp it and repair mouth and eyes (repair); or paint the face of every frame "
+        "from noise as in the paper (diffusion, slow and soft).",
+    ),
+    click.option(
+        "--precision",
+        type=click.Choice(PRECISIONS),
+        help="Precision of the renderer's networks; auto: bf16 where the processor is made for it.  [default: auto]",
     ),
     _integer("--render-steps", 1, _STEPS.format("renderer"), 1000),
 )

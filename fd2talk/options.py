@@ -53,22 +53,29 @@ class Framing:
 
 @dataclass(frozen=True)
 class RendererOptions:
-    """Which renderer, and the settings of the diffusion renderer.
+    """Which renderer, the precision of its networks, and the settings of the diffusion renderer.
 
     Args:
-        name: of the renderer; None is the default one.
+        name: of the renderer.
+        precision: of its networks, one of `stage2_render.PRECISIONS`.
         steps: denoising steps; None is the number that the weights were tuned for.
         shared_noise: whether all frames start from the same noise.
     """
 
-    name: str | None
+    name: str
+    precision: str
     steps: int | None
     shared_noise: bool = True
 
     @property
     def settings(self) -> dict[str, Any]:
         """Keyword arguments of `RenderPipeline.__call__`."""
-        return {name: value for name, value in vars(self).items() if name != "name"}
+        return {"steps": self.steps, "shared_noise": self.shared_noise}
+
+    @property
+    def loading(self) -> dict[str, str]:
+        """Keyword arguments of `RenderPipeline.from_pretrained`."""
+        return {"renderer": self.name, "precision": self.precision}
 
 
 @dataclass(frozen=True)

@@ -38,20 +38,26 @@ class TalkingHeadPipeline:
 
     @classmethod
     def from_pretrained(
-        cls, name: str | Path = "bundled", *, renderer: str = DEFAULT_RENDERER, device: str = "cpu"
+        cls,
+        name: str | Path = "bundled",
+        *,
+        renderer: str = DEFAULT_RENDERER,
+        device: str = "cpu",
+        precision: str = "auto",
     ) -> TalkingHeadPipeline:
         """Load both stages.
 
         Args:
             name: `bundled`, or a folder of weights.
-            renderer: `geometry` or `diffusion`, see `RenderPipeline`.
+            renderer: `geometry`, `repair` or `diffusion`, see `RenderPipeline`.
             device: for the networks, as torch names it.
+            precision: of the renderer's networks: `auto`, `float32` or `bf16`.
 
         Raises:
             InputError: weights that are missing or cannot be read.
             UsageError: there is no such renderer.
         """
-        render = RenderPipeline.from_pretrained(name, renderer=renderer, device=device)
+        render = RenderPipeline.from_pretrained(name, renderer=renderer, device=device, precision=precision)
         return cls(MotionPipeline.from_pretrained(name, device=device), render)
 
     def __call__(

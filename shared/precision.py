@@ -9,6 +9,12 @@ import torch
 _BF16_INSTRUCTIONS = ("_is_amx_tile_supported", "_is_avx512_bf16_supported")
 
 
+def autocast(device: str | torch.device, precision: str = "auto") -> torch.autocast:
+    """Return the context in which networks run in float32, bf16, or `auto`: bf16 where the device is faster in it."""
+    bf16 = precision == "bf16" or precision == "auto" and has_fast_bf16(device)
+    return torch.autocast(torch.device(device).type, torch.bfloat16, enabled=bf16)
+
+
 def has_fast_bf16(device: str | torch.device) -> bool:
     """Return whether a device multiplies bf16 matrices faster than float32 ones.
 

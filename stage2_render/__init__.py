@@ -4,3 +4,6 @@ RENDERERS = ("geometry", "repair", "diffusion")
 """The warp alone; the warp with mouth and eyes repaired by networks; FD2Talk's diffusion."""
 
 DEFAULT_RENDERER = "repair"
+
+PRECISIONS = ("auto", "float32", "bf16")
+"""Of the networks; auto: bf16 where the processor is faster in it."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from stage2_render.warp.compositing import invert_affine
+from stage2_render.warp.compositing import chain, invert_affine
 
 # An image is reduced before sampling when the crop is smaller than this share of it; above it aliasing is negligible.
 _REDUCE_BELOW = 0.9
@@ -43,7 +43,7 @@ class AlignedCrop:
         x0, y0 = min(x0, image.shape[1] - 1), min(y0, image.shape[0] - 1)
         part = image[y0 : max(y1, y0 + 1), x0 : max(x1, x0 + 1)]
         part, to_part = _reduced(part, self.scale)
-        matrix = compose(self.matrix, invert_affine(compose(to_part, shifted(-x0, -y0))))
+        matrix = chain(self.matrix, invert_affine(chain(to_part, _shifted(-x0, -y0))))
         return cv2.warpAffine(part, matrix, self.size, flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
 
     def lay(self, frame: np.ndarray, paint: np.ndarray, cover: np.ndarray) -> None:
@@ -62,11 +62,11 @@ class AlignedCrop:
         x0, y0, x1, y1 = self._box(covered, frame.shape, margin=2)
         if min(x1 - x0, y1 - y0) < 1:
             return
-        back = compose(shifted(-x0, -y0), invert_affine(self.matrix))
+        back = chain(_shifted(-x0, -y0), invert_affine(self.matrix))
         size = (x1 - x0, y1 - y0)
         # The same filter for both, or flat colours would not stay flat. On floats: bytes are three times slower.
         both, to_both = _reduced(np.dstack([paint, cover]).astype(np.float32), 1 / self.scale)
-        both = cv2.warpAffine(both, compose(back, invert_affine(to_both)), size, flags=cv2.INTER_CUBIC)
+        both = cv2.warpAffine(both, chain(back, invert_affine(to_both)), size, flags=cv2.INTER_CUBIC)
         below = frame[y0:y1, x0:x1]
         below[:] = np.clip(np.rint(below * (1 - both[..., 3:]) + both[..., :3]), 0, 255)
 
@@ -82,22 +82,16 @@ class AlignedCrop:
         return int(low[0]), int(low[1]), int(high[0]), int(high[1])
 
 
-def shifted(x: float, y: float) -> np.ndarray:
+def _shifted(x: float, y: float) -> np.ndarray:
     """Return the translation by (x, y), float64 [2, 3]."""
     return np.array([[1.0, 0.0, x], [0.0, 1.0, y]])
-
-
-def compose(second: np.ndarray, first: np.ndarray) -> np.ndarray:
-    """Return the affine motion [2, 3] that is `first`, then `second`."""
-    linear = second[:, :2] @ first[:, :2]
-    return np.concatenate([linear, second[:, :2] @ first[:, 2:] + second[:, 2:]], 1)
 
 
 def _reduced(image: np.ndarray, scale: float) -> tuple[np.ndarray, np.ndarray]:
     """The image reduced by about `scale` by averaging (unchanged when that is near 1 or more), and the map to it."""
     height, width = image.shape[:2]
     if scale >= _REDUCE_BELOW:
-        return image, shifted(0, 0)
+        return image, _shifted(0, 0)
     size = (max(round(width * scale), 1), max(round(height * scale), 1))
     x, y = size[0] / width, size[1] / height
     # Pixel centres at integers: p -> (p + 1/2) x - 1/2.

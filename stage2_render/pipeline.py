@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
@@ -49,16 +49,26 @@ class RenderPipeline:
         model: the face model that photos are fitted with; motions must belong to it.
         networks: of the repair or the diffusion renderer, on `device`; without them frames are the warped photo.
         device: of the networks.
+        precision: of the networks: `auto`, `float32` or `bf16` (see `shared.precision`).
     """
 
     def __init__(
-        self, model: MorphableModel, networks: RepairNetworks | RenderNetworks | None = None, device: str = "cpu"
+        self,
+        model: MorphableModel,
+        networks: RepairNetworks | RenderNetworks | None = None,
+        device: str = "cpu",
+        precision: str = "auto",
     ) -> None:
-        self.model, self.networks, self.device = model, networks, device
+        self.model, self.networks, self.device, self.precision = model, networks, device, precision
 
     @classmethod
     def from_pretrained(
-        cls, name: str | Path = "bundled", *, renderer: str = DEFAULT_RENDERER, device: str = "cpu"
+        cls,
+        name: str | Path = "bundled",
+        *,
+        renderer: str = DEFAULT_RENDERER,
+        device: str = "cpu",
+        precision: str = "auto",
     ) -> RenderPipeline:
         """Load bundled weights, or those of a folder and the bundled ones for what it lacks.
 
@@ -68,6 +78,7 @@ class RenderPipeline:
             renderer: `geometry` (the warped photo; on the CPU, whatever the device), `repair` (networks repair mouth
                 and eyes of the warped photo) or `diffusion` (networks paint every frame of the face from noise).
             device: of the networks.
+            precision: of the networks: `auto`, `float32` or `bf16`.
 
         Raises:
             InputError: weights are missing or cannot be read.
@@ -86,7 +97,7 @@ class RenderPipeline:
             from stage2_render.repair.networks import RepairNetworks
 
             repair = RepairNetworks.load(_own(name, "repair")).to(torch.device(device))
-            return cls(model, repair.to(memory_format=torch.channels_last), device)  # type: ignore[call-overload]
+            return cls(model, _channels_last(repair), device, precision)
 
         from stage2_render.diffusion.render_model import UNET_FILE, RenderNetworks
 
@@ -97,8 +108,7 @@ class RenderPipeline:
                 f"the renderer's weights are for another face model, with {networks.unet.config.coefficients} "
                 f"coefficients instead of {model.num_expression + 6}"
             )
-        networks = networks.to(torch.device(device)).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        return cls(model, networks, device)
+        return cls(model, _channels_last(networks.to(torch.device(device))), device, precision)
 
     def __call__(
         self,
@@ -168,14 +178,22 @@ class RenderPipeline:
         if isinstance(self.networks, RepairNetworks):
             from stage2_render.repair.renderer import RepairRenderer
 
-            return RepairRenderer(fitted, self.networks, self.device).frames(targets, workers=workers)
+            return RepairRenderer(fitted, self.networks, self.device, self.precision).frames(targets, workers=workers)
         from stage2_render.diffusion.renderer import DiffusionRenderer
 
         renderer = DiffusionRenderer(
-            fitted, self.networks, steps=steps, shared_noise=shared_noise, seed=seed, device=self.device
-        )
+            fitted, self.networks, steps=steps, shared_noise=shared_noise, seed=seed,
+            device=self.device, precision=self.precision,
+        )  # fmt: skip
         coefficients = np.concatenate([motion.expression, motion.rotation, motion.translation], 1).astype(np.float32)
         return renderer.frames(coefficients, workers=workers)
+
+
+def _channels_last(networks: Any) -> Any:
+    """The networks in the memory format in which convolutions are fastest."""
+    import torch
+
+    return networks.to(memory_format=torch.channels_last)
 
 
 def _own(name: str | Path, part: str) -> Path:

@@ -10,7 +10,6 @@ from fd2talk.terminal import announce
 from shared.errors import UsageError
 from shared.files import check_input
 from shared.media import read_audio, read_image
-from stage2_render import DEFAULT_RENDERER
 from stage2_render.pipeline import RenderPipeline
 
 
@@ -36,7 +35,7 @@ def generate(
     image, speech = read_image(photo), read_audio(audio)
     if pose_from:
         check_input(pose_from)
-    render = RenderPipeline.from_pretrained(weights, renderer=renderer.name or DEFAULT_RENDERER, device=device)
+    render = RenderPipeline.from_pretrained(weights, **renderer.loading, device=device)
     fitted = fit_photo(render.model, photo, image, face)
     pose = load_motion(pose_from, render.model) if pose_from else None
 

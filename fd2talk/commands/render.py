@@ -10,7 +10,6 @@ from fd2talk.terminal import announce
 from shared.errors import UsageError
 from shared.files import check_input
 from shared.media import FPS, read_image, read_video
-from stage2_render import DEFAULT_RENDERER
 from stage2_render.pipeline import RenderPipeline
 
 
@@ -30,20 +29,19 @@ def render(
 ) -> None:
     """Write the video of a photo moved by a motion file (or video), with the motion's own sound.
 
-    With `compare` both renderers are side by side, beside the video `real` if there is one. The other arguments are the
-    options of the command line.
+    With `compare` the warped photo, the chosen renderer and the video `real`, if there is one, are side by side. The
+    other arguments are the options of the command line.
     """
     path = require_output(output, suffixes=(".mp4",), overwrite=overwrite, inputs=(photo, motion, real or photo))
-    if compare and renderer.name:
-        raise UsageError("--compare shows both renderers, --renderer chooses one: use only one of these options")
+    if compare and renderer.name == "geometry":
+        raise UsageError("--compare shows geometry beside another renderer: choose another one with --renderer")
     if real and not compare:
         raise UsageError("--real needs --compare")
     check_device(device)
     image = read_image(photo)
     for file in (motion, *([real] if real else ())):
         check_input(file)
-    name = "diffusion" if compare else renderer.name or DEFAULT_RENDERER
-    pipeline = RenderPipeline.from_pretrained(weights, renderer=name, device=device)
+    pipeline = RenderPipeline.from_pretrained(weights, **renderer.loading, device=device)
     fitted = fit_photo(pipeline.model, photo, image, face)
     moves = load_motion(motion, pipeline.model).resample(FPS)
     frames = pipeline(fitted, moves, **vars(framing), **renderer.settings)
@@ -51,7 +49,7 @@ def render(
         from fd2talk.compare import side_by_side
 
         warped = RenderPipeline(pipeline.model)(fitted, moves, **vars(framing), workers=1)
-        panels = {"warp": warped, "diffusion": frames}
+        panels = {"geometry": warped, renderer.name: frames}
         frames = side_by_side(panels | ({"real": read_video(real)} if real else {}))
     has_sound = moves.audio is not None and moves.audio.size > 0
     frames = counted(frames, len(moves), "rendering")

@@ -27,10 +27,10 @@ from shared.prepared import save_arrays
 from shared.tracking import Track, motion_from_track, photo_of_clip
 from stage1_motion.pipeline import MotionPipeline
 from stage1_motion.postprocessing import NO_RULES, PostProcessing
-from stage2_render.diffusion.face_crop import FaceCrop
 from stage2_render.diffusion.render_model import RenderNetworks
 from stage2_render.diffusion.renderer import BATCH_SIZE, paste
 from stage2_render.diffusion.tensors import to_pictures, to_tensor
+from stage2_render.face_crop import head_crop
 from stage2_render.pipeline import RenderPipeline
 
 SYSTEMS = {
@@ -200,7 +200,7 @@ class ClipGenerator:
             return (photo.image for _ in range(len(motion)))
         if self.name == "ground-truth":
             networks = self.renderer.networks
-            assert networks is not None  # those of `WITH_DIFFUSION` have them
+            assert isinstance(networks, RenderNetworks)  # as for all of `WITH_DIFFUSION`
             inputs = recording.video, recording.track, networks, self.device
             if numbers is None:
                 return autoencoded_frames(*inputs)
@@ -274,7 +274,7 @@ def autoencoded_frames(
     Yields:
         uint8 [H, W, 3].
     """
-    autoencoder, reference, crop = networks.autoencoder, None, FaceCrop.of_crop(track.crop)
+    autoencoder, reference, crop = networks.autoencoder, None, head_crop(track.crop)
     left, top, side = networks.window
     frames: Iterator[np.ndarray] = islice(read_video(video), len(track.landmarks))
     if numbers is not None:

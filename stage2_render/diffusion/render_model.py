@@ -14,9 +14,9 @@ from shared.diffusion.sampling import make_schedule, sample
 from shared.errors import InputError
 from stage2_render.diffusion.autoencoder import Autoencoder, AutoencoderConfig
 from stage2_render.diffusion.diffusers_autoencoder import DiffusersAutoencoder, DiffusersConfig, PretrainedConfig
-from stage2_render.diffusion.face_crop import SIZE
 from stage2_render.diffusion.reference_copy import STRIDE
 from stage2_render.diffusion.unet import UNet, UNetConfig
+from stage2_render.face_crop import SIZE
 
 TRAIN_TIMESTEPS = 1000
 AUTOENCODER_FILE, UNET_FILE = "autoencoder.safetensors", "unet.safetensors"

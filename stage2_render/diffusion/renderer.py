@@ -15,12 +15,13 @@ import torch
 from torch import Tensor
 
 from shared.photo_fit import PhotoFit
-from shared.precision import has_fast_bf16
+from shared.precision import autocast
 from shared.prefetch import prefetch_map
 from shared.stages import stage
-from stage2_render.diffusion.face_crop import SIZE, FaceCrop
+from stage2_render.aligned_crop import AlignedCrop
 from stage2_render.diffusion.render_model import RenderNetworks
 from stage2_render.diffusion.tensors import to_tensor
+from stage2_render.face_crop import SIZE, head_crop
 from stage2_render.warp.compositing import smoothstep
 
 BATCH_SIZE = 8
@@ -40,6 +41,7 @@ class DiffusionRenderer:
         shared_noise: all frames start from the same noise; otherwise each frame has its own, and the video flickers.
         seed: of the noise.
         device: of the networks.
+        precision: of the networks, one of `stage2_render.PRECISIONS`.
     """
 
     def __init__(
@@ -51,10 +53,11 @@ class DiffusionRenderer:
         shared_noise: bool = True,
         seed: int = 0,
         device: str | torch.device = "cpu",
+        precision: str = "auto",
     ) -> None:
         self.networks, self.device, self._steps = networks, torch.device(device), steps
-        self._shared_noise, self._seed = shared_noise, seed
-        self._photo, self._crop = photo.image, FaceCrop.of_crop(photo.crop)
+        self._shared_noise, self._seed, self._precision = shared_noise, seed, precision
+        self._photo, self._crop = photo.image, head_crop(photo.crop)
         own = np.concatenate([photo.expression, photo.rotation, photo.translation]).astype(np.float32)
         with torch.inference_mode():
             left, top, side = networks.window
@@ -82,8 +85,7 @@ class DiffusionRenderer:
 
     def paint(self, coefficients: np.ndarray, noise: Tensor) -> list[np.ndarray]:
         """Generate B frames from (beta, p) [B, D + 6] and noise [B, C, s, s]."""
-        bf16 = has_fast_bf16(self.device)
-        precision = torch.autocast(self.device.type, torch.bfloat16, enabled=bf16)
+        precision = autocast(self.device, self._precision)
         with stage("networks", len(coefficients)), torch.inference_mode(), precision:
             images = self.networks.generate(
                 self._reference.repeated(len(coefficients)),
@@ -104,7 +106,7 @@ class DiffusionRenderer:
             yield np.stack(batch), torch.stack(noise)  # [B, C, s, s]
 
 
-def paste(photo: np.ndarray, crop: FaceCrop, content: np.ndarray, window: tuple[int, int, int]) -> np.ndarray:
+def paste(photo: np.ndarray, crop: AlignedCrop, content: np.ndarray, window: tuple[int, int, int]) -> np.ndarray:
     """Return a copy of a photo with the networks' image in it.
 
     Args:
@@ -120,5 +122,5 @@ def paste(photo: np.ndarray, crop: FaceCrop, content: np.ndarray, window: tuple[
     whole[top : top + side, left : left + side] = content
     opacity[top : top + side, left : left + side] = np.outer(ramp, ramp)
     frame = photo.copy()
-    crop.paste(frame, whole, opacity)
+    crop.lay(frame, whole * opacity[..., None], opacity)
     return frame

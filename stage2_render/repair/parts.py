@@ -14,7 +14,7 @@ import numpy as np
 
 from shared.face_model.mediapipe_mesh import INNER_LIPS, LEFT_EYE, LEFT_IRIS, OUTER_LIPS, RIGHT_EYE, RIGHT_IRIS
 from stage2_render.aligned_crop import AlignedCrop
-from stage2_render.diffusion.face_crop import FaceCrop
+from stage2_render.face_crop import face_crop
 from stage2_render.warp.compositing import opening, smoothstep
 
 MAP_FACTOR = 2
@@ -23,7 +23,7 @@ MAP_FACTOR = 2
 MAPS = 2
 """Maps of a part: the opening between lips or lids, and the red of the lips or the iris."""
 
-_CROP_SCALE = 1.4  # crop pixels per unit of the template of `FaceCrop`
+_CROP_SCALE = 1.4  # crop pixels per unit of the template of `face_crop`
 _FADE = 10  # pixels before each border over which what is painted fades to nothing
 _SHIFT = 6  # fixed-point fraction bits of the rasteriser
 _CLIP_SIZES = 4  # points outside the crop are clipped to this many crop sizes, or coordinates would overflow
@@ -64,7 +64,7 @@ class Part:
         Raises:
             ValueError: the vertices are no face.
         """
-        linear = _CROP_SCALE * FaceCrop.around(vertices).matrix[:, :2].astype(np.float64)
+        linear = _CROP_SCALE * face_crop(vertices).matrix[:, :2]
         if self.mirrored:
             linear = linear * [[-1], [1]]
         anchor = np.asarray(vertices, np.float64)[list(self.anchor), :2].mean(0)

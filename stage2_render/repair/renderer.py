@@ -15,11 +15,12 @@ import torch
 from torch import Tensor
 
 from shared.photo_fit import PhotoFit
-from shared.precision import has_fast_bf16
+from shared.precision import autocast
 from shared.prefetch import prefetch_map
+from shared.stages import stage
 from stage2_render.aligned_crop import AlignedCrop
-from stage2_render.diffusion.face_crop import FaceCrop
 from stage2_render.diffusion.tensors import to_tensor
+from stage2_render.face_crop import face_crop
 from stage2_render.repair.networks import RepairNetworks
 from stage2_render.repair.parts import PARTS, Part, window
 from stage2_render.warp.compositing import smoothstep
@@ -60,12 +61,19 @@ class RepairRenderer:
         photo: in the size of the frames.
         networks: on `device`.
         device: of the networks.
+        precision: of the networks, one of `stage2_render.PRECISIONS`.
     """
 
-    def __init__(self, photo: PhotoFit, networks: RepairNetworks, device: str | torch.device = "cpu") -> None:
-        self.networks, self.device = networks, torch.device(device)
+    def __init__(
+        self,
+        photo: PhotoFit,
+        networks: RepairNetworks,
+        device: str | torch.device = "cpu",
+        precision: str = "auto",
+    ) -> None:
+        self.networks, self.device, self.precision = networks, torch.device(device), precision
         self._warp = MeshWarp(photo.image, photo.landmarks, photo.crop)
-        self._tone = Tone(FaceCrop.around(photo.landmarks).take(photo.image))
+        self._tone = Tone(face_crop(photo.landmarks).take(photo.image))
         self._outlines, self._features = [], []
         for part in PARTS:
             crop = part.crop(photo.landmarks)
@@ -86,12 +94,13 @@ class RepairRenderer:
 
         Args:
             targets: meshes [478, 3] in photo pixels.
-            workers: number of warping threads.
+            workers: number of warping threads; 0: no threads at all.
             batch_size: frames in one batch of the networks.
         """
         ahead = max(batch_size, workers)
         warped = prefetch_map(self.prepare, targets, workers=workers, prefetch=ahead, name="warp")
-        painted = prefetch_map(self.paint, _batches(warped, batch_size), workers=1, prefetch=1, name="paint")
+        batches = _batches(warped, batch_size)
+        painted = prefetch_map(self.paint, batches, workers=min(workers, 1), prefetch=1, name="paint")
         with closing(warped), closing(painted):
             for batch in painted:
                 yield from batch
@@ -110,13 +119,14 @@ class RepairRenderer:
         """Repair the faces of prepared frames, in place, and return the frames."""
         for index, (part, features) in enumerate(zip(PARTS, self._features)):
             warped = np.stack([one.warped[index] for one in batch])
-            bf16 = has_fast_bf16(self.device)
-            with torch.inference_mode(), torch.autocast(self.device.type, torch.bfloat16, enabled=bf16):
+            network, precision = self.networks[part], autocast(self.device, self.precision)
+            with stage("networks", len(batch)), torch.inference_mode(), precision:
                 maps = self._maps_tensor([one.maps[index] for one in batch])
-                paint, cover = self.networks[part].repair(to_tensor(warped, self.device), maps, features)
-            # From -1..1 to 0..255: (1 - cover) * warp + paint in both.
-            paints = ((paint + cover) * 127.5).permute(0, 2, 3, 1).cpu().numpy()
-            for one, painted, covered in zip(batch, paints, cover[:, 0].cpu().numpy()):
+                paint, cover = network.repair(to_tensor(warped, self.device), maps, features)
+                # From -1..1 to 0..255: (1 - cover) * warp + paint in both.
+                paints = ((paint + cover) * 127.5).permute(0, 2, 3, 1).cpu().numpy()
+                covers = cover[:, 0].cpu().numpy()
+            for one, painted, covered in zip(batch, paints, covers):
                 if self._tone.is_tinted:
                     below = (1 - covered[..., None]) * one.warped[index]
                     painted = self._tone.tinted(below + painted) - below

@@ -12,8 +12,8 @@ from torch import Tensor
 from shared.schema import Arguments
 from stage2_render.diffusion.autoencoder import Autoencoder, AutoencoderConfig
 from stage2_render.diffusion.diffusers_autoencoder import DiffusersAutoencoder, DiffusersConfig, PretrainedConfig
-from stage2_render.diffusion.face_crop import SIZE
 from stage2_render.diffusion.render_model import AUTOENCODER_FILE, build_autoencoder, save_autoencoder
+from stage2_render.face_crop import SIZE
 from stage2_render.training.frame_sampler import FrameSampler
 from stage2_render.training.frame_set import FramesConfig, FrameSet
 from stage2_render.training.losses import ReconstructionWeights, reconstruction_loss

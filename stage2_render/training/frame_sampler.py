@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from shared.splits import is_development
-from stage2_render.diffusion.face_crop import SIZE
 from stage2_render.diffusion.tensors import to_tensor
+from stage2_render.face_crop import SIZE
 from stage2_render.training.frame_set import FrameSet
 
 # Random changes of colour relative to those of brightness.

@@ -22,14 +22,14 @@ import numpy as np
 
 from shared.errors import InputError, UsageError
 from shared.face_model import load_bundled
+from shared.face_model.mediapipe_mesh import LEFT_EYE, OUTER_LIPS, RIGHT_EYE
 from shared.face_model.morphable import MorphableModel
 from shared.face_model.training.learn import mirror_index
 from shared.motion import Motion
 from shared.prepared import read_index
-from stage2_render.diffusion.face_crop import SIZE, FaceCrop
-from stage2_render.training.clip_pairs import Clip
+from stage2_render.face_crop import SIZE, head_crop
+from stage2_render.training.clip import Clip
 from stage2_render.training.growing_array import GrowingArray
-from stage2_render.training.pair_rows import feature_boxes
 
 # Of pose (radians and head-crop units), the lips' opening over the eyes' distance and the lids' over their range, when
 # frames that differ are chosen.
@@ -39,6 +39,8 @@ _MIN_FRAMES = 2
 # x component of the axis-angle keeps its sign in a mirrored frame, y and z do not; of the translation x does not.
 _MIRRORED_POSE = (1, -1, -1, -1, 1, 1)
 _NUMBERS = ("take", "time", "coefficients", "boxes", "aperture")
+# Width of the mouth or an eye by which its box is larger on every side.
+_MARGIN = 0.25
 # People between two lines of progress.
 _PEOPLE_PER_LINE = 20
 
@@ -126,14 +128,14 @@ def build(config: FramesConfig, seed: int = 0) -> None:
             share = max(-(-config.frames_per_person // len(rows)), _MIN_FRAMES)
             for place, row in enumerate(rows):
                 clip, motion = Clip.load(prepared, Path(config.clips), row), _replacement(config.motions, row, model)
-                crop = FaceCrop.of_crop(clip.crop)
+                crop = head_crop(clip.crop)
                 for index in _chosen(clip, share, config.different, random):
                     frames.extend([crop.take(clip.frames[index])])
                     facts["person"].append(person)
                     facts["take"].append(count << 40 | place << 20 | int(clip.shot[index]))
                     facts["time"].append(index)
                     facts["coefficients"].append(_coefficients(motion or clip.motion, index))
-                    facts["boxes"].append(feature_boxes(crop.points(clip.landmarks[index])))
+                    facts["boxes"].append(_boxes(crop.points(clip.landmarks[index])))
                     facts["aperture"].append(np.float32(clip.aperture[index]))
             if count % _PEOPLE_PER_LINE == 0:
                 print(f"{count} people, {frames.length} frames", file=sys.stderr, flush=True)
@@ -180,3 +182,13 @@ def _chosen(clip: Clip, count: int, different: float, random: np.random.Generato
     rest = np.setdiff1d(np.arange(len(known)), chosen)
     chosen += random.choice(rest, min(count - len(chosen), len(rest)), replace=False).tolist()
     return [int(known[k]) for k in chosen]
+
+
+def _boxes(points: np.ndarray) -> np.ndarray:
+    """Boxes of mouth, right and left eye of a mesh [478, 2] in crop pixels, with a margin: x0, y0, x1, y1, [3, 4]."""
+    boxes = []
+    for ring in (OUTER_LIPS, RIGHT_EYE, LEFT_EYE):
+        low, high = points[list(ring)].min(0), points[list(ring)].max(0)
+        margin = _MARGIN * (high[0] - low[0])
+        boxes.append(np.clip([*(low - margin), *(high + margin)], 0, SIZE))
+    return np.array(boxes, np.float32)

@@ -14,7 +14,6 @@ from torch import Tensor
 from shared.errors import InputError
 from shared.schema import Arguments
 from stage2_render.diffusion.autoencoder import Autoencoder
-from stage2_render.diffusion.face_crop import SIZE
 from stage2_render.diffusion.render_model import (
     TRAIN_TIMESTEPS,
     RenderNetworks,
@@ -23,6 +22,7 @@ from stage2_render.diffusion.render_model import (
 )
 from stage2_render.diffusion.tensors import to_pictures
 from stage2_render.diffusion.unet import UNet, UNetConfig
+from stage2_render.face_crop import SIZE
 from stage2_render.training.frame_sampler import FrameSampler, weight_map
 from stage2_render.training.frame_set import FramesConfig, FrameSet
 

@@ -1,4 +1,4 @@
-"""Synthetic training pairs of the renderer, and trainings on them."""
+"""Synthetic faces, and trainings of the renderers' networks on them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,6 @@ from shared.config import Config
 from shared.schema import build
 from shared.training.config import TrainingConfig
 from shared.training.loop import train
-from stage2_render.diffusion.conditioning_maps import MAPS
 
 SIZE, COEFFICIENTS = 256, 7
 BOXES = [[90, 150, 166, 220], [60, 50, 110, 80], [146, 50, 196, 80]]
@@ -33,53 +32,9 @@ def face(colour: np.ndarray, opened: float) -> np.ndarray:
     return cv2.GaussianBlur(image, (0, 0), 2)
 
 
-def write_pairs(folder: Path, count: int = 40, *, framing: str = "face", seed: int = 0) -> Path:
-    """Write FOLDER/train as `build_pairs.build` does, with `count` pairs of 20 people, and return FOLDER.
-
-    The faces have one colour each; their mouths are open as the first coefficient says. In the warp the mouth is shut,
-    as in the reference.
-    """
-    random = np.random.default_rng(seed)
-    people = 20
-    colours = random.integers(110, 230, (people, 3))
-    shut = [face(colour, 0.0) for colour in colours]
-    person = np.arange(count) % people
-    opened = random.uniform(0, 1, count)
-    coefficients = random.normal(0, 1, (count, COEFFICIENTS)).astype(np.float32)
-    coefficients[:, 0] = 2 * opened
-    maps = np.full((count, len(MAPS), 64, 64), 128, np.uint8)
-    for row, gap in zip(maps, opened):
-        mouth = np.zeros((64, 64), np.uint8)
-        row[0] = cv2.ellipse(mouth, (32, 46), (7, 1 + int(5 * gap)), 0, 0, 360, 255, -1)
-    train = folder / "train"
-    train.mkdir(parents=True)
-    np.save(train / "reference.npy", np.stack(shut))
-    np.save(train / "warped.npy", np.stack([shut[p] for p in person]))
-    np.save(train / "target.npy", np.stack([face(colours[p], gap) for p, gap in zip(person, opened)]))
-    np.save(train / "maps.npy", maps)
-    np.save(train / "heads.npy", np.stack(shut[:8]))
-    np.savez(
-        train / "facts.npz",
-        reference=person,
-        coefficients=coefficients,
-        boxes=np.tile(np.array(BOXES, np.float32), (count, 1, 1)),
-        person=np.array([f"person{p}" for p in person]),
-        kind=np.array(["portrait" if p % 5 == 0 else "clip" for p in person]),
-        opened=opened - 0.3,
-        shut=np.arange(count) % 7 == 3,
-        framing=framing,
-    )
-    return folder
-
-
 def task_of(module: ModuleType, **sections: object) -> Any:
     """The task of a training module with these sections of a config."""
     return module.build_task(build(Config("test"), module.Config, sections))
-
-
-def pairs_section(pairs: Path, framing: str = "face") -> dict[str, str]:
-    """The section `data` for pairs that exist."""
-    return {"pairs": str(pairs), "clips": "none", "portraits": "none", "framing": framing}
 
 
 def training(output: Path, steps: int) -> TrainingConfig:

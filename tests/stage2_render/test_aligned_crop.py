@@ -71,3 +71,10 @@ def test_a_crop_beyond_the_image_repeats_its_border():
     frame = image.copy()
     away.lay(frame, np.full((56, 80, 3), 9, np.float32), np.ones((56, 80), np.float32))
     assert (frame == image).all()
+
+
+def test_reducing_averages():
+    board = np.zeros((300, 400, 3), np.uint8)
+    board[::2, ::2] = board[1::2, 1::2] = 255
+    taken = crop(0.2, 0.1, size=(40, 30)).take(board)
+    assert np.abs(taken[4:-4, 4:-4].astype(int) - 128).max() < 12

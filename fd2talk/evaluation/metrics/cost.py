@@ -21,6 +21,8 @@ from stage1_motion.pipeline import MotionPipeline
 from stage2_render import DEFAULT_RENDERER
 from stage2_render.diffusion.render_model import RenderNetworks
 from stage2_render.pipeline import RenderPipeline
+from stage2_render.repair.networks import RepairNetworks
+from stage2_render.repair.parts import MAPS, PARTS
 
 WITHOUT_NETWORKS = ("static", "warp", "driven-warp")
 """Systems whose frames are rendered without a network."""
@@ -112,9 +114,8 @@ class SystemNetworks:
         self.stage1 = None if folder is None else MotionPipeline.from_pretrained(folder)
         renderer = "geometry" if name in WITHOUT_NETWORKS else renderer_of(name)
         networks = RenderPipeline.from_pretrained(weights, renderer=renderer).networks
-        self._coded = name == "ground-truth"  # encoded and decoded, not generated
-        self._networks = networks
-        self.stage2 = networks.autoencoder if networks is not None and self._coded else networks
+        self._networks, self._coded = networks, name == "ground-truth"  # encoded and decoded, not generated
+        self.stage2 = networks.autoencoder if self._coded and isinstance(networks, RenderNetworks) else networks
 
     def parameters(self) -> Cost:
         """Return the number of parameters that the system runs with; 0 for a stage without networks."""
@@ -129,8 +130,9 @@ class SystemNetworks:
         stage1 = _motion_gflop(self.stage1) if self.stage1 else 0.0
         if self._networks is None:
             return Cost(stage1, 0.0)
-        count = _autoencoder_gflop if self._coded else _rendering_gflop
-        return Cost(stage1, count(self._networks))
+        if isinstance(self._networks, RepairNetworks):
+            return Cost(stage1, _repair_gflop(self._networks))
+        return Cost(stage1, (_autoencoder_gflop if self._coded else _rendering_gflop)(self._networks))
 
 
 def networks(owner: Any, depth: int = 3) -> list[nn.Module]:
@@ -166,6 +168,19 @@ def _motion_gflop(pipeline: MotionPipeline) -> float:
     with count_flops() as counter:
         frames = len(pipeline(noise))
     return counter.get_total_flops() / frames / 1e9
+
+
+def _repair_gflop(networks: RepairNetworks) -> float:
+    """Of repairing all parts of a frame; what depends on the photo alone is computed once for a video."""
+    gflop = 0.0
+    for part in PARTS:
+        picture = torch.zeros(1, 3, *part.size[::-1])
+        maps = torch.zeros(1, MAPS, *part.map_size[::-1])
+        features = networks[part].encode_photo(picture, maps)
+        with count_flops() as counter:
+            networks[part].repair(picture, maps, features)
+        gflop += counter.get_total_flops() / 1e9
+    return gflop
 
 
 def _autoencoder_gflop(networks: RenderNetworks) -> float:

@@ -1,4 +1,4 @@
-"""Build the renderer's training set (see `pair_dataset`) from a prepared folder, its clips and its still photos."""
+"""Build the repair networks' training set (see `pair_dataset`) from a prepared folder, its clips and its photos."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ import numpy as np
 
 from shared.errors import InputError, UsageError
 from shared.prepared import read_index
+from stage2_render.training.growing_array import GrowingArray
 from stage2_render.training.repair.clip_pairs import person_pairs
 from stage2_render.training.repair.pair_dataset import FILES
 from stage2_render.training.repair.pair_rows import Rows
@@ -140,7 +141,7 @@ def _portrait_jobs(stills: list[int], split: str, limits: Limits) -> Iterator[tu
 def _write_split(folder: Path, pool: ProcessPoolExecutor, jobs: list[tuple], seed: int) -> None:
     """Run the jobs and write their rows in the order of the jobs, so that the set does not depend on their speed."""
     folder.mkdir()
-    files = {name: _GrowingArray(folder / f"{name}.npy", shape) for name, shape in FILES.items()}
+    files = {name: GrowingArray(folder / f"{name}.npy", shape) for name, shape in FILES.items()}
     facts: dict[str, list] = {}
     begun = time.monotonic()
     for done, rows in enumerate(pool.map(_run, [(*job, seed) for job in jobs]), 1):
@@ -160,27 +161,3 @@ def _write_split(folder: Path, pool: ProcessPoolExecutor, jobs: list[tuple], see
 def _run(job: tuple) -> Rows:
     work, *arguments = job
     return work(*arguments)
-
-
-class _GrowingArray:
-    """A .npy file of uint8 rows whose number is known at the end: numpy reserves space in the header for that."""
-
-    def __init__(self, path: Path, row: tuple[int, ...]) -> None:
-        self._file, self._row, self.length = open(path, "w+b"), row, 0
-        self._header()
-
-    def extend(self, rows: list[np.ndarray]) -> None:
-        for row in rows:
-            if row.shape != self._row or row.dtype != np.uint8:
-                raise ValueError(f"a row must be uint8 {self._row}, not {row.dtype} {row.shape}")
-            self._file.write(np.ascontiguousarray(row).data)
-        self.length += len(rows)
-
-    def close(self) -> None:
-        self._file.seek(0)
-        self._header()
-        self._file.close()
-
-    def _header(self) -> None:
-        header = {"descr": "|u1", "fortran_order": False, "shape": (self.length, *self._row)}
-        np.lib.format.write_array_header_1_0(self._file, header)

@@ -3,84 +3,27 @@
 from __future__ import annotations
 
 import zlib
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from shared.face_model import MorphableModel, load_bundled
 from shared.face_model.camera import canonical, project, rigid_fit
-from shared.face_model.measures import lid_gap, lip_aperture
 from shared.faces.crop import Crop
 from shared.metrics.rendering import APERTURE_STEP
-from shared.motion import Motion
-from shared.prepared import clip_frames, load_track
-from stage2_render.training.repair.pair_rows import OPEN, SHUT, Rows, make_pair, thumbnail
+from stage2_render.training.clip import HEAD_SIDE, Clip
+from stage2_render.training.repair.pair_rows import OPEN, SHUT, Rows, make_pair
 from stage2_render.warp.mesh_warp import MeshWarp
 
 # Share of each kind of pair.
 _SHARES = {"opened": 0.4, "closed": 0.17, "same": 0.3, "blinked": 0.13}
-# Distances are in pixels of a head crop of this side.
-_CROP = 256
-# A mesh whose mean distance from the tracked points is larger is a failed fit; largest difference in yaw of a pair.
+# A mesh whose mean distance from the tracked points (in pixels of a head crop) is larger is a failed fit; and the
+# largest difference in yaw of a pair.
 _MAX_ERROR, _MAX_YAW = 4.0, np.deg2rad(30.0)
-# Between neighbouring frames: mean motion of the points, and mean change of the thumbnails in grey levels. More is a
-# cut or a cross-fade. Filtered motion is wrong within so many frames around a cut.
-_MAX_STEP, _MAX_CHANGE, _NEAR_CUT = 8.0, 14.0, 8
 # References of one person, and the quantile of the lip aperture of the one with an open mouth.
 _REFERENCES, _OPEN_QUANTILE = 7, 0.85
-# The target is the farthest in pose of so many candidates; radians per unit of translation in that distance.
-_CANDIDATES, _SHIFT_WEIGHT = 4, 0.5
-
-
-@dataclass
-class Clip:
-    """A clip with its motion.
-
-    Attributes:
-        frames: T images uint8 [H, W, 3].
-        landmarks: [T, 478, 3] in pixels.
-        motion: of at least T frames.
-        crop: the head crop.
-        aperture: of the lips [T].
-        lids: opening of the eyes [T].
-        shot: which uninterrupted take a frame belongs to, int [T], -1 for none.
-        face: height of the face in the source, in pixels.
-    """
-
-    frames: list[np.ndarray]
-    landmarks: np.ndarray
-    motion: Motion
-    crop: Crop
-    aperture: np.ndarray
-    lids: np.ndarray
-    shot: np.ndarray
-    face: float
-
-    @classmethod
-    def load(cls, prepared: Path, clips: Path, row: dict) -> Clip:
-        """Read a row of the index. Raises InputError: a file is missing or damaged."""
-        motion = Motion.load(prepared / "motions" / f"{row['name']}.npz")
-        track = load_track(prepared / "tracks" / f"{row['name']}.npz")
-        frames = list(clip_frames(clips, row))
-        count = min(len(frames), len(motion))
-        landmarks = track.landmarks[:count]
-        unit = max(frames[0].shape[:2]) / _CROP
-        step = np.linalg.norm(np.diff(landmarks[:, :468, :2], axis=0), axis=-1).mean(-1) / unit
-        small = [thumbnail(frame) for frame in frames]
-        change = np.array([np.abs(a - b).mean() for a, b in zip(small[:-1], small[1:])])[: count - 1]
-        cut = (step > _MAX_STEP) | (change > _MAX_CHANGE)
-        shot = np.concatenate([[0], np.cumsum(cut)])
-        near = np.convolve(np.concatenate([[0], cut, [0]]), np.ones(_NEAR_CUT), "same")
-        shot[(near[:count] > 0.5) | (track.confidence[:count] == 0)] = -1
-        apertures = lip_aperture(landmarks), -lid_gap(landmarks)
-        return cls(frames, landmarks, motion, track.crop, *apertures, shot, float(row["face_px"]))
-
-    def pose_distance(self, index: int) -> np.ndarray:
-        """Distance in pose of every frame from one of them, [T]."""
-        turn = np.linalg.norm(self.motion.rotation - self.motion.rotation[index], axis=1)
-        shift = np.linalg.norm(self.motion.translation - self.motion.translation[index], axis=1)
-        return (turn + _SHIFT_WEIGHT * shift)[: len(self.shot)]
+# The target is the farthest in pose of so many candidates.
+_CANDIDATES = 4
 
 
 class Reference:
@@ -106,7 +49,7 @@ class Reference:
         self.meshes = clip.crop.to_pixels(project(shape + residual, *pose))
         # `project` omits the depth; with it the mesh of the reference is exact.
         self.meshes += self.vertices - self.meshes[index]
-        unit = max(clip.frames[0].shape[:2]) / _CROP
+        unit = max(clip.frames[0].shape[:2]) / HEAD_SIDE
         error = np.linalg.norm((self.meshes - clip.landmarks)[:, :468, :2], axis=-1).mean(-1) / unit
         turned = np.abs(motion.rotation[: len(error), 1] - motion.rotation[index, 1])
         usable = (error < _MAX_ERROR) & (turned < _MAX_YAW) & (clip.shot == clip.shot[index])

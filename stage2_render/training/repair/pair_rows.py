@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-import cv2
 import numpy as np
 
 from shared.face_model.measures import lip_aperture
-from stage2_render.diffusion.face_crop import FaceCrop
+from stage2_render.face_crop import face_crop
 from stage2_render.repair.parts import PARTS, Part
+from stage2_render.training.clip import thumbnail
 from stage2_render.training.repair.pair_dataset import FILES, NETWORKS
 from stage2_render.warp.mesh_warp import MeshWarp
 
@@ -18,8 +18,6 @@ OPEN, SHUT = 0.8, 0.5
 
 # Images that differ more than this (mean grey levels of thumbnails) differ by more than motion: light, a hand.
 _MAX_DIFFERENCE = 22.0
-# Side of a thumbnail in pixels.
-_THUMBNAIL = 32
 # Width of the mouth or an eye by which its box is larger on every side.
 _MARGIN = 0.25
 
@@ -66,7 +64,7 @@ def make_pair(
         more than motion.
     """
     warped = warp(target)
-    face = FaceCrop.around(target)
+    face = face_crop(target)
     if np.abs(thumbnail(face.take(warped)) - thumbnail(face.take(frame))).mean() > _MAX_DIFFERENCE:
         return None
     images = part_images(warped, target, "warped", "maps") | part_images(frame, target, "target", None)
@@ -84,11 +82,6 @@ def part_images(frame: np.ndarray, mesh: np.ndarray, image: str, maps: str | Non
             drawn = [part.maps(crop.points(mesh)) for part, crop in zip(parts, crops)]
             out[f"{name}_{maps}"] = np.stack(drawn)
     return out
-
-
-def thumbnail(image: np.ndarray) -> np.ndarray:
-    """Reduce an image uint8 [H, W, 3] to float32 [32, 32, 3]."""
-    return cv2.resize(image, (_THUMBNAIL, _THUMBNAIL), interpolation=cv2.INTER_AREA).astype(np.float32)
 
 
 def _box(part: Part, mesh: np.ndarray) -> list[float]:

@@ -47,6 +47,8 @@ class RepairTask:
         flip: see `BatchSampler`.
         jitter: see `BatchSampler`.
         part_weight: additional weight of the errors within lips or lids and between them.
+        keep_weight: of L_keep, the mean over pixels of max(0, |repaired - target| - |warped - target|): an error where
+            the warp is right costs more than one where it is wrong.
         cover_weight: of the error of the cover, whose target is 0 where the warp agrees with the frame and 1 where not.
         weights: settings of `reconstruction_loss`.
     """
@@ -63,12 +65,14 @@ class RepairTask:
         flip: float = 0.5,
         jitter: float = 0.1,
         part_weight: float = 2.0,
+        keep_weight: float = 0.5,
         cover_weight: float = 0.1,
         weights: ReconstructionWeights | None = None,
     ) -> None:
         self.batches = BatchSampler(pairs, part, portraits=portraits, shut=shut, flip=flip, jitter=jitter)
         self.part, self.model, self.perceptual = part, network, perceptual_network(perceptual)
-        self.part_weight, self.cover_weight, self.weights = part_weight, cover_weight, weights or {}
+        self.part_weight, self.keep_weight, self.cover_weight = part_weight, keep_weight, cover_weight
+        self.weights = weights or {}
         self.window = torch.from_numpy(window(NETWORKS[part][0].size).copy())
         self.sheet = np.zeros((0, 1, 1, 3), np.uint8)
 
@@ -86,11 +90,15 @@ class RepairTask:
         """Compare repaired crops with real ones."""
         warped, target = batch["warped"], batch["target"]
         image, cover = self._repaired(model, batch)
-        loss, parts = reconstruction_loss(image, target, warped, self.perceptual, **self.weights)
+        loss, parts = reconstruction_loss(image, target, self.perceptual, **self.weights)
+        error = (image - target).abs()
         inside = F.interpolate(batch["maps"].sum(1, keepdim=True).clamp(max=1), size=target.shape[-2:])
-        parts["part"] = ((image - target).abs() * inside).sum() / (3 * inside.sum()).clamp(min=1)
+        parts["part"] = (error * inside).sum() / (3 * inside.sum()).clamp(min=1)
+        parts["keep"] = (error - (warped - target).abs()).clamp(min=0).mean()
         parts["cover"] = (cover - disagreement(warped, target)).abs().mean()
-        return loss + self.part_weight * parts["part"] + self.cover_weight * parts["cover"], parts
+        for name, weight in (("part", self.part_weight), ("keep", self.keep_weight), ("cover", self.cover_weight)):
+            loss = loss + weight * parts[name]
+        return loss, parts
 
     def _repaired(self, model: Any, batch: dict[str, Any]) -> tuple[Tensor, Tensor]:
         """Repaired crops [B, 3, H, W], faded to the warp at their borders, and covers [B, 1, H, W]."""

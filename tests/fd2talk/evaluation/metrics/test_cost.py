@@ -36,6 +36,8 @@ def test_cost_counts_the_networks_that_a_system_runs(renderer_weights):
     assert work["warp"] == (work["bundled"].stage1, 0) and work["static"] == (0, 0)
     assert work["ground-truth"].stage2 > 0 < work["driven-diffusion"].stage2
     assert 0.01 < work["bundled"].stage1 < 1
+    # Two convolutions of the mouth's first block alone, at half of 160 x 128 pixels.
+    assert 2 * 2 * 9 * 32 * 32 * 80 * 64 / 1e9 < work["driven"].stage2 < 5
 
 
 def test_the_counter_counts_a_known_network():

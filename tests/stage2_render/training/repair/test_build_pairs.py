@@ -21,9 +21,7 @@ from stage2_render.training.repair.build_pairs import Limits, build
 from stage2_render.training.repair.pair_dataset import FILES, Pairs
 from stage2_render.warp.mesh_warp import MeshWarp
 
-LIMITS = Limits(
-    pairs_per_person=24, pairs_per_portrait=2, val_pairs=3, val_portrait_pairs=2, portraits=1
-)
+LIMITS = Limits(pairs_per_person=24, pairs_per_portrait=2, val_pairs=3, val_portrait_pairs=2, portraits=1)
 FRAMES, CUT = 32, 24
 
 

@@ -34,9 +34,9 @@ def write_pairs(folder: Path, count: int = 24) -> Path:
         for row in range(count):
             top, left = height // 4 + row % 4, width // 4 + row % 5
             patch = np.s_[top : top + height // 3, left : left + width // 3]
-            maps[row, :, 0, *patch] = 255
+            maps[(row, slice(None), 0, *patch)] = 255
             double = tuple(slice(2 * one.start, 2 * one.stop) for one in patch)
-            files[f"{network}_target"][row, :, *double] = 20
+            files[f"{network}_target"][(row, slice(None), *double)] = 20
     for name, rows in files.items():
         np.save(folder / "train" / f"{name}.npy", rows)
     people = [f"person{8 + index % 8}" for index in range(count)]
