@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from statistics import median
@@ -62,14 +62,19 @@ def recorded() -> Iterator[Stages]:
 
 
 @contextmanager
-def stage(name: str, frames: int = 1) -> Iterator[None]:
-    """Name what happens in the block, and the number of frames that it is for; stages do not contain each other."""
+def stage(name: str, frames: int = 1, wait: Callable[[], object] = int) -> Iterator[None]:
+    """Name what happens in the block, and the number of frames that it is for; stages do not contain each other.
+
+    While stages are recorded, `wait` is called before and after, so that work which a device does later counts.
+    """
     stages = _recording
     if stages is None:
         yield
         return
+    wait()
     begun = now()
     yield
+    wait()
     stages.add(name, now() - begun, frames)
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from stage2_render.warp.compositing import chain, invert_affine
 
 # An image is reduced before sampling when the crop is smaller than this share of it; above it aliasing is negligible.
-_REDUCE_BELOW = 0.9
+REDUCE_BELOW = 0.9
 # Paint and cover below this are less than a quarter of a grey level.
 _VISIBLE = 1 / 1024
 
@@ -90,7 +90,7 @@ def _shifted(x: float, y: float) -> np.ndarray:
 def _reduced(image: np.ndarray, scale: float) -> tuple[np.ndarray, np.ndarray]:
     """The image reduced by about `scale` by averaging (unchanged when that is near 1 or more), and the map to it."""
     height, width = image.shape[:2]
-    if scale >= _REDUCE_BELOW:
+    if scale >= REDUCE_BELOW:
         return image, _shifted(0, 0)
     size = (max(round(width * scale), 1), max(round(height * scale), 1))
     x, y = size[0] / width, size[1] / height

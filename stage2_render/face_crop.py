@@ -13,7 +13,7 @@ SIZE = 256
 # Template positions of points that jaw, lids and brows do not move: those of the bundled face model's mean from the
 # front, 120 px between the outer corners of the eyes and the middle of these at (128, 62). Nose bridge, then under the
 # nose, then the corners of the eyes.
-_TEMPLATE = {
+TEMPLATE = {
     168: (128.0, 53.6), 6: (128.0, 64.0), 197: (128.0, 73.2), 195: (128.0, 81.7),
     2: (128.0, 121.6), 97: (117.6, 121.4), 326: (138.4, 121.4),
     33: (68.0, 62.0), 133: (104.6, 63.7), 362: (151.4, 63.7), 263: (188.0, 62.0),
@@ -28,9 +28,9 @@ def face_crop(vertices: np.ndarray) -> AlignedCrop:
     Raises:
         ValueError: the points are not finite or coincide.
     """
-    points = np.asarray(vertices, np.float64)[list(_TEMPLATE), :2]
+    points = np.asarray(vertices, np.float64)[list(TEMPLATE), :2]
     # Similarities are complex affine functions: w = turn * z + shift.
-    z, w = (p[:, 0] + 1j * p[:, 1] for p in (points, np.array(list(_TEMPLATE.values()))))
+    z, w = (p[:, 0] + 1j * p[:, 1] for p in (points, np.array(list(TEMPLATE.values()))))
     spread = z - z.mean()
     size = float((spread * spread.conj()).real.sum())
     if not np.isfinite(size) or size < _MIN_SPREAD:

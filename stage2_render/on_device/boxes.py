@@ -31,7 +31,7 @@ class Boxes:
     size: Size
 
     @classmethod
-    def around(cls, points: Tensor, margin: float, size: Size, image: Size) -> Boxes:
+    def around(cls, points: Tensor, margin: float, size: Size, image: Size, least: int = 0) -> Boxes:
         """Return the boxes around points [B, n, 2] with a margin, within an image, as `compositing.bounds`.
 
         Args:
@@ -39,10 +39,11 @@ class Boxes:
             margin: in pixels.
             size: of the canvases; boxes that are larger are cut off.
             image: its width and height.
+            least: pixels in a box that is outside the image, which are the nearest ones; 0 or 1.
         """
         size = min(size[0], image[0]), min(size[1], image[1])
-        low, high = torch.floor(points.amin(1) - margin), torch.ceil(points.amax(1) + margin) + 1
-        low, high = (_within(corner, image).long() for corner in (low, high))
+        low = _within(torch.floor(points.amin(1) - margin), (image[0] - least, image[1] - least)).long()
+        high = _within(torch.ceil(points.amax(1) + margin) + 1, image).long().maximum(low + least)
         start = torch.minimum(low, _within(low, (image[0] - size[0], image[1] - size[1])))
         return cls(low, high, start, size)
 
@@ -53,10 +54,8 @@ class Boxes:
 
     def places(self, motion: Tensor) -> tuple[Tensor, Tensor]:
         """Return x and y, float32 [B, h, w], to which motions [B, 2, 3] take the pixels of the canvases."""
-        x, y = (torch.arange(n, device=motion.device, dtype=torch.float32) for n in self.size)
-        ones = torch.ones_like(self.start, dtype=motion.dtype)
-        m = chain(motion, scaled(ones, self.start.to(motion.dtype))).float()[..., None, None]
-        return tuple(m[:, k, 0] * x + (m[:, k, 1] * y[:, None] + m[:, k, 2]) for k in range(2))  # type: ignore[return-value]
+        start = self.start.to(motion.dtype)
+        return places(chain(motion, scaled(torch.ones_like(start), start)), self.size)
 
     def inside(self, least: int = 2) -> Tensor:
         """Return which pixels of the canvases are in the boxes, bool [B, 1, h, w]; none where a side is too short."""
@@ -83,6 +82,13 @@ class Boxes:
     def _index(self, images: Tensor) -> Tensor:
         x, y = self.pixels()
         return (y * images.shape[3] + x).flatten(1)[:, None].expand(-1, images.shape[1], -1)
+
+
+def places(motion: Tensor, size: Size) -> tuple[Tensor, Tensor]:
+    """Return x and y, float32 [B, h, w], to which motions [B, 2, 3] take the pixels of an image."""
+    x, y = (torch.arange(n, device=motion.device, dtype=torch.float32) for n in size)
+    (xx, xy, x0), (yx, yy, y0) = (row.unbind(1) for row in motion.float()[..., None, None].unbind(1))
+    return xx * x + (xy * y[:, None] + x0), yx * x + (yy * y[:, None] + y0)
 
 
 def _within(corner: Tensor, most: Size) -> Tensor:

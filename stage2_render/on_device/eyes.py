@@ -11,7 +11,7 @@ from stage2_render.on_device.contact import DeviceSeam
 from stage2_render.on_device.lids import DeviceLid
 from stage2_render.on_device.masks import gaussian, soft_mask
 from stage2_render.on_device.planar import Rims, along, apply_affine, follow, invert_affine, perpendicular, smoothstep
-from stage2_render.on_device.prepared import PreparedModule, as_planes, per_frame
+from stage2_render.on_device.prepared import PreparedModule, as_planes
 from stage2_render.on_device.sampling import sample, sample_pixels
 from stage2_render.warp.eyes import LID_CLOSED, LID_CLOSES, MAX_GAZE, VERTICAL_GAZE, VISIBLE_DEPTH, EyeLayer
 
@@ -124,7 +124,7 @@ class DeviceEye(PreparedModule):
 
     def _gaze(self, iris: Tensor, back: Tensor, openness: Tensor) -> Tensor:
         """Movement of the iris [B, 1, 2] in the socket, [B, 2] in photo pixels."""
-        x, y = (apply_affine(back, iris)[:, 0] - self.source[self.iris[0]]).unbind(1)
+        x, y = (apply_affine(back, iris) - self.source[self.iris[:1]])[:, 0].unbind(1)
         moved = torch.stack([x, y * VERTICAL_GAZE * smoothstep((openness - 0.4) / 0.4)], 1)
         limit = MAX_GAZE * self._width
         return moved * (limit / moved.norm(dim=1, keepdim=True).clamp_min(1e-6)).clamp_max(1)

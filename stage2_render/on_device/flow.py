@@ -128,8 +128,10 @@ class DeviceFlow(PreparedModule):
         corners = ((target[..., :2] + 0.5) / self.cell - 0.5)[:, self.faces]  # [B, F, 3, 2]
         area = doubled_area(corners)
         order = (-target[:, self.faces, 2].mean(2)).argsort(dim=1, stable=True)
-        rank = torch.empty_like(order).scatter_(1, order, torch.arange(order.shape[1], device=order.device).expand_as(order))
-        rank = torch.where(self._facing * area >= MIN_AREA, rank, -1).int()
+        rank = torch.empty_like(order).scatter_(
+            1, order, torch.arange(order.shape[1], device=order.device).expand_as(order)
+        )
+        rank = rank.masked_fill(self._facing * area < MIN_AREA, -1).int()
         winner = foremost(corners, rank, self.groups, reach, self._size)
         turned = self._normal_z(target) - self.facing_camera
         taken = moved - smoothstep(turned / 0.25)[..., None] * self.inward
@@ -142,7 +144,7 @@ class DeviceFlow(PreparedModule):
         covered = (winner >= 0).float().view(-1, 1, height, width)
         around = F.avg_pool2d(F.pad(covered, [MIX_CELLS // 2] * 4, "reflect"), MIX_CELLS, 1)
         share = (2 * around - 1).clamp_min(0) * covered
-        return field + share * torch.where(share > 0, inside - field, 0)
+        return field + share * (inside - field).masked_fill(share == 0, 0)
 
     def _normal_z(self, target: Tensor) -> Tensor:
         """How far the skin faces the camera, [B, 478]."""

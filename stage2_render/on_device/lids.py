@@ -8,7 +8,7 @@ from torch import Tensor
 
 from stage2_render.on_device.boxes import Boxes, Size
 from stage2_render.on_device.masks import gaussian, soft_mask
-from stage2_render.on_device.planar import along, interpolate, perpendicular, smoothstep
+from stage2_render.on_device.planar import along, interpolate, or_one, perpendicular, smoothstep
 from stage2_render.on_device.prepared import PreparedModule, per_frame
 from stage2_render.warp.compositing import curve_weights
 from stage2_render.warp.lids import COLUMNS, DIFFERENCE, FEATHER, LASHES, SHADE, LidLayer
@@ -64,7 +64,7 @@ class DeviceLid(PreparedModule):
         values = torch.cat([heights, self.colours.expand(len(points), -1, -1)], 2)  # [B, columns, 2 + RGB]
         lower, higher, *colour = _over_columns(values, column).unbind(1)
         down_x, down_y = down.float()[:, :, None, None].unbind(1)
-        height = (x * down_x + y * down_y - lower) / torch.where(higher == lower, 1, higher - lower)
+        height = (x * down_x + y * down_y - lower) / or_one(higher - lower)
         shade = 1 - SHADE * (2 * height.clamp(0, 1) - 1).square() * self._upper
         layer = torch.stack(colour, 1) * shade[:, None]
         brighter = boxes.cut(images).sum(1, keepdim=True) / layer.sum(1, keepdim=True).clamp_min(1) - 1

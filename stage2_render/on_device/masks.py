@@ -12,11 +12,12 @@ import torch
 from torch import Tensor
 
 from stage2_render.on_device.boxes import Boxes, Size
+from stage2_render.on_device.planar import or_one
 from stage2_render.warp.compositing import MIN_FEATHER, SHIFT, SUPERSAMPLING
 
 
 def gaussian(sigma: float) -> np.ndarray:
-    """Return the weights float32 [k] with which `cv2.GaussianBlur` blurs float images; those of no blur if invisible."""
+    """Return the weights float32 [k] of `cv2.GaussianBlur` for float images; a one where the blur is invisible."""
     if sigma <= MIN_FEATHER:
         return np.ones(1, np.float32)
     return cv2.getGaussianKernel(round(8 * sigma + 1) | 1, sigma, cv2.CV_32F)[:, 0]
@@ -39,7 +40,7 @@ def soft_mask(outline: Tensor, boxes: Boxes, kernel: Tensor) -> Tensor:
 
 
 def covered(polygon: Tensor, size: Size, factor: int, shift: int) -> Tensor:
-    """Return the share of each cell of `factor` x `factor` pixels that polygons cover, in steps of 1 / 255.
+    """Return the share of each cell of `factor` x `factor` pixels that polygons cover: `filled`, `averaged`.
 
     Args:
         polygon: in pixels, float64 [B, n, 2].
@@ -50,15 +51,24 @@ def covered(polygon: Tensor, size: Size, factor: int, shift: int) -> Tensor:
     Returns:
         float32 [B, 1, h, w].
     """
-    width, height = (n * factor for n in size)
+    return averaged(filled(polygon, (size[0] * factor, size[1] * factor), shift), factor)
+
+
+def averaged(mask: Tensor, factor: int) -> Tensor:
+    """Return the means float32 [B, 1, h, w] of cells of `factor` x `factor` pixels of masks, in steps of 1 / 255."""
+    share = mask.unflatten(2, (-1, factor)).unflatten(1, (-1, factor)).float().mean((2, 4))
+    return (255 * share).round_()[:, None] / 255
+
+
+def filled(polygon: Tensor, size: Size, shift: int) -> Tensor:
+    """Return the pixels of polygons float64 [B, n, 2], points rounded to `shift` fraction bits: bool [B, h, w]."""
+    width, height = size
     x, y = (torch.round(polygon * (1 << shift)) / (1 << shift)).unbind(-1)
     column, row = torch.floor(x + 0.5), torch.floor(y + 0.5)
     turn = (x * y.roll(-1, 1) - y * x.roll(-1, 1)).sum(1)
     # Clockwise on the screen: rims that begin a row go up, those that begin a column go to the right.
-    clockwise = torch.where(turn < 0, -1.0, 1.0).to(polygon)
-    filled = _filled(row, x, -clockwise, (width, height)) | _filled(column, row, clockwise, (height, width)).mT
-    share = filled.view(len(polygon), size[1], factor, size[0], factor).float().mean((2, 4))
-    return (255 * share).round_()[:, None] / 255
+    clockwise = 1 - 2 * (turn < 0).to(polygon)
+    return _filled(row, x, -clockwise, (width, height)) | _filled(column, row, clockwise, (height, width)).mT
 
 
 def _filled(line: Tensor, place: Tensor, begins: Tensor, size: Size) -> Tensor:
@@ -76,14 +86,14 @@ def _filled(line: Tensor, place: Tensor, begins: Tensor, size: Size) -> Tensor:
     length, lines = size
     number = torch.arange(lines, device=line.device, dtype=line.dtype)
     next_line, next_place = line.roll(-1, 1), place.roll(-1, 1)
-    slope = (next_place - place) / torch.where(next_line == line, 1, next_line - line)
+    slope = (next_place - place) / or_one(next_line - line)
     crossing = torch.floor(place[..., None] + slope[..., None] * (number - line[..., None]) + 0.5)  # [B, n, lines]
     low, high = (rim[..., None] for rim in (torch.minimum(line, next_line), torch.maximum(line, next_line)))
     crosses = (number >= low) & (number < high)
     begin = ((next_line - line) * begins[:, None] > 0)[..., None]
-    at = torch.where(begin, crossing, crossing + 1).clamp(0, length).long()
+    at = (crossing + ~begin).clamp(0, length).long()
     index = (at + torch.arange(lines, device=line.device) * (length + 1)).flatten(1)
-    change = torch.where(begin, 1, -1).int() * crosses
+    change = (2 * begin.int() - 1) * crosses
     # Whole numbers: their sum does not depend on the order in which a device adds.
     changes = torch.zeros(len(line), lines * (length + 1), dtype=torch.int32, device=line.device)
     changes.scatter_add_(1, index, change.flatten(1))
@@ -108,5 +118,5 @@ def _blurred_rows(mask: Tensor, low: Tensor, count: Tensor, kernel: Tensor) -> T
     padded = mask.gather(-1, place[:, None, None].expand(-1, 1, mask.shape[2], -1))
     # Convolution as a product with a banded matrix: on a GPU convolutions may be less precise.
     tap = torch.arange(width + taps - 1, device=mask.device)[:, None] - torch.arange(width, device=mask.device)
-    band = torch.where((tap >= 0) & (tap < taps), kernel[tap.clamp(0, taps - 1)], 0)
+    band = kernel[tap.clamp(0, taps - 1)] * ((tap >= 0) & (tap < taps))
     return padded @ band

@@ -20,6 +20,7 @@ from stage2_render.on_device.mouth import DeviceMouth
 from stage2_render.on_device.planar import follow
 from stage2_render.on_device.prepared import PreparedModule, as_planes
 from stage2_render.on_device.sampling import sample
+from stage2_render.on_device.stages import device_stage
 from stage2_render.warp.mesh_warp import SKULL, STILL, UNDER_NOSE, MeshWarp
 
 # What smooth outlines exceed their points by.
@@ -94,8 +95,11 @@ class DeviceWarp(PreparedModule):
         Returns:
             Whole numbers of 0 to 255, float32 [B, 3, H, W].
         """
-        target, head = self._corrected(targets.double() - self.offset)
-        frames = self.photo.repeat(len(targets), 1, 1, 1)
+        with device_stage("warp", targets):
+            return self._frames(*self._corrected(targets.double() - self.offset), room)
+
+    def _frames(self, target: Tensor, head: Tensor, room: Room) -> Tensor:
+        frames = self.photo.repeat(len(target), 1, 1, 1)
         moved = self._moved(self.flow(target, room.reach))
         points = target[..., :2]
         for eye, size in zip(self.eyes, room.eyes):
@@ -122,17 +126,16 @@ class DeviceWarp(PreparedModule):
         moved = sample(self.fine, (x + 2 * columns, y + 2 * rows[:, None])).round_()
         moving = (displacement.abs() > STILL).any(1)
         across, down = (
-            _between(moving.any(axis), pixels, cell)
-            for axis, pixels, cell in zip((1, 2), (columns, rows), self._cell)
+            _between(moving.any(axis), pixels, cell) for axis, pixels, cell in zip((1, 2), (columns, rows), self._cell)
         )
         return torch.where((down[:, :, None] & across[:, None])[:, None], moved, self.region)
 
 
 def _between(moving: Tensor, pixels: Tensor, cell: float) -> Tensor:
     """Which pixels are between the first and the last moving cell, bool [B, n]."""
-    number = torch.arange(moving.shape[1], device=moving.device)
-    first = torch.where(moving, number, moving.shape[1]).amin(1, keepdim=True)
-    last = torch.where(moving, number, -1).amax(1, keepdim=True)
+    number = torch.arange(moving.shape[1], device=moving.device).expand_as(moving)
+    first = number.masked_fill(~moving, moving.shape[1]).amin(1, keepdim=True)
+    last = number.masked_fill(~moving, -1).amax(1, keepdim=True)
     return (pixels >= torch.floor(first * cell)) & (pixels < torch.ceil((last + 1) * cell))
 
 

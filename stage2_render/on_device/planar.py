@@ -72,10 +72,15 @@ def interpolate(at: Tensor, places: Tensor, values: Tensor) -> Tensor:
     """
     right = torch.searchsorted(places.contiguous(), at.contiguous(), right=True).clamp(1, places.shape[-1] - 1)
     x0, x1 = places.gather(1, right - 1), places.gather(1, right)
-    share = ((at - x0) / torch.where(x1 > x0, x1 - x0, 1)).clamp(0, 1)[..., None]
+    share = ((at - x0) / or_one(x1 - x0)).clamp(0, 1)[..., None]
     index = right[..., None].expand(-1, -1, values.shape[-1])
     before, after = values.gather(1, index - 1), values.gather(1, index)
     return before + share * (after - before)
+
+
+def or_one(value: Tensor) -> Tensor:
+    """Return a divisor: 1 where it is 0. Here as elsewhere no `torch.where` of a number, which would wait for a GPU."""
+    return value.masked_fill(value == 0, 1)
 
 
 class Rims(PreparedModule):

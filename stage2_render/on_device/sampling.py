@@ -30,20 +30,21 @@ def sample_pixels(image: Tensor, places: tuple[Tensor, Tensor]) -> Tensor:
     return sample(image, places, mode="bicubic").round_().clamp_(0, 255)
 
 
-def averaging(before: Tensor, after: Tensor, rows: int, columns: int) -> Tensor:
-    """Return the matrices that reduce a row of pixels by averaging, as `cv2.INTER_AREA` does.
+def averaging(before: Tensor, after: Tensor, shape: tuple[int, int], offset: Tensor | int = 0) -> Tensor:
+    """Return the matrices that reduce rows of pixels by averaging, as `cv2.INTER_AREA` does.
 
     Args:
         before: number of pixels of each frame's row, float64 [B].
         after: the number that it is reduced to, [B].
-        rows: of the matrices; those after the last pixel repeat it.
-        columns: of the matrices; those after the last pixel are 0.
+        shape: rows and columns of the matrices; rows after the last pixel repeat it.
+        offset: column of the first pixel, [B]; other columns are 0.
 
     Returns:
         float32 [B, rows, columns].
     """
     step = (before / after)[:, None, None]
-    first = torch.minimum(torch.arange(rows, device=before.device), (after - 1)[:, None])[..., None] * step
-    cell = torch.arange(columns, device=before.device)
-    shared = torch.minimum(first + step, cell + 1) - torch.maximum(first, cell)
+    row, column = (torch.arange(n, device=before.device) for n in shape)
+    first = torch.minimum(row, (after - 1)[:, None])[..., None] * step
+    pixel = column - (offset[:, None, None] if isinstance(offset, Tensor) else offset)
+    shared = torch.minimum(first + step, pixel + 1) - torch.maximum(first, pixel)
     return (shared.clamp(0, 1) / step).float()

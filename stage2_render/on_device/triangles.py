@@ -46,7 +46,7 @@ def foremost(corners: Tensor, rank: Tensor, groups: Tensor, reach: list[Size], s
     for group, (columns, rows) in zip(groups, reach):
         nodes, offered = _offers(corners[:, group], columns, rows, size)
         # A triangle that does not cover a node offers -1 there, which never stays.
-        ranks = torch.where(offered, rank[:, group, None, None], -1)
+        ranks = rank[:, group, None, None].expand_as(offered).masked_fill(~offered, -1)
         winner.scatter_reduce_(1, nodes.flatten(1), ranks.flatten(1), "amax")
     return winner
 
@@ -89,7 +89,7 @@ def affine_coefficients(corners: Tensor, values: Tensor) -> Tensor:
     """
     first, second = (corners[..., k, :] - corners[..., 0, :] for k in (1, 2))
     area = doubled_area(corners)[..., None]
-    area = torch.where(area.abs() < MIN_AREA, MIN_AREA, area)
+    area = area.masked_fill(area.abs() < MIN_AREA, MIN_AREA)
     up, across = (values[..., k, :] - values[..., 0, :] for k in (1, 2))
     along_x = (up * second[..., 1:] - across * first[..., 1:]) / area
     along_y = (across * first[..., :1] - up * second[..., :1]) / area

@@ -23,10 +23,10 @@ MAP_FACTOR = 2
 MAPS = 2
 """Maps of a part: the opening between lips or lids, and the red of the lips or the iris."""
 
-_CROP_SCALE = 1.4  # crop pixels per unit of the template of `face_crop`
+CROP_SCALE = 1.4  # crop pixels per unit of the template of `face_crop`
 _FADE = 10  # pixels before each border over which what is painted fades to nothing
-_SHIFT = 6  # fixed-point fraction bits of the rasteriser
-_CLIP_SIZES = 4  # points outside the crop are clipped to this many crop sizes, or coordinates would overflow
+SHIFT = 6  # fixed-point fraction bits of the rasteriser
+CLIP_SIZES = 4  # points outside the crop are clipped to this many crop sizes, or coordinates would overflow
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ class Part:
         Raises:
             ValueError: the vertices are no face.
         """
-        linear = _CROP_SCALE * face_crop(vertices).matrix[:, :2]
+        linear = CROP_SCALE * face_crop(vertices).matrix[:, :2]
         if self.mirrored:
             linear = linear * [[-1], [1]]
         anchor = np.asarray(vertices, np.float64)[list(self.anchor), :2].mean(0)
@@ -78,8 +78,8 @@ class Part:
         else:
             centre, rim = points[self.outer[0]], points[list(self.outer[1:])]
             radius = float(np.linalg.norm(rim - centre, axis=1).mean())
-            x, y, r = np.rint(np.array([*centre, radius]) * (1 << _SHIFT)).astype(int).tolist()
-            second = cv2.circle(np.zeros_like(inner), (x, y), r, 255, cv2.FILLED, shift=_SHIFT)
+            x, y, r = np.rint(np.array([*centre, radius]) * (1 << SHIFT)).astype(int).tolist()
+            second = cv2.circle(np.zeros_like(inner), (x, y), r, 255, cv2.FILLED, shift=SHIFT)
             second = cv2.min(second, inner)
         return np.stack([cv2.resize(one, self.map_size, interpolation=cv2.INTER_AREA) for one in (inner, second)])
 
@@ -103,6 +103,6 @@ def window(size: tuple[int, int]) -> np.ndarray:
 
 def _filled(outline: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """A mask uint8 [h, w] that is 255 in a polygon [n, 2] in crop pixels."""
-    limit = _CLIP_SIZES * max(size)
-    polygon = np.rint(np.clip(outline, -limit, limit) * (1 << _SHIFT)).astype(np.int32)
-    return cv2.fillPoly(np.zeros(size[::-1], np.uint8), [polygon], 255, shift=_SHIFT)
+    limit = CLIP_SIZES * max(size)
+    polygon = np.rint(np.clip(outline, -limit, limit) * (1 << SHIFT)).astype(np.int32)
+    return cv2.fillPoly(np.zeros(size[::-1], np.uint8), [polygon], 255, shift=SHIFT)

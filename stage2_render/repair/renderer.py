@@ -32,7 +32,7 @@ BATCH_SIZE = 4
 
 # A part whose outline has moved by less than this many pixels of its crop (root mean square) is repaired less: where
 # nothing moves, the photo is right.
-_MOVED = 1.5
+MOVED = 1.5
 
 
 @dataclass(frozen=True)
@@ -72,17 +72,17 @@ class RepairRenderer:
         precision: str = "auto",
     ) -> None:
         self.networks, self.device, self.precision = networks, torch.device(device), precision
-        self._warp = MeshWarp(photo.image, photo.landmarks, photo.crop)
-        self._tone = Tone(face_crop(photo.landmarks).take(photo.image))
-        self._outlines, self._features = [], []
+        self.warp = MeshWarp(photo.image, photo.landmarks, photo.crop)
+        self.tone = Tone(face_crop(photo.landmarks).take(photo.image))
+        self.outlines, self.features = [], []
         for part in PARTS:
             crop = part.crop(photo.landmarks)
             points = crop.points(photo.landmarks)
-            self._outlines.append(_outline(part, points))
+            self.outlines.append(_outline(part, points))
             with torch.inference_mode():
                 picture = to_tensor(crop.take(photo.image)[None], self.device)
                 maps = self._maps_tensor([part.maps(points)])
-                self._features.append(networks[part].encode_photo(picture, maps))
+                self.features.append(networks[part].encode_photo(picture, maps))
 
     def frames(
         self, targets: Iterable[np.ndarray], *, workers: int = 2, batch_size: int = BATCH_SIZE
@@ -107,17 +107,17 @@ class RepairRenderer:
 
     def prepare(self, target: np.ndarray) -> Prepared:
         """Warp the photo to a mesh [478, 3] and compute the networks' input. Safe to call from several threads."""
-        frame = self._warp(target)
+        frame = self.warp(target)
         crops = [part.crop(target) for part in PARTS]
         points = [crop.points(target) for crop in crops]
         maps = [part.maps(one) for part, one in zip(PARTS, points)]
-        moved = [_outline(part, one) - before for part, one, before in zip(PARTS, points, self._outlines)]
-        strengths = [float(smoothstep(np.sqrt(np.square(one).sum(1).mean()) / _MOVED)) for one in moved]
+        moved = [_outline(part, one) - before for part, one, before in zip(PARTS, points, self.outlines)]
+        strengths = [float(smoothstep(np.sqrt(np.square(one).sum(1).mean()) / MOVED)) for one in moved]
         return Prepared(frame, crops, [crop.take(frame) for crop in crops], maps, strengths)
 
     def paint(self, batch: list[Prepared]) -> list[np.ndarray]:
         """Repair the faces of prepared frames, in place, and return the frames."""
-        for index, (part, features) in enumerate(zip(PARTS, self._features)):
+        for index, (part, features) in enumerate(zip(PARTS, self.features)):
             warped = np.stack([one.warped[index] for one in batch])
             network, precision = self.networks[part], autocast(self.device, self.precision)
             with stage("networks", len(batch)), torch.inference_mode(), precision:
@@ -127,9 +127,9 @@ class RepairRenderer:
                 paints = ((paint + cover) * 127.5).permute(0, 2, 3, 1).cpu().numpy()
                 covers = cover[:, 0].cpu().numpy()
             for one, painted, covered in zip(batch, paints, covers):
-                if self._tone.is_tinted:
+                if self.tone.is_tinted:
                     below = (1 - covered[..., None]) * one.warped[index]
-                    painted = self._tone.tinted(below + painted) - below
+                    painted = self.tone.tinted(below + painted) - below
                 strength = one.strengths[index] * window(part.size)
                 one.crops[index].lay(one.frame, painted * strength[..., None], covered * strength)
         return [one.frame for one in batch]
