@@ -26,6 +26,7 @@ from stage2_render.warp.mesh_warp import MeshWarp
 if TYPE_CHECKING:
     from stage2_render.diffusion.render_model import RenderNetworks
     from stage2_render.repair.networks import RepairNetworks
+    from stage2_render.repair.renderer import RepairRenderer
 
 MAX_SIZE = 1280
 """Default for the longer side of the frames in pixels; larger photos are reduced to it."""
@@ -75,9 +76,9 @@ class RenderPipeline:
         Args:
             name: "bundled"; or a folder with the subfolders `face_model`, `repair` and `diffusion`, or some of them; or
                 a folder with autoencoder.safetensors and unet.safetensors, as `best` of a training.
-            renderer: `geometry` (the warped photo; on the CPU, whatever the device), `repair` (networks repair mouth
-                and eyes of the warped photo) or `diffusion` (networks paint every frame of the face from noise).
-            device: of the networks.
+            renderer: `geometry` (the warped photo), `repair` (networks repair mouth and eyes of the warped photo) or
+                `diffusion` (networks paint every frame of the face from noise).
+            device: of the networks; on CUDA `geometry` and `repair` do the whole rendering there.
             precision: of the networks: `auto`, `float32` or `bf16`.
 
         Raises:
@@ -90,7 +91,7 @@ class RenderPipeline:
             raise InputError(f"{name}: there is no such folder of weights")
         model = MorphableModel.load(_own(name, "face_model") / "model.safetensors")
         if renderer == "geometry":
-            return cls(model)
+            return cls(model, device=device)
         import torch
 
         if renderer == "repair":
@@ -172,13 +173,18 @@ class RenderPipeline:
         targets = _targets(fitted, motion)
         if self.networks is None:
             warp = MeshWarp(fitted.image, fitted.landmarks, fitted.crop)
+            if _stays_on(self.device):
+                return _on_device(warp, self.device, targets, workers)
             return prefetch_map(warp, targets, workers=workers, prefetch=workers, name="warp")
         from stage2_render.repair.networks import RepairNetworks
 
         if isinstance(self.networks, RepairNetworks):
             from stage2_render.repair.renderer import RepairRenderer
 
-            return RepairRenderer(fitted, self.networks, self.device, self.precision).frames(targets, workers=workers)
+            repair = RepairRenderer(fitted, self.networks, self.device, self.precision)
+            if _stays_on(self.device):
+                return _on_device(repair, self.device, targets, workers)
+            return repair.frames(targets, workers=workers)
         from stage2_render.diffusion.renderer import DiffusionRenderer
 
         renderer = DiffusionRenderer(
@@ -194,6 +200,19 @@ def _channels_last(networks: Any) -> Any:
     import torch
 
     return networks.to(memory_format=torch.channels_last)
+
+
+def _stays_on(device: str) -> bool:
+    """Whether frames are rendered on the device from mesh to pixels: it needs float64, which mps does not have."""
+    return device.startswith("cuda")
+
+
+def _on_device(
+    renderer: MeshWarp | RepairRenderer, device: str, targets: Iterator[np.ndarray], workers: int
+) -> Iterator[np.ndarray]:
+    from stage2_render.on_device.frames import DeviceFrames
+
+    return DeviceFrames(renderer, device).frames(targets, workers=workers)
 
 
 def _own(name: str | Path, part: str) -> Path:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -47,8 +48,9 @@ class Boxes:
         start = torch.minimum(low, _within(low, (image[0] - size[0], image[1] - size[1])))
         return cls(low, high, start, size)
 
+    @cached_property
     def pixels(self) -> tuple[Tensor, Tensor]:
-        """Return x [B, 1, w] and y [B, h, 1] of the pixels of the canvases, int64."""
+        """Of the canvases: x [B, 1, w] and y [B, h, 1] of their pixels, int64."""
         x, y = (torch.arange(n, device=self.start.device) for n in self.size)
         return self.start[:, :1, None] + x, self.start[:, 1:, None] + y[:, None]
 
@@ -57,12 +59,13 @@ class Boxes:
         start = self.start.to(motion.dtype)
         return places(chain(motion, scaled(torch.ones_like(start), start)), self.size)
 
-    def inside(self, least: int = 2) -> Tensor:
-        """Return which pixels of the canvases are in the boxes, bool [B, 1, h, w]; none where a side is too short."""
-        x, y = self.pixels()
+    @cached_property
+    def inside(self) -> Tensor:
+        """Which pixels of the canvases are in the boxes, bool [B, 1, h, w]; none of boxes less than two pixels wide."""
+        x, y = self.pixels
         (x0, y0), (x1, y1) = (corner[:, :, None, None].unbind(1) for corner in (self.low, self.high))
         inside = (x >= x0) & (x < x1) & (y >= y0) & (y < y1)
-        return inside[:, None] & per_frame((self.high - self.low).amin(1) >= least)
+        return inside[:, None] & per_frame((self.high - self.low).amin(1) >= 2)
 
     def cut(self, images: Tensor) -> Tensor:
         """Cut the canvases [B, C, h, w] out of images [B, C, H, W]."""
@@ -80,7 +83,7 @@ class Boxes:
         self.paste(images, (below + alpha * (layer - below)).round_().clamp_(0, 255))
 
     def _index(self, images: Tensor) -> Tensor:
-        x, y = self.pixels()
+        x, y = self.pixels
         return (y * images.shape[3] + x).flatten(1)[:, None].expand(-1, images.shape[1], -1)
 
 

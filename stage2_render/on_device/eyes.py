@@ -94,7 +94,7 @@ class DeviceEye(PreparedModule):
         back = invert_affine(follow(head[..., :2], self.source[self.corners], points[:, self.corners]))
         iris = points[:, self.iris]
         radius = (iris[:, 1:] - iris[:, :1]).norm(dim=-1).mean(1).float()[:, None, None]
-        from_iris = (pixel - iris[:, :1, axis, None].float() for axis, pixel in enumerate(boxes.pixels()))
+        from_iris = (pixel - iris[:, :1, axis, None].float() for axis, pixel in enumerate(boxes.pixels))
         distance = torch.hypot(*from_iris)
         turned = 1 - smoothstep((distance - 1.1 * radius) / max(0.35 * self._width, 1e-6))
         gaze = self._gaze(iris[:, :1], back, openness).float()[..., None, None]

@@ -26,6 +26,10 @@ from stage2_render.warp.background_warp import (
 from stage2_render.warp.mesh_warp import MIX_CELLS, MeshWarp
 from stage2_render.warp.piecewise_affine import MIN_AREA
 
+# OpenCV reads an image at these fractions of a pixel. It is seen nowhere but where the background's field folds, as at
+# a face that the photo's edge cuts: there the iteration has no limit, and any difference grows.
+_FRACTIONS = 32
+
 
 class DeviceBackground(PreparedModule):
     """`BackgroundWarp` for a batch.
@@ -75,7 +79,8 @@ class DeviceBackground(PreparedModule):
         y, x = (torch.arange(n, device=forward.device, dtype=torch.float32) for n in self._shape)
         inverse = -forward
         for _ in range(INVERSION_STEPS):
-            found = sample(forward, (x + inverse[:, 0], y[:, None] + inverse[:, 1]))
+            where = x + inverse[:, 0], y[:, None] + inverse[:, 1]
+            found = sample(forward, tuple((place * _FRACTIONS).round() / _FRACTIONS for place in where))
             inverse = -NEW * found + PREVIOUS * inverse
         return self.up_y @ (inverse / scale) @ self.up_x.T
 

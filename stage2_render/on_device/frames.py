@@ -12,34 +12,43 @@ import torch
 from shared.prefetch import prefetch_map
 from stage2_render.on_device.mesh_warp import DeviceWarp
 from stage2_render.on_device.repair import DeviceRepair
+from stage2_render.repair.renderer import RepairRenderer
+from stage2_render.warp.mesh_warp import MeshWarp
 
-BATCH_SIZE = 16
-"""Frames in one batch."""
+# Frames in one batch: about as many pixels as keep the memory of a batch below 2 GB, and so many frames at most that
+# the first one does not wait long. A GPU is asked for some thousand small things a batch, however large it is.
+_PIXELS, _MOST = 16 * 2**20, 32
 
 
 class DeviceFrames:
     """Renders frames on a device.
 
     Args:
-        renderer: of the photo; it is moved to the device.
-        device: with float64 (CUDA, CPU).
+        prepared: the renderer of the photo, whose state is copied to the device; of the repair renderer the networks
+            are there already.
+        device: one that computes in float64: CUDA or the CPU.
     """
 
-    def __init__(self, renderer: DeviceWarp | DeviceRepair, device: str | torch.device) -> None:
-        self.renderer, self.device = renderer.to(torch.device(device)).eval(), torch.device(device)
+    def __init__(self, prepared: MeshWarp | RepairRenderer, device: str | torch.device) -> None:
+        self.device = torch.device(device)
+        on_device = DeviceWarp(prepared) if isinstance(prepared, MeshWarp) else DeviceRepair(prepared)
+        self.renderer: DeviceWarp | DeviceRepair = on_device.to(self.device)
 
     def frames(
-        self, targets: Iterable[np.ndarray], *, workers: int = 1, batch_size: int = BATCH_SIZE
+        self, targets: Iterable[np.ndarray], *, workers: int = 1, batch_size: int | None = None
     ) -> Iterator[np.ndarray]:
         """Yield a frame uint8 [H, W, 3] for each target.
 
         Args:
             targets: meshes [478, 3] in photo pixels.
             workers: 0: no threads; else one renders a batch ahead of the consumer.
-            batch_size: frames in one batch.
+            batch_size: frames in one batch; None: by their size.
         """
-        batches = _batches(iter(targets), batch_size)
-        rendered = prefetch_map(self.render, batches, workers=min(workers, 1), prefetch=1, name="render")
+        width, height = self.renderer.size
+        size = batch_size or min(max(_PIXELS // (width * height), 1), _MOST)
+        rendered = prefetch_map(
+            self.render, _batches(iter(targets), size), workers=min(workers, 1), prefetch=1, name="render"
+        )
         with closing(rendered):
             for batch in rendered:
                 yield from batch
@@ -49,11 +58,11 @@ class DeviceFrames:
         room = self.renderer.room(targets)
         on_gpu = self.device.type == "cuda"
         meshes = torch.from_numpy(targets)
-        meshes = (meshes.pin_memory() if on_gpu else meshes).to(self.device, non_blocking=True)
         with torch.inference_mode():
-            frames = self.renderer(meshes, room).byte().permute(0, 2, 3, 1)
+            meshes = (meshes.pin_memory() if on_gpu else meshes).to(self.device, non_blocking=True)
+            frames = self.renderer(meshes, room).byte().permute(0, 2, 3, 1).contiguous()
             finished = torch.empty(frames.shape, dtype=torch.uint8, pin_memory=on_gpu)
-            finished.copy_(frames.contiguous(), non_blocking=True)
+            finished.copy_(frames, non_blocking=True)
         if on_gpu:
             torch.cuda.current_stream(self.device).synchronize()
         return finished.numpy()

@@ -56,7 +56,7 @@ class DeviceLid(PreparedModule):
         rim = rim - self.raised * down[:, None]
         band = torch.cat([fold, rim.flip(1)], 1)
         boxes = Boxes.around(band, 2 + 3 * self._feather, size, self._image)
-        x, y = (pixel - rim[:, :1, axis, None].float() for axis, pixel in enumerate(boxes.pixels()))
+        x, y = (pixel - rim[:, :1, axis, None].float() for axis, pixel in enumerate(boxes.pixels))
         step = across * ((COLUMNS - 1) / across.square().sum(1, keepdim=True).clamp_min(1e-6))
         step_x, step_y = step.float()[:, :, None, None].unbind(1)
         column = (x * step_x + y * step_y).clamp(0, COLUMNS - 1)  # [B, h, w]

@@ -35,7 +35,7 @@ def soft_mask(outline: Tensor, boxes: Boxes, kernel: Tensor) -> Tensor:
         float32 [B, 1, h, w], 0 to 1.
     """
     local = (outline - boxes.start[:, None] + 0.5) * SUPERSAMPLING - 0.5
-    mask = covered(local, boxes.size, SUPERSAMPLING, SHIFT) * boxes.inside()
+    mask = covered(local, boxes.size, SUPERSAMPLING, SHIFT) * boxes.inside
     return blurred(mask, boxes, kernel) if len(kernel) > 1 else mask
 
 
@@ -105,7 +105,7 @@ def blurred(mask: Tensor, boxes: Boxes, kernel: Tensor) -> Tensor:
     low = boxes.low - boxes.start
     count = boxes.high - boxes.low
     mask = _blurred_rows(mask, low[:, 0], count[:, 0], kernel)
-    return _blurred_rows(mask.mT, low[:, 1], count[:, 1], kernel).mT * boxes.inside()
+    return _blurred_rows(mask.mT, low[:, 1], count[:, 1], kernel).mT * boxes.inside
 
 
 def _blurred_rows(mask: Tensor, low: Tensor, count: Tensor, kernel: Tensor) -> Tensor:

@@ -74,6 +74,11 @@ class DeviceWarp(PreparedModule):
             under_nose=np.array(UNDER_NOSE),
         )  # fmt: skip
 
+    @property
+    def size(self) -> Size:
+        """Width and height of the frames."""
+        return self.photo.shape[3], self.photo.shape[2]
+
     def room(self, targets: np.ndarray) -> Room:
         """Return what `forward` needs to know of meshes [B, 478, 3] before it begins.
 

@@ -145,15 +145,22 @@ class DeviceRepair(PreparedModule):
         self._template = torch.tensor(list(TEMPLATE.values()), dtype=torch.float64)
         self.keep(template=self._template.numpy(), points=np.array(list(TEMPLATE)))
 
+    @property
+    def size(self) -> Size:
+        """Width and height of the frames."""
+        return self.warp.size
+
     def room(self, targets: np.ndarray) -> RepairRoom:
         """Return what `forward` needs to know of meshes [B, 478, 3] before it begins.
 
         Raises:
-            ValueError: vertices of another shape, or not finite.
+            ValueError: vertices of another shape, not finite, or no face.
         """
         room = self.warp.room(targets)
         points = torch.from_numpy(targets[:, list(TEMPLATE), :2].astype(np.float64))
         similarity = template_similarity(points, self._template)
+        if not similarity.isfinite().all():
+            raise ValueError("these vertices are no face")
         return RepairRoom(room, [part.canvas(similarity) for part in self.parts])
 
     def forward(self, targets: Tensor, room: RepairRoom) -> Tensor:

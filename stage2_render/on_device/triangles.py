@@ -17,6 +17,10 @@ GROUPS = 6
 """Groups of triangles of similar size: in each all are offered as many nodes as the largest needs."""
 
 
+# Nodes that are offered at once: memory is bounded however near a face comes. One group of a usual batch is below that.
+_MOST = 1 << 24
+
+
 def reaches(corners: np.ndarray, groups: np.ndarray) -> list[Size]:
     """Return how many columns and rows of nodes a triangle of each group has at most.
 
@@ -44,10 +48,12 @@ def foremost(corners: Tensor, rank: Tensor, groups: Tensor, reach: list[Size], s
     """
     winner = torch.full((len(corners), size[0] * size[1]), -1, dtype=torch.int32, device=corners.device)
     for group, (columns, rows) in zip(groups, reach):
-        nodes, offered = _offers(corners[:, group], columns, rows, size)
-        # A triangle that does not cover a node offers -1 there, which never stays.
-        ranks = rank[:, group, None, None].expand_as(offered).masked_fill(~offered, -1)
-        winner.scatter_reduce_(1, nodes.flatten(1), ranks.flatten(1), "amax")
+        columns, rows = min(columns, size[0]), min(rows, size[1])
+        for some in group.split(max(_MOST // (len(corners) * rows * columns), 1)):
+            nodes, offered = _offers(corners[:, some], columns, rows, size)
+            # A triangle that does not cover a node offers -1 there, which never stays.
+            ranks = rank[:, some, None, None].expand_as(offered).masked_fill(~offered, -1)
+            winner.scatter_reduce_(1, nodes.flatten(1), ranks.flatten(1), "amax")
     return winner
 
 
