@@ -31,7 +31,7 @@ def diffusion(renderer_weights):
 
 
 def test_renderers_have_names(renderer_weights):
-    with pytest.raises(UsageError, match="geometry, diffusion"):
+    with pytest.raises(UsageError, match="geometry, repair, diffusion"):
         RenderPipeline.from_pretrained(renderer_weights, renderer="toaster")
 
 
