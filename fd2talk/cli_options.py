@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import os
-import warnings
 from collections.abc import Callable
 from functools import reduce, wraps
 from typing import Any
@@ -89,11 +88,6 @@ def _renderer_options(
             raise UsageError(f"{option} is for --renderer diffusion")
     if precision and renderer == "geometry":
         raise UsageError("--precision is that of networks, and --renderer geometry has none")
-    if renderer == "diffusion":
-        warnings.warn(
-            "diffusion paints every frame from noise and is slow; what had this name before is now the default, repair",
-            stacklevel=2,
-        )
     return RendererOptions(renderer, precision or "auto", render_steps, not no_shared_noise)
 
 

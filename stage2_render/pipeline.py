@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -108,6 +109,10 @@ class RenderPipeline:
                 f"the renderer's weights are for another face model, with {networks.unet.config.coefficients} "
                 f"coefficients instead of {model.num_expression + 6}"
             )
+        warnings.warn(
+            "diffusion paints every frame from noise and is slow; what had this name before is now repair, the default",
+            stacklevel=2,
+        )
         return cls(model, _channels_last(networks.to(torch.device(device))), device, precision)
 
     def __call__(
