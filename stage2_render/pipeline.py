@@ -83,10 +83,12 @@ class RenderPipeline:
 
         Raises:
             InputError: weights are missing or cannot be read.
-            UsageError: unknown renderer.
+            UsageError: unknown renderer, or a precision for the one without networks.
         """
         if renderer not in RENDERERS:
             raise UsageError(f"unknown renderer {renderer!r}; available: {', '.join(RENDERERS)}")
+        if renderer == "geometry" and precision != "auto":
+            raise UsageError("the renderer geometry has no networks that a precision could be chosen for")
         if str(name) != "bundled" and not Path(name).is_dir():
             raise InputError(f"{name}: there is no such folder of weights")
         model = MorphableModel.load(_own(name, "face_model") / "model.safetensors")

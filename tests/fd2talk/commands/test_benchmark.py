@@ -46,7 +46,7 @@ def test_every_renderer_is_measured(run, tmp_path, renderer, renderer_weights, m
 
 
 def test_table(run, monkeypatch):
-    def measure(size, renderer, seconds, weights, device, started):
+    def measure(size, renderer, precision, seconds, weights, device, started):
         stages = {"warp": Times(size / 100, 2), "encoding": Times(1, 1)}
         return Measured(size, 25, "bf16", 4.0, 0.5, 0.25, 0.125, stages, Times(size / 10, 3), 700.4)
 

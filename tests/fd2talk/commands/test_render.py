@@ -54,7 +54,7 @@ def test_combinations_that_make_no_sense(refused, renderer_weights, tmp_path, ph
         (("--render-steps", 2), "--render-steps is for"),
         (("--renderer", "geometry", "--no-shared-noise"), "--no-shared-noise is for"),
         (("--compare", "--renderer", "geometry"), "--compare"),
-        (("--renderer", "geometry", "--precision", "bf16"), "--precision"),
+        (("--renderer", "geometry", "--precision", "bf16"), "no networks"),
         (("--precision", "fp8"), "--precision"),
         (("--real", photo), "--compare"),
         (("--compare", "--real", tmp_path / "none.mp4"), "none.mp4"),
