@@ -252,6 +252,7 @@ def doctor(**options: Any) -> int:
     show_default=True,
     help="Renderer that is measured.",
 )
+@common.precision
 @click.option(
     "--seconds", type=click.FloatRange(0.4, 3600), default=10.0, show_default=True, help="Length of the speech."
 )

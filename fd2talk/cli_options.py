@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import os
-import warnings
 from collections.abc import Callable
 from functools import reduce, wraps
 from typing import Any
@@ -81,20 +80,13 @@ def _motion_options(seed: int, still: bool, **values: Any) -> MotionOptions:
 
 
 def _renderer_options(
-    renderer: str, precision: str | None, render_steps: int | None, no_shared_noise: bool = False
+    renderer: str, precision: str, render_steps: int | None, no_shared_noise: bool = False
 ) -> RendererOptions:
     given = {"--render-steps": render_steps, "--no-shared-noise": no_shared_noise}
     for option in (name for name, value in given.items() if value):
         if renderer != "diffusion":
             raise UsageError(f"{option} is for --renderer diffusion")
-    if precision and renderer == "geometry":
-        raise UsageError("--precision is that of networks, and --renderer geometry has none")
-    if renderer == "diffusion":
-        warnings.warn(
-            "diffusion paints every frame from noise and is slow; what had this name before is now the default, repair",
-            stacklevel=2,
-        )
-    return RendererOptions(renderer, precision or "auto", render_steps, not no_shared_noise)
+    return RendererOptions(renderer, precision, render_steps, not no_shared_noise)
 
 
 def _read_config(ctx: click.Context, _: click.Parameter, path: str | None) -> None:
@@ -249,6 +241,13 @@ framing = group(
     click.option("--full/--crop", default=True, help="The whole photo (default), or the square head crop only."),
     _integer("--max-size", 64, "Longest side of the video in pixels; larger photos are reduced.", 4096, default=1280),
 )
+precision = click.option(
+    "--precision",
+    type=click.Choice(PRECISIONS),
+    default="auto",
+    show_default=True,
+    help="Precision of the renderer's networks; auto: bf16 where the processor is made for it.",
+)
 _renderer = (
     click.option(
         "--renderer",
@@ -258,11 +257,7 @@ _renderer = (
         help="Warp the photo (geometry); warp it and repair mouth and eyes (repair); or paint the face of every frame "
         "from noise as in the paper (diffusion, slow and soft).",
     ),
-    click.option(
-        "--precision",
-        type=click.Choice(PRECISIONS),
-        help="Precision of the renderer's networks; auto: bf16 where the processor is made for it.  [default: auto]",
-    ),
+    precision,
     _integer("--render-steps", 1, _STEPS.format("renderer"), 1000),
 )
 renderer = group("renderer", _renderer_options, *_renderer)

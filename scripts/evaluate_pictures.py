@@ -1,6 +1,6 @@
 r"""Animated still pictures that nobody trained on: sheets for visual inspection, identity, flicker.
 
-    python scripts/evaluate_pictures.py ../shared/data/portraits --split val --count 20 --renderer both \
+    python scripts/evaluate_pictures.py ../shared/data/portraits --split val --count 20 \
         --identity ../shared/models/mobilefacenet.onnx --sheet SHEET.png
 
 The pictures speak the bundled recording. Each row of the sheet, one for each renderer: the photo, the frame with the
@@ -56,16 +56,15 @@ class Results:
 @click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
 @click.option("--split", default="val", show_default=True)
 @click.option("--count", default=20, show_default=True, help="Number of pictures.")
-@click.option("--renderer", type=click.Choice([*RENDERERS, "both"]), default="geometry", show_default=True)
+@click.option("--renderer", "names", multiple=True, type=click.Choice(RENDERERS), default=("geometry", "repair"))
 @click.option("--weights", default="bundled", show_default=True, help="Renderer weights.")
 @click.option("--identity", type=click.Path(exists=True), help="Face-recognition network (ONNX).")
 @click.option("--sheet", type=click.Path(path_type=Path), help="PNG to write.")
 @click.option("--cell", default=256, show_default=True, help="Side in pixels of a picture on the sheet.")
-def main(folder, split, count, renderer, weights, identity, sheet, cell) -> None:
+def main(folder, split, count, names, weights, identity, sheet, cell) -> None:
     files = picture_files(folder, split)
     files = [files[i] for i in np.linspace(0, len(files) - 1, min(count, len(files))).astype(int)]
     motions = MotionPipeline.from_pretrained()
-    names = RENDERERS if renderer == "both" else [renderer]
     renderers = {name: RenderPipeline.from_pretrained(weights, renderer=name) for name in names}
     warp = RenderPipeline(motions.face_model)
     embed = IdentityEmbedder(identity) if identity else None

@@ -35,6 +35,7 @@ from shared.motion import Motion
 from shared.photo_fit import PhotoFit
 from shared.prepared import clip_frames, load_track, read_index
 from shared.tracking import photo_of_clip
+from stage2_render import RENDERERS
 from stage2_render.diffusion.attention import ConditionAttention
 from stage2_render.pipeline import RenderPipeline
 
@@ -117,10 +118,9 @@ def summary(found: dict[str, list]) -> list[str]:
 
 
 def _renderers(model: MorphableModel, weights: str, steps: int | None) -> dict[str, Renderer]:
-    full = RenderPipeline.from_pretrained(weights, renderer="diffusion")
-    pipelines = {"warp": RenderPipeline(model), "diffusion": full}
+    pipelines = {name: RenderPipeline.from_pretrained(weights, renderer=name) for name in RENDERERS}
     for part in ("phi_1", "phi_2"):
-        pipelines[f"without {part}"] = RenderPipeline(model, without(full.networks, part))
+        pipelines[f"without {part}"] = RenderPipeline(model, without(pipelines["diffusion"].networks, part))
 
     def rendering(pipeline: RenderPipeline) -> Renderer:
         return lambda photo, motion: pipeline(photo, motion, relative=False, max_size=1280, steps=steps)

@@ -11,8 +11,12 @@ _BF16_INSTRUCTIONS = ("_is_amx_tile_supported", "_is_avx512_bf16_supported")
 
 def autocast(device: str | torch.device, precision: str = "auto") -> torch.autocast:
     """Return the context in which networks run in float32, bf16, or `auto`: bf16 where the device is faster in it."""
-    bf16 = precision == "bf16" or precision == "auto" and has_fast_bf16(device)
-    return torch.autocast(torch.device(device).type, torch.bfloat16, enabled=bf16)
+    return torch.autocast(torch.device(device).type, torch.bfloat16, enabled=uses_bf16(device, precision))
+
+
+def uses_bf16(device: str | torch.device, precision: str) -> bool:
+    """Return whether that is bf16."""
+    return precision == "bf16" or precision == "auto" and has_fast_bf16(device)
 
 
 def has_fast_bf16(device: str | torch.device) -> bool:

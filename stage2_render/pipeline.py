@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -83,10 +84,12 @@ class RenderPipeline:
 
         Raises:
             InputError: weights are missing or cannot be read.
-            UsageError: unknown renderer.
+            UsageError: unknown renderer, or a precision for the one without networks.
         """
         if renderer not in RENDERERS:
             raise UsageError(f"unknown renderer {renderer!r}; available: {', '.join(RENDERERS)}")
+        if renderer == "geometry" and precision != "auto":
+            raise UsageError("the renderer geometry has no networks that a precision could be chosen for")
         if str(name) != "bundled" and not Path(name).is_dir():
             raise InputError(f"{name}: there is no such folder of weights")
         model = MorphableModel.load(_own(name, "face_model") / "model.safetensors")
@@ -109,6 +112,10 @@ class RenderPipeline:
                 f"the renderer's weights are for another face model, with {networks.unet.config.coefficients} "
                 f"coefficients instead of {model.num_expression + 6}"
             )
+        warnings.warn(
+            "diffusion paints every frame from noise and is slow; what had this name before is now repair, the default",
+            stacklevel=2,
+        )
         return cls(model, _channels_last(networks.to(torch.device(device))), device, precision)
 
     def __call__(

@@ -7,6 +7,7 @@ import pytest
 import torch
 import yaml
 from synthetic_frames import write_frames
+from synthetic_pairs import write_pairs
 from synthetic_prepared import write_prepared
 from synthetic_recordings import made_up_recordings
 from transformers import Wav2Vec2Config, Wav2Vec2Model
@@ -25,6 +26,8 @@ from stage1_motion.speech_events import PROBES, Probe, SpeechEventDetector
 from stage2_render.diffusion.autoencoder import AutoencoderConfig
 from stage2_render.diffusion.diffusers_autoencoder import DiffusersConfig
 from stage2_render.diffusion.render_model import build_autoencoder, save_autoencoder
+from stage2_render.repair.network import RepairConfig, RepairNetwork
+from stage2_render.repair.networks import save_network
 
 ROOT = bundled_config("train").parent
 FILES = sorted([*ROOT.glob("train/**/*.yaml"), *ROOT.glob("ablations/**/*.yaml")])
@@ -47,6 +50,7 @@ TINY = {
     "unet": ["network.channels=[8, 8]", "network.attention=[false, true]", "network.blocks=1", "network.heads=2",
              "network.time_width=16", "steps=1"],
     "ridge": [],
+    "repair": ["network.channels=[8, 16]", "network.blocks=[1, 1]", "network.heads=2", "perceptual=null"],
 }  # fmt: skip
 LEVELS = {name: [f"{name}Block2D"] * 3 for name in ("DownEncoder", "UpDecoder")}
 DIFFUSERS = {
@@ -84,6 +88,14 @@ def renderer(tmp_path_factory):
     write_frames(folder / "frames")
     torch.manual_seed(0)
     save_autoencoder(build_autoencoder(AutoencoderConfig(4, 8, 8, 1, 1)), folder / "bundled.safetensors")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def pairs(tmp_path_factory):
+    """Pairs of crops, and an untrained network of the mouth."""
+    folder = write_pairs(tmp_path_factory.mktemp("repair") / "pairs")
+    save_network(RepairNetwork(RepairConfig((8, 16), (1, 1), 2)), "mouth", folder)
     return folder
 
 
@@ -126,6 +138,11 @@ def overrides(config, tmp_path, request):
             (tmp_path / "start").mkdir()
             task.save(task.model, tmp_path / "start")
             found.append(f"start={tmp_path / 'start'}")
+    if model == "repair":
+        pairs = request.getfixturevalue("pairs")
+        found.append(f"data.pairs={pairs}")
+        if config.get("initial"):
+            found.append(f"initial={pairs}")
     if model in ("autoencoder", "unet"):
         folder = request.getfixturevalue("renderer")
         if "pretrained" in config.get("network", {}):

@@ -24,7 +24,7 @@ from fd2talk.terminal import announce
 from shared.errors import Fd2TalkError
 from shared.media import FPS, SAMPLE_RATE, read_audio, read_image
 from shared.photo_fit import PhotoFit
-from shared.precision import has_fast_bf16
+from shared.precision import uses_bf16
 from shared.stages import Times, now, recorded
 from shared.weights import bundled
 
@@ -66,13 +66,20 @@ class Measured:
 
 
 def benchmark(
-    *, sizes: tuple[int, ...], renderer: str, seconds: float, weights: str, device: str, as_json: bool
+    *,
+    sizes: tuple[int, ...],
+    renderer: str,
+    precision: str,
+    seconds: float,
+    weights: str,
+    device: str,
+    as_json: bool,
 ) -> None:
     """Print a table; each size is measured in a process of its own. The arguments are the options of the command."""
     check_device(device)
     results: list[Measured] = []
     for size in sizes or SIZES:
-        job = (size, renderer, seconds, weights, device, time.time())
+        job = (size, renderer, precision, seconds, weights, device, time.time())
         what, threads = f"measuring at {size} x {size}", torch.get_num_threads()
         (found,) = in_processes(_attempt, [job], 1, what, "run", start=torch.set_num_threads, given=(threads,))
         if not isinstance(found, Measured):
@@ -94,12 +101,15 @@ def _attempt(*job: Any) -> Measured | Fd2TalkError:
         return error
 
 
-def measure(size: int, renderer: str, seconds: float, weights: str, device: str, started: float) -> Measured:
+def measure(
+    size: int, renderer: str, precision: str, seconds: float, weights: str, device: str, started: float
+) -> Measured:
     """Generate a video of the demo portrait and take the times.
 
     Args:
         size: side of the frames in pixels.
         renderer: one of `stage2_render.RENDERERS`.
+        precision: one of `stage2_render.PRECISIONS`.
         seconds: of speech.
         weights: `bundled` or a folder.
         device: of the networks.
@@ -107,7 +117,7 @@ def measure(size: int, renderer: str, seconds: float, weights: str, device: str,
     """
     from fd2talk.pipeline import TalkingHeadPipeline
 
-    pipeline = TalkingHeadPipeline.from_pretrained(weights, renderer=renderer, device=device)
+    pipeline = TalkingHeadPipeline.from_pretrained(weights, renderer=renderer, device=device, precision=precision)
     loading = time.time() - started
     demo = bundled("demo")
     image = read_image(demo / "portrait_woman.jpg")
@@ -143,7 +153,7 @@ def measure(size: int, renderer: str, seconds: float, weights: str, device: str,
     return Measured(
         size=size,
         frames=len(talk),
-        precision="" if networks is None else "bf16" if has_fast_bf16(device) else "float32",
+        precision="" if networks is None else "bf16" if uses_bf16(device, precision) else "float32",
         loading=loading,
         photo=(found - begin).wall,
         motion=(moved - found).wall,

@@ -2,12 +2,13 @@
 
 Unlike a generator it begins with the warp, a good picture of most of the part. Its output is laid over the warp at the
 frame's own resolution, (1 - cover) * warp + paint: where cover is 0 the warp keeps its detail, and paint only changes
-its colours.
+its colours. So it is everywhere but in and around the opening between lips or lids, which the photo does not show.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -18,6 +19,8 @@ from stage2_render.repair.parts import MAP_FACTOR, MAPS
 # Input of one cell: the colours of its pixels, its maps, and a one, so that the border (zeros) can be told from black.
 _INPUTS = 3 * MAP_FACTOR**2 + MAPS + 1
 _OUTPUTS = 4 * MAP_FACTOR**2  # paint and cover of its pixels
+# Cells around the opening, in the frame or the photo, that may be covered.
+_REACH = 2
 # Covers are this logit before training: nearly the warp, with a gradient.
 _COVER_LOGIT = -2.0
 
@@ -45,6 +48,18 @@ class RepairConfig:
             raise ValueError(f"the channels of the last level must be a multiple of {self.heads} heads")
 
 
+class PhotoFeatures(NamedTuple):
+    """What a network knows of the photo.
+
+    Attributes:
+        levels: features [B, c_l, h / 2^l, w / 2^l] of each level.
+        opening: between lips or lids, [B, 1, h, w] in [0, 1].
+    """
+
+    levels: list[Tensor]
+    opening: Tensor
+
+
 class RepairNetwork(nn.Module):
     """Repairs the crops of one part (`parts`).
 
@@ -66,7 +81,7 @@ class RepairNetwork(nn.Module):
         assert self.conv_out.bias is not None
         nn.init.zeros_(self.conv_out.bias)
 
-    def encode_photo(self, photo: Tensor, maps: Tensor) -> list[Tensor]:
+    def encode_photo(self, photo: Tensor, maps: Tensor) -> PhotoFeatures:
         """Compute what depends on the photo alone.
 
         Args:
@@ -74,15 +89,15 @@ class RepairNetwork(nn.Module):
             maps: its maps, [B, M, h, w] in [0, 1].
 
         Returns:
-            Features [B, c_l, h / 2^l, w / 2^l] of each level.
+            What `repair` takes.
         """
-        return self.photo_encoder(photo, maps)
+        return PhotoFeatures(self.photo_encoder(photo, maps), maps[:, :1])
 
     def forward(self, warped: Tensor, maps: Tensor, photo: Tensor, photo_maps: Tensor) -> tuple[Tensor, Tensor]:
         """Repair crops of the warp of B photos: `encode_photo`, then `repair`."""
         return self.repair(warped, maps, self.encode_photo(photo, photo_maps))
 
-    def repair(self, warped: Tensor, maps: Tensor, photo: list[Tensor]) -> tuple[Tensor, Tensor]:
+    def repair(self, warped: Tensor, maps: Tensor, photo: PhotoFeatures) -> tuple[Tensor, Tensor]:
         """Repair crops of the warp.
 
         Args:
@@ -93,15 +108,18 @@ class RepairNetwork(nn.Module):
         Returns:
             Paint [B, 3, H, W], for values of -1 to 1, and cover [B, 1, H, W] in [0, 1].
         """
-        levels = self.encoder(warped, maps, photo)
+        levels = self.encoder(warped, maps, photo.levels)
         x = levels.pop()  # [B, c_L, h / 2^L, w / 2^L]
-        x = self.attention(x, photo[-1])
+        x = self.attention(x, photo.levels[-1])
         for upsample, block in zip(reversed(self.upsamplers), reversed(self.up_blocks)):
             skip = levels.pop()  # [B, c_l, h / 2^l, w / 2^l]
             x = F.interpolate(upsample(x), size=skip.shape[-2:], mode="nearest")
             x = block(torch.cat([x, skip], 1))
         x = F.pixel_shuffle(self.conv_out(F.silu(x)), MAP_FACTOR).float()  # [B, 4, H, W]
-        content, cover = x[:, :3], torch.sigmoid(x[:, 3:] + _COVER_LOGIT)
+        openings = torch.maximum(maps[:, :1], photo.opening)  # [B, 1, h, w]
+        reach = F.max_pool2d(openings, 2 * _REACH + 1, stride=1, padding=_REACH)
+        reach = F.interpolate(reach, scale_factor=MAP_FACTOR, mode="bilinear")  # [B, 1, H, W]
+        content, cover = x[:, :3], reach * torch.sigmoid(x[:, 3:] + _COVER_LOGIT)
         return cover * warped + content, cover
 
 

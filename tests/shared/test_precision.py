@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from shared.precision import has_fast_bf16
+from shared.precision import autocast, has_fast_bf16, uses_bf16
 
 
 @pytest.mark.parametrize("amx, avx512, expected", [(0, 0, 0), (1, 0, 1), (0, 1, 1), (None, 1, 1), (None, None, 0)])
@@ -14,3 +14,13 @@ def test_either_instruction_set_is_enough(monkeypatch, amx, avx512, expected):
             monkeypatch.setattr(torch.cpu, name, lambda value=value: bool(value), raising=False)
     assert has_fast_bf16("cpu") == has_fast_bf16(torch.device("cpu")) == bool(expected)
     assert not has_fast_bf16("meta")
+
+
+@pytest.mark.parametrize("fast", [False, True])
+def test_a_precision_that_is_asked_for_is_used(monkeypatch, fast):
+    monkeypatch.setattr("shared.precision.has_fast_bf16", lambda device: fast)
+    assert [uses_bf16("cpu", name) for name in ("auto", "float32", "bf16")] == [fast, False, True]
+    for name in ("auto", "float32", "bf16"):
+        with autocast("cpu", name):
+            product = torch.ones(2, 2) @ torch.ones(2, 2)
+        assert product.dtype == (torch.bfloat16 if uses_bf16("cpu", name) else torch.float32)

@@ -31,7 +31,7 @@ def diffusion(renderer_weights):
 
 
 def test_renderers_have_names(renderer_weights):
-    with pytest.raises(UsageError, match="geometry, diffusion"):
+    with pytest.raises(UsageError, match="geometry, repair, diffusion"):
         RenderPipeline.from_pretrained(renderer_weights, renderer="toaster")
 
 
@@ -96,3 +96,11 @@ def test_dark_glasses_do_not_blink(image):
     open_eyes, shut = RenderPipeline(bare.model)(bare, motion.still(), relative=False)
     assert np.abs(open_eyes.astype(int) - shut).max() > 40
     assert Subject.of(fitted, bare.model).lid_gap == 0 < Subject.of(bare, bare.model).lid_gap
+
+
+def test_precision_changes_frames_by_little(image, speech):
+    fitted = PhotoFit.fit(image)
+    motion = sine_motion(speech, fitted).slice(0, 4)
+    exact, fast = (RenderPipeline.from_pretrained(precision=name)(fitted, motion) for name in ("float32", "bf16"))
+    differences = np.stack([np.abs(one.astype(int) - other) for one, other in zip(exact, fast)])
+    assert 0 < differences.max() <= 12 and differences.mean() < 0.1

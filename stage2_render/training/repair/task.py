@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor
 
+from shared.metrics.image import sharpness
 from shared.metrics.rendering import MOUTH_CHANGES, change_of
 from shared.schema import Arguments
 from stage2_render.diffusion.tensors import to_pictures
@@ -21,6 +22,7 @@ from stage2_render.repair.parts import window
 from stage2_render.training.losses import ReconstructionWeights, reconstruction_loss
 from stage2_render.training.perceptual_loss import perceptual_network
 from stage2_render.training.repair.batch_sampler import BatchSampler, PairsConfig
+from stage2_render.training.repair.discriminator import Adversaries, adversarial_losses
 from stage2_render.training.repair.pair_dataset import NETWORKS, Pairs
 
 # Warp and frame agree where they differ, apart from detail of less than about four pixels, by less than so many levels
@@ -49,6 +51,8 @@ class RepairTask:
         part_weight: additional weight of the errors within lips or lids and between them.
         keep_weight: of L_keep, the mean over pixels of max(0, |repaired - target| - |warped - target|): an error where
             the warp is right costs more than one where it is wrong.
+        adversarial_weight: of the discriminator's score (`discriminator`); 0: no discriminator.
+        feature_weight: of the difference of the discriminator's features.
         cover_weight: of the error of the cover, whose target is 0 where the warp agrees with the frame and 1 where not.
         weights: settings of `reconstruction_loss`.
     """
@@ -66,11 +70,15 @@ class RepairTask:
         jitter: float = 0.1,
         part_weight: float = 2.0,
         keep_weight: float = 0.5,
+        adversarial_weight: float = 0.0,
+        feature_weight: float = 0.5,
         cover_weight: float = 0.1,
         weights: ReconstructionWeights | None = None,
     ) -> None:
         self.batches = BatchSampler(pairs, part, portraits=portraits, shut=shut, flip=flip, jitter=jitter)
-        self.part, self.model, self.perceptual = part, network, perceptual_network(perceptual)
+        self.part, self.perceptual = part, perceptual_network(perceptual)
+        self.model: RepairNetwork | Adversaries = Adversaries(network) if adversarial_weight else network
+        self.adversarial_weight, self.feature_weight = adversarial_weight, feature_weight
         self.part_weight, self.keep_weight, self.cover_weight = part_weight, keep_weight, cover_weight
         self.weights = weights or {}
         self.window = torch.from_numpy(window(NETWORKS[part][0].size).copy())
@@ -86,7 +94,7 @@ class RepairTask:
         """Draw a batch."""
         return self.batches.draw(generator, batch_size)
 
-    def loss(self, model: RepairNetwork, batch: dict[str, Any]) -> tuple[Tensor, dict[str, Tensor]]:
+    def loss(self, model: RepairNetwork | Adversaries, batch: dict[str, Any]) -> tuple[Tensor, dict[str, Tensor]]:
         """Compare repaired crops with real ones."""
         warped, target = batch["warped"], batch["target"]
         image, cover = self._repaired(model, batch)
@@ -98,6 +106,10 @@ class RepairTask:
         parts["cover"] = (cover - disagreement(warped, target)).abs().mean()
         for name, weight in (("part", self.part_weight), ("keep", self.keep_weight), ("cover", self.cover_weight)):
             loss = loss + weight * parts[name]
+        if isinstance(model, Adversaries):
+            found = adversarial_losses(model.discriminator, image, target, batch["reference"], batch["maps"])
+            loss = loss + self.adversarial_weight * found["adversarial"] + self.feature_weight * found["features"]
+            loss, parts = loss + found["discriminator"], parts | found
         return loss, parts
 
     def _repaired(self, model: Any, batch: dict[str, Any]) -> tuple[Tensor, Tensor]:
@@ -107,13 +119,13 @@ class RepairTask:
         return batch["warped"] + self.window * change, cover
 
     @torch.no_grad()
-    def validate(self, model: RepairNetwork) -> dict[str, float]:
+    def validate(self, model: RepairNetwork | Adversaries) -> dict[str, float]:
         """Compare repairs of development people with their warps.
 
         Returns:
-            For each change of the mouth, or for open and shut eyes, the gain of PSNR over the warp in dB and the ratio
-            of the perceptual distances, in the box of lips or lids; `score`, the mean gain in dB plus 1 for each 30 %
-            less of the distance.
+            For each change of the mouth, or for open and shut eyes, in the box of lips or lids: the gain of PSNR over
+            the warp in dB, the ratio of the perceptual distances, and sharpness relative to the real frame's. `score`,
+            how much less the mean distance is than the warp's; without a perceptual network the mean gain in dB.
         """
         pairs, rows = self.batches.pairs, self.batches.development
         if self.part == "mouth":
@@ -137,27 +149,32 @@ class RepairTask:
                 sheet.append(torch.cat([*shown, (2 * cover - 1).expand(-1, 3, -1, -1)], 3))
         self.sheet = to_pictures(torch.cat(sheet)) if sheet else np.zeros((0, 1, 1, 3), np.uint8)
         means = {name: np.mean(values, 0).tolist() for name, values in gains.items()}
-        gain, ratio = np.mean(list(means.values()), 0) if means else (0.0, 1.0)
-        figures = {f"{name}_psnr_gain": mean[0] for name, mean in means.items()}
-        figures |= {f"{name}_distance_ratio": mean[1] for name, mean in means.items()}
-        return {"score": float(gain + 10 * (1 - ratio) / 3), **figures}
+        gain, ratio, _ = np.mean(list(means.values()), 0) if means else (0.0, 1.0, 1.0)
+        figures = {
+            f"{name}_{figure}": mean[index]
+            for index, figure in enumerate(("psnr_gain", "distance_ratio", "sharpness"))
+            for name, mean in means.items()
+        }
+        return {"score": float(gain if self.perceptual is None else 1 - ratio), **figures}
 
-    def _gain(self, warped: Tensor, image: Tensor, target: Tensor, box: Tensor) -> tuple[float, float]:
-        """Gain of PSNR over the warp in dB, and ratio of the perceptual distances, of images [3, H, W] in a box [4]."""
+    def _gain(self, warped: Tensor, image: Tensor, target: Tensor, box: Tensor) -> tuple[float, float, float]:
+        """Gain of PSNR in dB, ratio of the distances, and sharpness, of images [3, H, W] in a box [4]."""
         x0, y0, x1, y1 = (int(v) for v in box)
         crops = [picture[:, y0 : y1 + 1, x0 : x1 + 1].float()[None] for picture in (warped, image, target)]
         errors = [(crop - crops[2]).square().mean().clamp(min=_MIN_ERROR).item() for crop in crops[:2]]
         gain = 10 * np.log10(errors[0] / errors[1])
+        sharp = [sharpness(to_pictures(crop)[0]) for crop in crops[1:]]
+        relative = sharp[0] / max(sharp[1], 1e-6)
         if self.perceptual is None:
-            return gain, 1.0
+            return gain, 1.0, relative
         side = (_BOX_SIDE, _BOX_SIDE)
         enlarged = [F.interpolate((crop + 1) / 2, side, mode="bicubic").clamp(0, 1) for crop in crops]
         distances = [float(self.perceptual(picture, enlarged[2])[0]) for picture in enlarged[:2]]
-        return gain, distances[1] / max(distances[0], _MIN_DISTANCE)
+        return gain, distances[1] / max(distances[0], _MIN_DISTANCE), relative
 
-    def save(self, model: RepairNetwork, folder: Path) -> None:
+    def save(self, model: RepairNetwork | Adversaries, folder: Path) -> None:
         """Write the network, and pictures.png: rows of reference, warp, repair, real frame and cover."""
-        save_network(model, self.part, folder)
+        save_network(model.network if isinstance(model, Adversaries) else model, self.part, folder)
         if len(self.sheet):
             rows = self.sheet[_spread(np.arange(len(self.sheet)), _SHEET_ROWS)]
             Image.fromarray(np.concatenate(rows)).save(folder / "pictures.png")

@@ -10,6 +10,7 @@ def test_the_command_line_chooses(run, renderer_weights, tmp_path, photo, motion
     base = ("render", photo, motion_file, "--weights", renderer_weights)
     videos = {
         "geometry": ("--renderer", "geometry"),
+        "repair": (),
         "diffusion": ("--renderer", "diffusion", "--render-steps", 1),
         "tuned": ("--renderer", "diffusion", "--render-steps", 2, "--no-shared-noise"),
     }
@@ -17,16 +18,19 @@ def test_the_command_line_chooses(run, renderer_weights, tmp_path, photo, motion
     for name, options in videos.items():
         code, out, err = run(*base, "-o", tmp_path / f"{name}.mp4", *options)
         assert code == 0 and out.strip() == str(tmp_path / f"{name}.mp4"), err
+        # What had the name diffusion before is another renderer now.
+        assert ("is now repair" in err) == ("diffusion" in options)
         frames[name] = np.stack(list(read_video(tmp_path / f"{name}.mp4"))).astype(float)
-    for one, other in [("geometry", "diffusion"), ("diffusion", "tuned")]:
+    for one, other, least in [("geometry", "repair", 0.05), ("geometry", "diffusion", 1), ("diffusion", "tuned", 1)]:
         assert frames[one].shape == frames[other].shape
-        assert np.abs(frames[one] - frames[other]).mean() > 1
+        assert np.abs(frames[one] - frames[other]).mean() > least
 
 
 def test_compare_puts_them_side_by_side(run, renderer_weights, tmp_path, photo, motion_file):
     base = ("render", photo, motion_file, "--weights", renderer_weights)
     assert run(*base, "--renderer", "geometry", "-o", tmp_path / "warp.mp4", "--max-size", 120)[0] == 0
-    code, _, err = run(*base, "--compare", "--real", tmp_path / "warp.mp4", "-o", tmp_path / "all.mp4")
+    diffusion = ("--compare", "--renderer", "diffusion", "--render-steps", 1)
+    code, _, err = run(*base, *diffusion, "--real", tmp_path / "warp.mp4", "-o", tmp_path / "all.mp4")
     assert code == 0, err
     warps = list(read_video(tmp_path / "warp.mp4"))
     shown = list(read_video(tmp_path / "all.mp4"))
@@ -50,6 +54,8 @@ def test_combinations_that_make_no_sense(refused, renderer_weights, tmp_path, ph
         (("--render-steps", 2), "--render-steps is for"),
         (("--renderer", "geometry", "--no-shared-noise"), "--no-shared-noise is for"),
         (("--compare", "--renderer", "geometry"), "--compare"),
+        (("--renderer", "geometry", "--precision", "bf16"), "no networks"),
+        (("--precision", "fp8"), "--precision"),
         (("--real", photo), "--compare"),
         (("--compare", "--real", tmp_path / "none.mp4"), "none.mp4"),
         (("--compare", "--real", audio), "no video"),

@@ -32,7 +32,7 @@ def test_before_training_the_frame_is_the_warp():
     warped, *rest = inputs()
     paint, cover = RepairNetwork(SMALL)(warped, *rest)
     assert paint.shape == warped.shape and cover.shape == (2, 1, 56, 80)
-    assert 0 < cover.min() and cover.max() < 0.5
+    assert 0 < cover.mean() and cover.max() < 0.5
     torch.testing.assert_close((1 - cover) * warped + paint, warped)
 
 
@@ -42,6 +42,16 @@ def test_every_input_matters(changed):
     before = network(*given)[0]
     given[changed] = torch.zeros_like(given[changed])
     assert (network(*given)[0] - before).abs().mean() > 1e-3
+
+
+@pytest.mark.parametrize("of_frame", [True, False])
+def test_only_the_opening_of_the_frame_and_of_the_photo_is_covered(of_frame):
+    network, (warped, maps, photo, photo_maps) = trained(), inputs()
+    maps[:, 0], photo_maps[:, 0] = 0, 0
+    (maps if of_frame else photo_maps)[:, 0, 10:14, 12:20] = 1
+    _, cover = network(warped, maps, photo, photo_maps)
+    assert cover[:, :, 20:28, 24:40].min() > 0
+    assert not cover[:, :, :15].any() and not cover[..., :19].any() and not cover[..., 45:].any()
 
 
 def test_one_photo_serves_a_batch_of_frames():

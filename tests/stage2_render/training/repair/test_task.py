@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 import torch
 from synthetic import check_resumed_equals_uninterrupted, mean_loss, task_of, training
+from synthetic_pairs import write_pairs
 
 from shared.splits import is_development
 from shared.training.loop import train
@@ -15,39 +14,10 @@ from stage2_render.repair.network import RepairNetwork
 from stage2_render.repair.networks import load_network
 from stage2_render.training.repair import task as repair
 from stage2_render.training.repair.batch_sampler import BatchSampler
-from stage2_render.training.repair.pair_dataset import FILES, Pairs
+from stage2_render.training.repair.discriminator import adversarial_losses
+from stage2_render.training.repair.pair_dataset import Pairs
 
 SMALL = {"channels": [8, 8, 16], "blocks": [1, 1, 1], "heads": 2}
-
-
-def write_pairs(folder: Path, count: int = 24) -> Path:
-    """Pairs whose targets are the warp with a dark patch where the map is; every third is of a photo."""
-    random = np.random.default_rng(0)
-    (folder / "train").mkdir(parents=True)
-    files = {name: np.zeros((count, *shape), np.uint8) for name, shape in FILES.items()}
-    for network in ("mouth", "eye"):
-        reference, maps = files[f"{network}_reference"], files[f"{network}_maps"]
-        reference[:] = random.integers(60, 200, (*reference.shape[:2], 1, 1, 3))
-        files[f"{network}_warped"][:] = reference
-        files[f"{network}_target"][:] = reference
-        height, width = maps.shape[-2:]
-        for row in range(count):
-            top, left = height // 4 + row % 4, width // 4 + row % 5
-            patch = np.s_[top : top + height // 3, left : left + width // 3]
-            maps[(row, slice(None), 0, *patch)] = 255
-            double = tuple(slice(2 * one.start, 2 * one.stop) for one in patch)
-            files[f"{network}_target"][(row, slice(None), *double)] = 20
-    for name, rows in files.items():
-        np.save(folder / "train" / f"{name}.npy", rows)
-    people = [f"person{8 + index % 8}" for index in range(count)]
-    kinds = ["portrait" if index % 3 == 0 else "clip" for index in range(count)]
-    boxes = np.tile(np.array([[30, 25, 110, 90], [15, 10, 60, 45], [15, 10, 60, 45]], np.float32), (count, 1, 1))
-    np.savez(
-        folder / "train" / "facts.npz", reference=np.arange(count), boxes=boxes, person=people, kind=kinds,
-        opened=np.tile(np.array([-0.1, 0.1, 0.0], np.float32), count // 3), shut=np.arange(count) % 2 == 0,
-        face=np.full(count, 200, np.float32),
-    )  # fmt: skip
-    return folder
 
 
 @pytest.fixture(scope="module")
@@ -148,3 +118,62 @@ def test_the_warp_is_what_an_untrained_network_gives(pairs):
     batch = task.batch(torch.Generator().manual_seed(0), 4)
     image, _ = task._repaired(RepairNetwork(task.model.config), batch)
     torch.testing.assert_close(image, batch["warped"])
+
+
+def test_a_repair_network_and_its_discriminator_are_trained_together(tmp_path, pairs):
+    task = small_task(pairs, loss={"adversarial_weight": 0.05})
+    before = [parameter.detach().clone() for parameter in task.model.parameters()]
+    result = train(task, training(tmp_path, 5))
+    assert {"opened_psnr_gain", "opened_sharpness"} <= set(result["validation"])
+    assert not any(torch.equal(one, other) for one, other in zip(before, task.model.discriminator.parameters()))
+    # What is written is the repair network alone.
+    assert load_network(tmp_path / "best", "mouth").config.channels == (8, 8, 16)
+
+
+def test_the_discriminator_learns_to_tell_the_warp_from_real_frames(pairs):
+    task = small_task(pairs, loss={"adversarial_weight": 0.05})
+    judge = task.model.discriminator
+    optimizer = torch.optim.Adam(judge.parameters(), 2e-3)
+    for step in range(100):
+        batch = task.batch(torch.Generator().manual_seed(step), 8)
+        loss = adversarial_losses(judge, batch["warped"], *of_batch(batch))["discriminator"]
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    assert loss.item() < 1.5
+    with torch.no_grad():
+        real, fake = (judge(image, *of_batch(batch)[1:])[-1].mean() for image in (batch["target"], batch["warped"]))
+    assert real > fake + 0.5
+
+
+def of_batch(batch):
+    return batch["target"], batch["reference"], batch["maps"]
+
+
+def test_the_gradients_of_the_adversaries_do_not_mix(pairs):
+    task = small_task(pairs, loss={"adversarial_weight": 0.05})
+    judge, batch = task.model.discriminator, task.batch(torch.Generator().manual_seed(0), 4)
+    image = batch["warped"].clone().requires_grad_(True)
+    losses = adversarial_losses(judge, image, *of_batch(batch))
+    losses["discriminator"].backward(retain_graph=True)
+    assert image.grad is None and judge.output.bias.grad is not None
+    judge.zero_grad()
+    (losses["adversarial"] + losses["features"]).backward()
+    assert image.grad is not None and all(p.grad is None for p in judge.parameters())
+    # Each side goes its way: a step of the repair against its gradient raises the score that it gets.
+    with torch.no_grad():
+        better = image - 1e-3 * image.grad.sign()
+        judge.eval()
+        assert judge(better, *of_batch(batch)[1:])[-1].mean() > judge(image, *of_batch(batch)[1:])[-1].mean()
+
+
+def test_the_hinge_losses(pairs):
+    class Known(torch.nn.Module):
+        def forward(self, image, reference, maps):
+            return [image, image.mean((1, 2, 3), keepdim=True)]
+
+    target, image = torch.full((2, 3, 4, 4), 0.3), torch.full((2, 3, 4, 4), -0.4)
+    losses = adversarial_losses(Known(), image, target, target, target)
+    assert float(losses["discriminator"]) == pytest.approx((1 - 0.3) + (1 - 0.4))
+    assert float(losses["adversarial"]) == pytest.approx(0.4)
+    assert float(losses["features"]) == pytest.approx(0.7)
