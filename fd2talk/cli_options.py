@@ -307,5 +307,5 @@ config_and_overwrite = several(
     ),
     overwrite,
 )
-_DEVICE = "Device for the networks: cpu, cuda, cuda:1, mps."
+_DEVICE = "Device for the networks, and with CUDA for the whole rendering: cpu, cuda, cuda:1, mps."
 running = several(click.option("--device", default="cpu", show_default=True, help=_DEVICE), config_and_overwrite)

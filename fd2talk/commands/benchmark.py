@@ -49,6 +49,7 @@ class Measured:
         first_frame: seconds from there to the first frame.
         stages: of each in ms a frame, wall-clock and processor time, measured one after the other: the median for warp
             and networks, else the mean.
+        rendering: of the same frames, all stages of the renderer.
         together: the same of all frames after the first, rendered and encoded as `fd2talk generate` does.
         peak_memory: MiB.
     """
@@ -61,6 +62,7 @@ class Measured:
     motion: float
     first_frame: float
     stages: dict[str, Times]
+    rendering: Times
     together: Times
     peak_memory: float
 
@@ -112,7 +114,7 @@ def measure(
         precision: one of `stage2_render.PRECISIONS`.
         seconds: of speech.
         weights: `bundled` or a folder.
-        device: of the networks.
+        device: of the networks, and on CUDA of the whole rendering.
         started: when the process was started, as `time.time()` says.
     """
     from fd2talk.pipeline import TalkingHeadPipeline
@@ -159,6 +161,7 @@ def measure(
         motion=(moved - found).wall,
         first_frame=(first - moved).wall,
         stages={name: times * 1000 for name, times in stages.items()},
+        rendering=(rendered - begun) * (1000 / len(frames)),
         together=(end - first) * (1000 / max(len(talk) - 1, 1)),
         peak_memory=memory,
     )
@@ -199,6 +202,7 @@ def _table(machine: dict[str, Any], results: list[Measured]) -> str:
     rows = [["", *(f"{one.size} x {one.size}" for one in results)]]
     rows += [[f"{name}, ms a frame", *(_pair(one.stages.get(name)) for one in results)] for name in names]
     rows.append(["**all together, ms a frame**", *(f"**{_pair(one.together)}**" for one in results)])
+    rows.append(["rendering alone, frames a second", *(f"{1000 / one.rendering.wall:.0f}" for one in results)])
     rows.append(["real time (40 ms a frame)", *(_real_time(one.together) for one in results)])
     for label, field in (
         ("loading", "loading"),

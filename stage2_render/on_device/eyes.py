@@ -11,7 +11,7 @@ from stage2_render.on_device.contact import DeviceSeam
 from stage2_render.on_device.lids import DeviceLid
 from stage2_render.on_device.masks import gaussian, soft_mask
 from stage2_render.on_device.planar import Rims, along, apply_affine, follow, invert_affine, perpendicular, smoothstep
-from stage2_render.on_device.prepared import PreparedModule, as_planes
+from stage2_render.on_device.prepared import PreparedModule, as_planes, module_list
 from stage2_render.on_device.sampling import sample, sample_pixels
 from stage2_render.warp.eyes import LID_CLOSED, LID_CLOSES, MAX_GAZE, VERTICAL_GAZE, VISIBLE_DEPTH, EyeLayer
 
@@ -44,7 +44,7 @@ class DeviceEye(PreparedModule):
         half = len(ring) // 2
         self.vertices = np.concatenate([ring, *(np.concatenate([lid.rim, lid.fold]) for lid in eye.lids)])
         self.rims = Rims(ring)
-        self.lids = torch.nn.ModuleList(DeviceLid(lid, image) for lid in eye.lids)
+        self.lids = module_list(DeviceLid(lid, image) for lid in eye.lids)
         self.seam = DeviceSeam(half + 1, eye.lashes, 0.018 * eye.width, image)
         gap_upper, gap_lower = eye.middle
         self.keep(

@@ -18,7 +18,7 @@ from stage2_render.on_device.eyes import DeviceEye
 from stage2_render.on_device.flow import DeviceFlow
 from stage2_render.on_device.mouth import DeviceMouth
 from stage2_render.on_device.planar import follow
-from stage2_render.on_device.prepared import PreparedModule, as_planes
+from stage2_render.on_device.prepared import PreparedModule, as_planes, module_list
 from stage2_render.on_device.sampling import sample
 from stage2_render.on_device.stages import device_stage
 from stage2_render.warp.mesh_warp import SKULL, STILL, UNDER_NOSE, MeshWarp
@@ -65,7 +65,7 @@ class DeviceWarp(PreparedModule):
         self._cell = tuple(warp.cell.tolist())
         image = (warp.width, warp.height)
         self.flow = DeviceFlow(warp)
-        self.eyes = torch.nn.ModuleList(DeviceEye(eye, image) for eye in warp.eyes)
+        self.eyes = module_list(DeviceEye(eye, image) for eye in warp.eyes)
         self.mouth = DeviceMouth(warp.mouth, image)
         self.keep(
             photo=as_planes(warp.photo), region=as_planes(warp.region), fine=as_planes(warp.fine),
@@ -109,8 +109,9 @@ class DeviceWarp(PreparedModule):
         points = target[..., :2]
         for eye, size in zip(self.eyes, room.eyes):
             eye.blend_lids(moved, points, size)
-        for part, size in zip((*self.eyes, self.mouth), (*room.eyes, room.mouth)):
-            part.blend(moved, self.region, points, head, size)
+        for eye, size in zip(self.eyes, room.eyes):
+            eye.blend(moved, self.region, points, head, size)
+        self.mouth.blend(moved, self.region, points, head, room.mouth)
         frames[..., self._rows, self._columns] = moved
         return frames
 

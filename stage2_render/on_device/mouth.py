@@ -68,15 +68,7 @@ class DeviceMouth(PreparedModule):
         return 8 + 0.2 * self._width
 
     def blend(self, images: Tensor, region: Tensor, points: Tensor, head: Tensor, size: Size) -> None:
-        """Paint what is visible between the lips, then the line along which they meet, in place.
-
-        Args:
-            images: the warped region, whole numbers [B, 3, H, W].
-            region: of the photo [1, 3, H, W].
-            points: meshes, float64 [B, 478, 2] in pixels of the region.
-            head: motion of the head from the photo to the frame, [B, 2, 3].
-            size: of the canvases.
-        """
+        """Paint what is between the lips, then the line along which they meet; the arguments of `DeviceEye.blend`."""
         gap = self._mean_gap(points)
         outline = self.rims(points)
         boxes = Boxes.around(outline, 2 + 3 * 0.008 * self._width, size, self._image)

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from typing import TypeVar, cast
+
 import numpy as np
 import torch
 from torch import Tensor, nn
+
+Module = TypeVar("Module", bound=nn.Module)
 
 
 class PreparedModule(nn.Module):
@@ -15,6 +20,11 @@ class PreparedModule(nn.Module):
         for name, array in arrays.items():
             values = torch.from_numpy(np.array(array, order="C"))
             self.register_buffer(name, values if values.is_floating_point() else values.long(), persistent=False)
+
+
+def module_list(modules: Iterable[Module]) -> list[Module]:
+    """Return a list whose modules move with the module that it is an attribute of, typed as what it holds."""
+    return cast("list[Module]", nn.ModuleList(modules))
 
 
 def as_planes(image: np.ndarray) -> np.ndarray:

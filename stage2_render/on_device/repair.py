@@ -15,9 +15,10 @@ from stage2_render.on_device.boxes import Size
 from stage2_render.on_device.masks import averaged, filled
 from stage2_render.on_device.mesh_warp import DeviceWarp, Room
 from stage2_render.on_device.planar import Rims, apply_affine, smoothstep
-from stage2_render.on_device.prepared import PreparedModule, per_frame
+from stage2_render.on_device.prepared import PreparedModule, module_list, per_frame
 from stage2_render.on_device.stages import device_stage
 from stage2_render.on_device.tone import DeviceTone
+from stage2_render.repair.network import PhotoFeatures
 from stage2_render.repair.parts import CLIP_SIZES, CROP_SCALE, MAP_FACTOR, PARTS, SHIFT, Part, window
 from stage2_render.repair.renderer import MOVED, RepairRenderer
 
@@ -56,15 +57,17 @@ class DevicePart(PreparedModule):
     outline: Tensor
     window: Tensor
     angles: Tensor
+    opening: Tensor
 
-    def __init__(self, part: Part, outline: np.ndarray, features: list[Tensor]) -> None:
+    def __init__(self, part: Part, outline: np.ndarray, features: PhotoFeatures) -> None:
         super().__init__()
         self.part = part
         self.inner = Rims(np.array(part.inner))
         self.outer_rims = Rims(np.array(part.outer)) if part.network == "mouth" else None
-        self._levels = len(features)
-        for level, values in enumerate(features):
-            self.register_buffer(f"features_{level}", values, persistent=False)
+        self._levels = [f"level_{number}" for number in range(len(features.levels))]
+        for name, values in zip(self._levels, features.levels):
+            self.register_buffer(name, values, persistent=False)
+        self.register_buffer("opening", features.opening, persistent=False)
         self.keep(
             anchor=np.array(part.anchor), at=np.array(part.at),
             mirror=CROP_SCALE * np.array([[-1.0 if part.mirrored else 1.0], [1.0]]),
@@ -74,9 +77,9 @@ class DevicePart(PreparedModule):
         )  # fmt: skip
 
     @property
-    def features(self) -> list[Tensor]:
+    def features(self) -> PhotoFeatures:
         """What the network needs of the photo."""
-        return [getattr(self, f"features_{level}") for level in range(self._levels)]
+        return PhotoFeatures([getattr(self, name) for name in self._levels], self.opening)
 
     def crops(self, similarity: Tensor, targets: Tensor, canvas: Size) -> DeviceCrops:
         """Return the crops of frames with meshes [B, 478, 3], from the similarities [B, 2, 3] of their faces."""
@@ -140,7 +143,7 @@ class DeviceRepair(PreparedModule):
         self._precision = renderer.precision
         self.warp = DeviceWarp(renderer.warp)
         self.tone = DeviceTone(renderer.tone)
-        self.parts = torch.nn.ModuleList(map(DevicePart, PARTS, renderer.outlines, renderer.features))
+        self.parts = module_list(map(DevicePart, PARTS, renderer.outlines, renderer.features))
         self.networks = renderer.networks
         self._template = torch.tensor(list(TEMPLATE.values()), dtype=torch.float64)
         self.keep(template=self._template.numpy(), points=np.array(list(TEMPLATE)))
@@ -164,32 +167,27 @@ class DeviceRepair(PreparedModule):
         return RepairRoom(room, [part.canvas(similarity) for part in self.parts])
 
     def forward(self, targets: Tensor, room: RepairRoom) -> Tensor:
-        """Render frames.
-
-        Args:
-            targets: vertices of the frames' meshes [B, 478, 3] in photo pixels.
-            room: of these meshes.
-
-        Returns:
-            Whole numbers of 0 to 255, float32 [B, 3, H, W].
-        """
+        """Render frames, and repair them; arguments and result are those of `DeviceWarp.forward`."""
         frames = self.warp(targets, room.warp)
         targets = targets.double()
         similarity = template_similarity(targets[:, self.points, :2], self.template)
         crops = [part.crops(similarity, targets, canvas) for part, canvas in zip(self.parts, room.canvases)]
-        # Parts overlap nowhere; each network sees the warp.
+        # Each network sees the warp, not what others painted.
         warped = [one.take(frames) for one in crops]
-        for part, one, below in zip(self.parts, crops, warped):
-            points = apply_affine(one.matrix, targets[..., :2])
-            maps = part.maps(points)
-            with device_stage("networks", targets), autocast(targets.device, self._precision):
-                paint, cover = self.networks[part.part].repair(below / 127.5 - 1, maps, part.features)
+        points = [apply_affine(one.matrix, targets[..., :2]) for one in crops]
+        maps = [part.maps(one) for part, one in zip(self.parts, points)]
+        with device_stage("networks", targets), autocast(targets.device, self._precision):
+            painted = [
+                self.networks[part.part].repair(below / 127.5 - 1, drawn, part.features)
+                for part, below, drawn in zip(self.parts, warped, maps)
+            ]
+        for part, one, below, moved, (paint, cover) in zip(self.parts, crops, warped, points, painted):
             cover = cover.float()
             # From -1..1 to 0..255: (1 - cover) * warp + paint in both.
             paint = (paint.float() + cover) * 127.5
             if self.tone.is_tinted:
                 kept = (1 - cover) * below
                 paint = self.tone.tinted(kept + paint) - kept
-            strength = per_frame(part.strength(points)) * part.window
+            strength = per_frame(part.strength(moved)) * part.window
             one.lay(frames, strength * torch.cat([paint, cover], 1))
         return frames

@@ -40,3 +40,14 @@ def test_without_workers_each_item_waits_until_it_is_asked_for():
     results = prefetch_map(lambda a, b: done.append(a) or a * b, range(4), range(1, 5), workers=0, prefetch=3, name="x")
     assert (next(results), next(results)) == (0, 2) and done == [0, 1]
     assert list(results) == [6, 12]
+
+
+def test_a_stage_waits_for_what_it_began_but_only_while_stages_are_recorded():
+    waits = []
+    with recorded() as stages:
+        with stage("begins", wait=lambda: waits.append(time.sleep(0.03))):
+            pass
+    assert len(waits) == 2 and 0.03 <= stages.per_frame()["begins"].wall < 0.06  # not what was begun before
+    with stage("begins", wait=lambda: waits.append(0)):
+        pass
+    assert len(waits) == 2

@@ -39,7 +39,7 @@ def test_every_renderer_is_measured(run, tmp_path, renderer, renderer_weights, m
     known = ["speech encoder", "motion model and rules", "warp", *networks, "compositing and the rest", "encoding"]
     assert [name for name in row["stages"] if name in known] == [name for name in known if name in row["stages"]]
     assert {"speech encoder", "motion model and rules", "encoding"} <= set(row["stages"]) <= set(known)
-    for times in (*row["stages"].values(), row["together"]):
+    for times in (*row["stages"].values(), row["rendering"], row["together"]):
         assert times["wall"] > 0 and times["processor"] >= 0
     assert min(row[name] for name in ("loading", "photo", "motion", "first_frame")) > 0 and row["peak_memory"] > 50
     assert row["real_time"] == (row["together"]["wall"] <= 40)
@@ -48,7 +48,8 @@ def test_every_renderer_is_measured(run, tmp_path, renderer, renderer_weights, m
 def test_table(run, monkeypatch):
     def measure(size, renderer, precision, seconds, weights, device, started):
         stages = {"warp": Times(size / 100, 2), "encoding": Times(1, 1)}
-        return Measured(size, 25, "bf16", 4.0, 0.5, 0.25, 0.125, stages, Times(size / 10, 3), 700.4)
+        times = stages, Times(size / 50, 2), Times(size / 10, 3)
+        return Measured(size, 25, "bf16", 4.0, 0.5, 0.25, 0.125, *times, 700.4)
 
     monkeypatch.setattr(benchmark, "measure", measure)
     monkeypatch.setattr(benchmark, "_processor", lambda: "A chip")
@@ -62,6 +63,7 @@ def test_table(run, monkeypatch):
         "| encoding, ms a frame | 1.0 / 1.0 | 1.0 / 1.0 |",
     ]
     assert "| **all together, ms a frame** | **20.0 / 3.0** | **80.0 / 3.0** |" in lines
+    assert "| rendering alone, frames a second | 250 | 62 |" in lines
     assert "| real time (40 ms a frame) | yes, 2.0 x | no, 0.5 x |" in lines
     assert "| first frame after that, s | 0.12 | 0.12 |" in lines and lines[-1] == "| peak memory, MiB | 700 | 700 |"
     assert [one["size"] for one in json.loads(run("benchmark", "--json")[1])["sizes"]] == [256, 512, 900]
