@@ -15,8 +15,8 @@ from stage2_render.on_device.repair import DeviceRepair
 from stage2_render.repair.renderer import RepairRenderer
 from stage2_render.warp.mesh_warp import MeshWarp
 
-# Frames in one batch: about as many pixels as keep the memory of a batch below 2 GB, and so many frames at most that
-# the first one does not wait long. A GPU is asked for some thousand small things a batch, however large it is.
+# Frames in one batch: at most so many pixels, which take about 1 GB, and so many frames, so that the first does not
+# wait long. A batch is some thousand kernels however large it is: of few frames it would be bound by launching them.
 _PIXELS, _MOST = 16 * 2**20, 32
 
 

@@ -17,14 +17,16 @@ def eyes_closed(vertices: np.ndarray, share: float) -> np.ndarray:
 
 
 def motions(vertices: np.ndarray) -> dict[str, np.ndarray]:
-    """The mesh at rest, with an open mouth, turned, with lids half and wholly closed, and nearer."""
-    center = vertices.mean(0)
+    """The mesh at rest, with an open mouth, turned, with lids half and wholly closed, nearer, and looking aside."""
+    center, gaze = vertices.mean(0), vertices.copy()
+    gaze[468:, :2] += np.array([0.02, 0.012]) * np.ptp(vertices[:468, 0])
     return {
         "rest": vertices,
         "open": opened(turned(vertices, 4, 3), 0.15),
         "turned": turned(vertices, 15, -4),
         "half": eyes_closed(turned(opened(vertices, 0.03), -8), 0.6),
         "closed": eyes_closed(vertices, 1.0),
+        "gaze": gaze,
         "nearer": ((vertices - center) * 1.06 + center + [9, -6, 0]).astype(np.float32),
     }
 

@@ -54,7 +54,7 @@ def test_repaired_frames(size):
     for what, frame, expected in zip(meshes, frames, one.frames(meshes.values(), workers=0)):
         assert_close(frame, expected, what)
         painted = np.abs(one.warp(meshes[what]).astype(int) - expected).mean()
-        assert painted > 0.04 or what in ("rest", "nearer"), what
+        assert painted > 0.04 or what in ("rest", "nearer", "gaze"), what
 
 
 def test_maps_of_parts():
@@ -77,6 +77,25 @@ def test_a_repaired_frame_stays_on_the_device(monkeypatch):
     one.to("meta")
     assert {value.device.type for value in (*one.buffers(), *one.parameters())} == {"meta"}
     assert one(torch.empty(meshes.shape, device="meta"), room).shape == (len(meshes), 3, *photo.shape[:2])
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_a_gpu_is_not_waited_for_and_repairs_the_same():
+    photo, mesh = portrait()
+    meshes = np.stack(list(motions(mesh).values()))
+    expected = list(renderer(photo, mesh).frames(meshes, workers=0))
+    fit = PhotoFit.from_landmarks(photo, mesh, load_bundled())
+    networks = RepairNetworks(random_network(0), random_network(1)).cuda()
+    frames = DeviceFrames(RepairRenderer(fit, networks, "cuda", "float32"), "cuda")
+    for frame, one in zip(frames.render(meshes), expected):
+        assert_close(frame, one, "on a GPU")
+    room, there = frames.renderer.room(meshes), torch.from_numpy(meshes).cuda()
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        with torch.inference_mode():
+            frames.renderer(there, room)
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
 
 
 def test_stages_are_recorded():
