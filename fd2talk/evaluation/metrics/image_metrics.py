@@ -62,10 +62,7 @@ def image_scores(
     features = []
     conditional = [key for key in wanted if CATALOGUE[key].family == "image_by_motion"]
     of_class = {key: found for key in conditional if (found := _CLASS.fullmatch(key))}
-    bases = {
-        key: found["base"] if found["part"] == "head" else f"{found['base']}_{found['part']}"
-        for key, found in of_class.items()
-    }
+    bases = {key: f"{found['base']}_{found['part']}".removesuffix("_head") for key, found in of_class.items()}
     scorer = _FrameScorer(generated, reference, {*wanted, *bases.values()}, networks)
     numbers = count() if generated.numbers is None else generated.numbers
 
