@@ -58,17 +58,19 @@ class AlignedCrop:
         rows, columns = (np.flatnonzero(present.any(axis)) for axis in (1, 0))
         if not len(rows):
             return
-        covered = (columns[0] - 1, rows[0] - 1, columns[-1] + 2, rows[-1] + 2)
-        x0, y0, x1, y1 = self._box(covered, frame.shape, margin=2)
+        part = (columns[0] - 1, rows[0] - 1, columns[-1] + 2, rows[-1] + 2)
+        x0, y0, x1, y1 = self._box(part, frame.shape, margin=2)
         if min(x1 - x0, y1 - y0) < 1:
             return
         back = chain(_shifted(-x0, -y0), invert_affine(self.matrix))
         size = (x1 - x0, y1 - y0)
         # The same filter for both, or flat colours would not stay flat. On floats: bytes are three times slower.
-        both, to_both = _reduced(np.dstack([paint, cover]).astype(np.float32), 1 / self.scale)
+        both, to_both = _reduced(cv2.merge([*cv2.split(paint), cover]), 1 / self.scale)
         both = cv2.warpAffine(both, chain(back, invert_affine(to_both)), size, flags=cv2.INTER_CUBIC)
+        red, green, blue, covered = cv2.split(both)
         below = frame[y0:y1, x0:x1]
-        below[:] = np.clip(np.rint(below * (1 - both[..., 3:]) + both[..., :3]), 0, 255)
+        kept = cv2.multiply(below, cv2.merge([1 - covered] * 3), dtype=cv2.CV_32F)
+        below[:] = cv2.add(kept, cv2.merge([red, green, blue]), dtype=cv2.CV_8U)
 
     def _box(self, of_crop: tuple[int, int, int, int], shape: tuple[int, ...], margin: int) -> tuple[int, ...]:
         """Integer box (x0, y0, x1, y1) of the image that a box of the crop covers, within the image."""

@@ -1,9 +1,10 @@
-"""Parts of a frame of a face, and what mouth and head did since the photo: opened or closed, and how far it moved."""
+"""Parts of a frame of a face, and what mouth and head did since the photo: opened, closed, moved, turned."""
 
 from __future__ import annotations
 
 import cv2
 import numpy as np
+from scipy.spatial.transform import Rotation
 
 from shared.errors import InputError
 from shared.face_model.measures import lip_aperture
@@ -12,6 +13,9 @@ from shared.metrics.image import Box
 
 MOUTH_CHANGES = ("opened", "closed", "unchanged")
 HEAD_MOVES = {"under_6px": (0, 6), "6_to_15px": (6, 15), "15px_or_more": (15, np.inf)}  # pixels, from and below
+
+TURN = (15.0, 30.0)
+"""Degrees from and below which a head counts as turned."""
 
 APERTURE_STEP = 0.05
 """Least difference of lip aperture (a share of the distance of the outer eye corners) that counts as a change."""
@@ -87,3 +91,15 @@ def head_distance(real: np.ndarray, photo: np.ndarray) -> np.ndarray:
 def head_move(distance: float) -> str:
     """Return the key of `HEAD_MOVES` for a `head_distance`."""
     return next(name for name, (low, high) in HEAD_MOVES.items() if low <= distance < high)
+
+
+def is_turned(real: np.ndarray, photo: np.ndarray) -> bool:
+    """Return whether the head has turned by `TURN` since the photo: the rotation that takes its rigid points there.
+
+    Args:
+        real: landmarks [478, 3] of the real frame.
+        photo: landmarks [478, 3] of the photo.
+    """
+    points = [mesh[_RIGID] - mesh[_RIGID].mean(0) for mesh in (real, photo)]
+    degrees = float(np.rad2deg(Rotation.align_vectors(*points)[0].magnitude()))
+    return TURN[0] <= degrees < TURN[1]

@@ -117,22 +117,27 @@ class RepairRenderer:
 
     def paint(self, batch: list[Prepared]) -> list[np.ndarray]:
         """Repair the faces of prepared frames, in place, and return the frames."""
-        for index, (part, features) in enumerate(zip(PARTS, self.features)):
-            warped = np.stack([one.warped[index] for one in batch])
-            network, precision = self.networks[part], autocast(self.device, self.precision)
-            with stage("networks", len(batch)), torch.inference_mode(), precision:
-                maps = self._maps_tensor([one.maps[index] for one in batch])
-                paint, cover = network.repair(to_tensor(warped, self.device), maps, features)
-                # From -1..1 to 0..255: (1 - cover) * warp + paint in both.
-                paints = ((paint + cover) * 127.5).permute(0, 2, 3, 1).cpu().numpy()
-                covers = cover[:, 0].cpu().numpy()
-            for one, painted, covered in zip(batch, paints, covers):
+        with stage("networks", len(batch)):
+            repairs = [self._repair(batch, index) for index in range(len(PARTS))]
+        for index, (part, (paints, covers)) in enumerate(zip(PARTS, repairs)):
+            for one, paint, cover in zip(batch, paints, covers):
                 if self.tone.is_tinted:
-                    below = (1 - covered[..., None]) * one.warped[index]
-                    painted = self.tone.tinted(below + painted) - below
+                    below = (1 - cover[..., None]) * one.warped[index]
+                    paint = self.tone.tinted(below + paint) - below
                 strength = one.strengths[index] * window(part.size)
-                one.crops[index].lay(one.frame, painted * strength[..., None], covered * strength)
+                one.crops[index].lay(one.frame, paint * strength[..., None], cover * strength)
         return [one.frame for one in batch]
+
+    def _repair(self, batch: list[Prepared], index: int) -> tuple[np.ndarray, np.ndarray]:
+        """Paint [B, h, w, 3] in 0..255 and cover [B, h, w] of one of `PARTS`."""
+        network, precision = self.networks[PARTS[index]], autocast(self.device, self.precision)
+        warped = np.stack([one.warped[index] for one in batch])
+        with torch.inference_mode(), precision:
+            maps = self._maps_tensor([one.maps[index] for one in batch])
+            paint, cover = network.repair(to_tensor(warped, self.device), maps, self.features[index])
+            # From -1..1 to 0..255: (1 - cover) * warp + paint in both.
+            paints = ((paint + cover) * 127.5).permute(0, 2, 3, 1).cpu().numpy()
+            return paints, cover[:, 0].cpu().numpy()
 
     def _maps_tensor(self, maps: list[np.ndarray]) -> Tensor:
         return torch.from_numpy(np.stack(maps)).to(self.device).float().div_(255)

@@ -9,7 +9,7 @@ import re
 from dataclasses import replace
 
 from fd2talk.evaluation.metrics.metric import Metric
-from shared.metrics.rendering import HEAD_MOVES, MOUTH_CHANGES
+from shared.metrics.rendering import HEAD_MOVES, MOUTH_CHANGES, TURN
 
 _SYNCNET = "Chung & Zisserman 2016"
 _IMAGE = ("video", "reference video")
@@ -172,6 +172,13 @@ def _image_by_motion() -> dict[str, Metric]:
     }
     classes = {f"_mouth_{change}": mouth.format(aperture[change]) for change in MOUTH_CHANGES}
     classes |= {f"_head_{move}": head.format(_words(move).replace("px", "pixels")) for move in HEAD_MOVES}
+    turned = "in frames whose head has turned by {:g} to {:g} degrees since the photo, the reference's first frame, "
+    for part, where in {
+        "mouth": "in the box of the mouth",
+        "eyes": "in those of the eyes",
+        "head": "whole frame",
+    }.items():
+        classes[f"_{part}_turned"] = turned.format(*TURN) + where
     image = _image()
     return {
         base + end: Metric(

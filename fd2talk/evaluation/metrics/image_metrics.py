@@ -19,10 +19,10 @@ from fd2talk.evaluation.metrics.networks import MetricNetworks
 from shared.errors import InputError
 from shared.metrics.image import Box, region_figures, sharpness, temporal_flicker
 from shared.metrics.perceptual import picture_distance
-from shared.metrics.rendering import face_mask, head_distance, head_move, mouth_change, part_boxes
+from shared.metrics.rendering import face_mask, head_distance, head_move, is_turned, mouth_change, part_boxes
 
 _REGIONS = ("", "_face", "_mouth", "_eyes")  # endings of a metric's key: the whole frame, and parts of it
-_CLASS = re.compile(r"(?P<base>.+?)(?P<cls>_(?P<part>mouth|head)_.+)")  # of a key of the family `image_by_motion`
+_CLASS = re.compile(r"(?P<base>.+?)(?P<cls>_(?P<part>mouth|eyes|head)_.+)")  # of a key of the family `image_by_motion`
 STRIDE = 5
 """Networks (LPIPS, squeeze distance, CSIM, Inception) process every fifth frame; of chosen frames, all."""
 
@@ -62,7 +62,7 @@ def image_scores(
     features = []
     conditional = [key for key in wanted if CATALOGUE[key].family == "image_by_motion"]
     of_class = {key: found for key in conditional if (found := _CLASS.fullmatch(key))}
-    bases = {key: f"{found['base']}{'_mouth' * (found['part'] == 'mouth')}" for key, found in of_class.items()}
+    bases = {key: f"{found['base']}_{found['part']}".removesuffix("_head") for key, found in of_class.items()}
     scorer = _FrameScorer(generated, reference, {*wanted, *bases.values()}, networks)
     numbers = count() if generated.numbers is None else generated.numbers
 
@@ -117,10 +117,12 @@ class _FrameScorer:
         """Whether networks process the frame."""
         return self.generated.numbers is not None or index % STRIDE == 0
 
-    def classes(self, index: int) -> tuple[str, str]:
+    def classes(self, index: int) -> list[str]:
         """What mouth and head of the reference did in frame `index`, as endings of keys."""
         points, photo = _at(self.source.landmarks, index), self.source.track.landmarks[0]
-        return f"_mouth_{mouth_change(points, photo)}", f"_head_{head_move(float(head_distance(points, photo)))}"
+        moved = f"_head_{head_move(float(head_distance(points, photo)))}"
+        turned = [f"_{part}_turned" for part in ("mouth", "eyes", "head") if is_turned(points, photo)]
+        return [f"_mouth_{mouth_change(points, photo)}", moved, *turned]
 
     def scores(self, index: int, frame: np.ndarray, target: np.ndarray | None) -> dict[str, float]:
         """Scores of frame `index`; target: the reference frame, or None."""

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from shared.splits import is_development
@@ -17,8 +18,8 @@ from stage2_render.training.repair.pair_dataset import NETWORKS, Pairs
 
 # Random changes of colour relative to those of brightness.
 _COLOUR = 0.7
-# Faces up to this height in the source are soft; the chance of a larger one grows with its height up to the second.
-_SOFT, _SHARP = 110.0, 330.0
+# Faces up to this height in the source are soft.
+_SOFT = 110.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,6 +59,9 @@ class BatchSampler:
         shut: share of clips' pairs with shut eyes (0: as they occur).
         flip: share of pairs of a mouth that are mirrored.
         jitter: strength of the changes of brightness, contrast and colour.
+        sharp: the chance of a pair grows with the height of its face in the source up to so many pixels.
+        sharpen: most that detail is amplified, in all images of a pair alike. There are no filmed faces as sharp as a
+            good photo: this is how the network meets sharp ones, and learns to be as sharp as its input.
     """
 
     pairs: Pairs
@@ -66,6 +70,8 @@ class BatchSampler:
     shut: float = 0.0
     flip: float = 0.5
     jitter: float = 0.1
+    sharp: float = 330.0
+    sharpen: float = 0.0
 
     def __post_init__(self) -> None:
         pairs = self.pairs
@@ -73,7 +79,7 @@ class BatchSampler:
         portrait = pairs.kind == "portrait"
         self.development = np.flatnonzero(development & ~portrait)
         shut = pairs.shut & ~portrait & (self.shut > 0)
-        clear = np.clip(pairs.face / _SHARP, _SOFT / _SHARP, 1)
+        clear = np.clip(pairs.face, _SOFT, self.sharp)
         weights = np.zeros(len(pairs))
         shares = (self.portraits, portrait), (self.shut, shut), (1 - self.portraits - self.shut, ~portrait & ~shut)
         for share, group in shares:
@@ -90,6 +96,7 @@ class BatchSampler:
         batch = {name: values[:count] for name, values in self.at(rows.numpy()).items()}
         if self.network == "mouth":
             _mirror(batch, torch.rand(count, generator=generator) < self.flip)
+        _sharpen(batch, generator, self.sharpen)
         _recolour(batch, generator, self.jitter)
         return batch
 
@@ -120,6 +127,27 @@ def _mirror(batch: dict[str, Tensor], flipped: Tensor) -> None:
     batch["boxes"][flipped] = torch.stack([side - boxes[:, 2], boxes[:, 1], side - boxes[:, 0], boxes[:, 3]], -1)
     for name in (*_IMAGES, "maps", "reference_maps"):
         batch[name][flipped] = batch[name][flipped].flip(-1)
+
+
+def _sharpen(batch: dict[str, Tensor], generator: torch.Generator, most: float) -> None:
+    """Amplify what is finer than a few pixels by a random factor of up to 1 + `most`: unsharp masking."""
+    if not most:
+        return
+    count = len(batch["target"])
+    amount = most * torch.rand(count, 1, 1, 1, generator=generator)
+    for name in _IMAGES:
+        detail = batch[name] - _blurred(batch[name])
+        batch[name] = (batch[name] + amount * detail).clamp_(-1, 1)
+
+
+def _blurred(images: Tensor) -> Tensor:
+    """Images [B, 3, H, W] under a binomial filter of 7 x 7 pixels, a standard deviation of 1.2."""
+    row = torch.tensor([1.0, 6.0, 15.0, 20.0, 15.0, 6.0, 1.0]) / 64
+    for kernel in (row.view(1, 1, 1, 7), row.view(1, 1, 7, 1)):
+        height, width = kernel.shape[-2:]
+        padded = F.pad(images, (width // 2, width // 2, height // 2, height // 2), mode="replicate")
+        images = F.conv2d(padded, kernel.expand(3, 1, -1, -1), groups=3)
+    return images
 
 
 def _recolour(batch: dict[str, Tensor], generator: torch.Generator, strength: float) -> None:

@@ -48,6 +48,8 @@ class RepairTask:
         shut: see `BatchSampler`.
         flip: see `BatchSampler`.
         jitter: see `BatchSampler`.
+        sharp: see `BatchSampler`.
+        sharpen: see `BatchSampler`.
         part_weight: additional weight of the errors within lips or lids and between them.
         keep_weight: of L_keep, the mean over pixels of max(0, |repaired - target| - |warped - target|): an error where
             the warp is right costs more than one where it is wrong.
@@ -68,6 +70,8 @@ class RepairTask:
         shut: float = 0.0,
         flip: float = 0.5,
         jitter: float = 0.1,
+        sharp: float = 330.0,
+        sharpen: float = 0.0,
         part_weight: float = 2.0,
         keep_weight: float = 0.5,
         adversarial_weight: float = 0.0,
@@ -75,7 +79,8 @@ class RepairTask:
         cover_weight: float = 0.1,
         weights: ReconstructionWeights | None = None,
     ) -> None:
-        self.batches = BatchSampler(pairs, part, portraits=portraits, shut=shut, flip=flip, jitter=jitter)
+        shares = {"portraits": portraits, "shut": shut, "flip": flip}
+        self.batches = BatchSampler(pairs, part, **shares, jitter=jitter, sharp=sharp, sharpen=sharpen)
         self.part, self.perceptual = part, perceptual_network(perceptual)
         self.model: RepairNetwork | Adversaries = Adversaries(network) if adversarial_weight else network
         self.adversarial_weight, self.feature_weight = adversarial_weight, feature_weight

@@ -3,10 +3,11 @@
 import cv2
 import numpy as np
 import pytest
+from scipy.spatial.transform import Rotation
 
 from shared.errors import InputError
 from shared.face_model.mediapipe_mesh import FACE_OVAL, INNER_LIPS, OUTER_LIPS
-from shared.metrics.rendering import face_mask, head_distance, head_move, mouth_change, part_boxes
+from shared.metrics.rendering import face_mask, head_distance, head_move, is_turned, mouth_change, part_boxes
 from shared.weights import bundled
 
 PHOTO = cv2.imread(str(bundled("demo/portrait_woman.jpg")))[200:456, 300:544, ::-1]
@@ -58,3 +59,11 @@ def test_the_face_mask_fills_the_oval():
     assert mask.sum() == pytest.approx(np.pi * 50 * 60, rel=0.03)
     with pytest.raises(InputError, match="outside the frame"):
         face_mask(points + 300, (200, 220))
+
+
+@pytest.mark.parametrize("axis", ["x", "y", "z"])
+@pytest.mark.parametrize(("degrees", "turned"), [(0, False), (14, False), (16, True), (-29, True), (31, False)])
+def test_a_head_that_has_turned(axis, degrees, turned):
+    photo = np.random.default_rng(0).normal(0, 40, (478, 3))
+    rotation = Rotation.from_euler(axis, degrees, degrees=True)
+    assert is_turned(1.2 * rotation.apply(photo) + [30, -20, 5], photo) == turned

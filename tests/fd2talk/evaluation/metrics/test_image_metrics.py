@@ -120,22 +120,30 @@ def test_frames_are_classed_by_what_mouth_and_head_did(monkeypatch, real):
 
     monkeypatch.setattr(image_metrics, "mouth_change", lambda p, _: "opened" if number(p) % 3 else "closed")
     monkeypatch.setattr(image_metrics, "head_distance", lambda p, _: number(p))
+    monkeypatch.setattr(image_metrics, "is_turned", lambda p, _: number(p) % 4 == 1)
     wanted = [
         "psnr_mouth_opened",
         "psnr_mouth_closed",
         "psnr_mouth_unchanged",
         "psnr_head_under_6px",
         "psnr_head_6_to_15px",
+        "psnr_mouth_turned",
+        "psnr_eyes_turned",
+        "psnr_head_turned",
     ]
     clips = Clip(1), Clip(0)
     found = image_metrics.image_scores(*clips, wanted, None).values
-    whole, mouth = [], []
+    whole, mouth, eyes = [], [], []
     for a, b, points in zip(*(clip.frames() for clip in clips), landmarks):
         whole.append(psnr(a, b))
         mouth.append(psnr(a, b, part_boxes(points, (64, 64))["mouth"]))
+        eyes.append(psnr(a, b, part_boxes(points, (64, 64))["eyes"]))
     numbers = range(5, len(frames))
     assert found["psnr_mouth_opened"] == pytest.approx(np.mean([mouth[i] for i in numbers if i % 3]), abs=1e-3)
     assert found["psnr_mouth_closed"] == pytest.approx(np.mean([mouth[i] for i in numbers if not i % 3]), abs=1e-3)
     assert found["psnr_head_under_6px"] == pytest.approx(whole[5], abs=1e-3)
     assert found["psnr_head_6_to_15px"] == pytest.approx(np.mean(whole[6:15]), abs=1e-3)
+    for name, values in {"mouth": mouth, "eyes": eyes, "head": whole}.items():
+        expected = np.mean([values[i] for i in numbers if i % 4 == 1])
+        assert found[f"psnr_{name}_turned"] == pytest.approx(expected, abs=1e-3)
     assert "psnr_mouth_unchanged" not in found

@@ -12,6 +12,7 @@ from shared.splits import is_development
 from shared.training.loop import train
 from stage2_render.repair.network import RepairNetwork
 from stage2_render.repair.networks import load_network
+from stage2_render.training.repair import batch_sampler
 from stage2_render.training.repair import task as repair
 from stage2_render.training.repair.batch_sampler import BatchSampler
 from stage2_render.training.repair.discriminator import adversarial_losses
@@ -105,6 +106,34 @@ def test_mirrored_pairs(pairs):
         torch.testing.assert_close(other[name], one[name].flip(-1))
     assert not torch.equal(one["target"], other["target"])
     torch.testing.assert_close(other["boxes"][:, [0, 2]], 159 - one["boxes"][:, [2, 0]])
+
+
+def test_larger_faces_are_drawn_more_often(pairs):
+    sampler = BatchSampler(Pairs(pairs / "train"), "mouth", portraits=0.0)
+    sampler.pairs.face[:] = np.tile([50, 110, 220, 900], len(sampler.pairs) // 4)
+    sampler.sharp = 440.0
+    sampler.__post_init__()
+    drawn = sampler.weights.numpy()
+    faces = [set(np.round(drawn[(sampler.pairs.face == face) & (drawn > 0)] * 1e6)) for face in (50, 110, 220, 900)]
+    (small,), (soft,), (medium,), (large,) = faces
+    assert small == soft and medium == pytest.approx(2 * soft, rel=1e-4) and large == pytest.approx(4 * soft, rel=1e-4)
+
+
+def test_sharpening_amplifies_detail_in_all_images_of_a_pair_alike(pairs):
+    plain, sharp = (
+        BatchSampler(Pairs(pairs / "train"), "mouth", flip=0.0, jitter=0.0, sharpen=most) for most in (0.0, 2.0)
+    )
+    one, other = (sampler.draw(torch.Generator().manual_seed(5), 6) for sampler in (plain, sharp))
+    # Far from edges nothing changes; at an edge both sides move apart.
+    torch.testing.assert_close(one["reference"], other["reference"])
+    change = (other["target"] - one["target"]).abs()
+    assert change.max() > 0.05 and change[..., :5, :5].max() < 1e-5
+    assert torch.equal(one["maps"], other["maps"])
+    wave = torch.sin(torch.arange(80) * 2.0).expand(1, 3, 56, 80) / 4
+    batch = {name: wave.clone() for name in ("warped", "target", "reference")}
+    batch_sampler._sharpen(batch, torch.Generator().manual_seed(0), 2.0)
+    gain = (batch["target"] / wave).median()
+    assert 1 < gain < 3 and torch.equal(batch["target"], batch["warped"])
 
 
 def test_both_eyes_of_a_pair_are_crops(pairs):
