@@ -14,8 +14,6 @@ from stage2_render.diffusion.tensors import to_tensor
 from stage2_render.face_crop import SIZE
 from stage2_render.training.frame_set import FrameSet
 
-# Random changes of colour relative to those of brightness.
-_COLOUR = 0.7
 # Distance of two frames: radians and head-crop units of pose against units of the lips' opening.
 _APERTURE_WEIGHT = 2.0
 
@@ -66,7 +64,7 @@ class FrameSampler:
         shift = torch.randint(-self.shift, self.shift + 1, (count, 2), generator=generator)
         batch = self.at(targets, references, shift)
         self._mirror(batch, torch.rand(count, generator=generator) < self.flip)
-        _recolour(batch, generator, self.jitter)
+        recolour(batch, ("target", "reference"), generator, self.jitter)
         return batch
 
     def development_pairs(self, count: int) -> tuple[np.ndarray, np.ndarray]:
@@ -147,19 +145,3 @@ def weight_map(boxes: Tensor, size: int, factor: int, mouth: float, eyes: float)
     within = (at >= low - factor / 2) & (at <= high + factor / 2)  # [B, 3, (x, y), size]
     inside = (within[:, :, 1, :, None] & within[:, :, 0, None, :]).float()  # [B, 3, size, size]
     return 1 + mouth * inside[:, :1] + eyes * inside[:, 1:].amax(1, keepdim=True)
-
-
-def _recolour(batch: dict[str, Tensor], generator: torch.Generator, strength: float) -> None:
-    """Change brightness, contrast and colour of both images of a pair alike; some pairs become grey."""
-    count = len(batch["target"])
-
-    def normal(*shape: int) -> Tensor:
-        return torch.randn(shape, generator=generator)
-
-    gain = (strength * (normal(count, 1, 1, 1) + _COLOUR * normal(count, 3, 1, 1))).exp()
-    offset = strength * normal(count, 1, 1, 1)
-    grey = torch.rand(count, 1, 1, 1, generator=generator) < strength
-    for name in ("target", "reference"):
-        pictures = batch[name]
-        pictures = torch.where(grey, pictures.mean(1, keepdim=True), pictures)
-        batch[name] = (pictures * gain + offset).clamp(-1, 1)

@@ -8,16 +8,14 @@ from pathlib import Path
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from shared.splits import is_development
 from stage2_render.repair.parts import PARTS
+from stage2_render.training.augmentation import recolour, sharpen
 from stage2_render.training.repair.build_pairs import Limits, build
 from stage2_render.training.repair.pair_dataset import NETWORKS, Pairs
 
-# Random changes of colour relative to those of brightness.
-_COLOUR = 0.7
 # Faces up to this height in the source are soft.
 _SOFT = 110.0
 
@@ -96,8 +94,8 @@ class BatchSampler:
         batch = {name: values[:count] for name, values in self.at(rows.numpy()).items()}
         if self.network == "mouth":
             _mirror(batch, torch.rand(count, generator=generator) < self.flip)
-        _sharpen(batch, generator, self.sharpen)
-        _recolour(batch, generator, self.jitter)
+        sharpen(batch, _IMAGES, generator, self.sharpen)
+        recolour(batch, _IMAGES, generator, self.jitter)
         return batch
 
     def at(self, rows: np.ndarray | Sequence[int]) -> dict[str, Tensor]:
@@ -127,40 +125,3 @@ def _mirror(batch: dict[str, Tensor], flipped: Tensor) -> None:
     batch["boxes"][flipped] = torch.stack([side - boxes[:, 2], boxes[:, 1], side - boxes[:, 0], boxes[:, 3]], -1)
     for name in (*_IMAGES, "maps", "reference_maps"):
         batch[name][flipped] = batch[name][flipped].flip(-1)
-
-
-def _sharpen(batch: dict[str, Tensor], generator: torch.Generator, most: float) -> None:
-    """Amplify what is finer than a few pixels by a random factor of up to 1 + `most`: unsharp masking."""
-    if not most:
-        return
-    count = len(batch["target"])
-    amount = most * torch.rand(count, 1, 1, 1, generator=generator)
-    for name in _IMAGES:
-        detail = batch[name] - _blurred(batch[name])
-        batch[name] = (batch[name] + amount * detail).clamp_(-1, 1)
-
-
-def _blurred(images: Tensor) -> Tensor:
-    """Images [B, 3, H, W] under a binomial filter of 7 x 7 pixels, a standard deviation of 1.2."""
-    row = torch.tensor([1.0, 6.0, 15.0, 20.0, 15.0, 6.0, 1.0]) / 64
-    for kernel in (row.view(1, 1, 1, 7), row.view(1, 1, 7, 1)):
-        height, width = kernel.shape[-2:]
-        padded = F.pad(images, (width // 2, width // 2, height // 2, height // 2), mode="replicate")
-        images = F.conv2d(padded, kernel.expand(3, 1, -1, -1), groups=3)
-    return images
-
-
-def _recolour(batch: dict[str, Tensor], generator: torch.Generator, strength: float) -> None:
-    """Change brightness, contrast and colour of all images of a pair alike; some pairs become grey."""
-    count = len(batch["target"])
-
-    def normal(*shape: int) -> Tensor:
-        return torch.randn(shape, generator=generator)
-
-    gain = (strength * (normal(count, 1, 1, 1) + _COLOUR * normal(count, 3, 1, 1))).exp()
-    offset = strength * normal(count, 1, 1, 1)
-    grey = torch.rand(count, 1, 1, 1, generator=generator) < strength
-    for name in _IMAGES:
-        pictures = batch[name]
-        pictures = torch.where(grey, pictures.mean(1, keepdim=True).expand_as(pictures), pictures)
-        batch[name] = (pictures * gain + offset).clamp_(-1, 1)
