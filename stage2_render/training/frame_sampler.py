@@ -12,6 +12,7 @@ from torch import Tensor
 from shared.splits import is_development
 from stage2_render.diffusion.tensors import to_tensor
 from stage2_render.face_crop import SIZE
+from stage2_render.training.augmentation import recolour
 from stage2_render.training.frame_set import FrameSet
 
 # Distance of two frames: radians and head-crop units of pose against units of the lips' opening.
