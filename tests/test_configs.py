@@ -93,9 +93,10 @@ def renderer(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def pairs(tmp_path_factory):
-    """Pairs of crops, and an untrained network of the mouth."""
+    """Pairs of crops, and untrained networks."""
     folder = write_pairs(tmp_path_factory.mktemp("repair") / "pairs")
-    save_network(RepairNetwork(RepairConfig((8, 16), (1, 1), 2)), "mouth", folder)
+    for part in ("mouth", "eye"):
+        save_network(RepairNetwork(RepairConfig((8, 16), (1, 1), 2)), part, folder)
     return folder
 
 
