@@ -113,7 +113,7 @@ class RepairNetwork(nn.Module):
         x = self.attention(x, photo.levels[-1])
         for upsample, block in zip(reversed(self.upsamplers), reversed(self.up_blocks)):
             skip = levels.pop()  # [B, c_l, h / 2^l, w / 2^l]
-            x = F.interpolate(upsample(x), size=skip.shape[-2:], mode="nearest")
+            x = F.interpolate(upsample(x), size=skip.shape[-2:], mode="bilinear")
             x = block(torch.cat([x, skip], 1))
         x = F.pixel_shuffle(self.conv_out(F.silu(x)), MAP_FACTOR).float()  # [B, 4, H, W]
         openings = torch.maximum(maps[:, :1], photo.opening)  # [B, 1, h, w]
