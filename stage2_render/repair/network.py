@@ -2,7 +2,7 @@
 
 Unlike a generator it begins with the warp, a good picture of most of the part. Its output is laid over the warp at the
 frame's own resolution, (1 - cover) * warp + paint: where cover is 0 the warp keeps its detail, and paint only changes
-its colours. So it is everywhere but in and around the opening between lips or lids, which the photo does not show.
+its colours. So it is everywhere but in the opening between lips or lids, of the frame or of the photo.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from stage2_render.repair.parts import MAP_FACTOR, MAPS
 # Input of one cell: the colours of its pixels, its maps, and a one, so that the border (zeros) can be told from black.
 _INPUTS = 3 * MAP_FACTOR**2 + MAPS + 1
 _OUTPUTS = 4 * MAP_FACTOR**2  # paint and cover of its pixels
-# Cells around the opening, in the frame or the photo, that may be covered.
-_REACH = 2
+# Outside the opening only the mean colour of so many pixels along a side changes: detail is the photo's.
+_SMOOTH = 9
 # Covers are this logit before training: nearly the warp, with a gradient.
 _COVER_LOGIT = -2.0
 
@@ -117,9 +117,9 @@ class RepairNetwork(nn.Module):
             x = block(torch.cat([x, skip], 1))
         x = F.pixel_shuffle(self.conv_out(F.silu(x)), MAP_FACTOR).float()  # [B, 4, H, W]
         openings = torch.maximum(maps[:, :1], photo.opening)  # [B, 1, h, w]
-        reach = F.max_pool2d(openings, 2 * _REACH + 1, stride=1, padding=_REACH)
-        reach = F.interpolate(reach, scale_factor=MAP_FACTOR, mode="bilinear")  # [B, 1, H, W]
-        content, cover = x[:, :3], reach * torch.sigmoid(x[:, 3:] + _COVER_LOGIT)
+        reach = F.interpolate(openings, scale_factor=MAP_FACTOR, mode="bilinear")  # [B, 1, H, W]
+        smooth = F.avg_pool2d(x[:, :3], _SMOOTH, stride=1, padding=_SMOOTH // 2, count_include_pad=False)
+        content, cover = smooth + reach * (x[:, :3] - smooth), reach * torch.sigmoid(x[:, 3:] + _COVER_LOGIT)
         return cover * warped + content, cover
 
 
