@@ -2,7 +2,7 @@
 
 Unlike a generator it begins with the warp, a good picture of most of the part. Its output is laid over the warp at the
 frame's own resolution, (1 - cover) * warp + paint: where cover is 0 the warp keeps its detail, and paint only changes
-its colours. So it is everywhere but in the opening between lips or lids, of the frame or of the photo.
+its colours. So it is everywhere but in and around the opening between lips or lids, of the frame or of the photo.
 """
 
 from __future__ import annotations
@@ -19,7 +19,9 @@ from stage2_render.repair.parts import MAP_FACTOR, MAPS
 # Input of one cell: the colours of its pixels, its maps, and a one, so that the border (zeros) can be told from black.
 _INPUTS = 3 * MAP_FACTOR**2 + MAPS + 1
 _OUTPUTS = 4 * MAP_FACTOR**2  # paint and cover of its pixels
-# Outside the opening only the mean colour of so many pixels along a side changes: detail is the photo's.
+# Cells around the opening that may be covered.
+_REACH = 2
+# Pixels along a side over which colours are averaged where detail is kept.
 _SMOOTH = 9
 # Covers are this logit before training: nearly the warp, with a gradient.
 _COVER_LOGIT = -2.0
@@ -97,13 +99,17 @@ class RepairNetwork(nn.Module):
         """Repair crops of the warp of B photos: `encode_photo`, then `repair`."""
         return self.repair(warped, maps, self.encode_photo(photo, photo_maps))
 
-    def repair(self, warped: Tensor, maps: Tensor, photo: PhotoFeatures) -> tuple[Tensor, Tensor]:
+    def repair(
+        self, warped: Tensor, maps: Tensor, photo: PhotoFeatures, detail: Tensor | float = 0.0
+    ) -> tuple[Tensor, Tensor]:
         """Repair crops of the warp.
 
         Args:
             warped: [B, 3, H, W] in [-1, 1].
             maps: of the frames' meshes, [B, M, h, w] in [0, 1].
             photo: what `encode_photo` returned, of B photos or of one.
+            detail: how far detail outside the opening is kept, 0 to 1, [B, 1, 1, 1]: there nothing is covered, and
+                only mean colours change. For frames that have more pixels than their crops.
 
         Returns:
             Paint [B, 3, H, W], for values of -1 to 1, and cover [B, 1, H, W] in [0, 1].
@@ -117,9 +123,11 @@ class RepairNetwork(nn.Module):
             x = block(torch.cat([x, skip], 1))
         x = F.pixel_shuffle(self.conv_out(F.silu(x)), MAP_FACTOR).float()  # [B, 4, H, W]
         openings = torch.maximum(maps[:, :1], photo.opening)  # [B, 1, h, w]
-        reach = F.interpolate(openings, scale_factor=MAP_FACTOR, mode="bilinear")  # [B, 1, H, W]
+        around = F.max_pool2d(openings, 2 * _REACH + 1, stride=1, padding=_REACH)
+        inside, around = (F.interpolate(one, scale_factor=MAP_FACTOR, mode="bilinear") for one in (openings, around))
+        free = 1 - detail * (1 - inside)  # [B, 1, H, W]
         smooth = F.avg_pool2d(x[:, :3], _SMOOTH, stride=1, padding=_SMOOTH // 2, count_include_pad=False)
-        content, cover = smooth + reach * (x[:, :3] - smooth), reach * torch.sigmoid(x[:, 3:] + _COVER_LOGIT)
+        content, cover = smooth + free * (x[:, :3] - smooth), free * around * torch.sigmoid(x[:, 3:] + _COVER_LOGIT)
         return cover * warped + content, cover
 
 
