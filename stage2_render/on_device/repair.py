@@ -140,7 +140,7 @@ class DeviceRepair(PreparedModule):
 
     def __init__(self, renderer: RepairRenderer) -> None:
         super().__init__()
-        self._precision = renderer.precision
+        self._precision, self._detail = renderer.precision, renderer.detail
         self.warp = DeviceWarp(renderer.warp)
         self.tone = DeviceTone(renderer.tone)
         self.parts = module_list(map(DevicePart, PARTS, renderer.outlines, renderer.features))
@@ -178,7 +178,7 @@ class DeviceRepair(PreparedModule):
         maps = [part.maps(one) for part, one in zip(self.parts, points)]
         with device_stage("networks", targets), autocast(targets.device, self._precision):
             painted = [
-                self.networks[part.part].repair(below / 127.5 - 1, drawn, part.features)
+                self.networks[part.part].repair(below / 127.5 - 1, drawn, part.features, self._detail)
                 for part, below, drawn in zip(self.parts, warped, maps)
             ]
         for part, one, below, moved, (paint, cover) in zip(self.parts, crops, warped, points, painted):

@@ -22,7 +22,7 @@ from stage2_render.aligned_crop import AlignedCrop
 from stage2_render.diffusion.tensors import to_tensor
 from stage2_render.face_crop import face_crop
 from stage2_render.repair.networks import RepairNetworks
-from stage2_render.repair.parts import PARTS, Part, window
+from stage2_render.repair.parts import MOUTH, PARTS, Part, window
 from stage2_render.warp.compositing import smoothstep
 from stage2_render.warp.mesh_warp import MeshWarp
 from stage2_render.warp.tone import Tone
@@ -33,6 +33,10 @@ BATCH_SIZE = 4
 # A part whose outline has moved by less than this many pixels of its crop (root mean square) is repaired less: where
 # nothing moves, the photo is right.
 MOVED = 1.5
+
+# Pixels of the mouth's crop per pixel of the photo from which nothing is lost by covering lips, and at which all their
+# detail would be.
+_ALL_KEPT, _NONE_LOST = 0.7, 1.0
 
 
 @dataclass(frozen=True)
@@ -74,6 +78,8 @@ class RepairRenderer:
         self.networks, self.device, self.precision = networks, torch.device(device), precision
         self.warp = MeshWarp(photo.image, photo.landmarks, photo.crop)
         self.tone = Tone(face_crop(photo.landmarks).take(photo.image))
+        scale = MOUTH.crop(photo.landmarks).scale
+        self.detail = float(smoothstep((_NONE_LOST - scale) / (_NONE_LOST - _ALL_KEPT)))
         self.outlines, self.features = [], []
         for part in PARTS:
             crop = part.crop(photo.landmarks)
@@ -134,7 +140,7 @@ class RepairRenderer:
         warped = np.stack([one.warped[index] for one in batch])
         with torch.inference_mode(), precision:
             maps = self._maps_tensor([one.maps[index] for one in batch])
-            paint, cover = network.repair(to_tensor(warped, self.device), maps, self.features[index])
+            paint, cover = network.repair(to_tensor(warped, self.device), maps, self.features[index], self.detail)
             # From -1..1 to 0..255: (1 - cover) * warp + paint in both.
             paints = ((paint + cover) * 127.5).permute(0, 2, 3, 1).cpu().numpy()
             return paints, cover[:, 0].cpu().numpy()

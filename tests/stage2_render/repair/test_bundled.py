@@ -76,8 +76,9 @@ def test_an_unchanging_motion_does_not_flicker(networks, face):
         np.testing.assert_array_equal(frame, first)
 
 
-def test_lips_stay_as_sharp_as_the_warp_s(networks, face):
-    photo, mesh, moved = face
+def test_lips_of_a_large_photo_stay_as_sharp_as_the_warp_s(networks):
+    photo, mesh = portrait(size=900)
+    moved = opened(mesh, 0.08)
     (frame,) = rendered(photo, mesh, [moved], networks)
     lips = (mask_of(moved, OUTER_LIPS, photo.shape) > 0) & (mask_of(moved, INNER_LIPS, photo.shape) == 0)
-    assert sharpness(frame, lips) > 0.85 * sharpness(warped(photo, mesh, moved), lips)
+    assert sharpness(frame, lips) > 0.9 * sharpness(warped(photo, mesh, moved), lips)

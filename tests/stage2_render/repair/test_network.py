@@ -49,9 +49,24 @@ def test_only_the_opening_of_the_frame_and_of_the_photo_is_covered(of_frame):
     network, (warped, maps, photo, photo_maps) = trained(), inputs()
     maps[:, 0], photo_maps[:, 0] = 0, 0
     (maps if of_frame else photo_maps)[:, 0, 10:14, 12:20] = 1
-    _, cover = network(warped, maps, photo, photo_maps)
-    assert cover[:, :, 20:28, 24:40].min() > 0
+    features = network.encode_photo(photo, photo_maps)
+    _, cover = network.repair(warped, maps, features)
+    assert cover[:, :, 20:28, 24:40].min() > 0 and cover[:, :, 17:19, 24:40].min() > 0
     assert not cover[:, :, :15].any() and not cover[..., :19].any() and not cover[..., 45:].any()
+    _, narrow = network.repair(warped, maps, features, 1.0)
+    torch.testing.assert_close(narrow[:, :, 21:27, 25:39], cover[:, :, 21:27, 25:39])
+    assert not narrow[:, :, :19].any() and not narrow[..., :23].any() and not narrow[..., 41:].any()
+
+
+def test_where_detail_is_kept_only_mean_colours_change():
+    network, (warped, maps, photo, photo_maps) = trained(), inputs()
+    maps[:, 0], photo_maps[:, 0] = 0, 0
+    features = network.encode_photo(photo, photo_maps)
+    paint, _ = network.repair(warped, maps, features)
+    smooth, cover = network.repair(warped, maps, features, 1.0)
+    assert not cover.any()
+    mean = torch.nn.functional.avg_pool2d(paint, 9, 1)
+    torch.testing.assert_close(smooth[..., 4:-4, 4:-4], mean, atol=1e-5, rtol=1e-4)
 
 
 def test_one_photo_serves_a_batch_of_frames():

@@ -24,7 +24,7 @@ class Painter(torch.nn.Module):
     def encode_photo(self, photo, maps):
         return [photo]
 
-    def repair(self, warped, maps, photo):
+    def repair(self, warped, maps, photo, detail):
         return torch.full_like(warped, self.value), torch.ones_like(warped[:, :1])
 
 
@@ -87,7 +87,7 @@ def test_what_is_painted_in_a_sepia_photo_is_sepia():
     sepia = np.clip(grey * [1.0, 0.85, 0.65], 0, 255).astype(np.uint8)
 
     class Blue(Painter):
-        def repair(self, warped, maps, photo):
+        def repair(self, warped, maps, photo, detail):
             blue = torch.tensor([-0.5, -0.5, 0.8]).view(1, 3, 1, 1).expand_as(warped)
             return blue.clone(), torch.ones_like(warped[:, :1])
 
