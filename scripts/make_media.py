@@ -46,12 +46,12 @@ def main(folder: Path) -> None:
         videos.append(frames)
     Image.fromarray(np.vstack(rows)).save(folder / "strip.jpg", quality=88)
     joined = list(in_a_row(videos))
-    with VideoWriter(folder / "demo.mp4", joined[0].shape[1::-1], audio=audio) as writer:
+    with VideoWriter(folder / "demo.mp4", joined[0].shape[1::-1], audio=audio, overwrite=True) as writer:
         for frame in joined:
             writer.write(frame)
     first, *rest = (Image.fromarray(frame) for frame in joined[::EVERY])
     animation = {"append_images": rest, "save_all": True, "loop": 0, "duration": 1000 * EVERY // FPS}
-    first.save(folder / "demo.webp", quality=QUALITY, method=6, **animation)
+    first.save(folder / "demo.webp", quality=QUALITY, method=4, **animation)
     for name, limit in SIZES.items():
         if (size := (folder / name).stat().st_size) > limit:
             raise click.ClickException(f"{name} has {size} bytes, more than {limit:.0f}")
