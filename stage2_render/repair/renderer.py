@@ -18,6 +18,7 @@ from shared.photo_fit import PhotoFit
 from shared.precision import autocast
 from shared.prefetch import prefetch_map
 from shared.stages import stage
+from shared.torch_threads import one_thread
 from stage2_render.aligned_crop import AlignedCrop
 from stage2_render.diffusion.tensors import to_tensor
 from stage2_render.face_crop import face_crop
@@ -29,6 +30,10 @@ from stage2_render.warp.tone import Tone
 
 BATCH_SIZE = 4
 """Frames in one batch of the networks."""
+
+# Threads that run the networks on a CPU, each on one core: several batches at once keep cores busier than several cores
+# at one batch, whose threads wait for each other, spinning, while others warp and encode.
+_PAINTERS = 2
 
 # A part whose outline has moved by less than this many pixels of its crop (root mean square) is repaired less: where
 # nothing moves, the photo is right.
@@ -95,8 +100,8 @@ class RepairRenderer:
     ) -> Iterator[np.ndarray]:
         """Yield a frame uint8 [H, W, 3] for each target.
 
-        `workers` threads warp and one runs the networks, ahead of the consumer. Two or three batches of frames are held
-        in memory, whatever the length.
+        `workers` threads warp and as many, but at most two, run the networks, ahead of the consumer. Three or four
+        batches of frames are held in memory, whatever the length.
 
         Args:
             targets: meshes [478, 3] in photo pixels.
@@ -106,7 +111,8 @@ class RepairRenderer:
         ahead = max(batch_size, workers)
         warped = prefetch_map(self.prepare, targets, workers=workers, prefetch=ahead, name="warp")
         batches = _batches(warped, batch_size)
-        painted = prefetch_map(self.paint, batches, workers=min(workers, 1), prefetch=1, name="paint")
+        painters = min(workers, _PAINTERS)
+        painted = prefetch_map(self.paint, batches, workers=painters, prefetch=painters, name="paint")
         with closing(warped), closing(painted):
             for batch in painted:
                 yield from batch
@@ -138,7 +144,7 @@ class RepairRenderer:
         """Paint [B, h, w, 3] in 0..255 and cover [B, h, w] of one of `PARTS`."""
         network, precision = self.networks[PARTS[index]], autocast(self.device, self.precision)
         warped = np.stack([one.warped[index] for one in batch])
-        with torch.inference_mode(), precision:
+        with torch.inference_mode(), one_thread(self.device), precision:
             maps = self._maps_tensor([one.maps[index] for one in batch])
             paint, cover = network.repair(to_tensor(warped, self.device), maps, self.features[index], self.detail)
             # From -1..1 to 0..255: (1 - cover) * warp + paint in both.
