@@ -280,8 +280,8 @@ def main(arguments: list[str] | None = None) -> int:
     Returns:
         The exit code: 0 (success), 1 (failure), 2 (wrong input or usage), 130 or 143 (stopped by a signal).
     """
-    # Before numpy is imported. The matrices of a frame are small, and threads of OpenBLAS that wait for the next one keep
-    # their cores busy, which those that warp, paint and encode need.
+    # Before numpy is imported. The matrices of a frame are small, and threads of OpenBLAS that wait for the next one
+    # keep their cores busy, which those that warp, paint and encode need.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     with command(), native_output_hidden(), notes():
         errors = sys.stderr

@@ -8,14 +8,11 @@ nothing) speak the bundled recording, framed as with `--full`. Sharpness is the 
 value is that of frames within a part of the face, mean over frames, over that of the photo within the same part. Parts
 move with the mesh: `skin` is forehead and cheeks, `hair` surrounds the upper half of the face's outline, `eyes` are the
 openings of the lids with a margin (only frames with open eyes), `lips` the red of the lips, `mouth` a box around them.
-Seconds per frame are for rendering, encoding and writing the whole video, with whatever else the machine does. Prints
-Markdown with mean and worst photo, and the targets.
+Prints Markdown with mean and worst photo, and the targets.
 """
 
 from __future__ import annotations
 
-import tempfile
-import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -27,7 +24,7 @@ from markdown_tables import print_head, print_row, verdict
 
 from shared.face_model.measures import lid_gap, lip_aperture
 from shared.face_model.mediapipe_mesh import FACE_OVAL, INNER_LIPS, LEFT_EYE, OUTER_LIPS, RIGHT_EYE
-from shared.media import VideoWriter, read_image
+from shared.media import read_image
 from shared.metrics.image import sharpness
 from shared.metrics.rendering import part_boxes
 from shared.motion import Motion
@@ -39,7 +36,6 @@ from stage2_render.pipeline import MAX_SIZE, RenderPipeline
 
 PARTS = ("skin", "hair", "eyes", "lips", "mouth")
 TARGETS = {"skin": 0.8, "hair": 0.8, "eyes": 0.8, "lips": 0.9, "mouth": 0.9}
-SECONDS = 0.04  # target of a frame: real time
 LEAST_SIDE = 700
 
 # Rings of mesh points on smooth skin.
@@ -94,28 +90,19 @@ def load(file: Path) -> np.ndarray:
 
 
 def measure(pipeline: RenderPipeline, photo: PhotoFit, motion: Motion) -> tuple[dict[str, float], list[np.ndarray]]:
-    """Render a video and measure its sharpness.
+    """Render a motion and measure its sharpness.
 
     Returns:
-        Part -> sharpness relative to the photo, and `seconds` per frame; the face in the photo and in the frame with
-        the widest mouth.
+        Part -> sharpness relative to the photo; the face in the photo and in the frame with the widest mouth.
     """
     meshes = photo.vertices_px(motion.expression, motion.rotation, motion.translation)
     widest = int(lip_aperture(meshes).argmax())
     picks = {widest, *np.linspace(0, len(motion) - 1, FRAMES).astype(int).tolist()}
-    chosen = {}
-    before = time.perf_counter()
-    with tempfile.TemporaryDirectory() as place:
-        size = photo.image.shape[1::-1]
-        with VideoWriter(Path(place) / "video.mp4", size, audio=motion.audio) as writer:
-            for index, frame in enumerate(pipeline(photo, motion, full=True)):
-                writer.write(frame)
-                if index in picks:
-                    chosen[index] = frame
-    seconds = (time.perf_counter() - before) / len(motion)
+    frames = enumerate(pipeline(photo, motion, full=True))
+    chosen = {index: frame for index, frame in frames if index in picks}
     ratios = [ratio(photo, frame, meshes[index]) for index, frame in chosen.items()]
     parts = {part: float(np.nanmean([r[part] for r in ratios])) for part in PARTS}
-    return {**parts, "seconds": seconds}, [_face(image, photo.landmarks) for image in (photo.image, chosen[widest])]
+    return parts, [_face(image, photo.landmarks) for image in (photo.image, chosen[widest])]
 
 
 def ratio(photo: PhotoFit, frame: np.ndarray, mesh: np.ndarray) -> dict[str, float]:
@@ -160,9 +147,9 @@ def part_masks(mesh: np.ndarray, size: tuple[int, int]) -> dict[str, np.ndarray]
 def print_table(results: dict[str, list[dict]]) -> None:
     """Print for each renderer what `measure` returned, with each photo's name."""
     print()
-    print_head(["", *PARTS, "seconds per frame"])
+    print_head(["", *PARTS])
     targets = [f"{TARGETS[part]:.2f}" for part in PARTS]
-    print_row(["target, of every photo", *targets, f"{SECONDS:.2f}"])
+    print_row(["target, of every photo", *targets])
     for name, rows in results.items():
         cells = []
         for part in PARTS:
@@ -170,8 +157,6 @@ def print_table(results: dict[str, list[dict]]) -> None:
             worst, photo = float(np.nanmin(values)), rows[int(np.nanargmin(values))]["photo"]
             passed = verdict(worst >= TARGETS[part])
             cells.append(f"{np.nanmean(values):.2f}; {worst:.2f} ({photo}) {passed}")
-        seconds = [row["seconds"] for row in rows]
-        cells.append(f"{np.mean(seconds):.3f}; {max(seconds):.3f} {verdict(max(seconds) <= SECONDS)}")
         print_row([f"{name}, {len(rows)} photos: mean; worst", *cells])
 
 
