@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -76,7 +76,7 @@ class RenderPipeline:
 
         Args:
             name: "bundled"; or a folder with the subfolders `face_model`, `repair` and `diffusion`, or some of them; or
-                a folder with autoencoder.safetensors and unet.safetensors, as `best` of a training.
+                the folder `best` of a training.
             renderer: `geometry` (the warped photo), `repair` (networks repair mouth and eyes of the warped photo) or
                 `diffusion` (networks paint every frame of the face from noise).
             device: of the networks; on CUDA `geometry` and `repair` do the whole rendering there.
@@ -98,15 +98,14 @@ class RenderPipeline:
         import torch
 
         if renderer == "repair":
-            from stage2_render.repair.networks import RepairNetworks
+            from stage2_render.repair.networks import FILES, RepairNetworks
 
-            repair = RepairNetworks.load(_own(name, "repair")).to(torch.device(device))
-            return cls(model, _channels_last(repair), device, precision)
+            repair = RepairNetworks.load(_of_training(name, FILES) or _own(name, "repair"), bundled("repair"))
+            return cls(model, _channels_last(repair.to(torch.device(device))), device, precision)
 
         from stage2_render.diffusion.render_model import UNET_FILE, RenderNetworks
 
-        of_training = str(name) != "bundled" and (Path(name) / UNET_FILE).is_file()
-        networks = RenderNetworks.load(Path(name) if of_training else _own(name, "diffusion"))
+        networks = RenderNetworks.load(_of_training(name, (UNET_FILE,)) or _own(name, "diffusion"))
         if networks.unet.config.coefficients != model.num_expression + 6:
             raise InputError(
                 f"the renderer's weights are for another face model, with {networks.unet.config.coefficients} "
@@ -226,6 +225,11 @@ def _own(name: str | Path, part: str) -> Path:
     """Folder of a part: in the named folder if it is there, else the bundled one."""
     own = Path(name) / part
     return own if str(name) != "bundled" and own.is_dir() else bundled(part)
+
+
+def _of_training(name: str | Path, files: Iterable[str]) -> Path | None:
+    """The named folder itself, if it holds one of these files, as `best` of a training does."""
+    return Path(name) if str(name) != "bundled" and any((Path(name) / file).is_file() for file in files) else None
 
 
 def _targets(photo: PhotoFit, motion: Motion) -> Iterator[np.ndarray]:

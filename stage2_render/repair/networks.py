@@ -27,14 +27,26 @@ class RepairNetworks(nn.Module):
         return self.mouth if part.network == "mouth" else self.eye
 
     @classmethod
-    def load(cls, folder: Path) -> RepairNetworks:
-        """Read both networks from a folder. Raises InputError: a file is missing or holds something else."""
-        return cls(load_network(folder, "mouth"), load_network(folder, "eye")).eval()
+    def load(cls, folder: Path, others: Path | None = None) -> RepairNetworks:
+        """Read both networks from a folder, or from the other one what it lacks.
+
+        Raises:
+            InputError: a file is missing or holds something else.
+        """
+
+        def of(name: str) -> RepairNetwork:
+            return load_network(folder if others is None or (folder / network_file(name)).is_file() else others, name)
+
+        return cls(of("mouth"), of("eye")).eval()
 
 
 def network_file(name: str) -> str:
     """Name of the file of a network, `mouth` or `eye`."""
     return f"{name}.safetensors"
+
+
+FILES = tuple(network_file(name) for name in ("mouth", "eye"))
+"""Files of both networks."""
 
 
 def save_network(network: RepairNetwork, name: str, folder: Path) -> None:

@@ -5,13 +5,16 @@ import threading
 import covered
 import numpy as np
 import pytest
+import torch
 from material import portrait, short_speech, sine_motion
 
 from shared.errors import UsageError
 from shared.face_model import load_bundled
 from shared.photo_fit import PhotoFit
+from shared.weights import bundled
 from stage1_motion.interface import Subject
 from stage2_render.pipeline import RenderPipeline
+from stage2_render.repair.networks import load_network, save_network
 from stage2_render.warp.mesh_warp import MeshWarp
 
 
@@ -104,3 +107,21 @@ def test_precision_changes_frames_by_little(image, speech):
     exact, fast = (RenderPipeline.from_pretrained(precision=name)(fitted, motion) for name in ("float32", "bf16"))
     differences = np.stack([np.abs(one.astype(int) - other) for one, other in zip(exact, fast)])
     assert 0 < differences.max() <= 12 and differences.mean() < 0.1
+
+
+def test_the_folder_of_a_training_is_a_folder_of_weights(tmp_path, image, speech):
+    """The network that it lacks is the bundled one; a folder of weights may have a subfolder `repair`, too."""
+    fitted = PhotoFit.fit(image)
+    motion = sine_motion(speech, fitted).slice(3, 5)
+    torch.manual_seed(0)
+    network = load_network(bundled("repair"), "mouth")
+    network.conv_out.bias.normal_()
+    frames = {}
+    for name in ("best", "weights/repair"):
+        (tmp_path / name).mkdir(parents=True)
+        save_network(network, "mouth", tmp_path / name)
+        pipeline = RenderPipeline.from_pretrained(tmp_path / name.split("/")[0])
+        frames[name] = np.stack(list(pipeline(fitted, motion)))
+    frames["bundled"] = np.stack(list(RenderPipeline.from_pretrained()(fitted, motion)))
+    np.testing.assert_array_equal(frames["best"], frames["weights/repair"])
+    assert np.abs(frames["best"].astype(int) - frames["bundled"]).max() > 20

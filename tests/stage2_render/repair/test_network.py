@@ -108,3 +108,20 @@ def test_files(tmp_path):
         load_network(tmp_path, "mouth")
     with pytest.raises(InputError, match="eye"):
         load_network(tmp_path, "eye")
+
+
+def test_what_a_folder_lacks_comes_from_the_other(tmp_path):
+    for folder, seed in (("mine", 2), ("others", 3)):
+        (tmp_path / folder).mkdir()
+        network = trained()
+        torch.manual_seed(seed)
+        network.conv_out.bias.data.normal_()
+        for name in ("mouth", "eye"):
+            save_network(network, name, tmp_path / folder)
+    (tmp_path / "mine" / "eye.safetensors").unlink()
+    mixed = RepairNetworks.load(tmp_path / "mine", tmp_path / "others")
+    for name, folder in (("mouth", "mine"), ("eye", "others")):
+        own = load_network(tmp_path / folder, name).conv_out.bias
+        torch.testing.assert_close(getattr(mixed, name).conv_out.bias, own)
+    with pytest.raises(InputError, match="eye"):
+        RepairNetworks.load(tmp_path / "mine")
