@@ -59,9 +59,9 @@ class DevicePart(PreparedModule):
     angles: Tensor
     opening: Tensor
 
-    def __init__(self, part: Part, outline: np.ndarray, features: PhotoFeatures) -> None:
+    def __init__(self, part: Part, outline: np.ndarray, features: PhotoFeatures, share: float) -> None:
         super().__init__()
-        self.part = part
+        self.part, self._share = part, share
         self.inner = Rims(np.array(part.inner))
         self.outer_rims = Rims(np.array(part.outer)) if part.network == "mouth" else None
         self._levels = [f"level_{number}" for number in range(len(features.levels))]
@@ -110,7 +110,7 @@ class DevicePart(PreparedModule):
     def strength(self, points: Tensor) -> Tensor:
         """How much of the repair is laid over frames with these points [B, 478, 2], float32 [B]."""
         moved = points[:, self.vertices] - self.outline
-        return smoothstep(moved.square().sum(2).mean(1).sqrt() / MOVED).float()
+        return self._share * smoothstep(moved.square().sum(2).mean(1).sqrt() / MOVED).float()
 
     def _filled(self, outline: Tensor) -> Tensor:
         limit = CLIP_SIZES * max(self.part.size)
@@ -143,7 +143,7 @@ class DeviceRepair(PreparedModule):
         self._precision, self._detail = renderer.precision, renderer.detail
         self.warp = DeviceWarp(renderer.warp)
         self.tone = DeviceTone(renderer.tone)
-        self.parts = module_list(map(DevicePart, PARTS, renderer.outlines, renderer.features))
+        self.parts = module_list(map(DevicePart, PARTS, renderer.outlines, renderer.features, renderer.shares))
         self.networks = renderer.networks
         self._template = torch.tensor(list(TEMPLATE.values()), dtype=torch.float64)
         self.keep(template=self._template.numpy(), points=np.array(list(TEMPLATE)))

@@ -42,6 +42,8 @@ MOVED = 1.5
 # Pixels of the mouth's crop per pixel of the photo from which nothing is lost by covering lips, and at which all their
 # detail would be.
 _ALL_KEPT, _NONE_LOST = 0.7, 1.0
+# There this share of the mouth stays the warp's, whose drawn teeth are as sharp as the photo, and its interior as dark.
+_DRAWN = 0.45
 
 
 @dataclass(frozen=True)
@@ -85,6 +87,7 @@ class RepairRenderer:
         self.tone = Tone(face_crop(photo.landmarks).take(photo.image))
         scale = MOUTH.crop(photo.landmarks).scale
         self.detail = float(smoothstep((_NONE_LOST - scale) / (_NONE_LOST - _ALL_KEPT)))
+        self.shares = [1 - _DRAWN * self.detail if part is MOUTH else 1.0 for part in PARTS]
         self.outlines, self.features = [], []
         for part in PARTS:
             crop = part.crop(photo.landmarks)
@@ -125,6 +128,7 @@ class RepairRenderer:
         maps = [part.maps(one) for part, one in zip(PARTS, points)]
         moved = [_outline(part, one) - before for part, one, before in zip(PARTS, points, self.outlines)]
         strengths = [float(smoothstep(np.sqrt(np.square(one).sum(1).mean()) / MOVED)) for one in moved]
+        strengths = [share * strength for share, strength in zip(self.shares, strengths)]
         return Prepared(frame, crops, [crop.take(frame) for crop in crops], maps, strengths)
 
     def paint(self, batch: list[Prepared]) -> list[np.ndarray]:

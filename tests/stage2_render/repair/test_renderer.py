@@ -96,3 +96,22 @@ def test_what_is_painted_in_a_sepia_photo_is_sepia():
     moved = opened(mesh, 0.12)
     red, green, blue = at(next(one.frames([moved])), MOUTH, moved).astype(float)
     assert green / red == pytest.approx(0.85, abs=0.06) and blue / red == pytest.approx(0.65, abs=0.08)
+
+
+def test_the_mouth_of_a_large_photo_keeps_a_share_of_the_warp_s():
+    """Detail of a photo with more pixels than the crop is worth more than a closer, softer mouth."""
+    shown = {}
+    for size in (300, 1000):
+        photo, mesh = portrait(size=size)
+        fit = PhotoFit.from_landmarks(photo, mesh, load_bundled())
+        one = RepairRenderer(fit, RepairNetworks(Painter(1.0), Painter(1.0)))
+        moved = opened(mesh, 0.12)
+        moved[[*RIGHT.inner[1:8], *LEFT.inner[1:8]], 1] += 4 * size / 450
+        (frame,) = one.frames([moved])
+        warp = one.warp(moved)
+        shown[size] = [
+            (at(frame, part, moved).astype(float) - at(warp, part, moved)).sum() / (255 - at(warp, part, moved)).sum()
+            for part in (MOUTH, RIGHT)
+        ]
+    assert shown[300] == pytest.approx([1, 1], abs=0.02)
+    assert shown[1000] == pytest.approx([0.55, 1], abs=0.03)
