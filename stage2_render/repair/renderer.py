@@ -39,10 +39,10 @@ _PAINTERS = 2
 # nothing moves, the photo is right.
 MOVED = 1.5
 
-# Pixels of the mouth's crop per pixel of the photo from which nothing is lost by covering lips, and at which all their
-# detail would be.
-_ALL_KEPT, _NONE_LOST = 0.7, 1.0
-# There this share of the mouth stays the warp's, whose drawn teeth are as sharp as the photo, and its interior as dark.
+# Pixels of the mouth's crop for each of the photo. Up to the first number the photo's detail outside the opening is
+# kept; from the second on the crop shows all of it, and the network may cover it.
+_KEPT_UP_TO, _COVERED_FROM = 0.7, 1.0
+# Where detail is kept, this share of the mouth stays the warp's, whose teeth are drawn as sharp as the photo.
 _DRAWN = 0.45
 
 
@@ -86,7 +86,7 @@ class RepairRenderer:
         self.warp = MeshWarp(photo.image, photo.landmarks, photo.crop)
         self.tone = Tone(face_crop(photo.landmarks).take(photo.image))
         scale = MOUTH.crop(photo.landmarks).scale
-        self.detail = float(smoothstep((_NONE_LOST - scale) / (_NONE_LOST - _ALL_KEPT)))
+        self.detail = float(smoothstep((_COVERED_FROM - scale) / (_COVERED_FROM - _KEPT_UP_TO)))
         self.shares = [1 - _DRAWN * self.detail if part is MOUTH else 1.0 for part in PARTS]
         self.outlines, self.features = [], []
         for part in PARTS:
