@@ -27,6 +27,7 @@ def cli() -> None:
 @click.argument("photo")
 @click.argument("audio")
 @common.output("OUT.mp4")
+@common.motion_model
 @common.motion
 @common.weights("Folder with weights of the motion model, and of the renderer if it has any.")
 @click.option("--pose-from", metavar="MOTION", help="Take the head motion from this motion file, video or photo.")
@@ -45,6 +46,7 @@ def generate(**options: Any) -> None:
 @click.argument("audio")
 @common.output("M.npz")
 @click.option("--photo", metavar="PHOTO", help="Photo of the person (default: an average face).")
+@common.motion_model
 @common.motion
 @common.weights("Folder with weights of the motion model.")
 @common.face
@@ -92,6 +94,24 @@ def track(**options: Any) -> None:
     from fd2talk.commands.track import track
 
     track(**options)
+
+
+@cli.command()
+@click.argument("source", metavar="CLIP_OR_MOTION")
+@common.output("S.npz")
+@click.option("--terms", metavar="TEXT", default="", help="Terms of use of the clip, kept in the file.")
+@common.weights("Folder with weights of a motion model that takes styles.")
+@common.face
+@common.config_and_overwrite
+def style(**options: Any) -> None:
+    """Read the speaking style of a clip or of a motion file, for --style.
+
+    At least a second of somebody who talks; ten and more are better. The file also says what it was made from and
+    under which terms that may be used; the motion of a person is personal data.
+    """
+    from fd2talk.commands.style import style
+
+    style(**options)
 
 
 @cli.command()

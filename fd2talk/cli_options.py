@@ -10,7 +10,14 @@ from typing import Any
 
 import click
 
-from fd2talk.options import ExportOptions, FaceChoice, Framing, MotionOptions, RendererOptions
+from fd2talk.options import (
+    ExportOptions,
+    FaceChoice,
+    Framing,
+    MotionModelOptions,
+    MotionOptions,
+    RendererOptions,
+)
 from shared.errors import UsageError
 from stage2_render import DEFAULT_RENDERER, PRECISIONS, RENDERERS
 
@@ -75,6 +82,7 @@ def _motion_options(seed: int, still: bool, **values: Any) -> MotionOptions:
 
     ease = values.pop("ease")
     off = {name.removeprefix("no_"): values.pop(name) for name in list(values) if name.startswith("no_")}
+    values["style_guidance"] = values.pop("style_scale")
     steps = PostProcessing(ease=ease, **{name: not value for name, value in off.items()})
     return MotionOptions(seed, SamplingOptions(**values), steps, still)
 
@@ -175,6 +183,14 @@ _ETA = (
     "Noise added back at each step but the last: 0 is none (DDIM), 1 as in DDPM (default: the value that the weights "
     "were tuned for)."
 )
+_STYLE_SCALE = (
+    "Guidance scale of the style: how strongly it shapes the motion; 0 ignores it, 1 is no amplification (default: the "
+    "value that the weights were tuned for)."
+)
+_SOLVER = (
+    "Sample with dpm-solver++, with renoise (the prediction noised anew at every step, as many as in training), or "
+    "with a scheduler of diffusers, instead of ddim."
+)
 motion = group(
     "motion_options",
     _motion_options,
@@ -184,8 +200,9 @@ motion = group(
         "--pose-steps", 1, "The same for the network of the head's motion only (default: --steps if given).", 1000
     ),
     _number("--guidance", 100, _GUIDANCE),
+    _number("--style-scale", 100, _STYLE_SCALE),
     _number("--eta", 1, _ETA),
-    click.option("--solver", metavar="NAME", help="Sample with this scheduler of diffusers."),
+    click.option("--solver", metavar="NAME", help=_SOLVER),
     _number("--pose-scale", 10, "Factor on the size of head motion.", 1.0),
     _number("--expression-scale", 10, "Factor on the size of facial motion.", 1.0),
     _number(
@@ -195,11 +212,28 @@ motion = group(
     _switch("--no-rest", "Do not close the mouth in pauses of the speech."),
     _switch("--no-lip-closure", "Do not close the lips on b, p and m."),
     _switch("--no-blinks", "Do not add blinks."),
+    _number("--blink-rate", 60, "Blinks a minute (default: as filmed people blink, about 17)."),
     _switch("--no-gaze", "Do not add eye movements."),
     click.option(
         "--ease/--no-ease",
         default=True,
         help="Begin where the photo is, and return there in the silence at the end (default).",
+    ),
+)
+
+motion_model = group(
+    "motion_model",
+    MotionModelOptions,
+    click.option(
+        "--model",
+        type=click.Choice(("fd2talk", "diffposetalk")),
+        help="Motion model (default: fd2talk, or that of --weights).",
+    ),
+    click.option(
+        "--style",
+        metavar="CLIP|STYLE.npz|NAME",
+        help="Speaking style, for --model diffposetalk: a clip or motion of somebody who talks, a file of `fd2talk "
+        "style`, or a name such as calm.",
     ),
 )
 

@@ -21,6 +21,20 @@ class MotionOptions:
 
 
 @dataclass(frozen=True)
+class MotionModelOptions:
+    """Which motion model, and the speaking style that it gets.
+
+    Args:
+        model: of `stage1_motion.registry.BUNDLED`; None: that of the weights.
+        style: a clip, a motion file, a style file, or the name of a style that belongs to the weights; None: the
+            weights' own.
+    """
+
+    model: str | None
+    style: str | None
+
+
+@dataclass(frozen=True)
 class FaceChoice:
     """Which face of a photo, or of the first frame of a clip that shows so many.
 

@@ -20,6 +20,7 @@ from shared.retarget import pose_onto_photo
 from stage1_motion.interface import SamplingOptions
 from stage1_motion.pipeline import MotionPipeline
 from stage1_motion.postprocessing import PostProcessing
+from stage1_motion.style import Style
 from stage2_render import DEFAULT_RENDERER
 from stage2_render.pipeline import MAX_SIZE, RenderPipeline
 
@@ -41,6 +42,7 @@ class TalkingHeadPipeline:
         cls,
         name: str | Path = "bundled",
         *,
+        model: str | None = None,
         renderer: str = DEFAULT_RENDERER,
         device: str = "cpu",
         precision: str = "auto",
@@ -49,6 +51,7 @@ class TalkingHeadPipeline:
 
         Args:
             name: `bundled`, or a folder of weights.
+            model: motion model, see `MotionPipeline.from_pretrained`.
             renderer: `geometry`, `repair` or `diffusion`, see `RenderPipeline`.
             device: for the networks, as torch names it.
             precision: of the renderer's networks: `auto`, `float32` or `bf16`.
@@ -58,7 +61,7 @@ class TalkingHeadPipeline:
             UsageError: there is no such renderer.
         """
         render = RenderPipeline.from_pretrained(name, renderer=renderer, device=device, precision=precision)
-        return cls(MotionPipeline.from_pretrained(name, device=device), render)
+        return cls(MotionPipeline.from_pretrained(name, model=model, device=device), render)
 
     def __call__(
         self,
@@ -69,6 +72,7 @@ class TalkingHeadPipeline:
         options: SamplingOptions = SamplingOptions(),
         postprocessing: PostProcessing = PostProcessing(),
         still: bool = False,
+        style: Style | None = None,
         pose_from: Motion | None = None,
         full: bool = True,
         max_size: int = MAX_SIZE,
@@ -84,6 +88,7 @@ class TalkingHeadPipeline:
             options: of the motion sampler.
             postprocessing: which rules act on the generated motion.
             still: whether the head keeps the pose of the photo.
+            style: how the person speaks, for models that take it.
             pose_from: motion whose head movement, from its rest, replaces the generated one.
             full: the whole photo, or the square head crop only.
             max_size: longest side of the frames in pixels.
@@ -105,6 +110,7 @@ class TalkingHeadPipeline:
             options=options,
             postprocessing=postprocessing,
             still=still,
+            style=style,
             progress=progress,
         ).resample(FPS)
         if pose_from is not None:

@@ -37,21 +37,25 @@ class SamplingOptions:
         steps: denoising steps of the diffusion sampler, of every network of the model.
         pose_steps: those of a separate pose network; None is `steps` if given, else what its weights were tuned for.
         guidance: classifier-free guidance scale on speech, of the expression; 1 is none.
+        style_guidance: the same on the style, for models that take one (w_s of DiffPoseTalk eq. 10); 0 ignores it.
         eta: noise added back at each step, as a share of DDPM's (FD2Talk eq. 5), of the expression; 0 is deterministic
             DDIM.
         expression_scale: size of the face's motion, 1 as learned.
         pose_scale: size of the head's motion, 1 as learned; 0 keeps the head still.
         articulation: size of the face's fast movements alone, 1 as learned (`postprocessing.articulation`).
-        solver: scheduler of diffusers instead of DDIM, for every network, such as `UniPCMultistepScheduler`.
+        blink_rate: blinks a minute; None: as filmed people blink (`postprocessing.eyes`).
+        solver: instead of DDIM, for every network: see `shared.diffusion.solvers.make_solver`.
     """
 
     steps: int | None = None
     pose_steps: int | None = None
     guidance: float | None = None
+    style_guidance: float | None = None
     eta: float | None = None
     expression_scale: float = 1.0
     pose_scale: float = 1.0
     articulation: float = 1.0
+    blink_rate: float | None = None
     solver: str | None = None
 
 

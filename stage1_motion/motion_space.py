@@ -87,6 +87,22 @@ class MotionSpace:
         relative = (expression - expression.mean(0)) * (TYPICAL_LIP_STD / lip_std)
         return (relative / self.expression_std).astype(np.float32)
 
+    def encode_unscaled(self, motion: Motion) -> np.ndarray:
+        """Tracked clip -> expression and pose [T, D + 6] in which the person's own sizes stay.
+
+        How far this person opens the mouth, where it rests and how lively the head is are what a speaking style tells:
+        nothing is divided by the person's scales, and the mean of the lip gap is kept, as the distance from that of a
+        typical person. `decode_expression` and `decode_pose` with the typical scales are the way back.
+        """
+        expression = self.encode_expression(motion, TYPICAL_LIP_STD)
+        gap = self.lip_gap(motion.identity, self.speech_expression(motion)).mean()  # type: ignore[arg-type]
+        expression = expression + self.opening() * np.float32(gap - MEAN_GAP * TYPICAL_LIP_STD)
+        return np.concatenate([expression, self.encode_pose(motion, TYPICAL_HEAD_STD)], axis=1).astype(np.float32)
+
+    def opening(self) -> np.ndarray:
+        """[D]: the change of coefficients in the motion space that opens the lips by a millimetre."""
+        return (self.model.extra["open"] / self.expression_std).astype(np.float32)
+
     def decode_expression(
         self,
         learned: np.ndarray,

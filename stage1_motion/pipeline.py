@@ -25,7 +25,7 @@ from stage1_motion.postprocessing.ease import ease_weights, eased, eased_rotatio
 from stage1_motion.postprocessing.eyes import eye_motion
 from stage1_motion.postprocessing.lip_closure import close_lips
 from stage1_motion.postprocessing.rest import REST_GAP, rest_coefficients, rest_in_pauses
-from stage1_motion.registry import model_module
+from stage1_motion.registry import BUNDLED, model_module
 from stage1_motion.speech_events import SpeechEvents
 from stage1_motion.speech_frontend import SpeechFrontend
 from stage1_motion.style import Style
@@ -41,15 +41,24 @@ class MotionPipeline:
         model: see `stage1_motion.interface`.
         name: of the model, for the motion's `source`.
         style: used where a call gives none.
+        styles: folder of named styles, NAME.npz.
     """
 
-    def __init__(self, frontend: SpeechFrontend, model: MotionModel, *, name: str = "", style: Style | None = None):
+    def __init__(
+        self,
+        frontend: SpeechFrontend,
+        model: MotionModel,
+        *,
+        name: str = "",
+        style: Style | None = None,
+        styles: Path | None = None,
+    ) -> None:
         if model.speech_features not in (0, frontend.encoder.size):
             raise InputError(
                 f"the motion model was trained on {model.speech_features} speech features, "
                 f"this encoder gives {frontend.encoder.size}"
             )
-        self.frontend, self.model, self.name, self.style = frontend, model, name, style
+        self.frontend, self.model, self.name, self.style, self._styles = frontend, model, name, style, styles
         self.face_model = model.space.model
 
     @classmethod
@@ -57,6 +66,7 @@ class MotionPipeline:
         cls,
         name_or_folder: str | Path = "bundled",
         *,
+        model: str | None = None,
         person: str | Path | None = None,
         device: str | torch.device = "cpu",
     ) -> MotionPipeline:
@@ -66,6 +76,7 @@ class MotionPipeline:
             name_or_folder: the folder's ``model.yaml`` names the motion model (`model:`, see `registry`) and the speech
                 encoder that it was trained on (`speech_encoder:`, `layer:`, see `SpeechFrontend.load`), and may name a
                 file of a speaking style (`style:`).
+            model: name of a bundled motion model, by default fd2talk; the model of a folder's weights must be this one.
             person: a folder of weights of one person, for models that have such.
             device: where networks run.
 
@@ -73,16 +84,50 @@ class MotionPipeline:
             InputError: something is missing or does not belong together.
             UsageError: `person` for a model that cannot be personalised.
         """
-        folder = resolve(name_or_folder, "fd2talk") if str(name_or_folder) == "bundled" else Path(name_or_folder)
+        is_bundled = str(name_or_folder) == "bundled"
+        if is_bundled and model is not None and model not in BUNDLED:
+            raise UsageError(f"there are no bundled weights of {model!r}, only of {', '.join(BUNDLED)}")
+        folder = resolve(name_or_folder, model or BUNDLED[0]) if is_bundled else Path(name_or_folder)
         settings = _read_settings(folder)
+        if model is not None and settings["model"] != model:
+            raise UsageError(f"{folder} has weights of the motion model {settings['model']}, not of {model}")
         try:
             load = model_module(settings["model"]).load
         except (InputError, AttributeError) as error:
             raise InputError(f"{folder / 'model.yaml'}: {error}") from None
         frontend = SpeechFrontend.load(settings, folder, device)
-        model = load(folder, load_bundled(), person=None if person is None else Path(person), device=device)
+        loaded = load(folder, load_bundled(), person=None if person is None else Path(person), device=device)
         style = Style.load(folder / settings["style"]) if settings.get("style") else None
-        return cls(frontend, model, name=settings["model"], style=style)
+        return cls(frontend, loaded, name=settings["model"], style=style, styles=folder / "styles")
+
+    @property
+    def style_names(self) -> list[str]:
+        """Names of the styles that belong to the weights."""
+        return [] if self._styles is None else sorted(path.stem for path in self._styles.glob("*.npz"))
+
+    def named_style(self, name: str) -> Style:
+        """The style of that name. Raises UsageError: there is none."""
+        if name not in self.style_names or self._styles is None:
+            known = ", ".join(self.style_names) or "no named ones"
+            raise UsageError(f"there is no style {name!r} (there are: {known})")
+        return Style.load(self._styles / f"{name}.npz")
+
+    def style_of(self, motion: Motion, source: str = "", terms: str = "") -> Style:
+        """Read the speaking style of a motion.
+
+        Args:
+            motion: of at least a second, tracked or generated.
+            source: what it was made from, for the style's card.
+            terms: under which it may be used, likewise.
+
+        Raises:
+            UsageError: the model takes no style.
+            InputError: the motion is too short, or of another face model.
+        """
+        reader = getattr(self.model, "style_reader", None)
+        if reader is None:
+            raise UsageError(f"the motion model {self.name} takes no style")
+        return Style(reader(motion), reader.fingerprint, source, terms)
 
     def __call__(
         self,
@@ -150,7 +195,9 @@ class MotionPipeline:
             expression, rotation = resampled.expression[at], resampled.rotation[at]
             translation = resampled.translation[at]
         random = np.random.default_rng(seed)
-        eyes = eye_motion(self.face_model, len(expression), subject.lid_gap, random, rules.blinks, rules.gaze)
+        eyes = eye_motion(
+            self.face_model, len(expression), subject.lid_gap, random, rules.blinks, rules.gaze, options.blink_rate
+        )
         expression = expression + eyes
         if rules.ease and tail is None:
             weights = ease_weights(heard.events.speaks)
@@ -215,12 +262,15 @@ class MotionPipeline:
             value = getattr(options, name)
             if value is not None and not (type(value) is int and 1 <= value <= 1000):
                 raise UsageError(f"{name} is a number from 1 to 1000, not {value}")
-        if options.solver is not None and options.eta is not None:
+        if options.solver not in (None, "ddim") and options.eta is not None:
             raise UsageError("eta and solver exclude each other: eta is that of DDIM")
-        most = {"guidance": 100, "eta": 1, "expression_scale": 10, "articulation": 3, "pose_scale": 10}
-        for name, limit in most.items():
+        if options.style_guidance is not None and "style" not in self.model.accepts:
+            raise UsageError(f"the motion model {self.name} takes no style")
+        most = {"guidance": 100, "style_guidance": 100, "eta": 1, "blink_rate": 60}
+        scales = {"expression_scale": 10, "articulation": 3, "pose_scale": 10}
+        for name, limit in {**most, **scales}.items():
             value = getattr(options, name)
-            given = value is not None or name not in ("guidance", "eta")
+            given = value is not None or name in scales
             if given and not (isinstance(value, (int, float)) and 0 <= value <= limit):
                 raise UsageError(f"{name} is a number from 0 to {limit}, not {value}")
 

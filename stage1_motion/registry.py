@@ -19,9 +19,12 @@ from types import ModuleType
 from shared.errors import InputError
 
 MODELS = {
+    "diffposetalk": "stage1_motion.models.diffposetalk",
     "fd2talk": "stage1_motion.models.fd2talk",
     "ridge": "stage1_motion.models.ridge",
 }
+BUNDLED = ("fd2talk", "diffposetalk")
+"""Those that speech drives and whose weights are in the repository; the first is the default."""
 
 
 def model_module(name: str) -> ModuleType:

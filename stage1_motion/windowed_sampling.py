@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from shared.diffusion.sampling import make_schedule, sample
-from shared.diffusion.solvers import make_solver, solve
+from shared.diffusion.solvers import DDIM, RENOISE, make_solver, solve
 
 _FADE = 8.0  # frames in which a window's offset from the one before falls to 1/e
 
@@ -19,10 +19,13 @@ class WindowConfig(Protocol):
     """Sizes that windows need: all but the timesteps and the number of coefficients are counted in frames."""
 
     coefficients: int
-    window: int
     context: int
     lookahead: int
     train_timesteps: int
+
+    def window_after(self, context: int) -> int:
+        """Frames of a window whose first `context` are known: those of the window before."""
+        ...
 
 
 class WindowedNetwork(Protocol):
@@ -61,7 +64,7 @@ def generate_windows(
         speech: [T, S], or [B, T, S] of several recordings of one length, or of one for several samples.
         steps: denoising steps, see `shared.diffusion.sampling.sample`.
         eta: noise added back at each step, likewise.
-        solver: scheduler of diffusers in its place, see `shared.diffusion.solvers.make_solver`.
+        solver: another sampler in its place, see `shared.diffusion.solvers.make_solver`.
         guidance_scale: of classifier-free guidance on speech; 1 is none.
         generator: on the CPU.
         carry_velocity: windows join in speed as well as in place; used for head pose. A tensor
@@ -76,7 +79,8 @@ def generate_windows(
     speech = speech[None] if single else speech
     config: WindowConfig = network.config
     schedule = make_schedule(config.train_timesteps)
-    scheduler = None if solver is None else make_solver(solver, config.train_timesteps)
+    renoise = solver == RENOISE
+    scheduler = None if solver in (None, DDIM, RENOISE) else make_solver(solver, config.train_timesteps)
     batch = len(speech)
     done: Tensor = speech.new_zeros(batch, 0, config.coefficients)
     if tail is not None:
@@ -86,22 +90,25 @@ def generate_windows(
     while done.shape[1] < frames:
         context = min(config.context, done.shape[1])
         start = done.shape[1] - context
-        window = speech[:, start : start + config.window]
-        window = torch.cat([window, window[:, -1:].expand(-1, config.window - window.shape[1], -1)], dim=1)  # [B, F, S]
-        noise = torch.randn(batch, config.window, config.coefficients, generator=generator).to(speech.device)
+        size = config.window_after(context)
+        window = speech[:, start : start + size]
+        window = torch.cat([window, window[:, -1:].expand(-1, size - window.shape[1], -1)], dim=1)  # [B, F, S]
+        noise = torch.randn(batch, size, config.coefficients, generator=generator).to(speech.device)
         values = torch.zeros_like(noise)
         values[:, :context] = done[:, start:]
-        mask = (torch.arange(config.window, device=speech.device) < context)[None, :, None].expand(batch, -1, -1)
+        mask = (torch.arange(size, device=speech.device) < context)[None, :, None].expand(batch, -1, -1)
 
         def predict(x: Tensor, timestep: Tensor, window: Tensor = window, mask: Tensor = mask) -> Tensor:
             return network.guided(x, timestep, window, mask, guidance_scale)
 
         clean = (values, mask.expand_as(values))
         if scheduler is None:
-            result = sample(predict, noise, schedule, steps, eta=eta, generator=generator, known=clean)  # [B, F, D]
+            result = sample(  # [B, F, D]
+                predict, noise, schedule, steps, eta=eta, generator=generator, known=clean, renoise=renoise
+            )
         else:
             result = solve(predict, noise, scheduler, steps, generator=generator, known=clean)
-        end = frames - start if start + config.window >= frames else config.window - config.lookahead
+        end = frames - start if start + size >= frames else size - config.lookahead
         fresh = result[:, context:end]
         if context:  # the predicted context differs a little from the true one: let the offset decay
             after = torch.arange(1, fresh.shape[1] + 1, device=fresh.device)[:, None]
@@ -116,6 +123,7 @@ def generate_windows(
 
 def seams(config: WindowConfig, frames: int) -> list[int]:
     """First frame of every window but the first, in motion of so many frames: where a jump would show."""
-    kept = config.window - config.lookahead
-    later = max(0, math.ceil((frames - config.window) / (kept - config.context)))
-    return [kept + index * (kept - config.context) for index in range(later)]
+    first = config.window_after(0) - config.lookahead
+    each = config.window_after(config.context) - config.lookahead - config.context
+    later = max(0, math.ceil((frames - first - config.lookahead) / each))
+    return [first + index * each for index in range(later)]

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from fd2talk.commands.inputs import check_device, fit_photo, load_motion
-from fd2talk.options import FaceChoice, Framing, MotionOptions, RendererOptions
+from fd2talk.commands.style import read_style
+from fd2talk.options import FaceChoice, Framing, MotionModelOptions, MotionOptions, RendererOptions
 from fd2talk.output import require_output, write_video
 from fd2talk.progress import counted, progress
 from fd2talk.terminal import announce
@@ -18,6 +19,7 @@ def generate(
     audio: str,
     output: str,
     *,
+    motion_model: MotionModelOptions,
     motion_options: MotionOptions,
     pose_from: str | None,
     renderer: RendererOptions,
@@ -43,12 +45,15 @@ def generate(
     from fd2talk.pipeline import TalkingHeadPipeline
     from stage1_motion.pipeline import MotionPipeline
 
-    pipeline = TalkingHeadPipeline(MotionPipeline.from_pretrained(weights, device=device), render)
+    speech_to_motion = MotionPipeline.from_pretrained(weights, model=motion_model.model, device=device)
+    style = read_style(motion_model.style, speech_to_motion)
+    pipeline = TalkingHeadPipeline(speech_to_motion, render)
     with progress(None, "generating motion") as bar:
         talk = pipeline(
             fitted,
             speech,
             **vars(motion_options),
+            style=style,
             pose_from=pose,
             **vars(framing),
             render_settings=renderer.settings,

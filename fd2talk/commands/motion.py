@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from fd2talk.commands.inputs import check_device, fit_photo
-from fd2talk.options import FaceChoice, MotionOptions
+from fd2talk.commands.style import read_style
+from fd2talk.options import FaceChoice, MotionModelOptions, MotionOptions
 from fd2talk.output import require_output, save_motion
 from fd2talk.progress import progress
 from fd2talk.terminal import announce
@@ -17,6 +18,7 @@ def motion(
     output: str,
     *,
     photo: str | None,
+    motion_model: MotionModelOptions,
     motion_options: MotionOptions,
     face: FaceChoice,
     weights: str,
@@ -35,8 +37,9 @@ def motion(
 
     from stage1_motion.pipeline import MotionPipeline  # takes seconds, after the inputs have been checked
 
-    pipeline = MotionPipeline.from_pretrained(weights, device=device)
+    pipeline = MotionPipeline.from_pretrained(weights, model=motion_model.model, device=device)
+    style = read_style(motion_model.style, pipeline)
     with progress(None, "generating motion") as bar:
-        result = pipeline(speech, photo=fitted, **vars(motion_options), progress=bar.update_to)
+        result = pipeline(speech, photo=fitted, style=style, **vars(motion_options), progress=bar.update_to)
     save_motion(path, result, overwrite=overwrite)
     announce(path)

@@ -32,6 +32,7 @@ MODULES = {
     "speech_events": "stage1_motion.speech_events_training",
     "speech_encoder": "shared.speech.training.task",
     "repair": "stage2_render.training.repair.task",
+    "style_encoder": "stage1_motion.style.training",
     "unet": "stage2_render.training.unet",
 }
 _COMMON = ("model", "data_root")

@@ -96,6 +96,7 @@ def sample(
     eta: float = 0.0,
     generator: torch.Generator | None = None,
     known: tuple[Tensor, Tensor] | None = None,
+    renoise: bool = False,
 ) -> Tensor:
     """Denoise pure noise in `steps` steps: the network predicts x_0 (eq. 3), and eq. 5 leads to the next timestep.
 
@@ -108,6 +109,8 @@ def sample(
         generator: of the noise for eta > 0, on the CPU.
         known: (values [B, F, D], mask [B, F, 1]); where the mask is true the network's input is replaced by the clean
             values at every step; its prediction there is returned like that of other frames.
+        renoise: instead of eq. 5, noise the predicted x_0 anew at every step (Tevet et al. 2023; DiffPoseTalk §3.3.3,
+            which takes as many steps as in training).
 
     Returns:
         x_0, [B, F, D].
@@ -118,6 +121,10 @@ def sample(
         if known is not None:
             x = torch.where(known[1], known[0], x)
         clean = predict(x, torch.full((len(x),), t, device=x.device))
-        fresh = torch.randn(x.shape, generator=generator).to(x.device) if eta and previous >= 0 else None
-        x = schedule.step(x, clean, t, previous, eta=eta, noise=fresh)
+        adds_noise = (eta or renoise) and previous >= 0
+        fresh = torch.randn(x.shape, generator=generator).to(x.device) if adds_noise else None
+        if renoise:
+            x = clean if fresh is None else schedule.add_noise(clean, fresh, torch.full((len(x),), previous))
+        else:
+            x = schedule.step(x, clean, t, previous, eta=eta, noise=fresh)
     return x

@@ -1,4 +1,4 @@
-"""Solvers of the package diffusers, by name, in place of eq. 5 (`shared.diffusion.sampling`)."""
+"""Solvers by name: schedulers of the package diffusers in place of eq. 5 (`shared.diffusion.sampling`), and its own."""
 
 from __future__ import annotations
 
@@ -11,12 +11,17 @@ from torch import Tensor
 
 from shared.errors import UsageError
 
+DDIM, RENOISE = "ddim", "renoise"
+"""Names of what `shared.diffusion.sampling.sample` does itself: eq. 5, and re-noising the prediction at every step."""
+_ALIASES = {"dpm-solver++": "DPMSolverMultistepScheduler"}
+
 
 def make_solver(name: str, train_timesteps: int = 1000) -> Any:
     """Return a scheduler of diffusers for networks that predict x_0, with the noise levels of `make_schedule`.
 
     Args:
-        name: of its class, such as `UniPCMultistepScheduler`; one that can start from pure noise, as the networks do.
+        name: `dpm-solver++` (Lu et al. 2022), or a class of diffusers such as `UniPCMultistepScheduler`; one that can
+            start from pure noise, as the networks do.
         train_timesteps: T of eq. 2.
 
     Raises:
@@ -34,11 +39,14 @@ def make_solver(name: str, train_timesteps: int = 1000) -> Any:
         "rescale_betas_zero_snr": True,
         "clip_sample": False,
     }
-    kind: Any = getattr(diffusers, name, None) if name.endswith("Scheduler") else None
+    kind: Any = _ALIASES.get(name, name)
+    kind = getattr(diffusers, kind, None) if kind.endswith("Scheduler") else None
     takes = inspect.signature(kind.__init__).parameters if kind is not None else {}
     if "rescale_betas_zero_snr" not in takes or "prediction_type" not in takes:
-        examples = "UniPCMultistepScheduler, DPMSolverMultistepScheduler, EulerDiscreteScheduler"
-        raise UsageError(f"--solver {name}: not a scheduler of diffusers that fits; try {examples}")
+        known = ", ".join((DDIM, RENOISE, *_ALIASES))
+        raise UsageError(
+            f"--solver {name}: there are {known}, and schedulers of diffusers such as UniPCMultistepScheduler"
+        )
     return kind(**{key: value for key, value in settings.items() if key in takes})
 
 

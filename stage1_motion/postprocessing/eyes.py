@@ -27,6 +27,7 @@ def eye_motion(
     rng: np.random.Generator,
     blinks: bool = True,
     gaze: bool = True,
+    blink_rate: float | None = None,
 ) -> np.ndarray:
     """Blinks and gaze.
 
@@ -37,25 +38,27 @@ def eye_motion(
         rng: what one step draws does not depend on whether the other one is on.
         blinks: whether that step is on.
         gaze: likewise.
+        blink_rate: blinks a minute; None: that of filmed people, 0: none.
 
     Returns:
         float32 [frames, D], to be added to the expression.
     """
-    closing = sampled_blinks(frames, rng) * max(lid_gap, 0.0) * blinks
+    gap_mean = _GAP_MEAN if not blink_rate else 60 / blink_rate
+    closing = sampled_blinks(frames, rng, gap_mean=gap_mean) * max(lid_gap, 0.0) * (blinks and blink_rate != 0)
     look = fixations(frames, rng) * gaze
     closing = np.maximum(closing, np.minimum(closing - _LIDS_FOLLOW * look[:, 1], lid_gap * 0.3))
     return (closing[:, None] * model.extra["blink"] + look @ model.extra["gaze"]).astype(np.float32)
 
 
-def sampled_blinks(frames: int, rng: np.random.Generator, fps: float = 25.0) -> np.ndarray:
-    """[frames]: how far the lids are closed, 0 to 1."""
+def sampled_blinks(frames: int, rng: np.random.Generator, fps: float = 25.0, gap_mean: float = _GAP_MEAN) -> np.ndarray:
+    """[frames]: how far the lids are closed, 0 to 1; gap_mean: seconds between blinks."""
     closed = np.zeros(frames + len(_BLINK))
-    time = rng.gamma(_GAP_SHAPE, _GAP_MEAN / _GAP_SHAPE) / 2
+    time = rng.gamma(_GAP_SHAPE, gap_mean / _GAP_SHAPE) / 2
     while (start := int(time * fps)) < frames:
         depth = rng.uniform(0.95, 1.0)
         piece = closed[start : start + len(_BLINK)]
         np.maximum(piece, depth * _BLINK, out=piece)
-        time += max(_GAP_LEAST, rng.gamma(_GAP_SHAPE, _GAP_MEAN / _GAP_SHAPE))
+        time += max(_GAP_LEAST, rng.gamma(_GAP_SHAPE, gap_mean / _GAP_SHAPE))
     return closed[:frames]
 
 

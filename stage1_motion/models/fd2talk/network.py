@@ -75,6 +75,10 @@ class MotionTransformerConfig:
         """Number of last frames of a window without the speech after them: k, or 3 without a mask."""
         return 3 if self.alignment is None else self.alignment
 
+    def window_after(self, context: int) -> int:
+        """F, however many of its first frames are known."""
+        return self.window
+
 
 def alignment_mask(frames: int, k: int, device: torch.device | None = None) -> Tensor:
     """Eq. 4: bool [F, F], True where motion frame i may attend to speech frame j."""

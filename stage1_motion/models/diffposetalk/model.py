@@ -1,0 +1,179 @@
+"""DiffPoseTalk as a motion model: denoiser and style encoder, loaded and sampled."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from shared.checkpoint import described_as, load_checkpoint
+from shared.errors import InputError, UsageError
+from shared.face_model.morphable import MorphableModel
+from stage1_motion.interface import Constraint, MotionModel, MotionSample, SamplingOptions, Speech, Style, Subject, Tail
+from stage1_motion.models.diffposetalk.network import Denoiser, DenoiserConfig
+from stage1_motion.motion_space import Articulation, MotionSpace, normalise_speech
+from stage1_motion.style.encoder import StyleReader
+from stage1_motion.windowed_sampling import generate_windows
+
+KIND = "DiffPoseTalk denoiser"
+
+
+@dataclass
+class Conditioned:
+    """The denoiser with the conditions that all windows share, as `generate_windows` calls it.
+
+    Args:
+        network: D.
+        style: s [1, K]; None: the empty condition.
+        identity: beta [1, D_id]; None where the network takes none.
+        style_scale: w_s.
+    """
+
+    network: Denoiser
+    style: Tensor | None = None
+    identity: Tensor | None = None
+    style_scale: float = 1.0
+
+    def __post_init__(self) -> None:
+        self.config = self.network.config
+
+    def guided(
+        self, x: Tensor, timestep: Tensor, speech: Tensor, context_mask: Tensor | None, guidance_scale: float
+    ) -> Tensor:
+        """x_0 [B, C + F, D] of a window whose first C frames are known; `guidance_scale` is w_a."""
+        batch, known = len(x), 0 if context_mask is None else int(context_mask[0].sum())
+        previous, noisy = x[:, :known], x[:, known:]
+        lacking = self.config.context - known
+        if known and lacking:  # never so in training: whoever was there before stood still
+            previous = torch.cat([previous[:, :1].expand(-1, lacking, -1), previous], dim=1)
+            speech = torch.cat([speech[:, :1].expand(-1, lacking, -1), speech], dim=1)
+        predicted = self.network.guided(
+            noisy,
+            previous if known else None,
+            speech,
+            timestep,
+            style=None if self.style is None else self.style.expand(batch, -1),
+            identity=None if self.identity is None else self.identity.expand(batch, -1),
+            speech_scale=guidance_scale,
+            style_scale=self.style_scale,
+        )
+        return predicted[:, lacking:]  # [B, T_p + F, D] -> [B, C + F, D]
+
+
+@dataclass
+class Sampler:
+    """How weights are sampled by default: stored with them.
+
+    Args:
+        steps: of the solver; "renoise" takes as many as in training unless it is told.
+        speech_scale: w_a.
+        style_scale: w_s.
+        eta: of DDIM.
+    """
+
+    steps: int = 8
+    speech_scale: float = 1.15
+    style_scale: float = 2.5
+    eta: float = 0.0
+
+
+class DiffPoseTalk(MotionModel):
+    """Speech, a style and the face's shape -> expression and head pose.
+
+    Args:
+        network: the denoiser.
+        space: the motion space; persons' sizes are in the style (`MotionSpace.encode_unscaled`).
+        style: reads a style off motion.
+        sampler: the defaults of `SamplingOptions`.
+        device: where the networks run.
+    """
+
+    articulation = Articulation()
+    accepts = frozenset({"tail", "style"})
+
+    def __init__(self, network: Denoiser, space: MotionSpace, style: StyleReader | None, sampler: Sampler,
+                 device: str | torch.device = "cpu"):  # fmt: skip
+        self.network, self.space, self.style_reader, self.sampler = network, space, style, sampler
+        self.device = device
+        self.speech_features = network.config.speech_features
+
+    @torch.no_grad()
+    def sample(
+        self,
+        speech: Speech,
+        subject: Subject,
+        *,
+        style: Style | None = None,
+        constraint: Constraint | None = None,
+        tail: Tail | None = None,
+        options: SamplingOptions = SamplingOptions(),
+        generator: torch.Generator,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> MotionSample:
+        """See `MotionModel.sample`. `options.guidance` is w_a of eq. 10, `options.style_guidance` w_s."""
+        config, defaults, count = self.network.config, self.sampler, len(self.space.expression_std)
+        features, speaks, known = speech.features, speech.events.speaks, 0
+        before = None
+        if tail is not None:  # the statistics of normalisation are those of the new frames
+            known = len(tail.speech)
+            features, speaks = np.concatenate([tail.speech, features]), np.concatenate([np.zeros(known), speaks])
+            before = torch.from_numpy(np.concatenate([tail.expression, tail.pose], axis=1))
+        normalised = torch.from_numpy(normalise_speech(features, speaks)).to(self.device)  # [C + T, S]
+        network = Conditioned(
+            self.network,
+            style=None if style is None else torch.from_numpy(self._vector(style))[None].to(self.device),
+            identity=torch.from_numpy(subject.identity)[None].to(self.device) if config.identity else None,
+            style_scale=defaults.style_scale if options.style_guidance is None else options.style_guidance,
+        )
+        steps = options.steps or (config.train_timesteps if options.solver == "renoise" else defaults.steps)
+        motion = generate_windows(
+            network,
+            normalised[known:],
+            steps=steps,
+            guidance_scale=defaults.speech_scale if options.guidance is None else options.guidance,
+            generator=generator,
+            eta=defaults.eta if options.eta is None else options.eta,
+            solver=options.solver,
+            carry_velocity=torch.arange(count + 6, device=self.device) >= count,
+            tail=None if before is None else (before, normalised[:known]),
+            progress=progress and (lambda done: progress(done, len(speech))),
+        )
+        expression, pose = np.split(motion.float().cpu().numpy(), [count], axis=1)
+        return MotionSample(expression, pose)
+
+    def _vector(self, style: Style) -> np.ndarray:
+        """[K]. Raises UsageError: the style is of another encoder."""
+        if self.style_reader is None or style.encoder != self.style_reader.fingerprint:
+            raise UsageError("the style was made by another style encoder; make it again from its clip")
+        return style.vector
+
+
+def load(
+    folder: Path, face_model: MorphableModel, *, person: Path | None = None, device: str | torch.device = "cpu"
+) -> DiffPoseTalk:
+    """Load ``denoiser.safetensors`` and, where the network takes a style, ``style_encoder.safetensors``.
+
+    Raises:
+        InputError: the folder does not hold them, or they belong to another face model.
+        UsageError: a person's weights, which this model does not have.
+    """
+    if person is not None:
+        raise UsageError("the motion model diffposetalk has no weights of single persons")
+    path = folder / "denoiser.safetensors"
+    tensors, header = load_checkpoint(path, KIND)
+    with described_as(path, KIND):
+        network = Denoiser(DenoiserConfig(**header["config"]))
+        network.load_state_dict(tensors)
+        network = network.to(device).eval().requires_grad_(False)
+        std = (np.array(header[f"{part}_std"], np.float32) for part in ("expression", "pose"))
+        space, sampler = MotionSpace(face_model, *std), Sampler(**header["sampler"])
+    if header["face_model"] != face_model.fingerprint:
+        raise InputError(f"{path}: the denoiser belongs to face model {header['face_model']}")
+    reader = (
+        StyleReader.load(folder / "style_encoder.safetensors", face_model, device) if network.config.style else None
+    )
+    return DiffPoseTalk(network, space, reader, sampler, device)

@@ -1,0 +1,170 @@
+"""Training of the style encoder by contrast (DiffPoseTalk eq. 9), and how well it recognises people it never saw."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from shared.errors import InputError
+from shared.face_model import load_bundled
+from shared.motion import Motion
+from shared.prepared import load_motions, read_index
+from shared.processes import gather
+from shared.schema import Arguments
+from shared.splits import is_development
+from stage1_motion.dataset import fit_space
+from stage1_motion.motion_space import MotionSpace
+from stage1_motion.style.encoder import StyleEncoder, StyleEncoderConfig, nt_xent
+
+Halves = tuple[Tensor, Tensor]  # motion [T, D] filled up with zeros, and which frames there are, bool [T]
+
+
+class StyleTask:
+    """Pairs of sequences of one person, everybody else in the batch as negatives; a `shared.training.loop.Task`.
+
+    The paper splits samples of 2 T frames in half. Here clips shorter than that are split too, and a person with
+    several clips gives pairs from two of them with a probability of `across`.
+
+    Args:
+        people: motion of each person's clips, `MotionSpace.encode_unscaled`.
+        space: of the motion.
+        config: sizes of the encoder.
+        temperature: tau of eq. 9.
+        across: share of pairs that come from two clips.
+        noise: standard deviation of Gaussian noise on the coefficients.
+    """
+
+    def __init__(self, people: dict[str, list[np.ndarray]], space: MotionSpace, config: StyleEncoderConfig, *,
+                 temperature: float = 0.1, across: float = 0.5, noise: float = 0.0):  # fmt: skip
+        shortest = 2 * config.shortest
+        usable = {person: [clip for clip in clips if len(clip) >= shortest] for person, clips in people.items()}
+        usable = {person: clips for person, clips in usable.items() if clips}
+        self.people = [clips for person, clips in usable.items() if not is_development(person)]
+        self.development = [clips for person, clips in usable.items() if is_development(person)]
+        if len(self.people) < 2 or len(self.development) < 2:
+            raise InputError(f"clips of at least {shortest} frames of two people in each part are needed")
+        gap = np.concatenate([space.gap_row(), np.zeros(6)]).astype(np.float32)
+        opening = np.concatenate([space.opening(), np.zeros(6)]).astype(np.float32)
+        self.model = StyleEncoder(config, torch.from_numpy(gap), torch.from_numpy(opening))
+        self.space, self.temperature, self.across, self.noise = space, temperature, across, noise
+
+    def _piece(self, clip: np.ndarray, start: int, length: int) -> Halves:
+        """Frames start to start + length of a clip, at most T of them."""
+        frames = self.model.config.frames
+        piece = torch.zeros(frames, clip.shape[1])
+        taken = torch.from_numpy(clip[start : start + min(length, frames)])
+        piece[: len(taken)] = taken
+        return piece, torch.arange(frames) < len(taken)
+
+    def _pair(self, clips: list[np.ndarray], generator: torch.Generator) -> tuple[Halves, Halves]:
+        """Two sequences of a person."""
+
+        def number(below: int) -> int:
+            return int(torch.randint(max(below, 1), (1,), generator=generator))
+
+        frames = self.model.config.frames
+        if len(clips) > 1 and float(torch.rand(1, generator=generator)) < self.across:
+            first, second = torch.randperm(len(clips), generator=generator)[:2].tolist()
+            pieces = [(clips[i], number(len(clips[i]) - frames + 1), frames) for i in (first, second)]
+        else:
+            clip = clips[number(len(clips))]
+            half = min(len(clip) // 2, frames)
+            start = number(len(clip) - 2 * half + 1)
+            pieces = [(clip, start, half), (clip, start + half, half)]
+        a, b = (self._piece(*piece) for piece in pieces)
+        return a, b
+
+    def batch(self, generator: torch.Generator, batch_size: int) -> dict[str, Tensor]:
+        """N_s pairs of different people: first and second [B, T, D], and which of their frames there are [B, T]."""
+        picks = torch.randperm(len(self.people), generator=generator)[:batch_size].tolist()
+        pairs = [self._pair(self.people[pick], generator) for pick in picks]
+        batch = {}
+        for index, name in enumerate(("first", "second")):
+            batch[name] = torch.stack([pair[index][0] for pair in pairs])
+            batch[f"{name}_valid"] = torch.stack([pair[index][1] for pair in pairs])
+            batch[name] = batch[name] + self.noise * torch.randn(batch[name].shape, generator=generator)
+        return batch
+
+    def loss(self, model: StyleEncoder, batch: dict[str, Tensor]) -> tuple[Tensor, dict[str, Any]]:
+        """Eq. 9."""
+        first, second = (gather(model(batch[n], batch[f"{n}_valid"]).float()) for n in ("first", "second"))
+        loss, accuracy = nt_xent(first, second, self.temperature)
+        return loss, {"accuracy": accuracy}
+
+    @torch.no_grad()
+    def validate(self, model: StyleEncoder) -> dict[str, float]:
+        """How often a development person's other half is nearest; of one clip, and of two clips."""
+        within, across = [], []
+        for clips in self.development:
+            longest = max(clips, key=len)
+            middle = len(longest) // 2
+            within.append((model.encode(longest[:middle]), model.encode(longest[middle:])))
+            if len(clips) > 1:
+                across.append((model.encode(clips[0]), model.encode(clips[1])))
+        accuracy, margin = _recognised(within)
+        figures = {"within": accuracy, "margin": margin, "people": float(len(within))}
+        if len(across) > 1:
+            figures["across"] = _recognised(across)[0]
+        return {"score": accuracy + margin, **figures}
+
+    def save(self, model: StyleEncoder, folder: Path) -> None:
+        """Write ``style_encoder.safetensors``."""
+        model.save(folder / "style_encoder.safetensors", space=self.space)
+
+
+def _recognised(pairs: list[tuple[np.ndarray, np.ndarray]]) -> tuple[float, float]:
+    """Share of first vectors whose nearest second one is their own, and by how much their own is nearer than others."""
+    first, second = (np.stack(vectors) for vectors in zip(*pairs))
+    similar = first @ second.T  # [P, P]
+    own = np.diag(similar)
+    others = (similar.sum(1) - own) / (len(similar) - 1)
+    return float((similar.argmax(1) == np.arange(len(similar))).mean()), float((own - others).mean())
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    """`model: style_encoder` of `fd2talk train`.
+
+    Args:
+        prepared: folder of `fd2talk prepare`; clips without sound are used too.
+        network: sizes of `StyleEncoderConfig`.
+        loss: settings of `StyleTask`.
+    """
+
+    prepared: str = ".cache/prepared"
+    network: Annotated[dict[str, Any], Arguments(StyleEncoderConfig, ("coefficients",))] = field(default_factory=dict)
+    loss: Annotated[dict[str, Any], Arguments(StyleTask, ("people", "space", "config"))] = field(default_factory=dict)
+
+
+def unscaled_people(prepared: str | Path, split: str) -> tuple[dict[str, list[np.ndarray]], MotionSpace]:
+    """Motion of every clip of a split, by person, and the motion space of the clips with sound of `train`.
+
+    The space is the one in which motion models are trained.
+    """
+    model, rows = load_bundled(), read_index(prepared)
+    spoken = [row for row in rows if row["split"] == "train" and row["audio"] == "ok"]
+    wanted = [row for row in rows if row["split"] == split]
+    if not spoken or not wanted:
+        raise InputError(f"{prepared}: no clips of split {split if spoken else 'train'}")
+    every = {row["name"]: row for row in [*spoken, *wanted]}
+    motions = load_motions(prepared, list(every.values()), model)
+    of_space: dict[str, list[Motion]] = defaultdict(list)
+    for row in spoken:
+        of_space[row["person"]].append(motions[row["name"]])
+    space = fit_space(model, of_space)
+    people: dict[str, list[np.ndarray]] = defaultdict(list)
+    for row in wanted:
+        people[row["person"]].append(space.encode_unscaled(motions[row["name"]]))
+    return people, space
+
+
+def build_task(config: Config) -> StyleTask:
+    """Build the task of a config."""
+    people, space = unscaled_people(config.prepared, "train")
+    return StyleTask(people, space, StyleEncoderConfig(space.model.num_expression + 6, **config.network), **config.loss)
