@@ -282,7 +282,8 @@ class MotionPipeline:
 
 def _read_settings(folder: Path) -> dict[str, Any]:
     """Read the ``model.yaml`` of a folder of weights. Raises InputError: there is none, or it is not one."""
-    path, kinds = folder / "model.yaml", {"model": str, "speech_encoder": str, "layer": int, "style": str}
+    path = folder / "model.yaml"
+    kinds = {"model": str, "speech_encoder": str, "layer": int, "resample": str, "style": str}
     try:
         settings = yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:
@@ -290,7 +291,7 @@ def _read_settings(folder: Path) -> dict[str, Any]:
     except (ValueError, yaml.YAMLError) as error:
         raise InputError(f"{path}: not YAML ({' '.join(str(error).split())[:80]})") from None
     if not isinstance(settings, dict) or not {"model", "speech_encoder"} <= settings.keys() <= kinds.keys():
-        raise InputError(f"{path}: must have the keys model and speech_encoder, and may have layer and style")
+        raise InputError(f"{path}: must have the keys model and speech_encoder, and may have layer, resample and style")
     for key, value in settings.items():
         if type(value) is not kinds[key] or value == "":
             raise InputError(f"{path}: {key} is {value!r}, not a {'number' if kinds[key] is int else 'name'}")

@@ -68,8 +68,9 @@ class SpeechFrontend:
 
         Args:
             settings: `speech_encoder`: bundled, a folder (also one within `folder`), a name of the hub, `log-mel`, or
-                `none`; `layer`: the hidden state to read.
-            folder: with ``speech_events.safetensors`` for an encoder other than the bundled one.
+                `none`; `layer`: the hidden state to read; `resample`: see `SpeechEncoder`.
+            folder: with ``speech_events.safetensors`` for an encoder other than the bundled one; where the encoder lies
+                in `folder` and there is none, somebody speaks all the time.
             device: where the encoder runs.
 
         Raises:
@@ -79,8 +80,12 @@ class SpeechFrontend:
         if name in _ENCODERS:
             return cls(_ENCODERS[name]())
         name = folder / name if (folder / name).is_dir() else name
-        encoder = SpeechEncoder.from_pretrained(name, layer=settings.get("layer"), device=device)
+        encoder = SpeechEncoder.from_pretrained(
+            name, layer=settings.get("layer"), device=device, resample=settings.get("resample", "output")
+        )
         events = folder / "speech_events.safetensors"
+        if isinstance(name, Path) and not events.exists():
+            return cls(encoder)
         if name == "bundled" and not events.exists():
             events = bundled("fd2talk/speech_events.safetensors")
         return cls(encoder, SpeechEventDetector.load(events))

@@ -23,6 +23,7 @@ from shared.weights import bundled_config
 from stage1_motion.lip_expert.network import LipExpert, mouth_basis
 from stage1_motion.motion_space import MotionSpace
 from stage1_motion.speech_events import PROBES, Probe, SpeechEventDetector
+from stage1_motion.style.encoder import StyleEncoder, StyleEncoderConfig
 from stage2_render.diffusion.autoencoder import AutoencoderConfig
 from stage2_render.diffusion.diffusers_autoencoder import DiffusersConfig
 from stage2_render.diffusion.render_model import build_autoencoder, save_autoencoder
@@ -47,6 +48,10 @@ TINY = {
     "speech_events": ["sentences=12"],
     "fd2talk": ["network.width=16", "network.heads=2", "network.layers=1", "network.window=24", "network.context=6",
                 "loss.steps=1"],
+    "diffposetalk": ["network.width=16", "network.heads=2", "network.layers=1", "network.frames=12",
+                     "network.context=4", "network.lookahead=0", "sampler.steps=1", "sampler.solver=null"],
+    "style_encoder": ["network.size=16", "network.heads=2", "network.layers=1", "network.frames=12",
+                      "network.shortest=6"],
     "unet": ["network.channels=[8, 8]", "network.attention=[false, true]", "network.blocks=1", "network.heads=2",
              "network.time_width=16", "steps=1"],
     "ridge": [],
@@ -79,6 +84,17 @@ def speech(tmp_path_factory):
     space = MotionSpace(model, np.ones(model.num_expression, np.float32), np.ones(6, np.float32))
     LipExpert(SPEECH, mouth_basis(space), width=8).save(folder / "lip_expert.safetensors")
     return folder
+
+
+@pytest.fixture(scope="session")
+def style_encoder(tmp_path_factory):
+    """An untrained style encoder."""
+    model = load_bundled()
+    size, path = model.num_expression + 6, tmp_path_factory.mktemp("style") / "style_encoder.safetensors"
+    space = MotionSpace(model, np.ones(model.num_expression, np.float32), np.ones(6, np.float32))
+    config = StyleEncoderConfig(size, size=16, layers=1, heads=2, frames=12, shortest=6)
+    StyleEncoder(config, torch.ones(size), torch.ones(size)).save(path, space=space)
+    return path
 
 
 @pytest.fixture(scope="session")
@@ -122,13 +138,15 @@ def recordings(monkeypatch):
 def overrides(config, tmp_path, request):
     """What makes a training small and lets it read synthetic data."""
     model, found = config["model"], list(TINY[config["model"]])
-    if model in ("face_model", "lip_expert", "fd2talk", "ridge", "speech_events"):
+    if model not in ("autoencoder", "repair", "speech_encoder", "unet"):
         found.append(f"prepared={request.getfixturevalue('prepared')}")
-    if model in ("lip_expert", "fd2talk", "speech_events"):
+    if model in ("lip_expert", "fd2talk", "speech_events", "diffposetalk"):
         folder = request.getfixturevalue("speech")
         found += [f"speech_encoder={folder}", f"cache={tmp_path}"]
         if config.get("speech_events"):
             found.append(f"speech_events={folder / 'speech_events.safetensors'}")
+        if config.get("style_encoder"):
+            found.append(f"style_encoder={request.getfixturevalue('style_encoder')}")
         if config.get("lip_expert"):
             found.append(f"lip_expert={folder / 'lip_expert.safetensors'}")
     if model in ("speech_encoder", "speech_events"):

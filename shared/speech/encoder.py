@@ -35,6 +35,8 @@ class SpeechEncoder:
         device: device of the model.
         window: length of a window, seconds.
         overlap: overlap of two windows, seconds.
+        resample: where features come to 25 Hz: "output" interpolates them, "stem" the transformer's input (as in
+            FaceFormer and DiffPoseTalk §3.1), for models of transformers that were trained so.
     """
 
     def __init__(
@@ -46,10 +48,13 @@ class SpeechEncoder:
         device: str | torch.device = "cpu",
         window: float = 8.0,
         overlap: float = 1.0,
+        resample: str = "output",
     ) -> None:
+        if resample not in ("output", "stem") or (resample == "stem" and layer not in (None, -1)):
+            raise InputError(f"a speech encoder resamples its output, or its stem before layer -1, not {resample!r}")
         self.model = model.to(device).eval().requires_grad_(False)
         self.device = torch.device(device)
-        self.normalise = normalise
+        self.normalise, self.resample = normalise, resample
         self.layer = layer if layer is not None else getattr(model.config, "feature_layer", -1)
         layers = model.config.num_hidden_layers
         if not -1 <= self.layer <= layers:
@@ -62,7 +67,12 @@ class SpeechEncoder:
 
     @classmethod
     def from_pretrained(
-        cls, name_or_folder: str | Path = "bundled", *, layer: int | None = None, device: str | torch.device = "cpu"
+        cls,
+        name_or_folder: str | Path = "bundled",
+        *,
+        layer: int | None = None,
+        device: str | torch.device = "cpu",
+        resample: str = "output",
     ) -> SpeechEncoder:
         """Load the bundled encoder ("bundled"), a folder in the format of transformers, or a model of the hub.
 
@@ -72,6 +82,7 @@ class SpeechEncoder:
             name_or_folder: "bundled", a folder, or the name of a hub model.
             layer: the hidden state to read, as in the constructor.
             device: device of the model.
+            resample: as in the constructor.
 
         Raises:
             InputError: there is no such model, it is not of the family, or it cannot be downloaded now.
@@ -80,7 +91,7 @@ class SpeechEncoder:
         if not str(name_or_folder):
             raise InputError("the name of the speech encoder is empty")
         if folder.is_dir():
-            model, normalise = _load(str(folder), local=True)
+            model, normalise = _load(str(folder), local=True, foreign=resample == "stem")
         elif folder.is_absolute() or len(folder.parts) > 2:
             raise InputError(f"there is no speech encoder in {folder}")
         else:
@@ -88,7 +99,7 @@ class SpeechEncoder:
                 model, normalise = _load(str(name_or_folder), local=True)
             except InputError:
                 model, normalise = _load(str(name_or_folder), local=False)
-        return cls(model, layer=layer, normalise=normalise, device=device)
+        return cls(model, layer=layer, normalise=normalise, device=device, resample=resample)
 
     def __call__(self, audio: np.ndarray) -> np.ndarray:
         """Encode a recording.
@@ -131,19 +142,47 @@ class SpeechEncoder:
         piece = np.zeros(stop - start, np.float32)
         inside = audio[max(start, 0) : max(stop, 0)]
         piece[max(-start, 0) : max(-start, 0) + len(inside)] = inside
-        output = self.model(
-            torch.from_numpy(piece)[None].to(self.device), output_hidden_states=self.layer != -1, return_dict=True
-        )
+        samples = torch.from_numpy(piece)[None].to(self.device)
+        at = frame_positions(last - first, self._field, self._stride)
+        if self.resample == "stem":
+            return encode_resampled(self.model, samples, at)[0].float().cpu().numpy()
+        output = self.model(samples, output_hidden_states=self.layer != -1, return_dict=True)
         hidden = output.last_hidden_state if self.layer == -1 else output.hidden_states[self.layer]
         hidden = hidden[0].float().cpu().numpy()
-        # Feature j covers samples [j stride, j stride + field) of the piece: its centre is j stride + (field - 1) / 2.
-        offset = self._field // 2 - (self._field - 1) / 2
-        at = (np.arange(last - first) * _FRAME + offset) / self._stride
         at = np.clip(at, 0, len(hidden) - 1)
         low = np.minimum(at.astype(int), max(len(hidden) - 2, 0))
         high = np.minimum(low + 1, len(hidden) - 1)
         part = (at - low)[:, None].astype(np.float32)
         return hidden[low] * (1 - part) + hidden[high] * part
+
+
+def frame_positions(frames: int, field: int, stride: int) -> np.ndarray:
+    """[frames]: where, in features of audio that begins half a field before the first frame, frames are centred.
+
+    Feature j covers the samples [j stride, j stride + field): its centre is j stride + (field - 1) / 2.
+    """
+    return (np.arange(frames) * _FRAME + field // 2 - (field - 1) / 2) / stride
+
+
+def encode_resampled(model: Any, audio: torch.Tensor, at: np.ndarray) -> torch.Tensor:
+    """The output of a model of transformers whose stem's features are interpolated between stem and transformer.
+
+    Args:
+        model: wav2vec2, HuBERT or WavLM.
+        audio: float32 [B, n], 16 kHz.
+        at: [T], places among the stem's features, see `frame_positions`.
+
+    Returns:
+        [B, T, S].
+    """
+    stem = model.feature_extractor(audio).transpose(1, 2)  # [B, t, C]
+    place = torch.from_numpy(np.clip(at, 0, stem.shape[1] - 1)).to(stem)
+    low = place.long().clamp(max=max(stem.shape[1] - 2, 0))
+    part = (place - low)[:, None]
+    high = (low + 1).clamp(max=stem.shape[1] - 1)
+    projected = model.feature_projection(stem[:, low] * (1 - part) + stem[:, high] * part)  # [B, T, S]
+    projected = projected[0] if isinstance(projected, tuple) else projected
+    return model.encoder(projected, return_dict=True).last_hidden_state
 
 
 def receptive_field(kernels: tuple[int, ...], strides: tuple[int, ...]) -> tuple[int, int]:
@@ -154,10 +193,10 @@ def receptive_field(kernels: tuple[int, ...], strides: tuple[int, ...]) -> tuple
     return field, stride
 
 
-def _load(name: str, *, local: bool) -> tuple[torch.nn.Module, bool]:
-    """The model in float32, and whether its audio is to be normalised."""
+def _load(name: str, *, local: bool, foreign: bool = False) -> tuple[torch.nn.Module, bool]:
+    """The model in float32, of transformers if it is to be `foreign`, and whether its audio is to be normalised."""
     folder = Path(name)
-    if local and folder.is_dir() and (model := load_wav2vec2(folder)) is not None:
+    if local and not foreign and folder.is_dir() and (model := load_wav2vec2(folder)) is not None:
         try:
             settings = json.loads((folder / "preprocessor_config.json").read_text(encoding="utf-8"))
         except (OSError, ValueError):

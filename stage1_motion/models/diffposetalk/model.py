@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from shared.checkpoint import described_as, load_checkpoint
+from shared.diffusion.solvers import RENOISE
 from shared.errors import InputError, UsageError
 from shared.face_model.morphable import MorphableModel
 from stage1_motion.interface import Constraint, MotionModel, MotionSample, SamplingOptions, Speech, Style, Subject, Tail
@@ -73,12 +74,14 @@ class Sampler:
         speech_scale: w_a.
         style_scale: w_s.
         eta: of DDIM.
+        solver: see `SamplingOptions`.
     """
 
     steps: int = 8
     speech_scale: float = 1.15
     style_scale: float = 2.5
     eta: float = 0.0
+    solver: str | None = None
 
 
 class DiffPoseTalk(MotionModel):
@@ -89,14 +92,18 @@ class DiffPoseTalk(MotionModel):
         space: the motion space; persons' sizes are in the style (`MotionSpace.encode_unscaled`).
         style: reads a style off motion.
         sampler: the defaults of `SamplingOptions`.
+        normalise: whether features are normalised (`normalise_speech`); those of an encoder trained with the network
+            are not.
+        fps: frames per second.
         device: where the networks run.
     """
 
     articulation = Articulation()
-    accepts = frozenset({"tail", "style"})
 
-    def __init__(self, network: Denoiser, space: MotionSpace, style: StyleReader | None, sampler: Sampler,
-                 device: str | torch.device = "cpu"):  # fmt: skip
+    def __init__(self, network: Denoiser, space: MotionSpace, style: StyleReader | None, sampler: Sampler, *,
+                 normalise: bool = True, fps: float = 25.0, device: str | torch.device = "cpu"):  # fmt: skip
+        self.normalise, self.fps = normalise, fps
+        self.accepts = frozenset({"tail", "style"} if style is not None else {"tail"})
         self.network, self.space, self.style_reader, self.sampler = network, space, style, sampler
         self.device = device
         self.speech_features = network.config.speech_features
@@ -121,29 +128,38 @@ class DiffPoseTalk(MotionModel):
         if tail is not None:  # the statistics of normalisation are those of the new frames
             known = len(tail.speech)
             features, speaks = np.concatenate([tail.speech, features]), np.concatenate([np.zeros(known), speaks])
-            before = torch.from_numpy(np.concatenate([tail.expression, tail.pose], axis=1))
-        normalised = torch.from_numpy(normalise_speech(features, speaks)).to(self.device)  # [C + T, S]
+            before = torch.from_numpy(np.concatenate([tail.expression, tail.pose], axis=1)[:, : config.coefficients])
+        if self.normalise:
+            features = normalise_speech(features, speaks)
+        heard = torch.from_numpy(features).to(self.device)  # [C + T, S]
+        vector = None if style is None else torch.from_numpy(self._vector(style))
+        if config.people:  # that of a random training person, as in A.6
+            number = torch.randint(config.people, (1,), generator=generator)[0]
+            vector = torch.nn.functional.one_hot(number, config.people).float()
         network = Conditioned(
             self.network,
-            style=None if style is None else torch.from_numpy(self._vector(style))[None].to(self.device),
+            style=None if vector is None else vector[None].to(self.device),
             identity=torch.from_numpy(subject.identity)[None].to(self.device) if config.identity else None,
             style_scale=defaults.style_scale if options.style_guidance is None else options.style_guidance,
         )
-        steps = options.steps or (config.train_timesteps if options.solver == "renoise" else defaults.steps)
+        solver = defaults.solver if options.solver is None and options.eta is None else options.solver
+        steps = options.steps or defaults.steps
+        if solver == RENOISE != defaults.solver and options.steps is None:
+            steps = config.train_timesteps
         motion = generate_windows(
             network,
-            normalised[known:],
+            heard[known:],
             steps=steps,
             guidance_scale=defaults.speech_scale if options.guidance is None else options.guidance,
             generator=generator,
             eta=defaults.eta if options.eta is None else options.eta,
-            solver=options.solver,
-            carry_velocity=torch.arange(count + 6, device=self.device) >= count,
-            tail=None if before is None else (before, normalised[:known]),
+            solver=solver,
+            carry_velocity=torch.arange(config.coefficients, device=self.device) >= count,
+            tail=None if before is None else (before, heard[:known]),
             progress=progress and (lambda done: progress(done, len(speech))),
         )
         expression, pose = np.split(motion.float().cpu().numpy(), [count], axis=1)
-        return MotionSample(expression, pose)
+        return MotionSample(expression, pose if pose.size else None)
 
     def _vector(self, style: Style) -> np.ndarray:
         """[K]. Raises UsageError: the style is of another encoder."""
@@ -173,7 +189,7 @@ def load(
         space, sampler = MotionSpace(face_model, *std), Sampler(**header["sampler"])
     if header["face_model"] != face_model.fingerprint:
         raise InputError(f"{path}: the denoiser belongs to face model {header['face_model']}")
-    reader = (
-        StyleReader.load(folder / "style_encoder.safetensors", face_model, device) if network.config.style else None
-    )
-    return DiffPoseTalk(network, space, reader, sampler, device)
+    styled = network.config.style and not network.config.people
+    reader = StyleReader.load(folder / "style_encoder.safetensors", face_model, device) if styled else None
+    settings = {"normalise": header["normalise_speech"], "fps": header["fps"]}
+    return DiffPoseTalk(network, space, reader, sampler, **settings, device=device)

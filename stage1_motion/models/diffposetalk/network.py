@@ -30,6 +30,7 @@ class DenoiserConfig:
         speech_features: S per frame.
         identity: size of beta; 0: the network does not know the face's shape.
         style: size of s; 0: no style.
+        people: where s is the number of a training person (one-hot), how many there are; else 0.
         width: of the hidden layers.
         layers: decoder layers.
         heads: of each attention.
@@ -45,6 +46,7 @@ class DenoiserConfig:
     speech_features: int
     identity: int = 0
     style: int = 128
+    people: int = 0
     width: int = 160
     layers: int = 4
     heads: int = 4

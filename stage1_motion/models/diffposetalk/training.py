@@ -4,21 +4,26 @@ from __future__ import annotations
 
 import shutil
 from collections import defaultdict
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
 import numpy as np
 import torch
 import yaml
-from torch import Tensor
+from torch import Tensor, nn
 
 from shared.checkpoint import save_checkpoint
 from shared.diffusion.sampling import make_schedule
+from shared.errors import InputError
+from shared.face_model import load_bundled
 from shared.metrics.lips import best_lag_correlation
 from shared.schema import Arguments
+from shared.speech.encoder import SpeechEncoder
 from shared.splits import is_development
-from stage1_motion.dataset import Clip, ClipsConfig, sampling_weights
+from stage1_motion.dataset import Clip, ClipsConfig, load_clips, sampling_weights
 from stage1_motion.losses.geometric import (
     GeometricWeights,
     head_losses,
@@ -60,15 +65,20 @@ class DiffPoseTalkTask:
         self.truncation, self.speech_noise, self.sampler = truncation, speech_noise, sampler or Sampler()
         self.clips = [clip for clip in clips if not is_development(clip.person)]
         self.development = [clip for clip in clips if is_development(clip.person)]
-        self.motion = {clip.name: space.encode_unscaled(clip.motion)[: len(clip.speech)] for clip in clips}
+        self.people = sorted({clip.person for clip in self.clips})
+        self.one_hot = bool(config.people)
+        size = config.coefficients
+        self.motion = {c.name: space.encode_unscaled(c.motion)[: len(c.speech), :size] for c in clips}
         self.probabilities = torch.from_numpy(sampling_weights(self.clips))
-        self.model = Denoiser(config)
+        self.model: nn.Module = Denoiser(config)
+        self.config = config
         self.schedule = make_schedule(config.train_timesteps)
         count = space.model.num_expression
         mesh = space.expression_std[:, None] * space.model.exp_basis.reshape(count, -1)  # [D, 3 N], to mm
         self.mesh = torch.from_numpy(mesh.astype(np.float32))
         self.degrees = torch.from_numpy(np.degrees(space.pose_std[:3]).astype(np.float32))  # [3]
         self.count = count
+        self.has_head = size > count
 
     def to(self, device: torch.device) -> None:
         """Move what the losses need."""
@@ -76,10 +86,10 @@ class DiffPoseTalkTask:
 
     def batch(self, generator: torch.Generator, batch_size: int) -> dict[str, Tensor]:
         """Samples of two windows: motion [B, 2 T_w, D], speech, identity, and of each window style and frames."""
-        config = self.model.config
+        config = self.config
         size = config.frames
         picks = torch.multinomial(self.probabilities, batch_size, replacement=True, generator=generator)
-        items: dict[str, list[Tensor]] = {"motion": [], "speech": [], "identity": []}
+        items: dict[str, list[Tensor]] = defaultdict(list)
         lengths = []
         for pick in picks.tolist():
             clip = self.clips[pick]
@@ -87,15 +97,24 @@ class DiffPoseTalkTask:
             start = int(torch.randint(max(1, length - 2 * size + 1), (1,), generator=generator))
             at = np.minimum(np.arange(start, start + 2 * size), length - 1)
             items["motion"].append(torch.from_numpy(self.motion[clip.name][at]))
-            items["speech"].append(torch.from_numpy(clip.speech[at]))
+            for name, value in self.speech_of(clip, at).items():
+                items[name].append(value)
+            if self.one_hot:
+                items["person"].append(self._one_hot(clip))
             items["identity"].append(torch.from_numpy(np.asarray(clip.motion.identity, np.float32)))
             lengths.append(length - start)
         batch = {name: torch.stack(values) for name, values in items.items()}
-        batch["speech"] = batch["speech"] + self.speech_noise * torch.randn(batch["speech"].shape, generator=generator)
+        if self.speech_noise:
+            noise = torch.randn(batch["speech"].shape, generator=generator)
+            batch["speech"] = batch["speech"] + self.speech_noise * noise
         there = torch.tensor(lengths)
         for index in range(2):
             present = (there - index * size).clamp(0, size)
-            batch[f"style_{index}"], usable = self._styles(batch["motion"][:, index * size :][:, :size], present)
+            window = batch["motion"][:, index * size :][:, :size]
+            if self.one_hot:
+                batch[f"style_{index}"], usable = batch["person"], torch.ones(batch_size, dtype=torch.bool)
+            else:
+                batch[f"style_{index}"], usable = self._styles(window, present)
             cut = torch.rand(batch_size, generator=generator) < self.truncation
             random = torch.randint(1, size + 1, (batch_size,), generator=generator)
             batch[f"frames_{index}"] = torch.where(cut, torch.minimum(random, present), present)
@@ -104,8 +123,25 @@ class DiffPoseTalkTask:
             batch[f"no_style_{index}"] = drop < self.condition_dropout + self.style_dropout
             batch[f"unusable_{index}"] = ~usable
             batch[f"timestep_{index}"] = torch.randint(config.train_timesteps, (batch_size,), generator=generator)
-            batch[f"noise_{index}"] = torch.randn(batch_size, size, self.count + 6, generator=generator)
+            batch[f"noise_{index}"] = torch.randn(batch_size, size, config.coefficients, generator=generator)
         return batch
+
+    def _one_hot(self, clip: Clip) -> Tensor:
+        """[P]: which of the training people speaks; of others one that does not change from call to call."""
+        place = self.people.index(clip.person) if clip.person in self.people else len(clip.name) % len(self.people)
+        return nn.functional.one_hot(torch.tensor(place), len(self.people)).float()
+
+    def speech_of(self, clip: Clip, at: np.ndarray) -> dict[str, Tensor]:
+        """What the network hears in these frames of a clip: features [2 T_w, S]."""
+        return {"speech": torch.from_numpy(clip.speech[at])}
+
+    def features(self, model: nn.Module, clip: Clip) -> Tensor:
+        """Features of a whole clip, [T, S], on the network's device."""
+        return torch.from_numpy(clip.speech).to(next(model.parameters()).device)
+
+    def denoiser(self, model: nn.Module) -> Denoiser:
+        """The denoiser in what is trained."""
+        return cast(Denoiser, model)
 
     @torch.no_grad()
     def _styles(self, motion: Tensor, present: Tensor) -> tuple[Tensor, Tensor]:
@@ -118,11 +154,11 @@ class DiffPoseTalkTask:
         frames = encoder.config.frames
         return encoder(motion[:, :frames], valid[:, :frames]), usable
 
-    def loss(self, model: Denoiser, batch: dict[str, Tensor]) -> tuple[Tensor, dict[str, Any]]:
+    def loss(self, model: nn.Module, batch: dict[str, Tensor]) -> tuple[Tensor, dict[str, Any]]:
         """The mean over both windows of eq. 6."""
         parts: dict[str, list[Tensor]] = defaultdict(list)
         for index in range(2):
-            for name, value in self.window_losses(model, batch, index).items():
+            for name, value in self.window_losses(self.denoiser(model), batch, index).items():
                 parts[name].append(value)
         means = {name: torch.stack(values).sum() / 2 for name, values in parts.items()}
         return torch.stack(list(means.values())).sum(), means
@@ -152,6 +188,7 @@ class DiffPoseTalkTask:
         if self.weights is not None:
             mesh, true_mesh = (values[..., : self.count] @ self.mesh for values in (predicted, true))
             losses |= mesh_losses(mesh, true_mesh, mask, self.weights)
+        if self.weights is not None and self.has_head:
             head, true_head = (v[..., self.count : self.count + 3] * self.degrees for v in (predicted, true))
             losses |= head_losses(head, true_head, mask, self.weights)
             long_enough = frames >= 3
@@ -162,23 +199,23 @@ class DiffPoseTalkTask:
                 losses["head_transition"] = self.weights.head_transition * seam
         return losses
 
-    def generate(self, model: Denoiser, clip: Clip, style: np.ndarray | None, seed: int = 0) -> np.ndarray:
+    def generate(self, model: nn.Module, clip: Clip, style: np.ndarray | None, seed: int = 0) -> np.ndarray:
         """The model's motion [T, D] for a clip's speech."""
         device = next(model.parameters()).device
         network = Conditioned(
-            model,
+            self.denoiser(model),
             style=None if style is None else torch.from_numpy(style)[None].to(device),
             identity=torch.from_numpy(np.asarray(clip.motion.identity, np.float32))[None].to(device),
             style_scale=self.sampler.style_scale,
         )
         return generate_windows(
             network,
-            torch.from_numpy(clip.speech).to(device),
+            self.features(model, clip),
             steps=self.sampler.steps,
             guidance_scale=self.sampler.speech_scale,
             eta=self.sampler.eta,
             generator=torch.Generator().manual_seed(seed),
-            carry_velocity=torch.arange(self.count + 6, device=device) >= self.count,
+            carry_velocity=torch.arange(self.config.coefficients, device=device) >= self.count,
         ).float().cpu().numpy()  # fmt: skip
 
     def other_style(self, clip: Clip) -> tuple[np.ndarray | None, int]:
@@ -186,6 +223,8 @@ class DiffPoseTalkTask:
 
         Of another clip, else of the first half of this one.
         """
+        if self.one_hot:
+            return self._one_hot(clip).numpy(), 0
         if self.style is None:
             return None, 0
         encoder, shortest = self.style.encoder, self.style.encoder.config.shortest
@@ -198,10 +237,10 @@ class DiffPoseTalkTask:
         return (encoder.encode(self.motion[clip.name][:half]), half) if half >= shortest else (None, 0)
 
     @torch.no_grad()
-    def validate(self, model: Denoiser) -> dict[str, float]:
+    def validate(self, model: nn.Module) -> dict[str, float]:
         """Lip gap and head of generated against real motion of the development people; means over people, two seeds."""
         row = self.space.gap_row()
-        people: dict[str, list[tuple[float, ...]]] = defaultdict(list)
+        people: dict[str, list[list[float]]] = defaultdict(list)
         for clip in self.development:
             style, first = self.other_style(clip)
             real = self.motion[clip.name][first:]
@@ -212,25 +251,26 @@ class DiffPoseTalkTask:
                 made = self.generate(model, clip, style, seed)[first:]
                 made_gap = made[:, : self.count] @ row
                 r = best_lag_correlation(made_gap, gap, max_lag=2)[0]
-                turns = [np.abs(np.diff(m[:, self.count : self.count + 3], axis=0)).mean() for m in (made, real)]
-                people[clip.person].append(
-                    (r, made_gap.std() / gap.std(), np.abs(np.diff(made_gap)).mean() / np.abs(np.diff(gap)).mean(),
-                     abs(made_gap.mean() - gap.mean()), turns[0] / turns[1])
-                )  # fmt: skip
+                speed = np.abs(np.diff(made_gap)).mean() / np.abs(np.diff(gap)).mean()
+                figures = [r, made_gap.std() / gap.std(), speed, abs(made_gap.mean() - gap.mean())]
+                if self.has_head:
+                    turns = [np.abs(np.diff(m[:, self.count : self.count + 3], axis=0)).mean() for m in (made, real)]
+                    figures.append(turns[0] / turns[1])
+                people[clip.person].append(figures)
         values = np.array([np.mean(v, axis=0) for v in people.values()])
-        r, spread, speed, level, head = np.median(values, axis=0)
-        mean_r = values[:, 0].mean()
-        return {
-            "score": float(mean_r - 0.25 * abs(np.log(spread))),
-            "r": float(mean_r),
-            "spread": float(spread),
-            "speed": float(speed),
-            "level": float(level),
-            "head_speed": float(head),
-        }
+        names = ("r", "spread", "speed", "level", "head_speed")
+        found = {name: float(value) for name, value in zip(names, np.median(values, axis=0))}
+        found["r"] = float(values[:, 0].mean())
+        return {"score": found["r"] - 0.25 * abs(float(np.log(found["spread"]))), **found}
 
-    def save(self, model: Denoiser, folder: Path) -> None:
+    def save(self, model: nn.Module, folder: Path) -> None:
         """Write ``denoiser.safetensors``, the style encoder, and ``model.yaml``."""
+        self.save_denoiser(self.denoiser(model), folder)
+        settings = {"model": "diffposetalk", "speech_encoder": "bundled"}
+        (folder / "model.yaml").write_text(yaml.safe_dump(settings, sort_keys=False), encoding="utf-8")
+
+    def save_denoiser(self, model: Denoiser, folder: Path, *, normalise_speech: bool = True) -> None:
+        """Write ``denoiser.safetensors`` and a copy of the style encoder."""
         save_checkpoint(
             folder / "denoiser.safetensors",
             KIND,
@@ -240,11 +280,11 @@ class DiffPoseTalkTask:
             expression_std=[float(v) for v in self.space.expression_std],
             pose_std=[float(v) for v in self.space.pose_std],
             sampler=asdict(self.sampler),
+            normalise_speech=normalise_speech,
+            fps=self.clips[0].motion.fps,
         )
         if self.style is not None:
             shutil.copy(self.style.path, folder / "style_encoder.safetensors")
-        settings = {"model": "diffposetalk", "speech_encoder": "bundled"}
-        (folder / "model.yaml").write_text(yaml.safe_dump(settings, sort_keys=False), encoding="utf-8")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -252,7 +292,12 @@ class Config(ClipsConfig):
     """`model: diffposetalk` of `fd2talk train`.
 
     Args:
+        train_speech_encoder: whether the encoder's transformer learns too, its stem resampled to 25 Hz before it
+            (§3.1); `layer`, `speech_events` and `loss.speech_noise` are not used then.
         style_encoder: file of the frozen style encoder; None: the network takes no style.
+        one_hot: the style is the number of a training person instead (A.6).
+        head: whether the head moves.
+        fps: frames per second of motion and speech.
         shape: whether beta is a condition.
         network: sizes of `DenoiserConfig`.
         losses: lambdas of the geometric losses; None: L_simple alone.
@@ -260,10 +305,14 @@ class Config(ClipsConfig):
         sampler: see `Sampler`.
     """
 
+    train_speech_encoder: bool = False
     style_encoder: str | None = None
+    one_hot: bool = False
+    head: bool = True
+    fps: float = 25.0
     shape: bool = True
     network: Annotated[
-        dict[str, Any], Arguments(DenoiserConfig, ("coefficients", "speech_features", "identity", "style"))
+        dict[str, Any], Arguments(DenoiserConfig, ("coefficients", "speech_features", "identity", "style", "people"))
     ] = field(default_factory=dict)
     losses: GeometricWeights | None = GeometricWeights()
     loss: Annotated[
@@ -272,15 +321,40 @@ class Config(ClipsConfig):
     sampler: Sampler = field(default_factory=Sampler)
 
 
+def _at_rate(clip: Clip, fps: float) -> Clip:
+    """The clip at another frame rate: its motion and its features, by linear interpolation."""
+    if fps == clip.motion.fps:
+        return clip
+    motion = clip.motion.resample(fps)
+    at = np.minimum(np.arange(len(motion)) * clip.motion.fps / fps, len(clip.speech) - 1)
+    low = at.astype(int)
+    high, part = np.minimum(low + 1, len(clip.speech) - 1), (at - low)[:, None].astype(np.float32)
+    return replace(clip, motion=motion, speech=clip.speech[low] * (1 - part) + clip.speech[high] * part)
+
+
 def build_task(config: Config) -> DiffPoseTalkTask:
     """Build the task of a config. Raises InputError: a file is missing."""
-    clips, space = config.load("train")
+    task: Callable[..., DiffPoseTalkTask] = DiffPoseTalkTask
+    if config.train_speech_encoder:
+        from stage1_motion.models.diffposetalk.speech_training import SpeechAndDenoiserTask, without_features
+
+        encoder = SpeechEncoder.from_pretrained(config.speech_encoder, resample="stem")
+        clips, space = load_clips(config.prepared, load_bundled(), without_features, split="train")
+        features, task = encoder.size, partial(SpeechAndDenoiserTask, encoder=encoder)
+    else:
+        clips, space = config.load("train")
+        features = clips[0].speech.shape[1]
+    if config.one_hot and config.style_encoder:
+        raise InputError("`one_hot` and `style_encoder` exclude each other")
+    clips = [_at_rate(clip, config.fps) for clip in clips]
     style = None if config.style_encoder is None else StyleReader.load(config.style_encoder, space.model)
+    people = len({clip.person for clip in clips if not is_development(clip.person)}) if config.one_hot else 0
     network = DenoiserConfig(
-        coefficients=space.model.num_expression + 6,
-        speech_features=clips[0].speech.shape[1],
+        coefficients=space.model.num_expression + 6 * config.head,
+        speech_features=features,
         identity=space.model.num_identity if config.shape else 0,
-        style=0 if style is None else style.encoder.config.size,
+        style=people if style is None else style.encoder.config.size,
+        people=people,
         **config.network,
     )
-    return DiffPoseTalkTask(clips, space, network, style, weights=config.losses, sampler=config.sampler, **config.loss)
+    return task(clips, space, network, style, weights=config.losses, sampler=config.sampler, **config.loss)

@@ -55,7 +55,9 @@ def clips(frames=FRAMES):
 @pytest.fixture(scope="module")
 def style(tmp_path_factory):
     torch.manual_seed(0)
-    rows = (torch.from_numpy(np.append(row, np.zeros(6)).astype(np.float32)) for row in (SPACE.gap_row(), SPACE.opening()))
+    rows = (
+        torch.from_numpy(np.append(row, np.zeros(6)).astype(np.float32)) for row in (SPACE.gap_row(), SPACE.opening())
+    )
     encoder = StyleEncoder(StyleEncoderConfig(COUNT + 6, 8, 1, 2, frames=T_W, shortest=10), *rows).eval()
     path = tmp_path_factory.mktemp("style") / "style_encoder.safetensors"
     encoder.save(path, space=SPACE)
@@ -215,7 +217,10 @@ def test_solvers_by_name(folder, audio, solver):
         pytest.importorskip("diffusers", reason="the package diffusers is not installed")
     pipeline = MotionPipeline.from_pretrained(folder)
     options = SamplingOptions(steps=3, solver=solver)
-    motion, default = pipeline(audio[:16000], options=options), pipeline(audio[:16000], options=SamplingOptions(steps=3))
+    motion, default = (
+        pipeline(audio[:16000], options=options),
+        pipeline(audio[:16000], options=SamplingOptions(steps=3)),
+    )
     assert np.array_equal(motion.expression, default.expression) == (solver == "ddim")
 
 
