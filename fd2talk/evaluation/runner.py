@@ -17,7 +17,7 @@ from typing import Any
 
 from fd2talk.evaluation.inputs.pairs import Pair
 from fd2talk.evaluation.inputs.protocol import Protocol, load_protocol
-from fd2talk.evaluation.inputs.rows import REAL, ROWS, WITHOUT_SPEECH, Row, read_reference, read_rows
+from fd2talk.evaluation.inputs.rows import REAL, ROWS, WITHOUT_SPEECH, Row, halved, read_reference, read_rows
 from fd2talk.evaluation.metrics.catalogue import CATALOGUE
 from fd2talk.evaluation.metrics.metric import FAMILIES, MOTION_FAMILIES, NEEDS
 from fd2talk.evaluation.report.summary import add_diversity, contrasts, summarise, targets
@@ -34,7 +34,7 @@ from shared.published_files import digest
 from shared.weights import bundled
 from stage1_motion.lip_expert.network import LipExpert
 
-_SYSTEM_ASSETS = ("fd2talk", "diffusion", "ridge", "speech_encoder", "face_model")
+_SYSTEM_ASSETS = ("fd2talk", "diffposetalk", "diffusion", "ridge", "speech_encoder", "face_model")
 _EXPERT, _EXPERT_ASSETS = "lip_expert", ("fd2talk", "speech_encoder", "face_model")
 
 
@@ -117,6 +117,8 @@ def evaluate(
     speech |= any(name in (*SYSTEMS, *ROWS) and name not in WITHOUT_SPEECH for name in generated)
     references, split = read_reference(reference, split, chosen, limit, per_person, min_face, speech)
     rows = read_rows(_with_networks_alone(generated, wanted), references, repeats)
+    if settings.style:
+        rows = [replace(row, pairs=halved(row.pairs)) for row in rows]
     wanted = _with_diversity(wanted, rows)
     skipped: dict[str, str] = {}
     networks = _find_networks(wanted, models, download, skipped)

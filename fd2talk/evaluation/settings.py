@@ -24,6 +24,7 @@ class Settings:
         resampled: bring pairs of different rates, lengths and sizes together instead of refusing them.
         phones: clip name -> seconds of the midpoints of its b, p and m.
         frames: the number of frames of each clip in which images are compared; None for all.
+        style: `held-out`: measure motion only where no style is read from, in the second half of people with one clip.
         detector: whose boxes crop SyncNet's input: the tracked `mesh`, or `s3fd`, the published protocol's own.
     """
 
@@ -35,4 +36,5 @@ class Settings:
     resampled: bool = False
     phones: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
     frames: int | None = None
+    style: str = ""
     detector: str = "mesh"

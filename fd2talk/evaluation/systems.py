@@ -39,6 +39,10 @@ SYSTEMS = {
     "static": "The photo in every frame: the score of generating nothing.",
     "shuffled-audio": "The bundled system with another person's speech: the chance level of sync metrics.",
     "ridge": "Ridge regression from log-mel energies as motion model, rendered as by the bundled system.",
+    "diffposetalk": "DiffPoseTalk as motion model, rendered as by the bundled system; the style is that of another "
+    "clip of the person, of people with one clip that of its first half (none where that is under a second).",
+    "diffposetalk-no-style": "The same without a style.",
+    "diffposetalk-own-style": "The same with the style of the clip itself: it leaks what is to be predicted.",
     "driven": "The reference's own tracked motion, rendered from its first frame: the renderer alone.",
     "driven-warp": "The same motion, rendered by the mesh warp.",
     "driven-diffusion": "The same motion, rendered by the diffusion renderer.",
@@ -46,6 +50,7 @@ SYSTEMS = {
     "the first frame as reference: the loss of tracker and autoencoder alone, without generated motion or images.",
     "bundled-network": "The bundled motion model's network alone, without the rules that act on its motion afterwards "
     "(rest in pauses, lip closure, blinks, gaze, ease); motion only.",
+    "diffposetalk-network": "DiffPoseTalk alone, without these rules, with the style of another clip; motion only.",
     "ridge-network": "Ridge regression alone, without these rules; motion only.",
 }
 """Name -> title."""
@@ -53,8 +58,15 @@ SYSTEMS = {
 FRAMES_SUFFIX = ".frames"
 """Of the file of chosen frames, as `ClipFiles.frames`."""
 
-NETWORK_ALONE = {"bundled-network": ("bundled", "warp"), "ridge-network": ("ridge",)}
+NETWORK_ALONE = {
+    "bundled-network": ("bundled", "warp"),
+    "diffposetalk-network": ("diffposetalk",),
+    "ridge-network": ("ridge",),
+}
 """System of motion alone, without rules -> the systems that have the same motion model."""
+
+STYLED = ("diffposetalk", "diffposetalk-network", "diffposetalk-own-style")
+"""Systems whose motion has the style of a clip."""
 
 _TRACKED = ("driven", "driven-warp", "driven-diffusion", "ground-truth")  # with the motion of the reference
 
@@ -69,6 +81,7 @@ class Recording:
         video: the video file.
         audio: float32 [n], 16 kHz.
         track: the tracked face, at 25 frames per second.
+        style_from: motion that the style of `STYLED` is read from.
     """
 
     name: str
@@ -76,6 +89,7 @@ class Recording:
     video: Path
     audio: np.ndarray
     track: Track
+    style_from: Motion | None = None
 
     @property
     def frames(self) -> int:
@@ -190,7 +204,11 @@ class ClipGenerator:
         with watch("stage1"):
             rules = NO_RULES if self.name in NETWORK_ALONE else PostProcessing()
             audio = self._driving_audio(recording)
-            return self.speech_to_motion(audio, photo=photo, seed=seed, postprocessing=rules), photo
+            style = None
+            if recording.style_from is not None:
+                style = self.speech_to_motion.style_of(recording.style_from)
+            motion = self.speech_to_motion(audio, photo=photo, seed=seed, postprocessing=rules, style=style)
+            return motion, photo
 
     def _frames(
         self, recording: Recording, photo: PhotoFit, motion: Motion, numbers: np.ndarray | None

@@ -25,16 +25,19 @@ from fd2talk.evaluation.metrics.clip_metrics import ClipScores, measure_pair
 from fd2talk.evaluation.metrics.networks import MetricNetworks
 from fd2talk.evaluation.settings import Settings
 from fd2talk.evaluation.source_digest import code_digest
-from fd2talk.evaluation.systems import FRAMES_SUFFIX, NETWORK_ALONE, ClipGenerator, Recording
+from fd2talk.evaluation.systems import FRAMES_SUFFIX, NETWORK_ALONE, STYLED, ClipGenerator, Recording
 from shared.errors import Fd2TalkError, InputError
 from shared.face_model import load_bundled
 from shared.face_model.loaders import load_face_model
 from shared.face_model.morphable import MorphableModel
 from shared.files import atomic_output, check_input
+from shared.media import FPS
+from shared.motion import Motion
 from shared.prepared import save_arrays
+from shared.tracking import motion_from_track
 
 _MEASURING, _GENERATING = "fd2talk.evaluation.metrics.clip_metrics", "fd2talk.evaluation.systems"
-_SHUFFLED = "shuffled-audio"  # the only system whose output depends on the other clips
+_SHUFFLED = "shuffled-audio"  # its output depends on the other clips, as that of `STYLED` does
 
 
 @dataclass(frozen=True)
@@ -122,7 +125,7 @@ class Worker:
         )
         render = self.run.video and pair.system not in NETWORK_ALONE
         images = (frames if count else video) if render else None
-        others = self._speech_sources if pair.system == _SHUFFLED else []
+        others = self._speech_sources if pair.system in (_SHUFFLED, *STYLED) else []
         facts = (pair.system, pair.repeat, self.run.weights_digest, _stamp(pair.reference.video), others, count)
         fingerprint = _digest(code_digest(_GENERATING), *facts, sorted(self.run.render.items()))
         cached = _read_cached(record, fingerprint)
@@ -151,7 +154,25 @@ class Worker:
                 raise InputError(f"{reference.video}: no audio to generate from")
             audio = np.zeros(0, np.float32)  # silence in the video
         assert reference.video is not None  # `read_rows` requires one
-        return Recording(reference.name, reference.person, reference.video, audio, reader.track)
+        style = self._style_source(reference, system) if system in STYLED else None
+        return Recording(reference.name, reference.person, reference.video, audio, reader.track, style)
+
+    def _style_source(self, reference: ClipFiles, system: str) -> Motion | None:
+        """Motion of the person: of another clip, the longest; where there is none, of the first half of this one.
+
+        None where that is shorter than a second.
+        """
+
+        def motion(clip: ClipFiles) -> Motion:
+            return motion_from_track(self.model, ClipReader(clip, self.model, self.run.tracks).track)
+
+        own = motion(reference)
+        if system == "diffposetalk-own-style":
+            return own
+        clips = [c for c in self.run.references if c.person == reference.person and c.name != reference.name]
+        others = [motion(clip) for clip in clips if clip.video is not None]
+        source = max(others, key=len) if others else own.slice(0, len(own) // 2)
+        return source if len(source) >= FPS else None
 
     def _fingerprint(self, pair: Pair, wanted: Sequence[str]) -> str:
         run, clips = self.run, [pair.generated, pair.reference]

@@ -51,7 +51,11 @@ class ClipFiles:
 
 @dataclass(frozen=True)
 class Pair:
-    """A generated clip (None: a system still has to generate it) and its reference clip, if there is one."""
+    """A generated clip (None: a system still has to generate it) and its reference clip, if there is one.
+
+    Args:
+        half: whether motion is measured in the second half only, because a style is read from the first.
+    """
 
     system: str
     repeat: int
@@ -59,6 +63,7 @@ class Pair:
     person: str
     generated: ClipFiles | None
     reference: ClipFiles | None
+    half: bool = False
 
 
 def read_folder(

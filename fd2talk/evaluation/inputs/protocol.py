@@ -33,6 +33,7 @@ SETTINGS: dict[str, type[int] | type[float] | tuple[str, ...]] = {
     "beat_sigma": float,  # seconds, the width of a beat's neighbourhood
     "motion": ("video", "file"),  # tracked in the rendered video, or the system's own Motion
     "identity": ("own", "real"),  # identity of the compared meshes: the clip's own, or the reference's
+    "style": ("held-out",),  # people with one clip give their style in its first half and are measured in the second
     "photo": ("first",),  # the frame of the reference that a system animates
 }
 """Key -> allowed values: a positive number of this type, or one of these words."""

@@ -115,6 +115,14 @@ def read_rows(generated: Sequence[str], references: dict[str, ClipFiles] | None,
     return [Row(REAL, ROWS[REAL], "real", pairs), *rows] if pairs else rows
 
 
+def halved(pairs: list[Pair]) -> list[Pair]:
+    """The same pairs, those of people with a single clip to be measured in its second half."""
+    clips: dict[str, set[str]] = defaultdict(set)
+    for pair in pairs:
+        clips[pair.person].add(pair.name)
+    return [replace(pair, half=len(clips[pair.person]) == 1) for pair in pairs]
+
+
 def _named_path(entry: str) -> tuple[str, Path]:
     """`PATH`, called by its last part, or `NAME=PATH`; both may contain further `=`."""
     parts = entry.split("=")

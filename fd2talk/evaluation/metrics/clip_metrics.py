@@ -21,7 +21,7 @@ from fd2talk.evaluation.metrics.still import still
 from fd2talk.evaluation.settings import Settings
 from shared.errors import InputError
 from shared.face_model.morphable import MorphableModel
-from shared.media import FPS
+from shared.media import FPS, SAMPLE_RATE
 from shared.metrics.head import euler_degrees
 from shared.metrics.syncnet import s3fd_track, syncnet_scores
 from stage1_motion.lip_expert.network import LipExpert
@@ -115,8 +115,11 @@ def measure_pair(
                 found.add(keys, partial(_syncnet, generated, speech, networks, settings, whole))
     if of(*MOTION_FAMILIES):
         motions = MotionPair(generated.motion, reference.motion if reference else None, model, settings)
+        phones = settings.phones.get(pair.name, ())
+        if pair.half:
+            motions, speech, phones = _second_half(motions, speech, phones)
         found.frames, found.fps = motions.length, motions.fps
-        found.values |= motion_scores(motions, speech, settings.phones.get(pair.name, ()), wanted)
+        found.values |= motion_scores(motions, speech, phones, wanted)
         if motions.has_landmarks:
             found.curves["aperture"] = motions.aperture.round(4).tolist()
             if reference:
@@ -139,6 +142,19 @@ def measure_pair(
         found.still = still(generated, reference)
     found.values = {key: float(value) for key, value in found.values.items() if key in wanted}
     return found
+
+
+def _second_half(
+    motions: MotionPair, speech: np.ndarray | None, phones: tuple[float, ...]
+) -> tuple[MotionPair, np.ndarray | None, tuple[float, ...]]:
+    """Motions, speech and the seconds of phones without the first half of the frames."""
+    first, both = motions.length // 2, (motions.generated, motions.reference)
+    generated, reference = (m and m.slice(first, motions.length) for m in both)
+    assert generated is not None
+    start = first / motions.fps
+    later = tuple(second - start for second in phones if second >= start)
+    heard = None if speech is None else speech[round(start * SAMPLE_RATE) :]
+    return MotionPair(generated, reference, motions.model, motions.settings), heard, later
 
 
 def _syncnet(

@@ -148,7 +148,11 @@ def motion_weights(name: str, weights: str) -> str | None:
     """Return the weights folder of a system's motion model; None: it has no motion model."""
     if name in ("static", "driven", "driven-warp", "driven-diffusion", "ground-truth"):
         return None
-    return str(bundled("ridge")) if name in ("ridge", "ridge-network") else weights
+    if name in ("ridge", "ridge-network"):
+        return str(bundled("ridge"))
+    if name.startswith("diffposetalk") and weights == "bundled":
+        return str(bundled("diffposetalk"))
+    return weights
 
 
 def renderer_of(name: str) -> str:
