@@ -60,6 +60,7 @@ def evaluate(
     weights: str = "bundled",
     unseen_expert: str | Path | None = None,
     render: dict[str, Any] | None = None,
+    sampling: dict[str, Any] | None = None,
     tracks: str | Path | None = None,
     workers: int | None = None,
     command: str = "",
@@ -90,6 +91,7 @@ def evaluate(
         weights: weights of the systems that are run: `bundled` or a folder.
         unseen_expert: file of a lip expert that no loss saw, for metrics of its own.
         render: settings of their renderer, arguments of `RenderPipeline`.
+        sampling: settings of their motion model, arguments of `SamplingOptions`.
         tracks: folder that caches the tracks of clips; None for one in the report.
         workers: number of processes.
         command: the command line, for the report.
@@ -142,6 +144,7 @@ def evaluate(
         references=list(references.values()) if references else (),
         video=settings.motion == "video" or any("video" in CATALOGUE[key].needs for key in wanted),
         render=render or {},
+        sampling=sampling or {},
         tracks=Path(tracks) if tracks else output / "tracks",
     )
     with _folder(output):
@@ -155,7 +158,7 @@ def evaluate(
         "fd2talk": version("fd2talk"),
         "command": command,
         "created": datetime.date.today().isoformat(),
-        "protocol": about | {"split": split, "settings": {**measured, **run.render}},
+        "protocol": about | {"split": split, "settings": {**measured, **run.render, **run.sampling}},
         "metrics": {key: _description(key, run.digests) for key in wanted},
         "weights": {"of": weights, "sha256": run.weights_digest} if run.weights_digest else None,
         "systems": systems,

@@ -25,6 +25,7 @@ from shared.motion import Motion
 from shared.photo_fit import PhotoFit
 from shared.prepared import save_arrays
 from shared.tracking import Track, motion_from_track, photo_of_clip
+from stage1_motion.interface import SamplingOptions
 from stage1_motion.pipeline import MotionPipeline
 from stage1_motion.postprocessing import NO_RULES, PostProcessing
 from stage2_render.diffusion.render_model import RenderNetworks
@@ -116,6 +117,7 @@ class ClipGenerator:
             renderer from there).
         recordings: all recordings of the run, from which `shuffled-audio` takes another person's speech.
         render: settings of the renderer, arguments of `RenderPipeline`.
+        sampling: of the motion model.
         device: torch device.
 
     Raises:
@@ -130,6 +132,7 @@ class ClipGenerator:
         weights: str = "bundled",
         recordings: Sequence[Recording] = (),
         render: Mapping[str, Any] | None = None,
+        sampling: SamplingOptions = SamplingOptions(),
         device: str = "cpu",
     ) -> None:
         if name not in SYSTEMS:
@@ -137,7 +140,7 @@ class ClipGenerator:
         if name == "shuffled-audio" and len(recordings) < 2:
             raise InputError("the system shuffled-audio needs at least two clips: one is driven by another's speech")
         self.name, self.weights, self.device = name, weights, device
-        self._recordings, self._render = list(recordings), dict(render or {})
+        self._recordings, self._render, self._sampling = list(recordings), dict(render or {}), sampling
 
     def __call__(
         self,
@@ -207,7 +210,9 @@ class ClipGenerator:
             style = None
             if recording.style_from is not None:
                 style = self.speech_to_motion.style_of(recording.style_from)
-            motion = self.speech_to_motion(audio, photo=photo, seed=seed, postprocessing=rules, style=style)
+            motion = self.speech_to_motion(
+                audio, photo=photo, seed=seed, options=self._sampling, postprocessing=rules, style=style
+            )
             return motion, photo
 
     def _frames(

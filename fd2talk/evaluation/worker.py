@@ -35,6 +35,7 @@ from shared.media import FPS
 from shared.motion import Motion
 from shared.prepared import save_arrays
 from shared.tracking import motion_from_track
+from stage1_motion.interface import SamplingOptions
 
 _MEASURING, _GENERATING = "fd2talk.evaluation.metrics.clip_metrics", "fd2talk.evaluation.systems"
 _SHUFFLED = "shuffled-audio"  # its output depends on the other clips, as that of `STYLED` does
@@ -55,6 +56,7 @@ class Run:
         references: the reference clips, from which `shuffled-audio` takes other people's speech.
         video: whether systems have to render.
         render: settings of the renderer for systems that are run, arguments of `RenderPipeline`.
+        sampling: settings of their motion model, arguments of `SamplingOptions`.
         tracks: folder of the cached tracks.
     """
 
@@ -68,6 +70,7 @@ class Run:
     references: Sequence[ClipFiles]
     video: bool
     render: Mapping[str, Any]
+    sampling: Mapping[str, Any]
     tracks: Path
 
 
@@ -127,7 +130,8 @@ class Worker:
         images = (frames if count else video) if render else None
         others = self._speech_sources if pair.system in (_SHUFFLED, *STYLED) else []
         facts = (pair.system, pair.repeat, self.run.weights_digest, _stamp(pair.reference.video), others, count)
-        fingerprint = _digest(code_digest(_GENERATING), *facts, sorted(self.run.render.items()))
+        options = sorted(self.run.render.items()), sorted(self.run.sampling.items())
+        fingerprint = _digest(code_digest(_GENERATING), *facts, *options)
         cached = _read_cached(record, fingerprint)
         if cached is None or not motion.exists() or (images and not images.exists()):
             generator, recording = self._generator(pair.system), self._recording(pair.reference, pair.system)
@@ -142,8 +146,13 @@ class Worker:
         if system not in self._generators:
             references = self.run.references if system == _SHUFFLED else ()
             recordings = [self._recording(clip, system) for clip in references]
-            weights, render = self.run.weights, self.run.render
-            self._generators[system] = ClipGenerator(system, weights=weights, recordings=recordings, render=render)
+            self._generators[system] = ClipGenerator(
+                system,
+                weights=self.run.weights,
+                recordings=recordings,
+                render=self.run.render,
+                sampling=SamplingOptions(**self.run.sampling),
+            )
         return self._generators[system]
 
     def _recording(self, reference: ClipFiles, system: str) -> Recording:

@@ -6,7 +6,7 @@ import copy
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from fd2talk.commands.train import check_training
 from fd2talk.evaluation.inputs.protocol import Protocol, PublishedTable, load_protocol
@@ -15,7 +15,8 @@ from fd2talk.evaluation.metrics.metric import MOTION_FAMILIES
 from fd2talk.evaluation.systems import NETWORK_ALONE, SYSTEMS
 from shared.config import Config
 from shared.errors import InputError
-from shared.schema import build
+from shared.schema import Arguments, build
+from stage1_motion.interface import SamplingOptions
 
 UNSEEN_EXPERT = "unseen_expert.safetensors"
 """In a variant's folder of weights: the lip expert that one of its trainings made, which no loss saw."""
@@ -59,11 +60,13 @@ class Variant:
         title: of the row.
         trainings: by name; what none of them makes is bundled.
         render: settings of the renderer, arguments of `RenderPipeline`.
+        sampling: of the motion model, arguments of `SamplingOptions`.
     """
 
     title: str
     trainings: tuple[str, ...]
     render: dict[str, Any] = field(default_factory=dict)
+    sampling: Annotated[dict[str, Any], Arguments(SamplingOptions)] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -66,6 +66,7 @@ class VariantMeasure:
                 weights=str(weights),
                 unseen_expert=expert if expert.exists() else None,
                 render=variant.render,
+                sampling=variant.sampling,
                 tracks=self.folder / "tracks",
                 overwrite=True,
                 **options,

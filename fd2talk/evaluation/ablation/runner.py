@@ -86,6 +86,7 @@ def run_ablation(
                 "title": variant.title,
                 "trainings": list(variant.trainings),
                 "render": variant.render,
+                "sampling": variant.sampling,
                 "values": {seed: {str(c): v for c, v in sorted(found.items())} for seed, found in values[name].items()},
             }
             for name, variant in ablation.variants.items()
@@ -150,7 +151,7 @@ def assemble(ablation: Ablation, name: str, seed: int) -> Path:
     for training, model in zip(variant.trainings, models):
         place = "diffusion/" if model in ("unet", "autoencoder") else ""
         best = ablation.runs / training / str(seed) / "best"
-        for path in sorted(best.glob("*.safetensors")):
+        for path in sorted([*best.glob("*.safetensors"), *best.glob("model.yaml")]):
             files[UNSEEN_EXPERT if model == "lip_expert" else place + path.name] = path
     if len(motion := files.keys() & set(_MOTION)) == 1:
         files |= {name: bundled("fd2talk") / name for name in _MOTION if name not in motion}

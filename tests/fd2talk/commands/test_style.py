@@ -1,0 +1,81 @@
+"""`fd2talk style`, and `--style` of `fd2talk motion`."""
+
+import numpy as np
+import pytest
+from tiny_diffposetalk import write_diffposetalk
+
+from shared.face_model import load_bundled
+from shared.motion import Motion
+from stage1_motion.style import Style
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory):
+    return write_diffposetalk(tmp_path_factory.mktemp("diffposetalk"))
+
+
+@pytest.fixture(scope="module")
+def talking(tmp_path_factory):
+    """Motion of two people: two seconds each."""
+    model, paths = load_bundled(), []
+    for index in range(2):
+        random = np.random.default_rng(index)
+        path = tmp_path_factory.mktemp("motions") / f"{index}.npz"
+        Motion(
+            expression=random.normal(0, 0.3 + index, (50, model.num_expression)).astype(np.float32),
+            rotation=random.normal(0, 0.02, (50, 3)).astype(np.float32),
+            translation=np.zeros((50, 3), np.float32),
+            face_model=model.fingerprint,
+            identity=np.zeros(model.num_identity, np.float32),
+        ).save(path)
+        paths.append(path)
+    return paths
+
+
+def test_a_style_from_a_motion_shapes_another_one(run, weights, talking, audio, tmp_path):
+    for index, path in enumerate(talking):
+        style = tmp_path / f"style{index}.npz"
+        code, printed, err = run("style", path, "-o", style, "--weights", weights, "--terms", "mine")
+        assert (code, printed.strip(), err) == (0, str(style), "")
+        assert (Style.load(style).source, Style.load(style).terms) == (path.name, "mine")
+
+    def expression(*options):
+        out = tmp_path / "motion.npz"
+        assert run("motion", audio, "-o", out, "--weights", weights, "--overwrite", *options)[0] == 0
+        return Motion.load(out).expression
+
+    plain = expression()
+    first, second = (expression("--style", tmp_path / f"style{i}.npz") for i in range(2))
+    assert not np.allclose(first, second, atol=1e-4) and not np.allclose(first, plain, atol=1e-4)
+    assert np.allclose(expression("--style", talking[0]), first, atol=1e-5)  # the motion itself in its place
+    assert np.allclose(expression("--style", tmp_path / "style0.npz", "--style-scale", 0), plain, atol=1e-4)
+    assert not np.allclose(expression("--style", "calm"), plain, atol=1e-4)
+
+
+def test_what_is_no_style_is_one_line(run, weights, talking, audio, photo, tmp_path):
+    out, nothing = tmp_path / "out.npz", tmp_path / "no.npz"
+    Motion.load(talking[0]).slice(0, 5).save(tmp_path / "short.npz")
+    foreign = Motion.load(talking[0])
+    foreign.face_model = "flame:0123456789abcdef"
+    foreign.save(tmp_path / "foreign.npz")
+    for arguments, message in (
+        (("style", tmp_path / "short.npz"), "5 frames are too few to tell a speaking style"),
+        (("style", tmp_path / "foreign.npz"), "belongs to face model flame:0123456789abcdef"),
+        (("style", photo), "is a photo; a speaking style needs a clip"),
+        (("style", nothing), "no such file"),
+        (("motion", audio, "--style", "angry"), "there is no style 'angry' (there are: calm)"),
+        (("motion", audio, "--style", tmp_path / "short.npz"), "5 frames are too few"),
+        (("motion", audio, "--style", nothing), "no such file"),
+        (("motion", audio, "--model", "fd2talk"), "not of fd2talk"),
+    ):
+        code, printed, err = run(*arguments, "-o", out, "--weights", weights)
+        assert code == 2 and message in err and err.count("\n") == 1 and not printed and not out.exists()
+    code, _, err = run("motion", audio, "--style", "calm", "-o", out)
+    assert code == 2 and "the motion model fd2talk takes no style; use --model diffposetalk" in err
+    code, _, err = run("motion", audio, "--style-scale", 2, "-o", out)
+    assert code == 2 and "the motion model fd2talk takes no style" in err
+    code, _, err = run("motion", audio, "--style-scale", -2, "-o", out, "--weights", weights)
+    assert code == 2 and "--style-scale" in err and not out.exists()
+    (tmp_path / "style.npz").write_bytes(b"")
+    assert run("style", talking[0], "-o", tmp_path / "style.npz", "--weights", weights)[0] == 2
+    assert (tmp_path / "style.npz").read_bytes() == b""
