@@ -40,11 +40,10 @@ def main(prepared: Path, output: Path) -> None:
             continue
         weights = speaks / speaks.sum()
         mean = weights @ features
-        people[row["person"]].append([mean, weights @ np.square(features - mean), motion.audio.std()])
-    means, variances, levels = ([np.mean([c[k] for c in clips], axis=0) for clips in people.values()] for k in range(3))
-    statistics = SpeechStatistics(np.mean(means, axis=0), np.sqrt(np.mean(variances, axis=0)), float(np.median(levels)))
-    statistics.save(output)
-    print(f"{len(rows)} clips of {len(people)} people, level {statistics.level:.3f}")
+        people[row["person"]].append([mean, weights @ np.square(features - mean)])
+    means, variances = ([np.mean([c[k] for c in clips], axis=0) for clips in people.values()] for k in range(2))
+    SpeechStatistics(np.mean(means, axis=0), np.sqrt(np.mean(variances, axis=0))).save(output)
+    print(f"{len(rows)} clips of {len(people)} people")
 
 
 if __name__ == "__main__":

@@ -194,6 +194,7 @@ class MotionModel(Protocol):
         postprocessing: the steps that suit it.
         accepts: which of "style", "constraint" and "tail" it takes.
         needs: which of them it requires.
+        streaming: options of the sampler in a stream, where the caller leaves them to the model.
     """
 
     space: MotionSpace
@@ -203,6 +204,7 @@ class MotionModel(Protocol):
     postprocessing: PostProcessing = PostProcessing()
     accepts: frozenset[str] = frozenset()
     needs: frozenset[str] = frozenset()
+    streaming: SamplingOptions = SamplingOptions()
 
     def sample(
         self,

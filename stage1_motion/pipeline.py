@@ -179,8 +179,13 @@ class MotionPipeline:
         """Begin the motion for speech that is still arriving: see `MotionStream`.
 
         Args:
-            photo, seed, options, postprocessing, still, style: as of a recording (`__call__`). The return to the photo at
-                the end is left out; `rest` lets the head breathe in pauses.
+            photo: whose face moves, as in `__call__`.
+            seed: likewise.
+            options: likewise; what is left open is the model's choice for streams (`MotionModel.streaming`).
+            postprocessing: likewise; the return to the photo at the end is left out, and with `rest` the head breathes
+                in pauses.
+            still: likewise.
+            style: likewise.
 
         Raises:
             UsageError: as there, or the model or an option needs the whole recording.
@@ -197,7 +202,7 @@ class MotionPipeline:
         return MotionStream(self, subject, seed=seed, options=options, rules=rules, style=style)
 
     def idle(self, seconds: float, photo: PhotoFit | None = None, **options: Any) -> Motion:
-        """Motion without speech: closed mouth, blinks, breathing and small movements of the head; with silence as sound.
+        """Motion without speech: closed mouth, blinks, breathing, small movements of the head; its sound is silence.
 
         Args:
             seconds: duration; the frames that it covers are generated.

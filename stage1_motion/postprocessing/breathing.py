@@ -1,4 +1,4 @@
-"""Breathing: while nobody speaks the head rises and sinks a little, slowly, which is all that a still portrait shows of it."""
+"""Breathing: while nobody speaks the head slowly rises and sinks a little, all that a portrait shows of it."""
 
 from __future__ import annotations
 

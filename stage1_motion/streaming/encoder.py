@@ -25,14 +25,11 @@ class StreamingEncoder:
 
     Args:
         encoder: of recordings.
-        level: loudness of typical speech.
-        past: frames that are kept before the last ones that were encoded.
     """
 
-    def __init__(self, encoder: SpeechEncoder | LogMel | NoFeatures, level: float, past: int) -> None:
-        self._encoder, self._past = encoder, past
-        self._level = RunningLevel(level)
-        self._levelled = 0  # frames whose level is known
+    def __init__(self, encoder: SpeechEncoder | LogMel | NoFeatures) -> None:
+        self._encoder, self._level = encoder, RunningLevel()
+        self._last = 0  # frames that have been encoded
         self._sound = np.zeros(FRAME, np.float32)  # from one frame before `_first` on
         self._first = 0
 
@@ -69,8 +66,7 @@ class StreamingEncoder:
         scaled = piece
         if self._encoder.normalise:
             whole = piece[: len(piece) // FRAME * FRAME].reshape(-1, FRAME)
-            new = self._first - 1 + len(whole) - self._levelled
-            self._level.update(whole[len(whole) - new :])
-            self._levelled += new
-            scaled = (piece - piece[FRAME // 4 :].mean()) / np.float32(np.sqrt(self._level.value**2 + 1e-6))
+            level = self._level.update(whole, last - self._last)
+            scaled = (piece - piece.mean()) / np.float32(np.sqrt(level**2 + 1e-6))  # as `unit_variance`
+            self._last = last
         return self._encoder.frames(scaled, at, at + last - first), piece[at * FRAME :]

@@ -1,8 +1,8 @@
 """Speech events of a stream: rest that begins when a pause has lasted for some frames, since its end is not known.
 
-Offline (`SpeechEventDetector.in_use`) the mouth rests in pauses of 20 frames or more, from 6 frames after the last word
-to 4 before the next one. Here it knows `AHEAD` frames of the future, so that it rests `_HANG` frames after the last word
-in any pause that has then lasted `_HANG + AHEAD` frames.
+Offline (`SpeechEventDetector.in_use`) the mouth rests in pauses of 20 frames or more, from 6 frames after the last
+word to 4 before the next one. Here `AHEAD` frames of the future are known: the mouth rests from `_HANG` frames after
+the last word on, in any pause that has then lasted `_HANG + AHEAD` frames.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ class StreamingEvents:
     """Events of the frames of one hop after the other.
 
     Args:
-        detect: of a frontend; another one than a `SpeechEventDetector` is asked for the events of each window.
+        frontend: whose detector is used; another one than a `SpeechEventDetector` is asked for each window's events.
     """
 
     def __init__(self, frontend: SpeechFrontend) -> None:

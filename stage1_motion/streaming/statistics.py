@@ -1,6 +1,7 @@
 """Running statistics of speech, in the place of those of a whole recording, which a stream does not have.
 
-Both begin at the values of typical recordings, which the first seconds of the stream outweigh little by little.
+Those of features begin at the values of typical recordings, which the first seconds of the stream outweigh little by
+little.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import numpy as np
 import torch
 
 from shared.checkpoint import described_as, load_checkpoint, save_checkpoint
+from shared.media import FPS
 from stage1_motion.motion_space import scaled_speech
 
 _KIND = "speech statistics"
@@ -21,13 +23,11 @@ _PRIOR = 75.0
 _MEMORY = 1500.0
 """Frames that are remembered, so that a stream adapts to another voice or room at any time."""
 
-_AUDIBLE = 3e-4
-"""Root mean square of a frame below which it says nothing of the loudness of speech."""
-
 _LOUD = 1.93
 """Level of the loud frames (see `RunningLevel`) over the root mean square of the whole: median of training people."""
 
-_PRIOR_LEVEL = 25.0
+_FALL = 1.0
+"""Decibels a second."""
 
 
 @dataclass
@@ -37,13 +37,11 @@ class SpeechStatistics:
     Args:
         mean: float32 [S], of the speech encoder's features while somebody speaks.
         std: float32 [S], within a recording.
-        level: root mean square of the sound.
         weight: whether these are known: 0 begins with the stream's own.
     """
 
     mean: np.ndarray
     std: np.ndarray
-    level: float = 0.1
     weight: float = 1.0
 
     @classmethod
@@ -56,12 +54,12 @@ class SpeechStatistics:
         """Read what `save` wrote. Raises InputError when it is no such file."""
         tensors, _ = load_checkpoint(path, _KIND)
         with described_as(path, _KIND):
-            return cls(tensors["mean"].numpy(), tensors["std"].numpy(), float(tensors["level"]))
+            return cls(tensors["mean"].numpy(), tensors["std"].numpy())
 
     def save(self, path: str | Path) -> None:
         """Write one small file."""
-        tensors = {"mean": self.mean, "std": self.std, "level": np.array(self.level)}
-        save_checkpoint(path, _KIND, {k: torch.from_numpy(v.astype(np.float32)) for k, v in tensors.items()}, half=False)
+        tensors = {"mean": torch.from_numpy(self.mean), "std": torch.from_numpy(self.std)}
+        save_checkpoint(path, _KIND, tensors, half=False)
 
 
 class RunningFeatures:
@@ -100,26 +98,18 @@ class RunningFeatures:
 class RunningLevel:
     """The loudness by which sound is divided, in the place of a recording's root mean square (`unit_variance`).
 
-        level^2 = sum e^2 / sum e / _LOUD^2,  e: mean square of a frame
+        level = max(loud, falling),  loud^2 = sum e^2 / sum e / _LOUD^2,  e: mean square of a frame of the window
 
-    Loud frames count most, so that noise before the first word, or in a pause, says little.
-
-    Args:
-        prior: root mean square where it begins.
+    Loud frames count most, so that noise between words says little; in a pause the level of the words before falls
+    slowly.
     """
 
-    def __init__(self, prior: float) -> None:
-        loud = (prior * _LOUD) ** 2
-        self._numerator, self._denominator = _PRIOR_LEVEL * loud**2, _PRIOR_LEVEL * loud
+    def __init__(self) -> None:
+        self._held = 0.0
 
-    def update(self, frames: np.ndarray) -> None:
-        """Add sound [n, samples], each frame once."""
-        for energy in np.square(frames, dtype=float).mean(1):
-            if energy > _AUDIBLE**2:
-                self._numerator += energy**2 - self._numerator / _MEMORY
-                self._denominator += energy - self._denominator / _MEMORY
-
-    @property
-    def value(self) -> float:
-        """Root mean square of speech."""
-        return float(np.sqrt(self._numerator / self._denominator)) / _LOUD
+    def update(self, frames: np.ndarray, new: int) -> float:
+        """Root mean square of speech, from a window [n, samples] of which so many frames are new."""
+        energy = np.square(frames, dtype=float).mean(1)
+        loud = np.sqrt(np.square(energy).sum() / max(energy.sum(), 1e-12)) / _LOUD
+        self._held = max(loud, self._held * 10 ** (-_FALL * new / FPS / 20))
+        return float(self._held)

@@ -6,7 +6,8 @@ Each hop of `HOP` frames is generated when `AHEAD` more have been heard, so that
 * encodes the last `PAST` frames, its own and those ahead (`encoder`), and normalises them by running statistics
   (`statistics`);
 * detects events (`events`);
-* lets the model continue the last `TAIL` frames, through its own frames and those ahead, which are thrown away;
+* lets the model continue the last `TAIL` frames, through its own frames and those ahead. What it generates of these is
+  thrown away, but for the head, whose pose is cross-faded and smoothed;
 * applies the rules that act frame by frame, and what blinks, looks and breathes by itself.
 
 Hops lie at absolute positions: blocks of 20 ms and of a second give the same motion. Memory does not grow.
@@ -41,8 +42,8 @@ if TYPE_CHECKING:
 HOP = 4
 PAST = 75
 TAIL = 24
-_STEPS = 3
-"""Denoising steps, unless the caller says otherwise: more follow the speech no better (scripts/evaluate_streaming.py)."""
+_SMOOTH = np.hanning(2 * AHEAD + 3)[1:-1]
+"""Weights over time of the head's pose: without, hops show as corners of its path."""
 
 
 class MotionStream:
@@ -69,14 +70,14 @@ class MotionStream:
     ) -> None:
         self._pipeline, self._subject, self._seed, self._rules, self._style = pipeline, subject, seed, rules, style
         self._source = f"{pipeline._source(seed, options)}, streamed"
-        eta = 0.0 if options.eta is None and options.solver is None else options.eta
-        self._options = replace(options, steps=options.steps or _STEPS, eta=eta)
+        self._options = _filled(options, pipeline.model.streaming)
         frontend = pipeline.frontend
-        self._sound = StreamingEncoder(frontend.encoder, frontend.statistics.level, PAST)
+        self._sound = StreamingEncoder(frontend.encoder)
         self._features = RunningFeatures(frontend.statistics)
         self._events = StreamingEvents(frontend)
         self._tail_expression = np.zeros((0, pipeline.face_model.num_expression), np.float32)
         self._tail_pose = np.zeros((0, 6), np.float32)
+        self._ahead = np.zeros((0, 6), np.float32)  # pose of the next frames as the last hop has generated it
         blinks, gaze, breaths = (np.random.default_rng([seed, index]) for index in range(3))
         self._blinks, self._gaze, self._breathing = Blinks(blinks), Fixations(gaze), Breathing(breaths)
         self._samples = self._frames = 0  # received, returned
@@ -158,11 +159,12 @@ class MotionStream:
         )
         assert sample.expression is not None  # a model that continues a tail generates coefficients
         pose = np.zeros((len(speech), 6), np.float32) if sample.pose is None else sample.pose
-        sample = replace(sample, expression=sample.expression[:HOP], pose=pose[:HOP])
-        self._tail_expression = np.concatenate([self._tail_expression, sample.expression])[-TAIL:]
-        self._tail_pose = np.concatenate([self._tail_pose, sample.pose])[-TAIL:]
-        self._frames = stop
-        return self._motion(start, sample, now)
+        pose = crossfaded(self._ahead, pose)
+        smooth = smoothed(self._tail_pose, pose)
+        self._tail_expression = np.concatenate([self._tail_expression, sample.expression[:HOP]])[-TAIL:]
+        self._tail_pose = np.concatenate([self._tail_pose, pose[:HOP]])[-TAIL:]
+        self._ahead, self._frames = pose[HOP:], stop
+        return self._motion(start, MotionSample(sample.expression[:HOP], smooth), now)
 
     def _motion(self, start: int, sample: MotionSample, events: SpeechEvents) -> Motion:
         """Of a hop, after the rules."""
@@ -189,6 +191,36 @@ class MotionStream:
             identity=subject.identity,
             source=self._source,
         )
+
+
+def _filled(options: SamplingOptions, defaults: SamplingOptions) -> SamplingOptions:
+    """What the caller left open is the model's choice for streams."""
+    names = ["steps", "pose_steps", "guidance", *(["eta"] if options.solver is None else [])]
+    return replace(options, **{name: getattr(defaults, name) for name in names if getattr(options, name) is None})
+
+
+def crossfaded(ahead: np.ndarray, pose: np.ndarray) -> np.ndarray:
+    """The pose of a hop [HOP + AHEAD, 6], reached from what the hop before has foreseen of its first frames [A, 6].
+
+    The head hardly depends on what is said: each hop draws another movement, and without this it jerks between them.
+    """
+    weights = np.linspace(0, 1, len(ahead) + 2, dtype=np.float32)[1:-1, None]
+    return np.concatenate([ahead + weights * (pose[: len(ahead)] - ahead), pose[len(ahead) :]])
+
+
+def smoothed(before: np.ndarray, pose: np.ndarray) -> np.ndarray:
+    """Weighted means over nine frames of the frames of a hop, of which those before and those ahead are known.
+
+    Args:
+        before: [C, 6], C as it comes.
+        pose: [HOP + AHEAD, 6].
+
+    Returns:
+        [HOP, 6].
+    """
+    padded = np.concatenate([pose[:1]] * AHEAD + [before, pose])[-2 * AHEAD - HOP :]
+    windows = np.lib.stride_tricks.sliding_window_view(padded, 2 * AHEAD + 1, axis=0)  # [HOP, 6, 9]
+    return (windows @ (_SMOOTH / _SMOOTH.sum())).astype(np.float32)
 
 
 def joined(parts: Sequence[Motion | None]) -> Motion | None:
