@@ -97,9 +97,9 @@ class SpeechEventDetector:
         """`SpeechEvents.speaks` alone."""
         return _in_use(self.active(features, audio))
 
-    def active(self, features: np.ndarray, audio: np.ndarray) -> np.ndarray:
-        """Where speech is heard, bool [T], frame by frame: pauses and bursts of all lengths."""
-        active = median_filter(self.probes["speaks"](features), 5, mode="nearest") > 0
+    def active(self, features: np.ndarray, audio: np.ndarray, evidence: float = 0.0) -> np.ndarray:
+        """Where speech is heard, bool [T], pauses and bursts of all lengths: where the logit is above `evidence`."""
+        active = median_filter(self.probes["speaks"](features), 5, mode="nearest") > evidence
         return active & (_loudness(audio, len(features)) > _SILENCE)
 
     def closed_lips(self, features: np.ndarray) -> np.ndarray:

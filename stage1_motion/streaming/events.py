@@ -16,8 +16,12 @@ AHEAD = 4
 """Frames after a frame that may be looked at."""
 
 _HANG = 8
-_EDGE = np.hanning(7)[1:-1]
-"""Weights of this frame and of the four before it, by which edges are soft."""
+_EDGE = np.hanning(5)[1:-1]
+"""Weights of this frame and of the two before it, by which edges are soft."""
+
+_EVIDENCE = -1.0
+"""Logit of speech. Words must be noticed early, with little of them heard: lips that part too late follow speech less
+(correlation .56 instead of .58 at 0, where offline has its threshold)."""
 
 
 class StreamingEvents:
@@ -46,7 +50,7 @@ class StreamingEvents:
         if not isinstance(self._detect, SpeechEventDetector):
             events = self._detect(features, audio)
             return SpeechEvents(events.speaks[first:], events.bilabials[first:])
-        active = self._detect.active(features, audio)
+        active = self._detect.active(features, audio, _EVIDENCE)
         frames = range(first, len(features))
         target = [active[max(0, t - _HANG) : t + AHEAD + 1].any() for t in frames]
         known = np.concatenate([self._past, target])

@@ -12,7 +12,7 @@ class Told(SpeechEventDetector):
     def __init__(self):
         super().__init__({})
 
-    def active(self, features, audio):
+    def active(self, features, audio, evidence):
         return features[:, 0] > 0
 
     def closed_lips(self, features):
@@ -37,9 +37,9 @@ def test_the_mouth_rests_after_a_pause_has_lasted_and_opens_before_the_word():
     active[20:40] = 1
     speaks = streamed(active)
     np.testing.assert_array_equal(speaks[:16], 0)
-    np.testing.assert_allclose(speaks[20:48], 1, atol=1e-6)  # its edge begins four frames ahead
-    np.testing.assert_allclose(speaks[53:], 0, atol=1e-6)
-    assert (np.diff(speaks[15:21]) > 0).all() and (np.diff(speaks[47:53]) < 0).all()
+    np.testing.assert_allclose(speaks[18:48], 1, atol=1e-6)  # its edge begins four frames ahead
+    np.testing.assert_allclose(speaks[51:], 0, atol=1e-6)
+    assert (np.diff(speaks[15:19]) > 0).all() and (np.diff(speaks[47:51]) < 0).all()
 
 
 def test_short_pauses_are_bridged_and_long_ones_are_not():
