@@ -170,12 +170,14 @@ class MotionStream:
         """Of a hop, after the rules."""
         pipeline, subject, rules = self._pipeline, self._subject, self._rules
         expression = pipeline._expression(sample, events, subject, self._options, rules)
+        breath, calm = self._breathing.next(events.speaks)
+        if rules.rest and self._options.pose_scale:
+            sample = replace(sample, pose=calm * sample.pose)
         rotation, translation = pipeline._pose(sample, subject, self._options, HOP)
         # Asked for in any case: what one process draws does not depend on whether another one is on.
         closed, look = self._blinks.next(HOP) * rules.blinks, self._gaze.next(HOP) * rules.gaze
         expression = expression + eye_coefficients(pipeline.face_model, subject.lid_gap, closed, look)
         if rules.rest and self._options.pose_scale:
-            breath = self._breathing.next(events.speaks)
             rotation, translation = rotation + breath[:, :3], translation + breath[:, 3:]
         if rules.ease:
             weights = beginning(np.arange(start, start + HOP))
