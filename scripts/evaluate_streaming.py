@@ -35,6 +35,11 @@ from stage1_motion.postprocessing import NO_RULES, PostProcessing
 from stage1_motion.streaming.stream import HOP, joined
 
 _BLOCK = SAMPLE_RATE // 50
+_RULES = {
+    "all": PostProcessing(ease=False),
+    "without-rest": PostProcessing(ease=False, rest=False),
+    "none": NO_RULES,
+}
 
 
 @click.command(help=__doc__)
@@ -43,9 +48,9 @@ _BLOCK = SAMPLE_RATE // 50
 @click.option("--seeds", default=2, show_default=True)
 @click.option("--steps", type=int, help="Denoising steps of the stream.")
 @click.option("--pose-steps", type=int, help="Those of the head.")
-@click.option("--network", is_flag=True, help="Measure the network without rules.")
+@click.option("--rules", type=click.Choice(list(_RULES)), default="all", show_default=True, help="Which rules run.")
 @click.option("--plot", type=click.Path(path_type=Path), help="Draw the lips of the longest clip.")
-def main(prepared, weights, seeds, steps, pose_steps, network, plot) -> None:
+def main(prepared, weights, seeds, steps, pose_steps, rules, plot) -> None:
     torch.set_num_threads(1)
     pipeline = MotionPipeline.from_pretrained(weights)
     rows = [row for row in read_index(prepared) if row["split"] == "train" and row["audio"] == "ok"]
@@ -54,7 +59,6 @@ def main(prepared, weights, seeds, steps, pose_steps, network, plot) -> None:
     print(f"{len(rows)} clips of {len({row['person'] for row in rows})} people, {seeds} seeds")
     options = SamplingOptions(steps=steps, pose_steps=pose_steps)
     print_head(["", "r", "lag", "spread", "speed", "borders: face", "head", "delay, s", "processor time, s"])
-    rules = NO_RULES if network else PostProcessing(ease=False)
     found = {}
     for kind in ("offline", "stream"):
         spent, seconds, delay, people = 0.0, 0.0, 0.0, defaultdict(list)
@@ -64,9 +68,11 @@ def main(prepared, weights, seeds, steps, pose_steps, network, plot) -> None:
             for seed in range(seeds):
                 start = time.process_time()
                 if kind == "offline":
-                    motion = pipeline(clip.audio, seed=seed, postprocessing=rules)
+                    motion = pipeline(clip.audio, seed=seed, postprocessing=_RULES[rules])
                 else:
-                    motion, late = streamed(pipeline, clip.audio, seed=seed, postprocessing=rules, options=options)
+                    motion, late = streamed(
+                        pipeline, clip.audio, seed=seed, postprocessing=_RULES[rules], options=options
+                    )
                     delay = max(delay, late)
                 spent, seconds = spent + time.process_time() - start, seconds + len(clip.audio) / SAMPLE_RATE
                 found[kind][row["name"]].append(motion)

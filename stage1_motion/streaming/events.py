@@ -20,8 +20,7 @@ _EDGE = np.hanning(5)[1:-1]
 """Weights of this frame and of the two before it, by which edges are soft."""
 
 _EVIDENCE = -1.0
-"""Logit of speech. Words must be noticed early, with little of them heard: lips that part too late follow speech less
-(correlation .56 instead of .58 at 0, where offline has its threshold)."""
+"""Logit of speech; offline it is 0. Words must be noticed with little of them heard, or lips part too late."""
 
 
 class StreamingEvents:
