@@ -43,9 +43,15 @@ def generate(**options: Any) -> None:
 
 
 @cli.command()
-@click.argument("audio")
+@click.argument("audio", required=False)
 @common.output("M.npz")
 @click.option("--photo", metavar="PHOTO", help="Photo of the person (default: an average face).")
+@click.option(
+    "--idle",
+    type=click.FloatRange(0, 86400, min_open=True),
+    metavar="SECONDS",
+    help="Without AUDIO: a silent face for so long, which blinks, breathes and moves its head a little.",
+)
 @common.motion_model
 @common.motion
 @common.weights("Folder with weights of the motion model.")

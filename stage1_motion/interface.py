@@ -17,7 +17,7 @@ from shared.face_model.measures import lid_gap, lip_gap
 from shared.face_model.morphable import MorphableModel
 from shared.motion import Motion
 from shared.photo_fit import PhotoFit
-from stage1_motion.motion_space import Articulation, MotionSpace
+from stage1_motion.motion_space import Articulation, MotionSpace, normalise_speech
 from stage1_motion.postprocessing import PostProcessing
 from stage1_motion.speech_events import SpeechEvents
 from stage1_motion.style import Style
@@ -68,15 +68,26 @@ class Speech:
         events: where somebody speaks and where lips must close, [T] each.
         audio: float32 [n], mono, 16 kHz.
         fps: frames per second of features and events.
+        streamed: a piece of a stream (`streaming`): its features and those of the tail are normalised by running
+            statistics already.
     """
 
     features: np.ndarray
     events: SpeechEvents
     audio: np.ndarray
     fps: float = 25.0
+    streamed: bool = False
 
     def __len__(self) -> int:
         return len(self.features)
+
+    def normalised(self, tail: Tail | None = None) -> np.ndarray:
+        """Features of the tail and of this speech, [C + T, S], as `normalise_speech` leaves them."""
+        features, speaks = self.features, self.events.speaks
+        if tail is not None:  # the statistics are those of the new frames
+            features = np.concatenate([tail.speech, features])
+            speaks = np.concatenate([np.zeros(len(tail.speech)), speaks])
+        return features if self.streamed else normalise_speech(features, speaks)
 
     def at(self, fps: float) -> Speech:
         """The same at another frame rate, by linear interpolation."""
@@ -150,7 +161,8 @@ class Tail:
     Args:
         expression: float32 [C, D], as a model's `sample` returned it.
         pose: float32 [C, 6], likewise.
-        speech: float32 [C, S], the features of these frames as the speech encoder gives them.
+        speech: float32 [C, S], the features of these frames as the speech encoder gives them, or normalised where the
+            speech is (`Speech.streamed`).
     """
 
     expression: np.ndarray
@@ -186,6 +198,7 @@ class MotionModel(Protocol):
         postprocessing: the steps that suit it.
         accepts: which of "style", "constraint" and "tail" it takes.
         needs: which of them it requires.
+        streaming: options of the sampler in a stream, where the caller leaves them to the model.
     """
 
     space: MotionSpace
@@ -195,6 +208,7 @@ class MotionModel(Protocol):
     postprocessing: PostProcessing = PostProcessing()
     accepts: frozenset[str] = frozenset()
     needs: frozenset[str] = frozenset()
+    streaming: SamplingOptions = SamplingOptions()
 
     def sample(
         self,

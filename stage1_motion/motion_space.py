@@ -195,4 +195,9 @@ def normalise_speech(features: np.ndarray, activity: np.ndarray) -> np.ndarray:
     weight = (activity + 1e-3)[:, None] / (activity + 1e-3).sum()
     mean = (features * weight).sum(0)
     std = np.sqrt((np.square(features - mean) * weight).sum(0))
+    return scaled_speech(features, mean, std)
+
+
+def scaled_speech(features: np.ndarray, mean: np.ndarray, std: np.ndarray) -> np.ndarray:
+    """(x - mean) / (std + 0.3): features [T, S] -> float32 [T, S]."""
     return ((features - mean) / (std + 0.3)).astype(np.float32)

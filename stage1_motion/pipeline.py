@@ -14,7 +14,7 @@ import yaml
 
 from shared.errors import InputError, UsageError
 from shared.face_model import load_bundled
-from shared.media import FPS, frame_count
+from shared.media import FPS, SAMPLE_RATE, frame_count
 from shared.motion import Motion
 from shared.photo_fit import PhotoFit
 from shared.weights import resolve
@@ -28,6 +28,7 @@ from stage1_motion.postprocessing.rest import REST_GAP, rest_coefficients, rest_
 from stage1_motion.registry import BUNDLED, model_module
 from stage1_motion.speech_events import SpeechEvents
 from stage1_motion.speech_frontend import SpeechFrontend
+from stage1_motion.streaming.stream import MotionStream, joined
 from stage1_motion.style import Style
 
 
@@ -166,11 +167,9 @@ class MotionPipeline:
             UsageError: options out of range, a conditioning that the model does not take, or one that it needs.
         """
         options = replace(options, pose_scale=0.0) if still else options
-        if not 0 <= seed < 2**63:
-            raise UsageError(f"a seed is a number from 0 to 2^63 - 1, not {seed}")
         if audio.ndim != 1 or not len(audio) or audio.dtype.kind != "f" or not np.isfinite(audio).all():
             raise InputError("the audio must be float32 [n], mono, with at least one sample and finite numbers")
-        self._check(options, {"style": style or self.style, "constraint": constraint, "tail": tail})
+        self._check(seed, options, {"style": style or self.style, "constraint": constraint, "tail": tail})
         heard, subject = self.frontend(audio), Subject.of(photo, self.face_model)
         if not heard.events.speaks.any():
             warnings.warn("nothing is spoken in the recording, so that the mouth rests", stacklevel=2)
@@ -214,6 +213,59 @@ class MotionPipeline:
             source=self._source(seed, options),
         )
 
+    def stream(
+        self,
+        photo: PhotoFit | None = None,
+        *,
+        seed: int = 0,
+        options: SamplingOptions = SamplingOptions(),
+        postprocessing: PostProcessing = PostProcessing(),
+        still: bool = False,
+        style: Style | None = None,
+    ) -> MotionStream:
+        """Begin the motion for speech that is still arriving: see `MotionStream`.
+
+        Args:
+            photo: whose face moves, as in `__call__`.
+            seed: likewise.
+            options: likewise; what is left open is the model's choice for streams (`MotionModel.streaming`).
+            postprocessing: likewise; the return to the photo at the end is left out, and with `rest` the head breathes
+                in pauses.
+            still: likewise.
+            style: likewise.
+
+        Raises:
+            UsageError: as there, or the model or an option needs the whole recording.
+        """
+        options = replace(options, pose_scale=0.0) if still else options
+        style = style or self.style
+        self._check(seed, options, {"style": style, "constraint": None})
+        if "tail" not in self.model.accepts or self.model.fps != FPS:
+            raise UsageError(f"the motion model {self.name} cannot generate motion while the speech arrives")
+        if options.articulation != 1:
+            raise UsageError("articulation needs the whole recording, a stream does not have it")
+        rules = self.model.postprocessing & postprocessing
+        subject = Subject.of(photo, self.face_model)
+        return MotionStream(self, subject, seed=seed, options=options, rules=rules, style=style)
+
+    def idle(self, seconds: float, photo: PhotoFit | None = None, **options: Any) -> Motion:
+        """Motion without speech: closed mouth, blinks, breathing, small movements of the head; its sound is silence.
+
+        Args:
+            seconds: duration; the frames that it covers are generated.
+            photo: whose face moves, as in `__call__`.
+            options: further arguments of `stream`.
+
+        Raises:
+            UsageError: as of `stream`, or a duration out of range.
+        """
+        if not (isinstance(seconds, (int, float)) and 0 < seconds <= 86400):
+            raise UsageError(f"a face idles for more than 0 and at most 86400 seconds, not {seconds}")
+        stream = self.stream(photo, **options)
+        motion = joined([stream.idle(frame_count(round(seconds * SAMPLE_RATE))), stream.flush()])
+        assert motion is not None  # at least a frame
+        return motion
+
     def _expression(
         self,
         sample: MotionSample,
@@ -252,7 +304,9 @@ class MotionPipeline:
         head_std = self.model.articulation.head_std
         return self.model.space.decode_pose(pose, subject.rotation, subject.translation, head_std)
 
-    def _check(self, options: SamplingOptions, conditioning: dict[str, Any]) -> None:
+    def _check(self, seed: int, options: SamplingOptions, conditioning: dict[str, Any]) -> None:
+        if not 0 <= seed < 2**63:
+            raise UsageError(f"a seed is a number from 0 to 2^63 - 1, not {seed}")
         for name, value in conditioning.items():
             if value is not None and name not in self.model.accepts:
                 raise UsageError(f"the motion model {self.name} takes no {name}")

@@ -91,13 +91,21 @@ class SpeechEventDetector:
 
     def __call__(self, features: np.ndarray, audio: np.ndarray) -> SpeechEvents:
         """Features [T, S] and the audio they are of -> events, with soft edges."""
-        logits = _SHARE * (self.probes["bilabial"](features) + self.probes["closed"](features))
-        return SpeechEvents(self.in_use(features, audio), _shut(1 / (1 + np.exp(-logits))))
+        return SpeechEvents(self.in_use(features, audio), self.closed_lips(features))
 
     def in_use(self, features: np.ndarray, audio: np.ndarray) -> np.ndarray:
         """`SpeechEvents.speaks` alone."""
-        active = median_filter(self.probes["speaks"](features), 5, mode="nearest") > 0
-        return _in_use(active & (_loudness(audio, len(features)) > _SILENCE))
+        return _in_use(self.active(features, audio))
+
+    def active(self, features: np.ndarray, audio: np.ndarray, evidence: float = 0.0) -> np.ndarray:
+        """Where speech is heard, bool [T], pauses and bursts of all lengths: where the logit is above `evidence`."""
+        active = median_filter(self.probes["speaks"](features), 5, mode="nearest") > evidence
+        return active & (_loudness(audio, len(features)) > _SILENCE)
+
+    def closed_lips(self, features: np.ndarray) -> np.ndarray:
+        """`SpeechEvents.bilabials` alone."""
+        logits = _SHARE * (self.probes["bilabial"](features) + self.probes["closed"](features))
+        return _shut(1 / (1 + np.exp(-logits)))
 
 
 def _shut(probability: np.ndarray) -> np.ndarray:

@@ -17,6 +17,7 @@ from shared.stages import stage
 from shared.weights import bundled
 from stage1_motion.interface import Speech
 from stage1_motion.speech_events import SpeechEventDetector, SpeechEvents, always_speaking
+from stage1_motion.streaming.statistics import SpeechStatistics
 
 # Mean over a frame of 40 ms of windows 10 ms apart, the outer two shared with the neighbours.
 _FRAME = np.array([0.5, 1, 1, 1, 0.5]) / 4
@@ -53,14 +54,17 @@ class SpeechFrontend:
     Args:
         encoder: audio [n] -> features [T, size] at 25 Hz.
         detect: features [T, size] and audio [n] -> events.
+        statistics: of typical recordings, with which a stream begins.
     """
 
     def __init__(
         self,
         encoder: SpeechEncoder | LogMel | NoFeatures,
         detect: Callable[[np.ndarray, np.ndarray], SpeechEvents] = always_speaking,
+        statistics: SpeechStatistics | None = None,
     ) -> None:
         self.encoder, self.detect = encoder, detect
+        self.statistics = statistics or SpeechStatistics.unknown(encoder.size)
 
     @classmethod
     def load(cls, settings: dict[str, Any], folder: Path, device: str | torch.device = "cpu") -> SpeechFrontend:
@@ -69,8 +73,9 @@ class SpeechFrontend:
         Args:
             settings: `speech_encoder`: bundled, a folder (also one within `folder`), a name of the hub, `log-mel`, or
                 `none`; `layer`: the hidden state to read; `resample`: see `SpeechEncoder`.
-            folder: with ``speech_events.safetensors`` for an encoder other than the bundled one; where the encoder lies
-                in `folder` and there is none, somebody speaks all the time.
+            folder: with ``speech_events.safetensors`` for an encoder other than the bundled one, and perhaps
+                ``speech_statistics.safetensors``; where the encoder lies in `folder` and there are no events, somebody
+                speaks all the time.
             device: where the encoder runs.
 
         Raises:
@@ -83,12 +88,15 @@ class SpeechFrontend:
         encoder = SpeechEncoder.from_pretrained(
             name, layer=settings.get("layer"), device=device, resample=settings.get("resample", "output")
         )
-        events = folder / "speech_events.safetensors"
+        events, statistics = folder / "speech_events.safetensors", folder / "speech_statistics.safetensors"
         if isinstance(name, Path) and not events.exists():
             return cls(encoder)
         if name == "bundled" and not events.exists():
             events = bundled("fd2talk/speech_events.safetensors")
-        return cls(encoder, SpeechEventDetector.load(events))
+        if name == "bundled" and not statistics.exists():
+            statistics = bundled("fd2talk/speech_statistics.safetensors")
+        known = SpeechStatistics.load(statistics) if statistics.exists() else None
+        return cls(encoder, SpeechEventDetector.load(events), known)
 
     def __call__(self, audio: np.ndarray) -> Speech:
         """audio: float32 [n], mono, 16 kHz -> its speech at 25 frames per second."""

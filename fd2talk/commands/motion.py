@@ -14,10 +14,11 @@ from shared.media import read_audio, read_image
 
 
 def motion(
-    audio: str,
+    audio: str | None,
     output: str,
     *,
     photo: str | None,
+    idle: float | None,
     motion_model: MotionModelOptions,
     motion_options: MotionOptions,
     face: FaceChoice,
@@ -25,13 +26,15 @@ def motion(
     device: str,
     overwrite: bool,
 ) -> None:
-    """Write the motion generated from a recording; see `MotionPipeline` for the arguments."""
-    path = require_output(output, suffixes=(".npz",), overwrite=overwrite, inputs=(audio,))
+    """Write the motion generated from a recording, or without one; see `MotionPipeline` for the arguments."""
+    if (audio is None) == (idle is None):
+        raise UsageError("give either AUDIO or --idle SECONDS")
+    path = require_output(output, suffixes=(".npz",), overwrite=overwrite, inputs=() if audio is None else (audio,))
     check_device(device)
     if photo is None and face:
         raise UsageError("--face-index and --face-box choose a face of --photo, which was not given")
     image = None if photo is None else read_image(photo)
-    speech, fitted = read_audio(audio), None
+    speech, fitted = None if audio is None else read_audio(audio), None
     if photo is not None and image is not None:
         fitted = fit_photo(load_bundled(), photo, image, face)
 
@@ -40,6 +43,10 @@ def motion(
     pipeline = MotionPipeline.from_pretrained(weights, model=motion_model.model, device=device)
     style = read_style(motion_model.style, pipeline)
     with progress(None, "generating motion") as bar:
-        result = pipeline(speech, photo=fitted, style=style, **vars(motion_options), progress=bar.update_to)
+        if speech is not None:
+            result = pipeline(speech, photo=fitted, style=style, **vars(motion_options), progress=bar.update_to)
+        else:
+            assert idle is not None
+            result = pipeline.idle(idle, photo=fitted, style=style, **vars(motion_options))
     save_motion(path, result, overwrite=overwrite)
     announce(path)

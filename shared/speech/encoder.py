@@ -125,7 +125,7 @@ class SpeechEncoder:
             last = min(first + self._window, total)
             if total - last <= fade:  # one slightly longer window instead of a tiny last one
                 last = total
-            features = self._encode(audio, first, last)
+            features = self.frames(audio, first, last)
             if tail is not None:
                 features[:fade] = (1 - ramp) * tail + ramp * features[:fade]
             if last == total:
@@ -135,8 +135,11 @@ class SpeechEncoder:
             tail, first = features[-fade:], last - fade
 
     @torch.inference_mode()
-    def _encode(self, audio: np.ndarray, first: int, last: int) -> np.ndarray:
-        """Features of the frames first..last-1, with the surrounding audio as context (silence beyond its ends)."""
+    def frames(self, audio: np.ndarray, first: int, last: int) -> np.ndarray:
+        """Features of the frames first..last-1 of scaled audio in one window, silence beyond its ends.
+
+        Around these frames only the sound under their first and last feature is looked at.
+        """
         # Half a field before the first frame's centre, so that feature 0 is centred on it (almost: see `offset`).
         start, stop = first * _FRAME - self._field // 2, last * _FRAME + self._field // 2
         piece = np.zeros(stop - start, np.float32)

@@ -30,7 +30,12 @@ def ease_weights(speaks: np.ndarray) -> np.ndarray:
     silence = len(speaks) - 1 - (spoken[-1] if len(spoken) else -1)
     duration = np.clip(silence, _BEGIN, _END)
     since_the_last_word = frames - (len(speaks) - 1 - min(silence, _END))
-    return (_smoothstep(frames / _BEGIN) * _smoothstep(1 - since_the_last_word / duration)).astype(np.float32)
+    return beginning(frames) * _smoothstep(1 - since_the_last_word / duration).astype(np.float32)
+
+
+def beginning(frames: np.ndarray) -> np.ndarray:
+    """float32 [n]: the weights of the way from the photo alone, at these frames of a motion."""
+    return _smoothstep(frames / _BEGIN).astype(np.float32)
 
 
 def eased(values: np.ndarray, start: np.ndarray, weights: np.ndarray) -> np.ndarray:

@@ -16,7 +16,7 @@ from shared.errors import InputError, UsageError
 from shared.face_model.morphable import MorphableModel
 from stage1_motion.interface import Constraint, MotionModel, MotionSample, SamplingOptions, Speech, Style, Subject, Tail
 from stage1_motion.models.diffposetalk.network import Denoiser, DenoiserConfig
-from stage1_motion.motion_space import Articulation, MotionSpace, normalise_speech
+from stage1_motion.motion_space import Articulation, MotionSpace
 from stage1_motion.style.encoder import StyleReader
 from stage1_motion.windowed_sampling import generate_windows
 
@@ -123,14 +123,13 @@ class DiffPoseTalk(MotionModel):
     ) -> MotionSample:
         """See `MotionModel.sample`. `options.guidance` is w_a of eq. 10, `options.style_guidance` w_s."""
         config, defaults, count = self.network.config, self.sampler, len(self.space.expression_std)
-        features, speaks, known = speech.features, speech.events.speaks, 0
-        before = None
-        if tail is not None:  # the statistics of normalisation are those of the new frames
+        known, before = 0, None
+        if tail is not None:
             known = len(tail.speech)
-            features, speaks = np.concatenate([tail.speech, features]), np.concatenate([np.zeros(known), speaks])
             before = torch.from_numpy(np.concatenate([tail.expression, tail.pose], axis=1)[:, : config.coefficients])
-        if self.normalise:
-            features = normalise_speech(features, speaks)
+        features = speech.normalised(tail) if self.normalise else speech.features
+        if tail is not None and not self.normalise:
+            features = np.concatenate([tail.speech, features])
         heard = torch.from_numpy(features).to(self.device)  # [C + T, S]
         vector = None if style is None else torch.from_numpy(self._vector(style))
         if config.people:  # that of a random training person, as in A.6

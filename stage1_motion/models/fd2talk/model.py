@@ -14,10 +14,14 @@ from shared.errors import InputError, UsageError
 from shared.face_model.morphable import MorphableModel
 from stage1_motion.interface import Constraint, MotionModel, MotionSample, SamplingOptions, Speech, Style, Subject, Tail
 from stage1_motion.models.fd2talk.network import MotionTransformer, MotionTransformerConfig
-from stage1_motion.motion_space import Articulation, MotionSpace, normalise_speech
+from stage1_motion.motion_space import Articulation, MotionSpace
 from stage1_motion.windowed_sampling import generate_windows
 
 KIND = "motion transformer"
+
+_STREAM_CONTEXT = 6
+"""Frames of expression that a window of a stream continues: with the 12 of training, but a few new frames in each
+window, lips copy their own past more than they follow the speech."""
 
 
 @dataclass
@@ -61,6 +65,9 @@ class FD2Talk(MotionModel):
     # somewhat less than is typical, since too much mouth movement looks worse than too little.
     articulation = Articulation(lip_std=4.6, mean_gap=1.2, head_std=0.045)
     accepts = frozenset({"tail"})
+    # A stream is cut into so many windows that what differs between samples adds up: the more steps, the less its lips
+    # follow speech. Nobody says the same twice: that one step moves the lips alike for every seed is no loss.
+    streaming = SamplingOptions(steps=1, pose_steps=4, eta=0.0)
 
     def __init__(self, face_model: MorphableModel, *parts: Part, device: str | torch.device = "cpu"):
         for part in parts:
@@ -91,17 +98,15 @@ class FD2Talk(MotionModel):
     ) -> MotionSample:
         """See `MotionModel.sample`. `options.guidance` and `options.eta` are those of the Expression Transformer."""
         frames, count = len(speech), len(self.space.expression_std)
-        features, speaks, known = speech.features, speech.events.speaks, 0
-        if tail is not None:  # the statistics of normalisation are those of the new frames
-            known = len(tail.speech)
-            features, speaks = np.concatenate([tail.speech, features]), np.concatenate([np.zeros(known), speaks])
-        normalised = torch.from_numpy(normalise_speech(features, speaks)).to(self.device)  # [C + T, S]
+        normalised = torch.from_numpy(speech.normalised(tail)).to(self.device)  # [C + T, S]
         is_pose = torch.arange(count + 6, device=self.device) >= count
         before = None if tail is None else np.concatenate([tail.expression, tail.pose], axis=1)
         learned = np.zeros((frames, 0), np.float32)
         for index, part in enumerate(self.parts):
             steps, guidance, eta = self._settings(part, options)
             place = slice(learned.shape[1], learned.shape[1] + len(part.std))
+            known = 0 if tail is None else len(tail.speech)
+            recent = slice(max(0, known - _STREAM_CONTEXT) if speech.streamed and part is self.expression else 0, known)
             motion = generate_windows(
                 part.network,
                 normalised[known:],
@@ -112,7 +117,7 @@ class FD2Talk(MotionModel):
                 eta=eta,
                 solver=options.solver,
                 carry_velocity=is_pose[place],
-                tail=None if before is None else (torch.from_numpy(before[:, place]), normalised[:known]),
+                tail=None if before is None else (torch.from_numpy(before[recent, place]), normalised[recent]),
                 progress=progress and (lambda done, i=index: progress((i * frames + done) // len(self.parts), frames)),
             )
             learned = np.concatenate([learned, motion.float().cpu().numpy()], axis=1)  # [T, D], then [T, D + 6]

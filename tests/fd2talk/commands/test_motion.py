@@ -26,3 +26,17 @@ def test_what_was_chosen_of_a_recording_is_one_note(run, sine, tmp_path, speech)
     code, _, err = run("motion", tmp_path / "b.mkv", "-o", tmp_path / "b.npz")
     chosen = f"{tmp_path}/b.mkv has 2 sound tracks; number 2 is used, the first with sound in it"
     assert (code, err) == (0, f"fd2talk: note: {chosen}\n")
+
+
+def test_a_face_without_speech_idles(run, tmp_path):
+    code, printed, err = run("motion", "--idle", "1.5", "--no-gaze", "-o", tmp_path / "idle.npz")
+    assert (code, err) == (0, "")
+    motion = Motion.load(printed.strip())
+    assert len(motion) == 38 and not motion.audio.any() and motion.rotation.std() > 0
+
+
+def test_speech_or_idling_but_not_both(refused, tmp_path, audio):
+    for arguments in ((), (audio, "--idle", "3")):
+        refused("motion", *arguments, "-o", tmp_path / "m.npz", folder=tmp_path, saying="AUDIO or --idle")
+    refused("motion", "--idle", "0", "-o", tmp_path / "m.npz", folder=tmp_path, saying="--idle")
+    refused("motion", "--idle", "nan", "-o", tmp_path / "m.npz", folder=tmp_path, saying="nan")

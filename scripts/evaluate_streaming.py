@@ -1,0 +1,142 @@
+r"""Motion while the speech arrives against motion of whole recordings, on development people.
+
+    python scripts/evaluate_streaming.py --prepared .cache/prepared
+
+The face is the mean face; means over people, their clips averaged. Prints Markdown.
+
+* r: correlation of the lip aperture with the real one at the best lag within two frames; lag: mean of these lags;
+  spread and speed over real.
+* Borders: share of the frames that begin a hop and are faster than the 99th percentile of the other frames (1 % if hops
+  leave no mark), of the expression and of the head's rotation; over all clips.
+* Delay: with blocks of 20 ms, the time from a frame's own time until it is returned, at worst: what it waits for, and
+  the processor time of the call that returns it. Processor time: of one core, for a second of speech.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+from pathlib import Path
+
+import click
+import numpy as np
+import torch
+from markdown_tables import print_head, print_row
+
+from shared.face_model.measures import lip_aperture
+from shared.media import FPS, SAMPLE_RATE
+from shared.metrics.lips import best_lag_correlation, spread_and_speed
+from shared.motion import Motion
+from shared.prepared import load_motions, read_index
+from shared.splits import is_development
+from stage1_motion.interface import SamplingOptions
+from stage1_motion.pipeline import MotionPipeline
+from stage1_motion.postprocessing import NO_RULES, PostProcessing
+from stage1_motion.streaming.stream import HOP, joined
+
+_BLOCK = SAMPLE_RATE // 50
+_RULES = {
+    "all": PostProcessing(ease=False),
+    "without-rest": PostProcessing(ease=False, rest=False),
+    "none": NO_RULES,
+}
+
+
+@click.command(help=__doc__)
+@click.option("--prepared", type=click.Path(exists=True, path_type=Path), default=".cache/prepared", show_default=True)
+@click.option("--weights", default="bundled", show_default=True, help="Motion model weights.")
+@click.option("--seeds", default=2, show_default=True)
+@click.option("--steps", type=int, help="Denoising steps of the stream.")
+@click.option("--pose-steps", type=int, help="Those of the head.")
+@click.option("--rules", type=click.Choice(list(_RULES)), default="all", show_default=True, help="Which rules run.")
+@click.option("--plot", type=click.Path(path_type=Path), help="Draw the lips of the longest clip.")
+def main(prepared, weights, seeds, steps, pose_steps, rules, plot) -> None:
+    torch.set_num_threads(1)
+    pipeline = MotionPipeline.from_pretrained(weights)
+    rows = [row for row in read_index(prepared) if row["split"] == "train" and row["audio"] == "ok"]
+    rows = [row for row in rows if is_development(row["person"])]
+    real = load_motions(prepared, rows, pipeline.face_model)
+    print(f"{len(rows)} clips of {len({row['person'] for row in rows})} people, {seeds} seeds")
+    options = SamplingOptions(steps=steps, pose_steps=pose_steps)
+    print_head(["", "r", "lag", "spread", "speed", "borders: face", "head", "delay, s", "processor time, s"])
+    found = {}
+    for kind in ("offline", "stream"):
+        spent, seconds, delay, people = 0.0, 0.0, 0.0, defaultdict(list)
+        found[kind] = defaultdict(list)
+        for row in rows:
+            clip = real[row["name"]]
+            for seed in range(seeds):
+                start = time.process_time()
+                if kind == "offline":
+                    motion = pipeline(clip.audio, seed=seed, postprocessing=_RULES[rules])
+                else:
+                    motion, late = streamed(
+                        pipeline, clip.audio, seed=seed, postprocessing=_RULES[rules], options=options
+                    )
+                    delay = max(delay, late)
+                spent, seconds = spent + time.process_time() - start, seconds + len(clip.audio) / SAMPLE_RATE
+                found[kind][row["name"]].append(motion)
+                people[row["person"]].append(figures(aperture(pipeline, motion), aperture(pipeline, clip)))
+        means = np.mean([np.nanmean(clips, axis=0) for clips in people.values()], axis=0)
+        motions = [motion for of_clip in found[kind].values() for motion in of_clip]
+        marks = [fast_borders([getattr(m, part) for m in motions]) for part in ("expression", "rotation")]
+        late = f"{delay:.2f}" if kind == "stream" else ""
+        cells = [*(f"{v:.3f}" for v in means), *(f"{v:.1%}" for v in marks), late, f"{spent / seconds:.2f}"]
+        print_row([kind, *cells])
+    if plot:
+        draw(pipeline, real, found, plot)
+
+
+def streamed(pipeline: MotionPipeline, audio: np.ndarray, **arguments) -> tuple[Motion, float]:
+    """The motion of blocks of 20 ms, and the largest delay in seconds."""
+    stream, parts, frames, worst = pipeline.stream(**arguments), [], 0, 0.0
+    for start in range(0, len(audio), _BLOCK):
+        block, before = audio[start : start + _BLOCK], time.process_time()
+        parts.append(stream.push(block))
+        if parts[-1] is not None:
+            now = (start + len(block)) / SAMPLE_RATE + time.process_time() - before
+            worst, frames = max(worst, now - frames / FPS), frames + len(parts[-1])
+    parts.append(stream.flush())
+    motion = joined(parts)
+    assert motion is not None
+    return motion, worst
+
+
+def aperture(pipeline: MotionPipeline, motion: Motion) -> np.ndarray:
+    """[T]: of the motion's own person."""
+    return lip_aperture(pipeline.face_model.vertices(motion.identity, motion.expression))
+
+
+def figures(made: np.ndarray, real: np.ndarray) -> tuple[float, ...]:
+    """Correlation, lag, spread and speed."""
+    count = min(len(made), len(real))
+    return *best_lag_correlation(made[:count], real[:count]), *spread_and_speed(made[:count], real[:count])
+
+
+def fast_borders(curves: list[np.ndarray]) -> float:
+    """Share of the first frames of hops that are faster than the 99th percentile of the others."""
+    speeds = [np.linalg.norm(np.diff(curve, axis=0), axis=1) for curve in curves]
+    first = np.concatenate([np.arange(1, len(speed) + 1) % HOP == 0 for speed in speeds])
+    every = np.concatenate(speeds)
+    return float((every[first] > np.quantile(every[~first], 0.99)).mean())
+
+
+def draw(pipeline: MotionPipeline, real: dict[str, Motion], found: dict, path: Path) -> None:
+    """The lips of the longest clip: real, offline and streamed."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
+    name = max(real, key=lambda key: len(real[key]))
+    figure, axes = plt.subplots(figsize=(12, 4), layout="constrained")
+    for label, motion in (("real", real[name]), *((k, found[k][name][0]) for k in ("offline", "stream"))):
+        curve = aperture(pipeline, motion)
+        axes.plot(np.arange(len(curve)) / FPS, curve, label=label, lw=1)
+    axes.set(xlabel="seconds", ylabel="lip aperture")
+    axes.legend()
+    figure.savefig(path, dpi=110)
+
+
+if __name__ == "__main__":
+    main()

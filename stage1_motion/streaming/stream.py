@@ -1,0 +1,243 @@
+"""Motion while the speech arrives: sound in blocks of any size -> motion, in hops of a few frames.
+
+Each hop of `HOP` frames is generated when `AHEAD` more have been heard, so that a frame is at most
+(HOP + AHEAD) frames = 0.32 s late, plus a block and the time of computing. A hop
+
+* encodes the last `PAST` frames, its own and those ahead (`encoder`), and normalises them by running statistics
+  (`statistics`);
+* detects events (`events`);
+* lets the model continue the last `TAIL` frames, through its own frames and those ahead. What it generates of these is
+  thrown away, but for the head, whose pose is cross-faded and smoothed;
+* applies the rules that act frame by frame, and what blinks, looks and breathes by itself.
+
+Hops lie at absolute positions: blocks of 20 ms and of a second give the same motion. Memory does not grow.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from shared.errors import InputError, UsageError
+from shared.media import frame_count
+from shared.motion import Motion
+from stage1_motion.interface import MotionSample, SamplingOptions, Speech, Subject, Tail
+from stage1_motion.postprocessing import PostProcessing
+from stage1_motion.postprocessing.breathing import Breathing
+from stage1_motion.postprocessing.ease import beginning, eased, eased_rotation
+from stage1_motion.postprocessing.eyes import Blinks, Fixations, eye_coefficients
+from stage1_motion.speech_events import SpeechEvents
+from stage1_motion.streaming.encoder import FRAME, StreamingEncoder
+from stage1_motion.streaming.events import AHEAD, StreamingEvents
+from stage1_motion.streaming.statistics import RunningFeatures
+from stage1_motion.style import Style
+
+if TYPE_CHECKING:
+    from stage1_motion.pipeline import MotionPipeline
+
+HOP = 4
+PAST = 75
+TAIL = 24
+_SMOOTH = np.hanning(2 * AHEAD + 3)[1:-1]
+"""Weights over time of the head's pose: without, hops show as corners of its path."""
+
+
+class MotionStream:
+    """One person's motion for sound that arrives; made by `MotionPipeline.stream`.
+
+    Args:
+        pipeline: whose networks and rules are used.
+        subject: whose face moves.
+        seed: of everything that is random.
+        options: of the sampler.
+        rules: which run.
+        style: how the person speaks.
+    """
+
+    def __init__(
+        self,
+        pipeline: MotionPipeline,
+        subject: Subject,
+        *,
+        seed: int,
+        options: SamplingOptions,
+        rules: PostProcessing,
+        style: Style | None,
+    ) -> None:
+        self._pipeline, self._subject, self._seed, self._rules, self._style = pipeline, subject, seed, rules, style
+        self._source = f"{pipeline._source(seed, options)}, streamed"
+        self._options = _filled(options, pipeline.model.streaming)
+        frontend = pipeline.frontend
+        self._sound = StreamingEncoder(frontend.encoder)
+        self._features = RunningFeatures(frontend.statistics)
+        self._events = StreamingEvents(frontend)
+        self._tail_expression = np.zeros((0, pipeline.face_model.num_expression), np.float32)
+        self._tail_pose = np.zeros((0, 6), np.float32)
+        self._ahead = np.zeros((0, 6), np.float32)  # pose of the next frames as the last hop has generated it
+        blinks, gaze, breaths = (np.random.default_rng([seed, index]) for index in range(3))
+        self._blinks, self._gaze, self._breathing = (
+            Blinks(blinks, options.blink_rate),
+            Fixations(gaze),
+            Breathing(breaths),
+        )
+        self._samples = self._frames = 0  # received, returned
+        self._closed = False
+
+    def push(self, samples: np.ndarray) -> Motion | None:
+        """Take a block of sound.
+
+        Args:
+            samples: float32 [n], mono, 16 kHz, of any length.
+
+        Returns:
+            The frames that it completes, with their sound; None if there are none.
+
+        Raises:
+            InputError: not such an array; the stream is as before.
+            UsageError: the stream has been flushed.
+        """
+        if self._closed:
+            raise UsageError("the stream has been flushed: it takes no more sound")
+        if getattr(samples, "ndim", 0) != 1 or samples.dtype != np.float32 or not np.isfinite(samples).all():
+            raise InputError("a block of sound must be float32 [n], mono, with finite numbers")
+        self._samples += len(samples)
+        self._sound.push(samples)
+        return self._advance()
+
+    def idle(self, frames: int) -> Motion | None:
+        """Go on for so many frames in silence, where no sound arrives: see `push`."""
+        if type(frames) is not int or frames < 0:
+            raise UsageError(f"a stream idles for a whole number of frames, not {frames}")
+        motions = [self.push(np.zeros(FRAME, np.float32)) for _ in range(frames)]
+        return joined(motions)
+
+    def flush(self) -> Motion | None:
+        """End the stream: the remaining frames, as if silence followed; `frame_count` of all samples in all.
+
+        Raises:
+            UsageError: the stream has been flushed.
+        """
+        if self._closed:
+            raise UsageError("the stream has been flushed already")
+        self._closed = True
+        returned, total = self._frames, frame_count(self._samples)
+        hops = -(-(total - returned) // HOP)
+        lacking = self._sound.required(returned + hops * HOP + AHEAD) - self._samples
+        self._sound.push(np.zeros(max(0, lacking) if hops else 0, np.float32))
+        rest = self._advance()
+        return None if rest is None else _cut(rest, total - returned, self._samples - returned * FRAME)
+
+    def _advance(self) -> Motion | None:
+        """All hops for which enough has been heard."""
+        hops = []
+        while self._sound.samples >= self._sound.required(self._frames + HOP + AHEAD):
+            hops.append(self._hop())
+        return joined(hops)
+
+    def _hop(self) -> Motion:
+        """The next `HOP` frames."""
+        pipeline, subject = self._pipeline, self._subject
+        start, stop = self._frames, self._frames + HOP
+        first = max(0, start - PAST)
+        at = start - first
+        features, sound = self._sound.window(first, stop + AHEAD)
+        events = self._events(features, sound, at, HOP)
+        now = SpeechEvents(events.speaks[:HOP], events.bilabials[:HOP])
+        self._features.update(features[at : at + HOP], now.speaks)
+        features = self._features.normalise(features)
+        known = len(self._tail_expression)
+        before = Tail(self._tail_expression, self._tail_pose, features[at - known : at]) if known else None
+        speech = Speech(features[at:], events, sound[at * FRAME :], streamed=True)
+        random = np.random.SeedSequence([self._seed, start])
+        sample = pipeline.model.sample(
+            speech,
+            subject,
+            style=self._style,
+            tail=before,
+            options=self._options,
+            generator=torch.Generator().manual_seed(int(random.generate_state(1)[0])),
+        )
+        assert sample.expression is not None  # a model that continues a tail generates coefficients
+        pose = np.zeros((len(speech), 6), np.float32) if sample.pose is None else sample.pose
+        pose = crossfaded(self._ahead, pose)
+        smooth = smoothed(self._tail_pose, pose)
+        self._tail_expression = np.concatenate([self._tail_expression, sample.expression[:HOP]])[-TAIL:]
+        self._tail_pose = np.concatenate([self._tail_pose, pose[:HOP]])[-TAIL:]
+        self._ahead, self._frames = pose[HOP:], stop
+        return self._motion(start, MotionSample(sample.expression[:HOP], smooth), now)
+
+    def _motion(self, start: int, sample: MotionSample, events: SpeechEvents) -> Motion:
+        """Of a hop, after the rules."""
+        pipeline, subject, rules = self._pipeline, self._subject, self._rules
+        expression = pipeline._expression(sample, events, subject, self._options, rules)
+        breath, calm = self._breathing.next(events.speaks)
+        if rules.rest and self._options.pose_scale:
+            sample = replace(sample, pose=calm * sample.pose)
+        rotation, translation = pipeline._pose(sample, subject, self._options, HOP)
+        # Asked for in any case: what one process draws does not depend on whether another one is on.
+        closed, look = self._blinks.next(HOP) * rules.blinks, self._gaze.next(HOP) * rules.gaze
+        expression = expression + eye_coefficients(pipeline.face_model, subject.lid_gap, closed, look)
+        if rules.rest and self._options.pose_scale:
+            rotation, translation = rotation + breath[:, :3], translation + breath[:, 3:]
+        if rules.ease:
+            weights = beginning(np.arange(start, start + HOP))
+            expression = eased(expression, subject.expression, weights)
+            rotation = eased_rotation(rotation, subject.rotation, weights)
+            translation = eased(translation, subject.translation, weights)
+        return Motion(
+            expression=expression,
+            rotation=rotation,
+            translation=translation,
+            face_model=pipeline.face_model.fingerprint,
+            audio=self._sound.sound(start, start + HOP),
+            identity=subject.identity,
+            source=self._source,
+        )
+
+
+def _filled(options: SamplingOptions, defaults: SamplingOptions) -> SamplingOptions:
+    """What the caller left open is the model's choice for streams."""
+    names = ["steps", "pose_steps", "guidance", *(["eta"] if options.solver is None else [])]
+    return replace(options, **{name: getattr(defaults, name) for name in names if getattr(options, name) is None})
+
+
+def crossfaded(ahead: np.ndarray, pose: np.ndarray) -> np.ndarray:
+    """The pose of a hop [HOP + AHEAD, 6], reached from what the hop before has foreseen of its first frames [A, 6].
+
+    The head hardly depends on what is said: each hop draws another movement, and without this it jerks between them.
+    """
+    weights = np.linspace(0, 1, len(ahead) + 2, dtype=np.float32)[1:-1, None]
+    return np.concatenate([ahead + weights * (pose[: len(ahead)] - ahead), pose[len(ahead) :]])
+
+
+def smoothed(before: np.ndarray, pose: np.ndarray) -> np.ndarray:
+    """Weighted means over nine frames of the frames of a hop, of which those before and those ahead are known.
+
+    Args:
+        before: [C, 6], C as it comes.
+        pose: [HOP + AHEAD, 6].
+
+    Returns:
+        [HOP, 6].
+    """
+    padded = np.concatenate([pose[:1]] * AHEAD + [before, pose])[-2 * AHEAD - HOP :]
+    windows = np.lib.stride_tricks.sliding_window_view(padded, 2 * AHEAD + 1, axis=0)  # [HOP, 6, 9]
+    return (windows @ (_SMOOTH / _SMOOTH.sum())).astype(np.float32)
+
+
+def joined(parts: Sequence[Motion | None]) -> Motion | None:
+    """One motion of what a stream returned one after the other; None of nothing."""
+    motions = [part for part in parts if part is not None]
+    if not motions:
+        return None
+    arrays = ("expression", "rotation", "translation", "audio")
+    return replace(motions[0], **{name: np.concatenate([getattr(m, name) for m in motions]) for name in arrays})
+
+
+def _cut(motion: Motion, frames: int, samples: int) -> Motion:
+    arrays = {name: getattr(motion, name)[:frames] for name in ("expression", "rotation", "translation")}
+    return replace(motion, **arrays, audio=motion.audio[:samples])  # type: ignore[index]
