@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 import torch
-import yaml
 
 from shared.errors import InputError, UsageError
 from shared.face_model import load_bundled
@@ -19,6 +18,7 @@ from shared.motion import Motion
 from shared.photo_fit import PhotoFit
 from shared.weights import resolve
 from stage1_motion.interface import Constraint, MotionModel, MotionSample, SamplingOptions, Subject, Tail
+from stage1_motion.model_settings import read_settings
 from stage1_motion.postprocessing import PostProcessing
 from stage1_motion.postprocessing.articulation import articulated
 from stage1_motion.postprocessing.ease import ease_weights, eased, eased_rotation
@@ -89,7 +89,7 @@ class MotionPipeline:
         if is_bundled and model is not None and model not in BUNDLED:
             raise UsageError(f"there are no bundled weights of {model!r}, only of {', '.join(BUNDLED)}")
         folder = resolve(name_or_folder, model or BUNDLED[0]) if is_bundled else Path(name_or_folder)
-        settings = _read_settings(folder)
+        settings = read_settings(folder)
         if model is not None and settings["model"] != model:
             raise UsageError(f"{folder} has weights of the motion model {settings['model']}, not of {model}")
         try:
@@ -332,21 +332,3 @@ class MotionPipeline:
         """Which model made a motion, and how."""
         changed = [f"{key} {value}" for key, value in vars(options).items() if value != getattr(SamplingOptions, key)]
         return ", ".join([self.name or type(self.model).__name__, f"seed {seed}", *changed])
-
-
-def _read_settings(folder: Path) -> dict[str, Any]:
-    """Read the ``model.yaml`` of a folder of weights. Raises InputError: there is none, or it is not one."""
-    path = folder / "model.yaml"
-    kinds = {"model": str, "speech_encoder": str, "layer": int, "resample": str, "style": str}
-    try:
-        settings = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InputError(f"{folder}: not a folder of motion model weights (model.yaml: {error.strerror})") from None
-    except (ValueError, yaml.YAMLError) as error:
-        raise InputError(f"{path}: not YAML ({' '.join(str(error).split())[:80]})") from None
-    if not isinstance(settings, dict) or not {"model", "speech_encoder"} <= settings.keys() <= kinds.keys():
-        raise InputError(f"{path}: must have the keys model and speech_encoder, and may have layer, resample and style")
-    for key, value in settings.items():
-        if type(value) is not kinds[key] or value == "":
-            raise InputError(f"{path}: {key} is {value!r}, not a {'number' if kinds[key] is int else 'name'}")
-    return settings

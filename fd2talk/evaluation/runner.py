@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime
-import hashlib
 import os
 import re
 import time
@@ -24,6 +23,7 @@ from fd2talk.evaluation.report.summary import add_diversity, contrasts, summaris
 from fd2talk.evaluation.report.writer import JSON, write_report
 from fd2talk.evaluation.settings import Settings
 from fd2talk.evaluation.systems import NETWORK_ALONE, SYSTEMS
+from fd2talk.evaluation.weights_digest import EXPERT, expert_digest, weights_digest
 from fd2talk.evaluation.worker import Run, start, work
 from fd2talk.processes import in_processes
 from shared.errors import Fd2TalkError, InputError, UsageError
@@ -33,9 +33,6 @@ from shared.metrics.metric_networks import METRIC_NETWORKS, find_metric_network
 from shared.published_files import digest
 from shared.weights import bundled
 from stage1_motion.lip_expert.network import LipExpert
-
-_SYSTEM_ASSETS = ("fd2talk", "diffposetalk", "diffusion", "ridge", "speech_encoder", "face_model")
-_EXPERT, _EXPERT_ASSETS = "lip_expert", ("fd2talk", "speech_encoder", "face_model")
 
 
 def evaluate(
@@ -137,10 +134,10 @@ def evaluate(
         report=output,
         settings=settings,
         networks=networks,
-        digests={name: digest(path) for name, path in networks.items()} | _expert_digest(wanted),
+        digests={name: digest(path) for name, path in networks.items()} | expert_digest(wanted),
         face_model=Path(face_model) if face_model else None,
         weights=weights,
-        weights_digest=_weights_digest(weights) if any(row.kind in ("system", "network") for row in rows) else "",
+        weights_digest=weights_digest(weights) if any(row.kind in ("system", "network") for row in rows) else "",
         references=list(references.values()) if references else (),
         video=settings.motion == "video" or any("video" in CATALOGUE[key].needs for key in wanted),
         render=render or {},
@@ -315,7 +312,7 @@ def _possible(pair: Pair, wanted: list[str]) -> list[str]:
 def _description(key: str, digests: dict[str, str]) -> dict[str, Any]:
     metric = CATALOGUE[key]
     weights = {METRIC_NETWORKS[name].file: digests[name] for name in metric.networks}
-    if key.startswith(_EXPERT):
+    if key.startswith(EXPERT):
         weights["lip_expert.safetensors"] = digest(bundled("fd2talk") / "lip_expert.safetensors")
     fields = ("label", "family", "unit", "direction", "definition", "source")
     return {name: getattr(metric, name) for name in fields} | {"weights": weights}
@@ -331,25 +328,3 @@ def _from_home(text: str) -> str:
     """Text for reports, which are shared: paths in the home folder begin with ~."""
     home = str(Path.home()).rstrip("/")
     return re.sub(rf"(?<![\w./-]){re.escape(home)}(?=/)", "~", text) if home else text
-
-
-def _weights_digest(weights: str) -> str:
-    """Digest of the weights that systems run with. Raises InputError: there is no such folder."""
-    if weights != "bundled" and not Path(weights).is_dir():
-        raise InputError(f"{weights}: there is no such folder of weights")
-    return _digest_of([*map(bundled, _SYSTEM_ASSETS), *([] if weights == "bundled" else [Path(weights)])])
-
-
-def _expert_digest(wanted: Iterable[str]) -> dict[str, str]:
-    """Digest of the bundled lip expert and the weights that it depends on, if it is used."""
-    used = any(_EXPERT in key or "unseen_expert" in key for key in wanted)
-    return {_EXPERT: _digest_of(map(bundled, _EXPERT_ASSETS))} if used else {}
-
-
-def _digest_of(folders: Iterable[Path]) -> str:
-    """One digest of all files."""
-    hasher = hashlib.sha256()
-    for folder in folders:
-        for path in sorted(p for p in folder.rglob("*") if p.is_file()):
-            hasher.update(f"{path.name} {digest(path)}".encode())
-    return hasher.hexdigest()

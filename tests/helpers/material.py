@@ -64,7 +64,7 @@ class SineStage:
     last: dict = {}
 
     @classmethod
-    def from_pretrained(cls, name_or_folder="bundled", *, person=None, device="cpu"):
+    def from_pretrained(cls, name_or_folder="bundled", *, model=None, person=None, device="cpu"):
         return cls()
 
     def __call__(self, audio, *, photo=None, seed=0, options=SamplingOptions(), postprocessing=PostProcessing(),

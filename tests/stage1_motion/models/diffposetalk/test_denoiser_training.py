@@ -17,9 +17,9 @@ from shared.weights import bundled
 from stage1_motion.dataset import Clip
 from stage1_motion.interface import SamplingOptions
 from stage1_motion.losses.geometric import GeometricWeights
+from stage1_motion.models.diffposetalk.denoiser_training import DiffPoseTalkTask
 from stage1_motion.models.diffposetalk.model import Sampler
 from stage1_motion.models.diffposetalk.network import DenoiserConfig
-from stage1_motion.models.diffposetalk.training import DiffPoseTalkTask
 from stage1_motion.motion_space import MotionSpace
 from stage1_motion.pipeline import MotionPipeline
 from stage1_motion.style.encoder import StyleEncoder, StyleEncoderConfig, StyleReader
