@@ -12,6 +12,7 @@ import numpy as np
 import torch
 import yaml
 
+from shared.device import require_device
 from shared.errors import InputError, UsageError
 from shared.face_model import load_bundled
 from shared.media import FPS, frame_count
@@ -71,9 +72,10 @@ class MotionPipeline:
 
         Raises:
             InputError: something is missing or does not belong together.
-            UsageError: `person` for a model that cannot be personalised.
+            UsageError: there is no such device, or `person` for a model that cannot be personalised.
         """
         folder = resolve(name_or_folder, "fd2talk") if str(name_or_folder) == "bundled" else Path(name_or_folder)
+        device = require_device(device)
         settings = _read_settings(folder)
         try:
             load = model_module(settings["model"]).load

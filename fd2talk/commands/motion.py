@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from fd2talk.commands.inputs import check_device, fit_photo
+from fd2talk.commands.inputs import fit_photo
 from fd2talk.options import FaceChoice, MotionOptions
 from fd2talk.output import require_output, save_motion
 from fd2talk.progress import progress
 from fd2talk.terminal import announce
+from shared.device import require_device
 from shared.errors import UsageError
 from shared.face_model import load_bundled
 from shared.media import read_audio, read_image
@@ -25,7 +26,7 @@ def motion(
 ) -> None:
     """Write the motion generated from a recording; see `MotionPipeline` for the arguments."""
     path = require_output(output, suffixes=(".npz",), overwrite=overwrite, inputs=(audio,))
-    check_device(device)
+    require_device(device)
     if photo is None and face:
         raise UsageError("--face-index and --face-box choose a face of --photo, which was not given")
     image = None if photo is None else read_image(photo)
