@@ -125,7 +125,8 @@ class RenderPipeline:
                 f"coefficients instead of {model.num_expression + 6}"
             )
         warnings.warn(
-            "diffusion paints every frame from noise and is slow; what had this name before is now repair, the default",
+            "diffusion paints every frame from noise: slow, and rough in open mouths and blinks (the renderer that had "
+            "this name in version 0.1 is now repair, the default)",
             stacklevel=2,
         )
         return cls(model, _channels_last(networks.to(torch.device(device))), device, precision)
