@@ -71,7 +71,10 @@ def motion(**options: Any) -> None:
 @common.renderer_with_switches
 @click.option("--compare", is_flag=True, help="Show the warped photo (geometry) beside the chosen renderer.")
 @click.option("--real", metavar="CLIP", help="With --compare: also show the clip that the motion was tracked from.")
-@common.weights("Folder with weights of the renderer, in FOLDER/repair or FOLDER/diffusion.")
+@common.weights(
+    "Folder with weights of the renderer, in FOLDER/repair or FOLDER/diffusion, or `best` of a training; what it lacks "
+    "is bundled."
+)
 @common.framing
 @common.face
 @common.running
@@ -280,9 +283,7 @@ def doctor(**options: Any) -> int:
     help="Renderer that is measured.",
 )
 @common.precision
-@click.option(
-    "--seconds", type=click.FloatRange(0.4, 3600), default=10.0, show_default=True, help="Length of the speech."
-)
+@click.option("--seconds", type=common.Number(0.4, 3600), default=10.0, show_default=True, help="Length of the speech.")
 @common.weights("Folder with weights of the motion model, and of the renderer if it has any.")
 @click.option("--device", default="cpu", show_default=True, help="Device for the networks: cpu, cuda, cuda:1, mps.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a Markdown table.")

@@ -37,12 +37,13 @@ class _FaceBox(click.ParamType):
         return numbers
 
 
-class _Number(click.FloatRange):
+class Number(click.FloatRange):
     """A number in a range, and never `nan`, which click lets pass."""
 
     name = "number"
 
     def convert(self, value: Any, param: Any, ctx: Any) -> float:
+        """See click."""
         number = super().convert(value, param, ctx)
         if math.isnan(number):
             self.fail(f"{value!r} is not a number", param, ctx)
@@ -163,7 +164,7 @@ def _integer(option: str, least: int, text: str, most: int | None = None, defaul
 
 
 def _number(option: str, most: float, text: str, default: float | None = None) -> Callable:
-    kind, shown = _Number(0, most), default is not None
+    kind, shown = Number(0, most), default is not None
     return click.option(option, type=kind, metavar="X", default=default, show_default=shown, help=text)
 
 
@@ -305,7 +306,7 @@ renderer_with_switches = group(
 
 def fps(text: str) -> Callable:
     """A frame rate, or None."""
-    return click.option("--fps", type=_Number(1, 1000), metavar="X", help=text)
+    return click.option("--fps", type=Number(1, 1000), metavar="X", help=text)
 
 
 export = group(

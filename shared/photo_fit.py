@@ -119,11 +119,13 @@ class PhotoFit:
                 nothing.
 
         Raises:
-            InputError: no face, too small a face, or a face in profile.
+            InputError: no photo, no face, too small a face, or a face in profile.
             UsageError: no such tracker, or the package face-alignment or its weights are missing.
         """
         if tracker not in TRACKERS:
             raise UsageError(f"unknown face tracker {tracker!r}; available: {', '.join(TRACKERS)}")
+        if not isinstance(image, np.ndarray) or image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
+            raise InputError("a photo is an array uint8 [H, W, 3], as `read_image` returns it for a file")
         model, box = model or load_bundled(), None
         try:
             if tracker == "face-alignment":

@@ -5,13 +5,19 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from threading import Event
 from typing import TypeVar
 
 Result = TypeVar("Result")
 
 
 def prefetch_map(
-    work: Callable[..., Result], *iterables: Iterable, workers: int, prefetch: int, name: str
+    work: Callable[..., Result],
+    *iterables: Iterable,
+    workers: int,
+    prefetch: int,
+    name: str,
+    stop: Event | None = None,
 ) -> Iterator[Result]:
     """Apply `work` to the items of the iterables as `map` does, in threads.
 
@@ -21,6 +27,7 @@ def prefetch_map(
         workers: number of threads; 0: each item in the consumer's thread, when it is asked for.
         prefetch: most results that are computed before the consumer asks for them.
         name: prefix of the threads' names.
+        stop: set when the consumer stops, so that work that takes long can stop too.
 
     Yields:
         The results in order.
@@ -38,4 +45,6 @@ def prefetch_map(
         while pending:
             yield pending.popleft().result()
     finally:  # also when the consumer stops early
+        if stop is not None:
+            stop.set()
         pool.shutdown(cancel_futures=True)

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from shared.device import require_device
 from shared.errors import InputError, UsageError
 from shared.face_model import load_bundled
 from shared.media import FPS, SAMPLE_RATE, frame_count
@@ -83,12 +84,13 @@ class MotionPipeline:
 
         Raises:
             InputError: something is missing or does not belong together.
-            UsageError: `person` for a model that cannot be personalised.
+            UsageError: there is no such device, or `person` for a model that cannot be personalised.
         """
         is_bundled = str(name_or_folder) == "bundled"
         if is_bundled and model is not None and model not in BUNDLED:
             raise UsageError(f"there are no bundled weights of {model!r}, only of {', '.join(BUNDLED)}")
         folder = resolve(name_or_folder, model or BUNDLED[0]) if is_bundled else Path(name_or_folder)
+        device = require_device(device)
         settings = read_settings(folder)
         if model is not None and settings["model"] != model:
             raise UsageError(f"{folder} has weights of the motion model {settings['model']}, not of {model}")

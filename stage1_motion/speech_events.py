@@ -23,8 +23,8 @@ _EDGE = np.hanning(11)[1:-1].astype(np.float32)
 _SILENCE = 3e-4  # root mean square below which a frame is inaudible
 # Two probes vote on closed lips: one learned b, p, m from transcripts (and takes n for m), one learned shut lips from
 # films. Their evidence overlaps, hence a factor under one on the sum of their logits. Where the probability peaks above
-# _PEAK lips are shut, and partly so the frame before and after.
-_SHARE, _PEAK, _SIDES = 0.7, 0.4, 0.7
+# _PEAK lips are shut, and partly so in the frames before and after: filmed lips take three frames to part.
+_SHARE, _PEAK, _SIDES = 0.7, 0.4, (0.7, 0.3)
 
 
 @dataclass
@@ -112,8 +112,10 @@ def _shut(probability: np.ndarray) -> np.ndarray:
     """Probability of closed lips [T] -> how far lips are shut [T]: at its peaks, and less beside them."""
     peaks = (probability == maximum_filter1d(probability, 5)) & (probability > _PEAK)
     shut = peaks.astype(np.float32)
-    beside = convolve1d(shut, np.array([1, 0, 1], np.float32), mode="constant")
-    return np.maximum(shut, _SIDES * np.minimum(beside, 1))
+    for distance, share in enumerate(_SIDES, 1):
+        beside = maximum_filter1d(peaks.astype(np.float32), 2 * distance + 1, mode="constant")
+        shut = np.maximum(shut, share * beside)
+    return shut
 
 
 def _in_use(active: np.ndarray) -> np.ndarray:

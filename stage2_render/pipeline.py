@@ -21,7 +21,7 @@ from shared.prefetch import prefetch_map
 from shared.retarget import is_of, onto_photo, with_still_eyes
 from shared.upright import quarter_turns, turned, turned_motion
 from shared.weights import bundled
-from stage2_render import DEFAULT_RENDERER, RENDERERS
+from stage2_render import DEFAULT_RENDERER, PRECISIONS, RENDERERS
 from stage2_render.warp.mesh_warp import MeshWarp
 
 if TYPE_CHECKING:
@@ -42,6 +42,12 @@ MAX_STEPS = 1000
 _MIN_SIZE = 64
 # Frames whose target meshes are computed at once.
 _CHUNK = 64
+
+# Files of the networks of each renderer that has some.
+_FILES = {
+    "repair": ("mouth.safetensors", "eye.safetensors"),
+    "diffusion": ("autoencoder.safetensors", "unet.safetensors"),
+}
 
 
 class RenderPipeline:
@@ -75,16 +81,16 @@ class RenderPipeline:
         """Load bundled weights, or those of a folder and the bundled ones for what it lacks.
 
         Args:
-            name: "bundled"; or a folder with the subfolders `face_model`, `repair` and `diffusion`, or some of them; or
-                the folder `best` of a training.
+            name: "bundled"; or a folder with some of the subfolders `face_model`, `repair` and `diffusion`, or the
+                `model.yaml` of a motion model; or the folder `best` of a training of the renderer.
             renderer: `geometry` (the warped photo), `repair` (networks repair mouth and eyes of the warped photo) or
                 `diffusion` (networks paint every frame of the face from noise).
             device: of the networks; on CUDA `geometry` and `repair` do the whole rendering there.
             precision: of the networks: `auto`, `float32` or `bf16`.
 
         Raises:
-            InputError: weights are missing or cannot be read.
-            UsageError: unknown renderer, or a precision for the one without networks.
+            InputError: weights are missing or cannot be read, or the folder has none of this renderer.
+            UsageError: unknown renderer, device or precision, or a precision for the one without networks.
         """
         if renderer not in RENDERERS:
             raise UsageError(f"unknown renderer {renderer!r}; available: {', '.join(RENDERERS)}")
@@ -92,6 +98,13 @@ class RenderPipeline:
             raise UsageError("the renderer geometry has no networks that a precision could be chosen for")
         if str(name) != "bundled" and not Path(name).is_dir():
             raise InputError(f"{name}: there is no such folder of weights")
+        _check_folder(name, renderer)
+        if precision not in PRECISIONS:
+            raise UsageError(f"unknown precision {precision!r}; available: {', '.join(PRECISIONS)}")
+        if device != "cpu":
+            from shared.device import require_device
+
+            require_device(device)
         model = MorphableModel.load(_own(name, "face_model") / "model.safetensors")
         if renderer == "geometry":
             return cls(model, device=device)
@@ -112,10 +125,18 @@ class RenderPipeline:
                 f"coefficients instead of {model.num_expression + 6}"
             )
         warnings.warn(
-            "diffusion paints every frame from noise and is slow; what had this name before is now repair, the default",
+            "diffusion paints every frame from noise: slow, and rough in open mouths and blinks (the renderer that had "
+            "this name in version 0.1 is now repair, the default)",
             stacklevel=2,
         )
         return cls(model, _channels_last(networks.to(torch.device(device))), device, precision)
+
+    @property
+    def _samples(self) -> bool:
+        """Whether frames are sampled from noise."""
+        from stage2_render.repair.networks import RepairNetworks
+
+        return self.networks is not None and not isinstance(self.networks, RepairNetworks)
 
     def __call__(
         self,
@@ -152,10 +173,12 @@ class RenderPipeline:
 
         Raises:
             InputError: no usable face in the photo, or a motion of another face model.
-            UsageError: too small a `max_size`, or steps outside 1 to 1000.
+            UsageError: too small a `max_size`, steps outside 1 to 1000, or settings of another renderer.
         """
-        if steps is not None and not 1 <= steps <= MAX_STEPS:
+        if steps is not None and not (isinstance(steps, int) and 1 <= steps <= MAX_STEPS):
             raise UsageError(f"the renderer takes 1 to {MAX_STEPS} steps, not {steps}")
+        if (steps, shared_noise, seed) != (None, True, 0) and not self._samples:
+            raise UsageError("steps, shared_noise and seed are for the renderer diffusion")
         if motion.face_model != self.model.fingerprint:
             raise InputError(f"the motion belongs to face model {motion.face_model}, not {self.model.fingerprint}")
         if max_size < _MIN_SIZE:
@@ -219,6 +242,24 @@ def _on_device(
     from stage2_render.on_device.frames import DeviceFrames
 
     return DeviceFrames(renderer, device).frames(targets, workers=workers)
+
+
+def _check_folder(name: str | Path, renderer: str) -> None:
+    """Say where a renderer's networks are not in the named folder of weights.
+
+    Raises:
+        InputError: nothing in it belongs to any renderer or motion model, or its subfolder of this one is empty.
+    """
+    if str(name) == "bundled" or renderer == "geometry":
+        return
+    folder, files = Path(name), [file for of in _FILES.values() for file in of]
+    if any((place / file).is_file() for place in (folder, folder / renderer) for file in _FILES[renderer]):
+        return
+    known = ("model.yaml", "face_model", *_FILES, *files)
+    if (folder / renderer).is_dir() or not any((folder / part).exists() for part in known):
+        raise InputError(f"{name}: no weights of the renderer {renderer} ({' or '.join(_FILES[renderer])})")
+    if not (folder / "model.yaml").exists():
+        warnings.warn(f"{name} has no weights of the renderer {renderer}: the bundled ones are used", stacklevel=3)
 
 
 def _own(name: str | Path, part: str) -> Path:

@@ -16,11 +16,11 @@ import cv2
 import numpy as np
 import torch
 
-from fd2talk.commands.inputs import check_device
 from fd2talk.evaluation.metrics.cost import peak_memory
 from fd2talk.output import write_video
 from fd2talk.processes import in_processes
 from fd2talk.terminal import announce
+from shared.device import require_device
 from shared.errors import Fd2TalkError
 from shared.media import FPS, SAMPLE_RATE, read_audio, read_image
 from shared.photo_fit import PhotoFit
@@ -78,7 +78,7 @@ def benchmark(
     as_json: bool,
 ) -> None:
     """Print a table; each size is measured in a process of its own. The arguments are the options of the command."""
-    check_device(device)
+    require_device(device)
     results: list[Measured] = []
     for size in sizes or SIZES:
         job = (size, renderer, precision, seconds, weights, device, time.time())

@@ -70,9 +70,9 @@ def _trials(device: str) -> Iterator[tuple[str, Callable[[], str]]]:
     def devices() -> str:
         import torch
 
-        from fd2talk.commands.inputs import check_device
+        from shared.device import require_device
 
-        check_device(device)
+        require_device(device)
         others = [f"cuda ({torch.cuda.get_device_name()})"] if torch.cuda.is_available() else []
         others += ["mps"] if torch.backends.mps.is_available() else []
         found = ", ".join(others) or "no GPU, none is needed"

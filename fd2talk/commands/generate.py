@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from fd2talk.commands.inputs import check_device, fit_photo, load_motion
+from fd2talk.commands.inputs import fit_photo, load_motion
 from fd2talk.commands.style import read_style
 from fd2talk.options import FaceChoice, Framing, MotionModelOptions, MotionOptions, RendererOptions
 from fd2talk.output import require_output, write_video
 from fd2talk.progress import counted, progress
 from fd2talk.terminal import announce
+from shared.device import require_device
 from shared.errors import UsageError
 from shared.files import check_input
 from shared.media import read_audio, read_image
@@ -33,7 +34,7 @@ def generate(
     path = require_output(output, suffixes=(".mp4",), overwrite=overwrite, inputs=(photo, audio, pose_from or photo))
     if motion_options.still and pose_from:
         raise UsageError("--still and --pose-from exclude each other")
-    check_device(device)
+    require_device(device)
     image, speech = read_image(photo), read_audio(audio)
     if pose_from:
         check_input(pose_from)

@@ -9,13 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from PIL import Image
 
 from fd2talk.options import FaceChoice
 from fd2talk.progress import progress
 from fd2talk.track import photo_motion, video_motion
-from shared.errors import InputError, UsageError
+from shared.errors import InputError
 from shared.face_model import MorphableModel
 from shared.files import check_input
 from shared.images import is_photo
@@ -28,14 +27,6 @@ from shared.upright import quarter_turns, turned
 _HEADER_BYTES = 4096
 # Longest side in pixels above which the search for faces may take half a minute.
 _LONG_SEARCH = 4000
-
-
-def check_device(name: str) -> None:
-    """Raise UsageError when torch has no such device on this computer."""
-    try:
-        torch.zeros(1, device=name)
-    except (RuntimeError, AssertionError, ValueError, ImportError) as error:
-        raise UsageError(f"the device {name!r} is not available on this computer") from error
 
 
 def load_motion(path: str, model: MorphableModel) -> Motion:

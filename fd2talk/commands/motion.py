@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from fd2talk.commands.inputs import check_device, fit_photo
+from fd2talk.commands.inputs import fit_photo
 from fd2talk.commands.style import read_style
 from fd2talk.options import FaceChoice, MotionModelOptions, MotionOptions
 from fd2talk.output import require_output, save_motion
 from fd2talk.progress import progress
 from fd2talk.terminal import announce
+from shared.device import require_device
 from shared.errors import UsageError
 from shared.face_model import load_bundled
 from shared.media import read_audio, read_image
@@ -30,7 +31,7 @@ def motion(
     if (audio is None) == (idle is None):
         raise UsageError("give either AUDIO or --idle SECONDS")
     path = require_output(output, suffixes=(".npz",), overwrite=overwrite, inputs=() if audio is None else (audio,))
-    check_device(device)
+    require_device(device)
     if photo is None and face:
         raise UsageError("--face-index and --face-box choose a face of --photo, which was not given")
     image = None if photo is None else read_image(photo)

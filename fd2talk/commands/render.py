@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from fd2talk.commands.inputs import check_device, fit_photo, load_motion
+from fd2talk.commands.inputs import fit_photo, load_motion
 from fd2talk.options import FaceChoice, Framing, RendererOptions
 from fd2talk.output import require_output, write_video
 from fd2talk.progress import counted
 from fd2talk.terminal import announce
+from shared.device import require_device
 from shared.errors import UsageError
 from shared.files import check_input
 from shared.media import FPS, read_image, read_video
@@ -37,7 +38,7 @@ def render(
         raise UsageError("--compare shows geometry beside another renderer: choose another one with --renderer")
     if real and not compare:
         raise UsageError("--real needs --compare")
-    check_device(device)
+    require_device(device)
     image = read_image(photo)
     for file in (motion, *([real] if real else ())):
         check_input(file)

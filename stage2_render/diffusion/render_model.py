@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -85,7 +86,13 @@ class RenderNetworks(nn.Module):
 
     @torch.no_grad()
     def generate(
-        self, reference: Reference, coefficients: Tensor, noise: Tensor, *, steps: int | None = None
+        self,
+        reference: Reference,
+        coefficients: Tensor,
+        noise: Tensor,
+        *,
+        steps: int | None = None,
+        before_step: Callable[[], None] | None = None,
     ) -> Tensor:
         """Generate frames: J_T is pure noise, eq. 5 leads from each J_t to the next, and the decoder paints J_0.
 
@@ -94,12 +101,15 @@ class RenderNetworks(nn.Module):
             coefficients: (beta, p) of the frames [B, D].
             noise: J_T, [B, C, s, s]; with different noise for each frame of a clip the video flickers.
             steps: of the sampler; None: the default of these networks.
+            before_step: called before each step; an exception ends the sampling.
 
         Returns:
             Images float32 [B, 3, S, S] in about [-1, 1].
         """
 
         def predict(latents: Tensor, timesteps: Tensor) -> Tensor:
+            if before_step:
+                before_step()
             return self.predict(latents, timesteps, coefficients, reference)
 
         latents = sample(predict, noise, self.schedule, steps or self.steps)

@@ -6,9 +6,11 @@ the frame is the photo. Nothing is warped.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import CancelledError
 from contextlib import closing
 from itertools import islice
+from threading import Event
 
 import numpy as np
 import torch
@@ -77,14 +79,28 @@ class DiffusionRenderer:
             workers: 0: everything in this thread; otherwise one more runs the networks.
             batch_size: frames in one batch of the networks.
         """
-        batches = self._batches(iter(coefficients), batch_size)
-        painted = prefetch_map(lambda b: self.paint(*b), batches, workers=min(workers, 1), prefetch=1, name="paint")
+        batches, stop = self._batches(iter(coefficients), batch_size), Event()
+
+        def before_step() -> None:
+            if stop.is_set():  # nobody waits for this batch any more
+                raise CancelledError
+
+        painted = prefetch_map(
+            lambda b: self.paint(b[0], b[1], before_step),
+            batches,
+            workers=min(workers, 1),
+            prefetch=1,
+            name="paint",
+            stop=stop,
+        )
         with closing(painted):
             for batch in painted:
                 yield from batch
 
-    def paint(self, coefficients: np.ndarray, noise: Tensor) -> list[np.ndarray]:
-        """Generate B frames from (beta, p) [B, D + 6] and noise [B, C, s, s]."""
+    def paint(
+        self, coefficients: np.ndarray, noise: Tensor, before_step: Callable[[], None] | None = None
+    ) -> list[np.ndarray]:
+        """Generate B frames from (beta, p) [B, D + 6] and noise [B, C, s, s]; see `RenderNetworks.generate`."""
         precision = autocast(self.device, self._precision)
         with stage("networks", len(coefficients)), torch.inference_mode(), precision:
             images = self.networks.generate(
@@ -92,6 +108,7 @@ class DiffusionRenderer:
                 torch.from_numpy(coefficients).to(self.device),
                 noise.to(self.device),
                 steps=self._steps,
+                before_step=before_step,
             )
             contents = images.clamp(-1, 1).add(1).mul(127.5).permute(0, 2, 3, 1).cpu().numpy()
         return [paste(self._photo, self._crop, content, self.networks.window) for content in contents]

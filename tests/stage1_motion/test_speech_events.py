@@ -31,9 +31,9 @@ def test_speech_events_learn_rest_and_close(tmp_path):
     activity = events.speaks
     assert activity[105:145].min() == 1.0 and activity[:90].max() == 0.0 and activity[165:].max() == 0.0
     assert activity[97] > 0.3 and np.abs(np.diff(activity)).max() < 0.4
-    assert (
-        events.bilabials[124:126].min() == 1.0 and events.bilabials[:122].max() == events.bilabials[128:].max() == 0.0
-    )
+    # Lips close and part within three frames, as filmed ones do, not in one.
+    np.testing.assert_allclose(events.bilabials[120:130], [0, 0, 0.3, 0.7, 1, 1, 0.7, 0.3, 0, 0], atol=1e-6)
+    assert events.bilabials[:122].max() == events.bilabials[128:].max() == 0
     assert again(features, np.zeros(160000, np.float32)).speaks.max() == 0.0
     with pytest.raises(InputError, match="should hold the weights of a speech event detector"):
         SpeechEventDetector.load(tmp_path / "nothing.safetensors")

@@ -8,7 +8,7 @@ import pytest
 import torch
 from material import portrait, short_speech, sine_motion
 
-from shared.errors import UsageError
+from shared.errors import InputError, UsageError
 from shared.face_model import load_bundled
 from shared.photo_fit import PhotoFit
 from shared.weights import bundled
@@ -31,6 +31,19 @@ def speech():
 @pytest.fixture(scope="module")
 def diffusion(renderer_weights):
     return RenderPipeline.from_pretrained(renderer_weights, renderer="diffusion")
+
+
+def test_settings_of_another_renderer_are_refused(image, speech):
+    repair = RenderPipeline.from_pretrained()
+    for settings in ({"steps": 5}, {"shared_noise": False}, {"seed": 1}):
+        with pytest.raises(UsageError, match="are for the renderer diffusion"):
+            repair(image, sine_motion(speech), **settings)
+    with pytest.raises(UsageError, match="unknown precision 'fp16'"):
+        RenderPipeline.from_pretrained(precision="fp16")
+    with pytest.raises(UsageError, match="the device 'meta' is not available"):
+        RenderPipeline.from_pretrained(device="meta")
+    with pytest.raises(InputError, match="a photo is an array uint8"):
+        repair(image.astype(float), sine_motion(speech))
 
 
 def test_renderers_have_names(renderer_weights):

@@ -74,3 +74,4 @@ def test_what_is_refused(refused, tmp_path):
     refused("benchmark", "--weights", tmp_path / "none", folder=tmp_path, saying="no such folder")
     refused("benchmark", "--size", 8, folder=tmp_path, saying="64<=x<=4096")
     refused("benchmark", "--renderer", "magic", folder=tmp_path, saying="magic")
+    refused("benchmark", "--seconds", "nan", folder=tmp_path, saying="'nan' is not a number")

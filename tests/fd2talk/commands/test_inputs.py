@@ -1,21 +1,13 @@
 import numpy as np
 import pytest
-import torch
 from material import portrait
 from media_files import write_video
 
-from fd2talk.commands.inputs import check_device, driving_photo, fit_photo, load_motion
+from fd2talk.commands.inputs import driving_photo, fit_photo, load_motion
 from fd2talk.options import FaceChoice
-from shared.errors import InputError, UsageError
+from shared.errors import InputError
 from shared.face_model import load_bundled
 from shared.media import read_image
-
-
-def test_devices():
-    check_device("cpu")
-    for name in ("toaster", *(() if torch.cuda.is_available() else ("cuda",))):
-        with pytest.raises(UsageError, match=f"the device '{name}' is not available"):
-            check_device(name)
 
 
 def test_errors_name_the_photo_and_boxes_are_in_pixels_of_the_file(photo):

@@ -44,8 +44,8 @@ def test_compare_puts_them_side_by_side(run, renderer_weights, tmp_path, photo, 
     assert all(shown[0][:32, k * 240 : (k + 1) * 240].max() > 150 for k in range(3))
 
 
-def test_combinations_that_make_no_sense(refused, renderer_weights, tmp_path, photo, audio, motion_file):
-    render = ("render", photo, motion_file, "-o", tmp_path / "o.mp4", "--weights", renderer_weights)
+def test_combinations_that_make_no_sense(refused, tmp_path, photo, audio, motion_file):
+    render = ("render", photo, motion_file, "-o", tmp_path / "o.mp4")
     for extra, saying in [
         (("--renderer", "toaster"), "--renderer"),
         (("--renderer", "diffusion", "--render-steps", 0), "--render-steps"),
@@ -63,7 +63,15 @@ def test_combinations_that_make_no_sense(refused, renderer_weights, tmp_path, ph
         refused(*render, *extra, folder=tmp_path, saying=saying)
     (tmp_path / "w").mkdir()
     (tmp_path / "w" / "diffusion").mkdir()
-    refused(*render[:-1], tmp_path / "w", "--renderer", "diffusion", folder=tmp_path, saying="autoencoder.safetensors")
+    for name, saying in (("w", "no weights of the renderer diffusion"), ("none", "no such folder of weights")):
+        refused(*render, "--weights", tmp_path / name, "--renderer", "diffusion", folder=tmp_path, saying=saying)
+    refused(*render, "--weights", tmp_path / "w" / "diffusion", folder=tmp_path, saying="no weights of the renderer")
+
+
+def test_weights_of_another_renderer_are_noted(run, renderer_weights, tmp_path, photo, motion_file):
+    weights = ("--weights", renderer_weights)
+    code, _, err = run("render", photo, motion_file, "-o", tmp_path / "o.mp4", "--max-size", 120, *weights)
+    assert code == 0 and f"{renderer_weights} has no weights of the renderer repair: the bundled ones are used" in err
 
 
 @pytest.mark.situation(

@@ -147,7 +147,7 @@ def test_the_motion_arrives_beside_that_of_the_photo(photo):
     given = []
 
     class Listening(Echo):
-        def generate(self, reference, coefficients, noise, steps):
+        def generate(self, reference, coefficients, noise, steps, before_step):
             given.append((coefficients, reference.coefficients, noise))
             return reference.latents
 
@@ -180,5 +180,6 @@ def test_missing_parts_of_a_folder_are_bundled(renderer_weights, tmp_path, monke
         "stage2_render.pipeline.bundled",
         lambda part: renderer_weights / part if part == "diffusion" else bundled(part),
     )
+    (tmp_path / "model.yaml").touch()  # a folder of stage one
     assert RenderPipeline.from_pretrained(tmp_path, renderer="diffusion").networks is not None
     assert RenderPipeline.from_pretrained(tmp_path, renderer="geometry").networks is None

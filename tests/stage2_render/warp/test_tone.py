@@ -1,5 +1,6 @@
 """Painted mouths have the tones and the tint of the photo."""
 
+import cv2
 import numpy as np
 import pytest
 from portraits import mask_of, opened, portrait
@@ -64,3 +65,16 @@ def test_tones_of_a_photo_of_several_colours_are_left_alone():
     pale = Tone(faded(photo, 0.4))
     np.testing.assert_allclose(pale.applied(pale.clear(colour[:1] * 0 + 210)), 210, atol=1e-2)
     assert (pale.applied(np.zeros(3)) > 140).all()
+
+
+def test_stains_and_noise_leave_a_picture_its_tint():
+    """Chroma of old photographs varies everywhere; a small coloured part is a second colour."""
+    photo, _ = portrait()
+    light = photo.astype(np.float32) @ LUMA
+    sepia = light[..., None] * [1.0, 0.88, 0.7]
+    stains = cv2.resize(np.random.default_rng(0).normal(size=(24, 24)).astype(np.float32), light.shape[::-1])
+    stained = np.clip(sepia + 6 * stains[..., None] * [0.6, 0.1, -1], 0, 255).astype(np.uint8)
+    assert Tone(stained).is_tinted
+    painted = stained.copy()
+    painted[: len(painted) // 6, : len(painted) // 4] = (40, 60, 160)
+    assert not Tone(painted).is_tinted
