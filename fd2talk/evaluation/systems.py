@@ -17,7 +17,14 @@ import numpy as np
 import torch
 
 from fd2talk.evaluation.inputs.clip_reader import pick, take_frames
-from fd2talk.evaluation.metrics.cost import WITHOUT_NETWORKS, Stopwatch, Timings, motion_weights, renderer_of
+from fd2talk.evaluation.metrics.cost import (
+    WITH_DIFFUSION,
+    WITHOUT_NETWORKS,
+    Stopwatch,
+    Timings,
+    motion_weights,
+    renderer_of,
+)
 from fd2talk.track import photo_motion
 from shared.errors import InputError, UsageError
 from shared.media import FPS, SAMPLE_RATE, VideoWriter, read_video
@@ -116,7 +123,7 @@ class ClipGenerator:
         weights: `bundled` or a folder, for both stages as `TalkingHeadPipeline` takes it (`ridge` takes only its
             renderer from there).
         recordings: all recordings of the run, from which `shuffled-audio` takes another person's speech.
-        render: settings of the renderer, arguments of `RenderPipeline`.
+        render: settings of the diffusion renderer, arguments of `RenderPipeline`.
         sampling: of the motion model.
         device: torch device.
 
@@ -229,7 +236,8 @@ class ClipGenerator:
                 return autoencoded_frames(*inputs)
             return islice(autoencoded_frames(*inputs, numbers=[0, *numbers]), 1, None)
         size = max(64, *photo.image.shape[:2])
-        return self.renderer(photo, motion, relative=False, max_size=size, **self._render)
+        settings = self._render if self.name in WITH_DIFFUSION else {}
+        return self.renderer(photo, motion, relative=False, max_size=size, **settings)
 
     def _driving_audio(self, recording: Recording) -> np.ndarray:
         """The audio that drives the motion, of the clip's length.

@@ -39,10 +39,12 @@ EVERYTHING = {
     "steps": 5,
     "pose-steps": 11,
     "guidance": 2.5,
+    "style-scale": 3.0,
     "eta": 0.5,
     "expression-scale": 1.25,
     "pose-scale": 0.75,
     "articulation": 1.5,
+    "blink-rate": 20.0,
     "still": True,
     "no-rest": True,
     "no-lip-closure": True,
@@ -65,7 +67,7 @@ def test_every_motion_option_reaches_stage_one(command, given, run, sine, tmp_pa
     assert code == 0, err
     assert sine.last == {
         "seed": 7,
-        "options": SamplingOptions(5, 11, 2.5, 0.5, 1.25, 0.75, 1.5),
+        "options": SamplingOptions(5, 11, 2.5, 3.0, 0.5, 1.25, 0.75, 1.5, 20.0),
         "postprocessing": PostProcessing(False, False, False, False, False),
         "still": True,
     }

@@ -191,9 +191,11 @@ def test_settings_reach_the_renderer(recordings, weights, tmp_path, monkeypatch)
         return iter([photo.image] * len(motion))
 
     monkeypatch.setattr(RenderPipeline, "__call__", render)
-    generator = ClipGenerator("driven", weights=weights, render={"steps": 4, "shared_noise": False})
-    generator(recordings[0], 0, tmp_path, numbers=np.array([6]))
-    assert given == [{"relative": False, "max_size": 240, "steps": 4, "shared_noise": False}]
+    settings = {"steps": 4, "shared_noise": False}
+    for name in ("driven-diffusion", "driven"):  # those of the diffusion renderer are no settings of others
+        ClipGenerator(name, weights=weights, render=settings)(recordings[0], 0, tmp_path, numbers=np.array([6]))
+    common = {"relative": False, "max_size": 240}
+    assert given == [{**common, **settings}, common]
 
 
 def test_ground_truth_decodes_from_latents_and_the_first_frame_alone(recordings):

@@ -3,7 +3,7 @@
 import shutil
 from dataclasses import replace
 
-from fd2talk.evaluation import runner, worker
+from fd2talk.evaluation import weights_digest, worker
 from fd2talk.evaluation.inputs import clip_reader
 from shared.motion import Motion
 
@@ -55,7 +55,7 @@ def test_other_weights_of_the_lip_expert_are_another_metric(report, generated, m
     assert len(weights["lip_expert.safetensors"]) == 64 and found["metrics"]["head_diversity"]["weights"] == {}
     records = list((tmp_path / "report" / "clips").rglob("*.json"))
     before = {path: path.stat().st_mtime_ns for path in records}
-    monkeypatch.setattr(runner, "_digest_of", lambda folders: "others")
+    monkeypatch.setattr(weights_digest, "_digest_of", lambda folders: "others")
     report(generated, "--overwrite", metrics="lip_expert_offset,head_diversity")
     assert all(path.stat().st_mtime_ns != before[path] for path in records)
 

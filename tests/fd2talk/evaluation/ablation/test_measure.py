@@ -26,7 +26,7 @@ def test_motion_images_and_what_is_not_available(real, tmp_path, monkeypatch, ca
         measured=Measured(str(real), repeats=2, frames=3, min_face=1), protocol=SimpleNamespace(split="val")
     )
     texts = ["aperture_correlation", "aperture_seed_correlation", "expression_diversity", "unseen_expert_confidence"]
-    columns = [Column.parse(text) for text in (*texts, "psnr", "psnr@driven", "lse_c", "fid")]
+    columns = [Column.parse(text) for text in (*texts, "psnr", "psnr@driven", "psnr@driven-diffusion", "lse_c", "fid")]
     columns.append(Column("aperture_correlation", "bundled-network"))
     variant = Variant("Full", (), {"steps": 2})
     rendered = []
@@ -41,11 +41,13 @@ def test_motion_images_and_what_is_not_available(real, tmp_path, monkeypatch, ca
 
     monkeypatch.setattr(RenderPipeline, "__call__", noted)
     found = VariantMeasure(ablation, tmp_path / "measured")(variant, weights, columns)
-    assert {str(column) for column in found} == {*texts, "psnr", "psnr@driven", "aperture_correlation@bundled-network"}
+    assert {str(column) for column in found} == {
+        *texts, "psnr", "psnr@driven", "psnr@driven-diffusion", "aperture_correlation@bundled-network"
+    }  # fmt: skip
     assert found[Column("psnr", "driven")] > found[Column("psnr")] > 10
     assert -1 <= found[Column("aperture_seed_correlation")] < 1 and found[Column("expression_diversity")] > 0
     assert ("unseen_expert", True) in judged and ("lip_expert", False) not in judged
-    assert set(rendered) == {(3, 2)}  # three frames of each clip, in two steps
+    assert set(rendered) == {(3, None), (3, 2)}  # three frames of each clip, those of `diffusion` in two steps
     said = capsys.readouterr()
     assert "syncnet_v2.model" in said.out + said.err  # what is missing is named
     assert not list(Path(tmp_path / "measured").glob("full/0/videos"))
