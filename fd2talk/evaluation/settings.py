@@ -36,5 +36,5 @@ class Settings:
     resampled: bool = False
     phones: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
     frames: int | None = None
-    style: str = ""
+    style: str | None = None
     detector: str = "mesh"
