@@ -259,3 +259,18 @@ def test_the_tail_is_continued(folder, audio):
         alone = pipeline.model.sample(speech, subject, generator=generator)
         assert len(sample.pose) == len(speech)
         assert np.abs(sample.pose[0] - 2).mean() < np.abs(alone.pose[0] - 2).mean() / 2
+
+
+def test_it_streams(folder, audio):
+    """The same motion for blocks of any size, with the style."""
+    pipeline = MotionPipeline.from_pretrained(folder)
+    style = pipeline.style_of(clips()[1].motion)
+
+    def streamed(block, style):
+        stream = pipeline.stream(seed=3, style=style)
+        pieces = [stream.push(audio[start : start + block]) for start in range(0, len(audio), block)]
+        return np.concatenate([piece.expression for piece in [*pieces, stream.flush()] if piece is not None])
+
+    found = streamed(320, style)
+    assert len(found) == 75 and np.array_equal(found, streamed(7777, style))
+    assert not np.allclose(found, streamed(320, None), atol=1e-4)
