@@ -199,21 +199,9 @@ class MotionPipeline:
         eyes = eye_motion(
             self.face_model, len(expression), subject.lid_gap, random, rules.blinks, rules.gaze, options.blink_rate
         )
-        expression = expression + eyes
-        if rules.ease and tail is None:
-            weights = ease_weights(heard.events.speaks)
-            expression = eased(expression, subject.expression, weights)
-            rotation = eased_rotation(rotation, subject.rotation, weights)
-            translation = eased(translation, subject.translation, weights)
-        return Motion(
-            expression=expression,
-            rotation=rotation,
-            translation=translation,
-            face_model=self.face_model.fingerprint,
-            audio=audio,
-            identity=subject.identity,
-            source=self._source(seed, options),
-        )
+        weights = ease_weights(heard.events.speaks) if rules.ease and tail is None else None
+        source = self._source(seed, options)
+        return self._motion(expression + eyes, rotation, translation, subject, weights, audio, source)
 
     def stream(
         self,
@@ -305,6 +293,24 @@ class MotionPipeline:
         pose = np.zeros((frames, 6), np.float32) if sample.pose is None else sample.pose * options.pose_scale
         head_std = self.model.articulation.head_std
         return self.model.space.decode_pose(pose, subject.rotation, subject.translation, head_std)
+
+    def _motion(
+        self,
+        expression: np.ndarray,
+        rotation: np.ndarray,
+        translation: np.ndarray,
+        subject: Subject,
+        weights: np.ndarray | None,
+        audio: np.ndarray,
+        source: str,
+    ) -> Motion:
+        """The motion of T frames, which leave the photo, or come back to it, by weights [T] from 0 to 1."""
+        if weights is not None:
+            expression = eased(expression, subject.expression, weights)
+            rotation = eased_rotation(rotation, subject.rotation, weights)
+            translation = eased(translation, subject.translation, weights)
+        fingerprint, identity = self.face_model.fingerprint, subject.identity
+        return Motion(expression, rotation, translation, fingerprint, audio=audio, identity=identity, source=source)
 
     def _check(self, seed: int, options: SamplingOptions, conditioning: dict[str, Any]) -> None:
         if not 0 <= seed < 2**63:

@@ -28,7 +28,7 @@ from shared.motion import Motion
 from stage1_motion.interface import MotionSample, SamplingOptions, Speech, Subject, Tail
 from stage1_motion.postprocessing import PostProcessing
 from stage1_motion.postprocessing.breathing import Breathing
-from stage1_motion.postprocessing.ease import beginning, eased, eased_rotation
+from stage1_motion.postprocessing.ease import beginning
 from stage1_motion.postprocessing.eyes import Blinks, Fixations, eye_coefficients
 from stage1_motion.speech_events import SpeechEvents
 from stage1_motion.streaming.encoder import FRAME, StreamingEncoder
@@ -183,20 +183,9 @@ class MotionStream:
         expression = expression + eye_coefficients(pipeline.face_model, subject.lid_gap, closed, look)
         if rules.rest and self._options.pose_scale:
             rotation, translation = rotation + breath[:, :3], translation + breath[:, 3:]
-        if rules.ease:
-            weights = beginning(np.arange(start, start + HOP))
-            expression = eased(expression, subject.expression, weights)
-            rotation = eased_rotation(rotation, subject.rotation, weights)
-            translation = eased(translation, subject.translation, weights)
-        return Motion(
-            expression=expression,
-            rotation=rotation,
-            translation=translation,
-            face_model=pipeline.face_model.fingerprint,
-            audio=self._sound.sound(start, start + HOP),
-            identity=subject.identity,
-            source=self._source,
-        )
+        weights = beginning(np.arange(start, start + HOP)) if rules.ease else None
+        audio = self._sound.sound(start, start + HOP)
+        return pipeline._motion(expression, rotation, translation, subject, weights, audio, self._source)
 
 
 def _filled(options: SamplingOptions, defaults: SamplingOptions) -> SamplingOptions:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import shutil
 from collections import defaultdict
 from dataclasses import asdict
@@ -48,15 +49,19 @@ class DiffPoseTalkTask:
         condition_dropout: share of further windows with neither style nor speech.
         truncation: share of windows that are cut to a random number of frames.
         speech_noise: standard deviation of Gaussian noise on the features.
+        style_weight: of 1 - cos(SE(predicted window), s), the less the noisier the window was: ours, so that styles
+            are heard above the speech; 0: no such loss.
         sampler: steps and scales in validation and, stored with the weights, afterwards.
     """
 
     def __init__(self, clips: list[Clip], space: MotionSpace, config: DenoiserConfig, style: StyleReader | None, *,
                  weights: GeometricWeights | None = None, style_dropout: float = 0.45, condition_dropout: float = 0.1,
-                 truncation: float = 0.5, speech_noise: float = 0.1, sampler: Sampler | None = None):  # fmt: skip
+                 truncation: float = 0.5, speech_noise: float = 0.1, style_weight: float = 0.0,
+                 sampler: Sampler | None = None):  # fmt: skip
         self.space, self.style, self.weights = space, style, weights
         self.style_dropout, self.condition_dropout = style_dropout, condition_dropout
         self.truncation, self.speech_noise, self.sampler = truncation, speech_noise, sampler or Sampler()
+        self.style_weight, self.judge = style_weight, None if style is None else copy.deepcopy(style.encoder)
         self.clips = [clip for clip in clips if not is_development(clip.person)]
         self.development = [clip for clip in clips if is_development(clip.person)]
         self.people = sorted({clip.person for clip in self.clips})
@@ -77,6 +82,7 @@ class DiffPoseTalkTask:
     def to(self, device: torch.device) -> None:
         """Move what the losses need."""
         self.mesh, self.degrees = self.mesh.to(device), self.degrees.to(device)
+        self.judge = self.judge and self.judge.to(device)
 
     def batch(self, generator: torch.Generator, batch_size: int) -> dict[str, Tensor]:
         """Samples of two windows: motion [B, 2 T_w, D], speech, identity, and of each window style and frames."""
@@ -191,6 +197,14 @@ class DiffPoseTalkTask:
                     true_head[long_enough, before - 3 : before], head[long_enough, before : before + 3]
                 )
                 losses["head_transition"] = self.weights.head_transition * seam
+        if self.style_weight and self.judge is not None:
+            given = ~batch[f"no_style_{index}"] & ~batch[f"unusable_{1 - index}"]
+            given = given & (frames >= self.judge.config.shortest)
+            if given.any():
+                made = (v[given, before:][:, : self.judge.config.frames] for v in (predicted, mask[..., 0]))
+                alike = (self.judge(*made) * batch[f"style_{1 - index}"][given]).sum(1)  # of unit vectors: cosines
+                clean = self.schedule.alphas_cumprod.to(alike.device)[batch[f"timestep_{index}"][given]]
+                losses["style"] = self.style_weight * (clean * (1 - alike)).mean()
         return losses
 
     def generate(self, model: nn.Module, clip: Clip, style: np.ndarray | None, seed: int = 0) -> np.ndarray:

@@ -18,6 +18,7 @@ from dataclasses import asdict, dataclass
 import torch
 from torch import Tensor, nn
 
+from shared.diffusion.sampling import make_schedule
 from shared.errors import InputError
 
 
@@ -40,6 +41,8 @@ class DenoiserConfig:
         context: T_p.
         lookahead: last frames of a window that are generated again with the next, unless it is the recording's last.
         train_timesteps: N.
+        skip: the layers predict what the noisy frames' best linear estimate lacks, instead of x_0 itself (Karras et al.
+            2022): ours. What moves fast is in the frames already when little noise is left.
     """
 
     coefficients: int
@@ -56,6 +59,7 @@ class DenoiserConfig:
     context: int = 8
     lookahead: int = 0
     train_timesteps: int = 500
+    skip: bool = False
 
     def __post_init__(self) -> None:
         for name in ("width", "layers", "heads", "frames", "context", "train_timesteps"):
@@ -114,6 +118,7 @@ class Denoiser(nn.Module):
         )
         self.decoder = nn.TransformerDecoder(layer, config.layers, nn.LayerNorm(width))
         self.motion_out = nn.Linear(width, config.coefficients)
+        self.register_buffer("level", make_schedule(config.train_timesteps).alphas_cumprod, persistent=False)
 
     def forward(
         self,
@@ -176,7 +181,12 @@ class Denoiser(nn.Module):
             of_each = mask | (absent[:, None] & ~hidden[..., None])  # [B, 1 + T_p + F, T_p + F]
             mask = of_each.repeat_interleave(config.heads, dim=0)  # [B heads, 1 + T_p + F, T_p + F]
         decoded = self.decoder(tokens, memory, memory_mask=mask, tgt_key_padding_mask=hidden)
-        return self.motion_out(decoded[:, 1:])  # [B, T_p + F, D]
+        predicted = self.motion_out(decoded[:, 1:])  # [B, T_p + F, D]
+        if not config.skip:
+            return predicted
+        level = self.level[timestep][:, None, None]  # bar alpha_n, [B, 1, 1]
+        predicted = level.sqrt() * noisy + (1 - level).sqrt() * predicted[:, config.context :]
+        return torch.cat([*motion[:2], predicted], dim=1)
 
     def _style(self, style: Tensor | None, no_style: Tensor | None, batch: int) -> Tensor:
         """[B, width]: the embedded style, or the empty condition."""

@@ -9,7 +9,7 @@ import torch
 from shared.errors import InputError
 from shared.face_model import load_bundled
 from stage1_motion.motion_space import MotionSpace
-from stage1_motion.style.encoder import StyleEncoder, StyleEncoderConfig, StyleReader, nt_xent
+from stage1_motion.style.encoder import StyleEncoder, StyleEncoderConfig, StyleReader, nt_xent, smoothed
 
 
 @pytest.fixture(scope="module")
@@ -58,6 +58,27 @@ def test_the_mean_is_taken_out_but_for_the_opening_of_the_mouth(encoder):
     style = encoder(clip)
     assert torch.allclose(style, encoder(clip + torch.tensor([0, 1.0, -2, 3, 1, 1])), atol=1e-5)
     assert not torch.allclose(style, encoder(clip + torch.tensor([1.0, 0, 0, 0, 0, 0])), atol=1e-3)
+
+
+def test_smoothing_is_the_mean_of_the_neighbours_that_there_are():
+    clip, valid = torch.from_numpy(motion(9))[None], torch.arange(9)[None] < 7
+    found = smoothed(clip, valid, 5)[0]
+    for frame in range(7):
+        neighbours = clip[0, max(frame - 2, 0) : min(frame + 3, 7)]
+        assert torch.allclose(found[frame], neighbours.mean(0), atol=1e-6)
+    assert not found[7:].any()
+
+
+@torch.no_grad()
+def test_an_encoder_that_smooths_hardly_sees_what_trembles(encoder):
+    torch.manual_seed(0)
+    config = StyleEncoderConfig(6, size=16, layers=2, heads=2, frames=20, shortest=8, smoothing=5)
+    smooth = StyleEncoder(config, encoder.gap, encoder.opening).eval()
+    smooth.load_state_dict(encoder.state_dict())
+    clip = torch.from_numpy(motion(20).cumsum(0))[None]
+    tremble = torch.tensor([1.0, -1.0]).repeat(10)[None, :, None]
+    near, far = (float((e(clip) - e(clip + tremble)).norm()) for e in (smooth, encoder))
+    assert near < 0.5 * far
 
 
 @torch.no_grad()

@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from shared.diffusion.sampling import make_schedule
 from shared.errors import InputError
 from stage1_motion.models.diffposetalk.network import Denoiser, DenoiserConfig, alignment_mask
 
@@ -68,6 +69,21 @@ def test_every_input_matters(network):
     assert (network(*arguments[:3], torch.tensor([9, 9]), **conditions) - before).abs().max() > 1e-3
     for name in conditions:
         assert (network(*arguments, **{**conditions, name: conditions[name] + 0.5}) - before).abs().max() > 1e-3
+
+
+@torch.no_grad()
+def test_skip_adds_what_the_layers_predict_to_the_best_linear_estimate(network):
+    """x_0 = sqrt(a) x_n + sqrt(1 - a) F, F what the same layers put out without it; known frames stay as they are."""
+    skipping = Denoiser(DenoiserConfig(**SIZES, skip=True)).eval()
+    skipping.load_state_dict(network.state_dict())
+    (noisy, previous, speech, timestep), conditions = inputs(known=3)
+    found = skipping(noisy, previous, speech, timestep, **conditions)
+    raw = network(noisy, previous, speech, timestep, **conditions)
+    for item, n in enumerate(timestep.tolist()):
+        level = float(make_schedule(500).alphas_cumprod[n])
+        expected = level**0.5 * noisy[item] + (1 - level) ** 0.5 * raw[item, 4:]
+        assert torch.allclose(found[item, 4:], expected, atol=1e-5)
+        assert torch.equal(found[item, :4], torch.cat([network.start_motion[:1], previous[item]]))
 
 
 @torch.no_grad()

@@ -181,6 +181,22 @@ def test_equation_6(style):
     assert alone.keys() == {"simple"}
 
 
+def test_predicted_windows_are_to_sound_like_their_style(style):
+    """The mean over windows of bar alpha_n (1 - cos of the prediction's style and the one that was given)."""
+    made = task(style, **WHOLE, style_weight=3.0)
+    data = batch(made)
+    data["no_style_1"] = torch.tensor([False, True, False, False, False])
+    data["frames_1"] = torch.tensor([T_W, T_W, 9, 12, 12])  # nine frames are too few for a style
+    predicted = torch.randn(5, T_P + T_W, COUNT + 6, generator=torch.Generator().manual_seed(2))
+    found = made.window_losses(Recorder(made.model.config, predicted), data, 1)["style"]
+    terms = []
+    for item in (0, 3, 4):
+        frames, level = int(data["frames_1"][item]), made.schedule.alphas_cumprod[int(data["timestep_1"][item])]
+        own = torch.from_numpy(style.encoder.encode(predicted[item, T_P : T_P + frames].numpy()))
+        terms.append(float(level * (1 - own @ data["style_0"][item])))
+    assert float(found) == pytest.approx(3 * np.mean(terms), rel=1e-4)
+
+
 @pytest.fixture(scope="module")
 def folder(style, tmp_path_factory):
     """Weights of two steps."""
