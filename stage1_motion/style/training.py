@@ -37,11 +37,13 @@ class StyleTask:
         config: sizes of the encoder.
         temperature: tau of eq. 9.
         across: share of pairs that come from two clips.
-        noise: standard deviation of Gaussian noise on the coefficients.
+        noise: standard deviation of Gaussian noise on the head's coefficients.
+        noise_mm: that of the noise on each expression coefficient, as root mean square of how far it moves the face's
+            vertices, in mm: finer motion, which nobody sees and trackers err in, cannot tell people apart.
     """
 
     def __init__(self, people: dict[str, list[np.ndarray]], space: MotionSpace, config: StyleEncoderConfig, *,
-                 temperature: float = 0.1, across: float = 0.5, noise: float = 0.0):  # fmt: skip
+                 temperature: float = 0.1, across: float = 0.5, noise: float = 0.0, noise_mm: float = 0.0):  # fmt: skip
         shortest = 2 * config.shortest
         usable = {person: [clip for clip in clips if len(clip) >= shortest] for person, clips in people.items()}
         usable = {person: clips for person, clips in usable.items() if clips}
@@ -52,7 +54,11 @@ class StyleTask:
         gap = np.concatenate([space.gap_row(), np.zeros(6)]).astype(np.float32)
         opening = np.concatenate([space.opening(), np.zeros(6)]).astype(np.float32)
         self.model = StyleEncoder(config, torch.from_numpy(gap), torch.from_numpy(opening))
-        self.space, self.temperature, self.across, self.noise = space, temperature, across, noise
+        self.space, self.temperature, self.across = space, temperature, across
+        basis = space.model.exp_basis  # [D, N, 3]
+        extent = space.expression_std * np.sqrt((basis**2).sum(-1).mean(-1))  # mm
+        scales = np.concatenate([noise_mm / extent, np.full(6, noise)])
+        self.noise = torch.from_numpy(scales.astype(np.float32))  # [D]
 
     def _piece(self, clip: np.ndarray, start: int, length: int) -> Halves:
         """Frames start to start + length of a clip, at most T of them."""

@@ -49,8 +49,7 @@ class DiffPoseTalkTask:
         condition_dropout: share of further windows with neither style nor speech.
         truncation: share of windows that are cut to a random number of frames.
         speech_noise: standard deviation of Gaussian noise on the features.
-        style_weight: of 1 - cos(SE(predicted window), s), the less the noisier the window was: ours, so that styles
-            are heard above the speech; 0: no such loss.
+        style_weight: of 1 - cos(SE(predicted window), s): ours, so that styles are heard above the speech; 0: none.
         sampler: steps and scales in validation and, stored with the weights, afterwards.
     """
 
@@ -203,8 +202,7 @@ class DiffPoseTalkTask:
             if given.any():
                 made = (v[given, before:][:, : self.judge.config.frames] for v in (predicted, mask[..., 0]))
                 alike = (self.judge(*made) * batch[f"style_{1 - index}"][given]).sum(1)  # of unit vectors: cosines
-                clean = self.schedule.alphas_cumprod.to(alike.device)[batch[f"timestep_{index}"][given]]
-                losses["style"] = self.style_weight * (clean * (1 - alike)).mean()
+                losses["style"] = self.style_weight * (1 - alike).mean()
         return losses
 
     def generate(self, model: nn.Module, clip: Clip, style: np.ndarray | None, seed: int = 0) -> np.ndarray:
