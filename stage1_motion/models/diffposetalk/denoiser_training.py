@@ -32,6 +32,8 @@ from stage1_motion.motion_space import MotionSpace
 from stage1_motion.style.encoder import StyleReader
 from stage1_motion.windowed_sampling import generate_windows
 
+_TEMPERATURE = 0.1  # tau of eq. 9
+
 
 class DiffPoseTalkTask:
     """A `shared.training.loop.Task`.
@@ -49,7 +51,8 @@ class DiffPoseTalkTask:
         condition_dropout: share of further windows with neither style nor speech.
         truncation: share of windows that are cut to a random number of frames.
         speech_noise: standard deviation of Gaussian noise on the features.
-        style_weight: of 1 - cos(SE(predicted window), s): ours, so that styles are heard above the speech; 0: none.
+        style_weight: of a loss of ours: read by the style encoder, a predicted window is to be nearer to its own style
+            than to the others of the batch, as in eq. 9; 0: no such loss.
         sampler: steps and scales in validation and, stored with the weights, afterwards.
     """
 
@@ -201,8 +204,10 @@ class DiffPoseTalkTask:
             given = given & (frames >= self.judge.config.shortest)
             if given.any():
                 made = (v[given, before:][:, : self.judge.config.frames] for v in (predicted, mask[..., 0]))
-                alike = (self.judge(*made) * batch[f"style_{1 - index}"][given]).sum(1)  # of unit vectors: cosines
-                losses["style"] = self.style_weight * (1 - alike).mean()
+                styles = batch[f"style_{1 - index}"][given]
+                alike = self.judge(*made) @ styles.T / _TEMPERATURE  # [W, W], cosines of unit vectors
+                own = torch.arange(len(styles), device=styles.device)
+                losses["style"] = self.style_weight * nn.functional.cross_entropy(alike, own)
         return losses
 
     def generate(self, model: nn.Module, clip: Clip, style: np.ndarray | None, seed: int = 0) -> np.ndarray:
