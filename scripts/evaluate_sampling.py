@@ -25,7 +25,6 @@ from __future__ import annotations
 import csv
 import time
 import warnings
-import zlib
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -34,7 +33,7 @@ from pathlib import Path
 import click
 import numpy as np
 import torch
-from held_out_clips import EXISTING, MODEL_HELP, HeldOut, held_out_clips, load_model, prepared_option
+from held_out_clips import EXISTING, MODEL_HELP, HeldOut, held_out_clips, load_model, prepared_option, seed_of
 from markdown_tables import print_head, print_row
 from tqdm import tqdm
 
@@ -197,9 +196,7 @@ class Take:
         space, person, subject = self.model.space, self.model.articulation, self.subject
         expressions, rotations, spent = [], [], 0.0
         for index in range(seeds):
-            # Other noise for every clip, so that few seeds are enough.
-            seed = zlib.crc32(f"{self.clip.name} {index}".encode())
-            random, before = torch.Generator().manual_seed(seed), time.process_time()
+            random, before = torch.Generator().manual_seed(seed_of(self.clip.name, index)), time.process_time()
             made = self.model.sample(self.speech, subject, style=self.style, options=options, generator=random)
             spent += time.process_time() - before
             assert made.expression is not None and made.pose is not None  # of both models

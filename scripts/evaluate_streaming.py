@@ -23,7 +23,7 @@ from typing import Any
 import click
 import numpy as np
 import torch
-from held_out_clips import MODEL_HELP, HeldOut, held_out_clips, load_model, prepared_option
+from held_out_clips import MODEL_HELP, HeldOut, held_out_clips, load_model, prepared_option, seed_of
 from markdown_tables import print_head, print_row
 
 from shared.face_model.measures import lip_aperture
@@ -67,8 +67,8 @@ def main(model, prepared, seeds, steps, pose_steps, rules, plot) -> None:
         for clip in clips:
             arguments: dict[str, Any] = {"style": clip.style(pipeline), "postprocessing": _RULES[rules]}
             measured = slice(clip.first if styled else 0, None)
-            for seed in range(seeds):
-                start = time.process_time()
+            for index in range(seeds):
+                seed, start = seed_of(clip.name, index), time.process_time()
                 if kind == "offline":
                     motion = pipeline(clip.motion.audio, seed=seed, **arguments)
                 else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,6 +32,11 @@ def load_model(model: str) -> MotionPipeline:
     return MotionPipeline.from_pretrained(
         *([] if model in BUNDLED else [model]), model=model if model in BUNDLED else None
     )
+
+
+def seed_of(clip: str, index: int) -> int:
+    """Another seed for every clip and sample: one noise for all clips would need many samples."""
+    return zlib.crc32(f"{clip} {index}".encode())
 
 
 @dataclass(frozen=True)
