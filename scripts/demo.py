@@ -11,7 +11,7 @@ from tqdm import tqdm
 
 from shared.errors import InputError
 from shared.face_model.morphable import MorphableModel
-from shared.media import read_audio, read_image
+from shared.media import SAMPLE_RATE, read_audio, read_image
 from shared.photo_fit import PhotoFit
 from shared.weights import bundled
 
@@ -19,6 +19,12 @@ from shared.weights import bundled
 def demo_speech(number: str = "0880") -> np.ndarray:
     """Return a demo recording, float32 [n], 16 kHz."""
     return read_audio(bundled(f"demo/sense_and_sensibility_01_austen_64kb-{number}.wav"))
+
+
+def long_speech(seconds: float) -> np.ndarray:
+    """Return all demo recordings, over and over, float32 [seconds * 16000]."""
+    recordings = [read_audio(path) for path in sorted(bundled("demo").glob("*.wav"))]
+    return np.resize(np.concatenate(recordings), round(seconds * SAMPLE_RATE))
 
 
 def picture_files(folder: Path, split: str) -> list[str]:

@@ -1,8 +1,9 @@
 r"""Motion while the speech arrives against motion of whole recordings, on development people.
 
-    python scripts/evaluate_streaming.py --prepared .cache/prepared
+    python scripts/evaluate_streaming.py [--model diffposetalk]
 
-The face is the mean face; means over people, their clips averaged. Prints Markdown.
+The face is the mean face; means over people, their clips averaged. Models that take a style get that of the person's
+longest other clip; of people with one clip that of the first half, and the second is measured. Prints Markdown.
 
 * r: correlation of the lip aperture with the real one at the best lag within two frames; lag: mean of these lags;
   spread and speed over real.
@@ -17,17 +18,18 @@ from __future__ import annotations
 import time
 from collections import defaultdict
 from pathlib import Path
+from typing import Any
 
 import click
 import numpy as np
 import torch
+from held_out_clips import MODEL_HELP, HeldOut, held_out_clips, load_model, prepared_option, seed_of
 from markdown_tables import print_head, print_row
 
 from shared.face_model.measures import lip_aperture
 from shared.media import FPS, SAMPLE_RATE
 from shared.metrics.lips import best_lag_correlation, spread_and_speed
 from shared.motion import Motion
-from shared.prepared import load_motions, read_index
 from shared.splits import is_development
 from stage1_motion.interface import SamplingOptions
 from stage1_motion.pipeline import MotionPipeline
@@ -43,48 +45,48 @@ _RULES = {
 
 
 @click.command(help=__doc__)
-@click.option("--prepared", type=click.Path(exists=True, path_type=Path), default=".cache/prepared", show_default=True)
-@click.option("--weights", default="bundled", show_default=True, help="Motion model weights.")
+@click.option("--model", default="fd2talk", show_default=True, help=MODEL_HELP)
+@prepared_option
 @click.option("--seeds", default=2, show_default=True)
 @click.option("--steps", type=int, help="Denoising steps of the stream.")
 @click.option("--pose-steps", type=int, help="Those of the head.")
 @click.option("--rules", type=click.Choice(list(_RULES)), default="all", show_default=True, help="Which rules run.")
 @click.option("--plot", type=click.Path(path_type=Path), help="Draw the lips of the longest clip.")
-def main(prepared, weights, seeds, steps, pose_steps, rules, plot) -> None:
+def main(model, prepared, seeds, steps, pose_steps, rules, plot) -> None:
     torch.set_num_threads(1)
-    pipeline = MotionPipeline.from_pretrained(weights)
-    rows = [row for row in read_index(prepared) if row["split"] == "train" and row["audio"] == "ok"]
-    rows = [row for row in rows if is_development(row["person"])]
-    real = load_motions(prepared, rows, pipeline.face_model)
-    print(f"{len(rows)} clips of {len({row['person'] for row in rows})} people, {seeds} seeds")
+    pipeline = load_model(model)
+    clips = held_out_clips(prepared, "train", pipeline.face_model, is_development)
+    styled = "style" in pipeline.model.accepts
+    print(f"{len(clips)} clips of {len({clip.person for clip in clips})} people, {seeds} seeds")
     options = SamplingOptions(steps=steps, pose_steps=pose_steps)
     print_head(["", "r", "lag", "spread", "speed", "borders: face", "head", "delay, s", "processor time, s"])
     found = {}
     for kind in ("offline", "stream"):
         spent, seconds, delay, people = 0.0, 0.0, 0.0, defaultdict(list)
         found[kind] = defaultdict(list)
-        for row in rows:
-            clip = real[row["name"]]
-            for seed in range(seeds):
-                start = time.process_time()
+        for clip in clips:
+            arguments: dict[str, Any] = {"style": clip.style(pipeline), "postprocessing": _RULES[rules]}
+            measured = slice(clip.first if styled else 0, None)
+            for index in range(seeds):
+                seed, start = seed_of(clip.name, index), time.process_time()
                 if kind == "offline":
-                    motion = pipeline(clip.audio, seed=seed, postprocessing=_RULES[rules])
+                    motion = pipeline(clip.motion.audio, seed=seed, **arguments)
                 else:
-                    motion, late = streamed(
-                        pipeline, clip.audio, seed=seed, postprocessing=_RULES[rules], options=options
-                    )
+                    motion, late = streamed(pipeline, clip.motion.audio, seed=seed, options=options, **arguments)
                     delay = max(delay, late)
-                spent, seconds = spent + time.process_time() - start, seconds + len(clip.audio) / SAMPLE_RATE
-                found[kind][row["name"]].append(motion)
-                people[row["person"]].append(figures(aperture(pipeline, motion), aperture(pipeline, clip)))
-        means = np.mean([np.nanmean(clips, axis=0) for clips in people.values()], axis=0)
+                spent += time.process_time() - start
+                seconds += len(clip.motion.audio) / SAMPLE_RATE
+                found[kind][clip.name].append(motion)
+                curves = (aperture(pipeline, m)[measured] for m in (motion, clip.motion))
+                people[clip.person].append(figures(*curves))
+        means = np.mean([np.nanmean(values, axis=0) for values in people.values()], axis=0)
         motions = [motion for of_clip in found[kind].values() for motion in of_clip]
         marks = [fast_borders([getattr(m, part) for m in motions]) for part in ("expression", "rotation")]
         late = f"{delay:.2f}" if kind == "stream" else ""
         cells = [*(f"{v:.3f}" for v in means), *(f"{v:.1%}" for v in marks), late, f"{spent / seconds:.2f}"]
         print_row([kind, *cells])
     if plot:
-        draw(pipeline, real, found, plot)
+        draw(pipeline, clips, found, plot)
 
 
 def streamed(pipeline: MotionPipeline, audio: np.ndarray, **arguments) -> tuple[Motion, float]:
@@ -121,16 +123,16 @@ def fast_borders(curves: list[np.ndarray]) -> float:
     return float((every[first] > np.quantile(every[~first], 0.99)).mean())
 
 
-def draw(pipeline: MotionPipeline, real: dict[str, Motion], found: dict, path: Path) -> None:
+def draw(pipeline: MotionPipeline, clips: list[HeldOut], found: dict, path: Path) -> None:
     """The lips of the longest clip: real, offline and streamed."""
     import matplotlib
 
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt
 
-    name = max(real, key=lambda key: len(real[key]))
+    longest = max(clips, key=lambda clip: len(clip.motion))
     figure, axes = plt.subplots(figsize=(12, 4), layout="constrained")
-    for label, motion in (("real", real[name]), *((k, found[k][name][0]) for k in ("offline", "stream"))):
+    for label, motion in (("real", longest.motion), *((k, found[k][longest.name][0]) for k in ("offline", "stream"))):
         curve = aperture(pipeline, motion)
         axes.plot(np.arange(len(curve)) / FPS, curve, label=label, lw=1)
     axes.set(xlabel="seconds", ylabel="lip aperture")

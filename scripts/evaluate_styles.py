@@ -74,13 +74,13 @@ def main(prepared: Path, weights: str, split: str, scales: tuple[float, ...], pl
     print_head(["named style", "lip gap, mean (mm)", "lip gap, standard deviation (mm)", "head speed (degrees/s)"])
     recordings = [read_audio(path) for path in sorted(bundled("demo").glob("*.wav"))]
     for name in pipeline.style_names:
-        figures = [_movement(pipeline, pipeline(audio, style=pipeline.named_style(name))) for audio in recordings]
+        figures = [movement(pipeline, pipeline(audio, style=pipeline.named_style(name))) for audio in recordings]
         print_row([name, *(f"{value:.2f}" for value in np.mean(figures, axis=0))])
     if plot is not None:
         _draw(plot, pipeline, styles[:10], clips[:20], generated)
 
 
-def _movement(pipeline: MotionPipeline, motion: Motion) -> tuple[float, float, float]:
+def movement(pipeline: MotionPipeline, motion: Motion) -> tuple[float, float, float]:
     """Mean and standard deviation of the lip gap in mm, mean speed of the head in degrees a second."""
     gap = pipeline.model.space.lip_gap(motion.identity, motion.expression)
     turn = np.degrees(np.abs(np.diff(motion.rotation, axis=0)).mean()) * motion.fps

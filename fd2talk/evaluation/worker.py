@@ -19,6 +19,7 @@ import numpy as np
 from PIL import Image
 
 from fd2talk.evaluation.inputs.clip_reader import ClipReader, choose_frames
+from fd2talk.evaluation.inputs.held_out_style import style_source
 from fd2talk.evaluation.inputs.pairs import ClipFiles, Pair
 from fd2talk.evaluation.inputs.rows import WITHOUT_SPEECH
 from fd2talk.evaluation.metrics.clip_metrics import ClipScores, measure_pair
@@ -31,7 +32,6 @@ from shared.face_model import load_bundled
 from shared.face_model.loaders import load_face_model
 from shared.face_model.morphable import MorphableModel
 from shared.files import atomic_output, check_input
-from shared.media import FPS
 from shared.motion import Motion
 from shared.prepared import save_arrays
 from shared.tracking import motion_from_track
@@ -167,10 +167,7 @@ class Worker:
         return Recording(reference.name, reference.person, reference.video, audio, reader.track, style)
 
     def _style_source(self, reference: ClipFiles, system: str) -> Motion | None:
-        """Motion of the person: of another clip, the longest; where there is none, of the first half of this one.
-
-        None where that is shorter than a second.
-        """
+        """Motion of the person that the clip's style is read from, if there is any."""
 
         def motion(clip: ClipFiles) -> Motion:
             return motion_from_track(self.model, ClipReader(clip, self.model, self.run.tracks).track)
@@ -179,9 +176,7 @@ class Worker:
         if system == "diffposetalk-own-style":
             return own
         clips = [c for c in self.run.references if c.person == reference.person and c.name != reference.name]
-        others = [motion(clip) for clip in clips if clip.video is not None]
-        source = max(others, key=len) if others else own.slice(0, len(own) // 2)
-        return source if len(source) >= FPS else None
+        return style_source(own, [motion(clip) for clip in clips if clip.video is not None])
 
     def _fingerprint(self, pair: Pair, wanted: Sequence[str]) -> str:
         run, clips = self.run, [pair.generated, pair.reference]

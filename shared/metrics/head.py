@@ -94,9 +94,6 @@ def motion_beats(rotation: np.ndarray, fps: float) -> np.ndarray:
 def blink_rate(lid_gap: np.ndarray, fps: float) -> float:
     """Blinks per minute; people in conversation blink 10 to 30 times. Nearest to the real row is natural.
 
-    A blink is a run of frames, of any length, in which the lid gap is below half of its own 75th percentile; a blink at
-    the beginning of the clip counts.
-
     Source: this project's own definition, the same in all its tables; the papers define none.
 
     Traps: a short clip has 0 or many, so average over minutes, not over clips; a person with eyes shut for more than a
@@ -109,15 +106,30 @@ def blink_rate(lid_gap: np.ndarray, fps: float) -> float:
     Raises:
         InputError: not [T], or an invalid frame rate.
     """
+    count = len(blinks(lid_gap))
+    _check_rate(fps)
+    if not len(lid_gap) or np.isnan(lid_gap).any():
+        return float("nan")
+    return float(count / (len(lid_gap) / fps / 60))
+
+
+def blinks(lid_gap: np.ndarray) -> np.ndarray:
+    """First frame of each blink and the first one after it, int [K, 2].
+
+    A blink is a run of frames, of any length, in which the lid gap is below half of its own 75th percentile; a blink at
+    the beginning or the end of the clip counts. See `blink_rate`.
+
+    Args:
+        lid_gap: [T], any unit.
+
+    Raises:
+        InputError: not [T].
+    """
     lid_gap = np.asarray(lid_gap, float)
     if lid_gap.ndim != 1:
         raise InputError(f"the lids' gap has shape {list(lid_gap.shape)}, expected [T]")
-    _check_rate(fps)
-    if not lid_gap.size or np.isnan(lid_gap).any():
-        return float("nan")
-    closed = lid_gap < _BLINK * np.percentile(lid_gap, 75)
-    blinks = np.count_nonzero(np.diff(closed.astype(int), prepend=0) == 1)
-    return float(blinks / (len(lid_gap) / fps / 60))
+    closed = lid_gap < _BLINK * np.percentile(lid_gap, 75) if lid_gap.size else np.zeros(0, bool)
+    return np.flatnonzero(np.diff(closed.astype(int), prepend=0, append=0)).reshape(-1, 2)
 
 
 def _rotations(rotation: np.ndarray) -> np.ndarray:

@@ -100,13 +100,15 @@ class DiffPoseTalk(MotionModel):
 
     # Generated heads move two thirds as far, and as fast, as those of development people.
     articulation = Articulation(head_std=1.5 * TYPICAL_HEAD_STD)
-    # Of development people's lips two steps follow speech as well as six, in a third of the time.
+    # The lips of development people follow speech as well in two steps as in three (docs/results.md).
     streaming = SamplingOptions(steps=2, eta=0.0)
 
     def __init__(self, network: Denoiser, space: MotionSpace, style: StyleReader | None, sampler: Sampler, *,
                  normalise: bool = True, fps: float = 25.0, device: str | torch.device = "cpu"):  # fmt: skip
         self.normalise, self.fps = normalise, fps
-        self.accepts = frozenset({"tail", "style"} if style is not None else {"tail"})
+        # Streams hand in normalised features, which an encoder that was trained with the network does not have.
+        taken = {"style": style is not None, "tail": normalise}
+        self.accepts = frozenset(name for name, is_taken in taken.items() if is_taken)
         self.network, self.space, self.style_reader, self.sampler = network, space, style, sampler
         self.device = device
         self.speech_features = network.config.speech_features
@@ -131,8 +133,6 @@ class DiffPoseTalk(MotionModel):
             known = len(tail.speech)
             before = torch.from_numpy(np.concatenate([tail.expression, tail.pose], axis=1)[:, : config.coefficients])
         features = speech.normalised(tail) if self.normalise else speech.features
-        if tail is not None and not self.normalise:
-            features = np.concatenate([tail.speech, features])
         heard = torch.from_numpy(features).to(self.device)  # [C + T, S]
         vector = None if style is None else torch.from_numpy(self._vector(style))
         if config.people:  # that of a random training person, as in A.6

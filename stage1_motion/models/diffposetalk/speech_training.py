@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -53,14 +53,9 @@ class SpeechAndDenoiserTask(DiffPoseTalkTask):
 
     def __init__(self, *args: Any, encoder: SpeechEncoder, **settings: Any) -> None:
         super().__init__(*args, **{**settings, "speech_noise": 0.0})
-        self.model = SpeechAndDenoiser(self.denoiser_of_base(), encoder.model)
+        self.model = SpeechAndDenoiser(cast(Denoiser, self.model), encoder.model)
         self.normalise = encoder.normalise
         self.audio = {c.name: self._scaled(c) for c in [*self.clips, *self.development]}
-
-    def denoiser_of_base(self) -> Denoiser:
-        """What the base class made."""
-        assert isinstance(self.model, Denoiser)
-        return self.model
 
     def _scaled(self, clip: Clip) -> np.ndarray:
         """A clip's sound, at the encoder's level."""

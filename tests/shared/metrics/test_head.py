@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from shared.errors import InputError
-from shared.metrics.head import blink_rate, euler_degrees, head_diversity, motion_beats
+from shared.metrics.head import blink_rate, blinks, euler_degrees, head_diversity, motion_beats
 
 FPS = 25
 X, Y, Z = np.eye(3)
@@ -90,6 +90,13 @@ def test_blinks_per_minute():
     assert blink_rate(lids(closed=(0, 100)), FPS) == pytest.approx(12)  # one that is under way at the start counts
     assert blink_rate(7 * lids(closed=(30, 34)), 2 * FPS) == pytest.approx(12)  # one blink of eight frames, any unit
     assert np.isnan(blink_rate(np.zeros(0), FPS))
+
+
+def test_frames_of_blinks():
+    gap = lids(closed=(0, 100))
+    gap[-2:] = 0  # one that the end of the clip cuts
+    assert blinks(gap).tolist() == [[0, 4], [100, 104], [len(gap) - 2, len(gap)]]
+    assert blinks(lids()).shape == blinks(np.zeros(0)).shape == (0, 2)
 
 
 def test_gaps_in_the_track():
