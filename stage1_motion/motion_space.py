@@ -73,7 +73,8 @@ class MotionSpace:
 
     def lip_gap(self, identity: np.ndarray, expression: np.ndarray) -> np.ndarray:
         """Expression [..., D] -> signed lip gap [...] in mm."""
-        return lip_gap(self.model.vertices(identity, expression))
+        model = self.model  # the gap is linear in the vertices, so that those of hours of motion need not be made
+        return lip_gap(model.mean) + identity @ lip_gap(model.id_basis) + expression @ lip_gap(model.exp_basis)
 
     def gap_row(self) -> np.ndarray:
         """[D]: coefficients in the motion space -> lip gap in mm, in which they are linear."""

@@ -41,6 +41,15 @@ def test_blinks_and_gaze_are_taken_out(model):
     assert before.std() > 0.5 and after.std() < 0.1 * before.std()
 
 
+def test_the_lip_gap_is_that_of_the_vertices(model):
+    space = MotionSpace(model, np.ones(model.num_expression, np.float32), np.ones(6, np.float32))
+    rng = np.random.default_rng(0)
+    identity = rng.normal(size=model.num_identity).astype(np.float32)
+    expression = rng.normal(size=(3, 5, model.num_expression)).astype(np.float32)
+    expected = lip_gap(model.vertices(identity, expression))
+    assert np.allclose(space.lip_gap(identity, expression), expected, atol=1e-4) and expected.std() > 1
+
+
 def test_a_person_is_encoded_without_size_and_decoded_at_any(model):
     people = {f"p{k}": [talker(model, lip_std=s, seed=k)] for k, s in enumerate((3.0, 5.0, 7.0))}
     space = fit_space(model, people)

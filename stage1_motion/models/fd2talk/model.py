@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from shared.checkpoint import described_as, load_checkpoint
+from shared.diffusion.solvers import RENOISE
 from shared.errors import InputError, UsageError
 from shared.face_model.morphable import MorphableModel
 from stage1_motion.interface import Constraint, MotionModel, MotionSample, SamplingOptions, Speech, Style, Subject, Tail
@@ -126,10 +127,11 @@ class FD2Talk(MotionModel):
 
     def _settings(self, part: Part, options: SamplingOptions) -> tuple[int, float, float]:
         """Steps, guidance scale and eta of one network: the caller's, else its own."""
+        own = part.network.config.train_timesteps if options.solver == RENOISE else part.steps
         if part is not self.expression:
-            return options.pose_steps or options.steps or part.steps, part.guidance_scale, part.eta
+            return options.pose_steps or options.steps or own, part.guidance_scale, part.eta
         guidance = part.guidance_scale if options.guidance is None else options.guidance
-        return options.steps or part.steps, guidance, part.eta if options.eta is None else options.eta
+        return options.steps or own, guidance, part.eta if options.eta is None else options.eta
 
 
 def load(

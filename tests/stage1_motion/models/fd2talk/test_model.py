@@ -8,7 +8,7 @@ from shared.errors import InputError, UsageError
 from shared.face_model import load_bundled
 from shared.media import read_audio
 from shared.weights import bundled
-from stage1_motion.interface import Subject, Tail
+from stage1_motion.interface import SamplingOptions, Subject, Tail
 from stage1_motion.models.fd2talk.model import FD2Talk, Part, load
 from stage1_motion.pipeline import MotionPipeline
 
@@ -22,6 +22,24 @@ def test_half_of_a_pair_is_refused():
 def test_it_has_no_weights_of_single_persons(tmp_path):
     with pytest.raises(UsageError, match="no weights of single persons"):
         load(bundled("fd2talk"), load_bundled(), person=tmp_path)
+
+
+def test_renoising_takes_the_steps_of_training_unless_told(monkeypatch):
+    steps = []
+
+    def windows(network, speech, **settings):
+        steps.append(settings["steps"])
+        return torch.zeros(len(speech), network.config.coefficients)
+
+    monkeypatch.setattr("stage1_motion.models.fd2talk.model.generate_windows", windows)
+    pipeline = MotionPipeline.from_pretrained()
+    audio = np.zeros(16000, np.float32)
+    speech, subject = pipeline.frontend(audio), Subject.of(None, pipeline.face_model)
+    for options in (SamplingOptions(solver="renoise"), SamplingOptions(solver="renoise", steps=3), SamplingOptions()):
+        pipeline.model.sample(speech, subject, options=options, generator=torch.Generator().manual_seed(0))
+    trained = [part.network.config.train_timesteps for part in pipeline.model.parts]
+    own = [part.steps for part in pipeline.model.parts]
+    assert steps == [*trained, 3, 3, *own] and min(trained) >= 100
 
 
 def test_a_second_recording_continues_the_first():
