@@ -203,9 +203,12 @@ class DiffPoseTalkTask:
             given = ~batch[f"no_style_{index}"] & ~batch[f"unusable_{1 - index}"]
             given = given & (frames >= self.judge.config.shortest)
             if given.any():
-                made = (v[given, before:][:, : self.judge.config.frames] for v in (predicted, mask[..., 0]))
+                longest = self.judge.config.frames
+                made, real, there = (v[given, before:][:, :longest] for v in (predicted, true, mask))
+                # The real window's means: a mouth that stays too far open is the easiest way to be told apart.
+                means = [(v * there).sum(1, keepdim=True) / there.sum(1, keepdim=True) for v in (made, real)]
                 styles = batch[f"style_{1 - index}"][given]
-                alike = self.judge(*made) @ styles.T / _TEMPERATURE  # [W, W], cosines of unit vectors
+                alike = self.judge(made - means[0] + means[1], there[..., 0]) @ styles.T / _TEMPERATURE  # [W, W]
                 own = torch.arange(len(styles), device=styles.device)
                 losses["style"] = self.style_weight * nn.functional.cross_entropy(alike, own)
         return losses

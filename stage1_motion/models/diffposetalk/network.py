@@ -41,8 +41,9 @@ class DenoiserConfig:
         context: T_p.
         lookahead: last frames of a window that are generated again with the next, unless it is the recording's last.
         train_timesteps: N.
-        skip: the layers predict what the noisy frames' best linear estimate lacks, instead of x_0 itself (Karras et al.
-            2022): ours. What moves fast is in the frames already when little noise is left.
+        skip: of the last so many coefficients (6: the head's) the layers predict what the noisy frames' best linear
+            estimate lacks, instead of x_0 itself (Karras et al. 2022): ours. What the speech does not tell is in the
+            frames already when little noise is left, and is not averaged away.
     """
 
     coefficients: int
@@ -59,7 +60,7 @@ class DenoiserConfig:
     context: int = 8
     lookahead: int = 0
     train_timesteps: int = 500
-    skip: bool = False
+    skip: int = 0
 
     def __post_init__(self) -> None:
         for name in ("width", "layers", "heads", "frames", "context", "train_timesteps"):
@@ -69,6 +70,8 @@ class DenoiserConfig:
             raise InputError(f"network: `width` {self.width} must be even and divisible by `heads` {self.heads}")
         if not 0 <= self.lookahead < self.frames:
             raise InputError(f"network: `lookahead` {self.lookahead} must be from 0 to below `frames` {self.frames}")
+        if not 0 <= self.skip <= self.coefficients:
+            raise InputError(f"network: `skip` {self.skip} must be from 0 to the {self.coefficients} coefficients")
         if not 0 <= self.dropout < 1:
             raise InputError(f"network: `dropout` must be from 0 to below 1, not {self.dropout:g}")
 
@@ -185,8 +188,10 @@ class Denoiser(nn.Module):
         if not config.skip:
             return predicted
         level = self.level[timestep][:, None, None]  # bar alpha_n, [B, 1, 1]
-        predicted = level.sqrt() * noisy + (1 - level).sqrt() * predicted[:, config.context :]
-        return torch.cat([*motion[:2], predicted], dim=1)
+        fine = predicted[:, config.context :, -config.skip :]  # [B, F, K], K coefficients
+        fine = level.sqrt() * noisy[..., -config.skip :] + (1 - level).sqrt() * fine
+        known = torch.cat(motion[:2], dim=1)[..., -config.skip :]  # [B, T_p, K]
+        return torch.cat([predicted[..., : -config.skip], torch.cat([known, fine], dim=1)], dim=2)
 
     def _style(self, style: Tensor | None, no_style: Tensor | None, batch: int) -> Tensor:
         """[B, width]: the embedded style, or the empty condition."""

@@ -193,7 +193,8 @@ def test_predicted_windows_are_to_be_nearest_to_their_own_style(style):
     terms = []
     for item in (0, 3, 4):
         frames = int(data["frames_1"][item])
-        own = torch.from_numpy(style.encoder.encode(predicted[item, T_P : T_P + frames].numpy()))
+        window, real = (v[item, start:][:frames].numpy() for v, start in ((predicted, T_P), (data["motion"], T_W)))
+        own = torch.from_numpy(style.encoder.encode(window - window.mean(0) + real.mean(0)))
         similar = {other: float(own @ data["style_0"][other]) / 0.1 for other in (0, 3, 4)}
         terms.append(-math.log(math.exp(similar[item]) / sum(math.exp(s) for s in similar.values())))
     assert float(found) == pytest.approx(3 * np.mean(terms), rel=1e-4)
