@@ -48,7 +48,7 @@ def generate(**options: Any) -> None:
 @click.option("--photo", metavar="PHOTO", help="Photo of the person (default: an average face).")
 @click.option(
     "--idle",
-    type=click.FloatRange(0, 86400, min_open=True),
+    type=click.FloatRange(0, 3600, min_open=True),
     metavar="SECONDS",
     help="Without AUDIO: a silent face for so long, which blinks, breathes and moves its head a little.",
 )

@@ -8,7 +8,8 @@ longest other clip; of people with one clip that of the first half, and the seco
 * r: correlation of the lip aperture with the real one at the best lag within two frames; lag: mean of these lags;
   spread and speed over real.
 * Borders: share of the frames that begin a hop and are faster than the 99th percentile of the other frames (1 % if hops
-  leave no mark), of the expression and of the head's rotation; over all clips.
+  leave no mark), of the expression and of the head's rotation; over all clips. Corners: the same of
+  the rotation's second differences.
 * Delay: with blocks of 20 ms, the time from a frame's own time until it is returned, at worst: what it waits for, and
   the processor time of the call that returns it. Processor time: of one core, for a second of speech.
 """
@@ -59,7 +60,7 @@ def main(model, prepared, seeds, steps, pose_steps, rules, plot) -> None:
     styled = "style" in pipeline.model.accepts
     print(f"{len(clips)} clips of {len({clip.person for clip in clips})} people, {seeds} seeds")
     options = SamplingOptions(steps=steps, pose_steps=pose_steps)
-    print_head(["", "r", "lag", "spread", "speed", "borders: face", "head", "delay, s", "processor time, s"])
+    print_head(["", "r", "lag", "spread", "speed", "borders: face", "head", "corners", "delay, s", "processor time, s"])
     found = {}
     for kind in ("offline", "stream"):
         spent, seconds, delay, people = 0.0, 0.0, 0.0, defaultdict(list)
@@ -82,6 +83,7 @@ def main(model, prepared, seeds, steps, pose_steps, rules, plot) -> None:
         means = np.mean([np.nanmean(values, axis=0) for values in people.values()], axis=0)
         motions = [motion for of_clip in found[kind].values() for motion in of_clip]
         marks = [fast_borders([getattr(m, part) for m in motions]) for part in ("expression", "rotation")]
+        marks.append(fast_borders([m.rotation for m in motions], order=2))
         late = f"{delay:.2f}" if kind == "stream" else ""
         cells = [*(f"{v:.3f}" for v in means), *(f"{v:.1%}" for v in marks), late, f"{spent / seconds:.2f}"]
         print_row([kind, *cells])
@@ -115,10 +117,10 @@ def figures(made: np.ndarray, real: np.ndarray) -> tuple[float, ...]:
     return *best_lag_correlation(made[:count], real[:count]), *spread_and_speed(made[:count], real[:count])
 
 
-def fast_borders(curves: list[np.ndarray]) -> float:
-    """Share of the first frames of hops that are faster than the 99th percentile of the others."""
-    speeds = [np.linalg.norm(np.diff(curve, axis=0), axis=1) for curve in curves]
-    first = np.concatenate([np.arange(1, len(speed) + 1) % HOP == 0 for speed in speeds])
+def fast_borders(curves: list[np.ndarray], order: int = 1) -> float:
+    """Share of the first frames of hops whose difference of that order is above the 99th percentile of the others'."""
+    speeds = [np.linalg.norm(np.diff(curve, n=order, axis=0), axis=1) for curve in curves]
+    first = np.concatenate([np.arange(order, len(speed) + order) % HOP == 0 for speed in speeds])
     every = np.concatenate(speeds)
     return float((every[first] > np.quantile(every[~first], 0.99)).mean())
 

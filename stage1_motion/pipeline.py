@@ -238,21 +238,34 @@ class MotionPipeline:
         subject = Subject.of(photo, self.face_model)
         return MotionStream(self, subject, seed=seed, options=options, rules=rules, style=style)
 
-    def idle(self, seconds: float, photo: PhotoFit | None = None, **options: Any) -> Motion:
+    def idle(
+        self,
+        seconds: float,
+        photo: PhotoFit | None = None,
+        *,
+        progress: Callable[[int, int], None] | None = None,
+        **options: Any,
+    ) -> Motion:
         """Motion without speech: closed mouth, blinks, breathing, small movements of the head; its sound is silence.
 
         Args:
             seconds: duration; the frames that it covers are generated.
             photo: whose face moves, as in `__call__`.
+            progress: called with (frames done, frames in all).
             options: further arguments of `stream`.
 
         Raises:
             UsageError: as of `stream`, or a duration out of range.
         """
-        if not (isinstance(seconds, (int, float)) and 0 < seconds <= 86400):
-            raise UsageError(f"a face idles for more than 0 and at most 86400 seconds, not {seconds}")
-        stream = self.stream(photo, **options)
-        motion = joined([stream.idle(frame_count(round(seconds * SAMPLE_RATE))), stream.flush()])
+        if isinstance(seconds, bool) or not (isinstance(seconds, (int, float)) and 0 < seconds <= 3600):
+            raise UsageError(f"a face idles for more than 0 and at most 3600 seconds, not {seconds}")
+        stream, frames = self.stream(photo, **options), frame_count(max(1, round(seconds * SAMPLE_RATE)))
+        parts = []
+        for done in range(0, frames, round(FPS)):
+            parts.append(stream.idle(min(round(FPS), frames - done)))
+            if progress:
+                progress(done, frames)
+        motion = joined([*parts, stream.flush()])
         assert motion is not None  # at least a frame
         return motion
 

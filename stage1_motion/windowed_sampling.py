@@ -11,6 +11,7 @@ from torch import Tensor
 
 from shared.diffusion.sampling import make_schedule, sample
 from shared.diffusion.solvers import DDIM, RENOISE, make_solver, solve
+from shared.errors import UsageError
 
 _FADE = 8.0  # frames in which a window's offset from the one before falls to 1/e
 
@@ -74,10 +75,15 @@ def generate_windows(
 
     Returns:
         [T, D], or [B, T, D], in the motion space.
+
+    Raises:
+        UsageError: more steps than the network has noise levels, or no such solver.
     """
     single = speech.ndim == 2
     speech = speech[None] if single else speech
     config: WindowConfig = network.config
+    if steps > config.train_timesteps:
+        raise UsageError(f"this network was trained with {config.train_timesteps} steps, {steps} are too many")
     schedule = make_schedule(config.train_timesteps)
     renoise = solver == RENOISE
     scheduler = None if solver in (None, DDIM, RENOISE) else make_solver(solver, config.train_timesteps)

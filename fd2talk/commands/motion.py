@@ -48,6 +48,6 @@ def motion(
             result = pipeline(speech, photo=fitted, style=style, **vars(motion_options), progress=bar.update_to)
         else:
             assert idle is not None
-            result = pipeline.idle(idle, photo=fitted, style=style, **vars(motion_options))
+            result = pipeline.idle(idle, photo=fitted, style=style, **vars(motion_options), progress=bar.update_to)
     save_motion(path, result, overwrite=overwrite)
     announce(path)

@@ -47,7 +47,13 @@ def make_solver(name: str, train_timesteps: int = 1000) -> Any:
         raise UsageError(
             f"--solver {name}: there are {known}, and schedulers of diffusers such as UniPCMultistepScheduler"
         )
-    return kind(**{key: value for key, value in settings.items() if key in takes})
+    scheduler = kind(**{key: value for key, value in settings.items() if key in takes})
+    try:  # some take the setting and have no formula for it
+        scheduler.set_timesteps(2)
+        scheduler.step(torch.zeros(1, 1, 1), scheduler.timesteps[0], torch.zeros(1, 1, 1))
+    except (NotImplementedError, ValueError) as error:
+        raise UsageError(f"--solver {name} cannot sample networks that predict the clean signal: {error}") from None
+    return scheduler
 
 
 @torch.no_grad()

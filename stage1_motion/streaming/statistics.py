@@ -29,6 +29,16 @@ _LOUD = 1.93
 _FALL = 1.0
 """Decibels a second."""
 
+_CONTRAST = 8.0
+"""Speech is at least so many times louder than the noise between words: before the first word, or after digital silence,
+the noise of a room would be as loud as words."""
+
+_TYPICAL = 0.06
+"""Root mean square of recorded speech: what is louder than an eighth of it is not taken for noise."""
+
+_SILENT = 1e-4
+"""Share of the greatest energy below which a frame is no noise but silence."""
+
 
 @dataclass
 class SpeechStatistics:
@@ -98,7 +108,8 @@ class RunningFeatures:
 class RunningLevel:
     """The loudness by which sound is divided, in the place of a recording's root mean square (`unit_variance`).
 
-        level = max(loud, falling),  loud^2 = sum e^2 / sum e / _LOUD^2,  e: mean square of a frame of the window
+        level = max(loud, min(contrast noise, typical), falling)
+        loud^2 = sum e^2 / sum e / _LOUD^2,  noise^2: the 5th percentile of e,  e: mean square of a frame of the window
 
     Loud frames count most, so that noise between words says little; in a pause the level of the words before falls
     slowly.
@@ -111,5 +122,7 @@ class RunningLevel:
         """Root mean square of speech, from a window [n, samples] of which so many frames are new."""
         energy = np.square(frames, dtype=float).mean(1)
         loud = np.sqrt(np.square(energy).sum() / max(energy.sum(), 1e-12)) / _LOUD
-        self._held = max(loud, self._held * 10 ** (-_FALL * new / FPS / 20))
+        heard = energy[energy >= _SILENT * energy.max(initial=0)]
+        noise = np.sqrt(np.quantile(heard, 0.05)) if len(heard) else 0.0
+        self._held = max(loud, min(_CONTRAST * noise, _TYPICAL), self._held * 10 ** (-_FALL * new / FPS / 20))
         return float(self._held)

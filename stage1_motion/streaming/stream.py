@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
+from shared.diffusion.solvers import RENOISE
 from shared.errors import InputError, UsageError
 from shared.media import frame_count
 from shared.motion import Motion
@@ -190,7 +191,11 @@ class MotionStream:
 
 def _filled(options: SamplingOptions, defaults: SamplingOptions) -> SamplingOptions:
     """What the caller left open is the model's choice for streams."""
-    names = ["steps", "pose_steps", "guidance", *(["eta"] if options.solver is None else [])]
+    names = ["guidance"]
+    if options.solver != RENOISE:  # which takes the steps of training
+        names += ["steps", "pose_steps"]
+    if options.solver is None:
+        names.append("eta")
     return replace(options, **{name: getattr(defaults, name) for name in names if getattr(options, name) is None})
 
 
@@ -198,8 +203,9 @@ def crossfaded(ahead: np.ndarray, pose: np.ndarray) -> np.ndarray:
     """The pose of a hop [HOP + AHEAD, 6], reached from what the hop before has foreseen of its first frames [A, 6].
 
     The head hardly depends on what is said: each hop draws another movement, and without this it jerks between them.
+    The frames before were smoothed with what was foreseen, so that the first frames change least: else there is a corner.
     """
-    weights = np.linspace(0, 1, len(ahead) + 2, dtype=np.float32)[1:-1, None]
+    weights = np.linspace(0, 1, len(ahead) + 1, dtype=np.float32)[:-1, None] ** 2
     return np.concatenate([ahead + weights * (pose[: len(ahead)] - ahead), pose[len(ahead) :]])
 
 
