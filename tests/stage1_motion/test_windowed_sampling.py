@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from shared.errors import UsageError
 from stage1_motion.models.fd2talk.network import MotionTransformer, MotionTransformerConfig
 from stage1_motion.windowed_sampling import generate_windows, seams
 
@@ -21,6 +22,15 @@ def test_without_the_mask_windows_are_cut_where_they_are_with_it():
     """Frames without a future are generated again by either, so that only what they see tells the two apart."""
     masked, free = tiny().config, tiny(alignment=None).config
     assert seams(free, 77) == seams(masked, 77) != []
+
+
+@pytest.mark.parametrize("solver", [None, "renoise", "dpm-solver++"])
+def test_more_steps_than_noise_levels_are_refused(solver):
+    network, speech = tiny(train_timesteps=50), torch.zeros(9, 7)
+    settings = {"guidance_scale": 1.0, "generator": torch.Generator().manual_seed(0), "solver": solver}
+    with pytest.raises(UsageError, match="trained with 50 steps, 51 are too many"):
+        generate_windows(network, speech, steps=51, **settings)
+    assert generate_windows(network, speech, steps=50, **settings).isfinite().all()
 
 
 @pytest.mark.parametrize("frames", [1, 5, 20, 21, 34, 35, 77])
