@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from numbers import Integral, Real
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
@@ -57,6 +58,21 @@ class SamplingOptions:
     articulation: float = 1.0
     blink_rate: float | None = None
     solver: str | None = None
+
+    def __post_init__(self) -> None:
+        for name, value in vars(self).items():
+            if isinstance(value, np.generic):  # numpy's scalars times a tensor are arrays
+                object.__setattr__(self, name, value.item())
+
+
+def is_real(value: object) -> bool:
+    """Whether a value is a real number, of Python or of numpy, and no truth value."""
+    return isinstance(value, Real) and not isinstance(value, bool)
+
+
+def is_whole(value: object) -> bool:
+    """The same for whole numbers."""
+    return isinstance(value, Integral) and not isinstance(value, bool)
 
 
 @dataclass
@@ -198,6 +214,7 @@ class MotionModel(Protocol):
         postprocessing: the steps that suit it.
         accepts: which of "style", "constraint" and "tail" it takes.
         needs: which of them it requires.
+        ignores: names of `SamplingOptions` that would change nothing.
         streaming: options of the sampler in a stream, where the caller leaves them to the model.
     """
 
@@ -208,6 +225,7 @@ class MotionModel(Protocol):
     postprocessing: PostProcessing = PostProcessing()
     accepts: frozenset[str] = frozenset()
     needs: frozenset[str] = frozenset()
+    ignores: frozenset[str] = frozenset()
     streaming: SamplingOptions = SamplingOptions()
 
     def sample(
