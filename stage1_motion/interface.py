@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from numbers import Integral, Real
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
@@ -63,16 +62,6 @@ class SamplingOptions:
         for name, value in vars(self).items():
             if isinstance(value, np.generic):  # numpy's scalars times a tensor are arrays
                 object.__setattr__(self, name, value.item())
-
-
-def is_real(value: object) -> bool:
-    """Whether a value is a real number, of Python or of numpy, and no truth value."""
-    return isinstance(value, Real) and not isinstance(value, bool)
-
-
-def is_whole(value: object) -> bool:
-    """The same for whole numbers."""
-    return isinstance(value, Integral) and not isinstance(value, bool)
 
 
 @dataclass

@@ -18,16 +18,8 @@ from shared.media import FPS, SAMPLE_RATE, frame_count
 from shared.motion import Motion
 from shared.photo_fit import PhotoFit
 from shared.weights import resolve
-from stage1_motion.interface import (
-    Constraint,
-    MotionModel,
-    MotionSample,
-    SamplingOptions,
-    Subject,
-    Tail,
-    is_real,
-    is_whole,
-)
+from stage1_motion.checks import check_request, is_real
+from stage1_motion.interface import Constraint, MotionModel, MotionSample, SamplingOptions, Subject, Tail
 from stage1_motion.model_settings import read_settings
 from stage1_motion.postprocessing import PostProcessing
 from stage1_motion.postprocessing.articulation import articulated
@@ -40,8 +32,6 @@ from stage1_motion.speech_events import SpeechEvents
 from stage1_motion.speech_frontend import SpeechFrontend
 from stage1_motion.streaming.stream import MotionStream, joined
 from stage1_motion.style import Style
-
-_CONDITIONING = {"style": Style, "constraint": Constraint, "tail": Tail}
 
 
 class MotionPipeline:
@@ -337,36 +327,7 @@ class MotionPipeline:
         return Motion(expression, rotation, translation, fingerprint, audio=audio, identity=identity, source=source)
 
     def _check(self, seed: int, options: SamplingOptions, conditioning: dict[str, Any]) -> None:
-        if not (is_whole(seed) and 0 <= seed < 2**63):
-            raise UsageError(f"a seed is a number from 0 to 2^63 - 1, not {seed}")
-        for name, value in conditioning.items():
-            if value is not None and name not in self.model.accepts:
-                raise UsageError(f"the motion model {self.name} takes no {name}")
-            if value is None and name in self.model.needs:
-                raise UsageError(f"the motion model {self.name} needs a {name}")
-            if value is not None and not isinstance(value, _CONDITIONING[name]):
-                hint = "; named_style and Style.load return one" if name == "style" else ""
-                raise UsageError(f"{name} takes a {_CONDITIONING[name].__name__}, not {value!r:.80}{hint}")
-        for name in sorted(self.model.ignores):
-            if getattr(options, name) is not None:
-                raise UsageError(f"{name} has no effect on the motion model {self.name}")
-        for name in ("steps", "pose_steps"):
-            value = getattr(options, name)
-            if value is not None and not (is_whole(value) and 1 <= value <= 1000):
-                raise UsageError(f"{name} is a number from 1 to 1000, not {value}")
-        if options.solver not in (None, "ddim") and options.eta is not None:
-            raise UsageError("eta and solver exclude each other: eta is that of DDIM")
-        if options.style_guidance is not None and "style" not in self.model.accepts:
-            raise UsageError(f"the motion model {self.name} takes no style")
-        most = {"guidance": 100, "style_guidance": 100, "eta": 1, "blink_rate": 60}
-        scales = {"expression_scale": 10, "articulation": 3, "pose_scale": 10}
-        for name, limit in {**most, **scales}.items():
-            value = getattr(options, name)
-            given = value is not None or name in scales
-            if given and not (is_real(value) and 0 <= value <= limit):
-                raise UsageError(f"{name} is a number from 0 to {limit}, not {value}")
-        if options.style_guidance is not None and conditioning.get("style") is None:
-            raise UsageError("style_guidance (--style-scale) needs a style (--style)")
+        check_request(self.model, self.name, seed, options, conditioning)
 
     def _source(self, seed: int, options: SamplingOptions, style: Style | None) -> str:
         """Which model made a motion, and how."""

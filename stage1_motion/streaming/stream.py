@@ -25,7 +25,8 @@ import torch
 from shared.errors import InputError, UsageError
 from shared.media import frame_count
 from shared.motion import Motion
-from stage1_motion.interface import MotionSample, SamplingOptions, Speech, Subject, Tail, is_whole
+from stage1_motion.checks import is_whole
+from stage1_motion.interface import MotionSample, SamplingOptions, Speech, Subject, Tail
 from stage1_motion.postprocessing import PostProcessing
 from stage1_motion.postprocessing.breathing import Breathing
 from stage1_motion.postprocessing.ease import beginning
