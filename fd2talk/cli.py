@@ -115,8 +115,9 @@ def track(**options: Any) -> None:
 def style(**options: Any) -> None:
     """Read the speaking style of a clip or of a motion file, for --style.
 
-    At least a second of somebody who talks; ten and more are better. The file also says what it was made from and
-    under which terms that may be used; the motion of a person is personal data.
+    At least a second of somebody who talks; ten and more are better. Frames without a face do not count.
+    The file also says what it was made from and under which terms that may be used; the motion of a person is personal
+    data.
     """
     from fd2talk.commands.style import style
 

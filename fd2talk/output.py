@@ -18,7 +18,7 @@ from shared.video_writer import VideoWriter
 
 
 def require_output(
-    path: str | os.PathLike, *, suffixes: tuple[str, ...], overwrite: bool, inputs: tuple[str, ...] = ()
+    path: str | os.PathLike, *, suffixes: tuple[str, ...], overwrite: bool, inputs: tuple[str | None, ...] = ()
 ) -> Path:
     """Refuse an output that could not be written at the end. Its folder may be missing if it can be created.
 
@@ -26,7 +26,7 @@ def require_output(
         path: of the output.
         suffixes: one of which its name must have.
         overwrite: whether it may exist.
-        inputs: files that it must not replace.
+        inputs: files that it must not replace; None, and what is no file, is passed over.
 
     Raises:
         UsageError: another suffix, one of the inputs, an existing file without `overwrite`, or a place that cannot be
@@ -36,7 +36,8 @@ def require_output(
     if file.suffix.lower() not in suffixes:
         raise UsageError(f"cannot write {path}: its name must end in {' or '.join(suffixes)}")
     try:
-        if any(os.path.exists(file) and os.path.exists(other) and os.path.samefile(file, other) for other in inputs):
+        given = [other for other in inputs if other is not None]
+        if any(os.path.exists(file) and os.path.exists(other) and os.path.samefile(file, other) for other in given):
             raise UsageError(f"cannot write {path}: it is one of the inputs")
         if not overwrite and file.is_file():
             raise UsageError(f"cannot write {path}: it already exists (use --overwrite, or overwrite=True)")

@@ -5,7 +5,8 @@
 * style-scale: `--style-scale` of DiffPoseTalk. How far the named styles (demo recordings, all rules) are apart:
   standard deviation over styles of the lip gap's mean and standard deviation and of the head's speed. And with the
   style of a filmed person (`--split`; the longest clip, its style held out as in `evaluate_sampling.py`, its speech):
-  mean distance of these figures from the person's own, and their correlation over people.
+  mean distance of these figures from the person's own, and their correlation over people. Another seed for every clip;
+  head speed as in `evaluate_styles.py`.
 * pose-from: `--pose-from` and `--pose-scale`, driven by these clips, onto a demo portrait. Correlation of the made
   head's turn from its rest with the driver's, and standard deviations; medians over drivers.
 * blink-rate: `--blink-rate`. Blinks counted in the motion for the demo recordings; one lasts while the lid gap is
@@ -23,13 +24,14 @@ from __future__ import annotations
 import warnings
 from collections import defaultdict
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 import click
 import numpy as np
 from demo import long_speech
-from evaluate_styles import movement
-from held_out_clips import HeldOut, held_out_clips, load_model, prepared_option
+from evaluate_styles import movement, on_demo
+from held_out_clips import HeldOut, held_out_clips, load_model, prepared_option, seed_of
 from markdown_tables import print_head, print_row
 from scipy.signal import find_peaks
 from scipy.spatial.transform import Rotation
@@ -37,7 +39,7 @@ from scipy.spatial.transform import Rotation
 from fd2talk.pipeline import with_pose
 from shared.face_model.measures import gaze, lid_gap
 from shared.face_model.morphable import MorphableModel
-from shared.media import FPS, read_audio, read_image
+from shared.media import FPS, read_image
 from shared.metrics.head import blinks, euler_degrees
 from shared.motion import Motion
 from shared.photo_fit import PhotoFit
@@ -63,12 +65,16 @@ _FIGURES = ("lip gap, mean (mm)", "lip gap, standard deviation (mm)", "head spee
 @click.option("--minutes", default=5, show_default=True, help="Of speech in which eyes are counted.")
 def main(tables: tuple[str, ...], style_model: str, prepared: Path, split: str, minutes: int) -> None:
     pipeline = load_model("fd2talk")
-    clips = held_out_clips(prepared, split, pipeline.face_model)
+
+    @cache
+    def clips() -> list[HeldOut]:
+        return held_out_clips(prepared, split, pipeline.face_model)
+
     table: dict[str, Callable[[], None]] = {
-        "style-scale": lambda: style_scale(load_model(style_model), clips),
-        "pose-from": lambda: pose_from(pipeline, clips),
+        "style-scale": lambda: style_scale(load_model(style_model), clips()),
+        "pose-from": lambda: pose_from(pipeline, clips()),
         "blink-rate": lambda: blink_rates(pipeline, minutes),
-        "eyes": lambda: eyes(pipeline, clips, minutes),
+        "eyes": lambda: eyes(pipeline, clips(), minutes),
     }
     for name in tables or table:
         table[name]()
@@ -76,14 +82,11 @@ def main(tables: tuple[str, ...], style_model: str, prepared: Path, split: str, 
 
 def style_scale(pipeline: MotionPipeline, clips: list[HeldOut]) -> None:
     """The tables of `--style-scale`."""
-    recordings = [read_audio(path) for path in sorted(bundled("demo").glob("*.wav"))]
     styles = [pipeline.named_style(name) for name in pipeline.style_names]
     print_head(["style scale", *_FIGURES], f"Standard deviation over {len(styles)} named styles")
     for scale in _STYLE_SCALES:
-        options, found = SamplingOptions(style_guidance=scale), []
-        for style in styles:
-            motions = [pipeline(audio, style=style, options=options) for audio in recordings]
-            found.append(np.mean([movement(pipeline, motion) for motion in motions], axis=0))
+        options = SamplingOptions(style_guidance=scale)
+        found = [on_demo(pipeline, style, options) for style in styles]
         print_row([f"{scale:g}", *(f"{value:.2f}" for value in np.std(found, axis=0))])
 
     people = [clip for clip in longest(clips) if clip.source is not None]
@@ -93,8 +96,8 @@ def style_scale(pipeline: MotionPipeline, clips: list[HeldOut]) -> None:
     for scale in _STYLE_SCALES:
         options, made = SamplingOptions(style_guidance=scale), []
         for clip in people:
-            rules = PostProcessing(ease=False)
-            motion = pipeline(clip.motion.audio, style=clip.style(pipeline), options=options, postprocessing=rules)
+            settings = {"style": clip.style(pipeline), "postprocessing": PostProcessing(ease=False)}
+            motion = pipeline(clip.motion.audio, seed=seed_of(clip.name, 0), options=options, **settings)
             made.append(movement(pipeline, motion.slice(clip.first, len(motion))))
         distances = np.abs(np.array(made) - real).mean(0)
         alike = [np.corrcoef(of_people, own)[0, 1] for of_people, own in zip(np.transpose(made), real.T)]

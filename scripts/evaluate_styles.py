@@ -4,8 +4,9 @@
 
 * Recognised: the first half of each person's longest clip gives the style. Real: how often the second half is nearest
   to its own person's style among all. Generated: motion for the next person's speech with the style, encoded again. The
-  network alone, for several scales of the guidance on style.
-* Named styles: movement of mouth and head, mean over the demo recordings, with all rules.
+  network alone, for several scales of the guidance on style. Another seed for every clip.
+* Named styles: movement of mouth and head, mean over the demo recordings, with all rules. Head speed: the mean angle by
+  which the head turns from frame to frame, about any axis, times the frame rate.
 * `--plot`: ten styles, each with the speech of twenty clips, encoded again, in the plane of their two first principal
   components (DiffPoseTalk, figure 4).
 """
@@ -13,11 +14,14 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Callable
 from pathlib import Path
 
 import click
 import numpy as np
+from held_out_clips import seed_of
 from markdown_tables import print_head, print_row
+from scipy.spatial.transform import Rotation
 from tqdm import tqdm
 
 from shared.media import read_audio
@@ -47,7 +51,8 @@ def main(prepared: Path, weights: str, split: str, scales: tuple[float, ...], pl
     for row in rows:
         if len(motions[row["name"]]) >= max(_FRAMES, len(longest.get(row["person"], ()))):
             longest[row["person"]] = motions[row["name"]]
-    clips = [longest[name] for name in sorted(longest)]
+    people = sorted(longest)
+    clips = [longest[name] for name in people]
     halves = [(m.slice(0, len(m) // 2), m.slice(len(m) // 2, len(m))) for m in clips]
     styles = [pipeline.style_of(first) for first, _ in halves]
     vectors = np.stack([style.vector for style in styles])
@@ -56,9 +61,9 @@ def main(prepared: Path, weights: str, split: str, scales: tuple[float, ...], pl
         nearest = (np.stack(found) @ vectors.T).argmax(1)
         return float((nearest == np.arange(len(vectors))).mean())
 
-    def generated(style: Style, speech: Motion, scale: float | None) -> np.ndarray:
+    def generated(style: Style, speech: Motion, seed: int, scale: float | None = None) -> np.ndarray:
         options = SamplingOptions(style_guidance=scale)
-        motion = pipeline(speech.audio, style=style, options=options, postprocessing=NO_RULES)
+        motion = pipeline(speech.audio, seed=seed, style=style, options=options, postprocessing=NO_RULES)
         return pipeline.style_of(motion).vector
 
     print(f"\n{len(clips)} people of {split}; chance {1 / len(clips):.3f}\n")
@@ -67,33 +72,42 @@ def main(prepared: Path, weights: str, split: str, scales: tuple[float, ...], pl
     print_row(["real, the other half", f"{real:.3f}"])
     others = clips[1:] + clips[:1]
     for scale in scales or (None,):
-        made = [generated(style, other, scale) for style, other in zip(tqdm(styles, leave=False), others)]
+        jobs = zip(tqdm(people, leave=False), styles, others)
+        made = [generated(style, other, seed_of(name, 0), scale) for name, style, other in jobs]
         print_row(["generated" if scale is None else f"generated, scale {scale:g}", f"{recognised(made):.3f}"])
 
     print()
     print_head(["named style", "lip gap, mean (mm)", "lip gap, standard deviation (mm)", "head speed (degrees/s)"])
-    recordings = [read_audio(path) for path in sorted(bundled("demo").glob("*.wav"))]
     for name in pipeline.style_names:
-        figures = [movement(pipeline, pipeline(audio, style=pipeline.named_style(name))) for audio in recordings]
-        print_row([name, *(f"{value:.2f}" for value in np.mean(figures, axis=0))])
+        print_row([name, *(f"{value:.2f}" for value in on_demo(pipeline, pipeline.named_style(name)))])
     if plot is not None:
-        _draw(plot, pipeline, styles[:10], clips[:20], generated)
+        _draw(plot, styles[:10], {name: longest[name] for name in people[:20]}, generated)
+
+
+def on_demo(pipeline: MotionPipeline, style: Style, options: SamplingOptions = SamplingOptions()) -> np.ndarray:
+    """`movement` [3] with a style, the mean over the demo recordings, each with a seed of its own."""
+    found = []
+    for path in sorted(bundled("demo").glob("*.wav")):
+        motion = pipeline(read_audio(path), seed=seed_of(path.stem, 0), style=style, options=options)
+        found.append(movement(pipeline, motion))
+    return np.mean(found, axis=0)
 
 
 def movement(pipeline: MotionPipeline, motion: Motion) -> tuple[float, float, float]:
-    """Mean and standard deviation of the lip gap in mm, mean speed of the head in degrees a second."""
+    """Mean and standard deviation of the lip gap in mm, mean speed of the head in degrees a second, about any axis."""
     gap = pipeline.model.space.lip_gap(motion.identity, motion.expression)
-    turn = np.degrees(np.abs(np.diff(motion.rotation, axis=0)).mean()) * motion.fps
+    heads = Rotation.from_rotvec(motion.rotation)
+    turn = np.degrees((heads[1:] * heads[:-1].inv()).magnitude().mean()) * motion.fps
     return float(gap.mean()), float(gap.std()), float(turn)
 
 
-def _draw(path: Path, pipeline: MotionPipeline, styles: list[Style], clips: list[Motion], generated) -> None:
+def _draw(path: Path, styles: list[Style], clips: dict[str, Motion], generated: Callable[..., np.ndarray]) -> None:
     """The plane of the principal components."""
     from matplotlib import pyplot as plt
 
     made: dict[int, list[np.ndarray]] = defaultdict(list)
     for index, style in enumerate(tqdm(styles, leave=False)):
-        made[index] = [generated(style, clip, None) for clip in clips]
+        made[index] = [generated(style, clip, seed_of(name, index)) for name, clip in clips.items()]
     everything = np.concatenate([np.stack(v) for v in made.values()])
     mean = everything.mean(0)
     axes = np.linalg.svd(everything - mean, full_matrices=False)[2][:2]

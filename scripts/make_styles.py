@@ -3,7 +3,8 @@
     python scripts/make_styles.py assets/diffposetalk --prepared .cache/prepared
 
 Writes WEIGHTS/styles/NAME.npz and prints how the people of each style move. Mouth: standard deviation of the lip gap;
-head: mean speed. Calm and lively: the mean rank in both.
+head: mean speed, over the
+three axes, too. Calm and lively: the mean rank in both.
 """
 
 from __future__ import annotations
@@ -60,7 +61,8 @@ def main(weights: Path, prepared: Path) -> None:
     }
     folder = weights / "styles"
     folder.mkdir(exist_ok=True)
-    print_head([f"style, mean of {_PEOPLE} people", "lip gap, standard deviation (mm)", "head speed (degrees/s)"])
+    columns = ("lip gap, standard deviation (mm)", "head speed, mean over axes (degrees/s)")
+    print_head([f"style, mean of {_PEOPLE} people", *columns])
     for name, chosen in styles.items():
         mean = vectors[chosen].mean(0)
         source = f"mean of {_PEOPLE} training people ({name.replace('-', ' ')})"

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import zipfile
-import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -15,6 +13,7 @@ from scipy.spatial.transform import Rotation, Slerp
 from shared.audio import SAMPLE_RATE
 from shared.errors import InputError, UsageError
 from shared.files import atomic_output
+from shared.npz import read_npz
 
 _FORMAT = "fd2talk-motion-1"
 _REQUIRED = {"format", "expression", "rotation", "translation", "fps", "face_model"}
@@ -109,16 +108,7 @@ class Motion:
         Raises:
             InputError: another kind of file, wrong shapes, numbers that are not finite, or another face model.
         """
-        try:
-            with np.load(path, allow_pickle=False) as file:
-                data = {name: file[name] for name in file.files}
-        except FileNotFoundError:
-            raise InputError(f"{path}: no such file") from None
-        except (AttributeError, TypeError):  # a lone array is no archive
-            raise InputError(f"{path}: not a motion file (it holds a single array)") from None
-        except (OSError, ValueError, EOFError, NotImplementedError, zipfile.BadZipFile, zlib.error) as error:
-            reason = "it is no .npz archive" if "pickle" in str(error) else error
-            raise InputError(f"{path}: not a motion file ({reason})") from None
+        data = read_npz(path, "motion file")
         if not _REQUIRED <= data.keys() or str(data["format"]) != _FORMAT:
             lacking = ", ".join(sorted(_REQUIRED - data.keys())) or "the format mark"
             raise InputError(f"{path}: not a motion file (it lacks {lacking})")
@@ -156,6 +146,13 @@ class Motion:
             edges = [round(i * SAMPLE_RATE / self.fps) for i in (start, stop)]
             motion.audio = self.audio[edges[0] : edges[1]]
         return motion
+
+    def seen(self) -> Motion:
+        """Return the frames that show a face (`confidence` above 0), joined; without sound where some are left out."""
+        if self.confidence is None or (self.confidence > 0).all():
+            return self
+        found = self.confidence > 0
+        return replace(self._edited(lambda values: values[found]), audio=None)
 
     def _edited(self, edit: Callable[[np.ndarray], np.ndarray]) -> Motion:
         """The motion with every array of one row per frame replaced by `edit` of it."""

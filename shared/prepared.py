@@ -9,7 +9,6 @@ FOLDER/portraits.npz holds still photos: names [P], splits [P], points [P, 478, 
 from __future__ import annotations
 
 import csv
-import zipfile
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
@@ -23,6 +22,7 @@ from shared.faces.crop import Crop
 from shared.files import atomic_output
 from shared.media import read_video
 from shared.motion import Motion
+from shared.npz import read_npz
 from shared.tracking import Track
 
 
@@ -67,10 +67,10 @@ def load_track(path: str | Path) -> Track:
     Raises:
         InputError: the file is missing or damaged.
     """
+    file = read_npz(path, "prepared track", ("landmarks", "confidence", "crop"))
     try:
-        with np.load(path, allow_pickle=False) as file:
-            return Track(file["landmarks"], file["confidence"], Crop(*(float(v) for v in file["crop"])))
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        return Track(file["landmarks"], file["confidence"], Crop(*(float(v) for v in file["crop"])))
+    except (TypeError, ValueError) as error:
         raise InputError(f"{path}: not a prepared track ({error})") from error
 
 

@@ -58,6 +58,11 @@ class SamplingOptions:
     blink_rate: float | None = None
     solver: str | None = None
 
+    def __post_init__(self) -> None:
+        for name, value in vars(self).items():
+            if isinstance(value, np.generic):  # numpy's scalars times a tensor are arrays
+                object.__setattr__(self, name, value.item())
+
 
 @dataclass
 class Speech:
@@ -198,6 +203,7 @@ class MotionModel(Protocol):
         postprocessing: the steps that suit it.
         accepts: which of "style", "constraint" and "tail" it takes.
         needs: which of them it requires.
+        ignores: names of `SamplingOptions` that would change nothing.
         streaming: options of the sampler in a stream, where the caller leaves them to the model.
     """
 
@@ -208,6 +214,7 @@ class MotionModel(Protocol):
     postprocessing: PostProcessing = PostProcessing()
     accepts: frozenset[str] = frozenset()
     needs: frozenset[str] = frozenset()
+    ignores: frozenset[str] = frozenset()
     streaming: SamplingOptions = SamplingOptions()
 
     def sample(

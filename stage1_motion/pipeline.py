@@ -18,6 +18,7 @@ from shared.media import FPS, SAMPLE_RATE, frame_count
 from shared.motion import Motion
 from shared.photo_fit import PhotoFit
 from shared.weights import resolve
+from stage1_motion.checks import check_request, is_real
 from stage1_motion.interface import Constraint, MotionModel, MotionSample, SamplingOptions, Subject, Tail
 from stage1_motion.model_settings import read_settings
 from stage1_motion.postprocessing import PostProcessing
@@ -100,8 +101,10 @@ class MotionPipeline:
             raise InputError(f"{folder / 'model.yaml'}: {error}") from None
         frontend = SpeechFrontend.load(settings, folder, device)
         loaded = load(folder, load_bundled(), person=None if person is None else Path(person), device=device)
-        style = Style.load(folder / settings["style"]) if settings.get("style") else None
-        return cls(frontend, loaded, name=settings["model"], style=style, styles=folder / "styles")
+        pipeline = cls(frontend, loaded, name=settings["model"], styles=folder / "styles")
+        if settings.get("style"):
+            pipeline.style = pipeline.load_style(folder / settings["style"])
+        return pipeline
 
     @property
     def style_names(self) -> list[str]:
@@ -113,13 +116,23 @@ class MotionPipeline:
         if name not in self.style_names or self._styles is None:
             known = ", ".join(self.style_names) or "no named ones"
             raise UsageError(f"there is no style {name!r} (there are: {known})")
-        return Style.load(self._styles / f"{name}.npz")
+        return replace(self.load_style(self._styles / f"{name}.npz"), name=name)
+
+    def load_style(self, path: str | Path) -> Style:
+        """Read a style file. Raises InputError: it is none, or of another style encoder than the model's."""
+        style, reader = Style.load(path), getattr(self.model, "style_reader", None)
+        if reader is not None:
+            try:
+                reader.check(style)
+            except UsageError as error:
+                raise InputError(f"{path}: {error}") from None
+        return style
 
     def style_of(self, motion: Motion, source: str = "", terms: str = "") -> Style:
         """Read the speaking style of a motion.
 
         Args:
-            motion: of at least a second, tracked or generated.
+            motion: tracked or generated; at least a second of it must show a face (`Motion.confidence`).
             source: what it was made from, for the style's card.
             terms: under which it may be used, likewise.
 
@@ -171,7 +184,8 @@ class MotionPipeline:
         options = replace(options, pose_scale=0.0) if still else options
         if audio.ndim != 1 or not len(audio) or audio.dtype.kind != "f" or not np.isfinite(audio).all():
             raise InputError("the audio must be float32 [n], mono, with at least one sample and finite numbers")
-        self._check(seed, options, {"style": style or self.style, "constraint": constraint, "tail": tail})
+        style = self.style if style is None else style
+        self._check(seed, options, {"style": style, "constraint": constraint, "tail": tail})
         heard, subject = self.frontend(audio), Subject.of(photo, self.face_model)
         if not heard.events.speaks.any():
             warnings.warn("nothing is spoken in the recording, so that the mouth rests", stacklevel=2)
@@ -179,11 +193,11 @@ class MotionPipeline:
         sample = self.model.sample(
             speech,
             subject,
-            style=style or self.style,
+            style=style,
             constraint=constraint,
             tail=tail,
             options=options,
-            generator=torch.Generator().manual_seed(seed),
+            generator=torch.Generator().manual_seed(int(seed)),
             progress=progress,
         )
         rules = self.model.postprocessing & postprocessing
@@ -200,7 +214,7 @@ class MotionPipeline:
             self.face_model, len(expression), subject.lid_gap, random, rules.blinks, rules.gaze, options.blink_rate
         )
         weights = ease_weights(heard.events.speaks) if rules.ease and tail is None else None
-        source = self._source(seed, options)
+        source = self._source(seed, options, style)
         return self._motion(expression + eyes, rotation, translation, subject, weights, audio, source)
 
     def stream(
@@ -228,12 +242,12 @@ class MotionPipeline:
             UsageError: as there, or the model or an option needs the whole recording.
         """
         options = replace(options, pose_scale=0.0) if still else options
-        style = style or self.style
+        style = self.style if style is None else style
         self._check(seed, options, {"style": style, "constraint": None})
         if "tail" not in self.model.accepts or self.model.fps != FPS:
             raise UsageError(f"the motion model {self.name} cannot generate motion while the speech arrives")
         if options.articulation != 1:
-            raise UsageError("articulation needs the whole recording, a stream does not have it")
+            raise UsageError("articulation is for whole recordings, not for streams and idle faces")
         rules = self.model.postprocessing & postprocessing
         subject = Subject.of(photo, self.face_model)
         return MotionStream(self, subject, seed=seed, options=options, rules=rules, style=style)
@@ -257,9 +271,9 @@ class MotionPipeline:
         Raises:
             UsageError: as of `stream`, or a duration out of range.
         """
-        if isinstance(seconds, bool) or not (isinstance(seconds, (int, float)) and 0 < seconds <= 3600):
+        if not (is_real(seconds) and 0 < seconds <= 3600):
             raise UsageError(f"a face idles for more than 0 and at most 3600 seconds, not {seconds}")
-        stream, frames = self.stream(photo, **options), frame_count(max(1, round(seconds * SAMPLE_RATE)))
+        stream, frames = self.stream(photo, **options), frame_count(max(1, round(float(seconds) * SAMPLE_RATE)))
         parts = []
         for done in range(0, frames, round(FPS)):
             parts.append(stream.idle(min(round(FPS), frames - done)))
@@ -326,30 +340,10 @@ class MotionPipeline:
         return Motion(expression, rotation, translation, fingerprint, audio=audio, identity=identity, source=source)
 
     def _check(self, seed: int, options: SamplingOptions, conditioning: dict[str, Any]) -> None:
-        if not 0 <= seed < 2**63:
-            raise UsageError(f"a seed is a number from 0 to 2^63 - 1, not {seed}")
-        for name, value in conditioning.items():
-            if value is not None and name not in self.model.accepts:
-                raise UsageError(f"the motion model {self.name} takes no {name}")
-            if value is None and name in self.model.needs:
-                raise UsageError(f"the motion model {self.name} needs a {name}")
-        for name in ("steps", "pose_steps"):
-            value = getattr(options, name)
-            if value is not None and not (type(value) is int and 1 <= value <= 1000):
-                raise UsageError(f"{name} is a number from 1 to 1000, not {value}")
-        if options.solver not in (None, "ddim") and options.eta is not None:
-            raise UsageError("eta and solver exclude each other: eta is that of DDIM")
-        if options.style_guidance is not None and "style" not in self.model.accepts:
-            raise UsageError(f"the motion model {self.name} takes no style")
-        most = {"guidance": 100, "style_guidance": 100, "eta": 1, "blink_rate": 60}
-        scales = {"expression_scale": 10, "articulation": 3, "pose_scale": 10}
-        for name, limit in {**most, **scales}.items():
-            value = getattr(options, name)
-            given = value is not None or name in scales
-            if given and not (isinstance(value, (int, float)) and 0 <= value <= limit):
-                raise UsageError(f"{name} is a number from 0 to {limit}, not {value}")
+        check_request(self.model, self.name, seed, options, conditioning)
 
-    def _source(self, seed: int, options: SamplingOptions) -> str:
+    def _source(self, seed: int, options: SamplingOptions, style: Style | None) -> str:
         """Which model made a motion, and how."""
+        named = [] if style is None else [f"style {style.name or style.source or 'without a name'}"]
         changed = [f"{key} {value}" for key, value in vars(options).items() if value != getattr(SamplingOptions, key)]
-        return ", ".join([self.name or type(self.model).__name__, f"seed {seed}", *changed])
+        return ", ".join([self.name or type(self.model).__name__, f"seed {seed}", *changed, *named])

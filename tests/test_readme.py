@@ -20,7 +20,7 @@ def test_the_python_examples_run(tmp_path, monkeypatch):
     write_wav(tmp_path / "speech.wav", short_speech()[:3200])
     monkeypatch.chdir(tmp_path)
     examples = re.findall(r"```python\n(.*?)```", README.read_text(encoding="utf-8"), re.S)
-    assert len(examples) == 3
+    assert len(examples) == 4
     for code in examples:
         exec(code, {})
     assert len(fd2talk.Motion.load("motion.npz")) == 5

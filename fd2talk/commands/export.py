@@ -37,7 +37,7 @@ def export(
 
 def import_curves(curves: str, output: str, *, audio: str | None, fps: float | None, overwrite: bool) -> None:
     """Write the motion that a table of ARKit curves describes, with the sound of `audio`."""
-    path = require_output(output, suffixes=(".npz",), overwrite=overwrite, inputs=(curves, *([audio] if audio else ())))
+    path = require_output(output, suffixes=(".npz",), overwrite=overwrite, inputs=(curves, audio))
     check_input(curves)
     result = read_curves(curves, fps=fps)
     if audio is not None:

@@ -31,7 +31,8 @@ def generate(
     overwrite: bool,
 ) -> None:
     """Write the video of the person in a photo saying a recording; see `TalkingHeadPipeline` for the arguments."""
-    path = require_output(output, suffixes=(".mp4",), overwrite=overwrite, inputs=(photo, audio, pose_from or photo))
+    inputs = (photo, audio, pose_from, motion_model.style)
+    path = require_output(output, suffixes=(".mp4",), overwrite=overwrite, inputs=inputs)
     if motion_options.still and pose_from:
         raise UsageError("--still and --pose-from exclude each other")
     require_device(device)

@@ -30,8 +30,11 @@ def motion(
     """Write the motion generated from a recording, or without one; see `MotionPipeline` for the arguments."""
     if (audio is None) == (idle is None):
         raise UsageError("give either AUDIO or --idle SECONDS")
-    path = require_output(output, suffixes=(".npz",), overwrite=overwrite, inputs=() if audio is None else (audio,))
+    inputs = (audio, photo, motion_model.style)
+    path = require_output(output, suffixes=(".npz",), overwrite=overwrite, inputs=inputs)
     require_device(device)
+    if idle is not None and motion_options.options.articulation != 1:
+        raise UsageError("--articulation acts on speech, and --idle has none")
     if photo is None and face:
         raise UsageError("--face-index and --face-box choose a face of --photo, which was not given")
     image = None if photo is None else read_image(photo)

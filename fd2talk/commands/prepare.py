@@ -9,7 +9,6 @@ from __future__ import annotations
 import csv
 import io
 import re
-import zipfile
 import zlib
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -27,6 +26,7 @@ from shared.faces.tracker import track_photo
 from shared.files import atomic_output
 from shared.media import FPS, SAMPLE_RATE, read_image
 from shared.motion import Motion
+from shared.npz import read_npz
 from shared.prepared import load_track, save_arrays, save_track
 from shared.tracking import Track, motion_from_track, of_one_person
 
@@ -181,11 +181,11 @@ def _tracked_parts(clip: Clip, folder: Path) -> list[str] | None:
     names = [clip.name]
     try:
         for name in names:
-            with np.load(folder / "tracks" / f"{name}.npz", allow_pickle=False) as file:
-                if int(file["tracker"]) != _TRACKER:
-                    return None
-                names[1:] = _part_names(clip, int(file["parts"]))[1:]
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+            file = read_npz(folder / "tracks" / f"{name}.npz", "prepared track", ("tracker", "parts"))
+            if int(file["tracker"]) != _TRACKER:
+                return None
+            names[1:] = _part_names(clip, int(file["parts"]))[1:]
+    except (InputError, TypeError, ValueError):
         return None
     return names
 

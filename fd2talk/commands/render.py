@@ -33,7 +33,7 @@ def render(
     With `compare` the warped photo, the chosen renderer and the video `real`, if there is one, are side by side. The
     other arguments are the options of the command line.
     """
-    path = require_output(output, suffixes=(".mp4",), overwrite=overwrite, inputs=(photo, motion, real or photo))
+    path = require_output(output, suffixes=(".mp4",), overwrite=overwrite, inputs=(photo, motion, real))
     if compare and renderer.name == "geometry":
         raise UsageError("--compare shows geometry beside another renderer: choose another one with --renderer")
     if real and not compare:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
+from zipfile import is_zipfile
 
 from fd2talk.commands.inputs import load_motion
 from fd2talk.options import FaceChoice
-from fd2talk.output import require_output
+from fd2talk.output import make_folder, require_output
 from fd2talk.terminal import announce
 from fd2talk.track import video_motion
 from shared.errors import InputError, UsageError
@@ -28,11 +29,17 @@ def style(source: str, output: str, *, terms: str, weights: str, face: FaceChoic
     check_input(source)
 
     from stage1_motion.pipeline import MotionPipeline  # takes seconds, after the inputs have been checked
+    from stage1_motion.style import Style
+
+    if Style.is_one(source):
+        card = Style.load(source)
+        terms = f", terms: {card.terms}" if card.terms else ""
+        raise UsageError(f"{source} is a style file already (made from {card.source or 'what is not known'}{terms})")
 
     model = "diffposetalk" if weights == "bundled" else None
     pipeline = MotionPipeline.from_pretrained(weights, model=model)
-    motion = _motion(source, pipeline.face_model, face)
-    result = _named(source, lambda: pipeline.style_of(motion, source=Path(source).name, terms=terms))
+    result = _style_of(source, pipeline, face, terms)
+    make_folder(path)
     result.save(path, overwrite=overwrite)
     announce(path)
 
@@ -50,27 +57,37 @@ def read_style(value: str | None, pipeline: MotionPipeline) -> Style | None:
         return None
     if "style" not in pipeline.model.accepts:
         raise UsageError(f"the motion model {pipeline.name} takes no style; use --model diffposetalk")
-    if not Path(value).suffix and not Path(value).exists():
+    if not value:
+        known = ", ".join(pipeline.style_names)
+        raise UsageError(f"--style is empty: give a clip, a file or a name (there are: {known})")
+    is_file = Path(value).suffix or Path(value).exists()
+    if value in pipeline.style_names or not is_file:  # a name wins over a file that is called so
         return pipeline.named_style(value)
     check_input(value)
-    if Style.is_one(value):
-        return Style.load(value)
-    motion = _motion(value, pipeline.face_model, FaceChoice())
-    return _named(value, lambda: pipeline.style_of(motion, source=Path(value).name))
+    return pipeline.load_style(value) if Style.is_one(value) else _style_of(value, pipeline, FaceChoice())
+
+
+def _style_of(source: str, pipeline: MotionPipeline, face: FaceChoice, terms: str = "") -> Style:
+    """The style of a clip or of a motion file; a note says how many frames do not count."""
+    motion = _motion(source, pipeline.face_model, face)
+    if hidden := len(motion) - len(motion.seen()):
+        warnings.warn(
+            f"{source}: the style leaves out {hidden} of {len(motion)} frames, which show no face", stacklevel=2
+        )
+    try:
+        return pipeline.style_of(motion, source=Path(source).name, terms=terms)
+    except InputError as error:
+        raise InputError(f"{source}: {error}") from None
 
 
 def _motion(source: str, model: MorphableModel, face: FaceChoice) -> Motion:
     """A clip's motion, or that of a file."""
     if is_photo(source):
         raise InputError(f"{source} is a photo; a speaking style needs a clip of somebody who talks")
-    if face or not source.lower().endswith(".npz"):
-        return video_motion(source, model, face)
-    return load_motion(source, model)
-
-
-def _named(source: str, read: Callable[[], Style]) -> Style:
-    """What `read` returns; its errors get the name of the file."""
-    try:
-        return read()
-    except InputError as error:
-        raise InputError(f"{source}: {error}") from None
+    if source.lower().endswith((".npz", ".npy")) or is_zipfile(source):
+        if face:
+            raise UsageError(f"{source} is a motion file, which has no faces to choose from")
+        return load_motion(source, model)
+    if face.tracker == "face-alignment":
+        raise UsageError("--face-tracker face-alignment is for photos")
+    return video_motion(source, model, face)

@@ -214,11 +214,13 @@ class ClipGenerator:
         with watch("stage1"):
             rules = NO_RULES if self.name in NETWORK_ALONE else PostProcessing()
             audio = self._driving_audio(recording)
-            style = None
+            style, options = None, self._sampling
             if recording.style_from is not None:
                 style = self.speech_to_motion.style_of(recording.style_from)
+            elif self.speech_to_motion.style is None:
+                options = replace(options, style_guidance=None)  # of a clip too short to give a style
             motion = self.speech_to_motion(
-                audio, photo=photo, seed=seed, options=self._sampling, postprocessing=rules, style=style
+                audio, photo=photo, seed=seed, options=options, postprocessing=rules, style=style
             )
             return motion, photo
 

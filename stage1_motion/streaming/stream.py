@@ -26,6 +26,7 @@ from shared.diffusion.solvers import RENOISE
 from shared.errors import InputError, UsageError
 from shared.media import frame_count
 from shared.motion import Motion
+from stage1_motion.checks import is_whole
 from stage1_motion.interface import MotionSample, SamplingOptions, Speech, Subject, Tail
 from stage1_motion.postprocessing import PostProcessing
 from stage1_motion.postprocessing.breathing import Breathing
@@ -70,7 +71,7 @@ class MotionStream:
         style: Style | None,
     ) -> None:
         self._pipeline, self._subject, self._seed, self._rules, self._style = pipeline, subject, seed, rules, style
-        self._source = f"{pipeline._source(seed, options)}, streamed"
+        self._source = f"{pipeline._source(seed, options, style)}, streamed"
         self._options = _filled(options, pipeline.model.streaming)
         frontend = pipeline.frontend
         self._sound = StreamingEncoder(frontend.encoder)
@@ -111,7 +112,7 @@ class MotionStream:
 
     def idle(self, frames: int) -> Motion | None:
         """Go on for so many frames in silence, where no sound arrives: see `push`."""
-        if type(frames) is not int or frames < 0:
+        if not is_whole(frames) or frames < 0:
             raise UsageError(f"a stream idles for a whole number of frames, not {frames}")
         motions = [self.push(np.zeros(FRAME, np.float32)) for _ in range(frames)]
         return joined(motions)

@@ -13,10 +13,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from shared.checkpoint import described_as, load_checkpoint, save_checkpoint
-from shared.errors import InputError
+from shared.errors import InputError, UsageError
 from shared.face_model.morphable import MorphableModel
 from shared.motion import Motion
 from stage1_motion.motion_space import MotionSpace
+from stage1_motion.style.style import Style
 
 _KIND = "style encoder"
 
@@ -172,7 +173,7 @@ class StyleReader:
         return reader
 
     def __call__(self, motion: Motion) -> np.ndarray:
-        """The style vector of a motion, float32 [K], at any frame rate.
+        """The style vector of a motion, float32 [K], at any frame rate; of the frames that show a face.
 
         Raises:
             InputError: the motion is too short, or of another face model.
@@ -181,7 +182,18 @@ class StyleReader:
             raise InputError(
                 f"the motion belongs to face model {motion.face_model}, not {self.space.model.fingerprint}"
             )
+        motion = motion.seen()  # where no face was found it rests, as nobody does
+        if not len(motion):
+            raise InputError("no frame of the motion shows a face")
         return self.encoder.encode(self.space.encode_unscaled(motion.resample(25.0)))
+
+    def check(self, style: Style) -> None:
+        """Raise UsageError if a style is of another encoder, or of another size than this one's."""
+        if style.encoder != self.fingerprint:
+            raise UsageError("the style was made by another style encoder; make it again from its clip")
+        if style.vector.shape != (self.encoder.config.size,):
+            size, shape = self.encoder.config.size, list(style.vector.shape)
+            raise UsageError(f"the style has shape {shape}, those of this encoder [{size}]; make it again")
 
 
 def smoothed(motion: Tensor, valid: Tensor, window: int) -> Tensor:

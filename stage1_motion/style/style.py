@@ -10,8 +10,10 @@ import numpy as np
 
 from shared.errors import InputError
 from shared.files import atomic_output
+from shared.npz import read_npz
 
 _TEXTS = ("encoder", "source", "terms")
+_TOLERANCE = 1e-3  # of the length
 
 
 @dataclass
@@ -19,16 +21,18 @@ class Style:
     """How somebody speaks (DiffPoseTalk §3.3.1).
 
     Args:
-        vector: float32 [K].
+        vector: float32 [K], of unit length.
         encoder: fingerprint of the style encoder that made it.
         source: what it was made from: the name of a clip or motion, or what people it is the mean of.
         terms: under which it may be used.
+        name: of a style that belongs to weights.
     """
 
     vector: np.ndarray
     encoder: str
     source: str = ""
     terms: str = ""
+    name: str = ""
 
     def save(self, path: str | Path, *, overwrite: bool = False) -> None:
         """Write an .npz file, atomically; refuses an existing file unless `overwrite`."""
@@ -42,17 +46,15 @@ class Style:
         try:
             with zipfile.ZipFile(path) as file:
                 return "style.npy" in file.namelist()
-        except (OSError, zipfile.BadZipFile):
+        except Exception:  # zipfile raises a dozen kinds on other and damaged files
             return False
 
     @classmethod
     def load(cls, path: str | Path) -> Style:
-        """Read what `save` wrote. Raises InputError: no such file, or another kind of file."""
-        try:
-            with np.load(path, allow_pickle=False) as file:
-                style = cls(file["style"].astype(np.float32), **{name: str(file[name]) for name in _TEXTS})
-        except (OSError, KeyError, TypeError, ValueError, EOFError, AttributeError, zipfile.BadZipFile) as error:
-            raise InputError(f"{path}: not a style file ({' '.join(str(error).split())[:80]})") from None
-        if style.vector.ndim != 1 or not np.isfinite(style.vector).all():
-            raise InputError(f"{path}: a style is a vector of finite numbers")
-        return style
+        """Read what `save` wrote. Raises InputError: no such file, another kind of file, or no unit vector."""
+        data = read_npz(path, "style file", ("style", *_TEXTS))
+        vector = data["style"]
+        # Not `abs(...) > ...`, which lets nan pass.
+        if vector.dtype.kind != "f" or vector.ndim != 1 or not abs(np.linalg.norm(vector) - 1) < _TOLERANCE:
+            raise InputError(f"{path}: a style is a vector of finite numbers, of length one")
+        return cls(vector.astype(np.float32), **{name: str(data[name]) for name in _TEXTS})

@@ -287,7 +287,7 @@ def test_existing_output_is_kept_unless_told(tmp_path, run, refused, photo, audi
     "an output that cannot be written: a folder, another suffix, an input, too long a name",
     "one line, before any work",
 )
-def test_outputs_that_cannot_be_written(tmp_path, refused, photo, audio):
+def test_outputs_that_cannot_be_written(tmp_path, refused, photo, audio, motion_file):
     (tmp_path / "file").write_text("x")
     (tmp_path / "folder.mp4").mkdir()
     for out, saying in {
@@ -300,9 +300,19 @@ def test_outputs_that_cannot_be_written(tmp_path, refused, photo, audio):
     }.items():
         refused("generate", photo, audio, "-o", f"{tmp_path}/{out}", folder=tmp_path, saying=saying)
     shutil.copy(audio, tmp_path / "a.mp4")
-    refused(
-        "generate", photo, tmp_path / "a.mp4", "-o", tmp_path / "a.mp4", "--overwrite", folder=tmp_path, saying="inputs"
-    )
+    shutil.copy(photo, tmp_path / "p.npz")
+    for command, name, *arguments in (
+        ("generate", "a.mp4", photo, tmp_path / "a.mp4"),
+        ("generate", "a.mp4", photo, audio, "--style", tmp_path / "a.mp4"),
+        ("generate", "a.mp4", photo, audio, "--pose-from", tmp_path / "a.mp4"),
+        ("motion", "p.npz", audio, "--style", tmp_path / "p.npz"),
+        ("motion", "p.npz", audio, "--photo", tmp_path / "p.npz"),
+        ("motion", "p.npz", "--idle", 1, "--photo", tmp_path / "p.npz"),
+        ("import", "p.npz", motion_file, "--audio", tmp_path / "p.npz"),
+        ("style", "p.npz", tmp_path / "p.npz"),
+    ):
+        out = ("-o", tmp_path / name, "--overwrite")
+        refused(command, *arguments, *out, folder=tmp_path, saying="it is one of the inputs")
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="nothing is forbidden to the superuser")

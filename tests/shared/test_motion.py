@@ -152,6 +152,14 @@ def test_slice_takes_its_share_of_the_sound():
         motion.slice(5, 5)
 
 
+def test_seen():
+    motion = make(4, audio=np.zeros(2560, np.float32), confidence=[1, 0, 0.5, 0])
+    np.testing.assert_array_equal(motion.seen().rotation, motion.rotation[[0, 2]])
+    assert motion.seen().audio is None and len(make(4, confidence=np.zeros(4)).seen()) == 0
+    for whole in (make(4, confidence=None), make(4, confidence=np.full(4, 0.1))):
+        np.testing.assert_array_equal(whole.seen().expression, whole.expression)
+
+
 def test_concat():
     a, b = make(4, seed=1), make(3, seed=2)
     both = a.concat(b)

@@ -2,11 +2,13 @@
 
 import shutil
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 import yaml
 from safetensors.torch import load_file, save_file
+from tiny_diffposetalk import write_diffposetalk
 
 from shared.checkpoint import save_checkpoint
 from shared.errors import InputError, UsageError
@@ -18,6 +20,7 @@ from shared.weights import bundled
 from stage1_motion.interface import SamplingOptions
 from stage1_motion.pipeline import MotionPipeline
 from stage1_motion.postprocessing import PostProcessing
+from stage1_motion.streaming.stream import joined
 from stage1_motion.windowed_sampling import seams
 
 SPEECH = "demo/sense_and_sensibility_01_austen_64kb-0880.wav"
@@ -223,7 +226,8 @@ def test_headers_that_lack_something(tmp_path, header):
 @pytest.mark.parametrize(
     "options",
     [{"steps": 0}, {"steps": 1.5}, {"steps": True}, {"pose_steps": 1001}, {"guidance": -1}, {"guidance": float("nan")},
-     {"eta": 1.5}, {"articulation": 4}, {"expression_scale": -1}, {"pose_scale": float("inf")}],
+     {"eta": 1.5}, {"eta": True}, {"eta": np.True_}, {"steps": np.True_}, {"steps": np.float64(3)},
+     {"articulation": 4}, {"expression_scale": -1}, {"pose_scale": float("inf")}],
 )  # fmt: skip
 def test_options_out_of_range(pipeline, audio, options):
     with pytest.raises(UsageError, match=f"{next(iter(options))} is a number from"):
@@ -238,6 +242,80 @@ def test_audio_that_is_none(pipeline, sound):
         pipeline(sound)
     with pytest.raises(UsageError, match="a seed is a number"):
         pipeline(np.zeros(9, np.float32), seed=-1)
+
+
+@pytest.mark.parametrize("seed", [-1, 2**63, 1.5, True, np.float64(1), "1", None])
+def test_seeds_that_are_none(pipeline, seed):
+    for generate in (pipeline, pipeline.stream, lambda *_, **options: pipeline.idle(1, **options)):
+        with pytest.raises(UsageError, match="a seed is a number from 0"):
+            generate(*([np.zeros(9, np.float32)] if generate is pipeline else []), seed=seed)
+
+
+def test_numbers_of_numpy_are_numbers(pipeline, audio):
+    short = audio[:16000]
+    plain = pipeline(short, seed=3, options=SamplingOptions(steps=2, pose_steps=3, guidance=1.5, eta=0.5))
+    numbers = {"steps": np.int64(2), "pose_steps": np.uint8(3), "guidance": np.float32(1.5), "eta": np.float64(0.5)}
+    motion = pipeline(short, seed=np.int64(3), options=SamplingOptions(**numbers))
+    assert np.array_equal(motion.expression, plain.expression) and motion.source == plain.source
+    assert len(pipeline.idle(np.float32(0.4), seed=np.uint32(3), options=SamplingOptions(**numbers))) == 10
+    assert len(pipeline.idle(np.int64(1))) == 25
+    stream = pipeline.stream()
+    assert len(joined([stream.idle(np.int64(10)), stream.flush()])) == 10
+    for frames in (True, 1.0, np.float32(1), -1):
+        with pytest.raises(UsageError, match="whole number of frames"):
+            pipeline.stream().idle(frames)
+    for seconds in (True, "1", np.nan, None):
+        with pytest.raises(UsageError, match="idles"):
+            pipeline.idle(seconds)
+
+
+@pytest.fixture(scope="module")
+def styled(tmp_path_factory):
+    return MotionPipeline.from_pretrained(write_diffposetalk(tmp_path_factory.mktemp("styled")))
+
+
+@pytest.mark.parametrize("style", ["calm", "", Path("calm.npz"), np.ones(128) / 3, 0])
+def test_what_is_no_style_object_is_refused(styled, audio, style):
+    for generate in (lambda **o: styled(audio, **o), styled.stream, lambda **o: styled.idle(1, **o)):
+        with pytest.raises(UsageError, match="style takes a Style, not .*named_style and Style.load") as caught:
+            generate(style=style)
+        assert "\n" not in str(caught.value)
+
+
+def test_the_source_of_a_motion_names_its_style(styled, audio):
+    short, calm = audio[:16000], styled.named_style("calm")
+    assert styled(short, style=calm).source == "diffposetalk, seed 0, style calm"
+    assert (
+        styled(short, style=calm, options=SamplingOptions(steps=2)).source
+        == "diffposetalk, seed 0, steps 2, style calm"
+    )
+    assert styled(short, style=replace(calm, name="")).source == "diffposetalk, seed 0, style nobody"
+    assert styled.idle(1, style=calm).source == "diffposetalk, seed 0, style calm, streamed"
+    assert styled(short).source == "diffposetalk, seed 0"
+
+
+def test_options_without_effect_are_refused(styled, pipeline, audio):
+    ridge = MotionPipeline.from_pretrained(bundled("ridge"))
+    for model, options in ((styled, {"pose_steps": 3}), (ridge, {"steps": 3}), (ridge, {"eta": 0.0})):
+        with pytest.raises(UsageError, match=f"{next(iter(options))} has no effect on the motion model {model.name}"):
+            model(audio, options=SamplingOptions(**options))
+    for options in (SamplingOptions(style_guidance=4), SamplingOptions(style_guidance=0)):
+        with pytest.raises(UsageError, match="style_guidance .--style-scale. needs a style"):
+            styled(audio, options=options)
+        with pytest.raises(UsageError, match="needs a style"):
+            styled.stream(options=options)
+
+
+def test_a_style_that_weights_bring_is_checked(styled, tmp_path):
+    calm = styled.named_style("calm")
+    folder = write_diffposetalk(tmp_path)
+    settings = {"model": "diffposetalk", "speech_encoder": "bundled", "style": "own.npz"}
+    (folder / "model.yaml").write_text(yaml.safe_dump(settings))
+    calm.save(folder / "own.npz")
+    assert MotionPipeline.from_pretrained(folder).style.source == "nobody"
+    replace(calm, encoder="another").save(folder / "own.npz", overwrite=True)
+    with pytest.raises(InputError, match="own.npz: the style was made by another style encoder"):
+        MotionPipeline.from_pretrained(folder)
 
 
 def test_noise_is_added_at_each_step_but_the_last(pipeline, audio):

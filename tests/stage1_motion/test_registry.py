@@ -40,7 +40,7 @@ def trained(tmp_path_factory):
         config = {"model": f"motion_models.{name}", "training": {"output": str(folder / "run"), "max_steps": 1}}
         if name == "sway":
             config["settings"] = {"style": "../../style.npz"}
-            Style(np.array([1.5], np.float32), "motion_models.sway").save(folder / "style.npz")
+            Style(np.array([1.0], np.float32), "motion_models.sway").save(folder / "style.npz")
         (folder / "train.yaml").write_text(yaml.safe_dump(config))
         assert cli.main(["train", str(folder / "train.yaml")]) == 0
         folders[name] = folder / "run" / "best"
@@ -61,7 +61,7 @@ def test_it_generates_and_renders(trained, audio, image, name, tmp_path):
 
 def test_a_style_is_needed_and_heeded(trained, audio, tmp_path):
     pipeline = fd2talk.MotionPipeline.from_pretrained(trained["sway"])
-    assert pipeline.style.vector == 1.5
+    assert pipeline.style.vector == 1.0
     slow, fast = (pipeline(audio, style=Style(np.array([f], np.float32), "")).rotation[:, 1] for f in (0.5, 3.0))
     assert np.abs(np.diff(fast)).mean() > 3 * np.abs(np.diff(slow)).mean()
     pipeline.style = None

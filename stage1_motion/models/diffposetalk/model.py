@@ -98,6 +98,7 @@ class DiffPoseTalk(MotionModel):
         device: where the networks run.
     """
 
+    ignores = frozenset({"pose_steps"})  # one network generates expression and pose
     # Generated heads move two thirds as far, and as fast, as those of development people.
     articulation = Articulation(head_std=1.5 * TYPICAL_HEAD_STD)
     # The lips of development people follow speech as well in two steps as in three (docs/results.md).
@@ -164,9 +165,9 @@ class DiffPoseTalk(MotionModel):
         return MotionSample(expression, pose if pose.size else None)
 
     def _vector(self, style: Style) -> np.ndarray:
-        """[K]. Raises UsageError: the style is of another encoder."""
-        if self.style_reader is None or style.encoder != self.style_reader.fingerprint:
-            raise UsageError("the style was made by another style encoder; make it again from its clip")
+        """[K]. Raises UsageError: the style is of another encoder, or of another size."""
+        assert self.style_reader is not None  # else the pipeline refuses it
+        self.style_reader.check(style)
         return style.vector
 
 

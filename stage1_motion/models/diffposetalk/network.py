@@ -121,6 +121,7 @@ class Denoiser(nn.Module):
         )
         self.decoder = nn.TransformerDecoder(layer, config.layers, nn.LayerNorm(width))
         self.motion_out = nn.Linear(width, config.coefficients)
+        self.level: Tensor
         self.register_buffer("level", make_schedule(config.train_timesteps).alphas_cumprod, persistent=False)
 
     def forward(

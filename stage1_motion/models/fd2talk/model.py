@@ -81,6 +81,7 @@ class FD2Talk(MotionModel):
         if len(std) != count + 6:
             raise InputError(f"the motion transformers generate {len(std)} coefficients, not {count} and 6")
         self.parts, self.expression, self.pose, self.device = parts, parts[0], parts[-1], device
+        self.ignores = frozenset() if len(parts) > 1 else frozenset({"pose_steps"})
         self.space = MotionSpace(face_model, std[:count], std[count:])
         self.speech_features = self.expression.network.config.speech_features
 

@@ -36,13 +36,14 @@ def with_context(speech: Tensor) -> Tensor:
 
 
 class Ridge(MotionModel):
-    """The regression as a motion model; its sampling options change nothing.
+    """The regression as a motion model; nothing is sampled.
 
     Args:
         linear: [21 x 40] -> [D + 6], expression and pose in the motion space.
     """
 
     speech_features = LogMel.size
+    ignores = frozenset({"steps", "pose_steps", "guidance", "eta", "solver"})
     # Log-mel energies come without speech events.
     postprocessing = PostProcessing(rest=False, lip_closure=False)
 

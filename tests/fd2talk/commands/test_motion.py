@@ -38,5 +38,7 @@ def test_a_face_without_speech_idles(run, tmp_path):
 def test_speech_or_idling_but_not_both(refused, tmp_path, audio):
     for arguments in ((), (audio, "--idle", "3")):
         refused("motion", *arguments, "-o", tmp_path / "m.npz", folder=tmp_path, saying="AUDIO or --idle")
+    articulation = ("--idle", 1, "--articulation", 1.2)
+    refused("motion", *articulation, "-o", tmp_path / "m.npz", folder=tmp_path, saying="--articulation acts on speech")
     refused("motion", "--idle", "0", "-o", tmp_path / "m.npz", folder=tmp_path, saying="--idle")
     refused("motion", "--idle", "nan", "-o", tmp_path / "m.npz", folder=tmp_path, saying="nan")

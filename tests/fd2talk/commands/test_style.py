@@ -50,6 +50,9 @@ def test_a_style_from_a_motion_shapes_another_one(run, weights, talking, audio, 
     assert np.allclose(expression("--style", talking[0]), first, atol=1e-5)  # the motion itself in its place
     assert np.allclose(expression("--style", tmp_path / "style0.npz", "--style-scale", 0), plain, atol=1e-4)
     assert not np.allclose(expression("--style", "calm"), plain, atol=1e-4)
+    assert Motion.load(tmp_path / "motion.npz").source == "diffposetalk, seed 0, style calm"
+    assert np.allclose(expression("--style", tmp_path / "style1.npz"), second, atol=1e-5)
+    assert Motion.load(tmp_path / "motion.npz").source == "diffposetalk, seed 0, style 1.npz"
 
 
 def test_what_is_no_style_is_one_line(run, weights, talking, audio, photo, tmp_path):
@@ -79,3 +82,67 @@ def test_what_is_no_style_is_one_line(run, weights, talking, audio, photo, tmp_p
     (tmp_path / "style.npz").write_bytes(b"")
     assert run("style", talking[0], "-o", tmp_path / "style.npz", "--weights", weights)[0] == 2
     assert (tmp_path / "style.npz").read_bytes() == b""
+
+
+def test_the_folder_of_a_style_is_made(run, weights, talking, tmp_path):
+    out = tmp_path / "new" / "folder" / "s.npz"
+    assert run("style", talking[0], "-o", out, "--weights", weights)[0] == 0
+    assert Style.load(out).source == talking[0].name
+
+
+def test_names_win_over_files(run, refused, weights, audio, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("calm", "angry"):
+        (tmp_path / name).mkdir()
+    base = ("motion", audio, "-o", tmp_path / "m.npz", "--weights", weights, "--style")
+    assert run(*base, "calm")[0] == 0
+    (tmp_path / "m.npz").unlink()
+    refused(*base, "angry", folder=tmp_path, saying="it is a folder")
+    refused(*base, "", folder=tmp_path, saying="--style is empty")
+
+
+def test_frames_without_a_face_do_not_count(run, refused, weights, talking, tmp_path):
+    whole = Motion.load(talking[0])
+    whole.save(tmp_path / "whole.npz")
+    rest = np.zeros((30, whole.expression.shape[1]), np.float32), whole.rotation[:30], whole.translation[:30]
+    gap = Motion(*rest, whole.face_model, identity=whole.identity, confidence=np.zeros(30))
+    whole.confidence = np.ones(50, np.float32)
+    whole.slice(0, 20).concat(gap).concat(whole.slice(20, 50)).save(tmp_path / "gap.npz")
+    for name in ("whole", "gap"):
+        out = tmp_path / f"{name}_style.npz"
+        code, _, err = run("style", tmp_path / f"{name}.npz", "-o", out, "--weights", weights)
+        assert code == 0
+    assert err.count("\n") == 1 and "leaves out 30 of 80 frames" in err
+    one, other = (Style.load(tmp_path / f"{name}_style.npz").vector for name in ("whole", "gap"))
+    assert np.allclose(one, other, atol=1e-5)
+    few, out = tmp_path / "few.npz", tmp_path / "o.npz"
+    for seen, saying in ((5, "5 frames are too few"), (0, "no frame of the motion shows a face")):
+        short = whole.slice(0, 50)
+        short.confidence = (np.arange(50) < seen).astype(np.float32)
+        short.save(few, overwrite=True)
+        code, _, err = run("style", few, "-o", out, "--weights", weights)
+        assert code == 2 and saying in err and not out.exists()
+
+
+def test_other_files_in_the_place_of_a_clip(run, refused, weights, talking, audio, tmp_path):
+    style, out = tmp_path / "s.npz", tmp_path / "o.npz"
+    assert run("style", talking[0], "-o", style, "--terms", "mine", "--weights", weights)[0] == 0
+    base = ("-o", out, "--weights", weights)
+    saying = "s.npz is a style file already (made from 0.npz, terms: mine)"
+    refused("style", style, *base, folder=tmp_path, saying=saying)
+    refused("style", talking[0], *base, "--face-index", 0, folder=tmp_path, saying="no faces to choose from")
+    other = Style.load(style)
+    other.encoder = "another"
+    other.save(tmp_path / "other.npz")
+    saying = f"{tmp_path / 'other.npz'}: the style was made by another style encoder"
+    refused("motion", audio, *base, "--style", tmp_path / "other.npz", folder=tmp_path, saying=saying)
+    other.encoder, other.vector = Style.load(style).encoder, np.eye(9, dtype=np.float32)[0]
+    other.save(tmp_path / "other.npz", overwrite=True)
+    saying = "other.npz: the style has shape [9], those of this encoder [8]"
+    refused("motion", audio, *base, "--style", tmp_path / "other.npz", folder=tmp_path, saying=saying)
+
+
+def test_options_without_effect_are_refused(refused, weights, audio, tmp_path):
+    base = ("motion", audio, "-o", tmp_path / "o.npz", "--weights", weights)
+    refused(*base, "--style-scale", 4, folder=tmp_path, saying="(--style-scale) needs a style")
+    refused(*base, "--pose-steps", 5, folder=tmp_path, saying="pose_steps has no effect on the motion model diff")

@@ -17,6 +17,7 @@ from shared.media import VideoWriter, read_audio, read_image, read_video, video_
 from shared.metrics.rendering import part_boxes
 from shared.motion import Motion
 from shared.photo_fit import PhotoFit
+from stage1_motion.interface import SamplingOptions
 from stage1_motion.pipeline import MotionPipeline
 from stage2_render.pipeline import RenderPipeline
 
@@ -282,6 +283,16 @@ def test_a_clip_that_is_interrupted_leaves_nothing(recordings, tmp_path, monkeyp
     with pytest.raises(KeyboardInterrupt):
         generator(recordings[0], 0, tmp_path)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_scale_of_styles_is_for_clips_that_have_one(recordings, tmp_path):
+    """A clip too short to give a style is generated without one, as it is without this scale."""
+    made = []
+    for index, options in enumerate((SamplingOptions(), SamplingOptions(style_guidance=4.0))):
+        generator = ClipGenerator("diffposetalk", sampling=options)
+        generator(recordings[0], 0, tmp_path / str(index), video=False)
+        made.append(Motion.load(tmp_path / str(index) / "a1.npz").expression)
+    assert np.array_equal(*made)
 
 
 def test_impossible_requests_are_refused(recordings, tmp_path):

@@ -8,7 +8,7 @@ from stage1_motion.style import Style
 
 
 def test_round_trip(tmp_path):
-    style = Style(np.arange(4, dtype=np.float32), "0123456789abcdef", source="clip.mp4", terms="research only")
+    style = Style(np.array([0.6, 0, 0.8], np.float32), "0123456789abcdef", source="clip.mp4", terms="research only")
     style.save(tmp_path / "s.npz")
     again = Style.load(tmp_path / "s.npz")
     assert np.array_equal(again.vector, style.vector)
@@ -22,8 +22,19 @@ def test_other_files_are_refused(tmp_path, content):
     (tmp_path / "s.npz").write_bytes(content)
     with pytest.raises(InputError, match="not a style file"):
         Style.load(tmp_path / "s.npz")
-    np.savez(
-        tmp_path / "nan.npz", style=np.array([np.nan]), encoder=np.array("x"), source=np.array(""), terms=np.array("")
-    )
-    with pytest.raises(InputError, match="finite"):
-        Style.load(tmp_path / "nan.npz")
+
+
+@pytest.mark.parametrize(
+    "vector",
+    [[np.nan], [], [0.0, 0.0], [1.0, 1.0], [0.99, 0.0], [[1.0]], 1.0, [1j], [True], ["1"], [np.inf, 0]],
+)
+def test_vectors_that_are_no_style(tmp_path, vector):
+    np.savez(tmp_path / "s.npz", style=np.array(vector), encoder="x", source="", terms="")
+    with pytest.raises(InputError, match="length one|no array of numbers") as caught:
+        Style.load(tmp_path / "s.npz")
+    assert "\n" not in str(caught.value)
+
+
+def test_rounding_is_no_other_length(tmp_path):
+    np.savez(tmp_path / "s.npz", style=np.array([1.0005, 0]), encoder="x", source="", terms="")
+    assert Style.load(tmp_path / "s.npz").vector.dtype == np.float32

@@ -73,7 +73,7 @@ def test_every_input_matters(network):
 
 @torch.no_grad()
 def test_skip_adds_what_the_layers_predict_to_the_best_linear_estimate(network):
-    """x_0 = sqrt(a) x_n + sqrt(1 - a) F, F what the layers put out without it; known frames stay. Here of the last two."""
+    """x_0 = sqrt(a) x_n + sqrt(1 - a) F, F what the layers put out without it; known frames stay. Here the last two."""
     skipping = Denoiser(DenoiserConfig(**SIZES, skip=2)).eval()
     skipping.load_state_dict(network.state_dict())
     (noisy, previous, speech, timestep), conditions = inputs(known=3)

@@ -1,0 +1,70 @@
+"""What is asked of a motion model, checked before anything is computed."""
+
+from __future__ import annotations
+
+from numbers import Integral, Real
+from typing import Any
+
+from shared.errors import UsageError
+from stage1_motion.interface import Constraint, MotionModel, SamplingOptions, Tail
+from stage1_motion.style import Style
+
+_CONDITIONING = {"style": Style, "constraint": Constraint, "tail": Tail}
+
+
+def is_real(value: object) -> bool:
+    """Whether a value is a real number, of Python or of numpy, and no truth value."""
+    return isinstance(value, Real) and not isinstance(value, bool)
+
+
+def is_whole(value: object) -> bool:
+    """The same for whole numbers."""
+    return isinstance(value, Integral) and not isinstance(value, bool)
+
+
+def check_request(
+    model: MotionModel, name_of_model: str, seed: int, options: SamplingOptions, conditioning: dict[str, Any]
+) -> None:
+    """Check what `MotionPipeline` was given.
+
+    Args:
+        model: which generates.
+        name_of_model: for messages.
+        seed: a whole number.
+        options: of the sampler.
+        conditioning: "style", "constraint" and "tail", as far as there are such, or None.
+
+    Raises:
+        UsageError: numbers out of range, and what the model does not take, needs, or would ignore.
+    """
+    if not (is_whole(seed) and 0 <= seed < 2**63):
+        raise UsageError(f"a seed is a number from 0 to 2^63 - 1, not {seed}")
+    for name, value in conditioning.items():
+        if value is not None and name not in model.accepts:
+            raise UsageError(f"the motion model {name_of_model} takes no {name}")
+        if value is None and name in model.needs:
+            raise UsageError(f"the motion model {name_of_model} needs a {name}")
+        if value is not None and not isinstance(value, _CONDITIONING[name]):
+            hint = "; named_style and Style.load return one" if name == "style" else ""
+            shown = " ".join(repr(value).split())[:80]
+            raise UsageError(f"{name} takes a {_CONDITIONING[name].__name__}, not {shown}{hint}")
+    for name in sorted(model.ignores):
+        if getattr(options, name) is not None:
+            raise UsageError(f"{name} has no effect on the motion model {name_of_model}")
+    for name in ("steps", "pose_steps"):
+        value = getattr(options, name)
+        if value is not None and not (is_whole(value) and 1 <= value <= 1000):
+            raise UsageError(f"{name} is a number from 1 to 1000, not {value}")
+    if options.solver not in (None, "ddim") and options.eta is not None:
+        raise UsageError("eta and solver exclude each other: eta is that of DDIM")
+    if options.style_guidance is not None and "style" not in model.accepts:
+        raise UsageError(f"the motion model {name_of_model} takes no style")
+    most = {"guidance": 100, "style_guidance": 100, "eta": 1, "blink_rate": 60}
+    scales = {"expression_scale": 10, "articulation": 3, "pose_scale": 10}
+    for name, limit in {**most, **scales}.items():
+        value = getattr(options, name)
+        given = value is not None or name in scales
+        if given and not (is_real(value) and 0 <= value <= limit):
+            raise UsageError(f"{name} is a number from 0 to {limit}, not {value}")
+    if options.style_guidance is not None and conditioning.get("style") is None:
+        raise UsageError("style_guidance (--style-scale) needs a style (--style)")
