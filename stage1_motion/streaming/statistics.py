@@ -30,8 +30,8 @@ _FALL = 1.0
 """Decibels a second."""
 
 _CONTRAST = 8.0
-"""Speech is at least so many times louder than the noise between words: before the first word, or after digital silence,
-the noise of a room would be as loud as words."""
+"""Speech is at least so many times louder than the noise between words: before the first word, or after silence, the
+noise of a room would be as loud as words."""
 
 _TYPICAL = 0.06
 """Root mean square of recorded speech: what is louder than an eighth of it is not taken for noise."""

@@ -204,7 +204,7 @@ def crossfaded(ahead: np.ndarray, pose: np.ndarray) -> np.ndarray:
     """The pose of a hop [HOP + AHEAD, 6], reached from what the hop before has foreseen of its first frames [A, 6].
 
     The head hardly depends on what is said: each hop draws another movement, and without this it jerks between them.
-    The frames before were smoothed with what was foreseen, so that the first frames change least: else there is a corner.
+    The frames before were smoothed with what was foreseen: the first ones change least, or else there is a corner.
     """
     weights = np.linspace(0, 1, len(ahead) + 1, dtype=np.float32)[:-1, None] ** 2
     return np.concatenate([ahead + weights * (pose[: len(ahead)] - ahead), pose[len(ahead) :]])
