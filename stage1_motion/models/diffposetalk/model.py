@@ -16,7 +16,7 @@ from shared.errors import InputError, UsageError
 from shared.face_model.morphable import MorphableModel
 from stage1_motion.interface import Constraint, MotionModel, MotionSample, SamplingOptions, Speech, Style, Subject, Tail
 from stage1_motion.models.diffposetalk.network import Denoiser, DenoiserConfig
-from stage1_motion.motion_space import TYPICAL_HEAD_STD, Articulation, MotionSpace
+from stage1_motion.motion_space import MotionSpace
 from stage1_motion.style.encoder import StyleReader
 from stage1_motion.windowed_sampling import generate_windows
 
@@ -99,8 +99,6 @@ class DiffPoseTalk(MotionModel):
     """
 
     ignores = frozenset({"pose_steps"})  # one network generates expression and pose
-    # Generated heads move two thirds as far, and as fast, as those of development people.
-    articulation = Articulation(head_std=1.5 * TYPICAL_HEAD_STD)
     # The lips of development people follow speech as well in two steps as in three (docs/results.md).
     streaming = SamplingOptions(steps=2, eta=0.0)
 
