@@ -99,6 +99,7 @@ class Measured:
         reference: folder of the real clips.
         models: folders with metric networks.
         repeats: samples of each clip, of metrics of motion.
+        per_person: largest number of clips of each person, likewise; images and videos: one.
         frames: frames of each person's clip, of metrics of images.
         min_face: smallest height of the face in pixels, where images are measured.
     """
@@ -106,6 +107,7 @@ class Measured:
     reference: str
     models: tuple[str, ...] = ()
     repeats: int = 3
+    per_person: int | None = None
     frames: int = 3
     min_face: int = 110
 

@@ -44,7 +44,7 @@ class VariantMeasure:
         """
         measured, found = self.ablation.measured, {}
         passes: dict[str, tuple[list[Column], dict[str, Any]]] = {
-            "motion": ([], {"repeats": measured.repeats}),
+            "motion": ([], {"repeats": measured.repeats, "per_person": measured.per_person}),
             "frames": ([], {"frames": measured.frames, "per_person": 1, "min_face": measured.min_face}),
             "videos": ([], {"per_person": 1, "min_face": measured.min_face}),
         }

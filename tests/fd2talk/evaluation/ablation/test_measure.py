@@ -51,3 +51,18 @@ def test_motion_images_and_what_is_not_available(real, tmp_path, monkeypatch, ca
     said = capsys.readouterr()
     assert "syncnet_v2.model" in said.out + said.err  # what is missing is named
     assert not list(Path(tmp_path / "measured").glob("full/0/videos"))
+
+
+def test_motion_is_measured_on_some_clips_of_each_person_in_several_samples(monkeypatch, tmp_path):
+    asked = []
+
+    def evaluated(systems, output, **options):
+        asked.append((options["repeats"], options["per_person"]))
+        return {"systems": {"bundled": {"scores": {}}}}
+
+    monkeypatch.setattr("fd2talk.evaluation.ablation.measure.evaluate", evaluated)
+    measured = Measured(str(tmp_path), repeats=7, per_person=2)
+    ablation = SimpleNamespace(measured=measured, protocol=SimpleNamespace(split="val"))
+    weights = tmp_path / "weights" / "full" / "0"
+    assert VariantMeasure(ablation, tmp_path)(Variant("Full", ()), weights, [Column("aperture_correlation")]) == {}
+    assert asked == [(7, 2)]
