@@ -49,7 +49,7 @@ class Config(ClipsConfig):
     network: Annotated[
         dict[str, Any], Arguments(DenoiserConfig, ("coefficients", "speech_features", "identity", "style", "people"))
     ] = field(default_factory=dict)
-    losses: GeometricWeights | None = GeometricWeights()
+    losses: GeometricWeights | None = None
     loss: Annotated[
         dict[str, Any], Arguments(DiffPoseTalkTask, ("clips", "space", "config", "style", "weights", "sampler"))
     ] = field(default_factory=dict)

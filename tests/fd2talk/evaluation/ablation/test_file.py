@@ -5,7 +5,9 @@ import inspect
 import pytest
 import yaml
 
+from fd2talk.commands.train import check_training
 from fd2talk.evaluation.ablation.file import Column, read_ablation
+from shared.config import Config
 from shared.errors import InputError
 from shared.weights import bundled_config
 from stage2_render.pipeline import RenderPipeline
@@ -69,6 +71,17 @@ def test_the_trainings_of_the_paper_s_ablations_differ_as_named():
     assert columns >= {"lse_c", "syncnet_confidence", "fid", "lve", "fdd", "mod", "beat_align_real"}
     assert columns >= {"expression_diversity", "pose_diversity", "aperture_seed_correlation"}
     assert ablation.measured.repeats > 1
+
+
+@pytest.mark.parametrize("path", sorted(bundled_config("ablations").glob("*.yaml")), ids=lambda path: path.stem)
+def test_no_training_is_another_one_again(path):
+    """A variant whose change changes nothing would be the full model under another name."""
+    checked = []
+    for values in read_ablation(path).trainings.values():
+        config = Config(path)
+        config.merge(values, str(path))
+        checked.append(check_training(config))
+    assert all(a != b for i, a in enumerate(checked) for b in checked[:i])
 
 
 def test_what_is_measured_on_motion_is_measured_on_the_network_alone_too():
