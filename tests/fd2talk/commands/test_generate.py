@@ -26,7 +26,7 @@ def test_still_and_pose_from(run, tmp_path, photo, audio, speech):
     }.items():
         assert run("generate", photo, audio, "-o", tmp_path / f"{name}.mp4", *extra)[0] == 0
         frames[name] = np.stack(list(read_video(tmp_path / f"{name}.mp4"))).astype(float)
-    assert (tmp_path / "moving.mp4").read_bytes() == (tmp_path / "again.mp4").read_bytes()
+    assert np.array_equal(frames["moving"], frames["again"])  # the file's bytes can differ: x264
     # The brow moves with the head only.
     brow = {name: np.abs(np.diff(value[:, 40:90, 80:160], axis=0)).mean() for name, value in frames.items()}
     assert brow["still"] < 0.5 * brow["moving"] < 0.5 * brow["led"]
