@@ -85,7 +85,7 @@ class Sampler:
 
 
 class DiffPoseTalk(MotionModel):
-    """Speech, a style and the face's shape -> expression and head pose.
+    """Speech, a style and, where so trained, the face's shape -> expression and head pose.
 
     Args:
         network: the denoiser.
