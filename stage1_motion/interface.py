@@ -148,14 +148,29 @@ class Subject:
 
 @dataclass
 class Constraint:
-    """Frames that must stay as they are (editing, keyframes).
+    """Motion that must stay as it is (editing, keyframes), as it is given to the pipeline.
 
     Args:
-        motion: as long as the speech.
-        mask: bool [T], True where the motion stays; or [T, 2], apart for expression and pose.
+        motion: as long as the speech, at 25 frames per second.
+        mask: bool [T], True where the motion stays; or [T, 4], apart for each of `parts.PARTS`.
     """
 
     motion: Motion
+    mask: np.ndarray
+
+
+@dataclass
+class Known:
+    """A constraint as a model gets it: in its motion space, at its frame rate.
+
+    Args:
+        expression: float32 [T, D], in the motion space.
+        pose: float32 [T, 6], likewise.
+        mask: bool [T, 4], True where a part (`parts.PARTS`) of a frame is given.
+    """
+
+    expression: np.ndarray
+    pose: np.ndarray
     mask: np.ndarray
 
 
@@ -223,7 +238,7 @@ class MotionModel(Protocol):
         subject: Subject,
         *,
         style: Style | None = None,
-        constraint: Constraint | None = None,
+        constraint: Known | None = None,
         tail: Tail | None = None,
         options: SamplingOptions = SamplingOptions(),
         generator: torch.Generator,

@@ -12,6 +12,7 @@ lip gap is a nearly fixed number of standard deviations above zero (1.45 in 107 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from scipy.spatial.transform import Rotation
@@ -145,6 +146,24 @@ class MotionSpace:
         expression = np.linalg.lstsq(basis.T, offsets.T, rcond=None)[0].T.astype(np.float32)
         left = (offsets - expression @ basis).reshape(vertices.shape)
         return expression, float(np.linalg.norm(left, axis=-1).mean())
+
+    def displacements(self, learned: np.ndarray) -> np.ndarray:
+        """Motion space [..., D] -> displacements [..., N, 3] of the vertices in mm, in which vertex models work.
+
+        Those of a typical person's face; the mean of a person who talks is 0.
+        """
+        return np.tensordot(learned * self.expression_std, self.model.exp_basis, 1).astype(np.float32)
+
+    def fit_displacements(self, displacements: np.ndarray) -> np.ndarray:
+        """The way back, by least squares: displacements [..., N, 3] in mm -> motion space [..., D]."""
+        flat = displacements.reshape(*displacements.shape[:-2], -1)
+        return (flat @ self._displacement_fit).astype(np.float32)
+
+    @cached_property
+    def _displacement_fit(self) -> np.ndarray:
+        """[3 N, D]."""
+        basis = (self.expression_std[:, None, None] * self.model.exp_basis).reshape(self.model.num_expression, -1)
+        return np.linalg.pinv(basis.astype(np.float64)).astype(np.float32)
 
     def encode_pose(self, motion: Motion, head_std: float) -> np.ndarray:
         """Tracked clip -> [T, 6]: pose relative to the clip's mean pose, in the person's units."""

@@ -19,7 +19,7 @@ from shared.motion import Motion
 from shared.photo_fit import PhotoFit
 from shared.weights import resolve
 from stage1_motion.checks import check_request, is_real
-from stage1_motion.interface import Constraint, MotionModel, MotionSample, SamplingOptions, Subject, Tail
+from stage1_motion.interface import MotionModel, MotionSample, SamplingOptions, Subject, Tail
 from stage1_motion.model_settings import read_settings
 from stage1_motion.postprocessing import PostProcessing
 from stage1_motion.postprocessing.articulation import articulated
@@ -155,7 +155,6 @@ class MotionPipeline:
         postprocessing: PostProcessing = PostProcessing(),
         still: bool = False,
         style: Style | None = None,
-        constraint: Constraint | None = None,
         tail: Tail | None = None,
         progress: Callable[[int, int], None] | None = None,
     ) -> Motion:
@@ -170,7 +169,6 @@ class MotionPipeline:
             postprocessing: which rules run, by default all; rules that the model disables stay off.
             still: no head motion.
             style: how the person speaks, for models that take it (`MotionModel.accepts`).
-            constraint: frames that must stay, likewise.
             tail: what was generated before and is to be continued, likewise.
             progress: called with (frames done, frames in all).
 
@@ -185,7 +183,7 @@ class MotionPipeline:
         if audio.ndim != 1 or not len(audio) or audio.dtype.kind != "f" or not np.isfinite(audio).all():
             raise InputError("the audio must be float32 [n], mono, with at least one sample and finite numbers")
         style = self.style if style is None else style
-        self._check(seed, options, {"style": style, "constraint": constraint, "tail": tail})
+        self._check(seed, options, {"style": style, "tail": tail})
         heard, subject = self.frontend(audio), Subject.of(photo, self.face_model)
         if not heard.events.speaks.any():
             warnings.warn("nothing is spoken in the recording, so that the mouth rests", stacklevel=2)
@@ -194,7 +192,6 @@ class MotionPipeline:
             speech,
             subject,
             style=style,
-            constraint=constraint,
             tail=tail,
             options=options,
             generator=torch.Generator().manual_seed(int(seed)),
@@ -243,7 +240,7 @@ class MotionPipeline:
         """
         options = replace(options, pose_scale=0.0) if still else options
         style = self.style if style is None else style
-        self._check(seed, options, {"style": style, "constraint": None})
+        self._check(seed, options, {"style": style})
         if "tail" not in self.model.accepts or self.model.fps != FPS:
             raise UsageError(f"the motion model {self.name} cannot generate motion while the speech arrives")
         if options.articulation != 1:

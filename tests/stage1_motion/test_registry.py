@@ -14,7 +14,7 @@ from shared.errors import InputError, UsageError
 from shared.face_model.measures import lip_gap
 from shared.video_writer import VideoWriter
 from shared.weights import bundled
-from stage1_motion.interface import Constraint, Tail
+from stage1_motion.interface import Tail
 from stage1_motion.registry import MODELS, model_module, training_module
 from stage1_motion.style import Style
 
@@ -110,8 +110,8 @@ def test_it_is_evaluated(trained, image, audio, name, tmp_path):
 
 def test_what_a_model_does_not_take_is_refused(trained, audio):
     pipeline = fd2talk.MotionPipeline.from_pretrained(trained["continuing"])
-    with pytest.raises(UsageError, match="motion_models.continuing takes no constraint"):
-        pipeline(audio, constraint=Constraint(pipeline(audio), np.ones(25, bool)))
+    with pytest.raises(UsageError, match="motion_models.continuing takes no style"):
+        pipeline(audio, style=Style(np.ones(8, np.float32), "another"))
     with pytest.raises(UsageError, match="eta is a number from 0 to 1"):
         pipeline(audio, options=fd2talk.SamplingOptions(eta=2))
     with pytest.raises(UsageError, match="steps is a number from 1 to 1000"):

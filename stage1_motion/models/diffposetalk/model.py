@@ -14,7 +14,7 @@ from shared.checkpoint import described_as, load_checkpoint
 from shared.diffusion.solvers import RENOISE
 from shared.errors import InputError, UsageError
 from shared.face_model.morphable import MorphableModel
-from stage1_motion.interface import Constraint, MotionModel, MotionSample, SamplingOptions, Speech, Style, Subject, Tail
+from stage1_motion.interface import Known, MotionModel, MotionSample, SamplingOptions, Speech, Style, Subject, Tail
 from stage1_motion.models.diffposetalk.network import Denoiser, DenoiserConfig
 from stage1_motion.motion_space import MotionSpace
 from stage1_motion.style.encoder import StyleReader
@@ -119,7 +119,7 @@ class DiffPoseTalk(MotionModel):
         subject: Subject,
         *,
         style: Style | None = None,
-        constraint: Constraint | None = None,
+        constraint: Known | None = None,
         tail: Tail | None = None,
         options: SamplingOptions = SamplingOptions(),
         generator: torch.Generator,

@@ -13,7 +13,7 @@ from shared.checkpoint import described_as, load_checkpoint
 from shared.diffusion.solvers import RENOISE
 from shared.errors import InputError, UsageError
 from shared.face_model.morphable import MorphableModel
-from stage1_motion.interface import Constraint, MotionModel, MotionSample, SamplingOptions, Speech, Style, Subject, Tail
+from stage1_motion.interface import Known, MotionModel, MotionSample, SamplingOptions, Speech, Style, Subject, Tail
 from stage1_motion.models.fd2talk.network import MotionTransformer, MotionTransformerConfig
 from stage1_motion.motion_space import Articulation, MotionSpace
 from stage1_motion.windowed_sampling import generate_windows
@@ -92,7 +92,7 @@ class FD2Talk(MotionModel):
         subject: Subject,
         *,
         style: Style | None = None,
-        constraint: Constraint | None = None,
+        constraint: Known | None = None,
         tail: Tail | None = None,
         options: SamplingOptions = SamplingOptions(),
         generator: torch.Generator,
