@@ -106,6 +106,27 @@ def track(**options: Any) -> None:
 
 
 @cli.command()
+@click.argument("source", metavar="CLIP_OR_FOLDER")
+@click.option("-o", "--output", required=True, metavar="PERSON", help="The folder to write.")
+@click.option("--name", default="", help="Whose face it is, for the card.")
+@click.option("--consent", default="", metavar="TEXT", help="What the person agreed to, for the card.")
+@click.option("--steps", type=click.IntRange(1, 100_000), default=600, show_default=True, help="Of the fine-tuning.")
+@click.option("--seed", type=click.IntRange(0, 2**40), default=0, show_default=True, help="Random seed.")
+@common.weights("Folder with weights of 3DiFACE to start from.")
+@common.face
+@common.config_and_overwrite
+def personalise(**options: Any) -> None:
+    """Learn one person's way of speaking from a clip, or a folder of clips.
+
+    The whole motion model (3DiFACE) is fine-tuned; use the result with --person. A minute and more of speech is needed.
+    The same command continues one that was stopped.
+    """
+    from fd2talk.commands.personalise import personalise
+
+    personalise(**options)
+
+
+@cli.command()
 @click.argument("source", metavar="CLIP_OR_MOTION")
 @common.output("S.npz")
 @click.option("--terms", metavar="TEXT", default="", help="Terms of use of the clip, kept in the file.")

@@ -19,6 +19,7 @@ from fd2talk.options import (
     RendererOptions,
 )
 from shared.errors import UsageError
+from stage1_motion.registry import BUNDLED
 from stage2_render import DEFAULT_RENDERER, PRECISIONS, RENDERERS
 
 
@@ -227,8 +228,8 @@ motion_model = group(
     MotionModelOptions,
     click.option(
         "--model",
-        type=click.Choice(("fd2talk", "diffposetalk")),
-        help="Motion model (default: fd2talk, or that of --weights).",
+        type=click.Choice(BUNDLED),
+        help="Motion model (default: fd2talk, or that of --weights or --person).",
     ),
     click.option(
         "--style",
@@ -236,6 +237,7 @@ motion_model = group(
         help="Speaking style, for --model diffposetalk: a clip or motion of somebody who talks, a file of `fd2talk "
         "style`, or a name such as calm.",
     ),
+    click.option("--person", metavar="FOLDER", help="Way of speaking of a person, a folder of `fd2talk personalise`."),
 )
 
 

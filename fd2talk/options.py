@@ -22,16 +22,23 @@ class MotionOptions:
 
 @dataclass(frozen=True)
 class MotionModelOptions:
-    """Which motion model, and the speaking style that it gets.
+    """Which motion model, and whose way of speaking it gets.
 
     Args:
-        model: of `stage1_motion.registry.BUNDLED`; None: that of the weights.
+        model: of `stage1_motion.registry.BUNDLED`; None: that of the weights, or of the person.
         style: a clip, a motion file, a style file, or the name of a style that belongs to the weights; None: the
             weights' own.
+        person: a folder of `fd2talk personalise`.
     """
 
     model: str | None
     style: str | None
+    person: str | None = None
+
+    @property
+    def loading(self) -> dict[str, Any]:
+        """Keyword arguments of `MotionPipeline.from_pretrained`."""
+        return {"model": self.model, "person": self.person}
 
 
 @dataclass(frozen=True)

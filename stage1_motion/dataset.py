@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections import defaultdict
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -87,10 +86,7 @@ def cached_speech(
     encoder: SpeechEncoder, speech_events: SpeechEventDetector | None, cache: str | Path
 ) -> Callable[[str, Motion], tuple[np.ndarray, np.ndarray]]:
     """For `load_clips`: features and voice activity of a clip's sound; features are computed once per encoder."""
-    digest = hashlib.sha256(str(encoder.layer).encode())
-    for tensor in encoder.model.state_dict().values():
-        digest.update(tensor.detach().cpu().numpy().tobytes())
-    folder = Path(cache) / "speech_features" / digest.hexdigest()[:16]
+    folder = Path(cache) / "speech_features" / encoder.fingerprint
     folder.mkdir(parents=True, exist_ok=True)
 
     def speech(name: str, motion: Motion) -> tuple[np.ndarray, np.ndarray]:
@@ -163,6 +159,17 @@ def load_clips(
             )
         )
     return clips, space
+
+
+def at_rate(clip: Clip, fps: float) -> Clip:
+    """The clip at another frame rate: its motion and its features, by linear interpolation."""
+    if fps == clip.motion.fps:
+        return clip
+    motion = clip.motion.resample(fps)
+    at = np.minimum(np.arange(len(motion)) * clip.motion.fps / fps, len(clip.speech) - 1)
+    low = at.astype(int)
+    high, part = np.minimum(low + 1, len(clip.speech) - 1), (at - low)[:, None].astype(np.float32)
+    return replace(clip, motion=motion, speech=clip.speech[low] * (1 - part) + clip.speech[high] * part)
 
 
 def sampling_weights(clips: list[Clip]) -> np.ndarray:

@@ -27,7 +27,7 @@ from stage1_motion.postprocessing.ease import ease_weights, eased, eased_rotatio
 from stage1_motion.postprocessing.eyes import eye_motion
 from stage1_motion.postprocessing.lip_closure import close_lips
 from stage1_motion.postprocessing.rest import REST_GAP, rest_coefficients, rest_in_pauses
-from stage1_motion.registry import BUNDLED, model_module
+from stage1_motion.registry import BUNDLED, PERSONALISED, model_module
 from stage1_motion.speech_events import SpeechEvents
 from stage1_motion.speech_frontend import SpeechFrontend
 from stage1_motion.streaming.stream import MotionStream, joined
@@ -87,6 +87,8 @@ class MotionPipeline:
             InputError: something is missing or does not belong together.
             UsageError: there is no such device, or `person` for a model that cannot be personalised.
         """
+        if model is None and person is not None and str(name_or_folder) == "bundled":
+            model = PERSONALISED
         is_bundled = str(name_or_folder) == "bundled"
         if is_bundled and model is not None and model not in BUNDLED:
             raise UsageError(f"there are no bundled weights of {model!r}, only of {', '.join(BUNDLED)}")
@@ -101,6 +103,9 @@ class MotionPipeline:
             raise InputError(f"{folder / 'model.yaml'}: {error}") from None
         frontend = SpeechFrontend.load(settings, folder, device)
         loaded = load(folder, load_bundled(), person=None if person is None else Path(person), device=device)
+        known = getattr(loaded, "speech_encoder", None)
+        if known not in (None, frontend.encoder.fingerprint):
+            raise InputError(f"{person or folder}: the weights belong to another speech encoder")
         pipeline = cls(frontend, loaded, name=settings["model"], styles=folder / "styles")
         if settings.get("style"):
             pipeline.style = pipeline.load_style(folder / settings["style"])

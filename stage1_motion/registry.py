@@ -19,12 +19,15 @@ from types import ModuleType
 from shared.errors import InputError
 
 MODELS = {
+    "diface": "stage1_motion.models.diface",
     "diffposetalk": "stage1_motion.models.diffposetalk",
     "fd2talk": "stage1_motion.models.fd2talk",
     "ridge": "stage1_motion.models.ridge",
 }
-BUNDLED = ("fd2talk", "diffposetalk")
+BUNDLED = ("fd2talk", "diffposetalk", "diface")
 """Those that speech drives and whose weights are in the repository; the first is the default."""
+PERSONALISED = "diface"
+"""The one that can be fine-tuned on a person."""
 
 
 def model_module(name: str) -> ModuleType:

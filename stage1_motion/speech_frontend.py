@@ -26,6 +26,7 @@ _FRAME = np.array([0.5, 1, 1, 1, 0.5]) / 4
 class LogMel:
     """Log-mel energies at 25 Hz in the place of a speech encoder."""
 
+    fingerprint = "log-mel"
     size = 40
     """Bands."""
 
@@ -39,6 +40,7 @@ class NoFeatures:
     """In the place of a speech encoder for models that ignore speech."""
 
     size = 0
+    fingerprint = "none"
 
     def __call__(self, audio: np.ndarray) -> np.ndarray:
         """audio: float32 [n], 16 kHz -> float32 [frame_count(n), 0]."""

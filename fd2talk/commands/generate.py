@@ -47,7 +47,7 @@ def generate(
     from fd2talk.pipeline import TalkingHeadPipeline
     from stage1_motion.pipeline import MotionPipeline
 
-    speech_to_motion = MotionPipeline.from_pretrained(weights, model=motion_model.model, device=device)
+    speech_to_motion = MotionPipeline.from_pretrained(weights, **motion_model.loading, device=device)
     style = read_style(motion_model.style, speech_to_motion)
     pipeline = TalkingHeadPipeline(speech_to_motion, render)
     with progress(None, "generating motion") as bar:

@@ -44,7 +44,7 @@ def motion(
 
     from stage1_motion.pipeline import MotionPipeline  # takes seconds, after the inputs have been checked
 
-    pipeline = MotionPipeline.from_pretrained(weights, model=motion_model.model, device=device)
+    pipeline = MotionPipeline.from_pretrained(weights, **motion_model.loading, device=device)
     style = read_style(motion_model.style, pipeline)
     with progress(None, "generating motion") as bar:
         if speech is not None:

@@ -97,6 +97,7 @@ def sample(
     generator: torch.Generator | None = None,
     known: tuple[Tensor, Tensor] | None = None,
     renoise: bool = False,
+    draw: Callable[[int], Tensor] | None = None,
 ) -> Tensor:
     """Denoise pure noise in `steps` steps: the network predicts x_0 (eq. 3), and eq. 5 leads to the next timestep.
 
@@ -111,18 +112,20 @@ def sample(
             values at every step; its prediction there is returned like that of other frames.
         renoise: instead of eq. 5, noise the predicted x_0 anew at every step (Tevet et al. 2023; DiffPoseTalk §3.3.3,
             which takes as many steps as in training).
+        draw: number of the step -> its fresh noise [B, F, D], in place of that of `generator`.
 
     Returns:
         x_0, [B, F, D].
     """
     x = noise
     timesteps = schedule.timesteps(steps)
-    for t, previous in zip(timesteps, [*timesteps[1:], -1]):
+    draw = draw or (lambda _: torch.randn(x.shape, generator=generator).to(x.device))
+    for number, (t, previous) in enumerate(zip(timesteps, [*timesteps[1:], -1])):
         if known is not None:
             x = torch.where(known[1], known[0], x)
         clean = predict(x, torch.full((len(x),), t, device=x.device))
         adds_noise = (eta or renoise) and previous >= 0
-        fresh = torch.randn(x.shape, generator=generator).to(x.device) if adds_noise else None
+        fresh = draw(number) if adds_noise else None
         if renoise:
             x = clean if fresh is None else schedule.add_noise(clean, fresh, torch.full((len(x),), previous))
         else:

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Annotated, Any
-
-import numpy as np
 
 from shared.errors import InputError
 from shared.face_model import load_bundled
 from shared.schema import Arguments
 from shared.speech.encoder import SpeechEncoder
 from shared.splits import is_development
-from stage1_motion.dataset import Clip, ClipsConfig, load_clips
+from stage1_motion.dataset import ClipsConfig, at_rate, load_clips
 from stage1_motion.losses.geometric import GeometricWeights
 from stage1_motion.models.diffposetalk.denoiser_training import DiffPoseTalkTask
 from stage1_motion.models.diffposetalk.model import Sampler
@@ -56,17 +54,6 @@ class Config(ClipsConfig):
     sampler: Sampler = field(default_factory=Sampler)
 
 
-def _at_rate(clip: Clip, fps: float) -> Clip:
-    """The clip at another frame rate: its motion and its features, by linear interpolation."""
-    if fps == clip.motion.fps:
-        return clip
-    motion = clip.motion.resample(fps)
-    at = np.minimum(np.arange(len(motion)) * clip.motion.fps / fps, len(clip.speech) - 1)
-    low = at.astype(int)
-    high, part = np.minimum(low + 1, len(clip.speech) - 1), (at - low)[:, None].astype(np.float32)
-    return replace(clip, motion=motion, speech=clip.speech[low] * (1 - part) + clip.speech[high] * part)
-
-
 def build_task(config: Config) -> DiffPoseTalkTask:
     """Build the task of a config. Raises InputError: a file is missing."""
     task: Callable[..., DiffPoseTalkTask] = DiffPoseTalkTask
@@ -81,7 +68,7 @@ def build_task(config: Config) -> DiffPoseTalkTask:
         features = clips[0].speech.shape[1]
     if config.one_hot and config.style_encoder:
         raise InputError("`one_hot` and `style_encoder` exclude each other")
-    clips = [_at_rate(clip, config.fps) for clip in clips]
+    clips = [at_rate(clip, config.fps) for clip in clips]
     style = None if config.style_encoder is None else StyleReader.load(config.style_encoder, space.model)
     people = len({clip.person for clip in clips if not is_development(clip.person)}) if config.one_hot else 0
     network = DenoiserConfig(

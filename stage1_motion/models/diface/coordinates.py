@@ -1,0 +1,55 @@
+"""What 3DiFACE's network sees of a motion: displacements of vertices and, where it moves, the pose of the head."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from stage1_motion.motion_space import MotionSpace
+from stage1_motion.parts import vertex_weights
+
+
+@dataclass
+class Coordinates:
+    """The way from the motion space to the network's coordinates and back.
+
+    Noise is added to every coordinate alike, but a face moves in few directions, each of which moves many coordinates:
+    in units of the coordinates' own deviations the noise would hide nothing, and motion would be decided in the first
+    step, as a mean. In units of `scale` it hides what is smaller than `scale` in all coordinates together.
+
+    Args:
+        space: the motion space.
+        scale: mm of a unit of the network's.
+        head: whether the head is among the coordinates.
+    """
+
+    space: MotionSpace
+    scale: float
+    head: bool = True
+
+    @property
+    def count(self) -> int:
+        """3 V, and 6 where the head moves."""
+        return 3 * self.space.model.num_vertices + 6 * self.head
+
+    def encode(self, expression: np.ndarray, pose: np.ndarray) -> np.ndarray:
+        """Motion space [T, D], [T, 6] -> float32 [T, 3 V (+ 6)]."""
+        displacements = self.space.displacements(expression).reshape(len(expression), -1) / self.scale
+        return np.concatenate([displacements, pose], axis=1).astype(np.float32)[:, : self.count]
+
+    def decode(self, coordinates: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
+        """The way back; displacements are fitted by least squares."""
+        vertices = 3 * self.space.model.num_vertices
+        displacements = coordinates[:, :vertices].reshape(len(coordinates), -1, 3) * self.scale
+        return self.space.fit_displacements(displacements), coordinates[:, vertices:] if self.head else None
+
+    def weights(self, mask: np.ndarray) -> np.ndarray:
+        """What share of each coordinate is given where a mask bool [T, 4] (`parts.PARTS`) says so: [T, 3 V (+ 6)]."""
+        face = np.repeat(mask[:, :3].astype(np.float32) @ self._vertex_weights, 3, axis=1)
+        return np.concatenate([face, np.repeat(mask[:, 3:].astype(np.float32), 6, axis=1)], axis=1)[:, : self.count]
+
+    @cached_property
+    def _vertex_weights(self) -> np.ndarray:
+        return vertex_weights(self.space.model)

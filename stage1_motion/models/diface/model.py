@@ -1,0 +1,157 @@
+"""3DiFACE as a motion model: loaded and sampled, for everybody or for one person."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from shared.checkpoint import described_as, load_checkpoint
+from shared.diffusion.solvers import RENOISE
+from shared.errors import InputError
+from shared.face_model.morphable import MorphableModel
+from stage1_motion.interface import Known, MotionModel, MotionSample, SamplingOptions, Speech, Style, Subject, Tail
+from stage1_motion.models.diface.coordinates import Coordinates
+from stage1_motion.models.diface.network import Denoiser, DenoiserConfig
+from stage1_motion.models.diface.sampling import generate
+from stage1_motion.motion_space import MotionSpace
+
+KIND = "3DiFACE denoiser"
+
+
+@dataclass
+class Sampler:
+    """How weights are sampled by default: stored with them.
+
+    Args:
+        steps: of the solver; "renoise" (eq. 2) takes as many as in training unless it is told.
+        guidance: s of eq. 3.
+        eta: of DDIM.
+        solver: see `SamplingOptions`.
+    """
+
+    steps: int = 8
+    guidance: float = 1.0
+    eta: float = 0.0
+    solver: str | None = None
+
+
+class Diface(MotionModel):
+    """Speech -> displacements of the vertices and head pose, all frames at once.
+
+    Args:
+        network: the denoiser.
+        coordinates: what it works on.
+        person: S_i, [C].
+        sampler: the defaults of `SamplingOptions`.
+        fps: frames per second.
+        loss: settings of the loss that it was trained with.
+        speech_encoder: fingerprint of the speech encoder, where it is known.
+        device: where the network runs.
+    """
+
+    accepts = frozenset({"tail", "constraint"})
+    ignores = frozenset({"pose_steps"})
+
+    def __init__(self, network: Denoiser, coordinates: Coordinates, person: Tensor, sampler: Sampler, *,
+                 fps: float = 25.0, loss: dict[str, Any] | None = None, speech_encoder: str | None = None,
+                 device: str | torch.device = "cpu"):  # fmt: skip
+        self.loss, self.speech_encoder = loss or {}, speech_encoder
+        self.network, self.coordinates, self.person, self.sampler = network, coordinates, person, sampler
+        self.fps, self.device, self.space = fps, device, coordinates.space
+        self.speech_features = network.config.speech_features
+
+    @torch.no_grad()
+    def sample(
+        self,
+        speech: Speech,
+        subject: Subject,
+        *,
+        style: Style | None = None,
+        constraint: Known | None = None,
+        tail: Tail | None = None,
+        options: SamplingOptions = SamplingOptions(),
+        generator: torch.Generator,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> MotionSample:
+        """See `MotionModel.sample`. `options.guidance` is s of eq. 3; 0 generates without speech."""
+        defaults, known = self.sampler, 0
+        if tail is not None:
+            known = len(tail.speech)
+            constraint = _after(tail, constraint, len(speech))
+        features = torch.from_numpy(speech.normalised(tail))  # [C + T, S]
+        solver = defaults.solver if options.solver is None and options.eta is None else options.solver
+        steps = options.steps or defaults.steps
+        if solver == RENOISE != defaults.solver and options.steps is None:
+            steps = self.network.config.train_timesteps
+        parts = []
+        for start, clean in generate(
+            self.network,
+            lambda first, last: features[None, first:last].to(self.device),
+            len(features),
+            self.person[None],
+            steps=steps,
+            guidance_scale=defaults.guidance if options.guidance is None else options.guidance,
+            seed=int(torch.randint(2**62, (1,), generator=generator)),
+            eta=defaults.eta if options.eta is None else options.eta,
+            solver=solver,
+            replace=None if constraint is None else self._replacement(constraint),
+        ):
+            parts.append(self.coordinates.decode(clean.float().cpu().numpy()))
+            if progress:
+                progress(max(0, start + len(clean) - known), len(speech))
+        expression = np.concatenate([part[0] for part in parts])[known:]
+        pose = np.concatenate([part[1] for part in parts])[known:] if self.coordinates.head else None
+        return MotionSample(expression, pose)
+
+    def _replacement(self, known: Known) -> Callable[[Tensor, int, int], Tensor]:
+        """Given values in place of predicted ones, for `generate`."""
+
+        def replace(clean: Tensor, start: int, stop: int) -> Tensor:
+            mask = known.mask[start:stop]
+            if not mask.any():
+                return clean
+            given = self.coordinates.encode(known.expression[start:stop], known.pose[start:stop])
+            weight = torch.from_numpy(self.coordinates.weights(mask)).to(clean)
+            return clean + weight * (torch.from_numpy(given).to(clean) - clean)
+
+        return replace
+
+
+def _after(tail: Tail, constraint: Known | None, frames: int) -> Known:
+    """The constraint of a tail and of the frames behind it."""
+    before = (tail.expression, tail.pose, np.ones((len(tail.speech), 4), bool))
+    if constraint is None:
+        behind = tuple(np.zeros((frames, *part.shape[1:]), part.dtype) for part in before)
+    else:
+        behind = (constraint.expression, constraint.pose, constraint.mask)
+    return Known(*(np.concatenate(pair) for pair in zip(before, behind)))
+
+
+def load(
+    folder: Path, face_model: MorphableModel, *, person: Path | None = None, device: str | torch.device = "cpu"
+) -> Diface:
+    """Load ``denoiser.safetensors`` of a folder, or of a person's.
+
+    Raises:
+        InputError: the folder does not hold it, or it belongs to another face model or speech encoder.
+    """
+    path = (person or folder) / "denoiser.safetensors"
+    tensors, header = load_checkpoint(path, KIND)
+    with described_as(path, KIND):
+        vector = tensors.pop("sampled_person")
+        network = Denoiser(DenoiserConfig(**header["config"]))
+        network.load_state_dict(tensors)
+        network = network.to(device).eval().requires_grad_(False)
+        std = (np.array(header[f"{part}_std"], np.float32) for part in ("expression", "pose"))
+        coordinates = Coordinates(MotionSpace(face_model, *std), header["scale"], header["head"])
+        sampler = Sampler(**header["sampler"])
+    if header["face_model"] != face_model.fingerprint:
+        raise InputError(f"{path}: the denoiser belongs to face model {header['face_model']}")
+    more = {"fps": header["fps"], "loss": header["loss"], "speech_encoder": header.get("speech_encoder")}
+    return Diface(network, coordinates, vector.to(device), sampler, **more, device=device)

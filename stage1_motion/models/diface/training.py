@@ -1,0 +1,230 @@
+"""Training of 3DiFACE's denoiser (§4.1)."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import torch
+import yaml
+from torch import Tensor
+
+from shared.checkpoint import save_checkpoint
+from shared.diffusion.sampling import make_schedule
+from shared.metrics.lips import best_lag_correlation
+from shared.schema import Arguments
+from shared.splits import is_development
+from stage1_motion.dataset import Clip, ClipsConfig, at_rate, sampling_weights
+from stage1_motion.models.diface.coordinates import Coordinates
+from stage1_motion.models.diface.model import KIND, Sampler
+from stage1_motion.models.diface.network import Denoiser, DenoiserConfig
+from stage1_motion.models.diface.sampling import generate
+
+LOSS_SETTINGS = ("frames", "velocity_weight", "head_weight", "speech_dropout", "speech_noise")
+"""Arguments of `DifaceTask` that are stored with the weights, for a fine-tuning with the same objective."""
+
+
+def simple_loss(predicted: Tensor, true: Tensor, mask: Tensor, weights: Tensor) -> Tensor:
+    """Eq. 4: squared distance, here the weighted mean over coordinates and the mean over frames.
+
+    Args:
+        predicted: [B, N, K].
+        true: [B, N, K].
+        mask: bool [B, N, 1], the frames that there are.
+        weights: [K], of the coordinates.
+
+    Returns:
+        A scalar.
+    """
+    return ((predicted - true).square() * weights).mean(-1, keepdim=True)[mask].mean()
+
+
+def velocity_loss(predicted: Tensor, true: Tensor, mask: Tensor, weights: Tensor) -> Tensor:
+    """Eq. 5: the same of the differences of consecutive frames."""
+    return simple_loss(predicted.diff(dim=1), true.diff(dim=1), mask[:, 1:] & mask[:, :-1], weights)
+
+
+class DifaceTask:
+    """A `shared.training.loop.Task`.
+
+    Args:
+        clips: to learn from.
+        development: of people, or of times, that are held out.
+        coordinates: what the network works on.
+        config: sizes of the network.
+        frames: of the crops.
+        velocity_weight: lambda_vel of eq. 6.
+        head_weight: of the head's coordinates, against that of a vertex coordinate, whose unit is `scale`.
+        speech_dropout: share of crops whose speech is 0.
+        speech_noise: standard deviation of Gaussian noise on the features.
+        sampler: steps and guidance in validation and, stored with the weights, afterwards.
+    """
+
+    def __init__(self, clips: list[Clip], development: list[Clip], coordinates: Coordinates, config: DenoiserConfig, *,
+                 frames: int = 30, velocity_weight: float = 10.0, head_weight: float = 1.0,
+                 speech_dropout: float = 0.1, speech_noise: float = 0.0, sampler: Sampler | None = None):  # fmt: skip
+        self.coordinates, self.config, self.frames = coordinates, config, frames
+        self.velocity_weight, self.head_weight = velocity_weight, head_weight
+        self.speech_dropout, self.speech_noise = speech_dropout, speech_noise
+        self.sampler = sampler or Sampler()
+        self.clips, self.development = clips, development
+        self.people = sorted({clip.person for clip in self.clips})
+        encode = coordinates.space.encode_unscaled
+        self.motion = {c.name: encode(c.motion)[: len(c.speech)] for c in [*clips, *development]}
+        self.model = Denoiser(config)
+        self.schedule = make_schedule(config.train_timesteps)
+        self.count = coordinates.space.model.num_expression
+        head = config.coordinates - 3 * coordinates.space.model.num_vertices
+        self.weights = torch.cat([torch.ones(config.coordinates - head), torch.full((head,), head_weight)])
+
+    def to(self, device: torch.device) -> None:
+        """Move what the loss needs."""
+        self.weights = self.weights.to(device)
+
+    def batch(self, generator: torch.Generator, batch_size: int) -> dict[str, Tensor]:
+        """Random crops: x0 [B, N, K], speech [B, N, S], mask [B, N, 1], person, timestep, noise, drop_speech."""
+        return self.crops(self.clips, generator, batch_size)
+
+    def crops(self, clips: list[Clip], generator: torch.Generator, batch_size: int) -> dict[str, Tensor]:
+        """A batch of these clips."""
+        weights = torch.from_numpy(sampling_weights(clips))
+        items: dict[str, list[Tensor]] = defaultdict(list)
+        for pick in torch.multinomial(weights, batch_size, replacement=True, generator=generator).tolist():
+            clip = clips[pick]
+            length = len(clip.speech)
+            start = int(torch.randint(max(1, length - self.frames + 1), (1,), generator=generator))
+            at = np.minimum(np.arange(start, start + self.frames), length - 1)
+            items["motion"].append(torch.from_numpy(self.motion[clip.name][at]))
+            items["speech"].append(torch.from_numpy(clip.speech[at]))
+            items["mask"].append(torch.from_numpy(np.arange(start, start + self.frames) < length)[:, None])
+            items["person"].append(torch.tensor(self.people.index(clip.person)))
+        batch = {name: torch.stack(values) for name, values in items.items()}
+        motion = batch.pop("motion").numpy()
+        flat = motion.reshape(-1, motion.shape[-1])
+        x0 = self.coordinates.encode(flat[:, : self.count], flat[:, self.count :])
+        batch["x0"] = torch.from_numpy(x0).view(batch_size, self.frames, -1)
+        batch["speech"] += self.speech_noise * torch.randn(batch["speech"].shape, generator=generator)
+        batch["timestep"] = torch.randint(self.config.train_timesteps, (batch_size,), generator=generator)
+        batch["noise"] = torch.randn(batch["x0"].shape, generator=generator)
+        batch["drop_speech"] = torch.rand(batch_size, generator=generator) < self.speech_dropout
+        return batch
+
+    def loss(self, model: Denoiser, batch: dict[str, Tensor]) -> tuple[Tensor, dict[str, Any]]:
+        """Eq. 6."""
+        noisy = self.schedule.add_noise(batch["x0"], batch["noise"], batch["timestep"])
+        person = model.person(batch["person"])
+        predicted = model(noisy, batch["timestep"], batch["speech"], person, batch["drop_speech"]).float()
+        terms = (predicted, batch["x0"], batch["mask"], self.weights)
+        simple, velocity = simple_loss(*terms), velocity_loss(*terms)
+        return simple + self.velocity_weight * velocity, {"simple": simple, "velocity": velocity}
+
+    def person(self, model: Denoiser) -> Tensor:
+        """[C]: the vector of somebody who is not among the training people, their mean."""
+        return model.person.weight.mean(0)
+
+    @torch.no_grad()
+    def generate(self, model: Denoiser, clip: Clip, seed: int = 0) -> tuple[np.ndarray, np.ndarray | None]:
+        """The model's motion for a clip's speech, in the motion space."""
+        speech = torch.from_numpy(clip.speech).to(self.weights.device)[None]
+        sampler = self.sampler
+        made = generate(
+            model,
+            lambda first, last: speech[:, first:last],
+            len(clip.speech),
+            self.person(model)[None],
+            steps=sampler.steps,
+            guidance_scale=sampler.guidance,
+            seed=seed,
+            eta=sampler.eta,
+            solver=sampler.solver,
+        )
+        return self.coordinates.decode(torch.cat([part for _, part in made]).float().cpu().numpy())
+
+    def validate(self, model: Denoiser) -> dict[str, float]:
+        """Lip gap and head of generated against real motion of the development people; means over people."""
+        row = self.coordinates.space.gap_row()
+        people: dict[str, list[list[float]]] = defaultdict(list)
+        for clip in self.development:
+            real = self.motion[clip.name]
+            made, pose = self.generate(model, clip)
+            gap, made_gap = real[:, : self.count] @ row, made @ row
+            r = best_lag_correlation(made_gap, gap, max_lag=2)[0]
+            speed = np.abs(np.diff(made_gap)).mean() / np.abs(np.diff(gap)).mean()
+            figures = [r, made_gap.std() / gap.std(), speed]
+            if pose is not None:
+                turns = [np.abs(np.diff(m[:, :3], axis=0)).mean() for m in (pose, real[:, self.count :])]
+                figures.append(turns[0] / turns[1])
+            people[clip.person].append(figures)
+        values = np.array([np.mean(v, axis=0) for v in people.values()])
+        found = dict(zip(("r", "spread", "speed", "head_speed"), map(float, np.median(values, axis=0))))
+        found["r"] = float(values[:, 0].mean())
+        return {"score": found["r"] - 0.25 * abs(float(np.log(found["spread"]))), **found}
+
+    def save(self, model: Denoiser, folder: Path) -> None:
+        """Write ``denoiser.safetensors`` and ``model.yaml``."""
+        self.save_denoiser(model, folder)
+        settings = {"model": "diface", "speech_encoder": "bundled"}
+        (folder / "model.yaml").write_text(yaml.safe_dump(settings, sort_keys=False), encoding="utf-8")
+
+    def save_denoiser(self, model: Denoiser, folder: Path, **more: Any) -> None:
+        """Write ``denoiser.safetensors`` with more in its header."""
+        space = self.coordinates.space
+        save_checkpoint(
+            folder / "denoiser.safetensors",
+            KIND,
+            {**model.state_dict(), "sampled_person": self.person(model).detach()},
+            config=model.config.to_dict(),
+            face_model=space.model.fingerprint,
+            expression_std=[float(v) for v in space.expression_std],
+            pose_std=[float(v) for v in space.pose_std],
+            scale=self.coordinates.scale,
+            head=self.coordinates.head,
+            sampler=asdict(self.sampler),
+            fps=self.clips[0].motion.fps,
+            loss={name: getattr(self, name) for name in LOSS_SETTINGS},
+            **more,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config(ClipsConfig):
+    """`model: diface` of `fd2talk train`.
+
+    Args:
+        fps: frames per second of motion and speech.
+        scale: mm of a unit of the network's, see `Coordinates`.
+        head: whether the head moves.
+        network: sizes of `DenoiserConfig`.
+        loss: settings of `DifaceTask`.
+        sampler: see `Sampler`.
+    """
+
+    fps: float = 25.0
+    scale: float = 20.0
+    head: bool = True
+    network: Annotated[dict[str, Any], Arguments(DenoiserConfig, ("coordinates", "speech_features", "people"))] = field(
+        default_factory=dict
+    )
+    loss: Annotated[
+        dict[str, Any], Arguments(DifaceTask, ("clips", "development", "coordinates", "config", "sampler"))
+    ] = field(default_factory=dict)
+    sampler: Sampler = field(default_factory=Sampler)
+
+
+def build_task(config: Config) -> DifaceTask:
+    """Build the task of a config. Raises InputError: a file is missing."""
+    clips, space = config.load("train")
+    clips = [at_rate(clip, config.fps) for clip in clips]
+    development = [clip for clip in clips if is_development(clip.person)]
+    clips = [clip for clip in clips if not is_development(clip.person)]
+    coordinates = Coordinates(space, config.scale, config.head)
+    network = DenoiserConfig(
+        coordinates=coordinates.count,
+        speech_features=clips[0].speech.shape[1],
+        people=len({clip.person for clip in clips}),
+        **config.network,
+    )
+    return DifaceTask(clips, development, coordinates, network, sampler=config.sampler, **config.loss)
