@@ -151,7 +151,8 @@ def load(
         std = (np.array(header[f"{part}_std"], np.float32) for part in ("expression", "pose"))
         coordinates = Coordinates(MotionSpace(face_model, *std), header["scale"], header["head"])
         sampler = Sampler(**header["sampler"])
-    if header["face_model"] != face_model.fingerprint:
-        raise InputError(f"{path}: the denoiser belongs to face model {header['face_model']}")
-    more = {"fps": header["fps"], "loss": header["loss"], "speech_encoder": header.get("speech_encoder")}
+        more = {"fps": header["fps"], "loss": header["loss"], "speech_encoder": header.get("speech_encoder")}
+        belongs_to = header["face_model"]
+    if belongs_to != face_model.fingerprint:
+        raise InputError(f"{path}: the denoiser belongs to face model {belongs_to}")
     return Diface(network, coordinates, vector.to(device), sampler, **more, device=device)
