@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-import warnings
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
@@ -56,7 +55,7 @@ def personalise(
     folder = _folder(output, overwrite)
     paths = _paths(source, folder)
     try:
-        from stage1_motion.models.diface.personalisation import LEAST_SECONDS, Settings
+        from stage1_motion.models.diface.personalisation import Settings
         from stage1_motion.models.diface.personalisation import personalise as fine_tune
     except ModuleNotFoundError as error:  # of the extra: accelerate
         raise UsageError(f'personalising needs the package {error.name}: pip install "fd2talk[train]"') from error
@@ -67,12 +66,6 @@ def personalise(
     assert isinstance(pipeline.model, Diface)
     motions = [_motion(path, folder / _TRACKS, pipeline.face_model, face) for path in paths]
     seconds = sum(map(len, motions)) / FPS
-    if seconds < LEAST_SECONDS:
-        warnings.warn(
-            f"{seconds:.0f} s are little to learn a person from: with less than {LEAST_SECONDS:.0f} s the result may "
-            "be worse than the model of everybody",
-            stacklevel=2,
-        )
     settings = Settings(steps=steps, seed=seed)
     card = {"person": name, "consent": consent, "sources": [path.name for path in paths], "seconds": round(seconds, 1)}
     run = folder / _TRAINING / "run"
@@ -84,7 +77,7 @@ def personalise(
     with atomic_output(folder / _WEIGHTS, overwrite=True) as temporary:
         shutil.copyfile(run / "best" / _WEIGHTS, temporary)
     with atomic_output(folder / CARD, overwrite=True) as temporary:
-        temporary.write_text(_card(card, weights, steps, gain), encoding="utf-8")
+        temporary.write_text(_card(card, Path(weights).name, steps, gain), encoding="utf-8")
     shutil.rmtree(folder / _TRAINING)
     announce(folder)
 
@@ -141,7 +134,7 @@ Weights of the motion model 3DiFACE for one person: `fd2talk generate PHOTO AUDI
 * Whose: {card["person"] or "not stated"}
 * Consent: {card["consent"] or "not stated; do not use it without the person's consent"}
 * Made from: {", ".join(card["sources"])} ({card["seconds"]:g} s)
-* How: `fd2talk personalise`, {steps} steps from the weights `{weights}`, {date.today().isoformat()}
+* How: `fd2talk personalise`, {steps} steps from `{weights}`, {date.today().isoformat()}
 * Loss on the held-out fifth: {abs(100 * gain):.0f} % {"below" if gain > 0 else "above"} that of the model of everybody
 
 How a person moves is personal data.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import warnings
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -110,6 +111,13 @@ def personalise(
         InputError: nothing that can be learned from.
     """
     clips, held_out = person_clips(base, frontend, motions, settings.held_out)
+    seconds = sum(len(clip.speech) for clip in [*clips, *held_out]) / base.fps
+    if seconds < LEAST_SECONDS:
+        warnings.warn(
+            f"{seconds:.0f} s are little to learn a person from: with less than {LEAST_SECONDS:.0f} s the result may "
+            "be worse than the model of everybody",
+            stacklevel=2,
+        )
     task = PersonTask(base, clips, held_out, {**(card or {}), "speech_encoder": frontend.encoder.fingerprint})
     before = task.validate(task.model)["loss"]
     every = max(1, settings.steps // 12) if settings.held_out else settings.steps

@@ -1,5 +1,6 @@
 """Fine-tuning of 3DiFACE on one person: what is learned from, and what stays as it was."""
 
+import warnings
 from contextlib import contextmanager
 
 import numpy as np
@@ -18,6 +19,7 @@ from stage1_motion.motion_space import normalise_speech
 from stage1_motion.pipeline import MotionPipeline
 from stage1_motion.speech_frontend import LogMel, SpeechFrontend
 
+pytestmark = pytest.mark.filterwarnings("ignore:.* little to learn a person from")
 FACE = load_bundled()
 FRONTEND = SpeechFrontend(LogMel())
 QUICK = Settings(steps=4, batch_size=4)
@@ -156,6 +158,16 @@ def test_without_held_out_time_the_last_weights_count(base, tmp_path):
     tensors, _ = load_checkpoint(tmp_path / "best" / "denoiser.safetensors", KIND)
     assert state["step"] == 3
     assert torch.allclose(tensors["motion_encoder.weight"], state["averaged"]["motion_encoder.weight"], atol=1e-3)
+
+
+@pytest.mark.parametrize(("frames", "little"), [(1499, True), (1500, False)])
+def test_less_than_a_minute_is_said(base, tmp_path, frames, little):
+    """Of what can be learned from: the first clip has no more sound."""
+    clips = [motion(600, audio=np.full(500 * 640, 0.1, np.float32)), motion(frames - 500, 1)]
+    with warnings.catch_warnings(record=True) as found:
+        warnings.simplefilter("always")
+        personalise(base, FRONTEND, clips, tmp_path, settings=Settings(steps=1, batch_size=4))
+    assert any("60 s are little to learn a person from" in str(one.message) for one in found) == little
 
 
 @pytest.fixture
