@@ -18,8 +18,7 @@ from shared.motion import Motion
 from stage1_motion.checks import check_audio, check_request
 from stage1_motion.decoding import decoded_expression, decoded_pose
 from stage1_motion.editing.clip import Clip, extended
-from stage1_motion.editing.ramp import fade, offset_ramp, ramp_to_known
-from stage1_motion.editing.replacement import given_shares
+from stage1_motion.editing.ramp import EYES_REACH, FACE_REACH, HEAD_REACH, fade, ramp_matrix, ramp_to_known
 from stage1_motion.interface import Constraint, Known, MotionModel, MotionSample, SamplingOptions, Speech
 from stage1_motion.parts import PARTS, projectors
 from stage1_motion.postprocessing import PostProcessing
@@ -32,8 +31,6 @@ if TYPE_CHECKING:
     from stage1_motion.pipeline import MotionPipeline
 
 _FRAME = round(SAMPLE_RATE / FPS)  # samples
-# Frames in which what differs at a border fades: the head is slower than the face, a gaze or a lid faster.
-_FACE_REACH, _HEAD_REACH, _EYES_REACH = 8, 25, 5
 _RULES_REACH = 4
 """Frames from kept lips to where the rules act in full: what is kept breaks them, and at a border both would meet."""
 
@@ -85,14 +82,14 @@ def edited(
     )
     learned, pose = _generated(sample, clip, model, options, frames)
     parts = projectors(model.space) if _differ(mask) else None
-    learned = ramp_to_known(learned, known.expression, mask[:, :3], _FACE_REACH, parts)
-    pose = ramp_to_known(pose, known.pose, mask[:, 3], _HEAD_REACH)
+    learned = ramp_to_known(learned, known.expression, mask[:, :3], FACE_REACH, parts)
+    pose = ramp_to_known(pose, known.pose, mask[:, 3], HEAD_REACH)
 
     bent, plain = MotionSample(learned, pose), replace(rules, rest=False, lip_closure=False)
     settings = clip.subject, SamplingOptions()
     expression = decoded_expression(model, bent, heard.events, *settings, plain, clip.person)
     ruled = decoded_expression(model, bent, heard.events, *settings, rules, clip.person)
-    expression = expression + _on_generated(ruled - expression, mask, clip)
+    expression = expression + _on_generated(ruled - expression, mask, clip, parts)
     rotation, translation = decoded_pose(model, bent, *settings, frames, clip.person)
     head = mask[:, 3]
     rotation[head], translation[head] = given.rotation[head], given.translation[head]
@@ -101,8 +98,8 @@ def edited(
     lids = clip.subject.lid_gap
     looks = eye_motion(model.space.model, frames, lids, random, rules.blinks, rules.gaze, options.blink_rate)
     face = mask[:, :3].all(1)
-    expression = expression + ramp_to_known(looks, eyes, mask[:, PARTS.index("eyes")], _EYES_REACH)
-    expression = expression + ramp_to_known(clip.leaked(rotation), leak, face, _FACE_REACH)
+    expression = expression + ramp_to_known(looks, eyes, mask[:, PARTS.index("eyes")], EYES_REACH)
+    expression = expression + ramp_to_known(clip.leaked(rotation), leak, face, FACE_REACH)
     expression = _with_kept_gap(expression, given, mask, clip)
     expression[face] = given.expression[face]
     confidence = None if given.confidence is None else np.where(mask.any(1), given.confidence, 1.0)
@@ -221,12 +218,13 @@ def _differ(mask: np.ndarray) -> bool:
     return bool((mask[:, :3].any(1) != mask[:, :3].all(1)).any())
 
 
-def _on_generated(change: np.ndarray, mask: np.ndarray, clip: Clip) -> np.ndarray:
+def _on_generated(change: np.ndarray, mask: np.ndarray, clip: Clip, parts: np.ndarray | None) -> np.ndarray:
     """What rules change [T, D], as far as lips are generated and no other part that is kept is touched."""
     change = change * fade(mask[:, PARTS.index("lips")], _RULES_REACH)[:, None]
-    std = clip.space.expression_std
-    for rows, share in given_shares(mask, clip.space):  # in the motion space, where parts can be told apart
-        change[rows] -= ((change[rows] / std) @ share) * std
+    if parts is not None:  # in the motion space, where parts can be told apart
+        std = clip.space.expression_std
+        kept = sum((change / std @ part) * given[:, None] for part, given in zip(parts, mask[:, :3].T))
+        change = change - kept * std
     return change.astype(np.float32)
 
 
@@ -237,5 +235,5 @@ def _with_kept_gap(expression: np.ndarray, given: Motion, mask: np.ndarray, clip
     """
     identity, opening = clip.subject.identity, clip.space.model.extra["open"]
     gaps = [clip.space.lip_gap(identity, values) for values in (given.expression, expression)]
-    ramp = offset_ramp((gaps[0] - gaps[1])[:, None], mask[:, PARTS.index("lips")], _EYES_REACH)
+    ramp = ramp_matrix(mask[:, PARTS.index("lips")], EYES_REACH) @ (gaps[0] - gaps[1])[:, None]
     return (expression + ramp * opening).astype(np.float32)

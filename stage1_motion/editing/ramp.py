@@ -3,7 +3,7 @@
 The difference between what a model makes of given frames and their values is carried into the generated frames beside
 them, where it fades. Where frames on both sides of a border are known, so is the speed of the difference:
 
-    x'(a + d) = x(a + d) + (o_a + d v_a) w(d / L),    w(u) = 1 - 3 u^2 + 2 u^3,    L <= frames to the next given one
+    x'(a + d) = x(a + d) + o_a w(d / L) + d v_a w(d / M),    w(u) = 1 - 3 u^2 + 2 u^3,    L, M <= frames to the next key
 
 with o_a = given - x at the last given frame a, v_a its change there, and the same from the other side. As w falls from
 1 to 0 and is flat at both ends, values and speeds of x' agree with the given ones on either side of the gap.
@@ -12,41 +12,48 @@ with o_a = given - x at the last given frame a, v_a its change there, and the sa
 from __future__ import annotations
 
 import numpy as np
+from scipy.sparse import coo_matrix, csr_matrix
+
+# L where movement differs at a border: the head is slower than the face, a gaze or a lid faster.
+FACE_REACH, HEAD_REACH, EYES_REACH = 8, 25, 5
+_SPEED_SHARE = 1 / 3
+"""M as a share of L: a head that is turning at a border shall not turn for another second."""
 
 
-def offset_ramp(offset: np.ndarray, given: np.ndarray, reach: float) -> np.ndarray:
-    """Carry offsets of the given frames into the frames between them.
+def ramp_matrix(given: np.ndarray, reach: float) -> csr_matrix:
+    """The operator that carries offsets of the given frames into the frames between them.
 
     Args:
-        offset: [T, K]; read at given frames only.
         given: bool [T].
-        reach: frames at 25 per second in which an offset fades.
+        reach: L, frames at 25 per second in which an offset fades.
 
     Returns:
-        [T, K]: the offsets themselves at given frames.
+        float32 [T, T]; times offsets [T, K], which are read at given frames only, it is the ramp: the offsets
+        themselves at given frames.
     """
-    ramp = np.where(given[:, None], offset, 0)
-    at = np.flatnonzero(given)
-    if not len(at):
-        return ramp
-    frames = len(given)
-    for last, following in zip([None, *at], [*at, None]):
-        start, stop = (-1 if last is None else last), (frames if following is None else following)
-        gap = stop - start
-        if gap <= 1:
-            continue
-        both = last is not None and following is not None
-        length = min(reach, gap) if both else reach
-        for border, side in ((last, 1), (following, -1)):
-            if border is None:
+    frames, at = len(given), np.flatnonzero(given)
+    rows, columns, shares = [at], [at], [np.ones(len(at))]
+    following = {border: (after - border) for border, after in zip(at, [*at[1:], None]) if after is not None}
+    before = {border: (border - last) for border, last in zip(at, [None, *at[:-1]]) if last is not None}
+    for side, gaps in ((1, following), (-1, before)):
+        for border in at:
+            gap = gaps.get(border, np.inf)
+            room = frames - 1 - border if side > 0 else border
+            if gap == 1 or not room:
                 continue
-            distance = np.arange(1, min(gap, int(np.ceil(length))))
+            length, slow = min(reach, gap), min(_SPEED_SHARE * reach, gap)
+            distance = np.arange(1, min(room, int(np.ceil(length)) - 1) + 1)
+            rows.append(border + side * distance)
+            columns.append(np.full(len(distance), border))
+            shares.append(1 - _smoothstep(distance / length))
             inner = border - side  # the given frame beyond the border, if there is one
-            known_speed = 0 <= inner < frames and given[inner]
-            speed = offset[border] - offset[inner] if known_speed else np.zeros_like(offset[border])
-            share = 1 - _smoothstep(distance / length)
-            ramp[border + side * distance] += (offset[border] + distance[:, None] * speed) * share[:, None]
-    return ramp
+            if 0 <= inner < frames and given[inner]:
+                speed = distance * (1 - _smoothstep(distance / slow))
+                rows += [rows[-1]] * 2
+                columns += [columns[-1], np.full(len(distance), inner)]
+                shares += [speed, -speed]
+    entries = np.concatenate(shares).astype(np.float32), (np.concatenate(rows), np.concatenate(columns))
+    return coo_matrix(entries, shape=(frames, frames)).tocsr()
 
 
 def ramp_to_known(
@@ -72,7 +79,7 @@ def ramp_to_known(
     offset, bent, whole = known - generated, generated.astype(np.float32), given.all(1)
     for pattern in np.unique(given, axis=1).T:
         parts = (given == pattern[:, None]).all(0)
-        ramp = offset_ramp(offset, pattern, reach)
+        ramp = ramp_matrix(pattern, reach) @ offset
         if not parts.all():
             assert projectors is not None
             ramp = ramp @ projectors[parts].sum(0)

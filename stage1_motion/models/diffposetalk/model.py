@@ -158,7 +158,7 @@ class DiffPoseTalk(MotionModel):
             "progress": progress and (lambda done: progress(done, len(speech))),
         }
         if constraint is not None:
-            given = Replacement(constraint, self.space, slice(0, config.coefficients), self.device)
+            given = Replacement.of(constraint, self.space, slice(0, config.coefficients), self.device)
             motion = generate_jointly(network, heard[known:], given, **sampler)
         else:
             motion = generate_windows(

@@ -119,7 +119,7 @@ class FD2Talk(MotionModel):
             if constraint is not None:
                 if not options.guidance and options.guidance is not None:  # without speech: the head, too
                     sampler["guidance_scale"] = 0.0
-                given = Replacement(constraint, self.space, place, self.device)
+                given = Replacement.of(constraint, self.space, place, self.device)
                 motion = generate_jointly(
                     part.network, normalised[known:], given, **sampler, generator=random, progress=done
                 )
