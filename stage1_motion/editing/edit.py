@@ -18,7 +18,7 @@ from shared.motion import Motion
 from stage1_motion.checks import check_audio, check_request
 from stage1_motion.decoding import decoded_expression, decoded_pose
 from stage1_motion.editing.clip import Clip, extended
-from stage1_motion.editing.ramp import EYES_REACH, FACE_REACH, HEAD_REACH, fade, ramp_matrix, ramp_to_known
+from stage1_motion.editing.ramp import EYES_REACH, FACE_REACH, HEAD_REACH, ramp_matrix, ramp_to_known
 from stage1_motion.interface import Constraint, Known, MotionModel, MotionSample, SamplingOptions, Speech
 from stage1_motion.parts import PARTS, projectors
 from stage1_motion.postprocessing import PostProcessing
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 _FRAME = round(SAMPLE_RATE / FPS)  # samples
 _RULES_REACH = 4
-"""Frames from kept lips to where the rules act in full: what is kept breaks them, and at a border both would meet."""
+"""Frames from a border in which it fades that what is kept does not obey the rules."""
 
 
 def edited(
@@ -220,7 +220,7 @@ def _differ(mask: np.ndarray) -> bool:
 
 def _on_generated(change: np.ndarray, mask: np.ndarray, clip: Clip, parts: np.ndarray | None) -> np.ndarray:
     """What rules change [T, D], as far as lips are generated and no other part that is kept is touched."""
-    change = change * fade(mask[:, PARTS.index("lips")], _RULES_REACH)[:, None]
+    change = ramp_to_known(change, 0 * change, mask[:, PARTS.index("lips")], _RULES_REACH)
     if parts is not None:  # in the motion space, where parts can be told apart
         std = clip.space.expression_std
         kept = sum((change / std @ part) * given[:, None] for part, given in zip(parts, mask[:, :3].T))

@@ -87,20 +87,6 @@ def ramp_to_known(
     return np.where(whole[:, None], known, bent).astype(np.float32)
 
 
-def distance_to(given: np.ndarray) -> np.ndarray:
-    """[T]: frames to the nearest given one; infinite where there is none."""
-    at, frames = np.flatnonzero(given), np.arange(len(given))
-    if not len(at):
-        return np.full(len(given), np.inf)
-    after = np.searchsorted(at, frames).clip(0, len(at) - 1)
-    return np.minimum(np.abs(at[after] - frames), np.abs(at[np.maximum(after - 1, 0)] - frames))
-
-
-def fade(given: np.ndarray, reach: float) -> np.ndarray:
-    """[T]: 0 at given frames, 1 from `reach` frames away, smooth between."""
-    return _smoothstep(distance_to(given) / reach)
-
-
 def _smoothstep(x: np.ndarray) -> np.ndarray:
     x = np.clip(x, 0, 1)
     return x * x * (3 - 2 * x)
