@@ -17,8 +17,6 @@ def write_diface(folder, seed=0, **changes):
     model = load_bundled()
     config = DenoiserConfig(3 * model.num_vertices + 6, SPEECH, people=2, width=8, speech_width=8, kernel=3, levels=1)
     network = Denoiser(config)
-    with torch.no_grad():  # what untrained networks predict hardly moves
-        network.motion_decoder.weight.mul_(4)
     header = {
         "config": config.to_dict(),
         "face_model": model.fingerprint,

@@ -103,7 +103,7 @@ def test_a_person_from_a_motion_file(run, learn, clip, weights, audio, tmp_path)
         "Whose: Ada",
         "Consent: for tests only",
         "Made from: clip.npz (3 s)",
-        "3 steps from `diface0`",
+        f"3 steps from `{weights.name}`",
     ):
         assert line in card
     header = load_checkpoint(person / "denoiser.safetensors", KIND)[1]

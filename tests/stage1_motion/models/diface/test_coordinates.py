@@ -1,7 +1,6 @@
 """Between the motion space and 3DiFACE's coordinates."""
 
 import numpy as np
-import pytest
 
 from shared.face_model import load_bundled
 from stage1_motion.models.diface.coordinates import Coordinates
@@ -47,21 +46,15 @@ def test_without_the_head():
     assert encoded.shape[1] == coordinates.count == 3 * VERTICES
     expression, pose = coordinates.decode(encoded)
     assert pose is None and np.allclose(expression, EXPRESSION, atol=1e-3)
-    assert coordinates.weights(np.ones((2, 4), bool)).shape == (2, 3 * VERTICES)
+    assert {part.share.shape for part in coordinates.parts(np.ones((2, 4), bool))} == {(3 * VERTICES,)}
 
 
-@pytest.mark.parametrize("part", range(4))
-def test_weights_of_a_part(part):
-    mask = np.zeros((3, 4), bool)
-    mask[1, part] = True
-    found = Coordinates(SPACE, scale=20.0).weights(mask)
-    assert not found[[0, 2]].any()
-    face, head = found[1, :-6].reshape(VERTICES, 3), found[1, -6:]
-    expected = vertex_weights(MODEL)[part] if part < 3 else np.zeros(VERTICES)
-    assert np.allclose(face, expected[:, None]) and (head == (part == 3)).all()
-
-
-def test_all_parts_together_are_everything():
-    found = Coordinates(SPACE, scale=20.0).weights(np.array([[True, True, True, True], [True, False, True, False]]))
-    assert np.allclose(found[0], 1, atol=1e-6)
-    assert np.allclose(found[1, :-6].reshape(VERTICES, 3), vertex_weights(MODEL)[[0, 2]].sum(0)[:, None], atol=1e-6)
+def test_parts_that_can_be_given_apart():
+    """A vertex's three coordinates have its share of the part; the six of the head are a part of their own."""
+    mask = np.array([[True, False, False, False], [False, True, False, True], [True, True, True, True]])
+    parts = Coordinates(SPACE, scale=20.0).parts(mask)
+    assert [part.mask.tolist() for part in parts] == mask.T.tolist()
+    for part, share in zip(parts[:3], vertex_weights(MODEL)):
+        assert np.allclose(part.share[:-6].reshape(VERTICES, 3), share[:, None]) and not part.share[-6:].any()
+    assert not parts[3].share[:-6].any() and (parts[3].share[-6:] == 1).all()
+    assert np.allclose(sum(part.share for part in parts), 1, atol=1e-6)
