@@ -115,7 +115,8 @@ def test_without_the_head(small):
 def trained(small, tmp_path_factory):
     """A task, and the folder of its training of two steps."""
     output = tmp_path_factory.mktemp("training")
-    task = small.task(network={"dropout": 0.2}, velocity_weight=7.0, sampler=Sampler(3, 0.5, 0.0, "renoise"))
+    task = small.task(network={"dropout": 0.2}, velocity_weight=7.0, sampler=Sampler(3, 0.5, 0.0, "renoise"),
+                      encoder={"speech_encoder": "some/encoder", "layer": 3})  # fmt: skip
     result = train(task, settings(output))
     assert {"score", "r", "spread", "speed", "head_speed"} == result["validation"].keys()
     return task, output
@@ -146,7 +147,7 @@ def test_trained_weights_are_loaded(small, trained):
     """With everything that a fine-tuning needs; somebody unknown has the mean of the training people's vectors."""
     task, output = trained
     model = load(output / "best", small.space.model)
-    assert (output / "best" / "model.yaml").read_text().startswith("model: diface\n")
+    assert (output / "best" / "model.yaml").read_text() == "model: diface\nspeech_encoder: some/encoder\nlayer: 3\n"
     averaged = torch.load(output / "checkpoint.pt", weights_only=True)["averaged"]
     assert torch.allclose(model.person, averaged["person.weight"].mean(0), atol=1e-3)
     for name, value in model.network.state_dict().items():
