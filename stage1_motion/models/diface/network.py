@@ -59,6 +59,8 @@ class DenoiserConfig:
                 raise InputError(f"network: `{name}` must be at least 1, not {getattr(self, name)}")
         if self.kernel % 2 == 0 or self.levels < 0 or self.width % 8:
             raise InputError("network: `kernel` must be odd, `levels` at least 0 and `width` divisible by 8")
+        if not 0 <= self.dropout < 1:
+            raise InputError(f"network: `dropout` must be at least 0 and below 1, not {self.dropout}")
         if self.backbone not in ("convolution", "attention", "faceformer"):
             raise InputError(f"network: there is no backbone {self.backbone!r}")
 
