@@ -326,6 +326,8 @@ class MotionPipeline:
         """
         if not (is_real(seconds) and 0 < seconds <= 3600):
             raise UsageError(f"a face idles for more than 0 and at most 3600 seconds, not {seconds}")
+        if self.model.unconditional and options.get("options", SamplingOptions()).guidance is None:
+            options["options"] = replace(options.get("options", SamplingOptions()), guidance=0.0)
         stream, frames = self.stream(photo, **options), frame_count(max(1, round(float(seconds) * SAMPLE_RATE)))
         parts = []
         for done in range(0, frames, round(FPS)):

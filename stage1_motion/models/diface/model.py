@@ -60,6 +60,7 @@ class Diface(MotionModel):
 
     accepts = frozenset({"tail", "constraint"})
     ignores = frozenset({"pose_steps"})
+    unconditional = True
 
     def __init__(self, network: Denoiser, coordinates: Coordinates, person: Tensor, sampler: Sampler, *,
                  fps: float = 25.0, loss: dict[str, Any] | None = None, speech_encoder: str | None = None,

@@ -153,7 +153,9 @@ class ConvolutionBackbone(nn.Module):
         h = self.middle(h, speech)
         for level in self.up:
             skip, speech = passed.pop()
-            h = level(h.repeat_interleave(2, dim=-1) + skip, speech)  # ..., [B, C, N / 2], [B, C, N]
+            # Repeated instead, steps of the coarse rate would show in the motion.
+            h = F.interpolate(h, scale_factor=2.0, mode="linear", align_corners=False)
+            h = level(h + skip, speech)  # ..., [B, C, N / 2], [B, C, N]
         return h[..., :frames]
 
 
