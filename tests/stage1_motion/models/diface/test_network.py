@@ -56,6 +56,27 @@ def test_every_input_matters():
 
 
 @torch.no_grad()
+def test_what_the_blocks_get():
+    """W_in x_t + W_t PE(t); and the speech of a coarse frame is the mean of that of its frames."""
+    network, (x, t, speech, person) = made(), inputs()
+    seen, heard = [], []
+    network.backbone.register_forward_pre_hook(lambda _, given: seen.append(given[0]))
+    for block in network.backbone.modules():
+        if type(block).__name__ == "ConditionBlock":
+            block.register_forward_pre_hook(lambda _, given: heard.append(given[1]))
+    network(x, t, speech, person)
+    time = sinusoid(t, 8) @ network.time.weight.T + network.time.bias
+    expected = x @ network.motion_encoder.weight.T + network.motion_encoder.bias + time[:, None]
+    assert torch.allclose(seen[0], expected.mT)
+    whole = (speech @ network.speech.weight.T + network.speech.bias).mT
+    assert [value.shape[-1] for value in heard] == [20, 10, 5, 5, 10, 20]
+    for value in heard:
+        size = 20 // value.shape[-1]
+        means = [whole[..., start : start + size].mean(-1) for start in range(0, 20, size)]
+        assert torch.allclose(value, torch.stack(means, dim=-1))
+
+
+@torch.no_grad()
 def test_the_person_s_vector_is_added_before_the_decoder():
     network, (x, t, speech, person) = made(), inputs()
     other = person + torch.arange(8) / 8
