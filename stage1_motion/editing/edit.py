@@ -15,7 +15,7 @@ from shared.diffusion.solvers import RENOISE
 from shared.errors import InputError, UsageError
 from shared.media import FPS, SAMPLE_RATE, frame_count
 from shared.motion import Motion
-from stage1_motion.checks import check_audio, check_request
+from stage1_motion.checks import check_audio, check_covers, check_request
 from stage1_motion.decoding import decoded_expression, decoded_pose
 from stage1_motion.editing.clip import Clip, extended
 from stage1_motion.editing.ramp import EYES_REACH, FACE_REACH, HEAD_REACH, ramp_matrix, ramp_to_known
@@ -31,8 +31,6 @@ if TYPE_CHECKING:
     from stage1_motion.pipeline import MotionPipeline
 
 _FRAME = round(SAMPLE_RATE / FPS)  # samples
-_RULES_REACH = 4
-"""Frames from a border in which it fades that what is kept does not obey the rules."""
 
 
 def edited(
@@ -139,10 +137,8 @@ def _checked(
     if audio is not None and audio is motion.audio:  # that of a tracked clip may differ by a fraction of a frame
         audio = np.pad(audio, (0, max(0, len(motion) * _FRAME - len(audio))))[: len(motion) * _FRAME]
     frames = len(motion) if audio is None else frame_count(len(audio))
-    if frames < len(motion):
-        raise InputError(
-            f"the speech lasts {frames / FPS:.2f} s, the motion {len(motion) / FPS:.2f} s: it must not be shorter"
-        )
+    if audio is not None:
+        check_covers(audio, len(motion))
     mask, count = np.asarray(constraint.mask), len(constraint.motion)
     if mask.shape not in ((count,), (count, len(PARTS))) or mask.dtype != bool:
         raise UsageError(f"the mask of a constraint is bool [{count}] or [{count}, {len(PARTS)}], as its motion")
@@ -220,7 +216,7 @@ def _differ(mask: np.ndarray) -> bool:
 
 def _on_generated(change: np.ndarray, mask: np.ndarray, clip: Clip, parts: np.ndarray | None) -> np.ndarray:
     """What rules change [T, D], as far as lips are generated and no other part that is kept is touched."""
-    change = ramp_to_known(change, 0 * change, mask[:, PARTS.index("lips")], _RULES_REACH)
+    change = ramp_to_known(change, 0 * change, mask[:, PARTS.index("lips")], FACE_REACH)
     if parts is not None:  # in the motion space, where parts can be told apart
         std = clip.space.expression_std
         kept = sum((change / std @ part) * given[:, None] for part, given in zip(parts, mask[:, :3].T))
