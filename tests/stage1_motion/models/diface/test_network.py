@@ -137,16 +137,23 @@ def test_one_frame_is_enough():
 @pytest.mark.parametrize("levels", [0, 1, 2])
 @torch.no_grad()
 def test_the_way_up_adds_what_the_way_down_passed(levels):
-    """With blocks that add nothing, what is left are the means of two frames down, and their sums up."""
+    """With blocks that add nothing, what is left are means of two frames down, and up lines between them and sums."""
     backbone = ConvolutionBackbone(DenoiserConfig(**SIZES, levels=levels)).eval()
     for parameter in backbone.parameters():
         parameter.zero_()
     h = inputs(16)[0].mT[:, :8]
-    expected = torch.zeros_like(h)
-    for level in range(levels + 1):
-        size = 2**level
-        for start in range(0, 16, size):
-            expected[..., start : start + size] += h[..., start : start + size].mean(-1, keepdim=True)
+    rates = [h]
+    for _ in range(levels):
+        rates.append((rates[-1][..., ::2] + rates[-1][..., 1::2]) / 2)
+    expected = rates.pop()
+    while rates:
+        finer = rates.pop().clone()
+        last = expected.shape[-1] - 1
+        for frame in range(last + 1):  # a frame stands in the middle of the two that it was made of
+            before, after = max(frame - 1, 0), min(frame + 1, last)
+            finer[..., 2 * frame] += 0.75 * expected[..., frame] + 0.25 * expected[..., before]
+            finer[..., 2 * frame + 1] += 0.75 * expected[..., frame] + 0.25 * expected[..., after]
+        expected = finer
     assert torch.allclose(backbone(h, torch.zeros(2, 6, 16)), expected)
 
 
