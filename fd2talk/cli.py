@@ -173,11 +173,8 @@ def import_(**options: Any) -> None:
     import_curves(**options)
 
 
-for _command in COMMANDS:
+for _command in (*COMMANDS, edit):
     cli.add_command(_command)
-
-
-cli.add_command(edit)
 
 
 def main(arguments: list[str] | None = None) -> int:
