@@ -124,26 +124,25 @@ def pose_onto_photo(motion: Motion, photo: PhotoFit, *, scale: float = 1.0) -> t
 
 
 def moved_pose(
-    motion: Motion, index: int, origin: Motion, start: int, photo: PhotoFit
+    motion: Motion, index: int, before: Motion, start: int, photo: PhotoFit
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Move the head of a frame of a video as far as it is, in an edit of the video, from where it was in that frame.
+    """Move the head of a photo, a frame of a video, as an edit of the video moves it from where it was.
 
     Args:
         motion: of the edit.
         index: its frame.
-        origin: the motion of the video.
+        before: the motion of the video.
         start: its frame that the photo is.
         photo: with a head crop of its own.
 
     Returns:
         Rotation and translation, float32 [3], softly limited to what can be rendered.
     """
-    turn = (
-        Rotation.from_rotvec(motion.rotation[index]) * Rotation.from_rotvec(origin.rotation[start]).inv()
-    ).as_rotvec()
-    move = motion.translation[index] - origin.translation[start]
+    origin = Rotation.from_rotvec(before.rotation[start])
+    turn = (Rotation.from_rotvec(motion.rotation[index]) * origin.inv()).as_rotvec()
+    move = motion.translation[index] - before.translation[start]
     # The head has another size in the photo's crop.
-    move = move * np.array([*2 * [np.exp(photo.translation[2] - origin.translation[start, 2])], 1])
+    move = move * np.array([*2 * [np.exp(photo.translation[2] - before.translation[start, 2])], 1])
     turned, moved = _limits(turn[None], move[None])
     rotation = Rotation.from_rotvec(turn * turned[0]) * Rotation.from_rotvec(photo.rotation)
     return rotation.as_rotvec().astype(np.float32), (photo.translation + move * moved[0]).astype(np.float32)

@@ -23,6 +23,12 @@ SYNTHETIC_TAGS = {
 }
 """Metadata of every video, which mark it as generated."""
 
+CRF = 18
+"""Quality of the pictures: hardly to be told from what was encoded."""
+
+KEEPING_CRF = 8
+"""Quality for pictures that were a video before: 45 dB and more, and another encoding later costs little."""
+
 # RGB 0..255 to Y 16..235, Cb and Cr 16..240: ITU-R BT.709, limited range.
 _LUMA = np.array([0.2126, 0.7152, 0.0722])
 _BLUE, _RED = ((np.eye(3)[k] - _LUMA) / (2 * (1 - _LUMA[k])) for k in (2, 0))
@@ -36,7 +42,7 @@ _AUDIO_BLOCK = 16000  # samples of an array that are handed to the encoder at on
 class VideoWriter:
     """Write frames and sound to an MP4 file; a context manager.
 
-    H.264 (yuv420p, BT.709, limited range, crf 18) and AAC (128 kbit/s). The file appears under its name only when the
+    H.264 (yuv420p, BT.709, limited range) and AAC (128 kbit/s). The file appears under its name only when the
     block ends without an exception; memory does not grow with the length.
 
     Args:
@@ -47,6 +53,7 @@ class VideoWriter:
             starts with frame 0 and is written to its end, even where the pictures end before.
         overwrite: replace an existing file.
         metadata: further tags; `synthetic_media` is always set.
+        crf: constant rate factor of the encoder, smaller is better.
 
     Raises:
         UsageError: the output cannot be written to (see `check_output`).
@@ -64,6 +71,7 @@ class VideoWriter:
         audio: str | os.PathLike | np.ndarray | None = None,
         overwrite: bool = False,
         metadata: Mapping[str, str] | None = None,
+        crf: int = CRF,
     ) -> None:
         width, height = size
         if width < 2 or height < 2 or width % 2 or height % 2:
@@ -76,6 +84,7 @@ class VideoWriter:
         self._fps = Fraction(fps).limit_denominator(1001)
         self._audio = audio
         self._overwrite = overwrite
+        self._crf = crf
         self._tags = SYNTHETIC_TAGS | dict(metadata or {}) | {"synthetic_media": SYNTHETIC_TAGS["synthetic_media"]}
         self.frames_written = 0
 
@@ -119,7 +128,7 @@ class VideoWriter:
         self._video = self._container.add_stream("libx264", rate=self._fps)
         self._video.width, self._video.height = self._size
         self._video.pix_fmt = "yuv420p"
-        self._video.options = {"preset": "veryfast", "crf": "18"}
+        self._video.options = {"preset": "veryfast", "crf": str(self._crf)}
         context = self._video.codec_context
         context.time_base = 1 / self._fps
         context.colorspace = context.color_primaries = context.color_trc = 1  # BT.709
