@@ -14,6 +14,7 @@ from shared.errors import UsageError
 from shared.files import check_output
 from shared.media import FPS
 from shared.motion import Motion
+from shared.spliced_sound import SplicedSound
 from shared.video_writer import CRF, VideoWriter
 
 
@@ -73,7 +74,7 @@ def write_video(
     path: str | os.PathLike,
     frames: Iterable[np.ndarray],
     *,
-    audio: str | os.PathLike | np.ndarray | None = None,
+    audio: str | os.PathLike | np.ndarray | SplicedSound | None = None,
     fps: float = FPS,
     overwrite: bool = False,
     crf: int = CRF,
@@ -83,7 +84,7 @@ def write_video(
     Args:
         path: of the video, ending in .mp4. It appears only when the video is complete.
         frames: uint8 [H, W, 3] RGB, with even H and W.
-        audio: a file with sound, or float32 [n] mono at 16 kHz.
+        audio: a file with sound, parts of some, or float32 [n] mono at 16 kHz.
         fps: frames per second.
         overwrite: replace an existing file.
         crf: constant rate factor of the encoder, smaller is better.

@@ -118,16 +118,21 @@ def read_video_audio(path: str | os.PathLike) -> np.ndarray:
         InputError: as `read_audio`, or the sound ends before the first frame.
     """
     audio = read_audio(path)
-    with open_media(path) as sound, open_media(path) as pictures:
-        track = sound_stream(sound, path)
-        delay = _start(decoded(sound, track, path)) - _start(decoded(pictures, video_stream(pictures, path), path))
-    if abs(delay) < _SYNC_TOLERANCE:
+    shift = round(sound_delay(path) * SAMPLE_RATE)
+    if not shift:
         return audio
-    shift = round(delay * SAMPLE_RATE)
     audio = np.concatenate([np.zeros(max(shift, 0), np.float32), audio[max(-shift, 0) :]])
     if not audio.size:
         raise InputError(f"cannot use {path}: its sound ends before its pictures begin")
     return audio
+
+
+def sound_delay(path: str | os.PathLike) -> float:
+    """How many seconds behind its first frame the sound of a video begins; 0 for less than half a frame."""
+    with open_media(path) as sound, open_media(path) as pictures:
+        track = sound_stream(sound, path)
+        delay = _start(decoded(sound, track, path)) - _start(decoded(pictures, video_stream(pictures, path), path))
+    return delay if abs(delay) >= _SYNC_TOLERANCE else 0.0
 
 
 def _start(frames: Iterator) -> float:

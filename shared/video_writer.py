@@ -15,6 +15,7 @@ import numpy as np
 from shared.audio import FPS, SAMPLE_RATE, AudioTrack
 from shared.errors import Fd2TalkError
 from shared.files import atomic_output, check_output
+from shared.spliced_sound import SplicedSound
 
 SYNTHETIC_TAGS = {
     "title": "Talking portrait",
@@ -49,8 +50,8 @@ class VideoWriter:
         path: the file to write.
         size: (width, height) of the frames, both even (yuv420p has one colour sample per 2 x 2 pixels).
         fps: frames per second; frame i is shown at i / fps seconds.
-        audio: None, a file with sound (kept at its own rate, at most two channels), or float32 [n] mono at 16 kHz. It
-            starts with frame 0 and is written to its end, even where the pictures end before.
+        audio: None, a file with sound or parts of some (kept at their own rate, at most two channels), or float32 [n]
+            mono at 16 kHz. It starts with frame 0 and is written to its end, even where the pictures end before.
         overwrite: replace an existing file.
         metadata: further tags; `synthetic_media` is always set.
         crf: constant rate factor of the encoder, smaller is better.
@@ -68,7 +69,7 @@ class VideoWriter:
         size: tuple[int, int],
         *,
         fps: float = FPS,
-        audio: str | os.PathLike | np.ndarray | None = None,
+        audio: str | os.PathLike | np.ndarray | SplicedSound | None = None,
         overwrite: bool = False,
         metadata: Mapping[str, str] | None = None,
         crf: int = CRF,
@@ -91,8 +92,10 @@ class VideoWriter:
     def __enter__(self) -> VideoWriter:
         with ExitStack() as stack:
             temporary = stack.enter_context(atomic_output(self._path, self._overwrite))
-            track = None
-            if self._audio is not None and not isinstance(self._audio, np.ndarray):
+            track: AudioTrack | SplicedSound | None = None
+            if isinstance(self._audio, SplicedSound):
+                track = self._audio
+            elif self._audio is not None and not isinstance(self._audio, np.ndarray):
                 track = stack.enter_context(AudioTrack(self._audio))
             with self._sentences():
                 # The index in front (faststart) lets a browser play before the whole file has arrived; without
@@ -134,7 +137,7 @@ class VideoWriter:
         context.colorspace = context.color_primaries = context.color_trc = 1  # BT.709
         context.color_range = 1  # limited
 
-    def _add_audio_stream(self, track: AudioTrack | None) -> None:
+    def _add_audio_stream(self, track: AudioTrack | SplicedSound | None) -> None:
         self._blocks: Iterator[np.ndarray] = iter(())
         self._rate, self._samples_written, self._sound = SAMPLE_RATE, 0, None
         if track is not None:
