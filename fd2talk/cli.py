@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from fd2talk import cli_options as common
+from fd2talk.cli_edit import edit
 from fd2talk.terminal import Stopped, command, native_output_hidden, notes, say, signals
 from shared.errors import Fd2TalkError
 
@@ -297,6 +298,9 @@ def benchmark(**options: Any) -> None:
     from fd2talk.commands.benchmark import benchmark
 
     benchmark(**options)
+
+
+cli.add_command(edit)
 
 
 def main(arguments: list[str] | None = None) -> int:
