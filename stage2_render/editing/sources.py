@@ -60,13 +60,13 @@ def sources(source_index: np.ndarray, changed: np.ndarray, usable: np.ndarray, s
         before, behind = source_index[seam - 1], source_index[seam]
         if shots[before] != shots[behind]:
             continue
-        reach = [_run(changed & filmed, seam - 1, -1), _run(changed & filmed, seam, 1)]
-        frames = np.arange(seam - reach[0], seam + reach[1])
-        for frame, share in zip(frames, _passing(frames, seam, *reach)):
-            pair = [int(before + frame - seam + 1), int(behind + frame - seam)]
-            pair = [_held(index, shots[before], usable, shots) for index in pair]
-            if None not in pair and found[frame]:
-                found[frame] = _mixed(*pair, float(share))
+        ahead, back = _run(changed & filmed, seam - 1, -1), _run(changed & filmed, seam, 1)
+        frames = np.arange(seam - ahead, seam + back)
+        for frame, share in zip(frames, _passing(frames, seam, ahead, back)):
+            left = _held(before + frame - seam + 1, shots[before], usable, shots)
+            right = _held(behind + frame - seam, shots[before], usable, shots)
+            if left is not None and right is not None and found[frame]:
+                found[frame] = _mixed(left, right, float(share))
     return found
 
 
@@ -86,10 +86,10 @@ def _passing(frames: np.ndarray, middle: float, before: int, behind: int) -> np.
 
 
 def _mixed(left: int | None, right: int | None, share: float) -> Sources:
-    pair = [(left, 1 - share), (right, share)]
-    if left is None or right is None or left == right:
-        return [(right if left is None else left, 1.0)]  # type: ignore[list-item]
-    return [(index, weight) for index, weight in pair if index is not None and weight > 0]
+    pair = [(index, weight) for index, weight in ((left, 1 - share), (right, share)) if index is not None]
+    if len(pair) == 1 or left == right:
+        return [(pair[0][0], 1.0)]
+    return [(index, weight) for index, weight in pair if weight > 0]
 
 
 def _run(marked: np.ndarray, start: int, step: int) -> int:
