@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
@@ -68,6 +69,10 @@ def render_edit(
     if not len(after) == len(changed) == len(source_index):
         raise ValueError("the motion, the changed frames and the frames of the video are not equally many")
     plan = sources(source_index, changed, footage.usable, footage.shots)
+    if without := sum(bool(change) and not found for change, found in zip(changed, plan)):
+        warnings.warn(
+            f"no face in {without} of {np.sum(changed)} frames that change: they stay as they are", stacklevel=2
+        )
     return _frames(_Drawing(pipeline, footage, after, plan), np.asarray(source_index, int), workers)
 
 

@@ -73,6 +73,16 @@ def test_inserted_frames_do_not_jump(geometry, footage, talking):
     assert max(apart(one, two) for one, two in zip(out[9:22], out[10:23])) < 0.5 * step + 0.5
 
 
+def test_frames_without_a_face_stay_and_a_note_says_so(geometry, footage, talking):
+    _, motion, frames = talking
+    footage.usable = ~some(5, 6, 12)
+    after = replace(motion, expression=motion.expression + 5 * footage.model.extra["open"])
+    with pytest.warns(UserWarning, match="no face in 2 of 4 frames that change"):
+        rendered = render_edit(geometry, footage, after, some(4, 5, 6, 7), workers=0)
+    out = list(rendered)
+    assert (out[5] == frames[5]).all() and (out[6] == frames[6]).all() and (out[4] != frames[4]).any()
+
+
 def test_frames_are_read_as_they_are_needed(geometry, footage, talking):
     rendered = render_edit(geometry, footage, talking[1], some(0, 1), workers=1)
     next(rendered)
