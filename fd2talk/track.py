@@ -179,4 +179,4 @@ def video_footage(path: str, model: MorphableModel, face: FaceChoice = LARGEST) 
     if found:
         warnings.warn(f"{path}: {'; '.join(found)}", stacklevel=2)
     info = video_info(path)
-    return Footage(model, partial(read_video, path), track, motion, (info.width, info.height))
+    return Footage(model, partial(read_video, path, exact=True), track, motion, (info.width, info.height))
