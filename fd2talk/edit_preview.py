@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 _WIDTH, _MARGIN, _ROW, _CELL, _COLUMNS = 1280, 60, 130, 152, 8
 _KEPT, _BEFORE, _AFTER, _INK = "#dcecd9", "#9a9a9a", "#1f5fae", "#303030"
+_ZOOM = 1.4  # of the head crop, in which the face has some room to move
 _LIGHT = np.array([0.25, 0.45, 0.86], np.float32)
 _SKIN = np.array([214, 190, 172], np.float32)
 
@@ -43,7 +44,7 @@ def write_preview(
         path: of the picture.
         before: the original.
         after: the edited motion.
-        plan: of the edit: frames that stay as a whole are shaded, and the original's lie where they are now.
+        plan: of the edit: where lips, or the head, stay is shaded, and the original's frames lie where they are now.
         model: the face model of both.
         footage: of a video the original, of which frames are shown instead of meshes.
         frames: of its edit, with their numbers, among them those of `moments`.
@@ -51,7 +52,7 @@ def write_preview(
     """
     count, reader = len(after), FrameReader(footage.video) if footage else None
     origin = np.pad(plan.origin, (0, count - len(plan.origin)), constant_values=-1)
-    kept = np.pad(plan.constraint.mask.all(1), (0, count - len(plan.constraint.mask)))
+    kept = np.pad(plan.constraint.mask, ((0, count - len(plan.constraint.mask)), (0, 0)))
     curves = [_curves(motion, model) for motion in (before, after)]
     known = origin >= 0
     rows = len(curves[0])
@@ -60,7 +61,7 @@ def write_preview(
     for row, (name, values) in enumerate(curves[1].items()):
         earlier = np.where(known, curves[0][name][np.where(known, origin, 0)], np.nan)
         box = (_MARGIN, row * _ROW + 22, _WIDTH - 10, (row + 1) * _ROW - 6)
-        _plot(draw, box, kept, [(earlier, _BEFORE, 3), (values, _AFTER, 1)], font)
+        _plot(draw, box, kept[:, 3 if row else 0], [(earlier, _BEFORE, 3), (values, _AFTER, 1)], font)
         draw.text((_MARGIN, row * _ROW + 3), name, _INK, font)
     draw.text((_WIDTH - 330, 3), "grey: before   blue: after   shaded: kept", _INK, font)
     for column, frame in enumerate(moments(count)):
@@ -131,7 +132,7 @@ def _mesh(motion: Motion, frame: int, model: MorphableModel) -> Image.Image:
     identity = np.zeros(model.num_identity, np.float32) if motion.identity is None else motion.identity
     vertices = model.vertices(identity, motion.expression[frame])
     points = project(vertices, motion.rotation[frame], motion.translation[frame])
-    # The crop's lower three quarters hold the face; drawn at twice the size, edges are smooth.
+    # Drawn at twice the size, edges are smooth.
     side = 2 * (_CELL - 4)
     corners = points[model.triangles]  # [F, 3, 3]
     normals = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]) * [1, -1, 1]
@@ -139,7 +140,7 @@ def _mesh(motion: Motion, frame: int, model: MorphableModel) -> Image.Image:
     shade = 0.35 + 0.65 * np.abs(normals @ _LIGHT)
     picture = Image.new("RGB", (side, side), "#f4f4f4")
     draw = ImageDraw.Draw(picture)
-    pixels = (corners[..., :2] + 1) / 2 * side
+    pixels = (_ZOOM * corners[..., :2] + 1) / 2 * side
     for index in np.argsort(corners[..., 2].mean(1)):
         colour = tuple((_SKIN * shade[index]).astype(int).tolist())
         draw.polygon([tuple(point) for point in pixels[index].tolist()], fill=colour)

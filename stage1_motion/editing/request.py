@@ -9,11 +9,11 @@ import numpy as np
 
 from shared.errors import InputError, UsageError
 from shared.face_model.morphable import MorphableModel
-from shared.media import FPS, SAMPLE_RATE, frame_count
+from shared.media import FPS, frame_count
 from shared.motion import Motion
 from stage1_motion.checks import check_covers
 from stage1_motion.editing.keyframes import Keyframe, as_is_every, part_mask
-from stage1_motion.editing.timeline import Insert, Timeline, edited_timeline, frame_range
+from stage1_motion.editing.timeline import Insert, Timeline, edited_timeline, fitted, frame_range
 from stage1_motion.interface import Constraint
 from stage1_motion.parts import PARTS
 
@@ -94,8 +94,7 @@ def planned(motion: Motion, speech: np.ndarray | None, request: EditRequest, mod
         sound = speech if speech is not None else motion.audio
         if sound is None:
             raise InputError("the motion has no sound that could be cut or added to; give it (--audio)")
-        if speech is None:
-            sound = np.pad(sound, (0, max(0, _samples(frames) - len(sound))))[: _samples(frames)]
+        sound = fitted(sound, frames) if speech is None else speech
         timeline = edited_timeline(sound, request.cuts, request.inserts)
         for key in request.keyframes:
             if timeline.moved(round(key.time * FPS)) is None:
@@ -112,10 +111,6 @@ def planned(motion: Motion, speech: np.ndarray | None, request: EditRequest, mod
 
 
 _ARRAYS = ("expression", "rotation", "translation")
-
-
-def _samples(frames: int) -> int:
-    return round(frames * SAMPLE_RATE / FPS)
 
 
 def _mask(request: EditRequest, frames: int, rearranged: bool) -> np.ndarray:

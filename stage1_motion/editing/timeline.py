@@ -62,6 +62,13 @@ class Timeline:
         return int(at[0]) if len(at) else None
 
 
+def fitted(sound: np.ndarray, frames: int) -> np.ndarray:
+    """A motion's own sound, as long as its frames: that of a tracked clip may differ by a fraction of a second."""
+    if frame_count(len(sound)) == frames:
+        return sound
+    return _span(sound, 0, frames * _FRAME)
+
+
 def edited_timeline(
     sound: np.ndarray, cuts: Sequence[tuple[float, float]] = (), inserts: Sequence[Insert] = ()
 ) -> Timeline:
@@ -77,11 +84,11 @@ def edited_timeline(
             left.
     """
     frames = frame_count(len(sound))
-    spans = [(*frame_range(cut, frames, "--cut"), None) for cut in cuts]
-    for insert in inserts:
-        if not 0 <= insert.time <= frames / FPS:
-            raise UsageError(f"--insert {insert.time:g} lies outside the motion, which lasts {frames / FPS:.2f} s")
-        spans.append((round(insert.time * FPS), round(insert.time * FPS), insert))
+    spans: list[tuple[int, int, Insert | None]] = [(*frame_range(cut, frames, "--cut"), None) for cut in cuts]
+    for new in inserts:
+        if not 0 <= new.time <= frames / FPS:
+            raise UsageError(f"--insert {new.time:g} lies outside the motion, which lasts {frames / FPS:.2f} s")
+        spans.append((round(new.time * FPS), round(new.time * FPS), new))
     spans.sort(key=lambda span: span[:2])
     pieces: list[Piece] = []
     origin: list[np.ndarray] = []
