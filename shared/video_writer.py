@@ -27,7 +27,7 @@ SYNTHETIC_TAGS = {
 CRF = 18
 """Quality of the pictures: hardly to be told from what was encoded."""
 
-KEEPING_CRF = 8
+KEEPING_CRF = 6
 """Quality for pictures that were a video before: 45 dB and more, and another encoding later costs little."""
 
 # RGB 0..255 to Y 16..235, Cb and Cr 16..240: ITU-R BT.709, limited range.

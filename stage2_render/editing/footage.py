@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 from shared.face_model.fitting import fit
+from shared.face_model.measures import lid_gap
 from shared.face_model.morphable import MorphableModel
 from shared.faces.crop import Crop
 from shared.motion import Motion
@@ -86,6 +87,10 @@ class Footage:
         """bool [T], the frames that show the face."""
         self.shots = np.searchsorted(np.asarray(track.cuts, int), np.arange(len(motion)), side="right")
         """int [T], the number of each frame's shot."""
+        lids = lid_gap(model.vertices(self.identity, motion.expression))
+        usual = np.median(lids[self.usable]) if self.usable.any() else 1.0
+        self.openness = lids / max(float(usual), 0.1)
+        """[T], how far the lids are apart, 1 as usual."""
 
     def __len__(self) -> int:
         return len(self.motion)

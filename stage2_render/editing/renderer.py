@@ -12,6 +12,7 @@ from scipy.ndimage import distance_transform_edt, gaussian_filter1d, maximum_fil
 
 from shared.errors import UsageError
 from shared.face_model.camera import project
+from shared.face_model.measures import lid_gap
 from shared.motion import Motion
 from shared.photo_fit import PhotoFit
 from shared.prefetch import prefetch_map
@@ -30,6 +31,8 @@ from stage2_render.warp.mesh_warp import MeshWarp
 _OTHER_MOUTH = 1.5
 # Standard deviation, in frames, of how that begins and ends; and frames from a kept one to where it may be in full.
 _SWELL, _FROM_KEPT = 2.0, 4
+# Lids of a frame, relative to the usual, up to which it shows nothing of the eyes, and from which on it does.
+_SHUT, _OPEN = 0.35, 0.7
 # Millimetres over which the mouth passes into the rest of the face.
 _BLEND = 8.0
 
@@ -68,7 +71,7 @@ def render_edit(
         source_index = np.where(np.arange(len(after)) < len(footage), np.arange(len(after)), -1)
     if not len(after) == len(changed) == len(source_index):
         raise ValueError("the motion, the changed frames and the frames of the video are not equally many")
-    plan = sources(source_index, changed, footage.usable, footage.shots)
+    plan = sources(source_index, changed, footage.usable, footage.shots, footage.openness > _OPEN)
     if without := sum(bool(change) and not found for change, found in zip(changed, plan)):
         warnings.warn(
             f"no face in {without} of {np.sum(changed)} frames that change: they stay as they are", stacklevel=2
@@ -157,12 +160,15 @@ class _Drawing:
         """The mesh [478, 3] of a frame of the edit in the pixels of a frame of the video, whose photo is given.
 
         Everything that tracking added to the frame's own mesh stays, so that an unchanged motion changes nothing. Only
-        of a changed mouth what smoothing had taken away is left out: it was the fast part of another word.
+        of a changed mouth what smoothing had taken away is left out: it was the fast part of another word. Where the
+        eyes are shut in the video they do not open: it shows nothing of them, and a blink more is none too many.
         """
         model, before = self.footage.model, self.footage.motion
         change = self.after.expression[frame] - before.expression[index]
-        if self.still_eyes:
-            change = change - eye_part(model, change)
+        eyes = eye_part(model, change)
+        if self.still_eyes or lid_gap(np.tensordot(eyes, model.exp_basis, 1)) > 0:
+            shown = 0.0 if self.still_eyes else smoothstep((self.footage.openness[index] - _SHUT) / (_OPEN - _SHUT))
+            change = change - np.float32(1 - shown) * eyes
         fast = np.tensordot(self.mouths[frame] * self._fast[index], model.exp_basis, 1)
         mesh = photo.vertices(photo.expression + change) - self._near_mouth * fast
         rotation, translation = moved_pose(self.after, frame, before, index, photo)

@@ -18,7 +18,13 @@ Sources = list[tuple[int, float]]
 """Frames of the video, with weights that sum to 1."""
 
 
-def sources(source_index: np.ndarray, changed: np.ndarray, usable: np.ndarray, shots: np.ndarray) -> list[Sources]:
+def sources(
+    source_index: np.ndarray,
+    changed: np.ndarray,
+    usable: np.ndarray,
+    shots: np.ndarray,
+    eyes_open: np.ndarray | None = None,
+) -> list[Sources]:
     """Return what each frame of an edit is drawn from.
 
     A changed frame is drawn from the frame that was there: the same light, hair and background. Where nothing was, it
@@ -30,6 +36,7 @@ def sources(source_index: np.ndarray, changed: np.ndarray, usable: np.ndarray, s
         changed: bool [T'], what must be drawn; the others are kept.
         usable: bool [T], the frames of the video that show the face.
         shots: int [T], the number of each frame's shot: nothing is mixed across a cut.
+        eyes_open: bool [T], frames that inserted ones should be drawn from: closed eyes hide what opens. None: all.
 
     Returns:
         One or two sources for each frame that is drawn; none for one that is kept, or in which there is no face.
@@ -48,8 +55,8 @@ def sources(source_index: np.ndarray, changed: np.ndarray, usable: np.ndarray, s
     ]
     edges = np.flatnonzero(np.diff(filmed.astype(int), prepend=1, append=1))
     for start, stop in zip(edges[::2], edges[1::2]):
-        left = _nearest(source_index[start - 1], -1, usable) if start else None
-        right = _nearest(source_index[stop], 1, usable) if stop < len(filmed) else None
+        left = _nearest(source_index[start - 1], -1, usable, shots, eyes_open) if start else None
+        right = _nearest(source_index[stop], 1, usable, shots, eyes_open) if stop < len(filmed) else None
         if left is None and right is None:
             raise InputError(f"no face near {start / FPS:.2f} s, where frames are to be inserted")
         reach = 0 if left is None or right is None or shots[left] != shots[right] else _INSERTED
@@ -70,12 +77,14 @@ def sources(source_index: np.ndarray, changed: np.ndarray, usable: np.ndarray, s
     return found
 
 
-def _nearest(index: int, step: int, usable: np.ndarray) -> int | None:
-    """The frame that shows the face, at `index` or few frames further in the direction of `step`."""
-    for near in range(int(index), int(index) + step * _NEAR, step):
-        if 0 <= near < len(usable) and usable[near]:
-            return near
-    return None
+def _nearest(index: int, step: int, usable: np.ndarray, shots: np.ndarray, preferred: np.ndarray | None) -> int | None:
+    """The frame `index` or one of few further in the direction of `step` that shows the face, best with open eyes."""
+    near = np.arange(index, index + step * _NEAR, step)
+    near = near[(near >= 0) & (near < len(usable))]
+    near = near[usable[near]]
+    if preferred is not None:
+        near = np.concatenate([near[preferred[near] & (shots[near] == shots[index])], near])
+    return int(near[0]) if len(near) else None
 
 
 def _passing(frames: np.ndarray, middle: float, before: int, behind: int) -> np.ndarray:

@@ -5,6 +5,7 @@ from dataclasses import replace
 import av
 import numpy as np
 import pytest
+from av.video.reformatter import Interpolation
 from material import portrait, sine_motion, write_wav
 from media_files import tone, write_video
 from PIL import Image
@@ -68,8 +69,8 @@ def clip(tmp_path_factory):
     return video, write_wav(folder / "new.wav", clicks("new", 1.32))
 
 
-def psnr(frame, planes):
-    return 10 * np.log10(255**2 / np.mean(np.square(_planes(frame).astype(float) - planes)))
+def psnr(one, other):
+    return 10 * np.log10(255**2 / np.mean(np.square(one.astype(float) - other)))
 
 
 def test_edit_a_video(run, stage, clip, tmp_path):
@@ -83,9 +84,11 @@ def test_edit_a_video(run, stage, clip, tmp_path):
     with av.open(str(out)) as container:
         assert container.metadata["synthetic_media"] == SYNTHETIC_TAGS["synthetic_media"]
         planes = [frame.to_ndarray() for frame in container.decode(video=0)]
-    before, after = list(read_video(video)), list(read_video(out))
+    before, after = (list(read_video(path, exact=True)) for path in (video, out))
     assert len(after) == len(planes) == 33 and after[0].shape == before[0].shape
-    assert min(psnr(before[i], planes[i]) for i in range(10, 20)) >= 45
+    assert min(psnr(_planes(before[i]), planes[i]) for i in range(10, 20)) >= 48
+    if hasattr(Interpolation, "ACCURATE_RND"):
+        assert min(psnr(before[i], after[i]) for i in range(10, 20)) >= 45
     mouth = [np.abs(after[i].astype(float) - before[i])[130:180, 90:150].mean() for i in range(FRAMES)]
     assert min(mouth[:7] + mouth[23:]) > 2 * max(mouth[10:20])
     np.testing.assert_allclose(heard(out), [0.28, 0.6, 1.08], atol=0.005)

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from shared.errors import UsageError
+from shared.face_model.measures import lid_gap
 from stage2_render.editing.renderer import render_edit
 from stage2_render.pipeline import RenderPipeline
 
@@ -81,6 +82,19 @@ def test_frames_without_a_face_stay_and_a_note_says_so(geometry, footage, talkin
         rendered = render_edit(geometry, footage, after, some(4, 5, 6, 7), workers=0)
     out = list(rendered)
     assert (out[5] == frames[5]).all() and (out[6] == frames[6]).all() and (out[4] != frames[4]).any()
+
+
+def test_eyes_that_are_shut_in_the_video_do_not_open(geometry, footage, talking):
+    _, motion, frames = talking
+    blink = footage.model.extra["blink"]
+    wider = blink * np.sign(lid_gap(footage.model.exp_basis) @ blink)
+    eyes, moved = np.s_[80:110, 70:170], {}
+    for shut in (False, True):
+        footage.openness = np.where(some(8) & shut, 0.2, 1.0)
+        after = replace(motion, expression=motion.expression + 2 * wider)
+        out = list(render_edit(geometry, footage, after, some(8, 9), workers=0))
+        moved[shut] = [np.abs(out[i][eyes].astype(float) - frames[i][eyes]).mean() for i in (8, 9)]
+    assert moved[False][0] > 1 and moved[True][0] < 0.2 * moved[False][0] and moved[True][1] == moved[False][1]
 
 
 def test_frames_are_read_as_they_are_needed(geometry, footage, talking):

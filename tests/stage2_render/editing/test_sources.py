@@ -33,6 +33,15 @@ def test_behind_the_end_and_before_the_beginning_one_frame_remains():
     assert plan([0, 1, 2, 3, -1], {4}, seen=4, unseen=[2, 3])[4] == [(1, 1.0)]
 
 
+def test_inserted_frames_are_drawn_from_open_eyes():
+    """The frames 8 to 10 blink; a blink of half a second has no frame near it that does not."""
+    source, changed = np.array([*range(10), -1, *range(10, 20)]), np.arange(21) == 10
+    every, shots = np.ones(20, bool), np.zeros(20, int)
+    found = sources(source, changed, every, shots, ~np.isin(np.arange(20), (8, 9, 10)))
+    assert [index for index, _ in found[10]] == [7, 11]
+    assert [index for index, _ in sources(source, changed, every, shots, ~every)[10]] == [9, 10]
+
+
 def test_both_sides_of_a_removed_part_go_on_where_frames_are_drawn():
     """Frames 10 to 19 are removed: four frames on one side of the seam are drawn, and two on the other."""
     found = plan([*range(10), *range(20, 30)], range(6, 12))
