@@ -244,7 +244,7 @@ class MotionPipeline:
         Returns:
             `frame_count(n)` frames. Frames that stay as a whole are those of the constraint, bit by bit; so is the
             head, and so are the expressions of frames of which lips, upper face and eyes stay. Single parts of a face
-            stay as closely as the face model can (docs/architecture.md).
+            stay as closely as the face model can (docs/editing.md).
 
         Raises:
             InputError: the motion is of another face model, or has no sound; the audio is not such an array.

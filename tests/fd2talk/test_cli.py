@@ -21,6 +21,7 @@ def test_every_command_has_help(run):
     expected = {
         "generate",
         "motion",
+        "edit",
         "render",
         "track",
         "faces",

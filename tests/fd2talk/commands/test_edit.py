@@ -70,7 +70,7 @@ def test_parts_and_no_speech(run, tmp_path, moving):
 
 
 @pytest.mark.situation(
-    "Motion",
+    "Command line",
     "an edit whose keys lie outside the motion, overlap, or leave nothing to generate",
     "one line that says which, and nothing is written",
 )
