@@ -46,7 +46,7 @@ _edits = common.group(
 @common.motion_model
 @common.motion
 @common.renderer
-@common.face
+@common.filmed_face
 @common.weights("Folder with weights of the motion model, and of the renderer.")
 @common.running
 def edit(**options: Any) -> None:
