@@ -30,6 +30,7 @@ TYPICAL_LIP_STD = 4.8
 _PRIOR_FRAMES = 50.0
 # Head: standard deviation of rotation within a clip of a typical person, radians.
 TYPICAL_HEAD_STD = 0.035
+_BLOCK = 4096  # frames
 
 
 @dataclass(frozen=True)
@@ -249,12 +250,16 @@ def normalise_speech(features: np.ndarray, activity: np.ndarray) -> np.ndarray:
     Returns:
         float32 [T, S].
     """
-    weight = (activity + 1e-3)[:, None] / (activity + 1e-3).sum()
-    mean = (features * weight).sum(0)
-    std = np.sqrt((np.square(features - mean) * weight).sum(0))
-    return scaled_speech(features, mean, std)
+    weight = ((activity + 1e-3) / (activity + 1e-3).sum()).astype(np.float32)
+    mean, variance = weight @ features, np.zeros(features.shape[1], np.float32)
+    for start in range(0, len(features), _BLOCK):  # an hour's features are large
+        block = slice(start, start + _BLOCK)
+        variance += weight[block] @ np.square(features[block] - mean)
+    return scaled_speech(features, mean, np.sqrt(variance))
 
 
 def scaled_speech(features: np.ndarray, mean: np.ndarray, std: np.ndarray) -> np.ndarray:
     """(x - mean) / (std + 0.3): features [T, S] -> float32 [T, S]."""
-    return ((features - mean) / (std + 0.3)).astype(np.float32)
+    scaled = features - mean
+    scaled /= std + 0.3
+    return scaled.astype(np.float32, copy=False)

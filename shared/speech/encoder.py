@@ -120,7 +120,11 @@ class SpeechEncoder:
         Returns:
             float32 [frame_count(n), size].
         """
-        return np.concatenate([np.zeros((0, self.size), np.float32), *self.stream(audio)])
+        features, done = np.empty((frame_count(len(audio)), self.size), np.float32), 0
+        for window in self.stream(audio):
+            features[done : done + len(window)] = window
+            done += len(window)
+        return features
 
     def stream(self, audio: np.ndarray) -> Iterator[np.ndarray]:
         """Yield the features of `__call__` window by window, float32 [t, size]."""

@@ -41,5 +41,9 @@ def unit_variance(audio: np.ndarray) -> np.ndarray:
 
     The floor of 1e-3 (-60 dB) keeps silence silent: its faint noise is not amplified to the loudness of speech.
     """
-    audio = audio.astype(np.float32)
-    return (audio - audio.mean()) / np.sqrt(audio.var() + 1e-6)
+    scaled = audio.astype(np.float32)
+    scaled -= scaled.mean()
+    minutes = np.array_split(scaled, len(scaled) // 960_000 + 1)  # squares of an hour at once would be large
+    variance = sum(float(np.square(minute).sum(dtype=np.float64)) for minute in minutes) / len(scaled)
+    scaled /= np.float32(np.sqrt(variance + 1e-6))
+    return scaled
