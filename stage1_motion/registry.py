@@ -20,6 +20,7 @@ from shared.errors import InputError
 
 MODELS = {
     "diffposetalk": "stage1_motion.models.diffposetalk",
+    "facepolicy": "stage1_motion.models.facepolicy",
     "fd2talk": "stage1_motion.models.fd2talk",
     "ridge": "stage1_motion.models.ridge",
 }

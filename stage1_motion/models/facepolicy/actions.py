@@ -1,0 +1,160 @@
+"""Actions of 3DFacePolicy: frame-to-frame differences of positions (eq. 2), and what carries them out (§3.2.1)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from functools import partial
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from shared.diffusion.sampling import make_schedule, sample
+from stage1_motion.models.facepolicy.network import Policy
+from stage1_motion.motion_space import MotionSpace
+
+
+@dataclass(frozen=True)
+class Units:
+    """By what positions and actions are divided.
+
+    Noise is independent in all coordinates, while a face moves in a few directions of this space. With small units the
+    sum over the vertices drowns the noise: what is to be denoised could be read off, and all is decided in the first
+    step. With these the leading directions are about as large as the noise.
+
+    Args:
+        millimetres: of a vertex.
+        head: of a coefficient of the head's pose; 0: the head does not move.
+    """
+
+    millimetres: float = 5.0
+    head: float = 0.25
+
+    def to_dict(self) -> dict:
+        """For the header of the weights file."""
+        return asdict(self)
+
+
+class ActionSpace:
+    """Between the motion space and positions: coordinates of all vertices in `Units` and, where it moves, the head.
+
+    Args:
+        space: the motion space.
+        units: see `Units`.
+        device: of the matrices.
+    """
+
+    def __init__(self, space: MotionSpace, units: Units, device: torch.device | str = "cpu"):
+        count = space.model.num_expression
+        unit = space.displacements(np.eye(count, dtype=np.float32)).reshape(count, -1)  # [D, 3 N]
+        fit = space.fit_displacements(np.eye(unit.shape[1], dtype=np.float32).reshape(unit.shape[1], -1, 3))  # [3 N, D]
+        self.units, self.count, self.head = units, count, 6 if units.head else 0
+        self.to_vertices = torch.from_numpy(unit / np.float32(units.millimetres)).to(device)
+        self.to_expression = torch.from_numpy(fit * np.float32(units.millimetres)).to(device)
+
+    @property
+    def channels(self) -> int:
+        """A."""
+        return self.to_vertices.shape[1] + self.head
+
+    def positions(self, motion: Tensor) -> Tensor:
+        """Expression and pose in the motion space [..., D + 6] -> positions [..., A]."""
+        vertices = motion[..., : self.count] @ self.to_vertices  # [..., D] -> [..., 3 N]
+        if not self.head:
+            return vertices
+        return torch.cat([vertices, motion[..., self.count :] / self.units.head], dim=-1)
+
+    def motion(self, positions: Tensor) -> Tensor:
+        """The way back, by least squares: [..., A] -> [..., D + 6]; a head that does not move is 0."""
+        size = len(self.to_expression)
+        expression = positions[..., :size] @ self.to_expression  # [..., 3 N] -> [..., D]
+        pose = positions[..., size:] * self.units.head
+        return torch.cat([expression, pose if self.head else expression[..., :6] * 0], dim=-1)
+
+
+def differences(positions: Tensor) -> Tensor:
+    """Positions [..., F + 1, A] -> the actions between them [..., F, A]."""
+    return positions[..., 1:, :] - positions[..., :-1, :]
+
+
+def integrated(last: Tensor, actions: Tensor) -> Tensor:
+    """Eq. 2: the last position [..., A] and actions [..., F, A] -> positions [..., F, A]."""
+    return last[..., None, :] + actions.cumsum(-2)
+
+
+def speech_frames(now: int, past: int, future: int, frames: int) -> list[int]:
+    """The frames of speech that are heard at frame `now` of so many: the first and the last stand for those beyond."""
+    return [min(max(now + offset, 0), frames - 1) for offset in range(1 - past, future + 1)]
+
+
+@dataclass(frozen=True)
+class Correction:
+    """What keeps integrated positions from drifting: ours, not the paper's.
+
+    Args:
+        leak: share of the distance from the mean (0) by which positions return to it each frame.
+        project: whether vertices are moved to where the face model can be before they are fed back.
+    """
+
+    leak: float = 0.0
+    project: bool = True
+
+
+@torch.no_grad()
+def roll_out(
+    network: Policy,
+    space: ActionSpace,
+    speech: Tensor,
+    before: Tensor,
+    *,
+    heard: int = 0,
+    steps: int,
+    eta: float = 0.0,
+    correction: Correction | None = None,
+    generator: torch.Generator,
+    progress: Callable[[int], None] | None = None,
+) -> Tensor:
+    """Act through a recording with a receding horizon: observe, predict H actions, carry out N_act of them (§3.2.1).
+
+    Args:
+        network: the policy.
+        space: of its actions.
+        speech: features [B, C + T, S].
+        before: motion [B, N_obs, D + 6] of the frames before the first one that is generated.
+        heard: C, frames of speech before that frame.
+        steps: of DDIM.
+        eta: of DDIM.
+        correction: None: eq. 2 as it is.
+        generator: of the noise, on the CPU.
+        progress: called with the number of frames done.
+
+    Returns:
+        Motion [B, T, D + 6].
+    """
+    config, schedule = network.config, make_schedule(network.config.train_timesteps)
+    batch, total = speech.shape[:2]
+    positions = space.positions(before)  # [B, N_obs, A]
+    done: list[Tensor] = []
+    for now in range(heard - 1, total - 1, config.acted):
+        window = speech[:, speech_frames(now, config.past, config.future, total)]  # [B, F, S]
+        condition = network.observe(positions, window)
+        noise = torch.randn(batch, config.horizon, config.channels, generator=generator).to(speech.device)
+        predict = partial(_predict, network, condition)
+        actions = sample(predict, noise, schedule, steps, eta=eta, generator=generator)[:, : config.acted]
+        fresh = integrated(positions[:, -1], actions)  # [B, N_act, A]
+        motion = space.motion(fresh)  # [B, N_act, D + 6]
+        if correction is not None:
+            kept = (1 - correction.leak) ** torch.arange(1, config.acted + 1, device=fresh.device)[:, None]
+            fresh, motion = fresh * kept, motion * kept
+            if correction.project:
+                fresh = space.positions(motion)
+        positions = torch.cat([positions, fresh], dim=1)[:, -config.observed :]
+        done.append(motion)
+        if progress:
+            progress(min(now + 1 - heard + config.acted, total - heard))
+    return torch.cat(done, dim=1)[:, : total - heard]  # [B, T, D + 6]
+
+
+def _predict(network: Policy, condition: Tensor, noisy: Tensor, timestep: Tensor) -> Tensor:
+    return network.actions(noisy, condition, timestep)
