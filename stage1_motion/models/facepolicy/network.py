@@ -141,7 +141,7 @@ class FilmBlock(nn.Module):
         self.residual = nn.Conv1d(inputs, outputs, 1) if inputs != outputs else nn.Identity()
 
     def forward(self, x: Tensor, condition: Tensor) -> Tensor:
-        """x [B, C_in, F] and the activated condition [B, C] -> [B, C_out, F]."""
+        """Channels [B, C_in, F] and the activated condition [B, C] -> [B, C_out, F]."""
         scale, shift = self.film(condition)[..., None].chunk(2, dim=1)  # [B, 2 C_out, 1] -> [B, C_out, 1] each
         return self.second(scale * self.first(x) + shift) + self.residual(x)  # [B, C_in, F] -> [B, C_out, F]
 
@@ -225,10 +225,9 @@ class Policy(nn.Module):
         return self.unet(noisy.transpose(1, 2), condition).transpose(1, 2)  # [B, A, H] -> [B, H, A]
 
     def actions(self, noisy: Tensor, condition: Tensor, timestep: Tensor) -> Tensor:
-        """a_0 [B, H, A], whatever is predicted; of a noise a_0 = (a_k - sqrt(1 - bar alpha) epsilon) / sqrt(bar alpha)."""
+        """a_0 [B, H, A]; of predicted noise (a_k - sqrt(1 - bar alpha) epsilon) / sqrt(bar alpha)."""
         predicted = self(noisy, condition, timestep)
         if self.config.prediction == "sample":
             return predicted
         level = self.level[timestep][:, None, None]  # bar alpha_k, [B, 1, 1]
         return (noisy - (1 - level).sqrt() * predicted) / level.sqrt().clamp(min=_LEAST_SIGNAL)
-

@@ -1,4 +1,4 @@
-"""How 3DFacePolicy's policy learns: observations and actions of short crops (§3.2.1), eq. 4 or its sample prediction."""
+"""How 3DFacePolicy's policy learns: observations and actions of short crops (§3.2.1), by eq. 4 or sample prediction."""
 
 from __future__ import annotations
 
@@ -88,8 +88,8 @@ class FacePolicyTask:
         clips: list[Clip],
         space: MotionSpace,
         network: dict[str, Any],
-        units: Units = Units(),
-        config: LossConfig = LossConfig(),
+        units: Units,
+        config: LossConfig,
         sampler: Sampler | None = None,
     ):
         self.space, self.loss_config, self.sampler = space, config, sampler or Sampler()

@@ -1,0 +1,141 @@
+"""Actions and eq. 2 in literal loops, and the receding horizon with a network whose answers are known."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+
+from shared.face_model import load_bundled
+from stage1_motion.models.facepolicy.actions import (
+    ActionSpace,
+    Correction,
+    Units,
+    differences,
+    integrated,
+    roll_out,
+    speech_frames,
+)
+from stage1_motion.motion_space import MotionSpace
+
+MODEL = load_bundled()
+COUNT = MODEL.num_expression
+RANDOM = np.random.default_rng(1)
+SPACE = MotionSpace(
+    MODEL, RANDOM.uniform(0.5, 1, COUNT).astype(np.float32), RANDOM.uniform(0.01, 0.05, 6).astype(np.float32)
+)
+UNITS = Units(millimetres=4.0, head=0.5)
+
+
+def random(*shape, seed=0):
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
+
+
+def test_positions_are_millimetres_of_the_face_model_and_the_head():
+    actions, motion = ActionSpace(SPACE, UNITS), random(3, COUNT + 6)
+    found = actions.positions(motion)
+    assert found.shape == (3, actions.channels) and actions.channels == 3 * len(MODEL.mean) + 6
+    zero = np.zeros(MODEL.num_identity, np.float32)
+    for row, position in zip(motion.numpy(), found.numpy()):
+        moved = MODEL.vertices(zero, row[:COUNT] * SPACE.expression_std) - MODEL.mean
+        assert np.allclose(position[:-6].reshape(-1, 3) * 4.0, moved, atol=1e-3)
+        assert np.allclose(position[-6:] * 0.5, row[COUNT:], atol=1e-5)
+    assert torch.allclose(actions.motion(found), motion, atol=1e-3)
+    still = ActionSpace(SPACE, Units(4.0, 0.0))
+    assert still.channels == actions.channels - 6
+    back = still.motion(still.positions(motion))
+    assert torch.allclose(back[:, :COUNT], motion[:, :COUNT], atol=1e-3) and not back[:, COUNT:].any()
+
+
+def test_equation_2():
+    positions = random(6, 5)
+    actions = differences(positions)
+    assert actions.shape == (5, 5)
+    for n in range(5):
+        assert torch.equal(actions[n], positions[n + 1] - positions[n])
+    x = positions[0].clone()
+    found = integrated(positions[0], actions)
+    for n in range(5):
+        x = x + actions[n]
+        assert torch.allclose(found[n], x, atol=1e-5)
+    assert torch.allclose(found, positions[1:], atol=1e-5)
+
+
+def test_speech_frames():
+    assert speech_frames(10, past=3, future=2, frames=100) == [8, 9, 10, 11, 12]
+    assert speech_frames(10, past=2, future=0, frames=100) == [9, 10]
+    assert speech_frames(0, past=3, future=1, frames=100) == [0, 0, 0, 1]
+    assert speech_frames(-1, past=2, future=2, frames=100) == [0, 0, 0, 1]
+    assert speech_frames(99, past=2, future=2, frames=100) == [98, 99, 99, 99]
+
+
+class Actor:
+    """In the place of the network: remembers what it observes; all actions are what `answer` makes of it."""
+
+    def __init__(self, answer, channels, acted=2):
+        self.config = SimpleNamespace(
+            horizon=4, observed=2, acted=acted, past=2, future=1, channels=channels, train_timesteps=10
+        )
+        self.answer, self.seen, self.heard = answer, [], []
+
+    def observe(self, positions, speech):
+        self.seen.append(positions)
+        self.heard.append(speech)
+        return positions
+
+    def actions(self, noisy, condition, timestep):
+        return self.answer(condition, noisy)
+
+
+def acted_out(actor, space, frames, *, heard=0, correction=None, before=None):
+    speech = torch.arange(float(heard + frames))[None, :, None]
+    before = torch.zeros(1, 2, COUNT + 6) if before is None else before
+    return roll_out(actor, space, speech, before, heard=heard, steps=1, correction=correction,
+                    generator=torch.Generator().manual_seed(0))  # fmt: skip
+
+
+@pytest.mark.parametrize("acted", [1, 2, 3])
+def test_receding_horizon(acted):
+    """Of four actions N_act are carried out; what is observed are the last two positions that came of them."""
+    space = ActionSpace(SPACE, UNITS)
+    steps = space.positions(random(4, COUNT + 6, seed=3))  # the actions, as differences of motion
+    actor = Actor(lambda seen, noisy: steps[None], space.channels, acted)
+    found = acted_out(actor, space, 7)
+    position, expected = torch.zeros(space.channels), []
+    while len(expected) < 7:
+        for index in range(acted):
+            position = position + steps[index]
+            expected.append(position)
+    assert found.shape == (1, 7, COUNT + 6)
+    assert torch.allclose(space.positions(found[0]), torch.stack(expected[:7]), atol=1e-3)
+    assert len(actor.seen) == -(-7 // acted)
+    line = [torch.zeros(space.channels)] * 2 + expected
+    for hop, seen in enumerate(actor.seen):
+        assert torch.allclose(seen[0], torch.stack(line[hop * acted : hop * acted + 2]), atol=1e-3)
+        now = hop * acted - 1
+        assert actor.heard[hop].flatten().tolist() == [max(now - 1, 0), max(now, 0), min(now + 1, 6)]
+
+
+def test_a_chain_goes_on_from_what_was_before():
+    space, before = ActionSpace(SPACE, UNITS), random(1, 2, COUNT + 6, seed=4)
+    actor = Actor(lambda seen, noisy: torch.zeros_like(noisy), space.channels)
+    found = acted_out(actor, space, 3, heard=5, before=before)
+    assert torch.allclose(found, before[:, -1:].expand(-1, 3, -1), atol=1e-3)
+    assert [h.flatten().tolist() for h in actor.heard] == [[3, 4, 5], [5, 6, 7]]
+
+
+def test_correction():
+    """The leak takes its share each frame; what the face model cannot do is not fed back."""
+    space = ActionSpace(SPACE, UNITS)
+    still = Actor(lambda seen, noisy: torch.zeros_like(noisy), space.channels)
+    before = random(1, 2, COUNT + 6, seed=4)
+    found = acted_out(still, space, 5, before=before, correction=Correction(leak=0.1))
+    for frame in range(5):
+        assert torch.allclose(found[0, frame], before[0, -1] * 0.9 ** (frame + 1), atol=1e-3)
+    outside = {}
+    for name, correction in (("plain", None), ("projected", Correction()), ("not", Correction(0.0, False))):
+        actor = Actor(lambda seen, noisy: torch.ones_like(noisy), space.channels)  # no movement of a face
+        acted_out(actor, space, 10, correction=correction)
+        last = actor.seen[-1]
+        outside[name] = float((last - space.positions(space.motion(last))).abs().max())
+    assert outside["plain"] == outside["not"] > 1 > 1e-2 > outside["projected"]
