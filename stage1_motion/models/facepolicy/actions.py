@@ -48,10 +48,8 @@ class ActionSpace:
     def __init__(self, space: MotionSpace, units: Units, device: torch.device | str = "cpu"):
         count = space.model.num_expression
         unit = space.displacements(np.eye(count, dtype=np.float32)).reshape(count, -1)  # [D, 3 N]
-        fit = space.fit_displacements(np.eye(unit.shape[1], dtype=np.float32).reshape(unit.shape[1], -1, 3))  # [3 N, D]
         self.units, self.count, self.head = units, count, 6 if units.head else 0
         self.to_vertices = torch.from_numpy(unit / np.float32(units.millimetres)).to(device)
-        self.to_expression = torch.from_numpy(fit * np.float32(units.millimetres)).to(device)
 
     @property
     def channels(self) -> int:
@@ -65,10 +63,27 @@ class ActionSpace:
             return vertices
         return torch.cat([vertices, motion[..., self.count :] / self.units.head], dim=-1)
 
-    def motion(self, positions: Tensor) -> Tensor:
-        """The way back, by least squares: [..., A] -> [..., D + 6]; a head that does not move is 0."""
-        size = len(self.to_expression)
-        expression = positions[..., :size] @ self.to_expression  # [..., 3 N] -> [..., D]
+    def likely(self, blur: float = 0.0) -> Tensor:
+        """[3 N, D]: positions of vertices -> the likeliest expression.
+
+        Some expressions move no vertex by as much as a hundredth of a millimetre. The network cannot see them, and what
+        it predicts adds up to anything. Where blur > 0, positions are taken to be off by so many millimetres, and
+        coefficients to have the unit variance of the motion space, which changes nothing that can be seen: the
+        correction of drift, ours.
+
+        Args:
+            blur: of all coordinates together, mm; 0: least squares.
+        """
+        unit = self.to_vertices.double()  # [D, 3 N]
+        if not blur:
+            return torch.linalg.pinv(unit).float()
+        noise = (blur / self.units.millimetres) ** 2 * torch.eye(len(unit), dtype=unit.dtype, device=unit.device)
+        return torch.linalg.solve(unit @ unit.T + noise, unit).T.float()
+
+    def motion(self, positions: Tensor, fit: Tensor) -> Tensor:
+        """The way back, with `fit` of `likely`: [..., A] -> [..., D + 6]; a head that does not move is 0."""
+        size = len(fit)
+        expression = positions[..., :size] @ fit  # [..., 3 N] -> [..., D]
         pose = positions[..., size:] * self.units.head
         return torch.cat([expression, pose if self.head else expression[..., :6] * 0], dim=-1)
 
@@ -88,19 +103,6 @@ def speech_frames(now: int, past: int, future: int, frames: int) -> list[int]:
     return [min(max(now + offset, 0), frames - 1) for offset in range(1 - past, future + 1)]
 
 
-@dataclass(frozen=True)
-class Correction:
-    """What keeps integrated positions from drifting: ours, not the paper's.
-
-    Args:
-        leak: share of the distance from the mean (0) by which positions return to it each frame.
-        project: whether vertices are moved to where the face model can be before they are fed back.
-    """
-
-    leak: float = 0.0
-    project: bool = True
-
-
 @torch.no_grad()
 def roll_out(
     network: Policy,
@@ -111,7 +113,8 @@ def roll_out(
     heard: int = 0,
     steps: int,
     eta: float = 0.0,
-    correction: Correction | None = None,
+    guidance: float = 1.0,
+    blur: float = 0.0,
     generator: torch.Generator,
     progress: Callable[[int], None] | None = None,
 ) -> Tensor:
@@ -125,7 +128,8 @@ def roll_out(
         heard: C, frames of speech before that frame.
         steps: of DDIM.
         eta: of DDIM.
-        correction: None: eq. 2 as it is.
+        guidance: see `Policy.guided`.
+        blur: against drift, see `ActionSpace.likely`; 0: eq. 2 as it is.
         generator: of the noise, on the CPU.
         progress: called with the number of frames done.
 
@@ -134,21 +138,23 @@ def roll_out(
     """
     config, schedule = network.config, make_schedule(network.config.train_timesteps)
     batch, total = speech.shape[:2]
-    positions = space.positions(before)  # [B, N_obs, A]
+    positions, fit = space.positions(before), space.likely(blur)  # [B, N_obs, A], [3 N, D]
+    double = guidance != 1
+    unheard = torch.arange(2 * batch, device=speech.device) >= batch if double else None
     done: list[Tensor] = []
     for now in range(heard - 1, total - 1, config.acted):
         window = speech[:, speech_frames(now, config.past, config.future, total)]  # [B, F, S]
-        condition = network.observe(positions, window)
+        seen = positions
+        if double:
+            seen, window = seen.repeat(2, 1, 1), window.repeat(2, 1, 1)
+        condition = network.observe(seen, window, unheard)  # [B or 2 B, 2 size]
         noise = torch.randn(batch, config.horizon, config.channels, generator=generator).to(speech.device)
-        predict = partial(_predict, network, condition)
+        predict = partial(_predict, network, condition, guidance)
         actions = sample(predict, noise, schedule, steps, eta=eta, generator=generator)[:, : config.acted]
         fresh = integrated(positions[:, -1], actions)  # [B, N_act, A]
-        motion = space.motion(fresh)  # [B, N_act, D + 6]
-        if correction is not None:
-            kept = (1 - correction.leak) ** torch.arange(1, config.acted + 1, device=fresh.device)[:, None]
-            fresh, motion = fresh * kept, motion * kept
-            if correction.project:
-                fresh = space.positions(motion)
+        motion = space.motion(fresh, fit)  # [B, N_act, D + 6]
+        if blur:
+            fresh = space.positions(motion)
         positions = torch.cat([positions, fresh], dim=1)[:, -config.observed :]
         done.append(motion)
         if progress:
@@ -156,5 +162,5 @@ def roll_out(
     return torch.cat(done, dim=1)[:, : total - heard]  # [B, T, D + 6]
 
 
-def _predict(network: Policy, condition: Tensor, noisy: Tensor, timestep: Tensor) -> Tensor:
-    return network.actions(noisy, condition, timestep)
+def _predict(network: Policy, conditions: Tensor, guidance: float, noisy: Tensor, timestep: Tensor) -> Tensor:
+    return network.guided(noisy, conditions, timestep, guidance)

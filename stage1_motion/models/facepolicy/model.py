@@ -13,7 +13,7 @@ from shared.checkpoint import described_as, load_checkpoint
 from shared.errors import InputError, UsageError
 from shared.face_model.morphable import MorphableModel
 from stage1_motion.interface import Known, MotionModel, MotionSample, SamplingOptions, Speech, Style, Subject, Tail
-from stage1_motion.models.facepolicy.actions import ActionSpace, Correction, Units, roll_out
+from stage1_motion.models.facepolicy.actions import ActionSpace, Units, roll_out
 from stage1_motion.models.facepolicy.network import Policy, PolicyConfig
 from stage1_motion.motion_space import MEAN_GAP, MotionSpace
 from stage1_motion.postprocessing.rest import rest_coefficients
@@ -28,19 +28,14 @@ class Sampler:
     Args:
         steps: of DDIM, for every prediction.
         eta: of DDIM.
-        corrected: whether positions are kept from drifting (`correction`); False: eq. 2 as it is.
-        correction: how.
+        guidance: scale of classifier-free guidance on speech.
+        blur: millimetres, of the correction of drift (`ActionSpace.likely`); 0: none, eq. 2 as it is.
     """
 
     steps: int = 4
     eta: float = 0.0
-    corrected: bool = True
-    correction: Correction = Correction()
-
-    @property
-    def used_correction(self) -> Correction | None:
-        """What `roll_out` takes."""
-        return self.correction if self.corrected else None
+    guidance: float = 1.0
+    blur: float = 0.5
 
 
 def resting(space: MotionSpace, frames: int) -> np.ndarray:
@@ -61,7 +56,7 @@ class FacePolicy(MotionModel):
     """
 
     accepts = frozenset({"tail"})
-    ignores = frozenset({"pose_steps", "guidance", "style_guidance", "solver"})
+    ignores = frozenset({"pose_steps", "style_guidance", "solver"})
 
     def __init__(self, network: Policy, space: MotionSpace, units: Units, sampler: Sampler, *,
                  device: str | torch.device = "cpu"):  # fmt: skip
@@ -97,7 +92,8 @@ class FacePolicy(MotionModel):
             heard=known,
             steps=options.steps or self.sampler.steps,
             eta=self.sampler.eta if options.eta is None else options.eta,
-            correction=self.sampler.used_correction,
+            guidance=self.sampler.guidance if options.guidance is None else options.guidance,
+            blur=self.sampler.blur,
             generator=generator,
             progress=progress and (lambda done: progress(done, len(speech))),
         )
@@ -123,8 +119,7 @@ def load(
         network.load_state_dict(tensors)
         network = network.to(device).eval().requires_grad_(False)
         std = (np.array(header[f"{part}_std"], np.float32) for part in ("expression", "pose"))
-        space, units = MotionSpace(face_model, *std), Units(**header["units"])
-        sampler = Sampler(**{**header["sampler"], "correction": Correction(**header["sampler"]["correction"])})
+        space, units, sampler = MotionSpace(face_model, *std), Units(**header["units"]), Sampler(**header["sampler"])
     if header["face_model"] != face_model.fingerprint:
         raise InputError(f"{path}: the policy belongs to face model {header['face_model']}")
     return FacePolicy(network, space, units, sampler, device=device)

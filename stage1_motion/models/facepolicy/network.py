@@ -199,15 +199,28 @@ class Policy(nn.Module):
         width = config.step_width
         self.vertices = VertexEncoder(config.channels, config.size)
         self.speech = SpeechEncoder(config.heard, config.speech_features, config.speech_width, config.size)
+        self.no_speech = nn.Parameter(torch.zeros(config.size))  # o_s where nothing is heard: not in the paper
         self.drop = nn.Dropout(config.dropout)
         self.step = nn.Sequential(nn.Linear(width, 4 * width), nn.Mish(), nn.Linear(4 * width, width))
         self.unet = ConditionalUNet(config.channels, config.widths, width + 2 * config.size, config.kernel)
         self.level: Tensor
         self.register_buffer("level", make_schedule(config.train_timesteps).alphas_cumprod, persistent=False)
 
-    def observe(self, positions: Tensor, speech: Tensor) -> Tensor:
-        """Observed positions [B, N_obs, A] and speech [B, F, S] -> the global condition o = {o_x, o_s} [B, 2 size]."""
-        return self.drop(torch.cat([self.vertices(positions), self.speech(speech)], dim=1))
+    def observe(self, positions: Tensor, speech: Tensor, no_speech: Tensor | None = None) -> Tensor:
+        """The global condition o = {o_x, o_s} (§3.2).
+
+        Args:
+            positions: of the observed frames, [B, N_obs, A].
+            speech: features of the frames that are heard, [B, F, S].
+            no_speech: bool [B], where o_s is the empty one, for classifier-free guidance (ours).
+
+        Returns:
+            [B, 2 size].
+        """
+        heard = self.speech(speech)  # [B, F, S] -> [B, size]
+        if no_speech is not None:
+            heard = torch.where(no_speech[:, None], self.no_speech, heard)
+        return self.drop(torch.cat([self.vertices(positions), heard], dim=1))
 
     def forward(self, noisy: Tensor, condition: Tensor, timestep: Tensor) -> Tensor:
         """What the UNet predicts (`PolicyConfig.prediction`).
@@ -231,3 +244,20 @@ class Policy(nn.Module):
             return predicted
         level = self.level[timestep][:, None, None]  # bar alpha_k, [B, 1, 1]
         return (noisy - (1 - level).sqrt() * predicted) / level.sqrt().clamp(min=_LEAST_SIGNAL)
+
+    def guided(self, noisy: Tensor, conditions: Tensor, timestep: Tensor, scale: float) -> Tensor:
+        """Classifier-free guidance on speech (Ho & Salimans 2022): a_0(-) + scale [a_0(speech) - a_0(-)].
+
+        Args:
+            noisy: as for `forward`.
+            conditions: with speech, [B, 2 size], or, where `scale` is not 1, with speech and without, [2 B, 2 size].
+            timestep: as for `forward`.
+            scale: 1 is none.
+
+        Returns:
+            a_0, [B, H, A].
+        """
+        if len(conditions) == len(noisy):
+            return self.actions(noisy, conditions, timestep)
+        heard, unheard = self.actions(noisy.repeat(2, 1, 1), conditions, timestep.repeat(2)).chunk(2)
+        return unheard + scale * (heard - unheard)

@@ -31,10 +31,12 @@ class LossConfig:
 
     Args:
         position_weight: of the squared error of the positions to which the actions add up; "sample" prediction only.
-        offset: standard deviation of an offset of the observed frames, as a share of each coefficient's own.
-        jitter: the same of noise that differs from frame to frame.
+        offset: standard deviation of an offset of the observed frames' expression, as a share of each coefficient's
+            own.
+        jitter: the same of noise that differs from frame to frame, of the head's pose as well.
         recovery: frames within which the actions to learn lead back from the offset.
         speech_noise: standard deviation of Gaussian noise on the features.
+        speech_dropout: share of examples without speech, for guidance.
         smoothing: standard deviation in frames of the Gaussian that takes the tracker's jitter from the motion.
     """
 
@@ -43,6 +45,7 @@ class LossConfig:
     jitter: float = 0.0
     recovery: int = 4
     speech_noise: float = 0.0
+    speech_dropout: float = 0.0
     smoothing: float = 0.0
 
 
@@ -128,10 +131,12 @@ class FacePolicyTask:
         def random(*shape: int) -> Tensor:
             return torch.randn(batch_size, *shape, generator=generator)
 
-        coefficients = batch["motion"].shape[2]
+        count, coefficients = self.action_space.count, batch["motion"].shape[2]
         batch["speech"] = batch["speech"] + loss.speech_noise * random(*batch["speech"].shape[1:])
-        offset = loss.offset * random(1, coefficients) + loss.jitter * random(config.observed, coefficients)
-        batch["offset"] = offset  # [B, N_obs, D + 6]; the motion space has unit variance
+        batch["no_speech"] = torch.rand(batch_size, generator=generator) < loss.speech_dropout
+        offset = loss.jitter * random(config.observed, coefficients)  # [B, N_obs, D + 6]; they have unit variance
+        offset[..., :count] += loss.offset * random(1, count)  # of the head speech does not tell where it was
+        batch["offset"] = offset
         batch["timestep"] = torch.randint(config.train_timesteps, (batch_size,), generator=generator)
         batch["noise"] = random(config.horizon, config.channels)
         return batch
@@ -153,7 +158,8 @@ class FacePolicyTask:
         """Eq. 4, or the squared error of the actions themselves."""
         observed, actions = self.example(batch)
         noisy = self.schedule.add_noise(actions, batch["noise"], batch["timestep"])
-        predicted = model(noisy, model.observe(observed, batch["speech"]), batch["timestep"]).float()
+        condition = model.observe(observed, batch["speech"], batch["no_speech"])
+        predicted = model(noisy, condition, batch["timestep"]).float()
         if self.config.prediction == "epsilon":
             error = (predicted - batch["noise"]).square().mean()
             return error, {"epsilon": error}
@@ -176,7 +182,8 @@ class FacePolicyTask:
             torch.from_numpy(before).to(device),
             steps=self.sampler.steps,
             eta=self.sampler.eta,
-            correction=self.sampler.used_correction,
+            guidance=self.sampler.guidance,
+            blur=self.sampler.blur,
             generator=torch.Generator().manual_seed(seed),
         )
         return [m[: len(c.speech)] for m, c in zip(motion.float().cpu().numpy(), self.development)]

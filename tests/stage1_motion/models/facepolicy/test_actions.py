@@ -9,7 +9,6 @@ import torch
 from shared.face_model import load_bundled
 from stage1_motion.models.facepolicy.actions import (
     ActionSpace,
-    Correction,
     Units,
     differences,
     integrated,
@@ -40,10 +39,12 @@ def test_positions_are_millimetres_of_the_face_model_and_the_head():
         moved = MODEL.vertices(zero, row[:COUNT] * SPACE.expression_std) - MODEL.mean
         assert np.allclose(position[:-6].reshape(-1, 3) * 4.0, moved, atol=1e-3)
         assert np.allclose(position[-6:] * 0.5, row[COUNT:], atol=1e-5)
-    assert torch.allclose(actions.motion(found), motion, atol=1e-3)
+    assert torch.allclose(actions.motion(found, actions.likely()), motion, atol=1e-3)
+    fitted = SPACE.fit_displacements(found[:, :-6].numpy().reshape(3, -1, 3) * 4.0)
+    assert np.allclose(actions.motion(found, actions.likely())[:, :COUNT], fitted, atol=1e-3)
     still = ActionSpace(SPACE, Units(4.0, 0.0))
     assert still.channels == actions.channels - 6
-    back = still.motion(still.positions(motion))
+    back = still.motion(still.positions(motion), still.likely())
     assert torch.allclose(back[:, :COUNT], motion[:, :COUNT], atol=1e-3) and not back[:, COUNT:].any()
 
 
@@ -78,19 +79,19 @@ class Actor:
         )
         self.answer, self.seen, self.heard = answer, [], []
 
-    def observe(self, positions, speech):
+    def observe(self, positions, speech, no_speech):
         self.seen.append(positions)
         self.heard.append(speech)
         return positions
 
-    def actions(self, noisy, condition, timestep):
-        return self.answer(condition, noisy)
+    def guided(self, noisy, conditions, timestep, scale):
+        return self.answer(conditions, noisy)
 
 
-def acted_out(actor, space, frames, *, heard=0, correction=None, before=None):
+def acted_out(actor, space, frames, *, heard=0, blur=0.0, before=None):
     speech = torch.arange(float(heard + frames))[None, :, None]
     before = torch.zeros(1, 2, COUNT + 6) if before is None else before
-    return roll_out(actor, space, speech, before, heard=heard, steps=1, correction=correction,
+    return roll_out(actor, space, speech, before, heard=heard, steps=1, blur=blur,
                     generator=torch.Generator().manual_seed(0))  # fmt: skip
 
 
@@ -124,18 +125,41 @@ def test_a_chain_goes_on_from_what_was_before():
     assert [h.flatten().tolist() for h in actor.heard] == [[3, 4, 5], [5, 6, 7]]
 
 
-def test_correction():
-    """The leak takes its share each frame; what the face model cannot do is not fed back."""
-    space = ActionSpace(SPACE, UNITS)
-    still = Actor(lambda seen, noisy: torch.zeros_like(noisy), space.channels)
+def test_blur():
+    """The likeliest coefficients of blurred positions, as a Gaussian posterior; what cannot be seen is not fed back."""
+    space, blur = ActionSpace(SPACE, UNITS), 3.0
+    unit = SPACE.displacements(np.eye(COUNT, dtype=np.float32)).reshape(COUNT, -1).astype(np.float64)  # mm
+    covariance = unit.T @ unit + blur**2 * np.eye(unit.shape[1])
+    expected = unit @ np.linalg.inv(covariance) * 4.0  # [D, 3 N], of coordinates in units of 4 mm
+    assert np.allclose(space.likely(blur).T, expected, atol=1e-3 * np.abs(expected).max())
     before = random(1, 2, COUNT + 6, seed=4)
-    found = acted_out(still, space, 5, before=before, correction=Correction(leak=0.1))
-    for frame in range(5):
-        assert torch.allclose(found[0, frame], before[0, -1] * 0.9 ** (frame + 1), atol=1e-3)
+    still = Actor(lambda seen, noisy: torch.zeros_like(noisy), space.channels, acted=1)
+    found = acted_out(still, space, 3, before=before, blur=blur)[0]
+    state = before[0, -1].double().numpy()
+    for frame in range(3):
+        state[:COUNT] = expected @ (state[:COUNT] @ unit / 4.0)
+        assert np.allclose(found[frame], state, atol=1e-3)
     outside = {}
-    for name, correction in (("plain", None), ("projected", Correction()), ("not", Correction(0.0, False))):
+    for blur in (0.0, 3.0):
         actor = Actor(lambda seen, noisy: torch.ones_like(noisy), space.channels)  # no movement of a face
-        acted_out(actor, space, 10, correction=correction)
+        acted_out(actor, space, 10, blur=blur)
         last = actor.seen[-1]
-        outside[name] = float((last - space.positions(space.motion(last))).abs().max())
-    assert outside["plain"] == outside["not"] > 1 > 1e-2 > outside["projected"]
+        outside[blur] = float((last - space.positions(space.motion(last, space.likely()))).abs().max())
+    assert outside[0.0] > 1 > 1e-2 > outside[3.0]
+
+
+def test_a_chain_without_speech_beside_the_chain_with_it():
+    """For guidance the network answers twice, with and without speech, about the same noise."""
+    space, calls = ActionSpace(SPACE, UNITS), []
+
+    class Guided(Actor):
+        def observe(self, positions, speech, no_speech):
+            calls.append((positions, speech, no_speech))
+            return positions
+
+    actor = Guided(lambda seen, noisy: torch.zeros_like(noisy), space.channels)
+    speech = torch.arange(12.0).reshape(2, 6, 1)
+    roll_out(actor, space, speech, random(2, 2, COUNT + 6), steps=1, guidance=2.0, generator=torch.Generator())
+    for positions, heard, no_speech in calls:
+        assert no_speech.tolist() == [False, False, True, True]
+        assert torch.equal(positions[:2], positions[2:]) and torch.equal(heard[:2], heard[2:])

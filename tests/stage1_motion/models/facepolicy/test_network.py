@@ -102,6 +102,21 @@ def test_predicted_noise_gives_actions():
     assert torch.equal(same.actions(noisy, condition, step), same(noisy, condition, step))
 
 
+@torch.no_grad()
+def test_guidance():
+    network, noisy, step = policy(), random(2, 4, 15), torch.tensor([3, 90])
+    torch.nn.init.normal_(network.no_speech)
+    seen, speech = random(2, 2, 15, seed=1), random(2, 5, 7, seed=2)
+    heard = network.observe(seen, speech)
+    unheard = network.observe(seen, speech, torch.tensor([True, True]))
+    assert torch.equal(unheard, network.observe(seen, speech + 1, torch.tensor([True, True])))
+    assert torch.equal(network.observe(seen, speech, torch.tensor([False, True])), torch.stack([heard[0], unheard[1]]))
+    with_speech, without = (network.actions(noisy, c, step) for c in (heard, unheard))
+    found = network.guided(noisy, torch.cat([heard, unheard]), step, 1.7)
+    assert torch.allclose(found, without + 1.7 * (with_speech - without), atol=1e-5)
+    assert torch.equal(network.guided(noisy, heard, step, 1.0), with_speech)
+
+
 @pytest.mark.parametrize(("name", "value", "message"), [
     ("horizon", 3, "cannot be halved"), ("acted", 5, "exceeds `horizon`"), ("widths", (8, 12), "multiples of 8"),
     ("prediction", "velocity", "sample, epsilon"), ("future", -1, "future"), ("kernel", 4, "odd"),

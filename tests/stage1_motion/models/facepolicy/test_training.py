@@ -15,7 +15,7 @@ from shared.training.loop import train
 from stage1_motion.dataset import Clip
 from stage1_motion.interface import SamplingOptions, Speech, Subject, Tail
 from stage1_motion.models.facepolicy.actions import Units
-from stage1_motion.models.facepolicy.model import load, resting
+from stage1_motion.models.facepolicy.model import Sampler, load, resting
 from stage1_motion.models.facepolicy.training import FacePolicyTask, LossConfig
 from stage1_motion.motion_space import MotionSpace
 from stage1_motion.speech_events import SpeechEvents
@@ -67,8 +67,7 @@ class Recorder:
     def __init__(self, shape):
         self.shape = shape
 
-    def observe(self, positions, speech):
-        self.positions, self.heard = positions, speech
+    def observe(self, positions, speech, no_speech):
         return positions
 
     def __call__(self, noisy, condition, timestep):
@@ -111,7 +110,8 @@ def test_actions_lead_back_from_a_disturbed_observation(recovery):
     seen, actions = disturbed.example(drawn)
     away = seen - true_seen
     assert torch.allclose(away, calm.action_space.positions(drawn["offset"]), atol=1e-3)
-    assert 0.4 < float(drawn["offset"].std()) < 0.6
+    face, head = drawn["offset"][..., :COUNT], drawn["offset"][..., COUNT:]
+    assert 0.4 < float(face.std()) < 0.6 and 0.05 < float(head.std()) < 0.15
     assert 0.05 < float((drawn["offset"][:, 0] - drawn["offset"][:, 1]).std()) / 2**0.5 < 0.15
     for k in range(4):
         reached = (seen[:, -1] + actions[:, : k + 1].sum(1)) - (true_seen[:, -1] + true_actions[:, : k + 1].sum(1))
@@ -149,6 +149,11 @@ def test_smoothing_takes_jitter_away():
     assert np.allclose(smooth[20], expected, atol=1e-3)
 
 
+def test_speech_is_dropped():
+    dropped = batch(task(speech_dropout=0.25), 400)["no_speech"]
+    assert 0.18 < float(dropped.float().mean()) < 0.32 and not batch(task())["no_speech"].any()
+
+
 @pytest.fixture(scope="module", params=["sample", "epsilon"])
 def trained(tmp_path_factory, request):
     folder = tmp_path_factory.mktemp("facepolicy")
@@ -180,13 +185,15 @@ def test_seeds_and_speech(trained):
 def test_steps_and_what_is_ignored(trained):
     sample = generated(trained)
     assert np.abs(generated(trained, options=SamplingOptions(steps=1)).expression - sample.expression).max() > 1e-4
-    assert np.array_equal(generated(trained, options=SamplingOptions(guidance=3.0)).expression, sample.expression)
-    assert "guidance" in trained.ignores
+    assert np.abs(generated(trained, options=SamplingOptions(guidance=3.0)).expression - sample.expression).max() > 1e-4
+    assert np.array_equal(generated(trained, options=SamplingOptions(pose_steps=3)).expression, sample.expression)
+    assert "pose_steps" in trained.ignores
 
 
 def test_a_face_starts_at_rest_and_a_tail_goes_on(tmp_path):
     """With a network that never moves, a face stays where it is."""
     tested = task()
+    tested.sampler = Sampler(blur=0.0)
     for parameter in tested.model.unet.leave[-1].parameters():
         torch.nn.init.zeros_(parameter)
     tested.save(tested.model, tmp_path)
