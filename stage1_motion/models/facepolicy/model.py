@@ -35,7 +35,7 @@ class Sampler:
     steps: int = 4
     eta: float = 0.0
     guidance: float = 1.0
-    blur: float = 0.5
+    blur: float = 0.2
 
 
 def resting(space: MotionSpace, frames: int) -> np.ndarray:

@@ -146,40 +146,45 @@ class FilmBlock(nn.Module):
         return self.second(scale * self.first(x) + shift) + self.residual(x)  # [B, C_in, F] -> [B, C_out, F]
 
 
+class Level(nn.ModuleList):
+    """Two blocks in a row, as in every level of Diffusion Policy's UNet."""
+
+    def __init__(self, inputs: int, outputs: int, condition: int, kernel: int):
+        super().__init__([FilmBlock(size, outputs, condition, kernel) for size in (inputs, outputs)])
+
+    def forward(self, x: Tensor, condition: Tensor) -> Tensor:
+        """As of `FilmBlock`."""
+        for block in self:
+            x = block(x, condition)
+        return x
+
+
 class ConditionalUNet(nn.Module):
     """epsilon_theta of eq. 3: noisy actions [B, A, H] and a condition [B, C] -> [B, A, H]."""
 
     def __init__(self, channels: int, widths: tuple[int, ...], condition: int, kernel: int):
         super().__init__()
-        first = widths[0]
-
-        def pair(inputs: int, outputs: int) -> nn.ModuleList:
-            blocks = FilmBlock(inputs, outputs, condition, kernel), FilmBlock(outputs, outputs, condition, kernel)
-            return nn.ModuleList(blocks)
-
+        first, settings = widths[0], (condition, kernel)
         self.enter = nn.Conv1d(channels, first, 1)
-        self.down = nn.ModuleList(pair(before, width) for before, width in zip((first, *widths), widths[:-1]))
+        self.down = nn.ModuleList(Level(above, width, *settings) for above, width in zip((first, *widths), widths[:-1]))
         self.shrink = nn.ModuleList(nn.Conv1d(width, width, 3, stride=2, padding=1) for width in widths[:-1])
-        self.middle = pair(widths[-2] if len(widths) > 1 else first, widths[-1])
+        self.middle = Level(widths[-2] if len(widths) > 1 else first, widths[-1], *settings)
         levels = list(zip(widths[:-1], widths[1:]))[::-1]  # (channels of a level, of the one below)
         self.grow = nn.ModuleList(nn.ConvTranspose1d(below, below, 4, stride=2, padding=1) for _, below in levels)
-        self.up = nn.ModuleList(pair(below + width, width) for width, below in levels)
+        self.up = nn.ModuleList(Level(below + width, width, *settings) for width, below in levels)
         self.leave = nn.Sequential(ConvolutionBlock(first, first, kernel), nn.Conv1d(first, channels, 1))
 
     def forward(self, x: Tensor, condition: Tensor) -> Tensor:
         """See the class."""
         x, skipped = self.enter(x), []  # [B, A, H] -> [B, C_0, H]
-        for blocks, shrink in zip(self.down, self.shrink):
-            for block in blocks:  # type: ignore[union-attr]
-                x = block(x, condition)  # [B, C_(i-1), F] -> [B, C_i, F]
+        for level, shrink in zip(self.down, self.shrink):
+            x = level(x, condition)  # [B, C_(i-1), F] -> [B, C_i, F]
             skipped.append(x)
             x = shrink(x)  # [B, C_i, F] -> [B, C_i, F / 2]
-        for block in self.middle:
-            x = block(x, condition)
-        for grow, blocks in zip(self.grow, self.up):
+        x = self.middle(x, condition)  # [B, C_(n-1), F] -> [B, C_n, F]
+        for level, grow in zip(self.up, self.grow):
             x = torch.cat([grow(x), skipped.pop()], dim=1)  # [B, C_(i+1), F / 2] -> [B, C_(i+1) + C_i, F]
-            for block in blocks:  # type: ignore[union-attr]
-                x = block(x, condition)  # [B, C_(i+1) + C_i, F] -> [B, C_i, F]
+            x = level(x, condition)  # [B, C_(i+1) + C_i, F] -> [B, C_i, F]
         return self.leave(x)  # [B, C_0, H] -> [B, A, H]
 
 

@@ -71,7 +71,8 @@ class Config(ClipsConfig):
 def build_task(config: Config) -> FacePolicyTask:
     """Build the task of a config. Raises InputError: a file is missing."""
     clips, space = config.load("train")
-    return FacePolicyTask(clips, space, config.network, config.units, config.loss, config.sampler)
+    encoder = {"speech_encoder": config.speech_encoder} | ({} if config.layer is None else {"layer": config.layer})
+    return FacePolicyTask(clips, space, config.network, config.units, config.loss, config.sampler, encoder)
 
 
 class FacePolicyTask:
@@ -84,6 +85,7 @@ class FacePolicyTask:
         units: of positions and actions.
         config: of the loss.
         sampler: in validation and, stored with the weights, afterwards.
+        encoder: `speech_encoder` and `layer` of the features, for ``model.yaml``.
     """
 
     def __init__(
@@ -94,8 +96,10 @@ class FacePolicyTask:
         units: Units,
         config: LossConfig,
         sampler: Sampler | None = None,
+        encoder: dict[str, Any] | None = None,
     ):
         self.space, self.loss_config, self.sampler = space, config, sampler or Sampler()
+        self.encoder = encoder or {"speech_encoder": "bundled"}
         self.clips = [clip for clip in clips if not is_development(clip.person)]
         self.development = [clip for clip in clips if is_development(clip.person)]
         self.probabilities = torch.from_numpy(sampling_weights(self.clips))
@@ -193,11 +197,12 @@ class FacePolicyTask:
         row, count = self.space.gap_row(), self.action_space.count
         people: dict[str, list[list[float]]] = defaultdict(list)
         for clip, made in zip(self.development, self.generate(model)):
-            gaps = [m[:, :count] @ row for m in (made, self.motion[clip.name])]
+            real = self.motion[clip.name]
+            gaps = [m[:, :count] @ row for m in (made, real)]
             speeds = [np.abs(np.diff(gap)).mean() for gap in gaps]
-            turns = [np.abs(np.diff(m[:, count : count + 3], axis=0)).mean() for m in (made, self.motion[clip.name])]
+            turns = [np.abs(np.diff(m[:, count : count + 3], axis=0)).mean() for m in (made, real)]
             people[clip.person].append([
-                best_lag_correlation(*gaps, max_lag=2)[0],
+                best_lag_correlation(gaps[0], gaps[1], max_lag=2)[0],
                 gaps[0].std() / gaps[1].std(),
                 speeds[0] / speeds[1],
                 abs(gaps[0].mean() - gaps[1].mean()),
@@ -221,5 +226,5 @@ class FacePolicyTask:
             units=self.action_space.units.to_dict(),
             sampler=asdict(self.sampler),
         )
-        settings = {"model": "facepolicy", "speech_encoder": "bundled"}
+        settings = {"model": "facepolicy", **self.encoder}
         (folder / "model.yaml").write_text(yaml.safe_dump(settings, sort_keys=False), encoding="utf-8")
