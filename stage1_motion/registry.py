@@ -24,7 +24,7 @@ MODELS = {
     "fd2talk": "stage1_motion.models.fd2talk",
     "ridge": "stage1_motion.models.ridge",
 }
-BUNDLED = ("fd2talk", "diffposetalk")
+BUNDLED = ("fd2talk", "diffposetalk", "facepolicy")
 """Those that speech drives and whose weights are in the repository; the first is the default."""
 
 

@@ -115,6 +115,7 @@ def roll_out(
     eta: float = 0.0,
     guidance: float = 1.0,
     blur: float = 0.0,
+    leak: float = 0.0,
     generator: torch.Generator,
     progress: Callable[[int], None] | None = None,
 ) -> Tensor:
@@ -130,6 +131,8 @@ def roll_out(
         eta: of DDIM.
         guidance: see `Policy.guided`.
         blur: against drift, see `ActionSpace.likely`; 0: eq. 2 as it is.
+        leak: against drift of the head, of whose pose speech tells little: share by which it returns to its mean each
+            frame.
         generator: of the noise, on the CPU.
         progress: called with the number of frames done.
 
@@ -139,6 +142,8 @@ def roll_out(
     config, schedule = network.config, make_schedule(network.config.train_timesteps)
     batch, total = speech.shape[:2]
     positions, fit = space.positions(before), space.likely(blur)  # [B, N_obs, A], [3 N, D]
+    kept = torch.ones(config.acted, before.shape[2], device=speech.device)
+    kept[:, space.count :] = ((1 - leak) ** torch.arange(1.0, config.acted + 1))[:, None]
     double = guidance != 1
     unheard = torch.arange(2 * batch, device=speech.device) >= batch if double else None
     done: list[Tensor] = []
@@ -152,8 +157,8 @@ def roll_out(
         predict = partial(_predict, network, condition, guidance)
         actions = sample(predict, noise, schedule, steps, eta=eta, generator=generator)[:, : config.acted]
         fresh = integrated(positions[:, -1], actions)  # [B, N_act, A]
-        motion = space.motion(fresh, fit)  # [B, N_act, D + 6]
-        if blur:
+        motion = space.motion(fresh, fit) * kept  # [B, N_act, D + 6]
+        if blur or leak:
             fresh = space.positions(motion)
         positions = torch.cat([positions, fresh], dim=1)[:, -config.observed :]
         done.append(motion)

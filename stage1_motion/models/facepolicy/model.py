@@ -29,13 +29,15 @@ class Sampler:
         steps: of DDIM, for every prediction.
         eta: of DDIM.
         guidance: scale of classifier-free guidance on speech.
-        blur: millimetres, of the correction of drift (`ActionSpace.likely`); 0: none, eq. 2 as it is.
+        blur: millimetres, of the correction of drift (`ActionSpace.likely`); 0: none.
+        leak: of the same for the head (`roll_out`). Both 0: eq. 2 as it is.
     """
 
-    steps: int = 4
+    steps: int = 2
     eta: float = 0.0
     guidance: float = 1.0
     blur: float = 0.2
+    leak: float = 0.003
 
 
 def resting(space: MotionSpace, frames: int) -> np.ndarray:
@@ -94,6 +96,7 @@ class FacePolicy(MotionModel):
             eta=self.sampler.eta if options.eta is None else options.eta,
             guidance=self.sampler.guidance if options.guidance is None else options.guidance,
             blur=self.sampler.blur,
+            leak=self.sampler.leak,
             generator=generator,
             progress=progress and (lambda done: progress(done, len(speech))),
         )

@@ -188,6 +188,7 @@ class FacePolicyTask:
             eta=self.sampler.eta,
             guidance=self.sampler.guidance,
             blur=self.sampler.blur,
+            leak=self.sampler.leak,
             generator=torch.Generator().manual_seed(seed),
         )
         return [m[: len(c.speech)] for m, c in zip(motion.float().cpu().numpy(), self.development)]

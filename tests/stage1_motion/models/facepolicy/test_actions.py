@@ -88,10 +88,10 @@ class Actor:
         return self.answer(conditions, noisy)
 
 
-def acted_out(actor, space, frames, *, heard=0, blur=0.0, before=None):
+def acted_out(actor, space, frames, *, heard=0, before=None, **correction):
     speech = torch.arange(float(heard + frames))[None, :, None]
     before = torch.zeros(1, 2, COUNT + 6) if before is None else before
-    return roll_out(actor, space, speech, before, heard=heard, steps=1, blur=blur,
+    return roll_out(actor, space, speech, before, heard=heard, steps=1, **correction,
                     generator=torch.Generator().manual_seed(0))  # fmt: skip
 
 
@@ -146,6 +146,16 @@ def test_blur():
         last = actor.seen[-1]
         outside[blur] = float((last - space.positions(space.motion(last, space.likely()))).abs().max())
     assert outside[0.0] > 1 > 1e-2 > outside[3.0]
+
+
+def test_leak():
+    """The head, and nothing but the head, returns by the share each frame."""
+    space, before = ActionSpace(SPACE, UNITS), random(1, 2, COUNT + 6, seed=4)
+    still = Actor(lambda seen, noisy: torch.zeros_like(noisy), space.channels)
+    found = acted_out(still, space, 5, before=before, leak=0.1)[0]
+    for frame in range(5):
+        assert torch.allclose(found[frame, COUNT:], before[0, -1, COUNT:] * 0.9 ** (frame + 1), atol=1e-4)
+        assert torch.allclose(found[frame, :COUNT], before[0, -1, :COUNT], atol=1e-2)
 
 
 def test_a_chain_without_speech_beside_the_chain_with_it():

@@ -193,7 +193,7 @@ def test_steps_and_what_is_ignored(trained):
 def test_a_face_starts_at_rest_and_a_tail_goes_on(tmp_path):
     """With a network that never moves, a face stays where it is."""
     tested = task()
-    tested.sampler = Sampler(blur=0.0)
+    tested.sampler = Sampler(blur=0.0, leak=0.0)
     for parameter in tested.model.unet.leave[-1].parameters():
         torch.nn.init.zeros_(parameter)
     tested.save(tested.model, tmp_path)
