@@ -21,10 +21,11 @@ from shared.errors import InputError
 MODELS = {
     "diface": "stage1_motion.models.diface",
     "diffposetalk": "stage1_motion.models.diffposetalk",
+    "facepolicy": "stage1_motion.models.facepolicy",
     "fd2talk": "stage1_motion.models.fd2talk",
     "ridge": "stage1_motion.models.ridge",
 }
-BUNDLED = ("fd2talk", "diffposetalk", "diface")
+BUNDLED = ("fd2talk", "diffposetalk", "diface", "facepolicy")
 """Those that speech drives and whose weights are in the repository; the first is the default."""
 PERSONALISED = "diface"
 """The one that can be fine-tuned on a person."""

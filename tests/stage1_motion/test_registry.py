@@ -134,7 +134,7 @@ def test_what_a_model_does_not_take_is_refused(trained, audio):
 
 
 def test_names():
-    assert set(MODELS) == {"fd2talk", "diffposetalk", "diface", "ridge"}
+    assert set(MODELS) == {"fd2talk", "diffposetalk", "diface", "facepolicy", "ridge"}
     for name in MODELS:
         assert callable(model_module(name).load)
         assert hasattr(training_module(name), "build_task") or hasattr(training_module(name), "run")

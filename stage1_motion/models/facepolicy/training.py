@@ -1,0 +1,231 @@
+"""How 3DFacePolicy's policy learns: observations and actions of short crops (§3.2.1), by eq. 4 or sample prediction."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import torch
+import yaml
+from scipy.ndimage import gaussian_filter1d
+from torch import Tensor
+
+from shared.checkpoint import save_checkpoint
+from shared.diffusion.sampling import make_schedule
+from shared.metrics.lips import best_lag_correlation
+from shared.schema import Arguments
+from shared.splits import is_development
+from stage1_motion.dataset import Clip, ClipsConfig, sampling_weights
+from stage1_motion.models.facepolicy.actions import ActionSpace, Units, differences, roll_out, speech_frames
+from stage1_motion.models.facepolicy.model import KIND, Sampler, resting
+from stage1_motion.models.facepolicy.network import Policy, PolicyConfig
+from stage1_motion.motion_space import MotionSpace
+
+
+@dataclass(frozen=True)
+class LossConfig:
+    """What a policy learns from; all but the loss on actions is ours.
+
+    Args:
+        position_weight: of the squared error of the positions to which the actions add up; "sample" prediction only.
+        offset: standard deviation of an offset of the observed frames' expression, as a share of each coefficient's
+            own.
+        jitter: the same of noise that differs from frame to frame, of the head's pose as well.
+        recovery: frames within which the actions to learn lead back from the offset.
+        speech_noise: standard deviation of Gaussian noise on the features.
+        speech_dropout: share of examples without speech, for guidance.
+        smoothing: standard deviation in frames of the Gaussian that takes the tracker's jitter from the motion.
+    """
+
+    position_weight: float = 0.0
+    offset: float = 0.0
+    jitter: float = 0.0
+    recovery: int = 4
+    speech_noise: float = 0.0
+    speech_dropout: float = 0.0
+    smoothing: float = 0.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config(ClipsConfig):
+    """`model: facepolicy` of `fd2talk train`.
+
+    Args:
+        network: sizes of `PolicyConfig`.
+        units: see `Units`; `head: 0` keeps the head still.
+        loss: see `LossConfig`.
+        sampler: see `Sampler`.
+    """
+
+    network: Annotated[dict[str, Any], Arguments(PolicyConfig, ("channels", "speech_features"))] = field(
+        default_factory=dict
+    )
+    units: Units = Units()
+    loss: LossConfig = LossConfig()
+    sampler: Sampler = field(default_factory=Sampler)
+
+
+def build_task(config: Config) -> FacePolicyTask:
+    """Build the task of a config. Raises InputError: a file is missing."""
+    clips, space = config.load("train")
+    encoder = {"speech_encoder": config.speech_encoder} | ({} if config.layer is None else {"layer": config.layer})
+    return FacePolicyTask(clips, space, config.network, config.units, config.loss, config.sampler, encoder)
+
+
+class FacePolicyTask:
+    """A `shared.training.loop.Task`: each example is one time step of a clip, with its observation and H actions.
+
+    Args:
+        clips: of training people, development people among them.
+        space: of their motion.
+        network: arguments of `PolicyConfig`.
+        units: of positions and actions.
+        config: of the loss.
+        sampler: in validation and, stored with the weights, afterwards.
+        encoder: `speech_encoder` and `layer` of the features, for ``model.yaml``.
+    """
+
+    def __init__(
+        self,
+        clips: list[Clip],
+        space: MotionSpace,
+        network: dict[str, Any],
+        units: Units,
+        config: LossConfig,
+        sampler: Sampler | None = None,
+        encoder: dict[str, Any] | None = None,
+    ):
+        self.space, self.loss_config, self.sampler = space, config, sampler or Sampler()
+        self.encoder = encoder or {"speech_encoder": "bundled"}
+        self.clips = [clip for clip in clips if not is_development(clip.person)]
+        self.development = [clip for clip in clips if is_development(clip.person)]
+        self.probabilities = torch.from_numpy(sampling_weights(self.clips))
+        self.motion = {c.name: self._smooth(space.encode_unscaled(c.motion)[: len(c.speech)]) for c in clips}
+        self.action_space = ActionSpace(space, units)
+        features = clips[0].speech.shape[1]
+        self.model = Policy(PolicyConfig(channels=self.action_space.channels, speech_features=features, **network))
+        self.config = self.model.config
+        self.schedule = make_schedule(self.config.train_timesteps)
+
+    def _smooth(self, motion: np.ndarray) -> np.ndarray:
+        width = self.loss_config.smoothing
+        return gaussian_filter1d(motion, width, axis=0, mode="nearest") if width else motion
+
+    def to(self, device: torch.device) -> None:
+        """Move what the loss needs."""
+        self.action_space = ActionSpace(self.space, self.action_space.units, device)
+
+    def batch(self, generator: torch.Generator, batch_size: int) -> dict[str, Tensor]:
+        """Motion [B, N_obs + H, D + 6] around time steps, offsets of the observed frames, speech [B, F, S], noise."""
+        config, loss = self.config, self.loss_config
+        picks = torch.multinomial(self.probabilities, batch_size, replacement=True, generator=generator)
+        motion, speech = [], []
+        for pick in picks.tolist():
+            clip = self.clips[pick]
+            length = len(clip.speech)
+            now = int(torch.randint(max(1, length - config.horizon), (1,), generator=generator))  # last observed frame
+            at = np.arange(now + 1 - config.observed, now + 1 + config.horizon).clip(0, length - 1)
+            motion.append(self.motion[clip.name][at])
+            speech.append(clip.speech[speech_frames(now, config.past, config.future, length)])
+        batch = {"motion": torch.from_numpy(np.stack(motion)), "speech": torch.from_numpy(np.stack(speech))}
+
+        def random(*shape: int) -> Tensor:
+            return torch.randn(batch_size, *shape, generator=generator)
+
+        count, coefficients = self.action_space.count, batch["motion"].shape[2]
+        batch["speech"] = batch["speech"] + loss.speech_noise * random(*batch["speech"].shape[1:])
+        batch["no_speech"] = torch.rand(batch_size, generator=generator) < loss.speech_dropout
+        offset = loss.jitter * random(config.observed, coefficients)  # [B, N_obs, D + 6]; they have unit variance
+        offset[..., :count] += loss.offset * random(1, count)  # of the head speech does not tell where it was
+        batch["offset"] = offset
+        batch["timestep"] = torch.randint(config.train_timesteps, (batch_size,), generator=generator)
+        batch["noise"] = random(config.horizon, config.channels)
+        return batch
+
+    def example(self, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
+        """Observed positions [B, N_obs, A] and the actions that lead on from them [B, H, A].
+
+        Where the observation is off, so is what is to be learned: within `recovery` frames actions lead back.
+        """
+        observed, horizon = self.config.observed, self.config.horizon
+        motion, offset = batch["motion"], batch["offset"]
+        ahead = torch.arange(1, horizon + 1, device=motion.device)
+        left = (1 - ahead / self.loss_config.recovery).clamp(min=0)[:, None]  # [H, 1]
+        away = torch.cat([offset, left * offset[:, -1:]], dim=1)  # [B, N_obs + H, D + 6]
+        positions = self.action_space.positions(motion + away)  # [B, N_obs + H, A]
+        return positions[:, :observed], differences(positions[:, observed - 1 :])
+
+    def loss(self, model: Policy, batch: dict[str, Tensor]) -> tuple[Tensor, dict[str, Any]]:
+        """Eq. 4, or the squared error of the actions themselves."""
+        observed, actions = self.example(batch)
+        noisy = self.schedule.add_noise(actions, batch["noise"], batch["timestep"])
+        condition = model.observe(observed, batch["speech"], batch["no_speech"])
+        predicted = model(noisy, condition, batch["timestep"]).float()
+        if self.config.prediction == "epsilon":
+            error = (predicted - batch["noise"]).square().mean()
+            return error, {"epsilon": error}
+        error = predicted - actions  # [B, H, A]
+        parts = {"actions": error.square().mean()}
+        if self.loss_config.position_weight:
+            parts["positions"] = self.loss_config.position_weight * error.cumsum(1).square().mean()
+        return torch.stack(list(parts.values())).sum(), parts
+
+    def generate(self, model: Policy, seed: int = 0) -> list[np.ndarray]:
+        """Motion [T, D + 6] for the speech of each development clip, all in one batch."""
+        device = next(model.parameters()).device
+        longest = max(len(clip.speech) for clip in self.development)
+        speech = np.stack([np.pad(c.speech, ((0, longest - len(c.speech)), (0, 0)), "edge") for c in self.development])
+        before = np.repeat(resting(self.space, self.config.observed)[None], len(speech), axis=0)
+        motion = roll_out(
+            model,
+            self.action_space,
+            torch.from_numpy(speech).to(device),
+            torch.from_numpy(before).to(device),
+            steps=self.sampler.steps,
+            eta=self.sampler.eta,
+            guidance=self.sampler.guidance,
+            blur=self.sampler.blur,
+            leak=self.sampler.leak,
+            generator=torch.Generator().manual_seed(seed),
+        )
+        return [m[: len(c.speech)] for m, c in zip(motion.float().cpu().numpy(), self.development)]
+
+    def validate(self, model: Policy) -> dict[str, float]:
+        """Lip gap and head of generated against real motion of the development people; means over people."""
+        row, count = self.space.gap_row(), self.action_space.count
+        people: dict[str, list[list[float]]] = defaultdict(list)
+        for clip, made in zip(self.development, self.generate(model)):
+            real = self.motion[clip.name]
+            gaps = [m[:, :count] @ row for m in (made, real)]
+            speeds = [np.abs(np.diff(gap)).mean() for gap in gaps]
+            turns = [np.abs(np.diff(m[:, count : count + 3], axis=0)).mean() for m in (made, real)]
+            people[clip.person].append([
+                best_lag_correlation(gaps[0], gaps[1], max_lag=2)[0],
+                gaps[0].std() / gaps[1].std(),
+                speeds[0] / speeds[1],
+                abs(gaps[0].mean() - gaps[1].mean()),
+                turns[0] / turns[1],
+            ])  # fmt: skip
+        values = np.array([np.mean(figures, axis=0) for figures in people.values()])  # [people, 5]
+        middle = np.median(values, axis=0)
+        found = dict(zip(("r", "spread", "speed", "level", "head_speed"), [values[:, 0].mean(), *middle[1:]]))
+        return {"score": found["r"] - 0.25 * abs(np.log(found["spread"])), **found}
+
+    def save(self, model: Policy, folder: Path) -> None:
+        """Write ``policy.safetensors`` and ``model.yaml``."""
+        save_checkpoint(
+            folder / "policy.safetensors",
+            KIND,
+            model.state_dict(),
+            config=model.config.to_dict(),
+            face_model=self.space.model.fingerprint,
+            expression_std=[float(v) for v in self.space.expression_std],
+            pose_std=[float(v) for v in self.space.pose_std],
+            units=self.action_space.units.to_dict(),
+            sampler=asdict(self.sampler),
+        )
+        settings = {"model": "facepolicy", **self.encoder}
+        (folder / "model.yaml").write_text(yaml.safe_dump(settings, sort_keys=False), encoding="utf-8")
