@@ -17,11 +17,13 @@ import numpy as np
 import torch
 
 from fd2talk.evaluation.inputs.clip_reader import pick, take_frames
-from fd2talk.evaluation.metrics.cost import (
+from fd2talk.evaluation.metrics.cost import Stopwatch, Timings
+from fd2talk.evaluation.system_names import (
+    NETWORK_ALONE,
+    SYSTEMS,
+    TRACKED,
     WITH_DIFFUSION,
     WITHOUT_NETWORKS,
-    Stopwatch,
-    Timings,
     motion_weights,
     renderer_of,
 )
@@ -41,42 +43,8 @@ from stage2_render.diffusion.tensors import to_pictures, to_tensor
 from stage2_render.face_crop import head_crop
 from stage2_render.pipeline import RenderPipeline
 
-SYSTEMS = {
-    "bundled": "Both stages with the bundled weights, from the clip's first frame and its speech alone.",
-    "warp": "The bundled motion rendered by the mesh warp.",
-    "static": "The photo in every frame: the score of generating nothing.",
-    "shuffled-audio": "The bundled system with another person's speech: the chance level of sync metrics.",
-    "ridge": "Ridge regression from log-mel energies as motion model, rendered as by the bundled system.",
-    "diffposetalk": "DiffPoseTalk as motion model, rendered as by the bundled system; the style is that of another "
-    "clip of the person, of people with one clip that of its first half (none where that is under a second).",
-    "diffposetalk-no-style": "The same without a style.",
-    "diffposetalk-own-style": "The same with the style of the clip itself: it leaks what is to be predicted.",
-    "driven": "The reference's own tracked motion, rendered from its first frame: the renderer alone.",
-    "driven-warp": "The same motion, rendered by the mesh warp.",
-    "driven-diffusion": "The same motion, rendered by the diffusion renderer.",
-    "ground-truth": "The reference face tracked, and encoded and decoded by the diffusion renderer's autoencoder, with "
-    "the first frame as reference: the loss of tracker and autoencoder alone, without generated motion or images.",
-    "bundled-network": "The bundled motion model's network alone, without the rules that act on its motion afterwards "
-    "(rest in pauses, lip closure, blinks, gaze, ease); motion only.",
-    "diffposetalk-network": "DiffPoseTalk alone, without these rules, with the style of another clip; motion only.",
-    "ridge-network": "Ridge regression alone, without these rules; motion only.",
-}
-"""Name -> title."""
-
 FRAMES_SUFFIX = ".frames"
 """Of the file of chosen frames, as `ClipFiles.frames`."""
-
-NETWORK_ALONE = {
-    "bundled-network": ("bundled", "warp"),
-    "diffposetalk-network": ("diffposetalk",),
-    "ridge-network": ("ridge",),
-}
-"""System of motion alone, without rules -> the systems that have the same motion model."""
-
-STYLED = ("diffposetalk", "diffposetalk-network", "diffposetalk-own-style")
-"""Systems whose motion has the style of a clip."""
-
-_TRACKED = ("driven", "driven-warp", "driven-diffusion", "ground-truth")  # with the motion of the reference
 
 
 @dataclass(frozen=True, eq=False)
@@ -200,7 +168,7 @@ class ClipGenerator:
     def _generate(self, recording: Recording, seed: int, watch: Stopwatch) -> tuple[Motion, PhotoFit]:
         with closing(read_video(recording.video)) as frames:
             image = next(frames)
-        if self.name in _TRACKED:
+        if self.name in TRACKED:
             with watch("stage1"):
                 motion = motion_from_track(self.warp.model, recording.track)
                 return motion, photo_of_clip(image, recording.track, motion, self.warp.model)

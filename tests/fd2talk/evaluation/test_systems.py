@@ -8,7 +8,8 @@ import torch
 from material import SPEECH, sine_motion
 
 from fd2talk.evaluation import systems
-from fd2talk.evaluation.systems import NETWORK_ALONE, SYSTEMS, ClipGenerator, Recording
+from fd2talk.evaluation.system_names import NETWORK_ALONE, SYSTEMS
+from fd2talk.evaluation.systems import ClipGenerator, Recording
 from fd2talk.track import track_file
 from shared.errors import InputError, UsageError
 from shared.face_model import load_bundled

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from fd2talk.evaluation.metrics import cost
-from fd2talk.evaluation.systems import SYSTEMS
+from fd2talk.evaluation.system_names import SYSTEMS, WITH_DIFFUSION
 
 
 def test_a_stopwatch_counts_each_second_once(monkeypatch):
@@ -23,7 +23,7 @@ def test_cost_counts_the_networks_that_a_system_runs(renderer_weights):
     from stage2_render.diffusion.render_model import RenderNetworks
 
     renderer = RenderNetworks.load(renderer_weights / "diffusion")
-    own = dict.fromkeys(cost.WITH_DIFFUSION, str(renderer_weights))
+    own = dict.fromkeys(WITH_DIFFUSION, str(renderer_weights))
     networks = {name: cost.SystemNetworks(name, own.get(name, "bundled")) for name in SYSTEMS}
     sizes = {name: one.parameters() for name, one in networks.items()}
     assert sizes["driven-diffusion"] == (0, sum(p.numel() for p in renderer.parameters()))
