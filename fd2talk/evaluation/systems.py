@@ -46,6 +46,8 @@ from stage2_render.pipeline import RenderPipeline
 FRAMES_SUFFIX = ".frames"
 """Of the file of chosen frames, as `ClipFiles.frames`."""
 
+_KEPT = 100  # fitted photos
+
 
 @dataclass(frozen=True, eq=False)
 class Recording:
@@ -94,6 +96,8 @@ class ClipGenerator:
         render: settings of the diffusion renderer, arguments of `RenderPipeline`.
         sampling: of the motion model.
         device: torch device.
+        photos: fitted photos by video, which generators share and add to, so that the time of stage two is less; None:
+            one is fitted for every clip.
 
     Raises:
         UsageError: there is no such system.
@@ -109,12 +113,13 @@ class ClipGenerator:
         render: Mapping[str, Any] | None = None,
         sampling: SamplingOptions = SamplingOptions(),
         device: str = "cpu",
+        photos: dict[Path, PhotoFit] | None = None,
     ) -> None:
         if name not in SYSTEMS:
             raise UsageError(f"there is no system {name!r}; there are: {', '.join(SYSTEMS)}")
         if name == "shuffled-audio" and len(recordings) < 2:
             raise InputError("the system shuffled-audio needs at least two clips: one is driven by another's speech")
-        self.name, self.weights, self.device = name, weights, device
+        self.name, self.weights, self.device, self._photos = name, weights, device, photos
         self._recordings, self._render, self._sampling = list(recordings), dict(render or {}), sampling
 
     def __call__(
@@ -166,17 +171,12 @@ class ClipGenerator:
         return watch.timings(recording.frames)
 
     def _generate(self, recording: Recording, seed: int, watch: Stopwatch) -> tuple[Motion, PhotoFit]:
-        with closing(read_video(recording.video)) as frames:
-            image = next(frames)
         if self.name in TRACKED:
+            image = _first_frame(recording.video)
             with watch("stage1"):
                 motion = motion_from_track(self.warp.model, recording.track)
                 return motion, photo_of_clip(image, recording.track, motion, self.warp.model)
-        with watch("stage2"):
-            try:
-                photo = PhotoFit.fit(image, self.warp.model)
-            except InputError as error:
-                raise InputError(f"{recording.video}: {error}") from error
+        photo = self._photo(recording.video, watch)
         if self.name == "static":
             return _of_length(photo_motion(photo, ""), recording.frames), photo
         with watch("stage1"):
@@ -191,6 +191,20 @@ class ClipGenerator:
                 audio, photo=photo, seed=seed, options=options, postprocessing=rules, style=style
             )
             return motion, photo
+
+    def _photo(self, video: Path, watch: Stopwatch) -> PhotoFit:
+        """The first frame, fitted."""
+        if self._photos is not None and video in self._photos:
+            return self._photos[video]
+        image = _first_frame(video)
+        with watch("stage2"):
+            try:
+                photo = PhotoFit.fit(image, self.warp.model)
+            except InputError as error:
+                raise InputError(f"{video}: {error}") from error
+        if self._photos is not None and len(self._photos) < _KEPT:
+            self._photos[video] = photo
+        return photo
 
     def _frames(
         self, recording: Recording, photo: PhotoFit, motion: Motion, numbers: np.ndarray | None
@@ -287,6 +301,11 @@ def autoencoded_frames(
         contents = to_pictures(autoencoder.decode(reference.expand_as(latents), latents)).astype(np.float32)
         for image, content in zip(batch, contents):
             yield paste(image, crop, content, networks.window)
+
+
+def _first_frame(video: Path) -> np.ndarray:
+    with closing(read_video(video)) as frames:
+        return next(frames)
 
 
 def _of_length(motion: Motion, frames: int) -> Motion:

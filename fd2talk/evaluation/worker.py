@@ -33,6 +33,7 @@ from shared.face_model.loaders import load_face_model
 from shared.face_model.morphable import MorphableModel
 from shared.files import atomic_output, check_input
 from shared.motion import Motion
+from shared.photo_fit import PhotoFit
 from shared.prepared import save_arrays
 from shared.tracking import motion_from_track
 from stage1_motion.interface import SamplingOptions
@@ -80,6 +81,7 @@ class Worker:
     def __init__(self, run: Run) -> None:
         self.run = run
         self._generators: dict[str, ClipGenerator] = {}
+        self._photos: dict[Path, PhotoFit] | None = None if run.video else {}  # where nobody asks what they cost
 
     def __call__(self, pair: Pair, wanted: Sequence[str]) -> dict[str, Any]:
         """Return the record of one clip.
@@ -159,6 +161,7 @@ class Worker:
                 recordings=recordings,
                 render=self.run.render,
                 sampling=SamplingOptions(**self.run.sampling),
+                photos=self._photos,
             )
         return self._generators[system]
 
