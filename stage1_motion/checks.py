@@ -5,7 +5,9 @@ from __future__ import annotations
 from numbers import Integral, Real
 from typing import Any
 
-from shared.errors import UsageError
+import numpy as np
+
+from shared.errors import InputError, UsageError
 from stage1_motion.interface import Constraint, MotionModel, SamplingOptions, Tail
 from stage1_motion.style import Style
 
@@ -20,6 +22,12 @@ def is_real(value: object) -> bool:
 def is_whole(value: object) -> bool:
     """The same for whole numbers."""
     return isinstance(value, Integral) and not isinstance(value, bool)
+
+
+def check_audio(audio: np.ndarray) -> None:
+    """Raise InputError when this is no sound as stage one takes it."""
+    if audio.ndim != 1 or not len(audio) or audio.dtype.kind != "f" or not np.isfinite(audio).all():
+        raise InputError("the audio must be float32 [n], mono, with at least one sample and finite numbers")
 
 
 def check_request(

@@ -151,7 +151,7 @@ class Constraint:
     """Motion that must stay as it is (editing, keyframes), as it is given to the pipeline.
 
     Args:
-        motion: as long as the speech, at 25 frames per second.
+        motion: at 25 frames per second, at most as long as the speech.
         mask: bool [T], True where the motion stays; or [T, 4], apart for each of `parts.PARTS`.
     """
 
@@ -216,10 +216,14 @@ class MotionModel(Protocol):
         fps: frames per second of the speech that it takes and of the motion that it generates.
         speech_features: S, the size of the features that it takes; 0 where it ignores speech.
         postprocessing: the steps that suit it.
-        accepts: which of "style", "constraint" and "tail" it takes.
+        accepts: which of "style", "constraint" and "tail" it takes. One that takes no constraint can edit, too: what it
+            generates freely is bent to what stays (`editing`).
         needs: which of them it requires.
         ignores: names of `SamplingOptions` that would change nothing.
         streaming: options of the sampler in a stream, where the caller leaves them to the model.
+        editing: the same where frames are given: in one step, what is generated would never see them.
+        person_units: whether motion is learned in units of the person's own movement (`MotionSpace.encode_expression`),
+            or persons' sizes stay (`MotionSpace.encode_unscaled`).
     """
 
     space: MotionSpace
@@ -231,6 +235,8 @@ class MotionModel(Protocol):
     needs: frozenset[str] = frozenset()
     ignores: frozenset[str] = frozenset()
     streaming: SamplingOptions = SamplingOptions()
+    editing: SamplingOptions = SamplingOptions(steps=8)
+    person_units: bool = False
 
     def sample(
         self,
@@ -250,7 +256,10 @@ class MotionModel(Protocol):
             speech: at the model's frame rate.
             subject: whose face is to move.
             style: how the person speaks, where the model accepts it.
-            constraint: frames that must stay, likewise.
+            constraint: frames that must stay, likewise. They replace the prediction at every step but the last
+                (`shared.diffusion.sampling.sample`): what is returned of them is the model's own, from which the
+                pipeline sees by how much the frames around them are off. With `options.guidance` 0 a model generates
+                without any speech.
             tail: what went before, likewise.
             options: the two scales are applied afterwards, by the pipeline.
             generator: on the CPU; the same seed gives the same motion.

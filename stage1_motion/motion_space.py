@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from scipy.spatial.transform import Rotation
@@ -63,14 +64,32 @@ class MotionSpace:
 
     def speech_expression(self, motion: Motion) -> np.ndarray:
         """[T, D]: a tracked clip's expression less blinks, gaze and what leaked in from head rotation."""
-        assert motion.identity is not None  # that of the person in the clip
+        leak = rotation_terms(motion.rotation) @ self.model.extra["rotation_leak"]
+        return self.without_eyes(motion.identity, motion.expression - leak)[0]
+
+    def without_eyes(
+        self, identity: np.ndarray | None, expression: np.ndarray, rest: tuple[Any, Any] | None = None
+    ) -> tuple[np.ndarray, tuple[Any, Any]]:
+        """Take out blinks and gaze.
+
+        Args:
+            identity: [D_id], of the person in the clip.
+            expression: [T, D].
+            rest: lid gap and gaze [2] in mm from which blinks and gaze count; None: their medians in this expression.
+
+        Returns:
+            float32 [T, D], and the rest.
+        """
+        assert identity is not None
         extra = self.model.extra
-        expression = motion.expression - rotation_terms(motion.rotation) @ extra["rotation_leak"]
-        lids = lid_gap(self.model.vertices(motion.identity, expression))
-        expression = expression + (lids - np.median(lids))[:, None] * extra["blink"]
+        lids = lid_gap(self.model.vertices(identity, expression))
+        lids_at_rest = np.median(lids) if rest is None else rest[0]
+        expression = expression + (lids - lids_at_rest)[:, None] * extra["blink"]
         # Afterwards: a falling lid takes the corners of the eye with it, from where gaze is measured.
-        look = gaze(self.model.vertices(motion.identity, expression))
-        return (expression - (look - np.median(look, 0)) @ extra["gaze"]).astype(np.float32)
+        look = gaze(self.model.vertices(identity, expression))
+        look_at_rest = np.median(look, 0) if rest is None else rest[1]
+        expression = (expression - (look - look_at_rest) @ extra["gaze"]).astype(np.float32)
+        return expression, (lids_at_rest, look_at_rest)
 
     def lip_gap(self, identity: np.ndarray, expression: np.ndarray) -> np.ndarray:
         """Expression [..., D] -> signed lip gap [...] in mm."""
@@ -124,8 +143,18 @@ class MotionSpace:
             lip_std: standard deviation of the lip gap in mm.
             mean_gap: the mean lip gap over its standard deviation.
         """
-        mean = photo_expression + self.model.extra["open"] * (mean_gap * lip_std - photo_gap)
+        mean = self._mean(photo_expression, photo_gap, lip_std, mean_gap)
         return (mean + learned * self.expression_std * (lip_std / TYPICAL_LIP_STD)).astype(np.float32)
+
+    def learned_expression(
+        self, expression: np.ndarray, photo_expression: np.ndarray, photo_gap: float, lip_std: float, mean_gap: float
+    ) -> np.ndarray:
+        """The way back: expression without eyes and leak [T, D] -> motion space [T, D]; see `decode_expression`."""
+        mean = self._mean(photo_expression, photo_gap, lip_std, mean_gap)
+        return ((expression - mean) * (TYPICAL_LIP_STD / lip_std) / self.expression_std).astype(np.float32)
+
+    def _mean(self, photo_expression: np.ndarray, photo_gap: float, lip_std: float, mean_gap: float) -> np.ndarray:
+        return photo_expression + self.model.extra["open"] * (mean_gap * lip_std - photo_gap)
 
     def fit_vertices(
         self, vertices: np.ndarray, identity: np.ndarray, residual: np.ndarray
@@ -165,9 +194,11 @@ class MotionSpace:
         basis = (self.expression_std[:, None, None] * self.model.exp_basis).reshape(self.model.num_expression, -1)
         return np.linalg.pinv(basis.astype(np.float64)).astype(np.float32)
 
-    def encode_pose(self, motion: Motion, head_std: float) -> np.ndarray:
-        """Tracked clip -> [T, 6]: pose relative to the clip's mean pose, in the person's units."""
-        return (relative_pose(motion) * (TYPICAL_HEAD_STD / head_std) / self.pose_std).astype(np.float32)
+    def encode_pose(
+        self, motion: Motion, head_std: float, about: tuple[np.ndarray, np.ndarray] | None = None
+    ) -> np.ndarray:
+        """Tracked clip -> [T, 6]: pose relative to the clip's mean pose, or `about`, in the person's units."""
+        return (relative_pose(motion, about) * (TYPICAL_HEAD_STD / head_std) / self.pose_std).astype(np.float32)
 
     def decode_pose(
         self, learned: np.ndarray, rotation: np.ndarray, translation: np.ndarray, head_std: float
@@ -178,11 +209,17 @@ class MotionSpace:
         return turned.as_rotvec().astype(np.float32), (translation + relative[:, 3:]).astype(np.float32)
 
 
-def relative_pose(motion: Motion) -> np.ndarray:
-    """[T, 6]: axis-angle of the rotation against the clip's mean rotation (radians), translation against its mean."""
+def relative_pose(motion: Motion, about: tuple[np.ndarray, np.ndarray] | None = None) -> np.ndarray:
+    """[T, 6]: axis-angle of the rotation against the clip's mean rotation (radians), translation against its mean.
+
+    Args:
+        motion: the clip.
+        about: rotation [3] and translation [3] in the place of the clip's means.
+    """
     rotation = Rotation.from_rotvec(motion.rotation)
-    turn = (rotation * rotation.mean().inv()).as_rotvec()
-    return np.concatenate([turn, motion.translation - motion.translation.mean(0)], axis=1).astype(np.float32)
+    centre = rotation.mean() if about is None else Rotation.from_rotvec(about[0])
+    translation = motion.translation - (motion.translation.mean(0) if about is None else about[1])
+    return np.concatenate([(rotation * centre.inv()).as_rotvec(), translation], axis=1).astype(np.float32)
 
 
 def shrunk_std(deviations: list[np.ndarray], typical: float) -> float:

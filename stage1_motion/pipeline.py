@@ -18,17 +18,15 @@ from shared.media import FPS, SAMPLE_RATE, frame_count
 from shared.motion import Motion
 from shared.photo_fit import PhotoFit
 from shared.weights import resolve
-from stage1_motion.checks import check_request, is_real
-from stage1_motion.interface import MotionModel, MotionSample, SamplingOptions, Subject, Tail
+from stage1_motion.checks import check_audio, check_request, is_real
+from stage1_motion.decoding import decoded_expression, decoded_pose, eased_motion
+from stage1_motion.editing.edit import edited
+from stage1_motion.interface import Constraint, MotionModel, SamplingOptions, Subject, Tail
 from stage1_motion.model_settings import read_settings
 from stage1_motion.postprocessing import PostProcessing
-from stage1_motion.postprocessing.articulation import articulated
-from stage1_motion.postprocessing.ease import ease_weights, eased, eased_rotation
+from stage1_motion.postprocessing.ease import ease_weights
 from stage1_motion.postprocessing.eyes import eye_motion
-from stage1_motion.postprocessing.lip_closure import close_lips
-from stage1_motion.postprocessing.rest import REST_GAP, rest_coefficients, rest_in_pauses
 from stage1_motion.registry import BUNDLED, PERSONALISED, model_module
-from stage1_motion.speech_events import SpeechEvents
 from stage1_motion.speech_frontend import SpeechFrontend
 from stage1_motion.streaming.stream import MotionStream, joined
 from stage1_motion.style import Style
@@ -185,8 +183,7 @@ class MotionPipeline:
             UsageError: options out of range, a conditioning that the model does not take, or one that it needs.
         """
         options = replace(options, pose_scale=0.0) if still else options
-        if audio.ndim != 1 or not len(audio) or audio.dtype.kind != "f" or not np.isfinite(audio).all():
-            raise InputError("the audio must be float32 [n], mono, with at least one sample and finite numbers")
+        check_audio(audio)
         style = self.style if style is None else style
         self._check(seed, options, {"style": style, "tail": tail})
         heard, subject = self.frontend(audio), Subject.of(photo, self.face_model)
@@ -203,8 +200,8 @@ class MotionPipeline:
             progress=progress,
         )
         rules = self.model.postprocessing & postprocessing
-        expression = self._expression(sample, speech.events, subject, options, rules)
-        rotation, translation = self._pose(sample, subject, options, len(speech))
+        expression = decoded_expression(self.model, sample, speech.events, subject, options, rules)
+        rotation, translation = decoded_pose(self.model, sample, subject, options, len(speech))
         if self.model.fps != FPS:
             fingerprint = self.face_model.fingerprint
             resampled = Motion(expression, rotation, translation, fingerprint, fps=self.model.fps).resample(FPS)
@@ -217,7 +214,61 @@ class MotionPipeline:
         )
         weights = ease_weights(heard.events.speaks) if rules.ease and tail is None else None
         source = self._source(seed, options, style)
-        return self._motion(expression + eyes, rotation, translation, subject, weights, audio, source)
+        return eased_motion(
+            self.face_model, expression + eyes, rotation, translation, subject, weights, audio=audio, source=source
+        )
+
+    def edit(
+        self,
+        motion: Motion,
+        speech: np.ndarray | None = None,
+        constraint: Constraint | None = None,
+        *,
+        seed: int = 0,
+        options: SamplingOptions = SamplingOptions(),
+        postprocessing: PostProcessing = PostProcessing(),
+        style: Style | None = None,
+        unconditional: bool = False,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> Motion:
+        """Generate parts of a motion anew; see `stage1_motion.editing` for what may stay and how.
+
+        Args:
+            motion: tracked or generated, at 25 frames per second: whose face and head, and what they move about.
+            speech: float32 [n], mono, 16 kHz, not shorter than the motion; None: the motion's own sound. Frames beyond
+                the motion are generated.
+            constraint: what stays; None: everything is generated anew.
+            seed: the same seed gives the same motion.
+            options: of the sampler; what is left open is the model's choice for edits (`MotionModel.editing`). The
+                three scales act on what is generated.
+            postprocessing: which rules run, on what is generated.
+            style: how the person speaks, for models that take it; None: as in the motion.
+            unconditional: generate without speech; the sound is kept.
+            progress: called with (frames done, frames in all).
+
+        Returns:
+            `frame_count(n)` frames. Frames that stay as a whole are those of the constraint, bit by bit; so is the
+            head, and so are the expressions of frames of which lips, upper face and eyes stay. Single parts of a face
+            stay as closely as the face model can (docs/architecture.md).
+
+        Raises:
+            InputError: the motion is of another face model, or has no sound; the audio is not such an array.
+            UsageError: options out of range, a conditioning that the model does not take, or a constraint that is
+                longer than the speech or keeps everything.
+        """
+        audio = motion.audio if speech is None else speech
+        return edited(
+            self,
+            motion,
+            audio,
+            constraint,
+            seed=seed,
+            options=options,
+            postprocessing=postprocessing,
+            style=style,
+            unconditional=unconditional,
+            progress=progress,
+        )
 
     def stream(
         self,
@@ -284,62 +335,6 @@ class MotionPipeline:
         motion = joined([*parts, stream.flush()])
         assert motion is not None  # at least a frame
         return motion
-
-    def _expression(
-        self,
-        sample: MotionSample,
-        events: SpeechEvents,
-        subject: Subject,
-        options: SamplingOptions,
-        rules: PostProcessing,
-    ) -> np.ndarray:
-        """[T, D]: the subject's expression, after the rules that act on the mouth."""
-        space, person = self.model.space, self.model.articulation
-        if sample.vertices is None:
-            learned = sample.expression
-            assert learned is not None  # a model generates one of the two
-            learned = articulated(learned, options.articulation, self.model.fps)
-            if rules.rest:
-                learned = rest_in_pauses(learned, rest_coefficients(space, person.mean_gap), events.speaks)
-            lip_std = person.lip_std * options.expression_scale
-            expression = space.decode_expression(learned, subject.expression, subject.lip_gap, lip_std, person.mean_gap)
-        else:
-            residual = subject.template - self.face_model.vertices(subject.identity, 0 * subject.expression)
-            expression, _ = space.fit_vertices(sample.vertices, subject.identity, residual)
-            expression = articulated(expression, options.articulation, self.model.fps)
-            expression *= np.float32(options.expression_scale)
-            if rules.rest:
-                at_rest = subject.expression + (REST_GAP - subject.lip_gap) * self.face_model.extra["open"]
-                expression = rest_in_pauses(expression, at_rest, events.speaks)
-        if rules.lip_closure:
-            expression = close_lips(expression, events, subject, space)
-        return expression
-
-    def _pose(
-        self, sample: MotionSample, subject: Subject, options: SamplingOptions, frames: int
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Rotation and translation, [T, 3] each."""
-        pose = np.zeros((frames, 6), np.float32) if sample.pose is None else sample.pose * options.pose_scale
-        head_std = self.model.articulation.head_std
-        return self.model.space.decode_pose(pose, subject.rotation, subject.translation, head_std)
-
-    def _motion(
-        self,
-        expression: np.ndarray,
-        rotation: np.ndarray,
-        translation: np.ndarray,
-        subject: Subject,
-        weights: np.ndarray | None,
-        audio: np.ndarray,
-        source: str,
-    ) -> Motion:
-        """The motion of T frames, which leave the photo, or come back to it, by weights [T] from 0 to 1."""
-        if weights is not None:
-            expression = eased(expression, subject.expression, weights)
-            rotation = eased_rotation(rotation, subject.rotation, weights)
-            translation = eased(translation, subject.translation, weights)
-        fingerprint, identity = self.face_model.fingerprint, subject.identity
-        return Motion(expression, rotation, translation, fingerprint, audio=audio, identity=identity, source=source)
 
     def _check(self, seed: int, options: SamplingOptions, conditioning: dict[str, Any]) -> None:
         check_request(self.model, self.name, seed, options, conditioning)

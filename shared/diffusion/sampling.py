@@ -96,6 +96,7 @@ def sample(
     eta: float = 0.0,
     generator: torch.Generator | None = None,
     known: tuple[Tensor, Tensor] | None = None,
+    replace: Callable[[Tensor], Tensor] | None = None,
     renoise: bool = False,
     draw: Callable[[int], Tensor] | None = None,
 ) -> Tensor:
@@ -110,6 +111,9 @@ def sample(
         generator: of the noise for eta > 0, on the CPU.
         known: (values [B, F, D], mask [B, F, 1]); where the mask is true the network's input is replaced by the clean
             values at every step; its prediction there is returned like that of other frames.
+        replace: x_0 [B, F, D] -> x_0, part of which is given (3DiFACE, "Motion Editing"): applied to the prediction of
+            every step but the last, so that what is given enters the network properly noised; what the network makes of
+            it in the last step is returned, and tells how far the frames around it are off.
         renoise: instead of eq. 5, noise the predicted x_0 anew at every step (Tevet et al. 2023; DiffPoseTalk §3.3.3,
             which takes as many steps as in training).
         draw: number of the step -> its fresh noise [B, F, D], in place of that of `generator`.
@@ -124,6 +128,8 @@ def sample(
         if known is not None:
             x = torch.where(known[1], known[0], x)
         clean = predict(x, torch.full((len(x),), t, device=x.device))
+        if replace is not None and previous >= 0:
+            clean = replace(clean)
         adds_noise = (eta or renoise) and previous >= 0
         fresh = draw(number) if adds_noise else None
         if renoise:

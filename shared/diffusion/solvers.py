@@ -65,6 +65,7 @@ def solve(
     *,
     generator: torch.Generator | None = None,
     known: tuple[Tensor, Tensor] | None = None,
+    replace: Callable[[Tensor], Tensor] | None = None,
 ) -> Tensor:
     """Denoise pure noise as `shared.diffusion.sampling.sample` does, with a scheduler of diffusers.
 
@@ -75,6 +76,7 @@ def solve(
         steps: number of steps.
         generator: of the noise of those that add some, on the CPU.
         known: as for `sample`.
+        replace: likewise.
 
     Returns:
         x_0, [B, F, D].
@@ -82,10 +84,12 @@ def solve(
     scheduler.set_timesteps(steps)
     random = {"generator": generator} if "generator" in inspect.signature(scheduler.step).parameters else {}
     x = noise * scheduler.init_noise_sigma
-    for t in scheduler.timesteps:
+    for index, t in enumerate(scheduler.timesteps):
         seen = scheduler.scale_model_input(x, t)
         if known is not None:
             seen = torch.where(known[1], known[0], seen)
         clean = predict(seen, torch.full((len(x),), round(float(t)), device=x.device))
+        if replace is not None and index + 1 < len(scheduler.timesteps):
+            clean = replace(clean)
         x = scheduler.step(clean, t, x, **random).prev_sample
     return x

@@ -13,11 +13,14 @@ def rotation_matrices(rotation: np.ndarray) -> np.ndarray:
     return flat.reshape(*rotation.shape[:-1], 3, 3).astype(np.float32)
 
 
-def rotation_terms(rotation: np.ndarray) -> np.ndarray:
-    """Angles, their squares and products, less their means over the clip: axis-angle [T, 3] -> [T, 9]."""
+def rotation_terms(rotation: np.ndarray, centre: np.ndarray | None = None) -> np.ndarray:
+    """Angles, their squares and products, less their means over the clip, or `centre` [9]: axis-angle [T, 3] -> [T, 9].
+
+    The means themselves are the terms about 0.
+    """
     x, y, z = np.moveaxis(rotation, -1, 0)
     terms = np.stack([x, y, z, x * x, y * y, z * z, x * y, x * z, y * z], axis=-1)
-    return terms - terms.mean(0)
+    return terms - (terms.mean(0) if centre is None else centre)
 
 
 def project(vertices: np.ndarray, rotation: np.ndarray, translation: np.ndarray) -> np.ndarray:

@@ -27,6 +27,7 @@ from shared.errors import InputError, UsageError
 from shared.media import frame_count
 from shared.motion import Motion
 from stage1_motion.checks import is_whole
+from stage1_motion.decoding import decoded_expression, decoded_pose, eased_motion
 from stage1_motion.interface import MotionSample, SamplingOptions, Speech, Subject, Tail
 from stage1_motion.postprocessing import PostProcessing
 from stage1_motion.postprocessing.breathing import Breathing
@@ -175,11 +176,11 @@ class MotionStream:
     def _motion(self, start: int, sample: MotionSample, events: SpeechEvents) -> Motion:
         """Of a hop, after the rules."""
         pipeline, subject, rules = self._pipeline, self._subject, self._rules
-        expression = pipeline._expression(sample, events, subject, self._options, rules)
+        expression = decoded_expression(pipeline.model, sample, events, subject, self._options, rules)
         breath, calm = self._breathing.next(events.speaks)
         if rules.rest and self._options.pose_scale:
             sample = replace(sample, pose=calm * sample.pose)
-        rotation, translation = pipeline._pose(sample, subject, self._options, HOP)
+        rotation, translation = decoded_pose(pipeline.model, sample, subject, self._options, HOP)
         # Asked for in any case: what one process draws does not depend on whether another one is on.
         closed, look = self._blinks.next(HOP) * rules.blinks, self._gaze.next(HOP) * rules.gaze
         expression = expression + eye_coefficients(pipeline.face_model, subject.lid_gap, closed, look)
@@ -187,7 +188,9 @@ class MotionStream:
             rotation, translation = rotation + breath[:, :3], translation + breath[:, 3:]
         weights = beginning(np.arange(start, start + HOP)) if rules.ease else None
         audio = self._sound.sound(start, start + HOP)
-        return pipeline._motion(expression, rotation, translation, subject, weights, audio, self._source)
+        return eased_motion(
+            pipeline.face_model, expression, rotation, translation, subject, weights, audio=audio, source=self._source
+        )
 
 
 def _filled(options: SamplingOptions, defaults: SamplingOptions) -> SamplingOptions:

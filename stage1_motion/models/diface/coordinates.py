@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 
+from stage1_motion.editing.ramp import FACE_REACH, HEAD_REACH
+from stage1_motion.editing.replacement import Part
 from stage1_motion.motion_space import MotionSpace
 from stage1_motion.parts import vertex_weights
 
@@ -45,11 +46,10 @@ class Coordinates:
         displacements = coordinates[:, :vertices].reshape(len(coordinates), -1, 3) * self.scale
         return self.space.fit_displacements(displacements), coordinates[:, vertices:] if self.head else None
 
-    def weights(self, mask: np.ndarray) -> np.ndarray:
-        """What share of each coordinate is given where a mask bool [T, 4] (`parts.PARTS`) says so: [T, 3 V (+ 6)]."""
-        face = np.repeat(mask[:, :3].astype(np.float32) @ self._vertex_weights, 3, axis=1)
-        return np.concatenate([face, np.repeat(mask[:, 3:].astype(np.float32), 6, axis=1)], axis=1)[:, : self.count]
-
-    @cached_property
-    def _vertex_weights(self) -> np.ndarray:
-        return vertex_weights(self.space.model)
+    def parts(self, mask: np.ndarray) -> list[Part]:
+        """What can be given apart, where a mask bool [T, 4] (`parts.PARTS`) says so; shares are of coordinates."""
+        face = np.pad(np.repeat(vertex_weights(self.space.model), 3, axis=1), ((0, 0), (0, 6)))  # [3, 3 V + 6]
+        head = np.pad(np.ones((1, 6), np.float32), ((0, 0), (face.shape[1] - 6, 0)))
+        shares = np.concatenate([face, head])[:, : self.count]
+        reaches = (FACE_REACH, FACE_REACH, FACE_REACH, HEAD_REACH)
+        return [Part(*of_part) for of_part in zip(mask.T, shares, reaches)]

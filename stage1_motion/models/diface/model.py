@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from shared.checkpoint import described_as, load_checkpoint
 from shared.diffusion.solvers import RENOISE
 from shared.errors import InputError
 from shared.face_model.morphable import MorphableModel
+from stage1_motion.editing.replacement import Replacement
 from stage1_motion.interface import Known, MotionModel, MotionSample, SamplingOptions, Speech, Style, Subject, Tail
 from stage1_motion.models.diface.coordinates import Coordinates
 from stage1_motion.models.diface.network import Denoiser, DenoiserConfig
@@ -112,13 +114,17 @@ class Diface(MotionModel):
     def _replacement(self, known: Known) -> Callable[[Tensor, int, int], Tensor]:
         """Given values in place of predicted ones, for `generate`."""
 
-        def replace(clean: Tensor, start: int, stop: int) -> Tensor:
+        @lru_cache(maxsize=1)  # the same at every step of a chunk
+        def of(start: int, stop: int) -> Replacement | None:
             mask = known.mask[start:stop]
             if not mask.any():
-                return clean
-            given = self.coordinates.encode(known.expression[start:stop], known.pose[start:stop])
-            weight = torch.from_numpy(self.coordinates.weights(mask)).to(clean)
-            return clean + weight * (torch.from_numpy(given).to(clean) - clean)
+                return None
+            values = self.coordinates.encode(known.expression[start:stop], known.pose[start:stop])
+            return Replacement(values, self.coordinates.parts(mask), self.device)
+
+        def replace(clean: Tensor, start: int, stop: int) -> Tensor:
+            replacement = of(start, stop)
+            return clean if replacement is None else replacement(clean)
 
         return replace
 

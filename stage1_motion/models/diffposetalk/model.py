@@ -14,7 +14,9 @@ from shared.checkpoint import described_as, load_checkpoint
 from shared.diffusion.solvers import RENOISE
 from shared.errors import InputError, UsageError
 from shared.face_model.morphable import MorphableModel
+from stage1_motion.editing.replacement import Replacement
 from stage1_motion.interface import Known, MotionModel, MotionSample, SamplingOptions, Speech, Style, Subject, Tail
+from stage1_motion.joint_sampling import generate_jointly
 from stage1_motion.models.diffposetalk.network import Denoiser, DenoiserConfig
 from stage1_motion.motion_space import MotionSpace
 from stage1_motion.style.encoder import StyleReader
@@ -106,7 +108,7 @@ class DiffPoseTalk(MotionModel):
                  normalise: bool = True, fps: float = 25.0, device: str | torch.device = "cpu"):  # fmt: skip
         self.normalise, self.fps = normalise, fps
         # Streams hand in normalised features, which an encoder that was trained with the network does not have.
-        taken = {"style": style is not None, "tail": normalise}
+        taken = {"style": style is not None, "tail": normalise, "constraint": True}
         self.accepts = frozenset(name for name, is_taken in taken.items() if is_taken)
         self.network, self.space, self.style_reader, self.sampler = network, space, style, sampler
         self.device = device
@@ -147,18 +149,25 @@ class DiffPoseTalk(MotionModel):
         steps = options.steps or defaults.steps
         if solver == RENOISE != defaults.solver and options.steps is None:
             steps = config.train_timesteps
-        motion = generate_windows(
-            network,
-            heard[known:],
-            steps=steps,
-            guidance_scale=defaults.speech_scale if options.guidance is None else options.guidance,
-            generator=generator,
-            eta=defaults.eta if options.eta is None else options.eta,
-            solver=solver,
-            carry_velocity=torch.arange(config.coefficients, device=self.device) >= count,
-            tail=None if before is None else (before, heard[:known]),
-            progress=progress and (lambda done: progress(done, len(speech))),
-        )
+        sampler = {
+            "steps": steps,
+            "guidance_scale": defaults.speech_scale if options.guidance is None else options.guidance,
+            "generator": generator,
+            "eta": defaults.eta if options.eta is None else options.eta,
+            "solver": solver,
+            "progress": progress and (lambda done: progress(done, len(speech))),
+        }
+        if constraint is not None:
+            given = Replacement.of(constraint, self.space, slice(0, config.coefficients), self.device)
+            motion = generate_jointly(network, heard[known:], given, **sampler)
+        else:
+            motion = generate_windows(
+                network,
+                heard[known:],
+                **sampler,
+                carry_velocity=torch.arange(config.coefficients, device=self.device) >= count,
+                tail=None if before is None else (before, heard[:known]),
+            )
         expression, pose = np.split(motion.float().cpu().numpy(), [count], axis=1)
         return MotionSample(expression, pose if pose.size else None)
 

@@ -13,7 +13,9 @@ from shared.checkpoint import described_as, load_checkpoint
 from shared.diffusion.solvers import RENOISE
 from shared.errors import InputError, UsageError
 from shared.face_model.morphable import MorphableModel
+from stage1_motion.editing.replacement import Replacement
 from stage1_motion.interface import Known, MotionModel, MotionSample, SamplingOptions, Speech, Style, Subject, Tail
+from stage1_motion.joint_sampling import generate_jointly
 from stage1_motion.models.fd2talk.network import MotionTransformer, MotionTransformerConfig
 from stage1_motion.motion_space import Articulation, MotionSpace
 from stage1_motion.windowed_sampling import generate_windows
@@ -65,7 +67,8 @@ class FD2Talk(MotionModel):
     # Generated lip gaps are less skewed than real ones: with the real mean the mouth would rarely close. Lips move
     # somewhat less than is typical, since too much mouth movement looks worse than too little.
     articulation = Articulation(lip_std=4.6, mean_gap=1.2, head_std=0.045)
-    accepts = frozenset({"tail"})
+    accepts = frozenset({"tail", "constraint"})
+    person_units = True
     # A stream is cut into so many windows that what differs between samples adds up: the more steps, the less its lips
     # follow speech. Nobody says the same twice: that one step moves the lips alike for every seed is no loss.
     streaming = SamplingOptions(steps=1, pose_steps=4, eta=0.0)
@@ -109,19 +112,27 @@ class FD2Talk(MotionModel):
             place = slice(learned.shape[1], learned.shape[1] + len(part.std))
             known = 0 if tail is None else len(tail.speech)
             recent = slice(max(0, known - _STREAM_CONTEXT) if speech.streamed and part is self.expression else 0, known)
-            motion = generate_windows(
-                part.network,
-                normalised[known:],
-                steps=steps,
-                guidance_scale=guidance,
-                # One generator each: the steps of one network do not change what the other one draws.
-                generator=torch.Generator().manual_seed(2 * generator.initial_seed() + index),
-                eta=eta,
-                solver=options.solver,
-                carry_velocity=is_pose[place],
-                tail=None if before is None else (torch.from_numpy(before[recent, place]), normalised[recent]),
-                progress=progress and (lambda done, i=index: progress((i * frames + done) // len(self.parts), frames)),
-            )
+            # One generator each: the steps of one network do not change what the other one draws.
+            random = torch.Generator().manual_seed(2 * generator.initial_seed() + index)
+            sampler = {"steps": steps, "guidance_scale": guidance, "eta": eta, "solver": options.solver}
+            done = progress and (lambda done, i=index: progress((i * frames + done) // len(self.parts), frames))
+            if constraint is not None:
+                if not options.guidance and options.guidance is not None:  # without speech: the head, too
+                    sampler["guidance_scale"] = 0.0
+                given = Replacement.of(constraint, self.space, place, self.device)
+                motion = generate_jointly(
+                    part.network, normalised[known:], given, **sampler, generator=random, progress=done
+                )
+            else:
+                motion = generate_windows(
+                    part.network,
+                    normalised[known:],
+                    **sampler,
+                    generator=random,
+                    carry_velocity=is_pose[place],
+                    tail=None if before is None else (torch.from_numpy(before[recent, place]), normalised[recent]),
+                    progress=done,
+                )
             learned = np.concatenate([learned, motion.float().cpu().numpy()], axis=1)  # [T, D], then [T, D + 6]
         expression, pose = np.split(learned, [count], axis=1)
         return MotionSample(expression, pose)

@@ -43,6 +43,7 @@ class Ridge(MotionModel):
     """
 
     speech_features = LogMel.size
+    person_units = True
     ignores = frozenset({"steps", "pose_steps", "guidance", "eta", "solver"})
     # Log-mel energies come without speech events.
     postprocessing = PostProcessing(rest=False, lip_closure=False)
