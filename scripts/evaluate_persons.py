@@ -46,7 +46,8 @@ def main(folder, model, prepared, sizes, steps, everything, trainings, seeds) ->
         raise click.UsageError(f"the motion model {pipeline.name} is not fine-tuned on persons")
     KeptFeatures(pipeline)
     clips = held_out_clips(prepared, "personal", pipeline.face_model)
-    learned, reported = ([clip for clip in clips if clip.name in sentences(half)] for half in ("choose", "report"))
+    halves = [sentences(half) for half in ("choose", "report")]
+    learned, reported = ([clip for clip in clips if clip.name in half] for half in halves)
     print(f"{len(reported)} clips, {seeds} samples each; {trainings} trainings of {steps} steps")
     table = Table("Fine-tuned on one person", "seconds")
     table.row("base", measured(pipeline, reported, Setting("base"), seeds))
