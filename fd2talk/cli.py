@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from fd2talk import cli_options as common
+from fd2talk.cli_edit import edit
 from fd2talk.cli_research import COMMANDS
 from fd2talk.terminal import Stopped, command, native_output_hidden, notes, say, signals
 from shared.errors import Fd2TalkError
@@ -111,6 +112,7 @@ def track(**options: Any) -> None:
 @click.option("--seed", type=click.IntRange(0, 2**40), default=0, show_default=True, help="Random seed.")
 @common.weights("Folder with weights of 3DiFACE to start from.")
 @common.face
+@common.models
 @common.config_and_overwrite
 def personalise(**options: Any) -> None:
     """Learn one person's way of speaking from a clip, or a folder of clips.
@@ -193,7 +195,7 @@ def import_(**options: Any) -> None:
     import_curves(**options)
 
 
-for _command in COMMANDS:
+for _command in (edit, *COMMANDS):
     cli.add_command(_command)
 
 

@@ -42,6 +42,31 @@ class MotionModelOptions:
 
 
 @dataclass(frozen=True)
+class EditOptions:
+    """What stays of a motion and what changes, as the command line gives it: see `stage1_motion.editing.request`.
+
+    Args:
+        keep: ranges FROM:TO in seconds, separated by commas, or None.
+        keyframes: a file of keyframes, or None.
+        every: seconds from one key as is to the next, or None.
+        part: the parts that are generated.
+        cut: ranges like those of `keep`.
+        insert: TIME:FILE, sound that is inserted.
+        unconditional: whether to generate without speech.
+        preview: whether to draw the motion before and after.
+    """
+
+    keep: str | None
+    keyframes: str | None
+    every: float | None
+    part: tuple[str, ...]
+    cut: tuple[str, ...]
+    insert: tuple[str, ...]
+    unconditional: bool
+    preview: bool
+
+
+@dataclass(frozen=True)
 class FaceChoice:
     """Which face of a photo, or of the first frame of a clip that shows so many.
 

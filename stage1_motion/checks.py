@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from shared.errors import InputError, UsageError
+from shared.media import FPS, SAMPLE_RATE, frame_count
 from stage1_motion.interface import Constraint, MotionModel, SamplingOptions, Tail
 from stage1_motion.style import Style
 
@@ -28,6 +29,13 @@ def check_audio(audio: np.ndarray) -> None:
     """Raise InputError when this is no sound as stage one takes it."""
     if audio.ndim != 1 or not len(audio) or audio.dtype.kind != "f" or not np.isfinite(audio).all():
         raise InputError("the audio must be float32 [n], mono, with at least one sample and finite numbers")
+
+
+def check_covers(audio: np.ndarray, frames: int) -> None:
+    """Raise InputError when speech is shorter than the motion of so many frames that is edited to it."""
+    if frame_count(len(audio)) < frames:
+        lengths = f"the speech lasts {len(audio) / SAMPLE_RATE:.2f} s, the motion {frames / FPS:.2f} s"
+        raise InputError(f"{lengths}: it must not be shorter")
 
 
 def check_request(

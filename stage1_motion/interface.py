@@ -222,6 +222,7 @@ class MotionModel(Protocol):
         ignores: names of `SamplingOptions` that would change nothing.
         streaming: options of the sampler in a stream, where the caller leaves them to the model.
         editing: the same where frames are given: in one step, what is generated would never see them.
+        unconditional: whether it has learned motion without speech, which idle faces then get.
         person_units: whether motion is learned in units of the person's own movement (`MotionSpace.encode_expression`),
             or persons' sizes stay (`MotionSpace.encode_unscaled`).
     """
@@ -236,6 +237,7 @@ class MotionModel(Protocol):
     ignores: frozenset[str] = frozenset()
     streaming: SamplingOptions = SamplingOptions()
     editing: SamplingOptions = SamplingOptions(steps=8)
+    unconditional: bool = False
     person_units: bool = False
 
     def sample(

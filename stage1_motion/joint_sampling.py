@@ -68,6 +68,8 @@ def generate_jointly(
     open_frames[frames:] = False
     starts = sorted({*range(0, total - size, size // 2), total - size})
     starts = [start for start in starts if open_frames[start : start + size].any()]
+    if not starts:
+        return replace(speech.new_zeros(1, frames, config.coefficients))[0]
     index = torch.tensor(starts).view(-1, 1) + torch.arange(size)  # [W, F]
     index = index.to(speech.device)
     place = (torch.arange(size, device=speech.device) + 0.5) / size

@@ -249,7 +249,7 @@ class MotionPipeline:
         Returns:
             `frame_count(n)` frames. Frames that stay as a whole are those of the constraint, bit by bit; so is the
             head, and so are the expressions of frames of which lips, upper face and eyes stay. Single parts of a face
-            stay as closely as the face model can (docs/architecture.md).
+            stay as closely as the face model can (docs/editing.md).
 
         Raises:
             InputError: the motion is of another face model, or has no sound; the audio is not such an array.
@@ -326,6 +326,8 @@ class MotionPipeline:
         """
         if not (is_real(seconds) and 0 < seconds <= 3600):
             raise UsageError(f"a face idles for more than 0 and at most 3600 seconds, not {seconds}")
+        if self.model.unconditional and options.get("options", SamplingOptions()).guidance is None:
+            options["options"] = replace(options.get("options", SamplingOptions()), guidance=0.0)
         stream, frames = self.stream(photo, **options), frame_count(max(1, round(float(seconds) * SAMPLE_RATE)))
         parts = []
         for done in range(0, frames, round(FPS)):

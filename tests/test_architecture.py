@@ -15,8 +15,13 @@ MAY_IMPORT = {
     "fd2talk": {"shared", "stage1_motion", "stage2_render", "fd2talk"},
 }
 FILES = sorted(path for room in MAY_IMPORT for path in (ROOT / room).rglob("*.py"))
-# What trains may import what trains: `fd2talk train`, and the ablations, which train their variants.
-TRAINERS = ("fd2talk.commands.train", "fd2talk.evaluation.ablation")
+# What trains may import what trains: `fd2talk train`, `fd2talk personalise`, and the ablations with their variants.
+TRAINERS = (
+    "fd2talk.commands.train",
+    "fd2talk.commands.personalise",
+    "fd2talk.evaluation.ablation",
+    "stage1_motion.models.diface.personalisation",
+)
 
 
 def name_of(path):

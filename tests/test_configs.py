@@ -50,6 +50,7 @@ TINY = {
                 "loss.steps=1"],
     "diffposetalk": ["network.width=16", "network.heads=2", "network.layers=1", "network.frames=12",
                      "network.context=4", "network.lookahead=0", "sampler.steps=1", "sampler.solver=null"],
+    "diface": ["network.width=8", "network.speech_width=8", "loss.frames=12", "sampler.steps=1", "sampler.solver=null"],
     "style_encoder": ["network.size=16", "network.heads=2", "network.layers=1", "network.frames=12",
                       "network.shortest=6"],
     "unet": ["network.channels=[8, 8]", "network.attention=[false, true]", "network.blocks=1", "network.heads=2",
@@ -140,7 +141,7 @@ def overrides(config, tmp_path, request):
     model, found = config["model"], list(TINY[config["model"]])
     if model not in ("autoencoder", "repair", "speech_encoder", "unet"):
         found.append(f"prepared={request.getfixturevalue('prepared')}")
-    if model in ("lip_expert", "fd2talk", "speech_events", "diffposetalk"):
+    if model in ("lip_expert", "fd2talk", "speech_events", "diffposetalk", "diface"):
         folder = request.getfixturevalue("speech")
         found += [f"speech_encoder={folder}", f"cache={tmp_path}"]
         if config.get("speech_events"):

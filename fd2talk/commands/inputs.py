@@ -14,7 +14,7 @@ from PIL import Image
 from fd2talk.options import FaceChoice
 from fd2talk.progress import progress
 from fd2talk.track import photo_motion, video_motion
-from shared.errors import InputError
+from shared.errors import InputError, UsageError
 from shared.face_model import MorphableModel
 from shared.files import check_input
 from shared.images import is_photo
@@ -36,7 +36,7 @@ def load_motion(path: str, model: MorphableModel) -> Motion:
         InputError: none of them, such as a table of curves, or no face in it.
     """
     with check_input(path).open("rb") as file:
-        if path.lower().endswith((".npz", ".npy")) or zipfile.is_zipfile(file):
+        if is_motion_file(path):
             return Motion.load(path)
         file.seek(0)
         if b"jawopen" in file.read(_HEADER_BYTES).lower():
@@ -50,6 +50,29 @@ def load_motion(path: str, model: MorphableModel) -> Motion:
         raise InputError(f"not a motion file, and no face of it could be tracked: {error}") from error
     warnings.warn(f"{path} is a {kind}, no motion file: its largest face is tracked", stacklevel=2)
     return motion
+
+
+def talking_motion(path: str, model: MorphableModel, face: FaceChoice) -> Motion:
+    """Return the motion of somebody who talks: of a face of a clip (by default the largest), or of a motion file.
+
+    Raises:
+        InputError: as `load_motion`, or it is a photo.
+        UsageError: a choice of faces that has no meaning for the file.
+    """
+    if is_photo(path):
+        raise InputError(f"{path} is a photo; a speaking style needs a clip of somebody who talks")
+    if is_motion_file(path):
+        if face:
+            raise UsageError(f"{path} is a motion file, which has no faces to choose from")
+        return load_motion(path, model)
+    if face.tracker == "face-alignment":
+        raise UsageError("--face-tracker face-alignment is for photos")
+    return video_motion(path, model, face)
+
+
+def is_motion_file(path: str) -> bool:
+    """Whether a file is no clip but arrays, by its name or contents."""
+    return path.lower().endswith((".npz", ".npy")) or zipfile.is_zipfile(path)
 
 
 def driving_photo(path: str, model: MorphableModel, face: FaceChoice) -> Motion:

@@ -5,20 +5,15 @@ from __future__ import annotations
 import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
-from zipfile import is_zipfile
 
-from fd2talk.commands.inputs import load_motion
+from fd2talk.commands.inputs import talking_motion
 from fd2talk.options import FaceChoice
 from fd2talk.output import make_folder, require_output
 from fd2talk.terminal import announce
-from fd2talk.track import video_motion
 from shared.errors import InputError, UsageError
 from shared.files import check_input
-from shared.images import is_photo
-from shared.motion import Motion
 
 if TYPE_CHECKING:
-    from shared.face_model import MorphableModel
     from stage1_motion.pipeline import MotionPipeline
     from stage1_motion.style import Style
 
@@ -69,7 +64,7 @@ def read_style(value: str | None, pipeline: MotionPipeline) -> Style | None:
 
 def _style_of(source: str, pipeline: MotionPipeline, face: FaceChoice, terms: str = "") -> Style:
     """The style of a clip or of a motion file; a note says how many frames do not count."""
-    motion = _motion(source, pipeline.face_model, face)
+    motion = talking_motion(source, pipeline.face_model, face)
     if hidden := len(motion) - len(motion.seen()):
         warnings.warn(
             f"{source}: the style leaves out {hidden} of {len(motion)} frames, which show no face", stacklevel=2
@@ -78,16 +73,3 @@ def _style_of(source: str, pipeline: MotionPipeline, face: FaceChoice, terms: st
         return pipeline.style_of(motion, source=Path(source).name, terms=terms)
     except InputError as error:
         raise InputError(f"{source}: {error}") from None
-
-
-def _motion(source: str, model: MorphableModel, face: FaceChoice) -> Motion:
-    """A clip's motion, or that of a file."""
-    if is_photo(source):
-        raise InputError(f"{source} is a photo; a speaking style needs a clip of somebody who talks")
-    if source.lower().endswith((".npz", ".npy")) or is_zipfile(source):
-        if face:
-            raise UsageError(f"{source} is a motion file, which has no faces to choose from")
-        return load_motion(source, model)
-    if face.tracker == "face-alignment":
-        raise UsageError("--face-tracker face-alignment is for photos")
-    return video_motion(source, model, face)

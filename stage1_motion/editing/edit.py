@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -15,10 +15,11 @@ from shared.diffusion.solvers import RENOISE
 from shared.errors import InputError, UsageError
 from shared.media import FPS, SAMPLE_RATE, frame_count
 from shared.motion import Motion
-from stage1_motion.checks import check_audio, check_request
+from stage1_motion.checks import check_audio, check_covers, check_request
 from stage1_motion.decoding import decoded_expression, decoded_pose
 from stage1_motion.editing.clip import Clip, extended
 from stage1_motion.editing.ramp import EYES_REACH, FACE_REACH, HEAD_REACH, ramp_matrix, ramp_to_known
+from stage1_motion.editing.timeline import fitted
 from stage1_motion.interface import Constraint, Known, MotionModel, MotionSample, SamplingOptions, Speech
 from stage1_motion.parts import PARTS, projectors
 from stage1_motion.postprocessing import PostProcessing
@@ -31,8 +32,6 @@ if TYPE_CHECKING:
     from stage1_motion.pipeline import MotionPipeline
 
 _FRAME = round(SAMPLE_RATE / FPS)  # samples
-_RULES_REACH = 4
-"""Frames from a border in which it fades that what is kept does not obey the rules."""
 
 
 def edited(
@@ -70,7 +69,7 @@ def edited(
         warnings.warn("nothing is spoken in the recording, so that the mouth rests", stacklevel=3)
     speaking, eyes, leak = clip.split(given)
     known = Known(clip.learned(speaking), clip.learned_pose(given), mask)
-    takes_known = "constraint" in model.accepts
+    taken: dict[str, Any] = {"constraint": _at(known, model.fps)} if "constraint" in model.accepts else {}
     sample = model.sample(
         heard.at(model.fps),
         clip.subject,
@@ -78,7 +77,7 @@ def edited(
         options=_filled(options, model, unconditional),
         generator=torch.Generator().manual_seed(int(seed)),
         progress=progress,
-        **({"constraint": _at(known, model.fps)} if takes_known else {}),
+        **taken,
     )
     learned, pose = _generated(sample, clip, model, options, frames)
     parts = projectors(model.space) if _differ(mask) else None
@@ -136,13 +135,11 @@ def _checked(
         raise UsageError(f"the motion model {pipeline.name} cannot generate without speech")
     if audio is None and not unconditional:
         raise InputError("the motion has no sound; give the speech (--audio), or edit without any (--unconditional)")
-    if audio is not None and audio is motion.audio:  # that of a tracked clip may differ by a fraction of a frame
-        audio = np.pad(audio, (0, max(0, len(motion) * _FRAME - len(audio))))[: len(motion) * _FRAME]
+    if audio is not None and audio is motion.audio:
+        audio = fitted(audio, len(motion))
     frames = len(motion) if audio is None else frame_count(len(audio))
-    if frames < len(motion):
-        raise InputError(
-            f"the speech lasts {frames / FPS:.2f} s, the motion {len(motion) / FPS:.2f} s: it must not be shorter"
-        )
+    if audio is not None:
+        check_covers(audio, len(motion))
     mask, count = np.asarray(constraint.mask), len(constraint.motion)
     if mask.shape not in ((count,), (count, len(PARTS))) or mask.dtype != bool:
         raise UsageError(f"the mask of a constraint is bool [{count}] or [{count}, {len(PARTS)}], as its motion")
@@ -157,6 +154,8 @@ def _checked(
 
 def _own_style(pipeline: MotionPipeline, motion: Motion) -> Style | None:
     """How the person in the motion speaks; of a motion that is too short to tell, the pipeline's."""
+    if motion.identity is None:
+        motion = replace(motion, identity=np.zeros(pipeline.face_model.num_identity, np.float32))
     try:
         return replace(pipeline.style_of(motion), name="of the motion")
     except InputError:
@@ -186,8 +185,8 @@ def _at(known: Known, fps: float) -> Known:
     count = max(1, round(len(known.mask) * fps / FPS))
     at = np.minimum(np.arange(count) * FPS / fps, len(known.mask) - 1)
     low, high = np.floor(at).astype(int), np.ceil(at).astype(int)
-    values = (_resampled(v, at) for v in (known.expression, known.pose))
-    return Known(*values, known.mask[low] & known.mask[high])
+    expression, pose = _resampled(known.expression, at), _resampled(known.pose, at)
+    return Known(expression, pose, known.mask[low] & known.mask[high])
 
 
 def _resampled(values: np.ndarray, at: np.ndarray) -> np.ndarray:
@@ -220,7 +219,7 @@ def _differ(mask: np.ndarray) -> bool:
 
 def _on_generated(change: np.ndarray, mask: np.ndarray, clip: Clip, parts: np.ndarray | None) -> np.ndarray:
     """What rules change [T, D], as far as lips are generated and no other part that is kept is touched."""
-    change = ramp_to_known(change, 0 * change, mask[:, PARTS.index("lips")], _RULES_REACH)
+    change = ramp_to_known(change, 0 * change, mask[:, PARTS.index("lips")], FACE_REACH)
     if parts is not None:  # in the motion space, where parts can be told apart
         std = clip.space.expression_std
         kept = sum((change / std @ part) * given[:, None] for part, given in zip(parts, mask[:, :3].T))

@@ -32,7 +32,9 @@ def ramp_matrix(given: np.ndarray, reach: float) -> csr_matrix:
         themselves at given frames.
     """
     frames, at = len(given), np.flatnonzero(given)
-    rows, columns, shares = [at], [at], [np.ones(len(at))]
+    rows: list[np.ndarray] = [at]
+    columns: list[np.ndarray] = [at]
+    shares: list[np.ndarray] = [np.ones(len(at))]
     following = {border: (after - border) for border, after in zip(at, [*at[1:], None]) if after is not None}
     before = {border: (border - last) for border, last in zip(at, [None, *at[:-1]]) if last is not None}
     for side, gaps in ((1, following), (-1, before)):

@@ -7,7 +7,14 @@ from shared.face_model import load_bundled
 from shared.face_model.measures import lid_gap, lip_gap
 from shared.motion import Motion
 from stage1_motion.dataset import fit_space
-from stage1_motion.motion_space import MEAN_GAP, MotionSpace, normalise_speech, person_scales, shrunk_std
+from stage1_motion.motion_space import (
+    MEAN_GAP,
+    TYPICAL_LIP_STD,
+    MotionSpace,
+    normalise_speech,
+    person_scales,
+    shrunk_std,
+)
 
 
 @pytest.fixture(scope="module")
@@ -112,3 +119,19 @@ def test_vertices_become_the_coefficients_that_made_them(model):
     assert np.allclose(found, expression, atol=1e-2) and left < 1e-3
     bent = vertices + rng.normal(0, 1, model.mean.shape)
     assert 0.5 < space.fit_vertices(bent, identity, residual)[1] < 2
+
+
+def test_a_clip_comes_back_from_the_motion_space(model):
+    """In units of the person, and with the person's own sizes, as the trainings encode it."""
+    space = MotionSpace(model, np.linspace(0.5, 1, model.num_expression, dtype=np.float32), np.full(6, 0.1, np.float32))
+    motion = talker(model, lip_std=7.0)
+    speaking = space.speech_expression(motion)
+    mean = speaking.mean(0)
+    gap = float(space.lip_gap(motion.identity, mean))
+    for lip_std, mean_gap, encoded in (
+        (7.0, gap / 7.0, space.encode_expression(motion, 7.0)),
+        (TYPICAL_LIP_STD, MEAN_GAP, space.encode_unscaled(motion)[:, :-6]),
+    ):
+        learned = space.learned_expression(speaking, mean, gap, lip_std, mean_gap)
+        np.testing.assert_allclose(learned, encoded, atol=1e-4)
+        np.testing.assert_allclose(space.decode_expression(learned, mean, gap, lip_std, mean_gap), speaking, atol=1e-4)

@@ -223,8 +223,12 @@ def _table(entry: _TableEntry, protocol: Protocol, variants: Mapping[str, Varian
         for name in rows:
             _known(name, variants, f"table {entry.title!r}: there is no variant")
         return Table(entry.title, None, dict.fromkeys(rows), tuple(columns))
-    tables = {table.table: table for table in protocol.published}
-    published = tables[_known(entry.published, tables, f"protocol {protocol.name} has no table")]
+    names = dict.fromkeys(table.table for table in protocol.published)
+    _known(entry.published, names, f"protocol {protocol.name} has no table")
+    of_name = [table for table in protocol.published if table.table == entry.published]
+    printed = {row for row in rows.values() if row is not None}
+    # Parts of a table, (a), (b) ..., are tables of the same name: the one with these rows.
+    published = next((table for table in of_name if printed <= table.rows.keys()), of_name[-1])
     for name, row in rows.items():
         _known(name, variants, f"{published.table}: there is no variant")
         if row is not None:

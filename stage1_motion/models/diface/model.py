@@ -16,6 +16,7 @@ from shared.checkpoint import described_as, load_checkpoint
 from shared.diffusion.solvers import RENOISE
 from shared.errors import InputError
 from shared.face_model.morphable import MorphableModel
+from stage1_motion.editing.ramp import FACE_REACH, HEAD_REACH
 from stage1_motion.editing.replacement import Replacement
 from stage1_motion.interface import Known, MotionModel, MotionSample, SamplingOptions, Speech, Style, Subject, Tail
 from stage1_motion.models.diface.coordinates import Coordinates
@@ -59,6 +60,7 @@ class Diface(MotionModel):
 
     accepts = frozenset({"tail", "constraint"})
     ignores = frozenset({"pose_steps"})
+    unconditional = True
 
     def __init__(self, network: Denoiser, coordinates: Coordinates, person: Tensor, sampler: Sampler, *,
                  fps: float = 25.0, loss: dict[str, Any] | None = None, speech_encoder: str | None = None,
@@ -103,6 +105,7 @@ class Diface(MotionModel):
             eta=defaults.eta if options.eta is None else options.eta,
             solver=solver,
             replace=None if constraint is None else self._replacement(constraint),
+            replace_reach=0 if constraint is None else max(FACE_REACH, HEAD_REACH) + 1,  # a ramp begins with a speed
         ):
             parts.append(self.coordinates.decode(clean.float().cpu().numpy()))
             if progress:
@@ -157,7 +160,8 @@ def load(
         std = (np.array(header[f"{part}_std"], np.float32) for part in ("expression", "pose"))
         coordinates = Coordinates(MotionSpace(face_model, *std), header["scale"], header["head"])
         sampler = Sampler(**header["sampler"])
-    if header["face_model"] != face_model.fingerprint:
-        raise InputError(f"{path}: the denoiser belongs to face model {header['face_model']}")
-    more = {"fps": header["fps"], "loss": header["loss"], "speech_encoder": header.get("speech_encoder")}
+        more = {"fps": header["fps"], "loss": header["loss"], "speech_encoder": header.get("speech_encoder")}
+        belongs_to = header["face_model"]
+    if belongs_to != face_model.fingerprint:
+        raise InputError(f"{path}: the denoiser belongs to face model {belongs_to}")
     return Diface(network, coordinates, vector.to(device), sampler, **more, device=device)

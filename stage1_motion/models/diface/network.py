@@ -59,6 +59,8 @@ class DenoiserConfig:
                 raise InputError(f"network: `{name}` must be at least 1, not {getattr(self, name)}")
         if self.kernel % 2 == 0 or self.levels < 0 or self.width % 8:
             raise InputError("network: `kernel` must be odd, `levels` at least 0 and `width` divisible by 8")
+        if not 0 <= self.dropout < 1:
+            raise InputError(f"network: `dropout` must be at least 0 and below 1, not {self.dropout}")
         if self.backbone not in ("convolution", "attention", "faceformer"):
             raise InputError(f"network: there is no backbone {self.backbone!r}")
 
@@ -151,7 +153,9 @@ class ConvolutionBackbone(nn.Module):
         h = self.middle(h, speech)
         for level in self.up:
             skip, speech = passed.pop()
-            h = level(h.repeat_interleave(2, dim=-1) + skip, speech)  # ..., [B, C, N / 2], [B, C, N]
+            # Repeated instead, steps of the coarse rate would show in the motion.
+            h = F.interpolate(h, scale_factor=2.0, mode="linear", align_corners=False)
+            h = level(h + skip, speech)  # ..., [B, C, N / 2], [B, C, N]
         return h[..., :frames]
 
 

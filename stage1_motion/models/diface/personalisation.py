@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
+import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +18,7 @@ from shared.errors import InputError
 from shared.motion import Motion
 from shared.training.config import TrainingConfig
 from shared.training.loop import train
-from stage1_motion.dataset import Clip
+from stage1_motion.dataset import Clip, at_rate
 from stage1_motion.models.diface.model import Diface
 from stage1_motion.models.diface.network import Denoiser
 from stage1_motion.models.diface.training import DifaceTask
@@ -91,7 +94,7 @@ def personalise(
     settings: Settings = Settings(),
     card: dict[str, Any] | None = None,
 ) -> dict[str, float]:
-    """Fine-tune on one person, going on from where an earlier call with this folder was stopped.
+    """Fine-tune on one person, going on from where an earlier call with the same arguments was stopped.
 
     Args:
         base: the model of everybody.
@@ -108,6 +111,13 @@ def personalise(
         InputError: nothing that can be learned from.
     """
     clips, held_out = person_clips(base, frontend, motions, settings.held_out)
+    seconds = sum(len(clip.speech) for clip in [*clips, *held_out]) / base.fps
+    if seconds < LEAST_SECONDS:
+        warnings.warn(
+            f"{seconds:.0f} s are little to learn a person from: with less than {LEAST_SECONDS:.0f} s the result may "
+            "be worse than the model of everybody",
+            stacklevel=2,
+        )
     task = PersonTask(base, clips, held_out, {**(card or {}), "speech_encoder": frontend.encoder.fingerprint})
     before = task.validate(task.model)["loss"]
     every = max(1, settings.steps // 12) if settings.held_out else settings.steps
@@ -122,7 +132,25 @@ def personalise(
         validate_every=every,
         save_every=20,
     )
+    request, asked = _digest(base, [*clips, *held_out], settings, task.card), output / "request"
+    resume = asked.exists() and asked.read_text() == request
+    output.mkdir(parents=True, exist_ok=True)
+    if not resume:
+        (output / "checkpoint.pt").unlink(missing_ok=True)
+        asked.write_text(request)
     return {"loss": -train(task, config)["best_score"], "base": before}
+
+
+def _digest(base: Diface, clips: list[Clip], settings: Settings, card: dict[str, Any]) -> str:
+    """Of all that a fine-tuning depends on."""
+    digest = hashlib.sha256(json.dumps([asdict(settings), card, base.loss, asdict(base.sampler)]).encode())
+    for tensor in (base.person, *base.network.state_dict().values()):
+        digest.update(tensor.cpu().numpy().tobytes())
+    for clip in clips:
+        motion = clip.motion
+        for array in (motion.audio, motion.expression, motion.rotation, motion.translation, motion.identity):
+            digest.update(np.ascontiguousarray(array).tobytes())
+    return digest.hexdigest()
 
 
 def person_clips(
@@ -137,16 +165,19 @@ def person_clips(
     for number, motion in enumerate(motions):
         if motion.audio is None:
             raise InputError(f"{motion.source or 'the motion'}: without sound nothing can be learned about speech")
+        if motion.identity is None:
+            raise InputError(f"{motion.source or 'the motion'}: the shape of the person's face is not known")
         heard = frontend(motion.audio)
         frames = min(len(heard), len(motion))
-        if frames >= _SHORTEST:
-            speech = normalise_speech(heard.features, heard.events.speaks)[:frames]
-            whole.append(_clip(f"clip{number}", motion.slice(0, frames), speech))
+        speech = normalise_speech(heard.features, heard.events.speaks)
+        for start, stop in _seen(motion, frames):
+            clip = _clip(f"clip{number}.{start}", motion.slice(start, stop), speech[start:stop])
+            whole.append(at_rate(clip, base.fps))
     if not whole:
         raise InputError(f"no clip has {_SHORTEST} frames with sound to learn from")
     if not hold_out:
         return whole, []
-    if len(whole) > 4:
+    if len(motions) > 4:
         count = max(1, round(_HELD_OUT * len(whole)))
         return whole[:-count], whole[-count:]
     learned, held_out = [], []
@@ -159,6 +190,13 @@ def person_clips(
         behind = clip.motion.slice(end, len(clip.speech))
         held_out.append(_clip(f"{clip.name} held out", behind, clip.speech[end:]))
     return learned, held_out
+
+
+def _seen(motion: Motion, frames: int) -> list[tuple[int, int]]:
+    """Runs (start, stop) of the first frames that show the face, as far as they are long enough."""
+    hidden = np.zeros(frames, bool) if motion.confidence is None else motion.confidence[:frames] <= 0
+    edges = [-1, *np.flatnonzero(hidden).tolist(), frames]
+    return [(a + 1, b) for a, b in zip(edges, edges[1:]) if b - a > _SHORTEST]
 
 
 def _clip(name: str, motion: Motion, speech: np.ndarray) -> Clip:

@@ -67,6 +67,7 @@ def generate(
     eta: float = 0.0,
     solver: str | None = None,
     replace: Callable[[Tensor, int, int], Tensor] | None = None,
+    replace_reach: int = 0,
     one_pass: int = _ONE_PASS,
 ) -> Iterator[tuple[int, Tensor]]:
     """Displacements for speech of any length.
@@ -83,6 +84,7 @@ def generate(
         solver: "renoise" is eq. 2; others see `shared.diffusion.solvers.make_solver`.
         replace: (x_0 [1, n, 3 V (+ 6)], start, stop) -> x_0 in which given values stand for predicted ones (§6,
             "Motion Editing"); at every step, so that what is not given agrees with them.
+        replace_reach: frames before and after a frame that its replacement depends on.
         one_pass: longer speech comes in chunks.
 
     Yields:
@@ -97,7 +99,7 @@ def generate(
     schedule, noise = make_schedule(config.train_timesteps), FrameNoise(seed, config.coordinates)
     scheduler = None if solver in (None, DDIM, RENOISE) else make_solver(solver, config.train_timesteps)
     size = frames if frames <= one_pass else _CHUNK
-    margin = 0 if frames <= one_pass else min(steps * config.reach, _LONGEST_MARGIN)
+    margin = 0 if frames <= one_pass else min(steps * (config.reach + replace_reach), _LONGEST_MARGIN)
     for start, stop, first, last in chunks(frames, size, margin, config.stride):
         heard = speech(first, last)
 

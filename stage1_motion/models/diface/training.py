@@ -61,15 +61,17 @@ class DifaceTask:
         speech_dropout: share of crops whose speech is 0.
         speech_noise: standard deviation of Gaussian noise on the features.
         sampler: steps and guidance in validation and, stored with the weights, afterwards.
+        encoder: `speech_encoder` and `layer` of the features, for ``model.yaml``.
     """
 
     def __init__(self, clips: list[Clip], development: list[Clip], coordinates: Coordinates, config: DenoiserConfig, *,
                  frames: int = 30, velocity_weight: float = 10.0, head_weight: float = 1.0,
-                 speech_dropout: float = 0.1, speech_noise: float = 0.0, sampler: Sampler | None = None):  # fmt: skip
+                 speech_dropout: float = 0.1, speech_noise: float = 0.0, sampler: Sampler | None = None,
+                 encoder: dict[str, Any] | None = None):  # fmt: skip
         self.coordinates, self.config, self.frames = coordinates, config, frames
         self.velocity_weight, self.head_weight = velocity_weight, head_weight
         self.speech_dropout, self.speech_noise = speech_dropout, speech_noise
-        self.sampler = sampler or Sampler()
+        self.sampler, self.encoder = sampler or Sampler(), encoder or {"speech_encoder": "bundled"}
         self.clips, self.development = clips, development
         self.people = sorted({clip.person for clip in self.clips})
         encode = coordinates.space.encode_unscaled
@@ -166,7 +168,7 @@ class DifaceTask:
     def save(self, model: Denoiser, folder: Path) -> None:
         """Write ``denoiser.safetensors`` and ``model.yaml``."""
         self.save_denoiser(model, folder)
-        settings = {"model": "diface", "speech_encoder": "bundled"}
+        settings = {"model": "diface", **self.encoder}
         (folder / "model.yaml").write_text(yaml.safe_dump(settings, sort_keys=False), encoding="utf-8")
 
     def save_denoiser(self, model: Denoiser, folder: Path, **more: Any) -> None:
@@ -209,7 +211,7 @@ class Config(ClipsConfig):
         default_factory=dict
     )
     loss: Annotated[
-        dict[str, Any], Arguments(DifaceTask, ("clips", "development", "coordinates", "config", "sampler"))
+        dict[str, Any], Arguments(DifaceTask, ("clips", "development", "coordinates", "config", "sampler", "encoder"))
     ] = field(default_factory=dict)
     sampler: Sampler = field(default_factory=Sampler)
 
@@ -227,4 +229,5 @@ def build_task(config: Config) -> DifaceTask:
         people=len({clip.person for clip in clips}),
         **config.network,
     )
-    return DifaceTask(clips, development, coordinates, network, sampler=config.sampler, **config.loss)
+    encoder = {"speech_encoder": config.speech_encoder, **({} if config.layer is None else {"layer": config.layer})}
+    return DifaceTask(clips, development, coordinates, network, sampler=config.sampler, encoder=encoder, **config.loss)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -149,13 +150,18 @@ class DiffPoseTalk(MotionModel):
         steps = options.steps or defaults.steps
         if solver == RENOISE != defaults.solver and options.steps is None:
             steps = config.train_timesteps
-        sampler = {
+
+        def report(done: int) -> None:
+            if progress:
+                progress(done, len(speech))
+
+        sampler: dict[str, Any] = {
             "steps": steps,
             "guidance_scale": defaults.speech_scale if options.guidance is None else options.guidance,
             "generator": generator,
             "eta": defaults.eta if options.eta is None else options.eta,
             "solver": solver,
-            "progress": progress and (lambda done: progress(done, len(speech))),
+            "progress": report,
         }
         if constraint is not None:
             given = Replacement.of(constraint, self.space, slice(0, config.coefficients), self.device)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -114,14 +115,18 @@ class FD2Talk(MotionModel):
             recent = slice(max(0, known - _STREAM_CONTEXT) if speech.streamed and part is self.expression else 0, known)
             # One generator each: the steps of one network do not change what the other one draws.
             random = torch.Generator().manual_seed(2 * generator.initial_seed() + index)
-            sampler = {"steps": steps, "guidance_scale": guidance, "eta": eta, "solver": options.solver}
-            done = progress and (lambda done, i=index: progress((i * frames + done) // len(self.parts), frames))
+            sampler: dict[str, Any] = {"steps": steps, "guidance_scale": guidance, "eta": eta, "solver": options.solver}
+
+            def report(done: int, index: int = index) -> None:
+                if progress:
+                    progress((index * frames + done) // len(self.parts), frames)
+
             if constraint is not None:
                 if not options.guidance and options.guidance is not None:  # without speech: the head, too
                     sampler["guidance_scale"] = 0.0
                 given = Replacement.of(constraint, self.space, place, self.device)
                 motion = generate_jointly(
-                    part.network, normalised[known:], given, **sampler, generator=random, progress=done
+                    part.network, normalised[known:], given, **sampler, generator=random, progress=report
                 )
             else:
                 motion = generate_windows(
@@ -131,7 +136,7 @@ class FD2Talk(MotionModel):
                     generator=random,
                     carry_velocity=is_pose[place],
                     tail=None if before is None else (torch.from_numpy(before[recent, place]), normalised[recent]),
-                    progress=done,
+                    progress=report,
                 )
             learned = np.concatenate([learned, motion.float().cpu().numpy()], axis=1)  # [T, D], then [T, D + 6]
         expression, pose = np.split(learned, [count], axis=1)

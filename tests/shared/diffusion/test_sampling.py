@@ -77,3 +77,27 @@ def test_sampling_with_noise_agrees_with_diffusers(eta):
     options["generator"].manual_seed(0)
     assert torch.equal(found, sample(predict, x, make_schedule(1000), 10, **options))
     assert not torch.allclose(found, sample(predict, x, make_schedule(1000), 10), atol=1e-2)
+
+
+@pytest.mark.parametrize("renoise", [False, True])
+def test_given_values_replace_the_prediction_and_are_noised_as_the_schedule_says(renoise):
+    """Whatever the network predicts of them, it sees them noised; the last step returns its own."""
+    schedule, noise, seen = make_schedule(1000), torch.randn(1, 6, 2), []
+
+    def predict(x, t):
+        seen.append((x, int(t[0])))
+        return torch.full_like(x, 9.0)
+
+    def replace(clean):
+        return torch.cat([torch.full_like(clean[:, :3], -4.0), clean[:, 3:]], dim=1)
+
+    result = sample(predict, noise, schedule, 5, replace=replace, renoise=renoise, generator=torch.Generator())
+    assert len(seen) == 5 and torch.equal(result, torch.full_like(noise, 9.0))
+    for x, t in seen[1:]:
+        a = schedule.alphas_cumprod[t]
+        for frames, clean in ((slice(0, 3), -4.0), (slice(3, 6), 9.0)):
+            left = (x[:, frames] - a.sqrt() * clean) / (1 - a).sqrt()
+            if renoise:
+                assert left.abs().max() < 5
+            else:  # the noise of the beginning, which DDIM without eta keeps
+                assert torch.allclose(left, noise[:, frames], atol=1e-3)

@@ -109,3 +109,17 @@ def test_the_parts_of_stage_two_are_changed_one_by_one(name):
         assert variant.render.keys() <= settings.keys()
     assert {training for variant in ablation.variants.values() for training in variant.trainings} == set(trainings)
     assert {list(table.rows)[-1] for table in ablation.tables} == {"full"}
+
+
+def test_a_part_of_a_published_table_is_found_by_its_rows():
+    """3DiFACE's Table 2 has three, of other rows; only the backbone is another one."""
+    ablation = read_ablation(bundled_config("ablations/diface.yaml"))
+    (table,) = ablation.tables
+    assert table.published.title == "(a) Architecture ablation"
+    assert table.title == "Table 2: (a) Architecture ablation" and list(table.rows)[-1] == "full"
+    metrics = [str(column) for column in table.columns][:5]
+    assert metrics == ["expression_diversity", "lip_sync", "lip_max", "l2_lip", "l2_face"]
+    full = ablation.trainings["diface"]
+    for name in ("attention", "faceformer"):
+        assert ablation.trainings[f"diface_{name}"] == {**full, "network": {**full["network"], "backbone": name}}
+    assert full["training"]["max_steps"] == 500

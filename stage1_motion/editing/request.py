@@ -1,0 +1,168 @@
+"""What a user asks of an edit, in seconds of the original, and the constraint that it comes to."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from shared.errors import InputError, UsageError
+from shared.face_model.morphable import MorphableModel
+from shared.media import FPS, frame_count
+from shared.motion import Motion
+from stage1_motion.checks import check_covers
+from stage1_motion.editing.keyframes import Keyframe, as_is_every, part_mask
+from stage1_motion.editing.timeline import Insert, Timeline, edited_timeline, fitted, frame_range
+from stage1_motion.interface import Constraint
+from stage1_motion.parts import PARTS
+
+
+@dataclass(frozen=True)
+class EditRequest:
+    """What stays and what changes; times are those of the original, in seconds.
+
+    Args:
+        keep: ranges that stay.
+        keyframes: single frames that stay, or are as they say.
+        every: a key as is every so many seconds; None: none.
+        parts: the only ones that are generated ("lips", "upper", "eyes", "head", "face"); none: all.
+        cuts: ranges that are cut out of the sound and the motion.
+        inserts: sound that is inserted. With cuts or inserts, and none of the above, all that lies beside them stays.
+    """
+
+    keep: Sequence[tuple[float, float]] = ()
+    keyframes: Sequence[Keyframe] = ()
+    every: float | None = None
+    parts: Sequence[str] = ()
+    cuts: Sequence[tuple[float, float]] = ()
+    inserts: Sequence[Insert] = ()
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Arguments of `MotionPipeline.edit`, and where frames come from.
+
+    Args:
+        motion: the original, rearranged where sound was cut or inserted.
+        speech: float32 [n], or None: there is none.
+        constraint: what stays.
+        origin: int [T'], the frame of the original that each frame was, as far as the motion goes; -1 for others.
+    """
+
+    motion: Motion
+    speech: np.ndarray | None
+    constraint: Constraint
+    origin: np.ndarray
+
+
+def planned(motion: Motion, speech: np.ndarray | None, request: EditRequest, model: MorphableModel) -> Plan:
+    """Turn a request into a constraint.
+
+    Args:
+        motion: the original, at 25 frames per second.
+        speech: float32 [n], what it shall be edited to; None: the motion's own sound. Where sound is cut or inserted,
+            what it is cut out of: its times are the motion's.
+        request: what stays.
+        model: the face model.
+
+    Raises:
+        InputError: keys outside the motion, or speech that is shorter than the motion.
+        UsageError: ranges that are reversed, overlap or lie outside, and an unknown part.
+    """
+    frames = len(motion)
+    if speech is not None:
+        check_covers(speech, frames)
+    rearranged = bool(request.cuts or request.inserts)
+    timeline = None
+    mask = _mask(request, frames, rearranged)
+    values = replace(motion, **{name: getattr(motion, name).copy() for name in _ARRAYS})
+    keys = [*request.keyframes, *(as_is_every(request.every, frames) if request.every else ())]
+    keyed = np.zeros_like(mask)
+    for key in keys:
+        frame = round(key.time * FPS)
+        if not 0 <= frame < frames:
+            where = f"{key.place}: " if key.place else ""
+            raise InputError(
+                f"{where}the key at {key.time:g} s lies outside the motion, which lasts {frames / FPS:.2f} s"
+            )
+        key.put(values, frame, model)
+        keyed[frame] |= key.mask
+    if rearranged:
+        sound = speech if speech is not None else motion.audio
+        if sound is None:
+            raise InputError("the motion has no sound that could be cut or added to; give it (--audio)")
+        sound = fitted(sound, frames) if speech is None else speech
+        timeline = edited_timeline(sound, request.cuts, request.inserts)
+        for key in request.keyframes:
+            if timeline.moved(round(key.time * FPS)) is None:
+                raise InputError(f"{key.place}: the key at {key.time:g} s lies in what --cut cuts out")
+        motion, values = timeline.motion(motion), timeline.motion(values)
+        speech, mask, keyed = timeline.sound, _moved(mask, timeline), _moved(keyed, timeline)
+        mask &= ~timeline.seam[:, None]
+    origin = np.arange(frames) if timeline is None else np.where(timeline.origin < frames, timeline.origin, -1)
+    mask |= keyed
+    if mask.all() and (speech is None or frame_count(len(speech)) == len(mask)):
+        raise UsageError("everything is kept: there is nothing to generate")
+    return Plan(motion, speech, Constraint(values, mask), origin)
+
+
+_ARRAYS = ("expression", "rotation", "translation")
+
+
+def _mask(request: EditRequest, frames: int, rearranged: bool) -> np.ndarray:
+    """Bool [T, 4], without keys."""
+    mask = np.zeros((frames, len(PARTS)), bool)
+    if request.parts:
+        mask |= ~part_mask(request.parts)
+    kept = [frame_range(span, frames, "--keep") for span in request.keep]
+    for (start, stop), (after, _) in zip(sorted(kept), [*sorted(kept)[1:], (frames, frames)]):
+        if stop > after:
+            raise UsageError(f"ranges of --keep overlap at {after / FPS:g} s")
+        mask[start:stop] = True
+    if rearranged and not (kept or request.parts or request.keyframes or request.every):
+        mask[:] = True
+    return mask
+
+
+def _moved(mask: np.ndarray, timeline: Timeline) -> np.ndarray:
+    """The mask [T, 4] on a new timeline, whose inserted frames, and those beyond it, are not given."""
+    known = (timeline.origin >= 0) & (timeline.origin < len(mask))
+    return known[:, None] & mask[np.where(known, timeline.origin, 0)]
+
+
+def parse_ranges(text: str, option: str) -> list[tuple[float, float]]:
+    """Read "0:1.2,3.5:5" -> seconds from, to; ":1.2" and "3.5:" go to the ends of the motion.
+
+    Raises:
+        UsageError: no such text.
+    """
+    ranges = []
+    for piece in text.split(","):
+        start, colon, stop = piece.strip().partition(":")
+        try:
+            if not colon:
+                raise ValueError
+            ranges.append((float(start or 0), float(stop or np.inf)))
+        except ValueError:
+            raise UsageError(f"{option} {text}: {piece.strip()!r} is not FROM:TO in seconds") from None
+        if np.isnan(ranges[-1]).any():
+            raise UsageError(f"{option} {text}: {piece.strip()!r} is not FROM:TO in seconds")
+    return ranges
+
+
+def changed_frames(before: Motion, after: Motion, origin: np.ndarray | None = None) -> np.ndarray:
+    """Bool [T'] over the frames of `after`: whether anything of it differs from the frame of `before` that it was.
+
+    Args:
+        before: the original.
+        after: edited.
+        origin: int [T'], see `Plan`; None: frames are where they were. Frames beyond it, and those that were none of
+            the original's (-1), have changed.
+    """
+    origin = np.arange(len(before)) if origin is None else origin
+    origin = np.pad(origin, (0, max(0, len(after) - len(origin))), constant_values=-1)[: len(after)]
+    known = (origin >= 0) & (origin < len(before))
+    at = np.where(known, origin, 0)
+    same = [(getattr(after, name) == getattr(before, name)[at]).all(1) for name in _ARRAYS]
+    return ~(known & np.all(same, axis=0))

@@ -1,0 +1,159 @@
+"""Cutting sound out of a clip and inserting more, in whole frames: everything behind moves along and stays in sync."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from shared.errors import InputError, UsageError
+from shared.media import FPS, SAMPLE_RATE, frame_count
+from shared.motion import Motion
+
+_FRAME = round(SAMPLE_RATE / FPS)  # samples
+_CROSSFADE = 40
+"""Samples to either side of a seam (5 ms in all) over which one piece of sound passes into the next."""
+_SEAM = 3
+"""Frames to either side of a seam that are generated anew (0.24 s in all)."""
+
+Piece = tuple[np.ndarray, int, int]
+"""A sound, and from which of its samples to which."""
+
+
+@dataclass(frozen=True)
+class Insert:
+    """Sound that is inserted.
+
+    Args:
+        time: where, in seconds of the original.
+        sound: float32 [n], mono, 16 kHz; silence completes its last frame.
+    """
+
+    time: float
+    sound: np.ndarray
+
+
+@dataclass(frozen=True)
+class Timeline:
+    """A clip after cuts and inserts.
+
+    Args:
+        origin: int [T'], the frame of the original that each frame was; -1 for inserted ones.
+        seam: bool [T'], frames beside a seam, and inserted ones: they are generated anew.
+        sound: float32 [n'], `frame_count(n')` is T'.
+    """
+
+    origin: np.ndarray
+    seam: np.ndarray
+    sound: np.ndarray
+
+    def motion(self, motion: Motion) -> Motion:
+        """The motion on this timeline; inserted frames repeat the one before them, or else the first one."""
+        at = np.maximum(np.maximum.accumulate(np.where(self.origin < 0, -1, np.arange(len(self.origin)))), 0)
+        frames = np.clip(self.origin[at], 0, len(motion) - 1)
+        confidence = None if motion.confidence is None else motion.confidence[frames]
+        arrays = {name: getattr(motion, name)[frames] for name in ("expression", "rotation", "translation")}
+        return replace(motion, **arrays, confidence=confidence, audio=self.sound)
+
+    def moved(self, frame: int) -> int | None:
+        """Where a frame of the original is now; None: it was cut."""
+        at = np.flatnonzero(self.origin == frame)
+        return int(at[0]) if len(at) else None
+
+
+def fitted(sound: np.ndarray, frames: int) -> np.ndarray:
+    """A motion's own sound, as long as its frames: that of a tracked clip may differ by a fraction of a second."""
+    if frame_count(len(sound)) == frames:
+        return sound
+    return _span(sound, 0, frames * _FRAME)
+
+
+def edited_timeline(
+    sound: np.ndarray, cuts: Sequence[tuple[float, float]] = (), inserts: Sequence[Insert] = ()
+) -> Timeline:
+    """Cut sound out and insert more; both at the nearest borders of frames.
+
+    Args:
+        sound: float32 [n], mono, 16 kHz, of the original.
+        cuts: from where to where, in seconds of the original.
+        inserts: likewise.
+
+    Raises:
+        UsageError: a place outside the sound, ranges that are reversed or overlap, an insert within a cut, nothing is
+            left.
+    """
+    frames = frame_count(len(sound))
+    spans: list[tuple[int, int, Insert | None]] = [(*frame_range(cut, frames, "--cut"), None) for cut in cuts]
+    for new in inserts:
+        if not 0 <= new.time <= frames / FPS:
+            raise UsageError(f"--insert {new.time:g} lies outside the motion, which lasts {frames / FPS:.2f} s")
+        spans.append((round(new.time * FPS), round(new.time * FPS), new))
+    spans.sort(key=lambda span: span[:2])
+    pieces: list[Piece] = []
+    origin: list[np.ndarray] = []
+    seams, cursor = [], 0
+    for start, stop, insert in spans:
+        if start < cursor:
+            raise UsageError(f"--cut and --insert overlap at {start / FPS:g} s")
+        pieces.append((sound, cursor * _FRAME, min(start * _FRAME, len(sound))))
+        origin.append(np.arange(cursor, start))
+        seams.append(sum(map(len, origin)))
+        if insert is not None:
+            count = frame_count(len(insert.sound))
+            if not count:
+                raise InputError("the sound to be inserted is empty")
+            pieces.append((insert.sound, 0, count * _FRAME))
+            origin.append(np.full(count, -1))
+            seams.append(seams[-1] + count)
+        cursor = stop
+    pieces.append((sound, cursor * _FRAME, len(sound)))
+    origin.append(np.arange(cursor, frames))
+    joined = np.concatenate(origin)
+    if not len(joined):
+        raise UsageError("--cut leaves nothing")
+    seam = joined < 0
+    for at in seams:
+        if 0 < at < len(joined):
+            seam[max(0, at - _SEAM) : at + _SEAM] = True
+    # What is cut off at the end leaves no seam, and the last piece of the sound may end within a frame.
+    return Timeline(joined, seam, _crossfaded([piece for piece in pieces if piece[2] > piece[1]]))
+
+
+def frame_range(seconds: tuple[float, float], frames: int, option: str) -> tuple[int, int]:
+    """Seconds from, to -> frames from, to (excluded), the nearest ones.
+
+    Raises:
+        UsageError: reversed, outside the motion of so many frames, or without a single frame.
+    """
+    start, stop = seconds
+    stop = frames / FPS if stop == np.inf else stop
+    shown = f"{option} {start:g}:{stop:g}"
+    if stop < start:
+        raise UsageError(f"{shown} is reversed: its end lies before its beginning")
+    if start < 0 or stop > (frames + 0.5) / FPS:
+        raise UsageError(f"{shown} lies outside the motion, which lasts {frames / FPS:.2f} s")
+    first, last = round(start * FPS), min(round(stop * FPS), frames)
+    if last <= first:
+        raise UsageError(f"{shown} holds no frame")
+    return first, last
+
+
+def _crossfaded(pieces: Sequence[Piece]) -> np.ndarray:
+    """The pieces one after the other; at every seam the one before goes on while the next one begins."""
+    joined = np.concatenate([_span(*piece) for piece in pieces])
+    at = 0
+    for (before, begin, end), (after, follows, _) in zip(pieces, pieces[1:]):
+        at += end - begin
+        reach = min(_CROSSFADE, at, len(joined) - at)
+        share = (np.arange(2 * reach, dtype=np.float32) + 0.5) / max(2 * reach, 1)
+        leaving, coming = _span(before, end - reach, end + reach), _span(after, follows - reach, follows + reach)
+        joined[at - reach : at + reach] = leaving + share * (coming - leaving)
+    return joined
+
+
+def _span(sound: np.ndarray, start: int, stop: int) -> np.ndarray:
+    """Samples from, to; silence outside."""
+    inner = sound[max(0, start) : max(0, stop)]
+    before = max(0, min(-start, stop - start))
+    return np.pad(inner, (before, stop - start - before - len(inner))).astype(np.float32)
