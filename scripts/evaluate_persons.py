@@ -7,7 +7,7 @@ Learned from the clips of `personal` that are marked `choose` in configs/splits/
 `report`: of a person whom the base has not seen. The clips of a smaller size are among those of a larger one. Each size
 has its folder FOLDER/SECONDSs_SEED, where a training that was stopped goes on, and a finished one is used again.
 
-Figures as in `evaluate_editing.py`. Where there are several trainings of a size, they are means over these, too.
+Figures as in `evaluate_diface.py`. Where there are several trainings of a size, they are means over these, too.
 """
 
 from __future__ import annotations

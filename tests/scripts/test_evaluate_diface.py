@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from evaluate_editing import kept_ends, random_keys, with_noise
+from evaluate_diface import kept_ends, random_keys, with_noise
 from held_out_clips import HeldOut
 
 from shared.motion import Motion
