@@ -195,7 +195,7 @@ def import_(**options: Any) -> None:
     import_curves(**options)
 
 
-for _command in (edit, *COMMANDS):
+for _command in (*COMMANDS, edit):
     cli.add_command(_command)
 
 

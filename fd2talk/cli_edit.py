@@ -39,19 +39,24 @@ _edits = common.group(
 
 
 @click.command()
-@click.argument("source", metavar="MOTION.npz")
-@common.output("OUT.npz")
-@click.option("--audio", metavar="AUDIO", help="Speech to edit the motion to (default: the motion's own sound).")
+@click.argument("source", metavar="VIDEO|MOTION.npz")
+@common.output("OUT.mp4|OUT.npz")
+@click.option("--audio", metavar="AUDIO", help="Speech to edit the motion to (default: its own sound).")
 @_edits
 @common.motion_model
 @common.motion
-@common.weights("Folder with weights of the motion model.")
+@common.renderer
+@common.filmed_face
+@common.weights("Folder with weights of the motion model, and of the renderer.")
 @common.running
 def edit(**options: Any) -> None:
-    """Generate parts of a motion anew; the rest stays.
+    """Generate parts of the motion of a video, or of a motion file, anew; the rest stays.
+
+    Frames of a video that stay keep their pixels and, unless they are few, their sound; the others are drawn from the
+    frames that were there. The video has 25 frames per second.
 
     Without --keep, --keyframes, --every and --part everything is generated anew, but for --cut and --insert, which
-    change only what lies about the seams. All times are seconds of MOTION.npz.
+    change only what lies about the seams. All times are seconds of the original.
     """
     from fd2talk.commands.edit import edit
 

@@ -133,7 +133,7 @@ def _read_config(ctx: click.Context, _: click.Parameter, path: str | None) -> No
     ctx.default_map = defaults
 
 
-def _face(face_index: int | None, face_box: tuple[float, ...] | None, face_tracker: str) -> FaceChoice:
+def _face(face_index: int | None, face_box: tuple[float, ...] | None, face_tracker: str = "auto") -> FaceChoice:
     if face_index is not None and face_box is not None:
         raise UsageError("--face-index and --face-box exclude each other")
     return FaceChoice(face_index, face_box, face_tracker)
@@ -258,20 +258,16 @@ face_tracker = click.option(
     show_default=True,
     help="What finds the face of a photo; auto: mediapipe, and where it finds none the package face-alignment.",
 )
-face = several(
-    group(
-        "face",
-        _face,
-        _integer(
-            "--face-index",
-            0,
-            "Which face: its number in reading order from 0, see `fd2talk faces` (default: the largest face).",
-        ),
-        click.option("--face-box", type=_FaceBox(), help="Where the face is, in pixels, if it is not detected."),
-        face_tracker,
+_which_face = (
+    _integer(
+        "--face-index",
+        0,
+        "Which face: its number in reading order from 0, see `fd2talk faces` (default: the largest face).",
     ),
-    models,
+    click.option("--face-box", type=_FaceBox(), help="Where the face is, in pixels, if it is not detected."),
 )
+filmed_face = several(group("face", _face, *_which_face), models)
+face = several(group("face", _face, *_which_face, face_tracker), models)
 framing = group(
     "framing",
     Framing,

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw, ImageFont, ImageOps
 
 from shared.face_model import MorphableModel
 from shared.face_model.camera import project
@@ -14,6 +15,7 @@ from shared.face_model.measures import lip_gap
 from shared.files import atomic_output
 from shared.media import FPS
 from shared.motion import Motion
+from stage2_render.editing.footage import Footage, FrameReader
 
 if TYPE_CHECKING:
     from stage1_motion.editing.request import Plan
@@ -26,7 +28,15 @@ _SKIN = np.array([214, 190, 172], np.float32)
 
 
 def write_preview(
-    path: Path, before: Motion, after: Motion, plan: Plan, model: MorphableModel, *, overwrite: bool = False
+    path: Path,
+    before: Motion,
+    after: Motion,
+    plan: Plan,
+    model: MorphableModel,
+    footage: Footage | None = None,
+    frames: Mapping[int, np.ndarray] | None = None,
+    *,
+    overwrite: bool = False,
 ) -> None:
     """Write a PNG.
 
@@ -36,11 +46,13 @@ def write_preview(
         after: the edited motion.
         plan: of the edit: where lips, or the head, stay is shaded, and the original's frames lie where they are now.
         model: the face model of both.
+        footage: of a video the original, of which frames are shown instead of meshes.
+        frames: of its edit, with their numbers, among them those of `moments`.
         overwrite: replace an existing file.
     """
-    frames = len(after)
-    origin = np.pad(plan.origin, (0, frames - len(plan.origin)), constant_values=-1)
-    kept = np.pad(plan.constraint.mask, ((0, frames - len(plan.constraint.mask)), (0, 0)))
+    count, reader = len(after), FrameReader(footage.video) if footage else None
+    origin = np.pad(plan.origin, (0, count - len(plan.origin)), constant_values=-1)
+    kept = np.pad(plan.constraint.mask, ((0, count - len(plan.constraint.mask)), (0, 0)))
     curves = [_curves(motion, model) for motion in (before, after)]
     known = origin >= 0
     rows = len(curves[0])
@@ -52,17 +64,21 @@ def write_preview(
         _plot(draw, box, kept[:, 3 if row else 0], [(earlier, _BEFORE, 3), (values, _AFTER, 1)], font)
         draw.text((_MARGIN, row * _ROW + 3), name, _INK, font)
     draw.text((_WIDTH - 330, 3), "grey: before   blue: after   shaded: kept", _INK, font)
-    places = np.linspace(0, frames - 1, min(_COLUMNS, frames)).round().astype(int)
-    for column, frame in enumerate(places):
+    for column, frame in enumerate(moments(count)):
         left, top = _MARGIN + column * _CELL, rows * _ROW + 22
         draw.text((left, top - 18), f"{frame / FPS:.2f} s", _INK, font)
         if known[frame]:
-            picture.paste(_mesh(before, int(origin[frame]), model), (left, top))
-        picture.paste(_mesh(after, int(frame), model), (left, top + _CELL))
+            picture.paste(_shown(before, int(origin[frame]), model, reader), (left, top))
+        picture.paste(_shown(after, frame, model, frames), (left, top + _CELL))
     for row, name in enumerate(("before", "after")):
         draw.text((6, rows * _ROW + 22 + (row + 0.5) * _CELL), name, _INK, font)
     with atomic_output(path, overwrite) as temporary:
         picture.save(temporary, format="PNG")
+
+
+def moments(count: int) -> list[int]:
+    """The frames, of `count`, that a picture shows."""
+    return np.linspace(0, count - 1, min(_COLUMNS, count)).round().astype(int).tolist()
 
 
 def _curves(motion: Motion, model: MorphableModel) -> dict[str, np.ndarray]:
@@ -100,6 +116,15 @@ def _plot(
         for run in np.split(np.arange(len(y)), np.flatnonzero(np.diff(shown.astype(int))) + 1):
             if len(run) > 1 and shown[run[0]]:
                 draw.line(list(zip(x[run].tolist(), y[run].tolist())), colour, width)
+
+
+def _shown(
+    motion: Motion, frame: int, model: MorphableModel, frames: FrameReader | Mapping[int, np.ndarray] | None
+) -> Image.Image:
+    """A frame of a video, fitted into a cell, or a frame's mesh."""
+    if frames is None:
+        return _mesh(motion, frame, model)
+    return ImageOps.pad(Image.fromarray(frames[frame]), (_CELL - 4, _CELL - 4), color="#f4f4f4")
 
 
 def _mesh(motion: Motion, frame: int, model: MorphableModel) -> Image.Image:

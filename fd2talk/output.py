@@ -14,7 +14,8 @@ from shared.errors import UsageError
 from shared.files import check_output
 from shared.media import FPS
 from shared.motion import Motion
-from shared.video_writer import VideoWriter
+from shared.spliced_sound import SplicedSound
+from shared.video_writer import CRF, VideoWriter
 
 
 def require_output(
@@ -73,18 +74,20 @@ def write_video(
     path: str | os.PathLike,
     frames: Iterable[np.ndarray],
     *,
-    audio: str | os.PathLike | np.ndarray | None = None,
+    audio: str | os.PathLike | np.ndarray | SplicedSound | None = None,
     fps: float = FPS,
     overwrite: bool = False,
+    crf: int = CRF,
 ) -> None:
     """Write an MP4 video that is tagged as synthetic. Its folder is created with the first frame.
 
     Args:
         path: of the video, ending in .mp4. It appears only when the video is complete.
         frames: uint8 [H, W, 3] RGB, with even H and W.
-        audio: a file with sound, or float32 [n] mono at 16 kHz.
+        audio: a file with sound, parts of some, or float32 [n] mono at 16 kHz.
         fps: frames per second.
         overwrite: replace an existing file.
+        crf: constant rate factor of the encoder, smaller is better.
 
     Raises:
         UsageError: the output cannot be written to, or exists and `overwrite` is not set.
@@ -103,7 +106,8 @@ def write_video(
         if frame is None:
             raise ValueError("there are no frames to write")
         make_folder(path)
-        with VideoWriter(path, (frame.shape[1], frame.shape[0]), fps=fps, audio=audio, overwrite=overwrite) as writer:
+        size = frame.shape[1], frame.shape[0]
+        with VideoWriter(path, size, fps=fps, audio=audio, overwrite=overwrite, crf=crf) as writer:
             while frame is not None:
                 writer.write(frame)
                 frame = next(frames, None)

@@ -6,6 +6,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 
@@ -24,6 +25,7 @@ from shared.motion import Motion
 from shared.photo_fit import PhotoFit, is_poor_fit
 from shared.tracking import Track
 from shared.upright import quarter_turns
+from stage2_render.editing.footage import Footage
 
 LARGEST = FaceChoice()
 
@@ -157,3 +159,24 @@ def video_motion(path: str, model: MorphableModel, face: FaceChoice = LARGEST) -
     if found:
         warnings.warn(f"{path}: {'; '.join(found)}", stacklevel=2)
     return motion
+
+
+def video_footage(path: str, model: MorphableModel, face: FaceChoice = LARGEST) -> Footage:
+    """Track a face of a video whose frames are to be edited; what is treated is said in a note, as by `video_motion`.
+
+    Args:
+        path: of the video.
+        model: the face model.
+        face: which face; by default the largest.
+
+    Raises:
+        InputError: as `track_file`, or the person is upside down.
+    """
+    track = track_file(path, face=face)
+    if _is_upside_down(path, list(track.landmarks)):
+        raise InputError(f"{path}: the person is upside down; turn the video first")
+    motion, found = driver_motion(model, track, source=path)
+    if found:
+        warnings.warn(f"{path}: {'; '.join(found)}", stacklevel=2)
+    info = video_info(path)
+    return Footage(model, partial(read_video, path, exact=True), track, motion, (info.width, info.height))

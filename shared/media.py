@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import av
 import numpy as np
+from av.video.reformatter import Interpolation
 
 from shared.audio import FPS, SAMPLE_RATE, read_audio
 from shared.audio import frame_count as frame_count  # re-exported, as read_image and VideoWriter
@@ -69,18 +70,23 @@ def video_info(path: str | os.PathLike) -> VideoInfo:
         )
 
 
-def read_video(path: str | os.PathLike) -> Iterator[np.ndarray]:
+def read_video(path: str | os.PathLike, *, exact: bool = False) -> Iterator[np.ndarray]:
     """Yield upright uint8 RGB frames [H, W, 3] at 25 frames per second, counted from the first frame.
 
     Frames are dropped or repeated by their timestamps, each assigned to the nearest 1/25 s; a video of 25 frames per
     second is returned frame for frame.
+
+    Args:
+        path: of the video.
+        exact: convert colours without rounding down, for pictures that become a video again: FFmpeg's fast conversion
+            makes them one grey level darker each time. Needs PyAV 18, and takes longer.
 
     Raises:
         InputError: no readable file, no video stream, no frame.
     """
     start: float | None = None
     held, end, yielded = None, 0.0, 0
-    for time, seconds, picture in _timed_frames(path):
+    for time, seconds, picture in _timed_frames(path, exact):
         start = time if start is None else start
         place = round((time - start) * FPS)
         while held is not None and yielded < place:
@@ -93,7 +99,7 @@ def read_video(path: str | os.PathLike) -> Iterator[np.ndarray]:
         yield held
 
 
-def _timed_frames(path: str | os.PathLike) -> Iterator[tuple[float, float, np.ndarray]]:
+def _timed_frames(path: str | os.PathLike, exact: bool) -> Iterator[tuple[float, float, np.ndarray]]:
     """Yield the frames as they are stored: when each is shown and for how long, in seconds, and its upright picture."""
     if (animation := read_animation(path)) is not None:
         time = 0.0
@@ -105,7 +111,7 @@ def _timed_frames(path: str | os.PathLike) -> Iterator[tuple[float, float, np.nd
         stream = video_stream(container, path)
         step = 1 / float(stream.average_rate or FPS)
         for count, frame in enumerate(decoded(container, stream, path)):
-            yield count * step if frame.time is None else frame.time, step, _upright(frame)
+            yield count * step if frame.time is None else frame.time, step, _upright(frame, exact)
 
 
 def read_video_audio(path: str | os.PathLike) -> np.ndarray:
@@ -118,16 +124,21 @@ def read_video_audio(path: str | os.PathLike) -> np.ndarray:
         InputError: as `read_audio`, or the sound ends before the first frame.
     """
     audio = read_audio(path)
-    with open_media(path) as sound, open_media(path) as pictures:
-        track = sound_stream(sound, path)
-        delay = _start(decoded(sound, track, path)) - _start(decoded(pictures, video_stream(pictures, path), path))
-    if abs(delay) < _SYNC_TOLERANCE:
+    shift = round(sound_delay(path) * SAMPLE_RATE)
+    if not shift:
         return audio
-    shift = round(delay * SAMPLE_RATE)
     audio = np.concatenate([np.zeros(max(shift, 0), np.float32), audio[max(-shift, 0) :]])
     if not audio.size:
         raise InputError(f"cannot use {path}: its sound ends before its pictures begin")
     return audio
+
+
+def sound_delay(path: str | os.PathLike) -> float:
+    """How many seconds behind its first frame the sound of a video begins; 0 for less than half a frame."""
+    with open_media(path) as sound, open_media(path) as pictures:
+        track = sound_stream(sound, path)
+        delay = _start(decoded(sound, track, path)) - _start(decoded(pictures, video_stream(pictures, path), path))
+    return delay if abs(delay) >= _SYNC_TOLERANCE else 0.0
 
 
 def _start(frames: Iterator) -> float:
@@ -135,7 +146,16 @@ def _start(frames: Iterator) -> float:
     return float(next((frame.time for frame in frames if frame.time is not None), 0.0))
 
 
-def _upright(frame: av.VideoFrame) -> np.ndarray:
+def _upright(frame: av.VideoFrame, exact: bool) -> np.ndarray:
     """Apply the camera's rotation (degrees counter-clockwise in the display matrix)."""
     turns = round(getattr(frame, "rotation", 0) / 90) % 4
-    return np.ascontiguousarray(np.rot90(frame.to_ndarray(format="rgb24"), turns))
+    rgb = frame.to_ndarray(format="rgb24", interpolation=_exact_conversion() if exact else None)
+    return np.ascontiguousarray(np.rot90(rgb, turns))
+
+
+def _exact_conversion() -> Interpolation:
+    """How FFmpeg converts colours most exactly; in older versions of PyAV this cannot be chosen."""
+    exact = Interpolation.BILINEAR
+    for flag in ("ACCURATE_RND", "FULL_CHR_H_INT"):
+        exact |= getattr(Interpolation, flag, exact)
+    return exact

@@ -116,22 +116,54 @@ def pose_onto_photo(motion: Motion, photo: PhotoFit, *, scale: float = 1.0) -> t
     origin = start if is_still(motion, photo.model) else Rotation.from_rotvec(rest)
     turn = (Rotation.from_rotvec(motion.rotation) * origin.inv()).as_rotvec() * scale
     move = (motion.translation - middle) * scale
-    angle = np.linalg.norm(turn, axis=1)
-    turned = _TURN.factors(angle)
-    shifted, grown = _SHIFT.factors(np.linalg.norm(move[:, :2], axis=1)), _LOG_SCALE.factors(np.abs(move[:, 2]))
-    _note_limits(np.minimum(shifted, grown), turned, np.degrees(angle))
+    turned, moved = _limits(turn, move)
+    _note_limits(moved.min(1), turned, np.degrees(np.linalg.norm(turn, axis=1)))
     rotation = Rotation.from_rotvec(turn * turned[:, None]) * start
-    translation = photo.translation + move * np.stack([shifted, shifted, grown], axis=1)
+    translation = photo.translation + move * moved
     return rotation.as_rotvec().astype(np.float32), translation.astype(np.float32)
+
+
+def moved_pose(
+    motion: Motion, index: int, before: Motion, start: int, photo: PhotoFit
+) -> tuple[np.ndarray, np.ndarray]:
+    """Move the head of a photo, a frame of a video, as an edit of the video moves it from where it was.
+
+    Args:
+        motion: of the edit.
+        index: its frame.
+        before: the motion of the video.
+        start: its frame that the photo is.
+        photo: with a head crop of its own.
+
+    Returns:
+        Rotation and translation, float32 [3], softly limited to what can be rendered.
+    """
+    origin = Rotation.from_rotvec(before.rotation[start])
+    turn = (Rotation.from_rotvec(motion.rotation[index]) * origin.inv()).as_rotvec()
+    move = motion.translation[index] - before.translation[start]
+    # The head has another size in the photo's crop.
+    move = move * np.array([*2 * [np.exp(photo.translation[2] - before.translation[start, 2])], 1])
+    turned, moved = _limits(turn[None], move[None])
+    rotation = Rotation.from_rotvec(turn * turned[0]) * Rotation.from_rotvec(photo.rotation)
+    return rotation.as_rotvec().astype(np.float32), (photo.translation + move * moved[0]).astype(np.float32)
+
+
+def _limits(turn: np.ndarray, move: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """What to multiply turns [T, 3] and movements [T, 3] of a head by: [T] and [T, 3]."""
+    shifted, grown = _SHIFT.factors(np.linalg.norm(move[:, :2], axis=1)), _LOG_SCALE.factors(np.abs(move[:, 2]))
+    return _TURN.factors(np.linalg.norm(turn, axis=1)), np.stack([shifted, shifted, grown], axis=1)
 
 
 def with_still_eyes(motion: Motion, photo: PhotoFit) -> Motion:
     """Return the motion, of the photo's face, with lids and gaze as they are in the photo."""
-    model = photo.model
+    return replace(motion, expression=motion.expression - eye_part(photo.model, motion.expression - photo.expression))
+
+
+def eye_part(model: MorphableModel, change: np.ndarray) -> np.ndarray:
+    """Return what of a change of expression [..., D] moves lids and gaze."""
     moves = np.concatenate([model.extra["blink"][None], model.extra["gaze"]])  # [3, D], one of which moves the others
     measured = np.column_stack([lid_gap(model.exp_basis), gaze(model.exp_basis)])  # [D, 3] in mm
-    change = (motion.expression - photo.expression) @ measured
-    return replace(motion, expression=motion.expression - change @ np.linalg.inv(moves @ measured) @ moves)
+    return change @ measured @ np.linalg.inv(moves @ measured) @ moves
 
 
 def _note_limits(moved: np.ndarray, turned: np.ndarray, degrees: np.ndarray) -> None:

@@ -15,6 +15,7 @@ import numpy as np
 from shared.audio import FPS, SAMPLE_RATE, AudioTrack
 from shared.errors import Fd2TalkError
 from shared.files import atomic_output, check_output
+from shared.spliced_sound import SplicedSound
 
 SYNTHETIC_TAGS = {
     "title": "Talking portrait",
@@ -22,6 +23,12 @@ SYNTHETIC_TAGS = {
     "synthetic_media": "fd2talk",
 }
 """Metadata of every video, which mark it as generated."""
+
+CRF = 18
+"""Quality of the pictures: hardly to be told from what was encoded."""
+
+KEEPING_CRF = 6
+"""Quality for pictures that were a video before: 45 dB and more, and another encoding later costs little."""
 
 # RGB 0..255 to Y 16..235, Cb and Cr 16..240: ITU-R BT.709, limited range.
 _LUMA = np.array([0.2126, 0.7152, 0.0722])
@@ -36,17 +43,18 @@ _AUDIO_BLOCK = 16000  # samples of an array that are handed to the encoder at on
 class VideoWriter:
     """Write frames and sound to an MP4 file; a context manager.
 
-    H.264 (yuv420p, BT.709, limited range, crf 18) and AAC (128 kbit/s). The file appears under its name only when the
+    H.264 (yuv420p, BT.709, limited range) and AAC (128 kbit/s). The file appears under its name only when the
     block ends without an exception; memory does not grow with the length.
 
     Args:
         path: the file to write.
         size: (width, height) of the frames, both even (yuv420p has one colour sample per 2 x 2 pixels).
         fps: frames per second; frame i is shown at i / fps seconds.
-        audio: None, a file with sound (kept at its own rate, at most two channels), or float32 [n] mono at 16 kHz. It
-            starts with frame 0 and is written to its end, even where the pictures end before.
+        audio: None, a file with sound or parts of some (kept at their own rate, at most two channels), or float32 [n]
+            mono at 16 kHz. It starts with frame 0 and is written to its end, even where the pictures end before.
         overwrite: replace an existing file.
         metadata: further tags; `synthetic_media` is always set.
+        crf: constant rate factor of the encoder, smaller is better.
 
     Raises:
         UsageError: the output cannot be written to (see `check_output`).
@@ -61,9 +69,10 @@ class VideoWriter:
         size: tuple[int, int],
         *,
         fps: float = FPS,
-        audio: str | os.PathLike | np.ndarray | None = None,
+        audio: str | os.PathLike | np.ndarray | SplicedSound | None = None,
         overwrite: bool = False,
         metadata: Mapping[str, str] | None = None,
+        crf: int = CRF,
     ) -> None:
         width, height = size
         if width < 2 or height < 2 or width % 2 or height % 2:
@@ -76,14 +85,17 @@ class VideoWriter:
         self._fps = Fraction(fps).limit_denominator(1001)
         self._audio = audio
         self._overwrite = overwrite
+        self._crf = crf
         self._tags = SYNTHETIC_TAGS | dict(metadata or {}) | {"synthetic_media": SYNTHETIC_TAGS["synthetic_media"]}
         self.frames_written = 0
 
     def __enter__(self) -> VideoWriter:
         with ExitStack() as stack:
             temporary = stack.enter_context(atomic_output(self._path, self._overwrite))
-            track = None
-            if self._audio is not None and not isinstance(self._audio, np.ndarray):
+            track: AudioTrack | SplicedSound | None = None
+            if isinstance(self._audio, SplicedSound):
+                track = self._audio
+            elif self._audio is not None and not isinstance(self._audio, np.ndarray):
                 track = stack.enter_context(AudioTrack(self._audio))
             with self._sentences():
                 # The index in front (faststart) lets a browser play before the whole file has arrived; without
@@ -119,13 +131,13 @@ class VideoWriter:
         self._video = self._container.add_stream("libx264", rate=self._fps)
         self._video.width, self._video.height = self._size
         self._video.pix_fmt = "yuv420p"
-        self._video.options = {"preset": "veryfast", "crf": "18"}
+        self._video.options = {"preset": "veryfast", "crf": str(self._crf)}
         context = self._video.codec_context
         context.time_base = 1 / self._fps
         context.colorspace = context.color_primaries = context.color_trc = 1  # BT.709
         context.color_range = 1  # limited
 
-    def _add_audio_stream(self, track: AudioTrack | None) -> None:
+    def _add_audio_stream(self, track: AudioTrack | SplicedSound | None) -> None:
         self._blocks: Iterator[np.ndarray] = iter(())
         self._rate, self._samples_written, self._sound = SAMPLE_RATE, 0, None
         if track is not None:

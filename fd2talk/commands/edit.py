@@ -1,24 +1,35 @@
-"""`fd2talk edit`: motion file -> motion file, parts of which are generated anew."""
+"""`fd2talk edit`: motion file -> motion file, or video -> video, parts of which are generated anew."""
 
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
+
+import numpy as np
 
 from fd2talk.commands.inputs import load_motion
 from fd2talk.commands.style import read_style
-from fd2talk.edit_preview import write_preview
-from fd2talk.options import EditOptions, MotionModelOptions, MotionOptions
-from fd2talk.output import require_output, save_motion
-from fd2talk.progress import progress
+from fd2talk.edit_preview import moments, write_preview
+from fd2talk.edited_video import edited_sound, watched
+from fd2talk.options import EditOptions, FaceChoice, MotionModelOptions, MotionOptions, RendererOptions
+from fd2talk.output import require_output, save_motion, write_video
+from fd2talk.progress import counted, progress
 from fd2talk.terminal import announce
+from fd2talk.track import video_footage
 from shared.device import require_device
 from shared.errors import InputError, UsageError
 from shared.face_model import MorphableModel, load_bundled
-from shared.media import FPS, read_audio
+from shared.files import check_input
+from shared.media import FPS, SAMPLE_RATE, frame_count, read_audio
+from shared.motion import Motion
+from shared.video_writer import KEEPING_CRF
+from stage2_render.editing.footage import Footage
+from stage2_render.editing.renderer import render_edit
+from stage2_render.pipeline import RenderPipeline
 
 if TYPE_CHECKING:
-    from stage1_motion.editing.request import EditRequest
+    from stage1_motion.editing.request import EditRequest, Plan
 
 
 def edit(
@@ -29,27 +40,40 @@ def edit(
     edits: EditOptions,
     motion_model: MotionModelOptions,
     motion_options: MotionOptions,
+    renderer: RendererOptions,
+    face: FaceChoice,
     weights: str,
     device: str,
     overwrite: bool,
 ) -> None:
-    """Write an edited motion; see `MotionPipeline.edit` and `stage1_motion.editing.request`."""
+    """Write an edited motion, or video; see `MotionPipeline.edit`, `stage1_motion.editing.request`, `render_edit`."""
     inserts = [_insert(text) for text in edits.insert]
     inputs = (source, audio, motion_model.style, edits.keyframes, *(file for _, file in inserts))
-    path = require_output(output, suffixes=(".npz",), overwrite=overwrite, inputs=inputs)
+    path = require_output(output, suffixes=(".npz", ".mp4"), overwrite=overwrite, inputs=inputs)
+    of_video = path.suffix.lower() == ".mp4"
+    if of_video and source.lower().endswith(".npz"):
+        raise UsageError(f"{source} is a motion file, whose edit is one, too: -o must end in .npz")
+    if of_video and renderer.name == "diffusion":
+        raise UsageError("--renderer diffusion paints photos; videos are edited with repair or geometry")
+    if face and not of_video:
+        raise UsageError("--face-index and --face-box are for the edit of a video (-o OUT.mp4)")
     picture = path.with_suffix(".png")
     if edits.preview:
         require_output(picture, suffixes=(".png",), overwrite=overwrite, inputs=inputs)
     require_device(device)
-    model = load_bundled()
-    motion = load_motion(source, model).resample(FPS)
+    check_input(source)
+    speech = None if audio is None else read_audio(audio)
+    render = RenderPipeline.from_pretrained(weights, **renderer.loading, device=device) if of_video else None
+    model = render.model if render else load_bundled()
+    footage = video_footage(source, model, face) if render else None
+    motion = footage.motion if footage else load_motion(source, model).resample(FPS)
     if motion.face_model != model.fingerprint:
         raise InputError(f"{source}: the motion belongs to face model {motion.face_model}, not {model.fingerprint}")
-    speech = None if audio is None else read_audio(audio)
 
     from stage1_motion.editing.request import planned  # takes seconds, after the inputs have been checked
 
-    plan = planned(motion, speech, _request(edits, inserts, model), model)
+    request = _request(edits, inserts, model)
+    plan = planned(motion, speech, request, model)
 
     from stage1_motion.pipeline import MotionPipeline
 
@@ -68,10 +92,41 @@ def edit(
             unconditional=edits.unconditional,
             progress=bar.update_to,
         )
-    save_motion(path, result, overwrite=overwrite)
+    frames: dict[int, np.ndarray] | None = None
+    if footage and render:
+        frames = {}
+        order = sorted(range(len(inserts)), key=lambda i: round(inserts[i][0] * FPS))
+        added = [(inserts[i][1], frame_count(len(request.inserts[i].sound))) for i in order]
+        _write_video(path, source, footage, render, result, plan, audio, added, frames, overwrite=overwrite)
+    else:
+        save_motion(path, result, overwrite=overwrite)
     if edits.preview:
-        write_preview(picture, motion, result, plan, model, overwrite=overwrite)
+        write_preview(picture, motion, result, plan, model, footage, frames, overwrite=overwrite)
     announce(path)
+
+
+def _write_video(
+    path: Path,
+    source: str,
+    footage: Footage,
+    pipeline: RenderPipeline,
+    result: Motion,
+    plan: Plan,
+    audio: str | None,
+    inserts: list[tuple[str, int]],
+    seen: dict[int, np.ndarray],
+    *,
+    overwrite: bool,
+) -> None:
+    """Render the edited motion with its sound; the frames of the preview are put into `seen`."""
+    from stage1_motion.editing.request import changed_frames
+
+    origin = np.pad(plan.origin, (0, len(result) - len(plan.origin)), constant_values=-1)
+    changed = changed_frames(footage.motion, result, origin)
+    seconds = len(result) / FPS if result.audio is None else len(result.audio) / SAMPLE_RATE
+    sound = edited_sound(source, audio, inserts, heard=plan.heard, changed=changed, seconds=seconds)
+    frames = watched(render_edit(pipeline, footage, result, changed, origin), moments(len(result)), seen)
+    write_video(path, counted(frames, len(result), "rendering"), audio=sound, overwrite=overwrite, crf=KEEPING_CRF)
 
 
 def _request(edits: EditOptions, inserts: list[tuple[float, str]], model: MorphableModel) -> EditRequest:

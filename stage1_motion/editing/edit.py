@@ -48,8 +48,7 @@ def edited(
     progress: Callable[[int, int], None] | None,
 ) -> Motion:
     """See `MotionPipeline.edit`; `audio` is the speech, or the motion's own."""
-    model, name = pipeline.model, pipeline.name
-    check_request(model, name, seed, replace(options, style_guidance=None), {"style": style})
+    model = pipeline.model
     if audio is not None:
         audio = np.asarray(audio)
         check_audio(audio)
@@ -59,7 +58,7 @@ def edited(
         raise UsageError("a style and unconditional exclude each other: no model has learned a style without speech")
     if style is None and "style" in model.accepts and not unconditional:
         style = _own_style(pipeline, motion)
-    check_request(model, name, seed, options, {"style": style})
+    check_request(model, pipeline.name, seed, options, {"style": style})
 
     clip = Clip.of(motion, model)
     heard, rules = _heard(pipeline, audio, frames, unconditional), model.postprocessing & postprocessing
@@ -153,7 +152,9 @@ def _checked(
 
 
 def _own_style(pipeline: MotionPipeline, motion: Motion) -> Style | None:
-    """How the person in the motion speaks; of a motion that is too short to tell, the pipeline's."""
+    """How the person in the motion speaks; the pipeline's where the motion is too short to tell, or nothing can."""
+    if getattr(pipeline.model, "style_reader", None) is None:
+        return pipeline.style
     if motion.identity is None:
         motion = replace(motion, identity=np.zeros(pipeline.face_model.num_identity, np.float32))
     try:

@@ -48,12 +48,14 @@ class Plan:
         speech: float32 [n], or None: there is none.
         constraint: what stays.
         origin: int [T'], the frame of the original that each frame was, as far as the motion goes; -1 for others.
+        heard: int [T''], likewise as far as the sound goes: the frame of `speech`, before it was cut or added to.
     """
 
     motion: Motion
     speech: np.ndarray | None
     constraint: Constraint
     origin: np.ndarray
+    heard: np.ndarray
 
 
 def planned(motion: Motion, speech: np.ndarray | None, request: EditRequest, model: MorphableModel) -> Plan:
@@ -104,7 +106,8 @@ def planned(motion: Motion, speech: np.ndarray | None, request: EditRequest, mod
     mask |= keyed
     if mask.all() and (speech is None or frame_count(len(speech)) == len(mask)):
         raise UsageError("everything is kept: there is nothing to generate")
-    return Plan(motion, speech, Constraint(values, mask), origin)
+    heard = np.arange(frames if speech is None else frame_count(len(speech))) if timeline is None else timeline.origin
+    return Plan(motion, speech, Constraint(values, mask), origin, heard)
 
 
 _ARRAYS = ("expression", "rotation", "translation")

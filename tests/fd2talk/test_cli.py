@@ -42,7 +42,12 @@ def test_whatever_takes_a_photo_offers_trackers_and_their_models():
     options = {name: {option for p in c.params for option in p.opts} for name, c in cli.cli.commands.items()}
     tracking = {"generate", "motion", "render", "track", "faces", "style", "personalise", "export"}
     assert {name for name in options if "--face-tracker" in options[name]} == tracking
-    assert {name for name in options if "--models" in options[name]} == tracking | {"prepare", "evaluate", "doctor"}
+    assert {name for name in options if "--models" in options[name]} == tracking | {
+        "prepare",
+        "evaluate",
+        "doctor",
+        "edit",
+    }
 
 
 def test_no_command_is_a_request_for_help(run):

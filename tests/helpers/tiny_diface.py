@@ -1,10 +1,12 @@
-"""A folder of untrained 3DiFACE weights, on log-mel energies."""
+"""A folder of untrained 3DiFACE weights, on log-mel energies, and motion to fine-tune them on."""
 
+import numpy as np
 import torch
 import yaml
 
 from shared.checkpoint import save_checkpoint
 from shared.face_model import load_bundled
+from shared.motion import Motion
 from stage1_motion.models.diface.model import KIND
 from stage1_motion.models.diface.network import Denoiser, DenoiserConfig
 
@@ -33,3 +35,18 @@ def write_diface(folder, seed=0, **changes):
     save_checkpoint(folder / "denoiser.safetensors", KIND, tensors, **{**header, **changes})
     (folder / "model.yaml").write_text(yaml.safe_dump({"model": "diface", "speech_encoder": "log-mel"}))
     return folder
+
+
+def talking(frames=100, seed=0, **changes):
+    """Motion of somebody who moves and makes noise; changes: to arguments of `Motion`."""
+    model, random = load_bundled(), np.random.default_rng(seed)
+    values = {
+        "expression": random.normal(0, 0.5, (frames, model.num_expression)),
+        "rotation": random.normal(0, 0.02, (frames, 3)),
+        "translation": np.zeros((frames, 3)),
+        "face_model": model.fingerprint,
+        "audio": random.normal(0, 0.1, frames * 640).astype(np.float32),
+        "identity": np.zeros(model.num_identity),
+        "source": f"{seed}.mp4",
+    }
+    return Motion(**{**values, **changes})

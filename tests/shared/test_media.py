@@ -6,6 +6,7 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+from av.video.reformatter import Interpolation
 from media_files import BAD, assert_one_line, bad_file, grey_frames, tone, write_video
 from PIL import Image, features
 from scipy.io import wavfile
@@ -128,3 +129,15 @@ def test_animated_pictures_are_clips(suffix, tmp_path):
     assert (info.width, info.height, info.has_audio) == (48, 32, False)
     if suffix in ("webp", "avif"):
         assert (info.frames, info.fps, info.duration) == (5, pytest.approx(12.5), pytest.approx(0.4))
+
+
+@pytest.mark.skipif(not hasattr(Interpolation, "ACCURATE_RND"), reason="needs PyAV 18")
+def test_exact_colours_do_not_darken(tmp_path):
+    """Grey and coloured areas after three generations of video."""
+    squares = np.random.default_rng(0).integers(30, 226, (6, 8, 3))
+    first = frames = [np.kron(squares, np.ones((8, 8, 1))).astype(np.uint8)] * 2
+    for number in range(3):
+        path = write_video(tmp_path / f"{number}.mp4", frames, crf=1)
+        frames = list(read_video(path, exact=True))
+        assert len(frames) == 2
+    assert abs((frames[0].astype(float) - first[0]).mean()) < 0.7  # 3 with the fast conversion

@@ -11,7 +11,7 @@ from shared.face_model import load_bundled
 from shared.face_model.measures import gaze, lid_gap, lip_gap
 from shared.motion import Motion
 from shared.photo_fit import PhotoFit
-from shared.retarget import is_of, is_still, onto_photo, pose_onto_photo, with_still_eyes
+from shared.retarget import is_of, is_still, moved_pose, onto_photo, pose_onto_photo, with_still_eyes
 
 
 @pytest.fixture(scope="module")
@@ -133,3 +133,19 @@ def test_still_eyes_neither_blink_nor_look_aside_while_the_mouth_moves(fitted):
     np.testing.assert_allclose(gaze(still), np.tile(gaze(photo), (5, 1)), atol=1e-3)
     opened = lip_gap(still) - lip_gap(photo)
     assert opened[3:].min() > 4 and np.abs(opened[:3]).max() < 1
+
+
+def test_the_head_of_a_frame_moves_as_the_edit_moves_it(fitted):
+    """The photo's crop is larger than that of the video, so that the head is smaller in it; far turns are limited."""
+    before = Motion(np.zeros((2, 64)), [[0.1, 0.2, -0.1], [0, 0, 0]], [[0.1, 0.2, -0.5], [0, 0, 0]], "face")
+    turn, move = Rotation.from_rotvec([0.05, -0.1, 0.02]), np.array([0.03, -0.02, 0.05])
+    rotation = (turn * Rotation.from_rotvec(before.rotation[0])).as_rotvec()
+    after = Motion(np.zeros((1, 64)), rotation[None], (before.translation[0] + move)[None], "face")
+    smaller = replace(fitted, translation=np.array([0.0, 0.1, -0.8], np.float32))
+    got, place = moved_pose(after, 0, before, 0, smaller)
+    np.testing.assert_allclose(got, (turn * Rotation.from_rotvec(fitted.rotation)).as_rotvec(), atol=1e-5)
+    expected = [0.03 * np.exp(-0.3), 0.1 - 0.02 * np.exp(-0.3), -0.75]
+    np.testing.assert_allclose(place, expected, atol=1e-5)
+    far = replace(after, rotation=np.array([[0, 1.5, 0]], np.float32))
+    got, _ = moved_pose(far, 0, before, 1, fitted)
+    assert 20 < np.degrees((Rotation.from_rotvec(got) * Rotation.from_rotvec(fitted.rotation).inv()).magnitude()) < 27

@@ -14,7 +14,7 @@ from shared.errors import InputError, UsageError
 from shared.face_model.measures import lip_gap
 from shared.video_writer import VideoWriter
 from shared.weights import bundled
-from stage1_motion.interface import Tail
+from stage1_motion.interface import Constraint, Tail
 from stage1_motion.registry import MODELS, model_module, training_module
 from stage1_motion.style import Style
 
@@ -45,6 +45,21 @@ def trained(tmp_path_factory):
         assert cli.main(["train", str(folder / "train.yaml")]) == 0
         folders[name] = folder / "run" / "best"
     return folders
+
+
+@pytest.mark.parametrize("name", OWN)
+def test_it_edits_although_it_knows_of_no_constraint(trained, audio, name):
+    """What it generates, at its own frame rate, is bent to what stays."""
+    pipeline = fd2talk.MotionPipeline.from_pretrained(trained[name])
+    motion, still = pipeline(audio, seed=1), np.arange(25) % 10 < 3
+    motion.translation[:, 0] += 0.1  # so that kept frames are not what the model generates
+    motion.expression += 0.3 * np.sin(np.arange(25)[:, None] / 4).astype(np.float32)
+    edited = pipeline.edit(motion, None, Constraint(motion, still), seed=2)
+    for key in ("expression", "rotation", "translation"):
+        assert np.array_equal(getattr(edited, key)[still], getattr(motion, key)[still])
+    steps = np.abs(np.diff(edited.expression, axis=0)).max(1)
+    assert np.isfinite(edited.expression).all() and (edited.expression != motion.expression).any(1)[~still].all()
+    assert steps.max() < 3 * max(np.abs(np.diff(motion.expression, axis=0)).max(), 0.1)
 
 
 @pytest.mark.parametrize("name", OWN)

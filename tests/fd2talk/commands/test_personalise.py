@@ -5,20 +5,18 @@ import signal
 import numpy as np
 import pytest
 from media_files import tone
-from tiny_diface import write_diface
+from tiny_diface import talking, write_diface
 from tiny_diffposetalk import write_diffposetalk
 
 from fd2talk.commands import personalise as command
 from fd2talk.terminal import Stopped
 from shared.checkpoint import load_checkpoint
 from shared.errors import Fd2TalkError
-from shared.face_model import load_bundled
 from shared.motion import Motion
 from shared.video_writer import VideoWriter
 from stage1_motion.models.diface import personalisation
 from stage1_motion.models.diface.model import KIND
 
-FACE = load_bundled()
 FINISHED = {"README.md", "denoiser.safetensors"}
 
 
@@ -32,24 +30,10 @@ def weights(tmp_path_factory):
     return write_diface(tmp_path_factory.mktemp("diface"))
 
 
-def talking(seed=0, frames=75, **changes):
-    """Motion of somebody who makes noise."""
-    random = np.random.default_rng(seed)
-    values = {
-        "expression": random.normal(0, 0.5, (frames, FACE.num_expression)),
-        "rotation": random.normal(0, 0.02, (frames, 3)),
-        "translation": np.zeros((frames, 3)),
-        "face_model": FACE.fingerprint,
-        "audio": random.normal(0, 0.1, frames * 640).astype(np.float32),
-        "identity": np.zeros(FACE.num_identity),
-    }
-    return Motion(**{**values, **changes})
-
-
 @pytest.fixture
 def clip(tmp_path):
     path = tmp_path / "clip.npz"
-    talking().save(path)
+    talking(75).save(path)
     return path
 
 
@@ -127,8 +111,8 @@ def test_consent_that_is_not_stated_is_said(learn, clip, tmp_path):
 
 def test_a_minute_is_enough(learn, tmp_path):
     (tmp_path / "clips" / "deeper").mkdir(parents=True)
-    talking(0, 1000).save(tmp_path / "clips" / "a.npz")
-    talking(1, 500).save(tmp_path / "clips" / "deeper" / "a.npz")  # of the same name
+    talking(1000).save(tmp_path / "clips" / "a.npz")
+    talking(500, 1).save(tmp_path / "clips" / "deeper" / "a.npz")  # of the same name
     code, _, err = learn(tmp_path / "clips", tmp_path / "ada", steps=1)
     assert code == 0 and "are little" not in err
     header = load_checkpoint(tmp_path / "ada" / "denoiser.safetensors", KIND)[1]
@@ -166,7 +150,7 @@ def test_the_person_before_stays_until_the_new_one_is_finished(learn, refused, w
     person = tmp_path / "ada"
     assert learn(clip, person, steps=2)[0] == 0
     before = {name: (person / name).read_bytes() for name in FINISHED}
-    talking(1).save(tmp_path / "other.npz")
+    talking(75, 1).save(tmp_path / "other.npz")
     base = ("personalise", tmp_path / "other.npz", "-o", person, "--weights", weights)
     refused(*base, folder=tmp_path, saying="already exists (use --overwrite)")
     refused("personalise", tmp_path / "no.npz", *base[2:], "--overwrite", folder=tmp_path, saying="no such file")
@@ -237,7 +221,7 @@ def video(tmp_path, monkeypatch):
 
     def tracking(path, model, face):
         tracked.append(path)
-        return talking(len(tracked))
+        return talking(75, len(tracked))
 
     monkeypatch.setattr("fd2talk.commands.inputs.video_motion", tracking)
     return folder / "clip.mp4", tracked

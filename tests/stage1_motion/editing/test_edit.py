@@ -130,7 +130,7 @@ def test_the_mouth_follows_the_speech_between_kept_frames(pipeline, motion):
     assert np.degrees(np.abs(other.rotation - result.rotation))[~mask].mean() > 0.1
 
 
-@pytest.mark.parametrize("frame", [7, 31, 33, 63, 64, 65, 96, 97, 120])
+@pytest.mark.parametrize("frame", [7, 64, 65, 97, 120])
 def test_keys_are_reached_at_any_time(pipeline, motion, frame):
     """Also right behind a window's border: of face and head in one call."""
     time = frame / 25

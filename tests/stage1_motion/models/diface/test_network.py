@@ -56,6 +56,27 @@ def test_every_input_matters():
 
 
 @torch.no_grad()
+def test_what_the_blocks_get():
+    """W_in x_t + W_t PE(t); and the speech of a coarse frame is the mean of that of its frames."""
+    network, (x, t, speech, person) = made(), inputs()
+    seen, heard = [], []
+    network.backbone.register_forward_pre_hook(lambda _, given: seen.append(given[0]))
+    for block in network.backbone.modules():
+        if type(block).__name__ == "ConditionBlock":
+            block.register_forward_pre_hook(lambda _, given: heard.append(given[1]))
+    network(x, t, speech, person)
+    time = sinusoid(t, 8) @ network.time.weight.T + network.time.bias
+    expected = x @ network.motion_encoder.weight.T + network.motion_encoder.bias + time[:, None]
+    assert torch.allclose(seen[0], expected.mT)
+    whole = (speech @ network.speech.weight.T + network.speech.bias).mT
+    assert [value.shape[-1] for value in heard] == [20, 10, 5, 5, 10, 20]
+    for value in heard:
+        size = 20 // value.shape[-1]
+        means = [whole[..., start : start + size].mean(-1) for start in range(0, 20, size)]
+        assert torch.allclose(value, torch.stack(means, dim=-1))
+
+
+@torch.no_grad()
 def test_the_person_s_vector_is_added_before_the_decoder():
     network, (x, t, speech, person) = made(), inputs()
     other = person + torch.arange(8) / 8
@@ -137,16 +158,25 @@ def test_one_frame_is_enough():
 @pytest.mark.parametrize("levels", [0, 1, 2])
 @torch.no_grad()
 def test_the_way_up_adds_what_the_way_down_passed(levels):
-    """With blocks that add nothing, what is left are the means of two frames down, and their sums up."""
+    """With blocks that add nothing, what is left are the means of two frames down, and interpolated sums up."""
     backbone = ConvolutionBackbone(DenoiserConfig(**SIZES, levels=levels)).eval()
     for parameter in backbone.parameters():
         parameter.zero_()
     h = inputs(16)[0].mT[:, :8]
-    expected = torch.zeros_like(h)
-    for level in range(levels + 1):
-        size = 2**level
-        for start in range(0, 16, size):
-            expected[..., start : start + size] += h[..., start : start + size].mean(-1, keepdim=True)
+    means = [h]
+    for _ in range(levels):
+        fine = means[-1]
+        means.append(torch.stack([fine[..., [i, i + 1]].mean(-1) for i in range(0, fine.shape[-1], 2)], dim=-1))
+    expected = means.pop()
+    for passed in reversed(means):
+        last = expected.shape[-1] - 1
+        # Frame 2 j lies a quarter of a coarse frame before the middle of the coarse frame j, frame 2 j + 1 behind it.
+        finer = [
+            0.75 * expected[..., j] + 0.25 * expected[..., min(max(j + side, 0), last)]
+            for j in range(last + 1)
+            for side in (-1, 1)
+        ]
+        expected = passed + torch.stack(finer, dim=-1)
     assert torch.allclose(backbone(h, torch.zeros(2, 6, 16)), expected)
 
 

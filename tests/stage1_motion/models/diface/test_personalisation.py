@@ -6,12 +6,11 @@ from contextlib import contextmanager
 import numpy as np
 import pytest
 import torch
-from tiny_diface import write_diface
+from tiny_diface import talking, write_diface
 
 from shared.checkpoint import load_checkpoint
 from shared.errors import InputError
 from shared.face_model import load_bundled
-from shared.motion import Motion
 from stage1_motion.models.diface import personalisation
 from stage1_motion.models.diface.model import KIND, load
 from stage1_motion.models.diface.personalisation import PersonTask, Settings, person_clips, personalise
@@ -40,27 +39,12 @@ def base(folder):
     return load(folder, FACE)
 
 
-def motion(frames=100, seed=0, **changes):
-    """Somebody who moves and makes noise."""
-    random = np.random.default_rng(seed)
-    values = {
-        "expression": random.normal(0, 0.5, (frames, FACE.num_expression)),
-        "rotation": random.normal(0, 0.02, (frames, 3)),
-        "translation": np.zeros((frames, 3)),
-        "face_model": FACE.fingerprint,
-        "audio": random.normal(0, 0.1, frames * 640).astype(np.float32),
-        "identity": np.zeros(FACE.num_identity),
-        "source": f"{seed}.mp4",
-    }
-    return Motion(**{**values, **changes})
-
-
 def frames_of(clips):
     return [len(clip.speech) for clip in clips]
 
 
 def test_the_last_fifth_of_a_clip_is_held_out(base):
-    whole = motion()
+    whole = talking()
     (learned,), (held_out,) = person_clips(base, FRONTEND, [whole])
     heard = FRONTEND(whole.audio)
     speech = normalise_speech(heard.features, heard.events.speaks)  # of the whole clip
@@ -71,10 +55,10 @@ def test_the_last_fifth_of_a_clip_is_held_out(base):
 
 
 def test_of_each_of_a_few_clips_and_the_last_of_many(base):
-    few = [motion(100, 0), motion(30, 1), motion(200, 2)]  # a fifth of 30 frames is too short
+    few = [talking(100, 0), talking(30, 1), talking(200, 2)]  # a fifth of 30 frames is too short
     learned, held_out = person_clips(base, FRONTEND, few)
     assert (frames_of(learned), frames_of(held_out)) == ([80, 30, 160], [20, 40])
-    many = [motion(40 + n, n) for n in range(6)]
+    many = [talking(40 + n, n) for n in range(6)]
     learned, held_out = person_clips(base, FRONTEND, many)
     assert (frames_of(learned), frames_of(held_out)) == ([40, 41, 42, 43, 44], [45])
     assert len({clip.name for clip in [*learned, *held_out]}) == 6
@@ -84,20 +68,20 @@ def test_of_each_of_a_few_clips_and_the_last_of_many(base):
 
 
 def test_sound_that_ends_earlier_and_frames_without_a_face(base):
-    short = motion(100, audio=np.full(60 * 640, 0.1, np.float32))
+    short = talking(100, audio=np.full(60 * 640, 0.1, np.float32))
     assert frames_of(person_clips(base, FRONTEND, [short], False)[0]) == [60]
     confidence = np.ones(100)
     confidence[[20, 25, 60]] = 0
-    seen = person_clips(base, FRONTEND, [motion(100, confidence=confidence)], False)[0]
+    seen = person_clips(base, FRONTEND, [talking(100, confidence=confidence)], False)[0]
     assert frames_of(seen) == [20, 34, 39]  # the four between 20 and 25 are too few
-    assert np.array_equal(seen[1].motion.expression, motion(100).expression[26:60])
+    assert np.array_equal(seen[1].motion.expression, talking(100).expression[26:60])
 
 
 def test_the_model_s_own_frame_rate(folder, tmp_path):
     base = load(write_diface(tmp_path, fps=30.0), FACE)
-    (clip,), _ = person_clips(base, FRONTEND, [motion(100)], False)
+    (clip,), _ = person_clips(base, FRONTEND, [talking(100)], False)
     assert clip.motion.fps == 30 and len(clip.speech) == len(clip.motion) == 120
-    personalise(base, FRONTEND, [motion(100)], tmp_path / "run", settings=QUICK)
+    personalise(base, FRONTEND, [talking(100)], tmp_path / "run", settings=QUICK)
     assert load(tmp_path / "run" / "best", FACE).fps == 30
 
 
@@ -107,13 +91,13 @@ def test_the_model_s_own_frame_rate(folder, tmp_path):
 ])  # fmt: skip
 def test_what_cannot_be_learned_from(base, tmp_path, changes, message):
     with pytest.raises(InputError, match=message):
-        personalise(base, FRONTEND, [motion(**changes)], tmp_path / "run", settings=QUICK)
+        personalise(base, FRONTEND, [talking(**changes)], tmp_path / "run", settings=QUICK)
     assert not (tmp_path / "run").exists()
 
 
 def test_it_starts_where_the_base_is(base):
     """The person's vector is what the base uses for somebody unknown; the objective is the base's."""
-    task = PersonTask(base, *person_clips(base, FRONTEND, [motion()]), {})
+    task = PersonTask(base, *person_clips(base, FRONTEND, [talking()]), {})
     x, speech = torch.randn(1, 10, base.network.config.coordinates), torch.randn(1, 10, 40)
     arguments = x, torch.tensor([250]), speech
     network = task.model.eval()
@@ -125,17 +109,17 @@ def test_it_starts_where_the_base_is(base):
 
 
 def test_the_held_out_loss_is_always_the_same(base):
-    task = PersonTask(base, *person_clips(base, FRONTEND, [motion()]), {})
+    task = PersonTask(base, *person_clips(base, FRONTEND, [talking()]), {})
     first = task.validate(task.model)
     assert first == task.validate(task.model) and first["score"] == -first["loss"]
-    other = PersonTask(base, *person_clips(base, FRONTEND, [motion(seed=1)]), {})
+    other = PersonTask(base, *person_clips(base, FRONTEND, [talking(seed=1)]), {})
     assert other.validate(other.model) != first
 
 
 def test_all_weights_learn_and_the_base_s_stay(base, folder, tmp_path):
     stored = (folder / "denoiser.safetensors").read_bytes()
     before = {name: value.clone() for name, value in base.network.state_dict().items()}
-    found = personalise(base, FRONTEND, [motion()], tmp_path, settings=QUICK, card={"person": "Ada"})
+    found = personalise(base, FRONTEND, [talking()], tmp_path, settings=QUICK, card={"person": "Ada"})
     assert found["loss"] < found["base"]
     assert all(torch.equal(value, before[name]) for name, value in base.network.state_dict().items())
     assert (folder / "denoiser.safetensors").read_bytes() == stored
@@ -146,14 +130,14 @@ def test_all_weights_learn_and_the_base_s_stay(base, folder, tmp_path):
     assert torch.equal(tensors["sampled_person"], tensors["person.weight"][0])
     person = load(folder, FACE, person=tmp_path / "best")
     assert (person.sampler, person.fps, person.loss["frames"]) == (base.sampler, base.fps, 8)
-    audio = motion().audio
+    audio = talking().audio
     own, everybody = (MotionPipeline(FRONTEND, model)(audio, seed=1).expression for model in (person, base))
     assert not np.allclose(own, everybody, atol=1e-3)
 
 
 def test_without_held_out_time_the_last_weights_count(base, tmp_path):
     settings = Settings(steps=3, batch_size=4, held_out=False)
-    personalise(base, FRONTEND, [motion(30)], tmp_path, settings=settings)
+    personalise(base, FRONTEND, [talking(30)], tmp_path, settings=settings)
     state = torch.load(tmp_path / "checkpoint.pt", weights_only=True)
     tensors, _ = load_checkpoint(tmp_path / "best" / "denoiser.safetensors", KIND)
     assert state["step"] == 3
@@ -163,7 +147,7 @@ def test_without_held_out_time_the_last_weights_count(base, tmp_path):
 @pytest.mark.parametrize(("frames", "little"), [(1499, True), (1500, False)])
 def test_less_than_a_minute_is_said(base, tmp_path, frames, little):
     """Of what can be learned from: the first clip has no more sound."""
-    clips = [motion(600, audio=np.full(500 * 640, 0.1, np.float32)), motion(frames - 500, 1)]
+    clips = [talking(600, audio=np.full(500 * 640, 0.1, np.float32)), talking(frames - 500, 1)]
     with warnings.catch_warnings(record=True) as found:
         warnings.simplefilter("always")
         personalise(base, FRONTEND, clips, tmp_path, settings=Settings(steps=1, batch_size=4))
@@ -197,11 +181,11 @@ def weights(folder):
 
 
 def test_a_stopped_fine_tuning_resumes_to_the_same_weights(base, tmp_path, stopping):
-    expected = personalise(base, FRONTEND, [motion()], tmp_path / "whole", settings=QUICK)
+    expected = personalise(base, FRONTEND, [talking()], tmp_path / "whole", settings=QUICK)
     with stopping(), pytest.raises(KeyboardInterrupt):
-        personalise(base, FRONTEND, [motion()], tmp_path / "stopped", settings=QUICK)
+        personalise(base, FRONTEND, [talking()], tmp_path / "stopped", settings=QUICK)
     assert torch.load(tmp_path / "stopped" / "checkpoint.pt", weights_only=True)["step"] == 2
-    assert personalise(base, FRONTEND, [motion()], tmp_path / "stopped", settings=QUICK) == expected
+    assert personalise(base, FRONTEND, [talking()], tmp_path / "stopped", settings=QUICK) == expected
     whole, resumed = weights(tmp_path / "whole"), weights(tmp_path / "stopped")
     assert all(torch.equal(value, resumed[name]) for name, value in whole.items())
 
@@ -209,10 +193,10 @@ def test_a_stopped_fine_tuning_resumes_to_the_same_weights(base, tmp_path, stopp
 @pytest.mark.parametrize("change", ["clips", "steps", "card", "base"])
 def test_another_fine_tuning_in_the_same_folder_begins_anew(base, tmp_path, stopping, change):
     with stopping(), pytest.raises(KeyboardInterrupt):
-        personalise(base, FRONTEND, [motion()], tmp_path / "run", settings=QUICK, card={"person": "Ada"})
+        personalise(base, FRONTEND, [talking()], tmp_path / "run", settings=QUICK, card={"person": "Ada"})
     if change == "base":
         base = load(write_diface(tmp_path, seed=1), FACE)
-    clips = [motion(seed=int(change == "clips"))]
+    clips = [talking(seed=int(change == "clips"))]
     settings = Settings(steps=2 if change == "steps" else 4, batch_size=4)
     card = {"person": "Bea" if change == "card" else "Ada"}
     for output in ("run", "fresh"):

@@ -1,0 +1,189 @@
+"""Render an edited video: changed frames are drawn from the frames of the video, the others are those of the video."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.ndimage import distance_transform_edt, gaussian_filter1d, maximum_filter1d
+
+from shared.errors import UsageError
+from shared.face_model.camera import project
+from shared.face_model.measures import lid_gap
+from shared.motion import Motion
+from shared.photo_fit import PhotoFit
+from shared.prefetch import prefetch_map
+from shared.retarget import eye_part, moved_pose
+from stage2_render.editing.footage import Footage, FrameReader
+from stage2_render.editing.mouth_reference import MouthReference, most_teeth
+from stage2_render.editing.sources import Sources, sources
+from stage2_render.pipeline import RenderPipeline
+from stage2_render.repair.networks import RepairNetworks
+from stage2_render.repair.parts import MOUTH, PARTS
+from stage2_render.repair.renderer import RepairRenderer
+from stage2_render.warp.compositing import smoothstep
+from stage2_render.warp.mesh_warp import MeshWarp
+
+# Movement of the lips in mm, against the frame of the video, at which its mouth no longer shows what this one does.
+_OTHER_MOUTH = 1.5
+# Standard deviation, in frames, of how that begins and ends; and frames from a kept one to where it may be in full.
+_SWELL, _FROM_KEPT = 2.0, 4
+# Lids of a frame, relative to the usual, up to which it shows nothing of the eyes, and from which on it does.
+_SHUT, _OPEN = 0.35, 0.7
+# Millimetres over which the mouth passes into the rest of the face.
+_BLEND = 8.0
+
+
+def render_edit(
+    pipeline: RenderPipeline,
+    footage: Footage,
+    after: Motion,
+    changed: np.ndarray,
+    source_index: np.ndarray | None = None,
+    *,
+    workers: int = 2,
+) -> Iterator[np.ndarray]:
+    """Yield the frames of an edited video, uint8 [H, W, 3]: those of the video without an odd last row or column.
+
+    A changed frame is drawn from the frame that was there, moved by the difference of the motions; see `sources` for
+    those without one. What is kept, or shows no face, is the video's own. Memory does not grow with the length.
+
+    Args:
+        pipeline: with the renderer `repair` or `geometry`.
+        footage: the video.
+        after: the edited motion, T' frames at 25 per second, in the coordinates of the video's.
+        changed: bool [T'], the frames to be drawn.
+        source_index: int [T'], the frame of the video that was at each of these; -1: it is inserted. None: as
+            numbered, and behind the video's last one inserted.
+        workers: threads that draw; 0: everything in this thread.
+
+    Raises:
+        UsageError: another renderer.
+        InputError: frames are inserted where no face is near.
+        ValueError: shapes that disagree, or an inserted frame that is kept.
+    """
+    if pipeline.networks is not None and not isinstance(pipeline.networks, RepairNetworks):
+        raise UsageError("videos are edited with the renderers repair and geometry")
+    if source_index is None:
+        source_index = np.where(np.arange(len(after)) < len(footage), np.arange(len(after)), -1)
+    if not len(after) == len(changed) == len(source_index):
+        raise ValueError("the motion, the changed frames and the frames of the video are not equally many")
+    plan = sources(source_index, changed, footage.usable, footage.shots, footage.openness > _OPEN)
+    if without := sum(bool(change) and not found for change, found in zip(changed, plan)):
+        warnings.warn(
+            f"no face in {without} of {np.sum(changed)} frames that change: they stay as they are", stacklevel=2
+        )
+    return _frames(_Drawing(pipeline, footage, after, plan), np.asarray(source_index, int), workers)
+
+
+@dataclass(frozen=True)
+class _Task:
+    """A frame of the edit, with the pictures that it is drawn from, or the one that it is."""
+
+    frame: int
+    images: list[np.ndarray]
+
+
+def _frames(drawing: _Drawing, source_index: np.ndarray, workers: int) -> Iterator[np.ndarray]:
+    reader = FrameReader(drawing.footage.video)
+    drawing.choose_reference(reader)
+
+    def tasks() -> Iterator[_Task]:
+        for frame, found in enumerate(drawing.plan):
+            needed = [index for index, _ in found] or [int(source_index[frame])]
+            yield _Task(frame, [reader[index] for index in needed])
+
+    with closing(prefetch_map(drawing, tasks(), workers=workers, prefetch=workers, name="edit")) as frames:
+        yield from frames
+
+
+class _Drawing:
+    """Draws the frames of one edit, each on its own; several threads may do so at once."""
+
+    def __init__(self, pipeline: RenderPipeline, footage: Footage, after: Motion, plan: list[Sources]) -> None:
+        self.pipeline, self.footage, self.after, self.plan = pipeline, footage, after, plan
+        self.reference: MouthReference | None = None
+        model = footage.model
+        lips = np.union1d(model.groups["lips"], model.groups["mouth"])
+        away = np.linalg.norm(model.mean[:, None] - model.mean[None, lips], axis=-1).min(1)
+        self._near_mouth = np.exp(-np.square(away / _BLEND)).astype(np.float32)[:, None]
+        self.mouths, self._fast = self._other_mouths(), footage.smoothed_away()
+        self.still_eyes = False
+
+    def choose_reference(self, reader: FrameReader) -> None:
+        """Look at the video for the frame that shows the teeth, and whether its eyes are hidden."""
+        drawn = [found[0][0] for found in self.plan if found]
+        if not drawn:
+            return
+        self.still_eyes = self.footage.photo(drawn[0], reader[drawn[0]]).eyes_hidden
+        if (self.mouths > 0).any():
+            near = np.isin(self.footage.shots, self.footage.shots[drawn])
+            index = most_teeth(self.footage, reader, near)
+            if index is not None:
+                photo = self.footage.photo(index, reader[index])
+                self.reference = MouthReference(index, photo, self._repair(photo))
+
+    def __call__(self, task: _Task) -> np.ndarray:
+        found = self.plan[task.frame]
+        if not found:
+            return task.images[0]
+        drawn = [self._drawn(index, image, task.frame) for (index, _), image in zip(found, task.images)]
+        if len(drawn) == 1:
+            return drawn[0]
+        return np.rint(sum(np.float32(weight) * one for (_, weight), one in zip(found, drawn))).astype(np.uint8)
+
+    def _drawn(self, index: int, image: np.ndarray, frame: int) -> np.ndarray:
+        """Frame `frame` of the edit, drawn from frame `index` of the video."""
+        photo, mouth = self.footage.photo(index, image), float(self.mouths[frame])
+        target, renderer = self._target(photo, index, frame), self._repair(photo)
+        prepared = renderer.prepare(target) if renderer else None
+        drawn = prepared.frame if prepared else MeshWarp(photo.image, photo.landmarks, photo.crop)(target)
+        if self.reference is not None and mouth > 0:
+            own = self._target(self.reference.photo, self.reference.index, frame)
+            self.reference.lay(drawn, target, own, photo, mouth)
+            if renderer and prepared and self.reference.features:
+                place = PARTS.index(MOUTH)
+                prepared.warped[place] = prepared.crops[place].take(drawn)
+                renderer.features[place] = self.reference.features
+        return renderer.paint([prepared])[0] if renderer and prepared else drawn
+
+    def _repair(self, photo: PhotoFit) -> RepairRenderer | None:
+        networks = self.pipeline.networks
+        if not isinstance(networks, RepairNetworks):
+            return None
+        return RepairRenderer(photo, networks, self.pipeline.device, self.pipeline.precision)
+
+    def _target(self, photo: PhotoFit, index: int, frame: int) -> np.ndarray:
+        """The mesh [478, 3] of a frame of the edit in the pixels of a frame of the video, whose photo is given.
+
+        Everything that tracking added to the frame's own mesh stays, so that an unchanged motion changes nothing. Only
+        of a changed mouth what smoothing had taken away is left out: it was the fast part of another word. Where the
+        eyes are shut in the video they do not open: it shows nothing of them, and a blink more is none too many.
+        """
+        model, before = self.footage.model, self.footage.motion
+        change = self.after.expression[frame] - before.expression[index]
+        eyes = eye_part(model, change)
+        if self.still_eyes or lid_gap(np.tensordot(eyes, model.exp_basis, 1)) > 0:
+            shown = 0.0 if self.still_eyes else smoothstep((self.footage.openness[index] - _SHUT) / (_OPEN - _SHUT))
+            change = change - np.float32(1 - shown) * eyes
+        fast = np.tensordot(self.mouths[frame] * self._fast[index], model.exp_basis, 1)
+        mesh = photo.vertices(photo.expression + change) - self._near_mouth * fast
+        rotation, translation = moved_pose(self.after, frame, before, index, photo)
+        points = project(mesh[None].astype(np.float32), rotation[None], translation[None])
+        return photo.crop.to_pixels(points)[0]
+
+    def _other_mouths(self) -> np.ndarray:
+        """How far the mouth of each frame is another one than in the video, float [T'] in 0..1."""
+        model, before = self.footage.model, self.footage.motion
+        lips = model.exp_basis[:, model.groups["lips"]]
+        drawn = np.array([bool(found) for found in self.plan])
+        moved = np.zeros(len(drawn))
+        for frame in np.flatnonzero(drawn):
+            change = self.after.expression[frame] - before.expression[self.plan[frame][0][0]]
+            moved[frame] = np.linalg.norm(np.tensordot(change, lips, 1), axis=-1).max()
+        swelling = gaussian_filter1d(maximum_filter1d(moved, int(4 * _SWELL) + 1), _SWELL)
+        kept = np.full(len(drawn), np.inf) if drawn.all() else distance_transform_edt(drawn)
+        return smoothstep(swelling / _OTHER_MOUTH) * smoothstep(kept / (_FROM_KEPT + 1))
