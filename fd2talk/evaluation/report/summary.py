@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,7 @@ from shared.metrics.mesh import sample_diversity
 
 Record = dict[str, Any]
 
-_OF_SAMPLES = {  # the array of all samples, then those of the reference
+_OF_SAMPLES: dict[str, tuple[tuple[str, ...], Callable[..., float]]] = {  # the array of all samples, then those of the reference
     "expression_diversity": (("vertices",), sample_diversity),
     "pose_diversity": (("angles",), sample_diversity),
     "aperture_mean_correlation": (("aperture", "aperture_real"), mean_sample_correlation),
