@@ -23,7 +23,8 @@ from shared.metrics.mesh import sample_diversity
 
 Record = dict[str, Any]
 
-_OF_SAMPLES: dict[str, tuple[tuple[str, ...], Callable[..., float]]] = {  # the array of all samples, then those of the reference
+# Metric -> the array of all samples and those of the reference, and what is computed of them.
+_OF_SAMPLES: dict[str, tuple[tuple[str, ...], Callable[..., float]]] = {
     "expression_diversity": (("vertices",), sample_diversity),
     "pose_diversity": (("angles",), sample_diversity),
     "aperture_mean_correlation": (("aperture", "aperture_real"), mean_sample_correlation),
