@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from fd2talk import cli_options as common
+from fd2talk.evaluation.system_names import SYSTEMS
 from shared.errors import Fd2TalkError
 
 _workers = click.option(
@@ -48,7 +49,13 @@ def train(config: str, overrides: tuple[str, ...], **options: Any) -> None:
     train_config(config, overrides, **options)
 
 
-@click.command()
+@click.command(
+    help=f"""Measure the quality of talking heads.
+
+    GENERATED: folders of clips, manifests of pairs (.csv) or single clips (NAME=PATH names a row of the report), or
+    systems that are run here: {", ".join(SYSTEMS)}, real-shuffled.
+    """
+)
 @click.argument("generated", nargs=-1, metavar="[GENERATED]...")
 @click.option(
     "-o", "--output", required=True, metavar="REPORT", help="Folder of the report; an unfinished one is resumed."
@@ -82,12 +89,7 @@ def train(config: str, overrides: tuple[str, ...], **options: Any) -> None:
 @click.option("--ablation", metavar="FILE.yaml", help="Train (or load) and measure the ablation in this file instead.")
 @click.option("--overwrite", is_flag=True, help="Replace an existing report.")
 def evaluate(**options: Any) -> None:
-    """Measure the quality of talking heads.
-
-    GENERATED: folders of clips, manifests of pairs (.csv) or single clips (NAME=PATH names a row of the report), or
-    systems that are run here: bundled, warp, static, shuffled-audio, ridge, driven, driven-warp, driven-diffusion,
-    ground-truth, real-shuffled, bundled-network, ridge-network.
-    """
+    """Measure what `runner.evaluate` measures."""
     from fd2talk.evaluation.commands import evaluate
 
     evaluate(**options)

@@ -16,13 +16,13 @@ from typing import Any
 
 from fd2talk.evaluation.inputs.pairs import Pair
 from fd2talk.evaluation.inputs.protocol import Protocol, load_protocol
-from fd2talk.evaluation.inputs.rows import REAL, ROWS, WITHOUT_SPEECH, Row, halved, read_reference, read_rows
+from fd2talk.evaluation.inputs.rows import REAL, ROWS, Row, halved, read_reference, read_rows
 from fd2talk.evaluation.metrics.catalogue import CATALOGUE
 from fd2talk.evaluation.metrics.metric import FAMILIES, MOTION_FAMILIES, NEEDS
-from fd2talk.evaluation.report.summary import add_diversity, contrasts, summarise, targets
+from fd2talk.evaluation.report.summary import add_sample_scores, contrasts, summarise, targets
 from fd2talk.evaluation.report.writer import JSON, write_report
 from fd2talk.evaluation.settings import Settings
-from fd2talk.evaluation.systems import NETWORK_ALONE, SYSTEMS
+from fd2talk.evaluation.system_names import NETWORK_ALONE, SYSTEMS, WITHOUT_SPEECH
 from fd2talk.evaluation.weights_digest import EXPERT, expert_digest, weights_digest
 from fd2talk.evaluation.worker import Run, start, work
 from fd2talk.processes import in_processes
@@ -113,12 +113,12 @@ def evaluate(
     if settings.detector == "s3fd":
         require_s3fd()
     speech = any("speech" in CATALOGUE[key].needs for key in wanted)
-    speech |= any(name in (*SYSTEMS, *ROWS) and name not in WITHOUT_SPEECH for name in generated)
+    speech |= any(name in (*SYSTEMS, *ROWS) and name not in (REAL, *WITHOUT_SPEECH) for name in generated)
     references, split = read_reference(reference, split, chosen, limit, per_person, min_face, speech)
     rows = read_rows(_with_networks_alone(generated, wanted), references, repeats)
     if settings.style:
         rows = [replace(row, pairs=halved(row.pairs)) for row in rows]
-    wanted = _with_diversity(wanted, rows)
+    wanted = _with_metrics_of_samples(wanted, rows)
     skipped: dict[str, str] = {}
     networks = _find_networks(wanted, models, download, skipped)
     if unseen_expert:
@@ -130,6 +130,7 @@ def evaluate(
         raise InputError(f"nothing can be measured: {_from_home(next(iter(skipped.values())))}")
     if face_model:
         load_face_model(face_model)
+    systems = [row.name for row in rows if row.kind in ("system", "network")]
     run = Run(
         report=output,
         settings=settings,
@@ -137,7 +138,7 @@ def evaluate(
         digests={name: digest(path) for name, path in networks.items()} | expert_digest(wanted),
         face_model=Path(face_model) if face_model else None,
         weights=weights,
-        weights_digest=weights_digest(weights) if any(row.kind in ("system", "network") for row in rows) else "",
+        weights_digests={name: weights_digest([name], weights) for name in systems},
         references=list(references.values()) if references else (),
         video=settings.motion == "video" or any("video" in CATALOGUE[key].needs for key in wanted),
         render=render or {},
@@ -146,9 +147,9 @@ def evaluate(
     )
     with _folder(output):
         records, failed = _measure(rows, wanted, run, workers)
-    add_diversity(records, wanted, output)
+    add_sample_scores(records, wanted, output)
     _skip_unmeasured(wanted, records, skipped)
-    systems = {row.name: summarise(row, records[row.name], records[REAL], wanted, run) for row in rows}
+    summaries = {row.name: summarise(row, records[row.name], records[REAL], wanted, run) for row in rows}
     about = {key: getattr(chosen, key, None) for key in ("name", "title", "paper")}
     measured = {key: value for key, value in vars(settings).items() if key != "phones" and value is not None}
     report = {
@@ -157,9 +158,9 @@ def evaluate(
         "created": datetime.date.today().isoformat(),
         "protocol": about | {"split": split, "settings": {**measured, **run.render, **run.sampling}},
         "metrics": {key: _description(key, run.digests) for key in wanted},
-        "weights": {"of": weights, "sha256": run.weights_digest} if run.weights_digest else None,
-        "systems": systems,
-        "targets": targets(chosen.targets if chosen else (), systems),
+        "weights": {"of": weights, "sha256": weights_digest(systems, weights)} if systems else None,
+        "systems": summaries,
+        "targets": targets(chosen.targets if chosen else (), summaries),
         "clips": [_public(record) for row in rows for record in records[row.name]],
         "contrasts": contrasts(records, wanted),
         "skipped": {key: _from_home(why) for key, why in skipped.items()},
@@ -191,8 +192,8 @@ def _with_networks_alone(generated: Sequence[str], wanted: list[str]) -> list[st
     return rows
 
 
-def _with_diversity(wanted: list[str], rows: list[Row]) -> list[str]:
-    """Where motion is measured and there are repeats, their diversity is measured, too."""
+def _with_metrics_of_samples(wanted: list[str], rows: list[Row]) -> list[str]:
+    """Where motion is measured and there are repeats, what several samples tell is measured, too."""
     motion = any(CATALOGUE[key].family in MOTION_FAMILIES for key in wanted)
     repeated = any(pair.repeat for row in rows for pair in row.pairs)
     return [key for key in CATALOGUE if key in wanted or (motion and repeated and "repeats" in CATALOGUE[key].needs)]

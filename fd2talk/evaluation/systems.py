@@ -17,11 +17,13 @@ import numpy as np
 import torch
 
 from fd2talk.evaluation.inputs.clip_reader import pick, take_frames
-from fd2talk.evaluation.metrics.cost import (
+from fd2talk.evaluation.metrics.cost import Stopwatch, Timings
+from fd2talk.evaluation.system_names import (
+    NETWORK_ALONE,
+    SYSTEMS,
+    TRACKED,
     WITH_DIFFUSION,
     WITHOUT_NETWORKS,
-    Stopwatch,
-    Timings,
     motion_weights,
     renderer_of,
 )
@@ -41,42 +43,10 @@ from stage2_render.diffusion.tensors import to_pictures, to_tensor
 from stage2_render.face_crop import head_crop
 from stage2_render.pipeline import RenderPipeline
 
-SYSTEMS = {
-    "bundled": "Both stages with the bundled weights, from the clip's first frame and its speech alone.",
-    "warp": "The bundled motion rendered by the mesh warp.",
-    "static": "The photo in every frame: the score of generating nothing.",
-    "shuffled-audio": "The bundled system with another person's speech: the chance level of sync metrics.",
-    "ridge": "Ridge regression from log-mel energies as motion model, rendered as by the bundled system.",
-    "diffposetalk": "DiffPoseTalk as motion model, rendered as by the bundled system; the style is that of another "
-    "clip of the person, of people with one clip that of its first half (none where that is under a second).",
-    "diffposetalk-no-style": "The same without a style.",
-    "diffposetalk-own-style": "The same with the style of the clip itself: it leaks what is to be predicted.",
-    "driven": "The reference's own tracked motion, rendered from its first frame: the renderer alone.",
-    "driven-warp": "The same motion, rendered by the mesh warp.",
-    "driven-diffusion": "The same motion, rendered by the diffusion renderer.",
-    "ground-truth": "The reference face tracked, and encoded and decoded by the diffusion renderer's autoencoder, with "
-    "the first frame as reference: the loss of tracker and autoencoder alone, without generated motion or images.",
-    "bundled-network": "The bundled motion model's network alone, without the rules that act on its motion afterwards "
-    "(rest in pauses, lip closure, blinks, gaze, ease); motion only.",
-    "diffposetalk-network": "DiffPoseTalk alone, without these rules, with the style of another clip; motion only.",
-    "ridge-network": "Ridge regression alone, without these rules; motion only.",
-}
-"""Name -> title."""
-
 FRAMES_SUFFIX = ".frames"
 """Of the file of chosen frames, as `ClipFiles.frames`."""
 
-NETWORK_ALONE = {
-    "bundled-network": ("bundled", "warp"),
-    "diffposetalk-network": ("diffposetalk",),
-    "ridge-network": ("ridge",),
-}
-"""System of motion alone, without rules -> the systems that have the same motion model."""
-
-STYLED = ("diffposetalk", "diffposetalk-network", "diffposetalk-own-style")
-"""Systems whose motion has the style of a clip."""
-
-_TRACKED = ("driven", "driven-warp", "driven-diffusion", "ground-truth")  # with the motion of the reference
+_KEPT = 100  # fitted photos
 
 
 @dataclass(frozen=True, eq=False)
@@ -126,6 +96,8 @@ class ClipGenerator:
         render: settings of the diffusion renderer, arguments of `RenderPipeline`.
         sampling: of the motion model.
         device: torch device.
+        photos: fitted photos by video, which generators share and add to, so that the time of stage two is less; None:
+            one is fitted for every clip.
 
     Raises:
         UsageError: there is no such system.
@@ -141,12 +113,13 @@ class ClipGenerator:
         render: Mapping[str, Any] | None = None,
         sampling: SamplingOptions = SamplingOptions(),
         device: str = "cpu",
+        photos: dict[Path, PhotoFit] | None = None,
     ) -> None:
         if name not in SYSTEMS:
             raise UsageError(f"there is no system {name!r}; there are: {', '.join(SYSTEMS)}")
         if name == "shuffled-audio" and len(recordings) < 2:
             raise InputError("the system shuffled-audio needs at least two clips: one is driven by another's speech")
-        self.name, self.weights, self.device = name, weights, device
+        self.name, self.weights, self.device, self._photos = name, weights, device, photos
         self._recordings, self._render, self._sampling = list(recordings), dict(render or {}), sampling
 
     def __call__(
@@ -198,17 +171,12 @@ class ClipGenerator:
         return watch.timings(recording.frames)
 
     def _generate(self, recording: Recording, seed: int, watch: Stopwatch) -> tuple[Motion, PhotoFit]:
-        with closing(read_video(recording.video)) as frames:
-            image = next(frames)
-        if self.name in _TRACKED:
+        if self.name in TRACKED:
+            image = _first_frame(recording.video)
             with watch("stage1"):
                 motion = motion_from_track(self.warp.model, recording.track)
                 return motion, photo_of_clip(image, recording.track, motion, self.warp.model)
-        with watch("stage2"):
-            try:
-                photo = PhotoFit.fit(image, self.warp.model)
-            except InputError as error:
-                raise InputError(f"{recording.video}: {error}") from error
+        photo = self._photo(recording.video, watch)
         if self.name == "static":
             return _of_length(photo_motion(photo, ""), recording.frames), photo
         with watch("stage1"):
@@ -223,6 +191,20 @@ class ClipGenerator:
                 audio, photo=photo, seed=seed, options=options, postprocessing=rules, style=style
             )
             return motion, photo
+
+    def _photo(self, video: Path, watch: Stopwatch) -> PhotoFit:
+        """The first frame, fitted."""
+        if self._photos is not None and video in self._photos:
+            return self._photos[video]
+        image = _first_frame(video)
+        with watch("stage2"):
+            try:
+                photo = PhotoFit.fit(image, self.warp.model)
+            except InputError as error:
+                raise InputError(f"{video}: {error}") from error
+        if self._photos is not None and len(self._photos) < _KEPT:
+            self._photos[video] = photo
+        return photo
 
     def _frames(
         self, recording: Recording, photo: PhotoFit, motion: Motion, numbers: np.ndarray | None
@@ -319,6 +301,11 @@ def autoencoded_frames(
         contents = to_pictures(autoencoder.decode(reference.expand_as(latents), latents)).astype(np.float32)
         for image, content in zip(batch, contents):
             yield paste(image, crop, content, networks.window)
+
+
+def _first_frame(video: Path) -> np.ndarray:
+    with closing(read_video(video)) as frames:
+        return next(frames)
 
 
 def _of_length(motion: Motion, frames: int) -> Motion:

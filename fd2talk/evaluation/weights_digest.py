@@ -6,19 +6,32 @@ import hashlib
 from collections.abc import Iterable
 from pathlib import Path
 
+from fd2talk.evaluation.system_names import motion_weights
 from shared.errors import InputError
 from shared.published_files import digest
 from shared.weights import bundled
 
-_SYSTEM_ASSETS = ("fd2talk", "diffposetalk", "diffusion", "ridge", "speech_encoder", "face_model")
+_SYSTEM_ASSETS = ("fd2talk", "diffusion", "repair", "speech_encoder", "face_model")
 EXPERT, _EXPERT_ASSETS = "lip_expert", ("fd2talk", "speech_encoder", "face_model")
 
 
-def weights_digest(weights: str) -> str:
-    """Digest of the weights that systems run with. Raises InputError: there is no such folder."""
-    if weights != "bundled" and not Path(weights).is_dir():
-        raise InputError(f"{weights}: there is no such folder of weights")
-    return _digest_of([*map(bundled, _SYSTEM_ASSETS), *([] if weights == "bundled" else [Path(weights)])])
+def weights_digest(systems: Iterable[str], weights: str) -> str:
+    """Digest of the weights that systems run with: what one does not run changes nothing of it.
+
+    Args:
+        systems: their names.
+        weights: `bundled` or a folder.
+
+    Raises:
+        InputError: there is no such folder, or the weights of a system are missing.
+    """
+    folders = [*map(bundled, _SYSTEM_ASSETS)]
+    if weights != "bundled":
+        folders.append(Path(weights))
+        if not folders[-1].is_dir():
+            raise InputError(f"{weights}: there is no such folder of weights")
+    own = {folder for name in systems if (folder := motion_weights(name, weights)) not in (None, "bundled")}
+    return _digest_of([*folders, *(Path(folder) for folder in sorted(own) if Path(folder) not in folders)])
 
 
 def expert_digest(wanted: Iterable[str]) -> dict[str, str]:

@@ -21,18 +21,19 @@ from PIL import Image
 from fd2talk.evaluation.inputs.clip_reader import ClipReader, choose_frames
 from fd2talk.evaluation.inputs.held_out_style import style_source
 from fd2talk.evaluation.inputs.pairs import ClipFiles, Pair
-from fd2talk.evaluation.inputs.rows import WITHOUT_SPEECH
 from fd2talk.evaluation.metrics.clip_metrics import ClipScores, measure_pair
 from fd2talk.evaluation.metrics.networks import MetricNetworks
 from fd2talk.evaluation.settings import Settings
 from fd2talk.evaluation.source_digest import code_digest
-from fd2talk.evaluation.systems import FRAMES_SUFFIX, NETWORK_ALONE, STYLED, ClipGenerator, Recording
+from fd2talk.evaluation.system_names import NETWORK_ALONE, STYLED, WITHOUT_SPEECH
+from fd2talk.evaluation.systems import FRAMES_SUFFIX, ClipGenerator, Recording
 from shared.errors import Fd2TalkError, InputError
 from shared.face_model import load_bundled
 from shared.face_model.loaders import load_face_model
 from shared.face_model.morphable import MorphableModel
 from shared.files import atomic_output, check_input
 from shared.motion import Motion
+from shared.photo_fit import PhotoFit
 from shared.prepared import save_arrays
 from shared.tracking import motion_from_track
 from stage1_motion.interface import SamplingOptions
@@ -52,7 +53,7 @@ class Run:
         digests: name -> digest of these files, and of the bundled lip expert if it is used.
         face_model: a file (ICT-FaceKit: a folder), or None for the bundled face model.
         weights: weights of the systems that are run.
-        weights_digest: digest of these weights.
+        weights_digests: system -> digest of what it uses of these weights.
         references: the reference clips, from which `shuffled-audio` takes other people's speech.
         video: whether systems have to render.
         render: settings of the renderer for systems that are run, arguments of `RenderPipeline`.
@@ -66,7 +67,7 @@ class Run:
     digests: dict[str, str]
     face_model: Path | None
     weights: str
-    weights_digest: str
+    weights_digests: Mapping[str, str]
     references: Sequence[ClipFiles]
     video: bool
     render: Mapping[str, Any]
@@ -80,6 +81,7 @@ class Worker:
     def __init__(self, run: Run) -> None:
         self.run = run
         self._generators: dict[str, ClipGenerator] = {}
+        self._photos: dict[Path, PhotoFit] | None = None if run.video else {}  # where nobody asks what they cost
 
     def __call__(self, pair: Pair, wanted: Sequence[str]) -> dict[str, Any]:
         """Return the record of one clip.
@@ -129,7 +131,14 @@ class Worker:
         render = self.run.video and pair.system not in NETWORK_ALONE
         images = (frames if count else video) if render else None
         others = self._speech_sources if pair.system in (_SHUFFLED, *STYLED) else []
-        facts = (pair.system, pair.repeat, self.run.weights_digest, _stamp(pair.reference.video), others, count)
+        facts = (
+            pair.system,
+            pair.repeat,
+            self.run.weights_digests[pair.system],
+            _stamp(pair.reference.video),
+            others,
+            count,
+        )
         options = sorted(self.run.render.items()), sorted(self.run.sampling.items())
         fingerprint = _digest(code_digest(_GENERATING), *facts, *options)
         cached = _read_cached(record, fingerprint)
@@ -152,6 +161,7 @@ class Worker:
                 recordings=recordings,
                 render=self.run.render,
                 sampling=SamplingOptions(**self.run.sampling),
+                photos=self._photos,
             )
         return self._generators[system]
 

@@ -12,7 +12,7 @@ from fd2talk.commands.train import check_training
 from fd2talk.evaluation.inputs.protocol import Protocol, PublishedTable, load_protocol
 from fd2talk.evaluation.metrics.catalogue import CATALOGUE
 from fd2talk.evaluation.metrics.metric import MOTION_FAMILIES
-from fd2talk.evaluation.systems import NETWORK_ALONE, SYSTEMS
+from fd2talk.evaluation.system_names import NETWORK_ALONE, SYSTEMS
 from shared.config import Config
 from shared.errors import InputError
 from shared.schema import Arguments, build

@@ -22,7 +22,7 @@ from fd2talk.evaluation.ablation.file import UNSEEN_EXPERT, Ablation, Column, Ta
 from fd2talk.evaluation.ablation.measure import VariantMeasure
 from fd2talk.evaluation.metrics.catalogue import CATALOGUE
 from fd2talk.evaluation.report.statistics import interval
-from fd2talk.evaluation.systems import NETWORK_ALONE
+from fd2talk.evaluation.system_names import NETWORK_ALONE
 from fd2talk.terminal import announce
 from shared.errors import Fd2TalkError, UsageError
 from shared.files import atomic_output

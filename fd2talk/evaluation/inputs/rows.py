@@ -19,7 +19,7 @@ from fd2talk.evaluation.inputs.pairs import (
     read_repeats,
 )
 from fd2talk.evaluation.inputs.protocol import Protocol
-from fd2talk.evaluation.systems import NETWORK_ALONE, SYSTEMS
+from fd2talk.evaluation.system_names import NETWORK_ALONE, SYSTEMS, WITHOUT_SPEECH
 from shared.errors import InputError, UsageError
 
 REAL, SHUFFLED = "real", "real-shuffled"
@@ -27,11 +27,6 @@ ROWS = {
     REAL: "The reference clips themselves.",
     SHUFFLED: "The reference clips with the speech of another person's: the chance level of sync metrics.",
 }
-WITHOUT_SPEECH = ("static", "driven", "driven-warp", "driven-diffusion", "ground-truth", REAL)
-"""Rows for which clips need no sound."""
-
-# Every seed gives the same clip.
-_DETERMINISTIC = ("static", "driven", "driven-warp", "driven-diffusion", "ground-truth")
 
 
 @dataclass
@@ -142,7 +137,7 @@ def _system_row(name: str, references: dict[str, ClipFiles] | None, repeats: int
     for clip in clips:
         if clip.video is None:
             raise InputError(f"{clip.name}: {name} is generated from videos, and this clip has none")
-    count = 1 if name in _DETERMINISTIC else repeats
+    count = 1 if name in WITHOUT_SPEECH else repeats
     pairs = [Pair(name, repeat, clip.name, clip.person, None, clip) for repeat in range(count) for clip in clips]
     return Row(name, SYSTEMS[name], "network" if name in NETWORK_ALONE else "system", pairs)
 

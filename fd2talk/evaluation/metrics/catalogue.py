@@ -96,6 +96,12 @@ def _sync_motion() -> dict[str, Metric]:
             "Aperture speed", "of real", "one",
             "Mean absolute change of the aperture from frame to frame over the reference's.",
         ),
+        "aperture_mean_correlation": Metric(
+            "Aperture r, mean of samples", "sync_motion", "", "higher",
+            f"Pearson correlation of the reference {aperture} and the mean of all samples of a clip, at the best lag "
+            "within ±2 frames.",
+            _OWN, (*_MESH, "repeats"),
+        ),
         "aperture_seed_correlation": Metric(
             "Aperture r between samples", "sync_motion", "", "lower",
             "Pearson correlation of the lip apertures of two samples of one clip, mean over pairs of samples.",

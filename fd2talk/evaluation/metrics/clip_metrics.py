@@ -39,7 +39,8 @@ class ClipScores:
         values: metric -> value.
         curves: `aperture` and `aperture_real`, lip aperture by frame.
         still: uint8 [H, W, 3], see `still`.
-        arrays: for metrics over several clips: `inception` (features); `vertices`, `angles`, `aperture` (diversity).
+        arrays: for metrics over several clips: `inception` (features); `vertices`, `angles`, `aperture` (samples) and
+            `aperture_real`.
         notes: metric -> why this clip has no value.
     """
 
@@ -136,8 +137,10 @@ def measure_pair(
             found.arrays["vertices"] = motions.vertices
         if "pose_diversity" in wanted:
             found.arrays["angles"] = euler_degrees(motions.generated.rotation)
-        if "aperture_seed_correlation" in wanted and motions.has_landmarks:
+        if motions.has_landmarks and not wanted.isdisjoint(("aperture_seed_correlation", "aperture_mean_correlation")):
             found.arrays["aperture"] = motions.aperture
+            if reference:
+                found.arrays["aperture_real"] = motions.reference_aperture
     if has_images:
         found.still = still(generated, reference)
     found.values = {key: float(value) for key, value in found.values.items() if key in wanted}

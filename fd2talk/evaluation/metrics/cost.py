@@ -15,20 +15,13 @@ from torch import nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
+from fd2talk.evaluation.system_names import WITHOUT_NETWORKS, motion_weights, renderer_of
 from shared.media import SAMPLE_RATE
-from shared.weights import bundled
 from stage1_motion.pipeline import MotionPipeline
-from stage2_render import DEFAULT_RENDERER
 from stage2_render.diffusion.render_model import RenderNetworks
 from stage2_render.pipeline import RenderPipeline
 from stage2_render.repair.networks import RepairNetworks
 from stage2_render.repair.parts import MAPS, PARTS
-
-WITHOUT_NETWORKS = ("static", "warp", "driven-warp")
-"""Systems whose frames are rendered without a network."""
-
-WITH_DIFFUSION = ("driven-diffusion", "ground-truth")
-"""Systems with the networks of the diffusion renderer."""
 
 # Length of the audio for which stage one's operations are counted: several windows of every network.
 _SECONDS = 10
@@ -142,22 +135,6 @@ def networks(owner: Any, depth: int = 3) -> list[nn.Module]:
     if depth == 0 or not hasattr(owner, "__dict__"):
         return []
     return [network for value in vars(owner).values() for network in networks(value, depth - 1)]
-
-
-def motion_weights(name: str, weights: str) -> str | None:
-    """Return the weights folder of a system's motion model; None: it has no motion model."""
-    if name in ("static", "driven", "driven-warp", "driven-diffusion", "ground-truth"):
-        return None
-    if name in ("ridge", "ridge-network"):
-        return str(bundled("ridge"))
-    if name.startswith("diffposetalk") and weights == "bundled":
-        return str(bundled("diffposetalk"))
-    return weights
-
-
-def renderer_of(name: str) -> str:
-    """Return the renderer of a system with networks."""
-    return "diffusion" if name in WITH_DIFFUSION else DEFAULT_RENDERER
 
 
 @contextmanager

@@ -22,8 +22,8 @@ from shared.metrics.lips import best_lag_correlation, closure_rate, spread_and_s
 from shared.motion import Motion
 
 OF_LANDMARKS = (
-    "aperture_correlation", "aperture_lag", "aperture_spread", "aperture_speed", "aperture_seed_correlation",
-    "closure_rate", "blink_rate",
+    "aperture_correlation", "aperture_lag", "aperture_spread", "aperture_speed", "aperture_mean_correlation",
+    "aperture_seed_correlation", "closure_rate", "blink_rate",
 )  # fmt: skip
 """Metrics of the tracker's landmarks, which a face model of another topology does not have."""
 

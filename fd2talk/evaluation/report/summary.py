@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -18,35 +18,36 @@ from fd2talk.evaluation.report.statistics import interval, mean_over_people, sco
 from fd2talk.evaluation.worker import Run, read_arrays
 from shared.media import FPS
 from shared.metrics.fid import frechet_distance
-from shared.metrics.lips import sample_correlation
+from shared.metrics.lips import mean_sample_correlation, sample_correlation
 from shared.metrics.mesh import sample_diversity
 
 Record = dict[str, Any]
 
-_OF_SAMPLES = {
-    "expression_diversity": ("vertices", sample_diversity),
-    "pose_diversity": ("angles", sample_diversity),
-    "aperture_seed_correlation": ("aperture", sample_correlation),
+# Metric -> the array of all samples and those of the reference, and what is computed of them.
+_OF_SAMPLES: dict[str, tuple[tuple[str, ...], Callable[..., float]]] = {
+    "expression_diversity": (("vertices",), sample_diversity),
+    "pose_diversity": (("angles",), sample_diversity),
+    "aperture_mean_correlation": (("aperture", "aperture_real"), mean_sample_correlation),
+    "aperture_seed_correlation": (("aperture",), sample_correlation),
 }
 _OF_NETWORKS = {"parameters_stage1", "parameters_stage2", "gflop_frame"}  # need the networks loaded
 
 
-def add_diversity(records: dict[str, list[Record]], wanted: list[str], report: Path) -> None:
-    """Add the diversity of the samples of each clip to the values of its first sample."""
-    for key, (array, diversity) in _OF_SAMPLES.items():
-        if key not in wanted:
-            continue
-        for of_row in records.values():
-            samples: dict[str, list[Record]] = defaultdict(list)
-            for record in of_row:
-                samples[record["clip"]].append(record)
-            for of_clip in samples.values():
-                arrays = [
-                    values for record in of_clip if (values := read_arrays(report, record).get(array)) is not None
-                ]
-                if len(arrays) > 1:
-                    shared = min(map(len, arrays))
-                    of_clip[0]["values"][key] = diversity(np.stack([values[:shared] for values in arrays]))
+def add_sample_scores(records: dict[str, list[Record]], wanted: list[str], report: Path) -> None:
+    """Add what all samples of a clip have together, such as their diversity, to the values of its first sample."""
+    measures = {key: measure for key, measure in _OF_SAMPLES.items() if key in wanted}
+    for of_row in records.values() if measures else ():
+        clips: dict[str, list[Record]] = defaultdict(list)
+        for record in of_row:
+            clips[record["clip"]].append(record)
+        for of_clip in clips.values():
+            arrays = [read_arrays(report, record) for record in of_clip] if len(of_clip) > 1 else []
+            for key, (names, measure) in measures.items():
+                found = [values for values in arrays if all(name in values for name in names)]
+                if len(found) > 1:
+                    shared = min(len(values[names[0]]) for values in found)
+                    samples = np.stack([values[names[0]][:shared] for values in found])
+                    of_clip[0]["values"][key] = measure(samples, *(found[0][name][:shared] for name in names[1:]))
 
 
 def summarise(row: Row, records: list[Record], real: list[Record], wanted: list[str], run: Run) -> dict[str, Any]:

@@ -6,9 +6,11 @@ import numpy as np
 import pytest
 import torch
 from material import SPEECH, sine_motion
+from runnable_systems import RUNNABLE
 
 from fd2talk.evaluation import systems
-from fd2talk.evaluation.systems import NETWORK_ALONE, SYSTEMS, ClipGenerator, Recording
+from fd2talk.evaluation.system_names import NETWORK_ALONE
+from fd2talk.evaluation.systems import ClipGenerator, Recording
 from fd2talk.track import track_file
 from shared.errors import InputError, UsageError
 from shared.face_model import load_bundled
@@ -74,7 +76,7 @@ def pictures(folder, name="a1"):
     return np.stack(list(read_video(folder / f"{name}.mp4"))).astype(float)
 
 
-@pytest.mark.parametrize("name", SYSTEMS)
+@pytest.mark.parametrize("name", RUNNABLE)
 def test_every_system_generates_frames_and_sound_of_the_recording(generated, recordings, name):
     folder, timings = generated(name)
     rendered = name not in NETWORK_ALONE
@@ -109,6 +111,17 @@ def test_a_network_alone_is_the_motion_without_rules(recordings, weights, tmp_pa
     assert not np.array_equal(one.expression[8:], other.expression[8:])
     ridge = Motion.load(tmp_path / "ridge-network" / "a1.npz")
     assert not np.array_equal(ridge.rotation, other.rotation)
+
+
+def test_a_photo_is_fitted_once_where_generators_share_them(recordings, weights, tmp_path, monkeypatch):
+    fits, fit = [], PhotoFit.fit
+    monkeypatch.setattr(PhotoFit, "fit", lambda *arguments: fits.append(1) or fit(*arguments))
+    photos, made = {}, []
+    for index, shared in enumerate((photos, photos, None)):
+        generator = ClipGenerator("bundled-network", weights=weights, photos=shared)
+        generator(recordings[0], 0, tmp_path / str(index))
+        made.append((tmp_path / str(index) / "a1.npz").read_bytes())
+    assert len(fits) == 2 and list(photos) == [recordings[0].video] and len({*made}) == 1
 
 
 def test_static_repeats_the_first_frame(generated, recordings):

@@ -5,7 +5,14 @@ import pytest
 from scipy import stats
 
 from shared.errors import InputError
-from shared.metrics.lips import best_lag_correlation, closure_rate, rounding, sample_correlation, spread_and_speed
+from shared.metrics.lips import (
+    best_lag_correlation,
+    closure_rate,
+    mean_sample_correlation,
+    rounding,
+    sample_correlation,
+    spread_and_speed,
+)
 
 
 def curve(frames: int = 200, seed: int = 0) -> np.ndarray:
@@ -133,6 +140,22 @@ def test_samples_that_move_alike_correlate():
     for wrong in (a, a[None], np.stack([a, b])[..., None]):
         with pytest.raises(InputError, match="at least two samples"):
             sample_correlation(wrong)
+
+
+def test_the_mean_of_samples_is_compared_with_the_real_lips():
+    """What samples have in common stays, what one invents cancels out; the lag is of the mean."""
+    real, noise = curve(220), curve(220, seed=1)
+    pair = np.stack([real + noise, real - noise])
+    assert best_lag_correlation(pair[0], real)[0] < 0.85 < 0.999 < mean_sample_correlation(pair, real)
+    samples = np.stack([real, 3 * noise, curve(220, seed=2)])
+    mean = [sum(sample[t] for sample in samples) / 3 for t in range(220)]
+    lags = [stats.pearsonr(mean[2:], real[:-2])[0], stats.pearsonr(mean[1:], real[:-1])[0],
+            stats.pearsonr(mean, real)[0],
+            stats.pearsonr(mean[:-1], real[1:])[0], stats.pearsonr(mean[:-2], real[2:])[0]]  # fmt: skip
+    assert mean_sample_correlation(samples, real) == pytest.approx(max(lags))
+    assert mean_sample_correlation(np.roll(pair, 2, axis=1)[:, 10:210], real[10:210]) == pytest.approx(1, abs=1e-3)
+    with pytest.raises(InputError, match="at least two samples"):
+        mean_sample_correlation(real[None], real)
 
 
 def test_rounding_is_the_difference_of_mean_widths_in_standard_deviations():

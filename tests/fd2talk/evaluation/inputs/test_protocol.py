@@ -84,11 +84,34 @@ def test_bundled_protocols_have_the_papers_shapes(name, shapes):
 
 
 def test_every_protocol_begins_with_its_command():
-    assert protocols() == ["3dfacepolicy", "3diface", "diffposetalk", "fd2talk", "renderer"]
+    assert protocols() == ["3dfacepolicy", "3diface", "diffposetalk", "fd2talk", "motion_models", "renderer"]
     for name in protocols():
         first = bundled_config(f"protocols/{name}.yaml").read_text(encoding="utf-8").splitlines()[0]
         assert first.startswith("# fd2talk evaluate ")
         assert f"--protocol {name}" in first
+
+
+def test_the_table_of_all_models_prints_what_the_papers_protocols_print():
+    """Cell by cell and settings of measurement alike."""
+    other_label = {("DiffPoseTalk", "Div^E"): "Exp"}
+    found = load_protocol("motion_models")
+    for table in found.published:
+        paper = table.title.split(",")[0]
+        known = {
+            (method, header): cell
+            for other in load_protocol(paper.lower()).published
+            if (other.table, other.data) == (table.table, table.data)
+            for method, cells in other.rows.items()
+            for header, cell in zip(other.columns, cells)
+        }
+        for method, cells in table.rows.items():
+            for header, cell in zip(table.columns, cells):
+                assert cell == known[method, other_label.get((paper, header), header)], (paper, method, header)
+    papers = {"DiffPoseTalk", "3DiFACE", "3DFacePolicy", "FD2Talk"}
+    assert papers == {table.title.split(",")[0] for table in found.published}
+    factors = {c.header: (c.metric, c.factor) for name in protocols() for c in load_protocol(name).columns}
+    assert all((c.metric, c.factor) == factors[c.header] for c in found.columns)
+    assert found.settings == load_protocol("diffposetalk").settings
 
 
 def test_metrics_are_named_once_in_the_papers_order():

@@ -5,9 +5,10 @@ import sys
 import numpy as np
 import pytest
 import torch
+from runnable_systems import RUNNABLE
 
 from fd2talk.evaluation.metrics import cost
-from fd2talk.evaluation.systems import SYSTEMS
+from fd2talk.evaluation.system_names import WITH_DIFFUSION
 
 
 def test_a_stopwatch_counts_each_second_once(monkeypatch):
@@ -23,8 +24,8 @@ def test_cost_counts_the_networks_that_a_system_runs(renderer_weights):
     from stage2_render.diffusion.render_model import RenderNetworks
 
     renderer = RenderNetworks.load(renderer_weights / "diffusion")
-    own = dict.fromkeys(cost.WITH_DIFFUSION, str(renderer_weights))
-    networks = {name: cost.SystemNetworks(name, own.get(name, "bundled")) for name in SYSTEMS}
+    own = dict.fromkeys(WITH_DIFFUSION, str(renderer_weights))
+    networks = {name: cost.SystemNetworks(name, own.get(name, "bundled")) for name in RUNNABLE}
     sizes = {name: one.parameters() for name, one in networks.items()}
     assert sizes["driven-diffusion"] == (0, sum(p.numel() for p in renderer.parameters()))
     assert sizes["ground-truth"] == (0, sum(p.numel() for p in renderer.autoencoder.parameters()))

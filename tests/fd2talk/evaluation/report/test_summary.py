@@ -5,8 +5,9 @@ import pytest
 
 from fd2talk.evaluation.inputs.protocol import Target
 from fd2talk.evaluation.inputs.rows import Row
-from fd2talk.evaluation.report.summary import _fid, summarise, targets
+from fd2talk.evaluation.report.summary import _fid, add_sample_scores, summarise, targets
 from shared.metrics.fid import frechet_distance
+from shared.metrics.lips import best_lag_correlation
 from shared.metrics.mesh import dynamics_deviation, lip_vertex_error
 
 
@@ -38,6 +39,28 @@ def test_fid_is_of_the_same_times_of_the_same_clips(record, tmp_path):
 def test_a_single_frame_has_no_fid(record, tmp_path):
     one = np.zeros((1, 3))
     assert _fid([record("ours", "a", one)], [record("real", "a", one)], tmp_path) is None
+
+
+def test_samples_of_a_clip_are_measured_together(tmp_path):
+    """Of the frames that all samples have; the real lips are those beside the samples; one sample tells nothing."""
+    random = np.random.default_rng(0)
+    curves, real = random.normal(size=(3, 12)), random.normal(size=12)
+    records = {"ours": [], "single": []}
+    for system, clip, repeats in (("ours", "a", 3), ("ours", "b", 2), ("single", "a", 1)):
+        for repeat in range(repeats):
+            path = tmp_path / "clips" / system / str(repeat) / f"{clip}.npz"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            known = {"aperture_real": real} if clip == "a" else {}  # b has no reference
+            np.savez(path, aperture=curves[repeat, : 12 - repeat], **known)
+            records[system].append({"system": system, "clip": clip, "repeat": repeat, "values": {}})
+    both = ["aperture_mean_correlation", "aperture_seed_correlation"]
+    add_sample_scores(records, both, tmp_path)
+    first, *others = (record["values"] for record in records["ours"])
+    mean = [sum(curves[:, t]) / 3 for t in range(10)]
+    assert first[both[0]] == pytest.approx(best_lag_correlation(np.array(mean), real[:10])[0])
+    assert first[both[1]] == pytest.approx(np.corrcoef(curves[:, :10])[np.triu_indices(3, 1)].mean())
+    assert [sorted(values) for values in others] == [[], [], both[1:], []]
+    assert records["single"][0]["values"] == {}
 
 
 def test_codetalker_s_metrics_are_pooled_as_in_its_evaluation():
