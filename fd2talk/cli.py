@@ -108,7 +108,7 @@ def track(**options: Any) -> None:
 @click.option("-o", "--output", required=True, metavar="PERSON", help="The folder to write.")
 @click.option("--name", default="", help="Whose face it is, for the card.")
 @click.option("--consent", default="", metavar="TEXT", help="What the person agreed to, for the card.")
-@click.option("--steps", type=click.IntRange(1, 100_000), default=600, show_default=True, help="Of the fine-tuning.")
+@click.option("--steps", type=click.IntRange(1, 100_000), default=400, show_default=True, help="Of the fine-tuning.")
 @click.option("--seed", type=click.IntRange(0, 2**40), default=0, show_default=True, help="Random seed.")
 @common.weights("Folder with weights of 3DiFACE to start from.")
 @common.face

@@ -44,7 +44,8 @@ class Coordinates:
         """The way back; displacements are fitted by least squares."""
         vertices = 3 * self.space.model.num_vertices
         displacements = coordinates[:, :vertices].reshape(len(coordinates), -1, 3) * self.scale
-        return self.space.fit_displacements(displacements), coordinates[:, vertices:] if self.head else None
+        # A copy: a view would keep all coordinates in memory.
+        return self.space.fit_displacements(displacements), coordinates[:, vertices:].copy() if self.head else None
 
     def parts(self, mask: np.ndarray) -> list[Part]:
         """What can be given apart, where a mask bool [T, 4] (`parts.PARTS`) says so; shares are of coordinates."""

@@ -44,7 +44,7 @@ class Settings:
         held_out: whether the last fifth of the time chooses the weights; else all time is learned from, to the end.
     """
 
-    steps: int = 600
+    steps: int = 400
     batch_size: int = 32
     learning_rate: float = 3e-4
     seed: int = 0
