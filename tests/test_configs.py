@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 import yaml
+from safetensors.torch import load_file
 from synthetic_frames import write_frames
 from synthetic_pairs import write_pairs
 from synthetic_prepared import write_prepared
@@ -35,6 +36,7 @@ FILES = sorted([*ROOT.glob("train/**/*.yaml"), *ROOT.glob("ablations/**/*.yaml")
 ABLATIONS = [path for path in FILES if "trainings" in yaml.safe_load(path.read_text())]
 TRAININGS = {path.relative_to(ROOT).as_posix(): path for path in FILES if path not in ABLATIONS}
 OF_ABLATIONS = [(path, name) for path in ABLATIONS for name in yaml.safe_load(path.read_text())["trainings"]]
+BEFORE_THE_HEAD = "train/bundled/stage1_motion/diffposetalk/denoiser.yaml"
 SPEECH = 32  # features of the tiny speech encoder
 # Settings that make a network small, by model; a paper's sampling steps would take long as well.
 TINY = {
@@ -151,6 +153,10 @@ def overrides(config, tmp_path, request):
             found.append(f"style_encoder={request.getfixturevalue('style_encoder')}")
         if config.get("lip_expert"):
             found.append(f"lip_expert={folder / 'lip_expert.safetensors'}")
+        if config.get("start"):
+            before = [f"training.output={tmp_path / 'before'}", "training.max_steps=1", "training.batch_size=4"]
+            train_config(TRAININGS[BEFORE_THE_HEAD], [*found, *before])
+            found.append(f"start={tmp_path / 'before' / 'best' / 'denoiser.safetensors'}")
     if model in ("speech_encoder", "speech_events"):
         recordings = request.getfixturevalue("recordings")
         if config.get("start"):
@@ -188,6 +194,15 @@ def train_a_step(path, tmp_path, request):
 @pytest.mark.parametrize("name", TRAININGS)
 def test_it_trains_a_step(name, tmp_path, request):
     train_a_step(TRAININGS[name], tmp_path, request)
+
+
+def test_a_training_starts_from_weights(tmp_path, request):
+    path = TRAININGS[BEFORE_THE_HEAD.replace("denoiser", "denoiser_head")]
+    settings = overrides(Config.load(path).values, tmp_path, request)
+    train_config(path, [*settings, "training.learning_rate=0"])
+    weights = [load_file(tmp_path / run / "best" / "denoiser.safetensors") for run in ("before", "run")]
+    assert weights[0].keys() == weights[1].keys()
+    assert all(torch.equal(tensor, weights[1][name]) for name, tensor in weights[0].items())
 
 
 @pytest.mark.parametrize(("path", "name"), OF_ABLATIONS, ids=lambda v: getattr(v, "stem", v))

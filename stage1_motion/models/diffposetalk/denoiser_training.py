@@ -53,13 +53,15 @@ class DiffPoseTalkTask:
         speech_noise: standard deviation of Gaussian noise on the features.
         style_weight: of a loss of ours: read by the style encoder, a predicted window is to be nearer to its own style
             than to the others of the batch, as in eq. 9; 0: no such loss.
+        translation: whether eq. 11 to 15 are of the head's translation, too, which the paper's heads do not have; a
+            typical movement counts like a typical turn. Without, it trembles.
         sampler: steps and scales in validation and, stored with the weights, afterwards.
     """
 
     def __init__(self, clips: list[Clip], space: MotionSpace, config: DenoiserConfig, style: StyleReader | None, *,
                  weights: GeometricWeights | None = None, style_dropout: float = 0.45, condition_dropout: float = 0.1,
                  truncation: float = 0.5, speech_noise: float = 0.1, style_weight: float = 0.0,
-                 sampler: Sampler | None = None):  # fmt: skip
+                 translation: bool = False, sampler: Sampler | None = None):  # fmt: skip
         self.space, self.style, self.weights = space, style, weights
         self.style_dropout, self.condition_dropout = style_dropout, condition_dropout
         self.truncation, self.speech_noise, self.sampler = truncation, speech_noise, sampler or Sampler()
@@ -77,7 +79,9 @@ class DiffPoseTalkTask:
         count = space.model.num_expression
         mesh = space.expression_std[:, None] * space.model.exp_basis.reshape(count, -1)  # [D, 3 N], to mm
         self.mesh = torch.from_numpy(mesh.astype(np.float32))
-        self.degrees = torch.from_numpy(np.degrees(space.pose_std[:3]).astype(np.float32))  # [3]
+        degrees = np.degrees(space.pose_std[:3])
+        degrees = np.append(degrees, [degrees.mean()] * 3 * translation)
+        self.degrees = torch.from_numpy(degrees.astype(np.float32))  # [3], or [6] with the translation
         self.count = count
         self.has_head = size > count
 
@@ -191,7 +195,7 @@ class DiffPoseTalkTask:
             mesh, true_mesh = (values[..., : self.count] @ self.mesh for values in (predicted, true))
             losses |= mesh_losses(mesh, true_mesh, mask, self.weights)
         if self.weights is not None and self.has_head:
-            head, true_head = (v[..., self.count : self.count + 3] * self.degrees for v in (predicted, true))
+            head, true_head = (v[..., self.count :][..., : len(self.degrees)] * self.degrees for v in (predicted, true))
             losses |= head_losses(head, true_head, mask, self.weights)
             long_enough = frames >= 3
             if before >= 3 and long_enough.any():

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Annotated, Any
 
+from shared.checkpoint import described_as, load_checkpoint
 from shared.errors import InputError
 from shared.face_model import load_bundled
 from shared.schema import Arguments
@@ -15,7 +16,7 @@ from shared.splits import is_development
 from stage1_motion.dataset import ClipsConfig, at_rate, load_clips
 from stage1_motion.losses.geometric import GeometricWeights
 from stage1_motion.models.diffposetalk.denoiser_training import DiffPoseTalkTask
-from stage1_motion.models.diffposetalk.model import Sampler
+from stage1_motion.models.diffposetalk.model import KIND, Sampler
 from stage1_motion.models.diffposetalk.network import DenoiserConfig
 from stage1_motion.style.encoder import StyleReader
 
@@ -32,6 +33,7 @@ class Config(ClipsConfig):
         head: whether the head moves.
         fps: frames per second of motion and speech.
         shape: whether beta is a condition.
+        start: weights of a denoiser to start from.
         network: sizes of `DenoiserConfig`.
         losses: lambdas of the geometric losses; None: L_simple alone.
         loss: settings of `DiffPoseTalkTask`.
@@ -44,6 +46,7 @@ class Config(ClipsConfig):
     head: bool = True
     fps: float = 25.0
     shape: bool = True
+    start: str | None = None
     network: Annotated[
         dict[str, Any], Arguments(DenoiserConfig, ("coefficients", "speech_features", "identity", "style", "people"))
     ] = field(default_factory=dict)
@@ -79,4 +82,9 @@ def build_task(config: Config) -> DiffPoseTalkTask:
         people=people,
         **config.network,
     )
-    return task(clips, space, network, style, weights=config.losses, sampler=config.sampler, **config.loss)
+    made = task(clips, space, network, style, weights=config.losses, sampler=config.sampler, **config.loss)
+    if config.start is not None:
+        tensors, _ = load_checkpoint(config.start, KIND)
+        with described_as(config.start, KIND):
+            made.denoiser(made.model).load_state_dict(tensors)
+    return made

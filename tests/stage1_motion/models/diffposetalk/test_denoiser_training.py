@@ -141,9 +141,10 @@ def test_short_clips_have_half_a_sample(style):
     assert float(losses["simple"]) == pytest.approx(float(seen.square().mean()), rel=1e-5)
 
 
-def test_equation_6(style):
+@pytest.mark.parametrize("translation", [False, True])
+def test_equation_6(style, translation):
     """The second window's loss, from vertices in mm and angles in degrees computed by the face model itself."""
-    tested = task(style, weights=GeometricWeights(), **WHOLE)
+    tested = task(style, weights=GeometricWeights(), translation=translation, **WHOLE)
     drawn = batch(tested, 2)
     answer = torch.randn(2, T_P + T_W, COUNT + 6, generator=torch.Generator().manual_seed(3))
     found = tested.window_losses(Recorder(tested.model.config, answer), drawn, 1)
@@ -154,7 +155,9 @@ def test_equation_6(style):
         return MODEL.vertices(zero, x[..., :COUNT] * SPACE.expression_std).reshape(2, T_P + T_W, -1)
 
     def head(x):
-        return np.degrees(x[..., COUNT : COUNT + 3] * SPACE.pose_std[:3])
+        turn = np.degrees(x[..., COUNT : COUNT + 3] * SPACE.pose_std[:3])
+        shift = x[..., COUNT + 3 :] * np.degrees(SPACE.pose_std[:3]).mean()  # a typical one counts like a typical turn
+        return np.concatenate([turn, shift], axis=-1) if translation else turn
 
     predicted = answer.numpy()
     expected = {"simple": np.mean((predicted - true) ** 2)}
