@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from scipy.ndimage import convolve1d
 from torch import Tensor
 
 from shared.checkpoint import described_as, load_checkpoint
@@ -24,6 +25,10 @@ from stage1_motion.style.encoder import StyleReader
 from stage1_motion.windowed_sampling import generate_windows
 
 KIND = "DiffPoseTalk denoiser"
+
+# Weights over time of the head's translation, which trembles: its second differences are seven times real ones, and a
+# half with these weights.
+_STEADY = np.hanning(11)[1:-1]
 
 
 @dataclass
@@ -175,6 +180,8 @@ class DiffPoseTalk(MotionModel):
                 tail=None if before is None else (before, heard[:known]),
             )
         expression, pose = np.split(motion.float().cpu().numpy(), [count], axis=1)
+        if pose.size and tail is None:  # a stream smooths the whole pose itself
+            pose[:, 3:] = convolve1d(pose[:, 3:], _STEADY / _STEADY.sum(), axis=0, mode="nearest")
         return MotionSample(expression, pose if pose.size else None)
 
     def _vector(self, style: Style) -> np.ndarray:

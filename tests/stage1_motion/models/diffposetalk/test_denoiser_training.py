@@ -296,3 +296,10 @@ def test_it_streams(folder, audio):
     found = streamed(320, style)
     assert len(found) == 75 and np.array_equal(found, streamed(7777, style))
     assert not np.allclose(found, streamed(320, None), atol=1e-4)
+
+
+def test_the_head_does_not_tremble(audio):
+    """Second differences of the translation, in crop units: those of filmed heads are about .0013."""
+    motion = MotionPipeline.from_pretrained(model="diffposetalk")(audio, seed=1)
+    shake = np.abs(np.diff(motion.translation, n=2, axis=0)).mean()
+    assert 1e-4 < shake < 0.002
