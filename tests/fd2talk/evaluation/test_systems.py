@@ -6,10 +6,9 @@ import numpy as np
 import pytest
 import torch
 from material import SPEECH, sine_motion
-from runnable_systems import RUNNABLE
 
 from fd2talk.evaluation import systems
-from fd2talk.evaluation.system_names import NETWORK_ALONE
+from fd2talk.evaluation.system_names import NETWORK_ALONE, SYSTEMS
 from fd2talk.evaluation.systems import ClipGenerator, Recording
 from fd2talk.track import track_file
 from shared.errors import InputError, UsageError
@@ -76,7 +75,7 @@ def pictures(folder, name="a1"):
     return np.stack(list(read_video(folder / f"{name}.mp4"))).astype(float)
 
 
-@pytest.mark.parametrize("name", RUNNABLE)
+@pytest.mark.parametrize("name", SYSTEMS)
 def test_every_system_generates_frames_and_sound_of_the_recording(generated, recordings, name):
     folder, timings = generated(name)
     rendered = name not in NETWORK_ALONE

@@ -5,10 +5,9 @@ import sys
 import numpy as np
 import pytest
 import torch
-from runnable_systems import RUNNABLE
 
 from fd2talk.evaluation.metrics import cost
-from fd2talk.evaluation.system_names import WITH_DIFFUSION
+from fd2talk.evaluation.system_names import SYSTEMS, WITH_DIFFUSION
 
 
 def test_a_stopwatch_counts_each_second_once(monkeypatch):
@@ -25,7 +24,7 @@ def test_cost_counts_the_networks_that_a_system_runs(renderer_weights):
 
     renderer = RenderNetworks.load(renderer_weights / "diffusion")
     own = dict.fromkeys(WITH_DIFFUSION, str(renderer_weights))
-    networks = {name: cost.SystemNetworks(name, own.get(name, "bundled")) for name in RUNNABLE}
+    networks = {name: cost.SystemNetworks(name, own.get(name, "bundled")) for name in SYSTEMS}
     sizes = {name: one.parameters() for name, one in networks.items()}
     assert sizes["driven-diffusion"] == (0, sum(p.numel() for p in renderer.parameters()))
     assert sizes["ground-truth"] == (0, sum(p.numel() for p in renderer.autoencoder.parameters()))
