@@ -112,7 +112,6 @@ def track(**options: Any) -> None:
 @click.option("--seed", type=click.IntRange(0, 2**40), default=0, show_default=True, help="Random seed.")
 @common.weights("Folder with weights of 3DiFACE to start from.")
 @common.face
-@common.models
 @common.config_and_overwrite
 def personalise(**options: Any) -> None:
     """Learn one person's way of speaking from a clip, or a folder of clips.

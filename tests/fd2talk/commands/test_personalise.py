@@ -129,7 +129,7 @@ def test_the_card_is_written_last(learn, clip, tmp_path, monkeypatch):
 
     monkeypatch.setattr(command, "_card", failing)
     assert learn(clip, person)[0] == 1 and "README.md" not in seen[0]
-    assert names(person) == {"denoiser.safetensors", "training"}
+    assert names(person) == {"denoiser.safetensors", ".personalise"}
     monkeypatch.setattr(command, "_card", card)
     assert learn(clip, person)[0] == 0 and names(person) == FINISHED
 
@@ -137,7 +137,7 @@ def test_the_card_is_written_last(learn, clip, tmp_path, monkeypatch):
 def test_a_stopped_call_is_continued(run, learn, refused, stopping, clip, weights, audio, tmp_path):
     person, out = tmp_path / "ada", tmp_path / "m.npz"
     assert learn(clip, person, steps=4)[0] == 130
-    assert names(person) == {"training"}
+    assert names(person) == {".personalise"}
     base = ("motion", audio, "-o", out, "--weights", weights, "--person", person)
     refused(*base, folder=tmp_path, saying=f"{person}/denoiser.safetensors: no such file")
     stopping()
@@ -169,14 +169,65 @@ def load_checkpoint_of(files, folder):
 
 
 @pytest.mark.parametrize("options", [(), ("--overwrite",)])
-@pytest.mark.parametrize("there", ["notes.txt", "README.md", "denoiser.safetensors"])
-def test_a_folder_with_something_else_is_refused(refused, weights, clip, tmp_path, there, options):
+@pytest.mark.parametrize(
+    ("there", "saying"),
+    [(("notes.txt",), "it holds something else than a person"),
+     (("training/data.csv",), "it holds something else than a person"),
+     (("README.md", ".personalise/about.txt"), "its README.md is not of `fd2talk personalise`"),
+     (("README.md", "denoiser.safetensors", "training/a.npz"), "its README.md is not of `fd2talk personalise`"),
+     (("denoiser.safetensors",), "its denoiser.safetensors is not of `fd2talk personalise`"),
+     ((".personalise/run/best/x",), "its .personalise is not of `fd2talk personalise`")],
+)  # fmt: skip
+def test_a_folder_with_something_else_is_refused(refused, weights, clip, tmp_path, there, saying, options):
     folder = tmp_path / "project"
-    folder.mkdir()
-    (folder / there).write_text("mine")
+    for name in there:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text("mine")
     arguments = ("personalise", clip, "-o", folder, "--weights", weights, *options)
-    refused(*arguments, folder=tmp_path, saying="it holds something else than a person")
-    assert (folder / there).read_text() == "mine"
+    refused(*arguments, folder=tmp_path, saying=saying)
+    assert all((folder / name).read_text() == "mine" for name in there)
+
+
+def test_weights_of_everybody_are_not_overwritten(refused, weights, clip, tmp_path):
+    base = ("personalise", clip, "-o", weights, "--weights", weights, "--overwrite")
+    refused(*base, folder=tmp_path, saying="its denoiser.safetensors is not of `fd2talk personalise`")
+
+
+def test_only_what_was_written_is_removed(learn, refused, stopping, clip, weights, tmp_path):
+    """Files that the user put beside it stay; clips in it are refused."""
+    person = tmp_path / "ada"
+    assert learn(clip, person, steps=4)[0] == 130
+    mine = {person / "notes.txt", person / "training" / "clip.mp4", person / ".personalise" / "mine.txt"}
+    for path in mine:
+        path.parent.mkdir(exist_ok=True)
+        path.write_text("mine")
+    source = person / "training" / "clip.mp4"
+    for options in ((), ("--overwrite",)):
+        arguments = ("personalise", source, "-o", person, "--weights", weights, *options)
+        refused(*arguments, folder=tmp_path, saying=f"{source} lies in it")
+    stopping()
+    assert learn(clip, person, steps=4)[0] == 0
+    assert {path for path in person.rglob("*") if path.is_file()} == mine | {person / name for name in FINISHED}
+
+
+def test_files_that_cannot_be_used_are_left_out(learn, tmp_path):
+    folder = tmp_path / "clips"
+    (folder / ".trash").mkdir(parents=True)
+    for name, changes in (("silent", {"audio": None}), ("unknown", {"identity": None})):
+        talking(**changes).save(folder / f"{name}.npz")
+    for name in ("._clip.mp4", ".trash/old.npz", "broken.mp4", "broken.npz"):
+        (folder / name).write_bytes(b"what")
+    (folder / "empty.mp4").touch()
+    code, _, err = learn(folder, tmp_path / "ada")
+    assert code == 2 and "none of 3 files can be used" in err.splitlines()[-1] and not (tmp_path / "ada").exists()
+    talking(75).save(folder / "good.npz")
+    code, _, err = learn(folder, tmp_path / "ada", steps=1)
+    assert code == 0 and all(f"note: left out: {text}" in err.replace("cannot read ", "") for text in (
+        f"{folder}/silent.npz: without sound", f"{folder}/unknown.npz: the shape", f"{folder}/broken.mp4",
+        f"{folder}/broken.npz", f"{folder}/empty.mp4"))  # fmt: skip
+    assert err.count("left out") == 5
+    assert load_checkpoint(tmp_path / "ada" / "denoiser.safetensors", KIND)[1]["sources"] == ["good.npz"]
+    assert "step/s" not in err  # there is no bar without a terminal
 
 
 def test_what_is_no_clip_of_a_person_is_one_line(refused, weights, clip, photo, tmp_path):
@@ -195,7 +246,7 @@ def test_what_is_no_clip_of_a_person_is_one_line(refused, weights, clip, photo, 
         ("no.mp4", "no such file"),
         ("empty", "neither videos nor motion files"),
         ("silent.npz", "without sound nothing can be learned about speech"),
-        ("silent.mp4", "without sound nothing can be learned about speech"),
+        ("silent.mp4", "the video has no sound, without which nothing can be learned about speech"),
         ("unknown.npz", "the shape of the person's face is not known"),
         ("foreign.npz", "the motion belongs to face model flame:0123456789abcdef"),
         ("short.npz", "no clip has 12 frames"),
@@ -205,6 +256,7 @@ def test_what_is_no_clip_of_a_person_is_one_line(refused, weights, clip, photo, 
     refused("personalise", photo, *base, folder=tmp_path, saying="is a photo")
     refused("personalise", clip, *base, "--face-index", 0, folder=tmp_path, saying="no faces to choose from")
     refused("personalise", clip, "-o", clip / "ada", "--weights", weights, folder=tmp_path, saying="is not a folder")
+    refused("personalise", clip, "-o", clip, "--weights", weights, folder=tmp_path, saying="it is a file, not a folder")
     (tmp_path / "dpt").mkdir()
     other = write_diffposetalk(tmp_path / "dpt")
     refused("personalise", clip, *base[:2], "--weights", other, folder=tmp_path, saying="not of diface")
@@ -232,7 +284,7 @@ def test_a_clip_is_tracked_once(learn, stopping, video, tmp_path):
     path, tracked = video
     person = path.parent / "ada"
     assert learn(path.parent, person, steps=4)[0] == 130
-    assert len(tracked) == 1 and names(person) == {"training"}
+    assert len(tracked) == 1 and names(person) == {".personalise"}
     stopping()
     code, _, err = learn(path.parent, person, steps=4)
     assert code == 0 and len(tracked) == 1 and names(person) == FINISHED and "no motion file" not in err
@@ -254,7 +306,7 @@ def test_another_clip_of_the_name_is_tracked_anew(learn, stopping, video, tmp_pa
 def test_what_is_no_person_is_one_line(refused, weights, photo, audio, tmp_path, command):
     for name in ("unfinished", "other", "encoder", "face", "dpt", "damaged"):
         (tmp_path / name).mkdir()
-    (tmp_path / "unfinished" / "training").mkdir()
+    (tmp_path / "unfinished" / ".personalise").mkdir()
     write_diface(tmp_path / "encoder", speech_encoder="0123")
     write_diface(tmp_path / "face", face_model="flame:0123")
     write_diffposetalk(tmp_path / "dpt")
