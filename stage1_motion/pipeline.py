@@ -78,13 +78,15 @@ class MotionPipeline:
                 encoder that it was trained on (`speech_encoder:`, `layer:`, see `SpeechFrontend.load`), and may name a
                 file of a speaking style (`style:`).
             model: name of a bundled motion model, by default fd2talk; the model of a folder's weights must be this one.
-            person: a folder of weights of one person, for models that have such.
+            person: a folder of `fd2talk personalise`, for models that can be fine-tuned.
             device: where networks run.
 
         Raises:
             InputError: something is missing or does not belong together.
             UsageError: there is no such device, or `person` for a model that cannot be personalised.
         """
+        if person is not None and not (str(person) and Path(person).is_dir()):
+            raise InputError(f"{str(person)!r} is no folder, let alone one of `fd2talk personalise`")
         if model is None and person is not None and str(name_or_folder) == "bundled":
             model = PERSONALISED
         is_bundled = str(name_or_folder) == "bundled"
@@ -92,6 +94,8 @@ class MotionPipeline:
             raise UsageError(f"there are no bundled weights of {model!r}, only of {', '.join(BUNDLED)}")
         folder = resolve(name_or_folder, model or BUNDLED[0]) if is_bundled else Path(name_or_folder)
         device = require_device(device)
+        if not (folder / "model.yaml").exists() and (folder / "denoiser.safetensors").is_file():
+            raise InputError(f"{folder}: not a folder of motion model weights; if it is a person's, use --person")
         settings = read_settings(folder)
         if model is not None and settings["model"] != model:
             raise UsageError(f"{folder} has weights of the motion model {settings['model']}, not of {model}")

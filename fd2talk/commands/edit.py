@@ -77,7 +77,7 @@ def edit(
 
     from stage1_motion.pipeline import MotionPipeline
 
-    pipeline = MotionPipeline.from_pretrained(weights, model=motion_model.model, device=device)
+    pipeline = MotionPipeline.from_pretrained(weights, **motion_model.loading, device=device)
     style = read_style(motion_model.style, pipeline)
     options = replace(motion_options.options, pose_scale=0.0) if motion_options.still else motion_options.options
     with progress(None, "generating motion") as bar:

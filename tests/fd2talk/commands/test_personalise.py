@@ -103,6 +103,19 @@ def test_a_person_from_a_motion_file(run, learn, clip, weights, audio, tmp_path)
     assert not np.allclose(plain, own, atol=1e-4) and np.array_equal(plain, expression())
 
 
+def test_an_edit_uses_the_person_s_weights(run, refused, clip, weights, tmp_path):
+    (tmp_path / "ada").mkdir()
+    person, found = write_diface(tmp_path / "ada", seed=5, person="Ada"), []
+    base = ("edit", clip, "--keep", "0:1", "--weights", weights)
+    for number, options in enumerate([(), ("--person", person)]):
+        out = tmp_path / f"{number}.npz"
+        assert run(*base, "-o", out, *options)[0] == 0
+        found.append(Motion.load(out).expression)
+    assert np.array_equal(found[0][:25], found[1][:25]) and not np.allclose(*found, atol=1e-3)
+    saying = "is no folder, let alone"
+    refused(*base, "-o", tmp_path / "no.npz", "--person", tmp_path / "no", folder=tmp_path, saying=saying)
+
+
 def test_consent_that_is_not_stated_is_said(learn, clip, tmp_path):
     assert learn(clip, tmp_path / "ada", steps=1)[0] == 0
     card = (tmp_path / "ada" / "README.md").read_text()
@@ -139,7 +152,7 @@ def test_a_stopped_call_is_continued(run, learn, refused, stopping, clip, weight
     assert learn(clip, person, steps=4)[0] == 130
     assert names(person) == {".personalise"}
     base = ("motion", audio, "-o", out, "--weights", weights, "--person", person)
-    refused(*base, folder=tmp_path, saying=f"{person}/denoiser.safetensors: no such file")
+    refused(*base, folder=tmp_path, saying=f"{person} is no folder of `fd2talk personalise`")
     stopping()
     assert learn(clip, person, steps=4)[0] == 0 and names(person) == FINISHED
     assert learn(clip, tmp_path / "whole", steps=4)[0] == 0
@@ -307,23 +320,30 @@ def test_what_is_no_person_is_one_line(refused, weights, photo, audio, tmp_path,
     for name in ("unfinished", "other", "encoder", "face", "dpt", "damaged"):
         (tmp_path / name).mkdir()
     (tmp_path / "unfinished" / ".personalise").mkdir()
-    write_diface(tmp_path / "encoder", speech_encoder="0123")
-    write_diface(tmp_path / "face", face_model="flame:0123")
+    write_diface(tmp_path / "encoder", speech_encoder="0123", person="Ada")
+    write_diface(tmp_path / "face", face_model="flame:0123", person="Ada")
     write_diffposetalk(tmp_path / "dpt")
     (tmp_path / "damaged" / "denoiser.safetensors").write_bytes(b"what")
     inputs, out = ((audio,), "o.npz") if command == "motion" else ((photo, audio), "o.mp4")
     base = (command, *inputs, "-o", tmp_path / out, "--weights")
     cases = (
-        ("missing", "missing/denoiser.safetensors: no such file"),
-        ("unfinished", "unfinished/denoiser.safetensors: no such file"),
-        ("other", "other/denoiser.safetensors: no such file"),
+        ("missing", "missing' is no folder"),
+        ("unfinished", "unfinished is no folder of `fd2talk personalise`: it has no denoiser.safetensors"),
+        ("other", "other is no folder of `fd2talk personalise`"),
+        ("damaged/denoiser.safetensors", "denoiser.safetensors' is no folder"),
         ("encoder", "encoder: the weights belong to another speech encoder"),
         ("face", "the denoiser belongs to face model flame:0123"),
         ("dpt", "weights of kind DiffPoseTalk denoiser, not 3DiFACE denoiser"),
         ("damaged", "not the weights of a 3DiFACE denoiser"),
     )
-    for name, saying in cases if command == "motion" else cases[1:6:4]:  # a photo is fitted each time
+    for name, saying in cases if command == "motion" else cases[1:7:5]:  # a photo is fitted each time
         refused(*base, weights, "--person", tmp_path / name, folder=tmp_path, saying=saying)
+    refused(*base, weights, "--person", "", folder=tmp_path, saying="'' is no folder")
+    saying = "is no folder of `fd2talk personalise`: its weights are those of everybody"
+    refused(*base, weights, "--person", weights, folder=tmp_path, saying=saying)
+    (tmp_path / "encoder" / "model.yaml").unlink()
+    if command == "motion":  # `generate` misses weights of a renderer first
+        refused(*base, tmp_path / "encoder", folder=tmp_path, saying="if it is a person's, use --person")
     saying = "the motion model diffposetalk has no weights of single persons"
     refused(*base, tmp_path / "dpt", "--person", weights, folder=tmp_path, saying=saying)
     saying = "the motion model fd2talk has no weights of single persons"
