@@ -241,7 +241,7 @@ class MotionPipeline:
             motion: tracked or generated, at 25 frames per second: whose face and head, and what they move about.
             speech: float32 [n], mono, 16 kHz, not shorter than the motion; None: the motion's own sound. Frames beyond
                 the motion are generated.
-            constraint: what stays; None: everything is generated anew.
+            constraint: what stays; None: everything is generated anew. Where all stays, nothing is generated.
             seed: the same seed gives the same motion.
             options: of the sampler; what is left open is the model's choice for edits (`MotionModel.editing`). The
                 three scales act on what is generated.
@@ -258,7 +258,7 @@ class MotionPipeline:
         Raises:
             InputError: the motion is of another face model, or has no sound; the audio is not such an array.
             UsageError: options out of range, a conditioning that the model does not take, or a constraint that is
-                longer than the speech or keeps everything.
+                longer than the speech.
         """
         audio = motion.audio if speech is None else speech
         return edited(

@@ -9,7 +9,7 @@ import numpy as np
 
 from shared.errors import InputError, UsageError
 from shared.face_model.morphable import MorphableModel
-from shared.media import FPS, frame_count
+from shared.media import FPS, SAMPLE_RATE, frame_count
 from shared.motion import Motion
 from stage1_motion.checks import check_covers
 from stage1_motion.editing.keyframes import Keyframe, as_is_every, part_mask
@@ -92,10 +92,13 @@ def planned(motion: Motion, speech: np.ndarray | None, request: EditRequest, mod
         keyed[frame] |= key.mask
     if rearranged:
         sound = speech if speech is not None else motion.audio
-        if sound is None:
-            raise InputError("the motion has no sound that could be cut or added to; give it (--audio)")
-        sound = fitted(sound, frames) if speech is None else speech
+        if sound is None and request.inserts:
+            raise InputError("the motion has no sound that could be added to; give it (--audio)")
+        silence = np.zeros(round(frames * SAMPLE_RATE / FPS), np.float32)
+        sound = silence if sound is None else fitted(sound, frames) if speech is None else sound
         timeline = edited_timeline(sound, request.cuts, request.inserts)
+        if sound is silence:
+            timeline = replace(timeline, sound=None)
         for key in request.keyframes:
             if timeline.moved(round(key.time * FPS)) is None:
                 raise InputError(f"{key.place}: the key at {key.time:g} s lies in what --cut cuts out")
@@ -104,7 +107,7 @@ def planned(motion: Motion, speech: np.ndarray | None, request: EditRequest, mod
         mask &= ~timeline.seam[:, None]
     origin = np.arange(frames) if timeline is None else np.where(timeline.origin < frames, timeline.origin, -1)
     mask |= keyed
-    if mask.all() and (speech is None or frame_count(len(speech)) == len(mask)):
+    if mask.all() and not rearranged and (speech is None or frame_count(len(speech)) == len(mask)):
         raise UsageError("everything is kept: there is nothing to generate")
     heard = np.arange(frames if speech is None else frame_count(len(speech))) if timeline is None else timeline.origin
     return Plan(motion, speech, Constraint(values, mask), origin, heard)

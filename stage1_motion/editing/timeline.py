@@ -41,12 +41,12 @@ class Timeline:
     Args:
         origin: int [T'], the frame of the original that each frame was; -1 for inserted ones.
         seam: bool [T'], frames beside a seam, and inserted ones: they are generated anew.
-        sound: float32 [n'], `frame_count(n')` is T'.
+        sound: float32 [n'], `frame_count(n')` is T'; None: there is none.
     """
 
     origin: np.ndarray
     seam: np.ndarray
-    sound: np.ndarray
+    sound: np.ndarray | None
 
     def motion(self, motion: Motion) -> Motion:
         """The motion on this timeline; inserted frames repeat the one before them, or else the first one."""

@@ -65,8 +65,11 @@ def test_sound_of_an_insert_in_given_speech():
     found = plan(speech, cuts=[(0.0, 0.4)])
     assert np.array_equal(found.speech, speech[6400:]) and len(found.origin) == 140
     assert kept(found) == list(range(90))  # behind the motion there is nothing that could stay
-    with pytest.raises(InputError, match="no sound that could be cut"):
-        plan(motion=replace(MOTION, audio=None), cuts=[(0.0, 0.4)])
+    silent = replace(MOTION, audio=None)
+    with pytest.raises(InputError, match="no sound that could be added to"):
+        plan(motion=silent, inserts=[Insert(0.4, voice(0.4))])
+    cut = plan(motion=silent, cuts=[(0.0, 0.4)])
+    assert cut.speech is None and cut.motion.audio is None and len(cut.motion) == 90 and cut.constraint.mask.all()
 
 
 @pytest.mark.parametrize(
