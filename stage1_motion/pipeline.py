@@ -260,11 +260,10 @@ class MotionPipeline:
             UsageError: options out of range, a conditioning that the model does not take, or a constraint that is
                 longer than the speech.
         """
-        audio = motion.audio if speech is None else speech
         return edited(
             self,
             motion,
-            audio,
+            speech,
             constraint,
             seed=seed,
             options=options,

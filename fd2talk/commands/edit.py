@@ -74,6 +74,9 @@ def edit(
 
     request = _request(edits, inserts, model)
     plan = planned(motion, speech, request, model)
+    silent = plan.speech is None and plan.motion.audio is None
+    if silent and not (edits.unconditional or plan.constraint.mask.all()):
+        raise InputError(f"{source} has no sound; give the speech (--audio), or edit without any (--unconditional)")
 
     from stage1_motion.pipeline import MotionPipeline
 

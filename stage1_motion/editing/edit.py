@@ -15,7 +15,7 @@ from shared.diffusion.solvers import RENOISE
 from shared.errors import InputError, UsageError
 from shared.media import FPS, SAMPLE_RATE, frame_count
 from shared.motion import Motion
-from stage1_motion.checks import check_audio, check_covers, check_request
+from stage1_motion.checks import check_audio, check_covers, check_kind, check_request
 from stage1_motion.decoding import decoded_expression, decoded_pose
 from stage1_motion.editing.clip import Clip, extended
 from stage1_motion.editing.ramp import EYES_REACH, FACE_REACH, HEAD_REACH, ramp_matrix, ramp_to_known
@@ -37,7 +37,7 @@ _FRAME = round(SAMPLE_RATE / FPS)  # samples
 def edited(
     pipeline: MotionPipeline,
     motion: Motion,
-    audio: np.ndarray | None,
+    speech: np.ndarray | None,
     constraint: Constraint | None,
     *,
     seed: int,
@@ -47,8 +47,13 @@ def edited(
     unconditional: bool,
     progress: Callable[[int, int], None] | None,
 ) -> Motion:
-    """See `MotionPipeline.edit`; `audio` is the speech, or the motion's own."""
+    """See `MotionPipeline.edit`."""
     model = pipeline.model
+    check_kind("motion", motion, Motion)
+    if constraint is not None:
+        check_kind("constraint", constraint, Constraint)
+        check_kind("the motion of a constraint", constraint.motion, Motion)
+    audio = motion.audio if speech is None else speech
     if audio is not None:
         audio = np.asarray(audio)
         check_audio(audio)

@@ -126,7 +126,12 @@ def frame_range(seconds: tuple[float, float], frames: int, option: str) -> tuple
     Raises:
         UsageError: reversed, outside the motion of so many frames, or without a single frame.
     """
-    start, stop = seconds
+    try:
+        start, stop = map(float, seconds)
+    except (TypeError, ValueError):
+        start = stop = np.nan
+    if np.isnan([start, stop]).any():
+        raise UsageError(f"{option} takes pairs of seconds (from, to), not {seconds!r}")
     stop = frames / FPS if stop == np.inf else stop
     shown = f"{option} {start:g}:{stop:g}"
     if stop < start:
