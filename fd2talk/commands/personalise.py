@@ -17,7 +17,6 @@ from fd2talk.options import FaceChoice
 from fd2talk.output import require_output, save_motion
 from fd2talk.progress import progress
 from fd2talk.terminal import announce, say
-from shared.checkpoint import read_header
 from shared.errors import InputError, UsageError
 from shared.face_model.morphable import MorphableModel
 from shared.files import atomic_output, check_input
@@ -130,6 +129,8 @@ def _holds(path: Path, text: str) -> bool:
 
 def _is_of_person(path: Path) -> bool:
     """Whether weights are those of a person."""
+    from shared.checkpoint import read_header
+
     try:
         return "person" in read_header(path, "3DiFACE denoiser")
     except InputError:

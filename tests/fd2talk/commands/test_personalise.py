@@ -342,8 +342,7 @@ def test_what_is_no_person_is_one_line(refused, weights, photo, audio, tmp_path,
     saying = "is no folder of `fd2talk personalise`: its weights are those of everybody"
     refused(*base, weights, "--person", weights, folder=tmp_path, saying=saying)
     (tmp_path / "encoder" / "model.yaml").unlink()
-    if command == "motion":  # `generate` misses weights of a renderer first
-        refused(*base, tmp_path / "encoder", folder=tmp_path, saying="if it is a person's, use --person")
+    refused(*base, tmp_path / "encoder", folder=tmp_path, saying="if it is a person's, use --person")
     saying = "the motion model diffposetalk has no weights of single persons"
     refused(*base, tmp_path / "dpt", "--person", weights, folder=tmp_path, saying=saying)
     saying = "the motion model fd2talk has no weights of single persons"
