@@ -94,8 +94,6 @@ class MotionPipeline:
             raise UsageError(f"there are no bundled weights of {model!r}, only of {', '.join(BUNDLED)}")
         folder = resolve(name_or_folder, model or BUNDLED[0]) if is_bundled else Path(name_or_folder)
         device = require_device(device)
-        if not (folder / "model.yaml").exists() and (folder / "denoiser.safetensors").is_file():
-            raise InputError(f"{folder}: not a folder of motion model weights; if it is a person's, use --person")
         settings = read_settings(folder)
         if model is not None and settings["model"] != model:
             raise UsageError(f"{folder} has weights of the motion model {settings['model']}, not of {model}")
