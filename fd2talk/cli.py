@@ -117,7 +117,7 @@ def personalise(**options: Any) -> None:
     """Learn one person's way of speaking from a clip, or a folder of clips.
 
     The whole motion model (3DiFACE) is fine-tuned; use the result with --person. A minute and more of speech is needed.
-    The same command continues one that was stopped.
+    Files of a folder that cannot be used are left out. The same command continues one that was stopped.
     """
     from fd2talk.commands.personalise import personalise
 
