@@ -112,13 +112,12 @@ def track(**options: Any) -> None:
 @click.option("--seed", type=click.IntRange(0, 2**40), default=0, show_default=True, help="Random seed.")
 @common.weights("Folder with weights of 3DiFACE to start from.")
 @common.face
-@common.models
 @common.config_and_overwrite
 def personalise(**options: Any) -> None:
     """Learn one person's way of speaking from a clip, or a folder of clips.
 
     The whole motion model (3DiFACE) is fine-tuned; use the result with --person. A minute and more of speech is needed.
-    The same command continues one that was stopped.
+    Files of a folder that cannot be used are left out. The same command continues one that was stopped.
     """
     from fd2talk.commands.personalise import personalise
 

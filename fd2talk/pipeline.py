@@ -43,6 +43,7 @@ class TalkingHeadPipeline:
         name: str | Path = "bundled",
         *,
         model: str | None = None,
+        person: str | Path | None = None,
         renderer: str = DEFAULT_RENDERER,
         device: str = "cpu",
         precision: str = "auto",
@@ -52,6 +53,7 @@ class TalkingHeadPipeline:
         Args:
             name: `bundled`, or a folder of weights.
             model: motion model, see `MotionPipeline.from_pretrained`.
+            person: a folder of `fd2talk personalise`, likewise.
             renderer: `geometry`, `repair` or `diffusion`, see `RenderPipeline`.
             device: for the networks, as torch names it.
             precision: of the renderer's networks: `auto`, `float32` or `bf16`.
@@ -61,7 +63,7 @@ class TalkingHeadPipeline:
             UsageError: there is no such renderer.
         """
         render = RenderPipeline.from_pretrained(name, renderer=renderer, device=device, precision=precision)
-        return cls(MotionPipeline.from_pretrained(name, model=model, device=device), render)
+        return cls(MotionPipeline.from_pretrained(name, model=model, person=person, device=device), render)
 
     def __call__(
         self,

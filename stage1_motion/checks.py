@@ -35,7 +35,13 @@ def check_covers(audio: np.ndarray, frames: int) -> None:
     """Raise InputError when speech is shorter than the motion of so many frames that is edited to it."""
     if frame_count(len(audio)) < frames:
         lengths = f"the speech lasts {len(audio) / SAMPLE_RATE:.2f} s, the motion {frames / FPS:.2f} s"
-        raise InputError(f"{lengths}: it must not be shorter")
+        raise InputError(f"{lengths}: it must not be shorter; add silence at its end")
+
+
+def check_kind(name: str, value: object, kind: type, hint: str = "") -> None:
+    """Raise UsageError when an argument is of another class."""
+    if not isinstance(value, kind):
+        raise UsageError(f"{name} takes a {kind.__name__}, not {' '.join(repr(value).split())[:80]}{hint}")
 
 
 def check_request(
@@ -60,10 +66,9 @@ def check_request(
             raise UsageError(f"the motion model {name_of_model} takes no {name}")
         if value is None and name in model.needs:
             raise UsageError(f"the motion model {name_of_model} needs a {name}")
-        if value is not None and not isinstance(value, _CONDITIONING[name]):
+        if value is not None:
             hint = "; named_style and Style.load return one" if name == "style" else ""
-            shown = " ".join(repr(value).split())[:80]
-            raise UsageError(f"{name} takes a {_CONDITIONING[name].__name__}, not {shown}{hint}")
+            check_kind(name, value, _CONDITIONING[name], hint)
     for name in sorted(model.ignores):
         if getattr(options, name) is not None:
             raise UsageError(f"{name} has no effect on the motion model {name_of_model}")

@@ -17,7 +17,10 @@ def read_settings(folder: Path) -> dict[str, Any]:
     try:
         settings = yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise InputError(f"{folder}: not a folder of motion model weights (model.yaml: {error.strerror})") from None
+        hint = "; if it is a person's, use --person" if (folder / "denoiser.safetensors").is_file() else ""
+        raise InputError(
+            f"{folder}: not a folder of motion model weights (model.yaml: {error.strerror}){hint}"
+        ) from None
     except (ValueError, yaml.YAMLError) as error:
         raise InputError(f"{path}: not YAML ({' '.join(str(error).split())[:80]})") from None
     if not isinstance(settings, dict) or not {"model", "speech_encoder"} <= settings.keys() <= kinds.keys():

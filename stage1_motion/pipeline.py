@@ -78,13 +78,15 @@ class MotionPipeline:
                 encoder that it was trained on (`speech_encoder:`, `layer:`, see `SpeechFrontend.load`), and may name a
                 file of a speaking style (`style:`).
             model: name of a bundled motion model, by default fd2talk; the model of a folder's weights must be this one.
-            person: a folder of weights of one person, for models that have such.
+            person: a folder of `fd2talk personalise`, for models that can be fine-tuned.
             device: where networks run.
 
         Raises:
             InputError: something is missing or does not belong together.
             UsageError: there is no such device, or `person` for a model that cannot be personalised.
         """
+        if person is not None and not (str(person) and Path(person).is_dir()):
+            raise InputError(f"{str(person)!r} is no folder, let alone one of `fd2talk personalise`")
         if model is None and person is not None and str(name_or_folder) == "bundled":
             model = PERSONALISED
         is_bundled = str(name_or_folder) == "bundled"
@@ -237,7 +239,7 @@ class MotionPipeline:
             motion: tracked or generated, at 25 frames per second: whose face and head, and what they move about.
             speech: float32 [n], mono, 16 kHz, not shorter than the motion; None: the motion's own sound. Frames beyond
                 the motion are generated.
-            constraint: what stays; None: everything is generated anew.
+            constraint: what stays; None: everything is generated anew. Where all stays, nothing is generated.
             seed: the same seed gives the same motion.
             options: of the sampler; what is left open is the model's choice for edits (`MotionModel.editing`). The
                 three scales act on what is generated.
@@ -254,13 +256,12 @@ class MotionPipeline:
         Raises:
             InputError: the motion is of another face model, or has no sound; the audio is not such an array.
             UsageError: options out of range, a conditioning that the model does not take, or a constraint that is
-                longer than the speech or keeps everything.
+                longer than the speech.
         """
-        audio = motion.audio if speech is None else speech
         return edited(
             self,
             motion,
-            audio,
+            speech,
             constraint,
             seed=seed,
             options=options,

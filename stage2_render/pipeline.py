@@ -257,7 +257,8 @@ def _check_folder(name: str | Path, renderer: str) -> None:
         return
     known = ("model.yaml", "face_model", *_FILES, *files)
     if (folder / renderer).is_dir() or not any((folder / part).exists() for part in known):
-        raise InputError(f"{name}: no weights of the renderer {renderer} ({' or '.join(_FILES[renderer])})")
+        hint = "; if it is a person's, use --person" if (folder / "denoiser.safetensors").exists() else ""
+        raise InputError(f"{name}: no weights of the renderer {renderer} ({' or '.join(_FILES[renderer])}){hint}")
     if not (folder / "model.yaml").exists():
         warnings.warn(f"{name} has no weights of the renderer {renderer}: the bundled ones are used", stacklevel=3)
 

@@ -74,10 +74,13 @@ def edit(
 
     request = _request(edits, inserts, model)
     plan = planned(motion, speech, request, model)
+    silent = plan.speech is None and plan.motion.audio is None
+    if silent and not (edits.unconditional or plan.constraint.mask.all()):
+        raise InputError(f"{source} has no sound; give the speech (--audio), or edit without any (--unconditional)")
 
     from stage1_motion.pipeline import MotionPipeline
 
-    pipeline = MotionPipeline.from_pretrained(weights, model=motion_model.model, device=device)
+    pipeline = MotionPipeline.from_pretrained(weights, **motion_model.loading, device=device)
     style = read_style(motion_model.style, pipeline)
     options = replace(motion_options.options, pose_scale=0.0) if motion_options.still else motion_options.options
     with progress(None, "generating motion") as bar:

@@ -60,7 +60,7 @@ def talking_motion(path: str, model: MorphableModel, face: FaceChoice) -> Motion
         UsageError: a choice of faces that has no meaning for the file.
     """
     if is_photo(path):
-        raise InputError(f"{path} is a photo; a speaking style needs a clip of somebody who talks")
+        raise InputError(f"{path} is a photo; a clip of somebody who talks is needed")
     if is_motion_file(path):
         if face:
             raise UsageError(f"{path} is a motion file, which has no faces to choose from")

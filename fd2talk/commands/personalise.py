@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import shutil
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from fd2talk.commands.inputs import is_motion_file, talking_motion
 from fd2talk.commands.prepare import VIDEOS
 from fd2talk.options import FaceChoice
 from fd2talk.output import require_output, save_motion
+from fd2talk.progress import progress
 from fd2talk.terminal import announce, say
 from shared.errors import InputError, UsageError
 from shared.face_model.morphable import MorphableModel
@@ -24,7 +27,11 @@ from shared.motion import Motion
 CARD = "README.md"
 """Written last: a folder without it is unfinished."""
 _WEIGHTS = "denoiser.safetensors"
-_TRAINING, _TRACKS = "training", "training/motions"
+_WORK, _TRACKS, _RUN = ".personalise", ".personalise/motions", ".personalise/run"
+_MARKER, _MARK = ".personalise/about.txt", "An unfinished `fd2talk personalise`. The same command continues it.\n"
+"""Without this file, nothing in the folder is taken for its own."""
+_OF_CARD = "* How: `fd2talk personalise`,"
+T = TypeVar("T")
 
 
 def personalise(
@@ -42,7 +49,7 @@ def personalise(
     """Fine-tune 3DiFACE on one person; a call that was stopped is continued.
 
     Args:
-        source: a clip, a motion file with sound, or a folder of such.
+        source: a clip, a motion file with sound, or a folder of such, of which those that cannot be used are left out.
         output: folder to write.
         name: whose face it is.
         consent: what the person agreed to.
@@ -52,7 +59,7 @@ def personalise(
         face: which face of a clip.
         overwrite: whether a finished folder may be replaced.
     """
-    folder = _folder(output, overwrite)
+    folder = _folder(output, source, overwrite)
     paths = _paths(source, folder)
     try:
         from stage1_motion.models.diface.personalisation import Settings
@@ -64,12 +71,23 @@ def personalise(
 
     pipeline = MotionPipeline.from_pretrained(weights, model="diface")
     assert isinstance(pipeline.model, Diface)
-    motions = [_motion(path, folder / _TRACKS, pipeline.face_model, face) for path in paths]
+    used = _usable(paths, lambda path: (path.name, _motion(path, folder, pipeline.face_model, face)))
+    sources, motions = [name for name, _ in used], [motion for _, motion in used]
     seconds = sum(map(len, motions)) / FPS
     settings = Settings(steps=steps, seed=seed)
-    card = {"person": name, "consent": consent, "sources": [path.name for path in paths], "seconds": round(seconds, 1)}
-    run = folder / _TRAINING / "run"
-    found = fine_tune(pipeline.model, pipeline.frontend, motions, run, settings=settings, card=card)
+    card = {"person": name, "consent": consent, "sources": sources, "seconds": round(seconds, 1)}
+    is_new, run = not folder.exists(), folder / _RUN
+    _begin(folder)
+    try:
+        with progress(steps, "learning", "step") as bar:
+            found = fine_tune(
+                pipeline.model, pipeline.frontend, motions, run, settings=settings, card=card, progress=bar.update_to
+            )
+    except InputError:  # nothing that can be learned from
+        _remove_work(folder)
+        if is_new:
+            folder.rmdir()
+        raise
     gain = 1 - found["loss"] / found["base"]
     if gain <= 0:
         say("note: on the held-out part of the clips the person's weights are no better than those of everybody", 0)
@@ -78,15 +96,22 @@ def personalise(
         shutil.copyfile(run / "best" / _WEIGHTS, temporary)
     with atomic_output(folder / CARD, overwrite=True) as temporary:
         temporary.write_text(_card(card, Path(weights).name, steps, gain), encoding="utf-8")
-    shutil.rmtree(folder / _TRAINING)
+    _remove_work(folder)
     announce(folder)
 
 
-def _folder(output: str, overwrite: bool) -> Path:
+def _folder(output: str, source: str, overwrite: bool) -> Path:
     """The folder to write, which may hold an unfinished training. Raises UsageError: it may not be written."""
     folder = Path(output)
-    finished = (folder / CARD).exists() and (folder / _WEIGHTS).exists()
-    if folder.is_dir() and any(folder.iterdir()) and not finished and not (folder / _TRAINING).is_dir():
+    if folder.exists() and not folder.is_dir():
+        raise UsageError(f"cannot write {output}: it is a file, not a folder")
+    if folder.resolve() in Path(source).resolve().parents:
+        raise UsageError(f"cannot write {output}: {source} lies in it")
+    own = {name: is_own(folder / name) for name, is_own in _OWN.items() if (folder / name).exists()}
+    if other := next((name for name, is_own in own.items() if not is_own), None):
+        raise UsageError(f"cannot write {output}: its {other} is not of `fd2talk personalise`")
+    finished = {CARD, _WEIGHTS} <= own.keys()
+    if folder.is_dir() and any(folder.iterdir()) and not finished and _MARKER not in own:
         raise UsageError(f"cannot write {output}: it holds something else than a person")
     if finished and not overwrite:
         raise UsageError(f"cannot write {output}: it already exists (use --overwrite)")
@@ -94,34 +119,105 @@ def _folder(output: str, overwrite: bool) -> Path:
     return folder
 
 
+def _holds(path: Path, text: str) -> bool:
+    """Whether a file contains a text."""
+    try:
+        return text in path.read_text(encoding="utf-8")
+    except (OSError, UnicodeError):
+        return False
+
+
+def _is_of_person(path: Path) -> bool:
+    """Whether weights are those of a person."""
+    from shared.checkpoint import read_header
+
+    try:
+        return "person" in read_header(path, "3DiFACE denoiser")
+    except InputError:
+        return False
+
+
+_OWN: dict[str, Callable[[Path], bool]] = {
+    CARD: lambda path: _holds(path, _OF_CARD),
+    _WEIGHTS: _is_of_person,
+    _WORK: lambda path: _holds(path.parent / _MARKER, _MARK),
+    _MARKER: lambda path: _holds(path, _MARK),
+}
+"""What may be in the folder under the names that are written, and how to tell that it was written here."""
+
+
+def _begin(folder: Path) -> None:
+    """Write what says that the rest is this command's."""
+    (folder / _WORK).mkdir(parents=True, exist_ok=True)
+    (folder / _MARKER).write_text(_MARK, encoding="utf-8")
+
+
+def _remove_work(folder: Path) -> None:
+    """Remove what only an unfinished training needs, and nothing besides."""
+    for name in (_TRACKS, _RUN):
+        shutil.rmtree(folder / name, ignore_errors=True)
+    (folder / _MARKER).unlink(missing_ok=True)
+    with suppress(OSError):  # the user has put something into it
+        (folder / _WORK).rmdir()
+
+
 def _paths(source: str, output: Path) -> list[Path]:
-    """The clips and motions that a source names. Raises InputError: there are none, or one is without sound."""
+    """The clips and motions that a source names. Raises InputError: there are none that could be used."""
     found = [Path(source)]
     if found[0].is_dir():
-        every = (path for path in found[0].rglob("*") if output.resolve() not in path.resolve().parents)
-        found = sorted(path for path in every if path.suffix.lower() in (*VIDEOS, ".npz") and path.is_file())
-    if not found:
-        raise InputError(f"{source}: neither videos nor motion files")
-    for path in found:  # before minutes of tracking
-        check_input(path)
-        if not (is_photo(str(path)) or is_motion_file(str(path)) or video_info(str(path)).has_audio):
-            raise InputError(f"{path}: without sound nothing can be learned about speech")
-    return found
+        every = (path.relative_to(source) for path in found[0].rglob("*"))
+        shown = (Path(source) / path for path in every if not any(part.startswith(".") for part in path.parts))
+        outside = (path for path in shown if output.resolve() not in path.resolve().parents)
+        found = sorted(path for path in outside if path.suffix.lower() in (*VIDEOS, ".npz") and path.is_file())
+        if not found:
+            raise InputError(f"{source}: neither videos nor motion files")
+    return _usable(found, _checked)
 
 
-def _motion(path: Path, tracks: Path, model: MorphableModel, face: FaceChoice) -> Motion:
+def _checked(path: Path) -> Path:
+    """The path itself; looks into a file before minutes of tracking. Raises InputError: it cannot be used."""
+    check_input(path)
+    if not (is_photo(str(path)) or is_motion_file(str(path)) or video_info(str(path)).has_audio):
+        raise InputError(f"{path}: the video has no sound, without which nothing can be learned about speech")
+    return path
+
+
+def _usable(paths: Sequence[Path], use: Callable[[Path], T]) -> list[T]:
+    """What becomes of the files; of several, those that cannot be used are left out.
+
+    Raises:
+        InputError: none can be used.
+    """
+    results = []
+    for path in paths:
+        try:
+            results.append(use(path))
+        except InputError as error:
+            if len(paths) == 1:
+                raise
+            say(f"note: left out: {error}", 0)
+    if not results:
+        raise InputError(f"none of {len(paths)} files can be used")
+    return results
+
+
+def _motion(path: Path, folder: Path, model: MorphableModel, face: FaceChoice) -> Motion:
     """The motion of the person in a clip, tracked once."""
+    from stage1_motion.models.diface.personalisation import check_learnable
+
     stat = path.stat()
     version = repr((str(path.resolve()), stat.st_size, stat.st_mtime_ns, face, model.fingerprint))
-    kept = tracks / f"{path.stem}-{hashlib.sha256(version.encode()).hexdigest()[:12]}.npz"
+    kept = folder / _TRACKS / f"{path.stem}-{hashlib.sha256(version.encode()).hexdigest()[:12]}.npz"
     if kept.exists():
         return Motion.load(kept)
     motion = talking_motion(str(path), model, face)
     if motion.face_model != model.fingerprint:
         raise InputError(f"{path}: the motion belongs to face model {motion.face_model}")
     motion = replace(motion.resample(FPS), source=str(path))
+    check_learnable(motion)
     if is_motion_file(str(path)):
         return motion
+    _begin(folder)
     save_motion(kept, motion, overwrite=True)
     return Motion.load(kept)  # with its sound in 16 bits, as a call that continues has it
 
@@ -134,7 +230,7 @@ Weights of the motion model 3DiFACE for one person: `fd2talk generate PHOTO AUDI
 * Whose: {card["person"] or "not stated"}
 * Consent: {card["consent"] or "not stated; do not use it without the person's consent"}
 * Made from: {", ".join(card["sources"])} ({card["seconds"]:g} s)
-* How: `fd2talk personalise`, {steps} steps from `{weights}`, {date.today().isoformat()}
+{_OF_CARD} {steps} steps from `{weights}`, {date.today().isoformat()}
 * Loss on the held-out fifth: {abs(100 * gain):.0f} % {"below" if gain > 0 else "above"} that of the model of everybody
 
 How a person moves is personal data.

@@ -20,7 +20,7 @@ import math
 import os
 import shutil
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import closing, nullcontext
 from datetime import timedelta
 from functools import partial
@@ -85,7 +85,12 @@ class Task(Protocol[Network]):
 
 
 def train(
-    task: Task[Network], config: TrainingConfig, *, resume: bool = True, max_minutes: float | None = None
+    task: Task[Network],
+    config: TrainingConfig,
+    *,
+    resume: bool = True,
+    max_minutes: float | None = None,
+    progress: Callable[[int, int], None] | None = None,
 ) -> dict[str, Any]:
     """Train `task.model` to `config.max_steps` or until the time limit, continuing from a checkpoint if there is one.
 
@@ -94,6 +99,7 @@ def train(
         config: the settings.
         resume: continue from `output/checkpoint.pt` if it exists; otherwise restart and replace it.
         max_minutes: overrides `config.max_minutes`.
+        progress: called with (steps done, steps in all); None: there is a bar.
 
     Returns:
         {"step", "finished", "best_score", "best" (folder), "validation" (last figures)}; scores and figures are known
@@ -173,10 +179,10 @@ def train(
         within = time.monotonic() - started < 60 * limit
         return bool(processes.same(torch.tensor(int(within)), device))  # the clocks of the processes differ
 
-    bar = tqdm(
-        total=config.max_steps, initial=step, unit="step", mininterval=2.0, dynamic_ncols=True, disable=not first
-    )
-    with closing(batches_from(step, task.batch, config, accelerator)) as batches:
+    hidden = not first or progress is not None
+    bar = tqdm(total=config.max_steps, initial=step, unit="step", mininterval=2.0, dynamic_ncols=True, disable=hidden)
+    # The bar is closed also where this is stopped: what is said then needs a line of its own.
+    with bar, closing(batches_from(step, task.batch, config, accelerator)) as batches:
         while step < config.max_steps and in_time():
             batch = send_to_device(next(batches), device, non_blocking=True)
             # One seed per step for the task's generator and for dropout: resuming needs nothing but the step.
@@ -205,12 +211,13 @@ def train(
                     log.write(step, "train", {**figures, "learning_rate": learning_rate(step - 1, config)})
                 bar.set_postfix(loss=f"{figures['loss']:.4f}", score=f"{best_score:.4f}", refresh=False)
             bar.update()
+            if progress is not None:
+                progress(step, config.max_steps)
             if first and step % config.validate_every == 0:
                 validate()
             if first and time.monotonic() - last_save > config.save_every:
                 save_checkpoint()
                 last_save = time.monotonic()
-    bar.close()
     if log is not None:
         if step % config.validate_every or not validation:
             validate()

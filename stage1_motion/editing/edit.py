@@ -15,7 +15,7 @@ from shared.diffusion.solvers import RENOISE
 from shared.errors import InputError, UsageError
 from shared.media import FPS, SAMPLE_RATE, frame_count
 from shared.motion import Motion
-from stage1_motion.checks import check_audio, check_covers, check_request
+from stage1_motion.checks import check_audio, check_covers, check_kind, check_request
 from stage1_motion.decoding import decoded_expression, decoded_pose
 from stage1_motion.editing.clip import Clip, extended
 from stage1_motion.editing.ramp import EYES_REACH, FACE_REACH, HEAD_REACH, ramp_matrix, ramp_to_known
@@ -37,7 +37,7 @@ _FRAME = round(SAMPLE_RATE / FPS)  # samples
 def edited(
     pipeline: MotionPipeline,
     motion: Motion,
-    audio: np.ndarray | None,
+    speech: np.ndarray | None,
     constraint: Constraint | None,
     *,
     seed: int,
@@ -47,13 +47,21 @@ def edited(
     unconditional: bool,
     progress: Callable[[int, int], None] | None,
 ) -> Motion:
-    """See `MotionPipeline.edit`; `audio` is the speech, or the motion's own."""
+    """See `MotionPipeline.edit`."""
     model = pipeline.model
+    check_kind("motion", motion, Motion)
+    if constraint is not None:
+        check_kind("constraint", constraint, Constraint)
+        check_kind("the motion of a constraint", constraint.motion, Motion)
+    audio = motion.audio if speech is None else speech
     if audio is not None:
         audio = np.asarray(audio)
         check_audio(audio)
     audio, given, mask = _checked(pipeline, motion, audio, constraint, unconditional)
     frames = len(mask)
+    if mask.all():  # the beginning, or the end, has been cut off
+        check_request(model, pipeline.name, seed, options, {})
+        return replace(given, audio=audio)
     if unconditional and style is not None:
         raise UsageError("a style and unconditional exclude each other: no model has learned a style without speech")
     if style is None and "style" in model.accepts and not unconditional:
@@ -132,8 +140,6 @@ def _checked(
             raise InputError(f"the motion has {each.fps:g} frames per second, not {FPS} (Motion.resample changes that)")
     if unconditional and "guidance" in pipeline.model.ignores:
         raise UsageError(f"the motion model {pipeline.name} cannot generate without speech")
-    if audio is None and not unconditional:
-        raise InputError("the motion has no sound; give the speech (--audio), or edit without any (--unconditional)")
     if audio is not None and audio is motion.audio:
         audio = fitted(audio, len(motion))
     frames = len(motion) if audio is None else frame_count(len(audio))
@@ -146,8 +152,8 @@ def _checked(
         raise UsageError(f"the constraint has {count} frames, the speech {frames}")
     mask = np.repeat(mask[:, None], len(PARTS), axis=1) if mask.ndim == 1 else mask
     mask = np.pad(mask, ((0, frames - count), (0, 0)))
-    if mask.all():
-        raise UsageError("everything is kept: there is nothing to generate")
+    if audio is None and not unconditional and not mask.all():
+        raise InputError("the motion has no sound; give the speech (--audio), or edit without any (--unconditional)")
     return audio, extended(constraint.motion, frames), mask
 
 

@@ -9,7 +9,8 @@ A table (.csv) has the columns `time` in seconds, `part` and `value`, a row for 
     2.6,eyes,closed=1                   share of the lids' way: 0 is open as usual, 1 is closed
     3.0,face,smile.npz@0.4              as in another motion file at that time
 
-`part` is lips, upper, eyes or head, face (the first three) or all. An empty value is "as is".
+`part` is lips, upper, eyes or head, face (the first three) or all. An empty value is "as is". Blank lines, and those
+that begin with #, are skipped.
 
 An archive (.npz) holds `time` [K] and `part` [K], and, where keys are not as in the motion, any of `expression` [K, D],
 `rotation` [K, 3] and `translation` [K, 3], coefficients as in a motion file; a row of NaN is as is. `face_model` names
@@ -27,18 +28,21 @@ from pathlib import Path
 import numpy as np
 from scipy.spatial.transform import Rotation
 
-from shared.errors import InputError
+from shared.errors import InputError, UsageError
 from shared.face_model.measures import lid_gap, lip_gap
 from shared.face_model.morphable import MorphableModel
 from shared.media import FPS
 from shared.motion import Motion
 from shared.npz import read_npz
+from stage1_motion.checks import is_real
 from stage1_motion.parts import FACE, PARTS
 
 AS_IS = "as is"
 _OF_PART = {"gap": "lips", "closed": "eyes", "yaw": "head", "pitch": "head", "roll": "head"}
 _LIMITS = {"gap": (-5.0, 60.0), "closed": (0.0, 1.0)}
 _ANGLE = 90.0
+_MOST = {"expression": 20.0, "rotation": math.pi / 2, "translation": 3.0}
+"""Largest absolute values. Gaps and lids of these limits come to expressions of 8; the picture ends at +-1."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +57,9 @@ class Keyframe:
         rotation: [3], or None.
         translation: [3], or None.
         place: in which file and line it stands, for messages.
+
+    Raises:
+        InputError: no such part, or values that are not finite, out of range, or of another part.
     """
 
     time: float
@@ -62,6 +69,27 @@ class Keyframe:
     rotation: np.ndarray | None = None
     translation: np.ndarray | None = None
     place: str = ""
+
+    def __post_init__(self) -> None:
+        wrong = f"{self.place or 'a keyframe'}: "
+        if not (is_real(self.time) and math.isfinite(self.time)):
+            raise InputError(f"{wrong}time {self.time!r} is not a number")
+        try:
+            mask = self.mask
+        except InputError as error:
+            raise InputError(f"{wrong}{error}") from None
+        for name, number in self.numbers.items():
+            if name not in _OF_PART:
+                raise InputError(f"{wrong}there is no value {name!r} (there are: {', '.join(_OF_PART)})")
+            if not mask[PARTS.index(_OF_PART[name])]:
+                raise InputError(f"{wrong}{name} is a value of {_OF_PART[name]}, not of {self.part}")
+            least, most = _LIMITS.get(name, (-_ANGLE, _ANGLE))
+            if not (is_real(number) and least <= number <= most):
+                raise InputError(f"{wrong}{name} is a number from {least:g} to {most:g}, not {number}")
+        for name, most in _MOST.items():
+            values = getattr(self, name)
+            if values is not None and not (np.abs(values) <= most).all():
+                raise InputError(f"{wrong}{name} consists of numbers from {-most:.3g} to {most:.3g}")
 
     @property
     def mask(self) -> np.ndarray:
@@ -100,7 +128,10 @@ def part_mask(names: Sequence[str]) -> np.ndarray:
 
     Raises:
         InputError: there is no such part.
+        UsageError: it is no list of names.
     """
+    if isinstance(names, str):
+        raise UsageError(f"parts are a list of names, such as [{names!r}], not a text")
     mask = np.zeros(len(PARTS), bool)
     for name in names:
         if name not in (*PARTS, "face", "all"):
@@ -136,31 +167,27 @@ def read_keyframes(path: str | Path, model: MorphableModel) -> list[Keyframe]:
 def _from_table(path: Path, model: MorphableModel) -> list[Keyframe]:
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.DictReader(file, skipinitialspace=True)
-            names = [str(name).strip().lower() for name in reader.fieldnames or ()]
-            reader.fieldnames = names
-            rows = [(reader.line_num, row) for row in reader]
+            reader = csv.reader(file, skipinitialspace=True)
+            rows = [(reader.line_num, [text.strip() for text in row]) for row in reader]
     except FileNotFoundError:
         raise InputError(f"{path}: no such file") from None
     except (OSError, UnicodeError, csv.Error) as error:
         raise InputError(f"{path}: not a keyframe file ({error})") from None
+    rows = [(line, row) for line, row in rows if any(row) and not row[0].startswith("#")]
+    names = [name.lower() for name in rows[0][1]] if rows else []
     if not {"time", "part"} <= set(names):
         raise InputError(f"{path}: not a keyframe file; a table has the columns time, part and value")
     keys = []
-    for line, row in rows:
+    for line, row in rows[1:]:
         place = f"{path}, line {line}"
-        if None in row:
+        if len(row) > len(names):
             raise InputError(f"{place}: there are more values than columns")
-        time, part, value = (str(row.get(name) or "").strip() for name in ("time", "part", "value"))
+        time, part, value = (dict(zip(names, row)).get(name, "") for name in ("time", "part", "value"))
         keys.append(_key(_number(time, "time", place), part.lower(), value, path.parent, model, place))
     return keys
 
 
 def _key(time: float, part: str, value: str, folder: Path, model: MorphableModel, place: str) -> Keyframe:
-    try:
-        mask = part_mask([part])
-    except InputError as error:
-        raise InputError(f"{place}: {error}") from None
     if value.lower() in ("", AS_IS):
         return Keyframe(time, part, place=place)
     if "@" in value:
@@ -174,17 +201,13 @@ def _key(time: float, part: str, value: str, folder: Path, model: MorphableModel
     numbers = {}
     for word in value.split():
         name, equals, number = word.partition("=")
+        name = name.lower()
         if not equals or name not in _OF_PART:
             raise InputError(
                 f"{place}: {value!r} is neither 'as is', nor MOTION.npz@SECONDS, nor numbers such as gap=8 (names: "
                 f"{', '.join(_OF_PART)})"
             )
-        if not mask[PARTS.index(_OF_PART[name])]:
-            raise InputError(f"{place}: {name} is a value of {_OF_PART[name]}, not of {part}")
         numbers[name] = _number(number, name, place)
-        least, most = _LIMITS.get(name, (-_ANGLE, _ANGLE))
-        if not least <= numbers[name] <= most:
-            raise InputError(f"{place}: {name} is a number from {least:g} to {most:g}, not {number}")
     return Keyframe(time, part, numbers, place=place)
 
 

@@ -9,9 +9,9 @@ import numpy as np
 
 from shared.errors import InputError, UsageError
 from shared.face_model.morphable import MorphableModel
-from shared.media import FPS, frame_count
+from shared.media import FPS, SAMPLE_RATE, frame_count
 from shared.motion import Motion
-from stage1_motion.checks import check_covers
+from stage1_motion.checks import check_covers, check_kind, is_real
 from stage1_motion.editing.keyframes import Keyframe, as_is_every, part_mask
 from stage1_motion.editing.timeline import Insert, Timeline, edited_timeline, fitted, frame_range
 from stage1_motion.interface import Constraint
@@ -70,8 +70,12 @@ def planned(motion: Motion, speech: np.ndarray | None, request: EditRequest, mod
 
     Raises:
         InputError: keys outside the motion, or speech that is shorter than the motion.
-        UsageError: ranges that are reversed, overlap or lie outside, and an unknown part.
+        UsageError: ranges that are reversed, overlap or lie outside, an unknown part, and arguments of another kind.
     """
+    check_kind("motion", motion, Motion)
+    every = request.every
+    if every is not None and not (is_real(every) and 0 < every < np.inf):
+        raise UsageError(f"every is a number of seconds above 0, not {every!r}")
     frames = len(motion)
     if speech is not None:
         check_covers(speech, frames)
@@ -79,10 +83,10 @@ def planned(motion: Motion, speech: np.ndarray | None, request: EditRequest, mod
     timeline = None
     mask = _mask(request, frames, rearranged)
     values = replace(motion, **{name: getattr(motion, name).copy() for name in _ARRAYS})
-    keys = [*request.keyframes, *(as_is_every(request.every, frames) if request.every else ())]
+    keys = [*request.keyframes, *(() if every is None else as_is_every(every, frames))]
     keyed = np.zeros_like(mask)
     for key in keys:
-        frame = round(key.time * FPS)
+        frame = _frame_of(key, frames)
         if not 0 <= frame < frames:
             where = f"{key.place}: " if key.place else ""
             raise InputError(
@@ -92,25 +96,34 @@ def planned(motion: Motion, speech: np.ndarray | None, request: EditRequest, mod
         keyed[frame] |= key.mask
     if rearranged:
         sound = speech if speech is not None else motion.audio
-        if sound is None:
-            raise InputError("the motion has no sound that could be cut or added to; give it (--audio)")
-        sound = fitted(sound, frames) if speech is None else speech
+        if sound is None and request.inserts:
+            raise InputError("there is no sound that could be added to; give it (--audio)")
+        silence = np.zeros(round(frames * SAMPLE_RATE / FPS), np.float32)
+        sound = silence if sound is None else fitted(sound, frames) if speech is None else sound
         timeline = edited_timeline(sound, request.cuts, request.inserts)
+        if sound is silence:
+            timeline = replace(timeline, sound=None)
         for key in request.keyframes:
-            if timeline.moved(round(key.time * FPS)) is None:
+            if timeline.moved(_frame_of(key, frames)) is None:
                 raise InputError(f"{key.place}: the key at {key.time:g} s lies in what --cut cuts out")
         motion, values = timeline.motion(motion), timeline.motion(values)
         speech, mask, keyed = timeline.sound, _moved(mask, timeline), _moved(keyed, timeline)
         mask &= ~timeline.seam[:, None]
     origin = np.arange(frames) if timeline is None else np.where(timeline.origin < frames, timeline.origin, -1)
     mask |= keyed
-    if mask.all() and (speech is None or frame_count(len(speech)) == len(mask)):
+    if mask.all() and not rearranged and (speech is None or frame_count(len(speech)) == len(mask)):
         raise UsageError("everything is kept: there is nothing to generate")
     heard = np.arange(frames if speech is None else frame_count(len(speech))) if timeline is None else timeline.origin
     return Plan(motion, speech, Constraint(values, mask), origin, heard)
 
 
 _ARRAYS = ("expression", "rotation", "translation")
+
+
+def _frame_of(key: Keyframe, frames: int) -> int:
+    """The nearest frame of a motion to a key; the last one up to its end."""
+    frame = round(key.time * FPS)
+    return frames - 1 if frame == frames and key.time <= frames / FPS else frame
 
 
 def _mask(request: EditRequest, frames: int, rearranged: bool) -> np.ndarray:
@@ -123,7 +136,7 @@ def _mask(request: EditRequest, frames: int, rearranged: bool) -> np.ndarray:
         if stop > after:
             raise UsageError(f"ranges of --keep overlap at {after / FPS:g} s")
         mask[start:stop] = True
-    if rearranged and not (kept or request.parts or request.keyframes or request.every):
+    if rearranged and not (kept or request.parts or request.keyframes or request.every is not None):
         mask[:] = True
     return mask
 

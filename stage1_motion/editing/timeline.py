@@ -41,12 +41,12 @@ class Timeline:
     Args:
         origin: int [T'], the frame of the original that each frame was; -1 for inserted ones.
         seam: bool [T'], frames beside a seam, and inserted ones: they are generated anew.
-        sound: float32 [n'], `frame_count(n')` is T'.
+        sound: float32 [n'], `frame_count(n')` is T'; None: there is none.
     """
 
     origin: np.ndarray
     seam: np.ndarray
-    sound: np.ndarray
+    sound: np.ndarray | None
 
     def motion(self, motion: Motion) -> Motion:
         """The motion on this timeline; inserted frames repeat the one before them, or else the first one."""
@@ -126,7 +126,12 @@ def frame_range(seconds: tuple[float, float], frames: int, option: str) -> tuple
     Raises:
         UsageError: reversed, outside the motion of so many frames, or without a single frame.
     """
-    start, stop = seconds
+    try:
+        start, stop = map(float, seconds)
+    except (TypeError, ValueError):
+        start = stop = np.nan
+    if np.isnan([start, stop]).any():
+        raise UsageError(f"{option} takes pairs of seconds (from, to), not {seconds!r}")
     stop = frames / FPS if stop == np.inf else stop
     shown = f"{option} {start:g}:{stop:g}"
     if stop < start:

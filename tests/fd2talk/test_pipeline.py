@@ -3,7 +3,7 @@ import pytest
 from material import SineStage, sine_motion
 
 from fd2talk.pipeline import TalkingHeadPipeline, with_pose
-from shared.errors import UsageError
+from shared.errors import InputError, UsageError
 from shared.media import read_image
 from shared.photo_fit import PhotoFit
 from stage1_motion.interface import SamplingOptions
@@ -65,3 +65,8 @@ def test_a_short_pose_runs_forwards_and_backwards(pipeline, photo, speech):
     order = [0, 1, 2, 3, 2, 1, 0, 1, 2, 3, 2, 1]
     np.testing.assert_allclose(led.rotation[:12], led.rotation[order], atol=1e-7)
     np.testing.assert_allclose(led.translation[:12], led.translation[order], atol=1e-7)
+
+
+def test_a_person_that_is_none():
+    with pytest.raises(InputError, match="'nobody' is no folder, let alone one of `fd2talk personalise`"):
+        TalkingHeadPipeline.from_pretrained(renderer="geometry", person="nobody")

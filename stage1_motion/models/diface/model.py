@@ -151,6 +151,8 @@ def load(
         InputError: the folder does not hold it, or it belongs to another face model or speech encoder.
     """
     path = (person or folder) / "denoiser.safetensors"
+    if person is not None and not path.is_file():
+        raise InputError(f"{person} is no folder of `fd2talk personalise`: it has no {path.name}")
     tensors, header = load_checkpoint(path, KIND)
     with described_as(path, KIND):
         vector = tensors.pop("sampled_person")
@@ -162,6 +164,8 @@ def load(
         sampler = Sampler(**header["sampler"])
         more = {"fps": header["fps"], "loss": header["loss"], "speech_encoder": header.get("speech_encoder")}
         belongs_to = header["face_model"]
+    if person is not None and "person" not in header:
+        raise InputError(f"{person} is no folder of `fd2talk personalise`: its weights are those of everybody")
     if belongs_to != face_model.fingerprint:
         raise InputError(f"{path}: the denoiser belongs to face model {belongs_to}")
     return Diface(network, coordinates, vector.to(device), sampler, **more, device=device)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -93,6 +93,7 @@ def personalise(
     *,
     settings: Settings = Settings(),
     card: dict[str, Any] | None = None,
+    progress: Callable[[int, int], None] | None = None,
 ) -> dict[str, float]:
     """Fine-tune on one person, going on from where an earlier call with the same arguments was stopped.
 
@@ -103,6 +104,7 @@ def personalise(
         output: folder of the training; ``best/denoiser.safetensors`` is the person's.
         settings: see `Settings`.
         card: strings that the file's header gets besides.
+        progress: called with (steps done, steps in all).
 
     Returns:
         "loss" of the weights on held-out time and "base", that of the base's.
@@ -118,7 +120,9 @@ def personalise(
             "be worse than the model of everybody",
             stacklevel=2,
         )
-    task = PersonTask(base, clips, held_out, {**(card or {}), "speech_encoder": frontend.encoder.fingerprint})
+    task = PersonTask(
+        base, clips, held_out, {"person": "", **(card or {}), "speech_encoder": frontend.encoder.fingerprint}
+    )
     before = task.validate(task.model)["loss"]
     every = max(1, settings.steps // 12) if settings.held_out else settings.steps
     config = TrainingConfig(
@@ -138,7 +142,7 @@ def personalise(
     if not resume:
         (output / "checkpoint.pt").unlink(missing_ok=True)
         asked.write_text(request)
-    return {"loss": -train(task, config)["best_score"], "base": before}
+    return {"loss": -train(task, config, progress=progress)["best_score"], "base": before}
 
 
 def _digest(base: Diface, clips: list[Clip], settings: Settings, card: dict[str, Any]) -> str:
@@ -153,6 +157,14 @@ def _digest(base: Diface, clips: list[Clip], settings: Settings, card: dict[str,
     return digest.hexdigest()
 
 
+def check_learnable(motion: Motion) -> None:
+    """Raise InputError when a motion lacks what a person is learned from."""
+    if motion.audio is None:
+        raise InputError(f"{motion.source or 'the motion'}: without sound nothing can be learned about speech")
+    if motion.identity is None:
+        raise InputError(f"{motion.source or 'the motion'}: the shape of the person's face is not known")
+
+
 def person_clips(
     base: Diface, frontend: SpeechFrontend, motions: Sequence[Motion], hold_out: bool = True
 ) -> tuple[list[Clip], list[Clip]]:
@@ -163,10 +175,8 @@ def person_clips(
     """
     whole: list[Clip] = []
     for number, motion in enumerate(motions):
-        if motion.audio is None:
-            raise InputError(f"{motion.source or 'the motion'}: without sound nothing can be learned about speech")
-        if motion.identity is None:
-            raise InputError(f"{motion.source or 'the motion'}: the shape of the person's face is not known")
+        check_learnable(motion)
+        assert motion.audio is not None
         heard = frontend(motion.audio)
         frames = min(len(heard), len(motion))
         speech = normalise_speech(heard.features, heard.events.speaks)

@@ -107,6 +107,27 @@ def test_a_cut_moves_pictures_and_sound(run, stage, clip, tmp_path):
     np.testing.assert_allclose(heard(out), [0.2, 0.6], atol=0.005)
 
 
+@pytest.mark.parametrize("silent", [False, True])
+def test_the_beginning_is_cut_off(run, clip, tmp_path, silent):
+    """Nothing is generated; a seam in a silent film needs --unconditional."""
+    out, video = tmp_path / "out.mp4", clip[0]
+    before = list(read_video(video))
+    if silent:
+        video = write_video(tmp_path / "silent.mp4", before)
+        before = list(read_video(video))
+    code, _, err = run("edit", video, "-o", out, "--cut", "0:0.8", "--renderer", "geometry", "--preview")
+    after = list(read_video(out))
+    assert (code, err, len(after)) == (0, "", 10)
+    assert max(np.abs(after[i].astype(float) - before[20 + i]).mean() for i in range(10)) < 1.5
+    if not silent:
+        np.testing.assert_allclose(heard(out), [0.2], atol=0.005)
+        return
+    arguments = ("edit", video, "-o", tmp_path / "seam.mp4", "--cut", "0.4:0.8", "--renderer", "geometry")
+    code, _, err = run(*arguments)
+    assert code == 2 and "has no sound" in err and "--unconditional" in err
+    assert run(*arguments, "--unconditional")[0] == 0 and len(list(read_video(tmp_path / "seam.mp4"))) == 20
+
+
 def test_requests_that_are_refused(stage, clip, tmp_path, refused, motion_file, audio):
     out = tmp_path / "out.mp4"
     refused("edit", motion_file, "-o", out, folder=tmp_path, saying="must end in .npz")

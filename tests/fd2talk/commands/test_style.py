@@ -64,7 +64,7 @@ def test_what_is_no_style_is_one_line(run, weights, talking, audio, photo, tmp_p
     for arguments, message in (
         (("style", tmp_path / "short.npz"), "5 frames are too few to tell a speaking style"),
         (("style", tmp_path / "foreign.npz"), "belongs to face model flame:0123456789abcdef"),
-        (("style", photo), "is a photo; a speaking style needs a clip"),
+        (("style", photo), "is a photo; a clip of somebody who talks is needed"),
         (("style", nothing), "no such file"),
         (("motion", audio, "--style", "angry"), "there is no style 'angry' (there are: calm)"),
         (("motion", audio, "--style", tmp_path / "short.npz"), "5 frames are too few"),

@@ -237,14 +237,42 @@ def test_person_of_a_clip(pipeline, models, motion, tracked):
             assert (clip.person.lip_std == model.articulation.lip_std) == (name == "diffposetalk")
 
 
+@pytest.mark.parametrize("silent", [False, True])
+def test_what_is_only_trimmed_is_not_generated(pipeline, motion, silent):
+    motion = replace(motion, audio=None) if silent else motion
+    for cut, rest in (((0.0, 1.0), (25, len(motion))), ((1.0, np.inf), (0, 25))):
+        plan = planned(motion, None, EditRequest(cuts=[cut]), pipeline.face_model)
+        result, expected = pipeline.edit(plan.motion, plan.speech, plan.constraint), motion.slice(*rest)
+        for key in ARRAYS:
+            assert np.array_equal(getattr(result, key), getattr(expected, key))
+        assert result.source == motion.source
+        if silent:
+            assert result.audio is None
+        else:
+            assert len(result.audio) == min(len(result) * 640, len(expected.audio))
+            assert np.array_equal(result.audio[100:9000], expected.audio[100:9000])
+
+
+def test_a_silent_motion_is_cut_without_speech(pipeline, motion):
+    plan = planned(replace(motion, audio=None), None, EditRequest(cuts=[(1.0, 2.0)]), pipeline.face_model)
+    with pytest.raises(InputError, match="has no sound; give the speech"):
+        pipeline.edit(plan.motion, plan.speech, plan.constraint)
+    result = pipeline.edit(plan.motion, plan.speech, plan.constraint, unconditional=True)
+    assert len(result) == len(motion) - 25 and result.audio is None
+    assert np.array_equal(result.rotation[28:], motion.rotation[53:])
+
+
 def test_what_cannot_be_edited(pipeline, ridge, motion, audio):
     keep = Constraint(motion, np.ones(len(motion), bool))
     for arguments, saying in (
-        ((motion, None, keep), "everything is kept"),
         ((motion, audio[:16000]), "the speech lasts 1.00 s"),
         ((replace(motion, audio=None),), "has no sound"),
         ((replace(motion, face_model="other:1"),), "belongs to face model other:1"),
         ((motion, None, Constraint(replace(motion, face_model="other:1"), keep.mask)), "belongs to face model other:1"),
+        (("m.npz",), "motion takes a Motion, not 'm.npz'"),
+        ((motion, None, motion), "constraint takes a Constraint, not Motion"),
+        ((motion, None, keep.mask), "constraint takes a Constraint, not array"),
+        ((motion, None, Constraint(keep.mask, motion)), "the motion of a constraint takes a Motion, not array"),
         ((replace(motion, fps=30.0),), "30 frames per second"),
         ((motion, None, Constraint(motion, keep.mask[1:])), "mask of a constraint is bool"),
         ((motion, None, Constraint(motion, np.ones((len(motion), 3), bool))), "mask of a constraint is bool"),

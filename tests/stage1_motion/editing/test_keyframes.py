@@ -6,7 +6,7 @@ from fd2talk.export.live_link import head_angles
 from shared.errors import InputError
 from shared.face_model import load_bundled
 from shared.face_model.measures import lid_gap, lip_gap
-from stage1_motion.editing.keyframes import as_is_every, part_mask, read_keyframes
+from stage1_motion.editing.keyframes import Keyframe, as_is_every, part_mask, read_keyframes
 
 MODEL = load_bundled()
 
@@ -63,6 +63,39 @@ def test_a_key_of_another_motion_file(tmp_path):
     ):
         with pytest.raises(InputError, match=saying):
             read(tmp_path, f"time,part,value\n.2,face,{value}\n")
+
+
+def test_comments_blank_lines_and_case(tmp_path):
+    text = "# keys\n\nTime,Part,Value\n  # first\n0.5,Lips,GAP=8\n  ,\n1,HEAD,Yaw=9 pitch=-2\n#2,all,\n3,lips,gap=99\n"
+    with pytest.raises(InputError, match="line 9: gap is a number from -5 to 60, not 99"):
+        read(tmp_path, text)
+    keys = read(tmp_path, text.replace("99", "7"))
+    assert [(key.time, key.part, key.numbers) for key in keys] == [
+        (0.5, "lips", {"gap": 8}), (1, "head", {"yaw": 9, "pitch": -2}), (3, "lips", {"gap": 7})]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "values, saying",
+    [({"rotation": [1e30, 0, 0]}, "rotation consists"), ({"translation": [1e20, 0, 0]}, "translation consists"),
+     ({"translation": [0, 200, 0]}, "translation consists"), ({"expression": 1e6}, "expression consists of numbers")],
+)  # fmt: skip
+def test_archives_with_absurd_numbers(tmp_path, values, saying):
+    if "expression" in values:
+        values = {"expression": np.full(MODEL.num_expression, 1e6)}
+    np.savez(tmp_path / "k.npz", time=[0.2], part=["all"], **{name: [value] for name, value in values.items()})
+    with pytest.raises(InputError, match=f"k.npz, key 1: {saying}"):
+        read_keyframes(tmp_path / "k.npz", MODEL)
+
+
+@pytest.mark.parametrize(
+    "arguments, saying",
+    [((np.nan, "lips"), "time nan"), (("1", "lips"), "time '1'"), ((1, "lips", {"foo": 1}), "no value 'foo'"),
+     ((1, "nose"), "no part 'nose'"), ((1, "lips", {"gap": np.nan}), "gap is a number"),
+     ((1, "head", {}, None, np.full(3, np.inf)), "rotation consists of numbers")],
+)  # fmt: skip
+def test_keys_that_are_none(arguments, saying):
+    with pytest.raises(InputError, match=saying):
+        Keyframe(*arguments)
 
 
 def test_archives(tmp_path):

@@ -65,8 +65,11 @@ def test_sound_of_an_insert_in_given_speech():
     found = plan(speech, cuts=[(0.0, 0.4)])
     assert np.array_equal(found.speech, speech[6400:]) and len(found.origin) == 140
     assert kept(found) == list(range(90))  # behind the motion there is nothing that could stay
-    with pytest.raises(InputError, match="no sound that could be cut"):
-        plan(motion=replace(MOTION, audio=None), cuts=[(0.0, 0.4)])
+    silent = replace(MOTION, audio=None)
+    with pytest.raises(InputError, match="no sound that could be added to"):
+        plan(motion=silent, inserts=[Insert(0.4, voice(0.4))])
+    cut = plan(motion=silent, cuts=[(0.0, 0.4)])
+    assert cut.speech is None and cut.motion.audio is None and len(cut.motion) == 90 and cut.constraint.mask.all()
 
 
 @pytest.mark.parametrize(
@@ -75,12 +78,25 @@ def test_sound_of_an_insert_in_given_speech():
      ({"keep": [(0, 9)]}, "lasts 4.00"), ({"keep": [(1, 1.01)]}, "no frame"),
      ({"keep": [(0, np.inf)]}, "everything is kept"), ({"every": 0.04}, "everything is kept"),
      ({"keyframes": [Keyframe(4.1, "all", place="k.csv, line 2")]}, "k.csv, line 2: the key at 4.1 s lies outside"),
+     ({"keep": [(np.nan, 1)]}, "--keep takes pairs of seconds"), ({"keep": [1, 2]}, "--keep takes pairs of seconds"),
+     ({"cuts": [(0, np.nan)]}, "--cut takes pairs of seconds"), ({"parts": "lips"}, "parts are a list of names"),
+     *(({"every": value}, "every is a number of seconds above 0") for value in (0, -1, np.nan, np.inf, "1")),
      ({"keyframes": [Keyframe(-0.1, "all")]}, "outside"), ({"parts": ("nose",)}, "no part 'nose'"),
      ({"keyframes": [Keyframe(1.2, "all")], "cuts": [(1, 2)]}, "the key at 1.2 s lies in what --cut cuts out")],
 )  # fmt: skip
 def test_requests_that_cannot_be_met(request_, saying):
     with pytest.raises((InputError, UsageError), match=saying):
         plan(**request_)
+
+
+def test_a_key_within_the_last_frame_is_at_it():
+    for time in (3.96, 3.98, 3.99, 4.0):
+        assert kept(plan(keyframes=[Keyframe(time, "all")])) == [99]
+
+
+def test_a_file_is_no_motion():
+    with pytest.raises(UsageError, match="motion takes a Motion, not 'm.npz'"):
+        plan(motion="m.npz")
 
 
 def test_speech_may_be_longer_but_not_shorter():
