@@ -16,7 +16,7 @@ from shared.face_model.measures import lid_gap
 from shared.motion import Motion
 from shared.photo_fit import PhotoFit
 from shared.prefetch import prefetch_map
-from shared.retarget import eye_part, moved_pose
+from shared.retarget import eye_part, moved_pose, note_limited_turns
 from stage2_render.editing.footage import Footage, FrameReader
 from stage2_render.editing.mouth_reference import MouthReference, most_teeth
 from stage2_render.editing.sources import Sources, sources
@@ -76,6 +76,9 @@ def render_edit(
         warnings.warn(
             f"no face in {without} of {np.sum(changed)} frames that change: they stay as they are", stacklevel=2
         )
+    pairs = [(frame, found[0][0]) for frame, found in enumerate(plan) if found]
+    drawn, filmed = np.array(pairs, int).reshape(-1, 2).T
+    note_limited_turns(after.rotation[drawn], footage.motion.rotation[filmed])
     return _frames(_Drawing(pipeline, footage, after, plan), np.asarray(source_index, int), workers)
 
 
