@@ -26,8 +26,8 @@ _STILL_DEGREES, _STILL_MM, _STILL_FRAMES = 1.0, 0.7, 50
 class _Limit:
     """A soft limit: sizes up to `knee` are kept, larger ones approach `most` and never reach it."""
 
-    knee: float
-    most: float
+    knee: float | np.ndarray
+    most: float | np.ndarray
 
     def factors(self, sizes: np.ndarray) -> np.ndarray:
         """Return what to multiply values of these sizes [T] by, [T]."""
@@ -39,8 +39,13 @@ class _Limit:
 # How far the renderer can move the head of a photo, by eye on the demo portraits: beyond 20 degrees cheeks stretch,
 # beyond 30 hair and ears tear; so do they in shifts of 0.3 crop units and in changes of the size by a third.
 _TURN, _SHIFT, _LOG_SCALE = _Limit(np.radians(15), np.radians(27)), _Limit(0.1, 0.22), _Limit(0.12, 0.25)
+# A frame of a video whose head is turned aside shows little of the far half of the face, none of which can be unfolded:
+# the most, by degrees that it is turned, by which it can turn back. By eye on filmed heads of 10 to 22 degrees.
+_ASIDE, _BACK = np.radians([0, 5, 10, 15, 20, 30]), np.radians([60, 30, 14, 8, 5, 2])
 # Movement that is made smaller by more than this share is worth a note.
 _NOTED = 0.1
+# Smaller turns, in radians, are none to be missed.
+_NOTED_TURN = np.radians(5)
 
 
 def is_of(motion: Motion, photo: PhotoFit) -> bool:
@@ -138,14 +143,34 @@ def moved_pose(
     Returns:
         Rotation and translation, float32 [3], softly limited to what can be rendered.
     """
-    origin = Rotation.from_rotvec(before.rotation[start])
-    turn = (Rotation.from_rotvec(motion.rotation[index]) * origin.inv()).as_rotvec()
+    turn, _ = _edit_turns(motion.rotation[[index]], before.rotation[[start]])
     move = motion.translation[index] - before.translation[start]
     # The head has another size in the photo's crop.
     move = move * np.array([*2 * [np.exp(photo.translation[2] - before.translation[start, 2])], 1])
-    turned, moved = _limits(turn[None], move[None])
-    rotation = Rotation.from_rotvec(turn * turned[0]) * Rotation.from_rotvec(photo.rotation)
+    _, moved = _limits(turn, move[None])
+    rotation = Rotation.from_rotvec(turn[0]) * Rotation.from_rotvec(photo.rotation)
     return rotation.as_rotvec().astype(np.float32), (photo.translation + move * moved[0]).astype(np.float32)
+
+
+def note_limited_turns(rotation: np.ndarray, filmed: np.ndarray) -> None:
+    """Warn when `moved_pose` makes turns from `filmed` to `rotation`, [T, 3] each, much smaller."""
+    if len(rotation):
+        limited, turn = _edit_turns(rotation, filmed)
+        size = np.linalg.norm(turn, axis=1)
+        factors = 1 - np.linalg.norm(turn - limited, axis=1) / np.maximum(size, _NOTED_TURN)
+        _note_limits(np.ones(len(turn)), factors, np.degrees(size))
+
+
+def _edit_turns(rotation: np.ndarray, filmed: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Turns [T, 3] from filmed rotations [T, 3] to others: softly limited, and in full."""
+    start = Rotation.from_rotvec(filmed)
+    turn = (Rotation.from_rotvec(rotation) * start.inv()).as_rotvec()
+    looks = np.arcsin(np.clip(start.as_matrix()[:, 0, 2], -1, 1))  # to the side, radians
+    limited, back = turn.copy(), turn[:, 1] * looks < 0
+    most = np.interp(np.abs(looks[back]), _ASIDE, _BACK)
+    limited[back, 1] *= _Limit(most / 2, most).factors(np.abs(turn[back, 1]))
+    limited *= _TURN.factors(np.linalg.norm(limited, axis=1))[:, None]
+    return limited, turn
 
 
 def _limits(turn: np.ndarray, move: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

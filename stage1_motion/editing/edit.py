@@ -24,6 +24,7 @@ from stage1_motion.interface import Constraint, Known, MotionModel, MotionSample
 from stage1_motion.parts import PARTS, projectors
 from stage1_motion.postprocessing import PostProcessing
 from stage1_motion.postprocessing.articulation import articulated
+from stage1_motion.postprocessing.ease import ease_weights
 from stage1_motion.postprocessing.eyes import eye_motion
 from stage1_motion.speech_events import SpeechEvents
 from stage1_motion.style import Style
@@ -70,9 +71,10 @@ def edited(
 
     clip = Clip.of(motion, model)
     heard, rules = _heard(pipeline, audio, frames, unconditional), model.postprocessing & postprocessing
-    if unconditional:  # there are no events of speech
-        rules = replace(rules, rest=False, lip_closure=False)
-    elif not heard.events.speaks.any():
+    # As in motion for a photo, a mouth that does not stay begins closed, and closes in the silence at the end.
+    speaks = heard.events.speaks * (ease_weights(heard.events.speaks) if rules.ease else 1)
+    events = replace(heard.events, speaks=speaks.astype(np.float32))
+    if not unconditional and not heard.events.speaks.any():
         warnings.warn("nothing is spoken in the recording, so that the mouth rests", stacklevel=3)
     speaking, eyes, leak = clip.split(given)
     known = Known(clip.learned(speaking), clip.learned_pose(given), mask)
@@ -87,15 +89,17 @@ def edited(
         **taken,
     )
     learned, pose = _generated(sample, clip, model, options, frames)
-    parts = projectors(model.space) if _differ(mask) else None
+    parts = projectors(model.space) if unconditional or _differ(mask) else None
     learned = ramp_to_known(learned, known.expression, mask[:, :3], FACE_REACH, parts)
     pose = ramp_to_known(pose, known.pose, mask[:, 3], HEAD_REACH)
 
     bent, plain = MotionSample(learned, pose), replace(rules, rest=False, lip_closure=False)
     settings = clip.subject, SamplingOptions()
-    expression = decoded_expression(model, bent, heard.events, *settings, plain, clip.person)
-    ruled = decoded_expression(model, bent, heard.events, *settings, rules, clip.person)
-    expression = expression + _on_generated(ruled - expression, mask, clip, parts)
+    expression = decoded_expression(model, bent, events, *settings, plain, clip.person)
+    ruled = decoded_expression(model, bent, events, *settings, rules, clip.person)
+    # Where nothing is ever said only the mouth rests: brows move on.
+    untouched = mask | (np.array(PARTS) != "lips") if unconditional else mask
+    expression = expression + _on_generated(ruled - expression, untouched, clip, parts)
     rotation, translation = decoded_pose(model, bent, *settings, frames, clip.person)
     head = mask[:, 3]
     rotation[head], translation[head] = given.rotation[head], given.translation[head]

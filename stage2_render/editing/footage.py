@@ -87,13 +87,17 @@ class Footage:
         """bool [T], the frames that show the face."""
         self.shots = np.searchsorted(np.asarray(track.cuts, int), np.arange(len(motion)), side="right")
         """int [T], the number of each frame's shot."""
-        lids = lid_gap(model.vertices(self.identity, motion.expression))
-        usual = np.median(lids[self.usable]) if self.usable.any() else 1.0
-        self.openness = lids / max(float(usual), 0.1)
+        self._usual_lids = 1.0
+        self._usual_lids = float(np.median(self.lids(motion)[self.usable])) if self.usable.any() else 1.0
+        self.openness = self.lids(motion)
         """[T], how far the lids are apart, 1 as usual."""
 
     def __len__(self) -> int:
         return len(self.motion)
+
+    def lids(self, motion: Motion) -> np.ndarray:
+        """How far the lids are apart in a motion of this person, [T], 1 as usual in the video."""
+        return lid_gap(self.model.vertices(self.identity, motion.expression)) / max(self._usual_lids, 0.1)
 
     def photo(self, index: int, image: np.ndarray) -> PhotoFit:
         """Return frame `index` as a photo, fitted with the identity of the whole video."""

@@ -8,7 +8,14 @@ from contextlib import closing
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.ndimage import distance_transform_edt, gaussian_filter1d, maximum_filter1d
+from scipy.ndimage import (
+    binary_dilation,
+    distance_transform_edt,
+    gaussian_filter1d,
+    label,
+    maximum_filter1d,
+    minimum_filter1d,
+)
 
 from shared.errors import UsageError
 from shared.face_model.camera import project
@@ -16,7 +23,7 @@ from shared.face_model.measures import lid_gap
 from shared.motion import Motion
 from shared.photo_fit import PhotoFit
 from shared.prefetch import prefetch_map
-from shared.retarget import eye_part, moved_pose
+from shared.retarget import eye_part, moved_pose, note_limited_turns
 from stage2_render.editing.footage import Footage, FrameReader
 from stage2_render.editing.mouth_reference import MouthReference, most_teeth
 from stage2_render.editing.sources import Sources, sources
@@ -33,6 +40,9 @@ _OTHER_MOUTH = 1.5
 _SWELL, _FROM_KEPT = 2.0, 4
 # Lids of a frame, relative to the usual, up to which it shows nothing of the eyes, and from which on it does.
 _SHUT, _OPEN = 0.35, 0.7
+# A generated blink is where lids are nearer than the first, and somewhere nearer than the second; within so many frames
+# of a filmed one it is left out.
+_BLINKING, _BLINKED, _BESIDE = 0.85, 0.6, 12
 # Millimetres over which the mouth passes into the rest of the face.
 _BLEND = 8.0
 
@@ -76,7 +86,11 @@ def render_edit(
         warnings.warn(
             f"no face in {without} of {np.sum(changed)} frames that change: they stay as they are", stacklevel=2
         )
-    return _frames(_Drawing(pipeline, footage, after, plan), np.asarray(source_index, int), workers)
+    pairs = [(frame, found[0][0]) for frame, found in enumerate(plan) if found]
+    drawn, filmed = np.array(pairs, int).reshape(-1, 2).T
+    note_limited_turns(after.rotation[drawn], footage.motion.rotation[filmed])
+    source_index = np.asarray(source_index, int)
+    return _frames(_Drawing(pipeline, footage, after, plan, source_index), source_index, workers)
 
 
 @dataclass(frozen=True)
@@ -103,7 +117,9 @@ def _frames(drawing: _Drawing, source_index: np.ndarray, workers: int) -> Iterat
 class _Drawing:
     """Draws the frames of one edit, each on its own; several threads may do so at once."""
 
-    def __init__(self, pipeline: RenderPipeline, footage: Footage, after: Motion, plan: list[Sources]) -> None:
+    def __init__(
+        self, pipeline: RenderPipeline, footage: Footage, after: Motion, plan: list[Sources], source_index: np.ndarray
+    ) -> None:
         self.pipeline, self.footage, self.after, self.plan = pipeline, footage, after, plan
         self.reference: MouthReference | None = None
         model = footage.model
@@ -112,6 +128,7 @@ class _Drawing:
         self._near_mouth = np.exp(-np.square(away / _BLEND)).astype(np.float32)[:, None]
         self.mouths, self._fast = self._other_mouths(), footage.smoothed_away()
         self.still_eyes = False
+        self.blinks = self._blinks(np.where(source_index < 0, 1, footage.openness[source_index]))
 
     def choose_reference(self, reader: FrameReader) -> None:
         """Look at the video for the frame that shows the teeth, and whether its eyes are hidden."""
@@ -162,6 +179,7 @@ class _Drawing:
         Everything that tracking added to the frame's own mesh stays, so that an unchanged motion changes nothing. Only
         of a changed mouth what smoothing had taken away is left out: it was the fast part of another word. Where the
         eyes are shut in the video they do not open: it shows nothing of them, and a blink more is none too many.
+        Beside them there is no generated blink: two would become a long one.
         """
         model, before = self.footage.model, self.footage.motion
         change = self.after.expression[frame] - before.expression[index]
@@ -169,11 +187,26 @@ class _Drawing:
         if self.still_eyes or lid_gap(np.tensordot(eyes, model.exp_basis, 1)) > 0:
             shown = 0.0 if self.still_eyes else smoothstep((self.footage.openness[index] - _SHUT) / (_OPEN - _SHUT))
             change = change - np.float32(1 - shown) * eyes
+        closing = min(float(lid_gap(np.tensordot(change, model.exp_basis, 1))), 0.0)
+        blink = model.extra["blink"]
+        per_mm = blink / lid_gap(np.tensordot(blink, model.exp_basis, 1))
+        change = change - (1 - self.blinks[frame]) * np.float32(closing) * per_mm
         fast = np.tensordot(self.mouths[frame] * self._fast[index], model.exp_basis, 1)
         mesh = photo.vertices(photo.expression + change) - self._near_mouth * fast
         rotation, translation = moved_pose(self.after, frame, before, index, photo)
         points = project(mesh[None].astype(np.float32), rotation[None], translation[None])
         return photo.crop.to_pixels(points)[0]
+
+    def _blinks(self, filmed: np.ndarray) -> np.ndarray:
+        """How far lids may close further than those `filmed` [T'], 1 as usual: float32 [T'] in 0..1."""
+        lids = np.minimum(self.footage.lids(self.after), 1)
+        runs, _ = label(lids < _BLINKING)
+        lowest = minimum_filter1d(filmed, 2 * _BESIDE + 1)
+        left_out = np.zeros(len(lids), bool)
+        for run in range(1, runs.max() + 1):
+            of_run = runs == run
+            left_out |= of_run & (lids[of_run].min() < _BLINKED) & (lowest[of_run].min() < _BLINKED)
+        return 1 - binary_dilation(left_out, iterations=2).astype(np.float32)
 
     def _other_mouths(self) -> np.ndarray:
         """How far the mouth of each frame is another one than in the video, float [T'] in 0..1."""

@@ -11,7 +11,15 @@ from shared.face_model import load_bundled
 from shared.face_model.measures import gaze, lid_gap, lip_gap
 from shared.motion import Motion
 from shared.photo_fit import PhotoFit
-from shared.retarget import is_of, is_still, moved_pose, onto_photo, pose_onto_photo, with_still_eyes
+from shared.retarget import (
+    is_of,
+    is_still,
+    moved_pose,
+    note_limited_turns,
+    onto_photo,
+    pose_onto_photo,
+    with_still_eyes,
+)
 
 
 @pytest.fixture(scope="module")
@@ -149,3 +157,19 @@ def test_the_head_of_a_frame_moves_as_the_edit_moves_it(fitted):
     far = replace(after, rotation=np.array([[0, 1.5, 0]], np.float32))
     got, _ = moved_pose(far, 0, before, 1, fitted)
     assert 20 < np.degrees((Rotation.from_rotvec(got) * Rotation.from_rotvec(fitted.rotation).inv()).magnitude()) < 27
+
+
+@pytest.mark.parametrize("side", [-1, 1])
+def test_a_filmed_head_that_is_turned_aside_turns_back_only_as_far_as_the_frame_shows_it(fitted, side):
+    filmed = np.linspace(0, 30, 31)
+    before, ahead = (turning(side * yaw) for yaw in (filmed, 0 * filmed))
+    turns = [turn_from(fitted, moved_pose(ahead, i, before, i, fitted)[0][None])[0] for i in range(31)]
+    back = -side * np.array(turns)
+    np.testing.assert_allclose(back[:6], filmed[:6], atol=0.05)
+    assert back[15] < 8 and back[20] < 5 and 1 < back[30] < 2
+    assert np.abs(np.diff(back)).max() < 1.5  # degrees, for one of the filmed angle
+    further = turning(side * (filmed + 10))
+    turns = [turn_from(fitted, moved_pose(further, i, before, i, fitted)[0][None])[0] for i in range(31)]
+    np.testing.assert_allclose(turns, np.full(31, side * 10), atol=0.05)
+    with pytest.warns(UserWarning, match=r"turns by up to 30 degrees.* in 1\d of 31 frames"):
+        note_limited_turns(ahead.rotation, before.rotation)

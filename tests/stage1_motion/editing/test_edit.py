@@ -19,6 +19,7 @@ from stage1_motion.editing.request import EditRequest, changed_frames, planned
 from stage1_motion.interface import Constraint, Known, SamplingOptions
 from stage1_motion.parts import PARTS
 from stage1_motion.pipeline import MotionPipeline
+from stage1_motion.postprocessing import PostProcessing
 
 SPEECH = "demo/sense_and_sensibility_01_austen_64kb-0880.wav"
 ARRAYS = ("expression", "rotation", "translation")
@@ -220,6 +221,25 @@ def test_without_speech(models, name, motion):
     assert np.array_equal(changed_frames(motion, result), ~mask) and result.audio is not None
     with_speech = edit(models[name], motion, mask)
     assert np.abs(with_speech.expression - result.expression)[~mask].max() > 0.1
+
+
+def test_without_speech_the_mouth_rests_and_the_brows_do_not(pipeline, motion):
+    mask = kept(motion, (0, 40))
+    rests = edit(pipeline, motion, mask, unconditional=True)
+    moves = edit(pipeline, motion, mask, unconditional=True, postprocessing=PostProcessing(rest=False))
+    assert gaps(pipeline, rests)[55:].max() < 1 < gaps(pipeline, moves)[55:].max()
+    brows = pipeline.face_model.groups["brows"]
+    change = [pipeline.face_model.vertices(m.identity, m.expression)[55:, brows] for m in (rests, moves)]
+    assert np.abs(change[0] - change[1]).mean() < 0.3 and np.ptp(change[0], axis=0).max() > 0.3
+
+
+def test_a_beginning_that_is_generated_begins_with_a_closed_mouth(pipeline, motion):
+    for mask in (kept(motion), kept(motion, (60, 70))):
+        assert gaps(pipeline, edit(pipeline, motion, mask))[0] < 1
+    without = edit(pipeline, motion, kept(motion), postprocessing=PostProcessing(ease=False))
+    with_ease = edit(pipeline, motion, kept(motion))
+    np.testing.assert_array_equal(with_ease.expression[10:100], without.expression[10:100])
+    assert gaps(pipeline, without)[0] > 1
 
 
 def test_person_of_a_clip(pipeline, models, motion, tracked):

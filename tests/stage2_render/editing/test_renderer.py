@@ -97,6 +97,20 @@ def test_eyes_that_are_shut_in_the_video_do_not_open(geometry, footage, talking)
     assert moved[False][0] > 1 and moved[True][0] < 0.2 * moved[False][0] and moved[True][1] == moved[False][1]
 
 
+def test_a_blink_beside_a_filmed_one_is_left_out(geometry, footage, talking):
+    """A blink in frames 8 to 10; the film has one in frame 13, or none."""
+    _, motion, frames = talking
+    model = footage.model
+    shut = model.extra["blink"] * (-6 / lid_gap(model.exp_basis).dot(model.extra["blink"]))
+    after = replace(motion, expression=motion.expression + some(8, 9, 10)[:, None] * shut)
+    eyes, moved = np.s_[80:110, 70:170], {}
+    for filmed in (False, True):
+        footage.openness = np.where(some(13) & filmed, 0.2, 1.0)
+        out = list(render_edit(geometry, footage, after, some(8, 9, 10), workers=0))
+        moved[filmed] = [np.abs(out[i][eyes].astype(float) - frames[i][eyes]).mean() for i in (8, 9, 10)]
+    assert min(moved[False]) > 2 and max(moved[True]) < 0.2 * min(moved[False])
+
+
 def test_frames_are_read_as_they_are_needed(geometry, footage, talking):
     rendered = render_edit(geometry, footage, talking[1], some(0, 1), workers=1)
     next(rendered)
