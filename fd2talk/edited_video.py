@@ -1,15 +1,23 @@
-"""The edit of a video: its sound, and pictures of it for the preview."""
+"""The edit of a video: its track, its sound, and pictures of it for the preview."""
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator, Sequence
+from functools import partial
 from itertools import groupby
 
 import numpy as np
 from scipy.ndimage import binary_opening
 
-from shared.media import FPS, sound_delay, video_info
+from fd2talk.options import FaceChoice
+from fd2talk.track import is_upside_down, track_file
+from shared.driver import driver_motion
+from shared.errors import InputError
+from shared.face_model.morphable import MorphableModel
+from shared.media import FPS, read_video, sound_delay, video_info
 from shared.spliced_sound import Part, SplicedSound
+from stage2_render.editing.footage import Footage
 
 # Runs of kept frames that are shorter do not get the sound of the video: single ones are kept for their looks.
 _LEAST_RUN = 5
@@ -66,3 +74,24 @@ def watched(frames: Iterator[np.ndarray], places: Sequence[int], seen: dict[int,
         if number in places:
             seen[number] = frame
         yield frame
+
+
+def video_footage(path: str, model: MorphableModel, face: FaceChoice) -> Footage:
+    """Track a face of a video whose frames are to be edited; what is treated is said in a note, as by `video_motion`.
+
+    Args:
+        path: of the video.
+        model: the face model.
+        face: which face; by default the largest.
+
+    Raises:
+        InputError: as `track_file`, or the person is upside down.
+    """
+    track = track_file(path, face=face)
+    if is_upside_down(path, list(track.landmarks)):
+        raise InputError(f"{path}: the person is upside down; turn the video first")
+    motion, found = driver_motion(model, track, source=path)
+    if found:
+        warnings.warn(f"{path}: {'; '.join(found)}", stacklevel=2)
+    info = video_info(path)
+    return Footage(model, partial(read_video, path, exact=True), track, motion, (info.width, info.height))

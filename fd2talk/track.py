@@ -6,7 +6,6 @@ import warnings
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
-from functools import partial
 
 import numpy as np
 
@@ -25,7 +24,6 @@ from shared.motion import Motion
 from shared.photo_fit import PhotoFit, is_poor_fit
 from shared.tracking import Track
 from shared.upright import quarter_turns
-from stage2_render.editing.footage import Footage
 
 LARGEST = FaceChoice()
 
@@ -72,7 +70,7 @@ def track_file(path: str, *, face: FaceChoice = LARGEST, driver: bool = False, q
     total = None if quiet or info.duration is None else round(info.duration * FPS)
     follower, cuts, landmarks = _tracked(read_video(path), face, total)
     audio = track_audio(path, len(landmarks))
-    if driver and _is_upside_down(path, landmarks):
+    if driver and is_upside_down(path, landmarks):
         warnings.warn(f"{path}: the person is upside down: all frames are turned", stacklevel=2)
         if face.box is not None:
             left, top, right, bottom = face.box
@@ -104,7 +102,7 @@ def _tracked(
     return follower, cuts, landmarks
 
 
-def _is_upside_down(path: str, landmarks: list[np.ndarray | None]) -> bool:
+def is_upside_down(path: str, landmarks: list[np.ndarray | None]) -> bool:
     """Whether a video is the wrong way up: most of some of its frames, if what is tracked in them fits poorly."""
     model = load_bundled()
     looks = {round(i) for i in np.linspace(0, len(landmarks) - 1, _LOOKS)}
@@ -159,24 +157,3 @@ def video_motion(path: str, model: MorphableModel, face: FaceChoice = LARGEST) -
     if found:
         warnings.warn(f"{path}: {'; '.join(found)}", stacklevel=2)
     return motion
-
-
-def video_footage(path: str, model: MorphableModel, face: FaceChoice = LARGEST) -> Footage:
-    """Track a face of a video whose frames are to be edited; what is treated is said in a note, as by `video_motion`.
-
-    Args:
-        path: of the video.
-        model: the face model.
-        face: which face; by default the largest.
-
-    Raises:
-        InputError: as `track_file`, or the person is upside down.
-    """
-    track = track_file(path, face=face)
-    if _is_upside_down(path, list(track.landmarks)):
-        raise InputError(f"{path}: the person is upside down; turn the video first")
-    motion, found = driver_motion(model, track, source=path)
-    if found:
-        warnings.warn(f"{path}: {'; '.join(found)}", stacklevel=2)
-    info = video_info(path)
-    return Footage(model, partial(read_video, path, exact=True), track, motion, (info.width, info.height))

@@ -46,7 +46,9 @@ from shared.metrics.mesh import lip_vertex_error
 from shared.splits import is_development
 from stage1_motion.interface import MotionModel, SamplingOptions
 from stage1_motion.lip_expert.network import WINDOW, LipExpert
+from stage1_motion.models.diface.model import Diface
 from stage1_motion.models.diffposetalk.model import DiffPoseTalk
+from stage1_motion.models.facepolicy.model import FacePolicy
 from stage1_motion.models.fd2talk.model import FD2Talk
 from stage1_motion.motion_space import TYPICAL_LIP_STD, MotionSpace, normalise_speech, shrunk_std
 from stage1_motion.pipeline import MotionPipeline
@@ -65,7 +67,7 @@ _MEDIANS = {"head_speed": 2, "head_std": 2}
 @click.option("--phones", type=EXISTING, help=f"Of scripts/align_speech.py (default: {_PHONES}, if there).")
 @click.option("--no-phones", is_flag=True, help="Leave out closure and rounding, and with them most of the sentences.")
 @click.option("--expert", type=EXISTING, help="Weights of a lip expert for these speech features that no loss used.")
-@click.option("--steps", "all_steps", multiple=True, type=int, help="Not of renoise: it takes those of training.")
+@click.option("--steps", "all_steps", multiple=True, type=int, help="Default of renoise: those of training.")
 @click.option("--guidance", "scales", multiple=True, type=float, help="On speech (w_a).")
 @click.option("--style-guidance", "style_scales", multiple=True, type=float, help="On the style (w_s).")
 @click.option("--eta", "etas", multiple=True, type=float, help="Of DDIM in several steps.")
@@ -79,7 +81,7 @@ def main(
     torch.set_num_threads(1)
     pipelines = [load_model(model) for model in models]
     for pipeline in pipelines:
-        if not isinstance(pipeline.model, (FD2Talk, DiffPoseTalk)):
+        if not isinstance(pipeline.model, (FD2Talk, DiffPoseTalk, Diface, FacePolicy)):
             raise click.UsageError(f"the motion model {pipeline.name} has no sampler")
     face, judge = pipelines[0].face_model, LipExpert.load(expert) if expert else None
     phones = phones or (_PHONES if _PHONES.exists() else None)
@@ -133,9 +135,11 @@ def own_settings(model: MotionModel) -> tuple[SamplingOptions, int]:
     if isinstance(model, DiffPoseTalk):
         own = model.sampler
         scales = {"guidance": own.speech_scale, "style_guidance": own.style_scale}
-        return SamplingOptions(
-            own.steps, **scales, eta=own.eta, solver=own.solver
-        ), model.network.config.train_timesteps
+        own_options = SamplingOptions(own.steps, **scales, eta=own.eta, solver=own.solver)
+        return own_options, model.network.config.train_timesteps
+    if isinstance(model, (Diface, FacePolicy)):
+        own = SamplingOptions(**{k: v for k, v in vars(model.sampler).items() if hasattr(SamplingOptions, k)})
+        return own, model.network.config.train_timesteps
     assert isinstance(model, FD2Talk)
     part = model.expression
     own = SamplingOptions(part.steps, model.pose.steps, guidance=part.guidance_scale, eta=part.eta)
@@ -147,7 +151,7 @@ def grid(model: MotionModel, all_steps, scales, style_scales, etas, solvers) -> 
     own, trained = own_settings(model)
     styles = (style_scales or (own.style_guidance,)) if "style" in model.accepts else (None,)
     for solver in solvers or (own.solver or DDIM,):
-        for steps in (trained,) if solver == RENOISE else all_steps or (own.steps,):
+        for steps in all_steps or ((trained,) if solver == RENOISE != own.solver else (own.steps,)):
             noises = (None,) if solver != DDIM else (etas or (own.eta,)) if steps > 1 else (0.0,)
             for scale in scales or (own.guidance,):
                 for style in styles:

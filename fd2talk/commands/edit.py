@@ -11,12 +11,11 @@ import numpy as np
 from fd2talk.commands.inputs import load_motion
 from fd2talk.commands.style import read_style
 from fd2talk.edit_preview import moments, write_preview
-from fd2talk.edited_video import edited_sound, watched
+from fd2talk.edited_video import edited_sound, video_footage, watched
 from fd2talk.options import EditOptions, FaceChoice, MotionModelOptions, MotionOptions, RendererOptions
 from fd2talk.output import require_output, save_motion, write_video
 from fd2talk.progress import counted, progress
 from fd2talk.terminal import announce
-from fd2talk.track import video_footage
 from shared.device import require_device
 from shared.errors import InputError, UsageError
 from shared.face_model import MorphableModel, load_bundled
