@@ -25,7 +25,9 @@ def test_grid_of_settings(pipelines):
     settings = list(grid(pipelines["diffposetalk"].model, (1, 4), (), (1.0, 2.0), (0.0, 1.0), ("ddim", "renoise")))
     found = [(s.solver, s.steps, s.style_guidance, s.eta) for s in settings]
     ddim = [("ddim", 1, 1, 0), ("ddim", 1, 2, 0), *[("ddim", 4, style, eta) for style in (1, 2) for eta in (0, 1)]]
-    assert found == [*ddim, *[("renoise", 500, style, None) for style in (1, 2)]]
+    assert found == [*ddim, *[("renoise", steps, style, None) for steps in (1, 4) for style in (1, 2)]]
+    (paper,) = grid(pipelines["diffposetalk"].model, (), (), (2.0,), (), ("renoise",))
+    assert (paper.solver, paper.steps) == ("renoise", 500)  # those of training, unless it is told
     (own,) = grid(pipelines["fd2talk"].model, (), (), (1.0, 2.0), (), ())
     part = pipelines["fd2talk"].model.expression
     assert (own.steps, own.guidance, own.style_guidance) == (part.steps, part.guidance_scale, None)
