@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
@@ -14,7 +15,6 @@ from torch import Tensor
 
 from shared.checkpoint import save_checkpoint
 from shared.diffusion.sampling import make_schedule
-from shared.metrics.lips import best_lag_correlation
 from shared.schema import Arguments
 from shared.splits import is_development
 from stage1_motion.dataset import Clip, ClipsConfig, at_rate, sampling_weights
@@ -22,6 +22,7 @@ from stage1_motion.models.diface.coordinates import Coordinates
 from stage1_motion.models.diface.model import KIND, Sampler
 from stage1_motion.models.diface.network import Denoiser, DenoiserConfig
 from stage1_motion.models.diface.sampling import generate
+from stage1_motion.validation import validation_figures
 
 LOSS_SETTINGS = ("frames", "velocity_weight", "head_weight", "speech_dropout", "speech_noise")
 """Arguments of `DifaceTask` that are stored with the weights, for a fine-tuning with the same objective."""
@@ -147,23 +148,14 @@ class DifaceTask:
 
     def validate(self, model: Denoiser) -> dict[str, float]:
         """Lip gap and head of generated against real motion of the development people; means over people."""
-        row = self.coordinates.space.gap_row()
-        people: dict[str, list[list[float]]] = defaultdict(list)
-        for clip in self.development:
-            real = self.motion[clip.name]
-            made, pose = self.generate(model, clip)
-            gap, made_gap = real[:, : self.count] @ row, made @ row
-            r = best_lag_correlation(made_gap, gap, max_lag=2)[0]
-            speed = np.abs(np.diff(made_gap)).mean() / np.abs(np.diff(gap)).mean()
-            figures = [r, made_gap.std() / gap.std(), speed]
-            if pose is not None:
-                turns = [np.abs(np.diff(m[:, :3], axis=0)).mean() for m in (pose, real[:, self.count :])]
-                figures.append(turns[0] / turns[1])
-            people[clip.person].append(figures)
-        values = np.array([np.mean(v, axis=0) for v in people.values()])
-        found = dict(zip(("r", "spread", "speed", "head_speed"), map(float, np.median(values, axis=0))))
-        found["r"] = float(values[:, 0].mean())
-        return {"score": found["r"] - 0.25 * abs(float(np.log(found["spread"]))), **found}
+
+        def pairs() -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
+            for clip in self.development:
+                expression, pose = self.generate(model, clip)
+                made = expression if pose is None else np.concatenate([expression, pose], axis=1)
+                yield clip.person, made, self.motion[clip.name]
+
+        return validation_figures(self.coordinates.space, pairs())
 
     def save(self, model: Denoiser, folder: Path) -> None:
         """Write ``denoiser.safetensors`` and ``model.yaml``."""

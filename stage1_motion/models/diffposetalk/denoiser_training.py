@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import shutil
 from collections import defaultdict
+from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, cast
@@ -16,7 +17,6 @@ from torch import Tensor, nn
 
 from shared.checkpoint import save_checkpoint
 from shared.diffusion.sampling import make_schedule
-from shared.metrics.lips import best_lag_correlation
 from shared.splits import is_development
 from stage1_motion.dataset import Clip, sampling_weights
 from stage1_motion.losses.geometric import (
@@ -30,6 +30,7 @@ from stage1_motion.models.diffposetalk.model import KIND, Conditioned, Sampler
 from stage1_motion.models.diffposetalk.network import Denoiser, DenoiserConfig
 from stage1_motion.motion_space import MotionSpace
 from stage1_motion.style.encoder import StyleReader
+from stage1_motion.validation import validation_figures
 from stage1_motion.windowed_sampling import generate_windows
 
 _TEMPERATURE = 0.1  # tau of eq. 9
@@ -257,28 +258,15 @@ class DiffPoseTalkTask:
     @torch.no_grad()
     def validate(self, model: nn.Module) -> dict[str, float]:
         """Lip gap and head of generated against real motion of the development people; means over people."""
-        row = self.space.gap_row()
-        people: dict[str, list[list[float]]] = defaultdict(list)
-        for clip in self.development:
-            style, first = self.other_style(clip)
-            real = self.motion[clip.name][first:]
-            gap = real[:, : self.count] @ row
-            if len(real) < 24:
-                continue
-            made = self.generate(model, clip, style)[first:]
-            made_gap = made[:, : self.count] @ row
-            r = best_lag_correlation(made_gap, gap, max_lag=2)[0]
-            speed = np.abs(np.diff(made_gap)).mean() / np.abs(np.diff(gap)).mean()
-            figures = [r, made_gap.std() / gap.std(), speed, abs(made_gap.mean() - gap.mean())]
-            if self.has_head:
-                turns = [np.abs(np.diff(m[:, self.count : self.count + 3], axis=0)).mean() for m in (made, real)]
-                figures.append(turns[0] / turns[1])
-            people[clip.person].append(figures)
-        values = np.array([np.mean(v, axis=0) for v in people.values()])
-        names = ("r", "spread", "speed", "level", "head_speed")
-        found = {name: float(value) for name, value in zip(names, np.median(values, axis=0))}
-        found["r"] = float(values[:, 0].mean())
-        return {"score": found["r"] - 0.25 * abs(float(np.log(found["spread"]))), **found}
+
+        def pairs() -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
+            for clip in self.development:
+                style, first = self.other_style(clip)
+                real = self.motion[clip.name][first:]
+                if len(real) >= 24:
+                    yield clip.person, self.generate(model, clip, style)[first:], real
+
+        return validation_figures(self.space, pairs())
 
     def save(self, model: nn.Module, folder: Path) -> None:
         """Write ``denoiser.safetensors``, the style encoder, and ``model.yaml``."""

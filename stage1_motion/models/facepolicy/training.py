@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
@@ -15,7 +14,6 @@ from torch import Tensor
 
 from shared.checkpoint import save_checkpoint
 from shared.diffusion.sampling import make_schedule
-from shared.metrics.lips import best_lag_correlation
 from shared.schema import Arguments
 from shared.splits import is_development
 from stage1_motion.dataset import Clip, ClipsConfig, sampling_weights
@@ -23,6 +21,7 @@ from stage1_motion.models.facepolicy.actions import ActionSpace, Units, differen
 from stage1_motion.models.facepolicy.model import KIND, Sampler, resting
 from stage1_motion.models.facepolicy.network import Policy, PolicyConfig
 from stage1_motion.motion_space import MotionSpace
+from stage1_motion.validation import validation_figures
 
 
 @dataclass(frozen=True)
@@ -195,24 +194,8 @@ class FacePolicyTask:
 
     def validate(self, model: Policy) -> dict[str, float]:
         """Lip gap and head of generated against real motion of the development people; means over people."""
-        row, count = self.space.gap_row(), self.action_space.count
-        people: dict[str, list[list[float]]] = defaultdict(list)
-        for clip, made in zip(self.development, self.generate(model)):
-            real = self.motion[clip.name]
-            gaps = [m[:, :count] @ row for m in (made, real)]
-            speeds = [np.abs(np.diff(gap)).mean() for gap in gaps]
-            turns = [np.abs(np.diff(m[:, count : count + 3], axis=0)).mean() for m in (made, real)]
-            people[clip.person].append([
-                best_lag_correlation(gaps[0], gaps[1], max_lag=2)[0],
-                gaps[0].std() / gaps[1].std(),
-                speeds[0] / speeds[1],
-                abs(gaps[0].mean() - gaps[1].mean()),
-                turns[0] / turns[1],
-            ])  # fmt: skip
-        values = np.array([np.mean(figures, axis=0) for figures in people.values()])  # [people, 5]
-        middle = np.median(values, axis=0)
-        found = dict(zip(("r", "spread", "speed", "level", "head_speed"), [values[:, 0].mean(), *middle[1:]]))
-        return {"score": found["r"] - 0.25 * abs(np.log(found["spread"])), **found}
+        made = zip(self.development, self.generate(model))
+        return validation_figures(self.space, ((clip.person, motion, self.motion[clip.name]) for clip, motion in made))
 
     def save(self, model: Policy, folder: Path) -> None:
         """Write ``policy.safetensors`` and ``model.yaml``."""

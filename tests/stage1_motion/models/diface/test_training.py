@@ -108,7 +108,7 @@ def test_without_the_head(small):
     batch = task.batch(torch.Generator().manual_seed(0), 4)
     assert batch["x0"].shape[-1] == len(task.weights) == 3 * small.space.model.num_vertices
     assert torch.isfinite(task.loss(task.model, batch)[0])
-    assert task.validate(task.model.eval()).keys() == {"score", "r", "spread", "speed"}
+    assert task.validate(task.model.eval()).keys() == {"score", "r", "spread", "speed", "level"}
 
 
 @pytest.fixture(scope="module")
@@ -118,7 +118,7 @@ def trained(small, tmp_path_factory):
     task = small.task(network={"dropout": 0.2}, velocity_weight=7.0, sampler=Sampler(3, 0.5, 0.0, "renoise"),
                       encoder={"speech_encoder": "some/encoder", "layer": 3})  # fmt: skip
     result = train(task, settings(output))
-    assert {"score", "r", "spread", "speed", "head_speed"} == result["validation"].keys()
+    assert {"score", "r", "spread", "speed", "level", "head_speed"} == result["validation"].keys()
     return task, output
 
 
