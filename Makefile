@@ -39,6 +39,7 @@ test-all: install
 	@$(BIN)/python -m pytest -m "not apps"
 
 test-apps: docs
+	@$(PIP) -e ".[apps]"
 	@tests/apps/install.sh
 	@$(BIN)/python -m pytest -m apps tests/apps
 
