@@ -118,7 +118,7 @@ def trained(small, tmp_path_factory):
     task = small.task(network={"dropout": 0.2}, velocity_weight=7.0, sampler=Sampler(3, 0.5, 0.0, "renoise"),
                       encoder={"speech_encoder": "some/encoder", "layer": 3})  # fmt: skip
     result = train(task, settings(output))
-    assert {"score", "r", "spread", "speed", "level", "head_speed"} == result["validation"].keys()
+    assert {"score", "r", "spread", "speed", "level", "head_speed", "head_trembling"} == result["validation"].keys()
     return task, output
 
 

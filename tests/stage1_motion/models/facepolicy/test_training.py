@@ -159,7 +159,7 @@ def trained(tmp_path_factory, request):
     folder = tmp_path_factory.mktemp("facepolicy")
     tested = task({"prediction": request.param}, offset=0.3, speech_noise=0.1)
     result = train(tested, TrainingConfig(output=str(folder), max_steps=2, batch_size=4, threads=1, warmup_steps=0))
-    assert set(result["validation"]) == {"score", "r", "spread", "speed", "level", "head_speed"}
+    assert set(result["validation"]) == {"score", "r", "spread", "speed", "level", "head_speed", "head_trembling"}
     return load(folder / "best", MODEL)
 
 
