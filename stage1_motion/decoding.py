@@ -45,7 +45,7 @@ def decoded_expression(
         assert learned is not None  # a model generates one of the two
         learned = articulated(learned, options.articulation, model.fps)
         if rules.rest:
-            learned = rest_in_pauses(learned, rest_coefficients(space, person.mean_gap), events.speaks)
+            learned = rest_in_pauses(learned, rest_coefficients(space, person.mean_gap), events.articulates)
         lip_std = person.lip_std * options.expression_scale
         expression = space.decode_expression(learned, subject.expression, subject.lip_gap, lip_std, person.mean_gap)
     else:
@@ -55,7 +55,7 @@ def decoded_expression(
         expression *= np.float32(options.expression_scale)
         if rules.rest:
             at_rest = subject.expression + (REST_GAP - subject.lip_gap) * space.model.extra["open"]
-            expression = rest_in_pauses(expression, at_rest, events.speaks)
+            expression = rest_in_pauses(expression, at_rest, events.articulates)
     if rules.lip_closure:
         expression = close_lips(expression, events, subject, space)
     return expression

@@ -106,7 +106,9 @@ class Speech:
                 return np.repeat(values, count, axis=0)
             return interp1d(np.arange(len(values)), values, axis=0)(time).astype(np.float32)
 
-        events = SpeechEvents(resampled(self.events.speaks), resampled(self.events.bilabials))
+        events = self.events
+        settled = None if events.settled is None else resampled(events.settled)
+        events = SpeechEvents(resampled(events.speaks), resampled(events.bilabials), settled)
         return Speech(resampled(self.features), events, self.audio, fps)
 
 

@@ -19,6 +19,9 @@ from shared.media import FPS, SAMPLE_RATE
 # At 25 fps: pauses shorter than this are left to the motion model, shorter bursts are no speech; lips part before a
 # word is heard and settle after it.
 _PAUSE, _BURST, _BEFORE, _AFTER = 20, 3, 4, 6
+# Of a shorter pause at the end nobody knows whether it goes on, but a mouth that stayed open in the last frames would
+# be seen; in less than _SETTLE frames it stays.
+_SETTLE, _SETTLING = 4, 8
 _EDGE = np.hanning(11)[1:-1].astype(np.float32)
 _SILENCE = 3e-4  # root mean square below which a frame is inaudible
 # Two probes vote on closed lips: one learned b, p, m from transcripts (and takes n for m), one learned shut lips from
@@ -34,10 +37,18 @@ class SpeechEvents:
     Args:
         speaks: float32 [T] in [0, 1], 1 while somebody speaks; soft edges.
         bilabials: float32 [T] in [0, 1], 1 where lips must be closed (b, p, m).
+        settled: float32 [T] in [0, 1]: how far the mouth has closed in a silence at the end that is too short to count
+            as one in `speaks`; None: nowhere.
     """
 
     speaks: np.ndarray
     bilabials: np.ndarray
+    settled: np.ndarray | None = None
+
+    @property
+    def articulates(self) -> np.ndarray:
+        """float32 [T]: how far the mouth follows the speech: while somebody speaks, and less where it has settled."""
+        return self.speaks if self.settled is None else self.speaks * (1 - self.settled)
 
 
 def always_speaking(features: np.ndarray, audio: np.ndarray) -> SpeechEvents:
@@ -94,7 +105,8 @@ class SpeechEventDetector:
 
     def __call__(self, features: np.ndarray, audio: np.ndarray) -> SpeechEvents:
         """Features [T, S] and the audio they are of -> events, with soft edges."""
-        return SpeechEvents(self.in_use(features, audio), self.closed_lips(features))
+        active = self.active(features, audio)
+        return SpeechEvents(_in_use(active), self.closed_lips(features), _settled(active))
 
     def in_use(self, features: np.ndarray, audio: np.ndarray) -> np.ndarray:
         """`SpeechEvents.speaks` alone."""
@@ -136,6 +148,18 @@ def _in_use(active: np.ndarray) -> np.ndarray:
     structure[: _AFTER - _BEFORE] = False  # the origin lies in the middle: _BEFORE to the left, _AFTER to the right
     pad = binary_dilation(pad, structure).astype(np.float32)
     return convolve1d(pad, _EDGE / _EDGE.sum(), mode="nearest")[_PAUSE:-_PAUSE]
+
+
+def _settled(active: np.ndarray) -> np.ndarray:
+    """Speech or not, bool [T] -> `SpeechEvents.settled` [T]: as late as after a long silence, if it can."""
+    spoken = np.flatnonzero(binary_opening(active, np.ones(_BURST)))
+    silence = len(active) - 1 - spoken[-1] if len(spoken) else 0
+    if not _SETTLE <= silence < _PAUSE:
+        return np.zeros(len(active), np.float32)
+    duration = min(_SETTLING, silence)
+    done = min(_AFTER + _SETTLING // 2, silence)  # frames after the last word
+    share = np.clip((np.arange(len(active)) - spoken[-1] - done + duration) / duration, 0, 1)
+    return (share * share * (3 - 2 * share)).astype(np.float32)
 
 
 def _loudness(audio: np.ndarray, frames: int) -> np.ndarray:

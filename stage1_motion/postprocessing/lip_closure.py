@@ -19,7 +19,7 @@ def close_lips(expression: np.ndarray, events: SpeechEvents, subject: Subject, s
         expression: float32 [T, D], the subject's.
         subject: whose face it is.
         space: with the face model.
-        events: where somebody speaks (elsewhere lips may touch) and where lips must be closed.
+        events: where words are formed (elsewhere lips may touch) and where lips must be closed.
 
     Returns:
         float32 [T, D].
@@ -28,5 +28,5 @@ def close_lips(expression: np.ndarray, events: SpeechEvents, subject: Subject, s
     gap = subject.lip_gap + space.lip_gap(neutral, expression) - space.lip_gap(neutral, subject.expression)
     # Only what must close closes: elsewhere small gaps stay gaps, so that lips keep moving.
     parted = _SOFT_GAP * np.logaddexp(0, gap / _SOFT_GAP)
-    wanted = events.speaks * parted + (1 - events.speaks) * np.maximum(gap, 0)
+    wanted = events.articulates * parted + (1 - events.articulates) * np.maximum(gap, 0)
     return expression + (wanted * (1 - events.bilabials) - gap)[:, None] * space.model.extra["open"]

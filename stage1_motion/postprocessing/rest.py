@@ -15,16 +15,16 @@ def rest_coefficients(space: MotionSpace, mean_gap: float) -> np.ndarray:
     return (REST_GAP - mean_gap * TYPICAL_LIP_STD) * space.model.extra["open"] / space.expression_std
 
 
-def rest_in_pauses(expression: np.ndarray, at_rest: np.ndarray, speaks: np.ndarray) -> np.ndarray:
-    """Blend towards rest where nobody speaks.
+def rest_in_pauses(expression: np.ndarray, at_rest: np.ndarray, articulates: np.ndarray) -> np.ndarray:
+    """Blend towards rest where no word is formed.
 
     Args:
         expression: [T, D].
         at_rest: [D], in the same space.
-        speaks: [T] in [0, 1], with soft edges (`SpeechEvents`).
+        articulates: [T] in [0, 1], with soft edges (`SpeechEvents`).
 
     Returns:
         [T, D].
     """
-    talking = speaks[:, None]
+    talking = articulates[:, None]
     return talking * expression + (1 - talking) * at_rest

@@ -20,6 +20,7 @@ from shared.weights import bundled
 from stage1_motion.interface import SamplingOptions
 from stage1_motion.pipeline import MotionPipeline
 from stage1_motion.postprocessing import PostProcessing
+from stage1_motion.postprocessing.rest import REST_GAP
 from stage1_motion.streaming.stream import joined
 from stage1_motion.windowed_sampling import seams
 
@@ -358,3 +359,15 @@ def test_no_note_for_speech(pipeline, photo, audio, recwarn):
     pipeline(audio[8000:14400], photo=photo)  # 0.4 s
     pipeline(np.concatenate([np.zeros(48000, np.float32), audio[:32000]]), photo=photo)
     assert not [w for w in recwarn.list if "spoken" in str(w.message)]
+
+
+@pytest.mark.parametrize("frames", [8, 14])
+def test_the_mouth_closes_in_a_short_silence_at_the_end(pipeline, photo, audio, monkeypatch, frames):
+    """Too short for a pause, which models bridge with lips that stay parted."""
+    ends = np.concatenate([audio[: int(2.4 * 16000)], np.zeros(frames * 640, np.float32)])
+    gap = gaps(photo, pipeline(ends, photo=photo, seed=3))
+    assert gap[-1] == pytest.approx(REST_GAP, abs=0.15) and gap[10:-frames].max() > 4  # mm
+    detect = pipeline.frontend.detect
+    monkeypatch.setattr(pipeline.frontend, "detect", lambda *heard: replace(detect(*heard), settled=None))
+    left = gaps(photo, pipeline(ends, photo=photo, seed=3))
+    assert left[-1] > 1.2 and np.allclose(left[: -frames - 1], gap[: -frames - 1], atol=1e-3)

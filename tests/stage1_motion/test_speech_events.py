@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from shared.errors import InputError
+from stage1_motion.interface import Speech
 from stage1_motion.speech_events import Probe, SpeechEventDetector, with_neighbours
 from stage1_motion.speech_events_training import fit
 
@@ -37,3 +38,39 @@ def test_speech_events_learn_rest_and_close(tmp_path):
     assert again(features, np.zeros(160000, np.float32)).speaks.max() == 0.0
     with pytest.raises(InputError, match="should hold the weights of a speech event detector"):
         SpeechEventDetector.load(tmp_path / "nothing.safetensors")
+
+
+def events_of(*runs):
+    """Events of runs (frames, whether somebody speaks), by a detector that reads them off the first feature."""
+    spoken = np.concatenate([np.full(length, float(speaks)) for length, speaks in runs])
+    never = Probe(np.zeros(3, np.float32), -9.0)
+    detector = SpeechEventDetector(
+        {"speaks": Probe(np.array([0, 1, 0], np.float32), -0.5), "bilabial": never, "closed": never}
+    )
+    return detector(spoken[:, None].astype(np.float32), np.ones(640 * len(spoken), np.float32))
+
+
+@pytest.mark.parametrize("silence", [4, 8, 12, 19, 25])
+def test_the_mouth_closes_in_the_silence_at_the_end_whatever_its_length(silence):
+    events = events_of((60, True), (silence, False))
+    found = events.articulates
+    assert (found[10:60] == 1).all() and found[-1] == 0
+    steps = np.diff(found[59:])
+    assert (steps <= 0).all() and steps.min() > -0.5  # no snap, even in four frames
+    if silence < 20:  # too short to count as a pause: features are normalised as before
+        assert (events.speaks[10:] == 1).all()
+    if silence > 12:  # not earlier than after a long silence
+        long = events_of((60, True), (60, False)).articulates[60 : 60 + silence]
+        assert np.abs(long - found[60:]).max() < 0.2
+
+
+def test_speech_to_the_end_and_pauses_within_leave_the_mouth_to_the_model():
+    for runs in (((50, True),), ((50, True), (3, False)), ((40, True), (12, False), (40, True))):
+        assert (events_of(*runs).articulates[10:] == 1).all(), runs
+    assert events_of((30, False)).articulates.max() == 0
+
+
+def test_at_another_rate_the_mouth_closes_at_the_same_time():
+    events = events_of((60, True), (12, False))
+    speech = Speech(np.zeros((72, 1), np.float32), events, np.zeros(72 * 640, np.float32)).at(30)
+    assert np.allclose(speech.events.articulates[::6], events.articulates[::5][: len(speech.events.articulates[::6])])
