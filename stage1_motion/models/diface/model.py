@@ -26,6 +26,10 @@ from stage1_motion.motion_space import MotionSpace
 
 KIND = "3DiFACE denoiser"
 
+# Frames for which a first or last frame that is given is held, outside what is asked for. Convolutions see zeros there,
+# and let the head swing beyond such a key.
+_HOLD = 32
+
 
 @dataclass
 class Sampler:
@@ -84,11 +88,15 @@ class Diface(MotionModel):
         progress: Callable[[int, int], None] | None = None,
     ) -> MotionSample:
         """See `MotionModel.sample`. `options.guidance` is s of eq. 3; 0 generates without speech."""
-        defaults, known = self.sampler, 0
+        defaults, before, after = self.sampler, 0, 0
         if tail is not None:
-            known = len(tail.speech)
+            before = len(tail.speech)
             constraint = _after(tail, constraint, len(speech))
         features = torch.from_numpy(speech.normalised(tail))  # [C + T, S]
+        if constraint is not None and tail is None:
+            before, after = (_HOLD if constraint.mask[end].any() else 0 for end in (0, -1))
+            constraint = Known(*(_held(part, before, after) for part in vars(constraint).values()))
+            features = torch.from_numpy(_held(features.numpy(), before, after))
         solver = defaults.solver if options.solver is None and options.eta is None else options.solver
         steps = options.steps or defaults.steps
         if solver == RENOISE != defaults.solver and options.steps is None:
@@ -109,9 +117,10 @@ class Diface(MotionModel):
         ):
             parts.append(self.coordinates.decode(clean.float().cpu().numpy()))
             if progress:
-                progress(max(0, start + len(clean) - known), len(speech))
-        expression = np.concatenate([part[0] for part in parts])[known:]
-        pose = np.concatenate([part[1] for part in parts])[known:] if self.coordinates.head else None
+                progress(min(max(0, start + len(clean) - before), len(speech)), len(speech))
+        wanted = slice(before, before + len(speech))
+        expression = np.concatenate([part[0] for part in parts])[wanted]
+        pose = np.concatenate([part[1] for part in parts])[wanted] if self.coordinates.head else None
         return MotionSample(expression, pose)
 
     def _replacement(self, known: Known) -> Callable[[Tensor, int, int], Tensor]:
@@ -130,6 +139,11 @@ class Diface(MotionModel):
             return clean if replacement is None else replacement(clean)
 
         return replace
+
+
+def _held(values: np.ndarray, before: int, after: int) -> np.ndarray:
+    """Values [T, ...], of which the first and the last stay so many frames longer."""
+    return np.concatenate([np.repeat(values[:1], before, 0), values, np.repeat(values[-1:], after, 0)])
 
 
 def _after(tail: Tail, constraint: Known | None, frames: int) -> Known:

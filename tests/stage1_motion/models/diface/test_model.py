@@ -1,6 +1,7 @@
 """3DiFACE's weights as a motion model: seeds, tails, constraints, and what cannot be loaded."""
 
 import shutil
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -15,7 +16,7 @@ from shared.face_model import load_bundled
 from shared.media import read_audio
 from shared.weights import bundled
 from stage1_motion.editing.ramp import FACE_REACH, HEAD_REACH
-from stage1_motion.interface import Known, SamplingOptions, Speech, Subject, Tail
+from stage1_motion.interface import Constraint, Known, SamplingOptions, Speech, Subject, Tail
 from stage1_motion.models.diface import model as module
 from stage1_motion.models.diface import sampling
 from stage1_motion.models.diface.model import KIND, load
@@ -170,6 +171,20 @@ def test_chunks_equal_one_pass_with_what_is_given(sample, pipeline, monkeypatch)
     parts = sample(speech=speech, constraint=given)
     assert np.allclose(whole.expression, parts.expression, atol=1e-3)
     assert np.allclose(whole.pose, parts.pose, atol=5e-5, rtol=0)
+
+
+@pytest.mark.parametrize("at", [0, -1])
+@pytest.mark.parametrize("axis", [0, 1])
+def test_a_head_does_not_swing_beyond_a_key_at_the_edge(audio, at, axis):
+    """Bundled weights, whose convolutions see nothing outside: held there, the key is the extreme that it is inside."""
+    pipeline = MotionPipeline.from_pretrained(model="diface")
+    motion = pipeline(audio, seed=1)
+    rotation, mask = motion.rotation.copy(), np.zeros((FRAMES, 4), bool)
+    rotation[at], mask[at, 3] = np.radians(15) * np.eye(3)[axis], True
+    key = Constraint(replace(motion, rotation=rotation.astype(np.float32)), mask)
+    angle = np.degrees(pipeline.edit(motion, audio, key, seed=2).rotation[:, axis])
+    assert angle[at] == pytest.approx(15, abs=1e-3) and angle.max() < 15.5
+    assert np.abs(np.diff(angle)).max() < 2  # nor jump away from it
 
 
 def test_all_parts_one_by_one_are_the_whole(sample):
