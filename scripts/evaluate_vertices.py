@@ -9,7 +9,8 @@
 * drift: of a minute of speech (the demo recordings, over and over), in pieces of ten seconds: the distance of the mean
   face of a piece from that of the first piece, and its lip gap's mean (from that of people who talk) and standard
   deviation; means over seeds ± half of the 95 % interval. 3DFacePolicy sums what it predicts (eq. 2): with and without
-  its correction of drift. What keeps no sum cannot drift and shows how far pieces differ by what is said.
+  its correction of drift, and how far the vertices that it has summed are from any face. What keeps no sum cannot drift
+  and shows how far pieces differ by what is said.
 
 The network alone, without rules. Prints Markdown.
 """
@@ -31,9 +32,12 @@ from shared.media import FPS
 from stage1_motion.interface import Subject
 from stage1_motion.models.diface.coordinates import Coordinates
 from stage1_motion.models.diface.model import Diface
+from stage1_motion.models.facepolicy.actions import ActionSpace, Units
+from stage1_motion.motion_space import MotionSpace
 from stage1_motion.pipeline import MotionPipeline
 
 _SECONDS, _PIECE = 60, 10
+_FRAMES = round(_PIECE * FPS)
 _REGIONS = ("lips", "face")
 
 
@@ -55,7 +59,7 @@ def main(parts, models, prepared, seeds, report) -> None:
                 print_row([pipeline.name, *(with_interval(column, 3) for column in values.T)])
     if "drift" in parts:
         columns = ("seconds", "mean face from the first piece's, mm", "lip gap, mean (mm)", "lip gap, std (mm)")
-        print_head(["model", *columns], f"Pieces of {_SECONDS} s of speech")
+        print_head(["model", *columns, "off any face, mm"], f"Pieces of {_SECONDS} s of speech")
         for pipeline in pipelines:
             for name in variants(pipeline):
                 for index, piece in enumerate(drift(pipeline, seeds).swapaxes(0, 1)):
@@ -110,23 +114,47 @@ def variants(pipeline: MotionPipeline):
         pipeline.model.sampler = sampler
 
 
+class NotedActions(ActionSpace):
+    """Notes how far the vertices that actions have led to are from any face."""
+
+    def __init__(self, space: MotionSpace, units: Units) -> None:
+        super().__init__(space, units)
+        self._nearest = self.likely() @ self.to_vertices  # [3 N, 3 N]
+        self.off: list[float] = []
+        """mm, mean over the vertices of every frame."""
+
+    def motion(self, positions: torch.Tensor, fit: torch.Tensor) -> torch.Tensor:
+        """See `ActionSpace`."""
+        vertices = positions[0, :, : len(fit)]
+        left = (vertices - vertices @ self._nearest).reshape(len(vertices), -1, 3) * self.units.millimetres
+        self.off += left.norm(dim=-1).mean(1).tolist()
+        return super().motion(positions, fit)
+
+
 def drift(pipeline: MotionPipeline, seeds: int) -> np.ndarray:
-    """[seeds, pieces, 3]: the columns of the table."""
-    speech, space, found = pipeline.frontend(long_speech(_SECONDS)), pipeline.model.space, []
+    """[seeds, pieces, 4]: the columns of the table, NaN where nothing is summed."""
+    speech, model, found = pipeline.frontend(long_speech(_SECONDS)), pipeline.model, []
+    own = getattr(model, "action_space", None)
     for seed in range(seeds):
-        made = pipeline.model.sample(
+        if own is not None:
+            model.action_space = noted = NotedActions(model.space, own.units)
+        made = model.sample(
             speech, Subject.of(None, pipeline.face_model), generator=torch.Generator().manual_seed(seed)
         )
-        found.append(pieces(space, made.expression))
+        off = np.full(len(speech), np.nan) if own is None else np.array(noted.off)
+        apart = [off[start : start + _FRAMES].mean() for start in range(0, len(speech) - _FRAMES + 1, _FRAMES)]
+        found.append(np.column_stack([pieces(model.space, made.expression), apart]))
+    if own is not None:
+        model.action_space = own
     return np.array(found)
 
 
 def pieces(space, expression: np.ndarray) -> list[list[float]]:
     """Of every piece of a motion [T, D] in the motion space: the columns of the table."""
-    size, found = round(_PIECE * FPS), []
-    for start in range(0, len(expression) - size + 1, size):
-        piece = expression[start : start + size]
-        apart = space.displacements(piece.mean(0) - expression[:size].mean(0))  # [N, 3]
+    found = []
+    for start in range(0, len(expression) - _FRAMES + 1, _FRAMES):
+        piece = expression[start : start + _FRAMES]
+        apart = space.displacements(piece.mean(0) - expression[:_FRAMES].mean(0))  # [N, 3]
         gap = piece @ space.gap_row()
         found.append([float(np.linalg.norm(apart, axis=-1).mean()), float(gap.mean()), float(gap.std())])
     return found

@@ -2,10 +2,12 @@
 
 import numpy as np
 import pytest
-from evaluate_vertices import NotedCoordinates, costs, pieces
+import torch
+from evaluate_vertices import NotedActions, NotedCoordinates, costs, pieces
 
 from shared.face_model import load_bundled
 from stage1_motion.models.diface.coordinates import Coordinates
+from stage1_motion.models.facepolicy.actions import ActionSpace, Units
 from stage1_motion.motion_space import MotionSpace
 
 
@@ -51,3 +53,18 @@ def test_pieces_are_compared_with_the_first(space):
     apart = np.linalg.norm(space.displacements(3.5 * space.opening()), axis=-1).mean()
     assert found[2] == pytest.approx([apart, 3.5, 1.5], rel=1e-3)
     assert row @ space.opening() == pytest.approx(1, rel=1e-3)
+
+
+def test_vertices_off_a_face_are_noted_in_millimetres(space):
+    noted, own = NotedActions(space, Units(5.0, 0.25)), ActionSpace(space, Units(5.0, 0.25))
+    face = torch.from_numpy(np.random.default_rng(2).normal(size=(1, 2, space.model.num_expression + 6))).float()
+    positions = own.positions(face)
+    blurred = own.likely(0.5)  # what is fed back does not matter, only how near a face can be
+    assert torch.equal(noted.motion(positions, blurred), own.motion(positions, blurred))
+    assert max(noted.off) < 1e-3 and len(noted.off) == 2
+    off = torch.randn(len(blurred), generator=torch.Generator().manual_seed(0)).double()
+    unit = own.to_vertices.double()
+    off -= off @ torch.linalg.pinv(unit) @ unit
+    positions[0, 1, : len(off)] += off.float() / 5
+    noted.motion(positions, blurred)
+    assert noted.off[2] < 1e-3 and noted.off[3] == pytest.approx(float(off.view(-1, 3).norm(dim=1).mean()), rel=1e-3)
