@@ -219,7 +219,8 @@ motion = group(
     click.option(
         "--ease/--no-ease",
         default=True,
-        help="Begin where the photo is, and return there in the silence at the end (default).",
+        help="Begin where the photo is, and return there in the silence at the end; in edits: the mouth begins closed "
+        "where it is generated, and closes in the silence at the end (default).",
     ),
 )
 
