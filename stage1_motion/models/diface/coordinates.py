@@ -47,6 +47,13 @@ class Coordinates:
         # A copy: a view would keep all coordinates in memory.
         return self.space.fit_displacements(displacements), coordinates[:, vertices:].copy() if self.head else None
 
+    def gap(self) -> np.ndarray:
+        """float32 [3 V (+ 6), 1]: coordinates -> lip gap after the fit, mm, less that of the displacements' origin."""
+        vertices = self.space.model.num_vertices
+        unit = np.eye(3 * vertices, dtype=np.float32).reshape(-1, vertices, 3) * self.scale
+        row = self.space.fit_displacements(unit) @ self.space.gap_row()
+        return np.pad(row, (0, self.count - len(row))).astype(np.float32)[:, None]
+
     def parts(self, mask: np.ndarray) -> list[Part]:
         """What can be given apart, where a mask bool [T, 4] (`parts.PARTS`) says so; shares are of coordinates."""
         face = np.pad(np.repeat(vertex_weights(self.space.model), 3, axis=1), ((0, 0), (0, 6)))  # [3, 3 V + 6]

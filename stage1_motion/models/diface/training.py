@@ -22,9 +22,12 @@ from stage1_motion.models.diface.coordinates import Coordinates
 from stage1_motion.models.diface.model import KIND, Sampler
 from stage1_motion.models.diface.network import Denoiser, DenoiserConfig
 from stage1_motion.models.diface.sampling import generate
+from stage1_motion.motion_space import MEAN_GAP, TYPICAL_LIP_STD
 from stage1_motion.validation import validation_figures
 
-LOSS_SETTINGS = ("frames", "velocity_weight", "head_weight", "speech_dropout", "speech_noise")
+_SMALL_GAP = 2.0  # mm: below it errors of the lip gap weigh alike
+
+LOSS_SETTINGS = ("frames", "velocity_weight", "head_weight", "speech_dropout", "speech_noise", "gap_weight")
 """Arguments of `DifaceTask` that are stored with the weights, for a fine-tuning with the same objective."""
 
 
@@ -48,6 +51,23 @@ def velocity_loss(predicted: Tensor, true: Tensor, mask: Tensor, weights: Tensor
     return simple_loss(predicted.diff(dim=1), true.diff(dim=1), mask[:, 1:] & mask[:, :-1], weights)
 
 
+def gap_loss(predicted: Tensor, true: Tensor, mask: Tensor) -> Tensor:
+    """Relative error of the lip gap, ours: ((predicted - true) / (true + `_SMALL_GAP`))^2, the mean over frames.
+
+    Lips that meet are few millimetres in few frames. In eq. 4 they weigh no more than the cheeks, and the mean of what
+    might be said leaves them parted.
+
+    Args:
+        predicted: [B, N, 1], mm, signed.
+        true: [B, N, 1].
+        mask: bool [B, N, 1].
+
+    Returns:
+        A scalar.
+    """
+    return ((predicted - true) / (true.clamp(min=0) + _SMALL_GAP)).square()[mask].mean()
+
+
 class DifaceTask:
     """A `shared.training.loop.Task`.
 
@@ -61,17 +81,18 @@ class DifaceTask:
         head_weight: of the head's coordinates, against that of a vertex coordinate, whose unit is `scale`.
         speech_dropout: share of crops whose speech is 0.
         speech_noise: standard deviation of Gaussian noise on the features.
+        gap_weight: of `gap_loss`; 0 is eq. 6.
         sampler: steps and guidance in validation and, stored with the weights, afterwards.
         encoder: `speech_encoder` and `layer` of the features, for ``model.yaml``.
     """
 
     def __init__(self, clips: list[Clip], development: list[Clip], coordinates: Coordinates, config: DenoiserConfig, *,
                  frames: int = 30, velocity_weight: float = 10.0, head_weight: float = 1.0,
-                 speech_dropout: float = 0.1, speech_noise: float = 0.0, sampler: Sampler | None = None,
-                 encoder: dict[str, Any] | None = None):  # fmt: skip
+                 speech_dropout: float = 0.1, speech_noise: float = 0.0, gap_weight: float = 0.0,
+                 sampler: Sampler | None = None, encoder: dict[str, Any] | None = None):  # fmt: skip
         self.coordinates, self.config, self.frames = coordinates, config, frames
         self.velocity_weight, self.head_weight = velocity_weight, head_weight
-        self.speech_dropout, self.speech_noise = speech_dropout, speech_noise
+        self.speech_dropout, self.speech_noise, self.gap_weight = speech_dropout, speech_noise, gap_weight
         self.sampler, self.encoder = sampler or Sampler(), encoder or {"speech_encoder": "bundled"}
         self.clips, self.development = clips, development
         self.people = sorted({clip.person for clip in self.clips})
@@ -82,10 +103,11 @@ class DifaceTask:
         self.count = coordinates.space.model.num_expression
         head = config.coordinates - 3 * coordinates.space.model.num_vertices
         self.weights = torch.cat([torch.ones(config.coordinates - head), torch.full((head,), head_weight)])
+        self.gap = torch.from_numpy(coordinates.gap())
 
     def to(self, device: torch.device) -> None:
         """Move what the loss needs."""
-        self.weights = self.weights.to(device)
+        self.weights, self.gap = self.weights.to(device), self.gap.to(device)
 
     def batch(self, generator: torch.Generator, batch_size: int) -> dict[str, Tensor]:
         """Random crops: x0 [B, N, K], speech [B, N, S], mask [B, N, 1], person, timestep, noise, drop_speech."""
@@ -116,13 +138,18 @@ class DifaceTask:
         return batch
 
     def loss(self, model: Denoiser, batch: dict[str, Tensor]) -> tuple[Tensor, dict[str, Any]]:
-        """Eq. 6."""
+        """Eq. 6, and `gap_loss`."""
         noisy = self.schedule.add_noise(batch["x0"], batch["noise"], batch["timestep"])
         person = model.person(batch["person"])
         predicted = model(noisy, batch["timestep"], batch["speech"], person, batch["drop_speech"]).float()
         terms = (predicted, batch["x0"], batch["mask"], self.weights)
         simple, velocity = simple_loss(*terms), velocity_loss(*terms)
-        return simple + self.velocity_weight * velocity, {"simple": simple, "velocity": velocity}
+        loss, parts = simple + self.velocity_weight * velocity, {"simple": simple, "velocity": velocity}
+        if self.gap_weight:
+            gaps = (values @ self.gap + MEAN_GAP * TYPICAL_LIP_STD for values in terms[:2])  # [B, N, 1] mm
+            parts["gap"] = gap_loss(*gaps, batch["mask"])
+            loss = loss + self.gap_weight * parts["gap"]
+        return loss, parts
 
     def person(self, model: Denoiser) -> Tensor:
         """[C]: the vector of somebody who is not among the training people, their mean."""

@@ -10,7 +10,8 @@ from shared.checkpoint import load_checkpoint
 from shared.training.config import TrainingConfig
 from shared.training.loop import train
 from stage1_motion.models.diface.model import KIND, Sampler, load
-from stage1_motion.models.diface.training import LOSS_SETTINGS, simple_loss, velocity_loss
+from stage1_motion.models.diface.training import LOSS_SETTINGS, gap_loss, simple_loss, velocity_loss
+from stage1_motion.motion_space import TYPICAL_LIP_STD
 
 GENERATOR = torch.Generator().manual_seed(0)
 TRUE, PREDICTED = torch.randn(2, 3, 6, 4, generator=GENERATOR)
@@ -40,6 +41,16 @@ def test_equations_4_and_5():
     # A flipped sign, in the prediction as in the difference, is another number.
     assert abs(float(velocity_loss(-PREDICTED, TRUE, MASK, WEIGHTS)) - np.mean(velocity)) > 0.1
     assert abs(float(simple_loss(-PREDICTED, TRUE, MASK, WEIGHTS)) - np.mean(simple)) > 0.1
+
+
+def test_errors_of_small_gaps_weigh_more():
+    """Relative to the real gap, above 2 mm; crossed lips are a gap of 0."""
+    true = torch.tensor([[[0.0], [8.0], [-1.0], [30.0]]])
+    predicted = torch.tensor([[[1.0], [9.0], [3.0], [0.0]]])
+    mask = torch.tensor([[[True], [True], [True], [False]]])
+    expected = ((1 / 2) ** 2 + (1 / 10) ** 2 + (4 / 2) ** 2) / 3
+    assert float(gap_loss(predicted, true, mask)) == pytest.approx(expected)
+    assert float(gap_loss(true, true, mask)) == 0
 
 
 class Recorder:
@@ -75,6 +86,28 @@ def test_equation_6(small, velocity_weight, head_weight):
         alpha = float(task.schedule.alphas_cumprod[t])
         expected = alpha**0.5 * batch["x0"][b] + (1 - alpha) ** 0.5 * batch["noise"][b]
         assert torch.allclose(call.noisy[b], expected, atol=1e-5)
+
+
+def test_the_gap_that_is_weighed_is_the_lips_own(small):
+    """In mm from closed lips, in the loss and in its part; 0 leaves eq. 6."""
+    task, plain = (small.task(frames=12, gap_weight=weight) for weight in (0.3, 0.0))
+    clip = task.clips[0]
+    task.clips = plain.clips = [clip]
+    batch = task.batch(torch.Generator().manual_seed(3), 2)
+    answer = 0.8 * batch["x0"]
+    space = small.space
+    gaps = []
+    for values in (answer, batch["x0"]):
+        expression, _ = task.coordinates.decode(values.flatten(0, 1).numpy())
+        photo = space.speech_expression(clip.motion).mean(0)
+        closed = float(space.lip_gap(clip.motion.identity, photo))
+        decoded = space.decode_expression(expression, photo, closed, TYPICAL_LIP_STD)
+        gaps.append(space.lip_gap(clip.motion.identity, decoded).reshape(2, -1))
+    expected = np.mean(((gaps[0] - gaps[1]) / (np.maximum(gaps[1], 0) + 2)) ** 2)
+    loss, parts = task.loss(Recorder(answer), batch)
+    assert float(parts["gap"]) == pytest.approx(expected, rel=1e-3)
+    eq6, others = plain.loss(Recorder(answer), batch)
+    assert float(loss) == pytest.approx(float(eq6) + 0.3 * expected, rel=1e-4) and "gap" not in others
 
 
 def test_a_crop_is_part_of_a_person_s_clip(small):
