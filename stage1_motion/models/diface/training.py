@@ -25,9 +25,9 @@ from stage1_motion.models.diface.sampling import generate
 from stage1_motion.motion_space import MEAN_GAP, TYPICAL_LIP_STD
 from stage1_motion.validation import validation_figures
 
-_SMALL_GAP = 2.0  # mm: below it errors of the lip gap weigh alike
-
-LOSS_SETTINGS = ("frames", "velocity_weight", "head_weight", "speech_dropout", "speech_noise", "gap_weight")
+LOSS_SETTINGS = (
+    "frames", "velocity_weight", "head_weight", "speech_dropout", "speech_noise", "gap_weight", "gap_floor"
+)  # fmt: skip
 """Arguments of `DifaceTask` that are stored with the weights, for a fine-tuning with the same objective."""
 
 
@@ -51,8 +51,8 @@ def velocity_loss(predicted: Tensor, true: Tensor, mask: Tensor, weights: Tensor
     return simple_loss(predicted.diff(dim=1), true.diff(dim=1), mask[:, 1:] & mask[:, :-1], weights)
 
 
-def gap_loss(predicted: Tensor, true: Tensor, mask: Tensor) -> Tensor:
-    """Relative error of the lip gap, ours: ((predicted - true) / (true + `_SMALL_GAP`))^2, the mean over frames.
+def gap_loss(predicted: Tensor, true: Tensor, mask: Tensor, floor: float) -> Tensor:
+    """Relative error of the lip gap, ours: ((predicted - true) / (true + floor))^2, the mean over frames.
 
     Lips that meet are few millimetres in few frames. In eq. 4 they weigh no more than the cheeks, and the mean of what
     might be said leaves them parted.
@@ -61,11 +61,12 @@ def gap_loss(predicted: Tensor, true: Tensor, mask: Tensor) -> Tensor:
         predicted: [B, N, 1], mm, signed.
         true: [B, N, 1].
         mask: bool [B, N, 1].
+        floor: mm, below which errors weigh alike.
 
     Returns:
         A scalar.
     """
-    return ((predicted - true) / (true.clamp(min=0) + _SMALL_GAP)).square()[mask].mean()
+    return ((predicted - true) / (true.clamp(min=0) + floor)).square()[mask].mean()
 
 
 class DifaceTask:
@@ -82,6 +83,7 @@ class DifaceTask:
         speech_dropout: share of crops whose speech is 0.
         speech_noise: standard deviation of Gaussian noise on the features.
         gap_weight: of `gap_loss`; 0 is eq. 6.
+        gap_floor: likewise, mm.
         sampler: steps and guidance in validation and, stored with the weights, afterwards.
         encoder: `speech_encoder` and `layer` of the features, for ``model.yaml``.
     """
@@ -89,10 +91,12 @@ class DifaceTask:
     def __init__(self, clips: list[Clip], development: list[Clip], coordinates: Coordinates, config: DenoiserConfig, *,
                  frames: int = 30, velocity_weight: float = 10.0, head_weight: float = 1.0,
                  speech_dropout: float = 0.1, speech_noise: float = 0.0, gap_weight: float = 0.0,
-                 sampler: Sampler | None = None, encoder: dict[str, Any] | None = None):  # fmt: skip
+                 gap_floor: float = 2.0, sampler: Sampler | None = None,
+                 encoder: dict[str, Any] | None = None):  # fmt: skip
         self.coordinates, self.config, self.frames = coordinates, config, frames
         self.velocity_weight, self.head_weight = velocity_weight, head_weight
-        self.speech_dropout, self.speech_noise, self.gap_weight = speech_dropout, speech_noise, gap_weight
+        self.speech_dropout, self.speech_noise = speech_dropout, speech_noise
+        self.gap_weight, self.gap_floor = gap_weight, gap_floor
         self.sampler, self.encoder = sampler or Sampler(), encoder or {"speech_encoder": "bundled"}
         self.clips, self.development = clips, development
         self.people = sorted({clip.person for clip in self.clips})
@@ -147,7 +151,7 @@ class DifaceTask:
         loss, parts = simple + self.velocity_weight * velocity, {"simple": simple, "velocity": velocity}
         if self.gap_weight:
             gaps = (values @ self.gap + MEAN_GAP * TYPICAL_LIP_STD for values in terms[:2])  # [B, N, 1] mm
-            parts["gap"] = gap_loss(*gaps, batch["mask"])
+            parts["gap"] = gap_loss(*gaps, batch["mask"], self.gap_floor)
             loss = loss + self.gap_weight * parts["gap"]
         return loss, parts
 

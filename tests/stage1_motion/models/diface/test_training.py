@@ -49,8 +49,8 @@ def test_errors_of_small_gaps_weigh_more():
     predicted = torch.tensor([[[1.0], [9.0], [3.0], [0.0]]])
     mask = torch.tensor([[[True], [True], [True], [False]]])
     expected = ((1 / 2) ** 2 + (1 / 10) ** 2 + (4 / 2) ** 2) / 3
-    assert float(gap_loss(predicted, true, mask)) == pytest.approx(expected)
-    assert float(gap_loss(true, true, mask)) == 0
+    assert float(gap_loss(predicted, true, mask, 2.0)) == pytest.approx(expected)
+    assert float(gap_loss(true, true, mask, 2.0)) == 0
 
 
 class Recorder:
@@ -90,7 +90,7 @@ def test_equation_6(small, velocity_weight, head_weight):
 
 def test_the_gap_that_is_weighed_is_the_lips_own(small):
     """In mm from closed lips, in the loss and in its part; 0 leaves eq. 6."""
-    task, plain = (small.task(frames=12, gap_weight=weight) for weight in (0.3, 0.0))
+    task, plain = (small.task(frames=12, gap_weight=weight, gap_floor=1.5) for weight in (0.3, 0.0))
     clip = task.clips[0]
     task.clips = plain.clips = [clip]
     batch = task.batch(torch.Generator().manual_seed(3), 2)
@@ -103,7 +103,7 @@ def test_the_gap_that_is_weighed_is_the_lips_own(small):
         closed = float(space.lip_gap(clip.motion.identity, photo))
         decoded = space.decode_expression(expression, photo, closed, TYPICAL_LIP_STD)
         gaps.append(space.lip_gap(clip.motion.identity, decoded).reshape(2, -1))
-    expected = np.mean(((gaps[0] - gaps[1]) / (np.maximum(gaps[1], 0) + 2)) ** 2)
+    expected = np.mean(((gaps[0] - gaps[1]) / (np.maximum(gaps[1], 0) + 1.5)) ** 2)
     loss, parts = task.loss(Recorder(answer), batch)
     assert float(parts["gap"]) == pytest.approx(expected, rel=1e-3)
     eq6, others = plain.loss(Recorder(answer), batch)
