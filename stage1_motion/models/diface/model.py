@@ -95,8 +95,9 @@ class Diface(MotionModel):
         features = torch.from_numpy(speech.normalised(tail))  # [C + T, S]
         if constraint is not None and tail is None:
             before, after = (_HOLD if constraint.mask[end].any() else 0 for end in (0, -1))
-            constraint = Known(*(_held(part, before, after) for part in vars(constraint).values()))
-            features = torch.from_numpy(_held(features.numpy(), before, after))
+            if before or after:
+                constraint = Known(*(_held(part, before, after) for part in vars(constraint).values()))
+                features = torch.from_numpy(_held(features.numpy(), before, after))
         solver = defaults.solver if options.solver is None and options.eta is None else options.solver
         steps = options.steps or defaults.steps
         if solver == RENOISE != defaults.solver and options.steps is None:
