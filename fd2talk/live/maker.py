@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import sys
 import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 
 import numpy as np
 
@@ -23,7 +26,7 @@ AHEAD = 5
 _WAIT = 3
 """While at least so many frames are left, a hop waits for sound that is to come."""
 
-_PAINTERS = 2
+_PAINTERS, _NICE = 2, 5
 _HEARD = 5 * SAMPLE_RATE  # samples of the other speaker that are kept until motion is generated
 
 
@@ -65,7 +68,7 @@ class FrameMaker:
     def check_open(self) -> None:
         """Raise what a thread has raised, or UsageError after `close`; called with the lock."""
         if self._error is not None:
-            raise self._error
+            raise self._error.with_traceback(None)
         if self._closed:
             raise UsageError("the portrait has been closed")
 
@@ -140,7 +143,7 @@ class FrameMaker:
             with self.changed:
                 for frame in range(0 if motion is None else len(motion)):
                     assert motion is not None
-                    self.plan.add(self._unplanned.popleft(), motion.at(frame))
+                    self.plan.add(self._unplanned.popleft(), motion.slice(frame, frame + 1))
                 self.changed.notify_all()
 
     def _next_sounds(self) -> list[FrameSound] | None:
@@ -159,11 +162,12 @@ class FrameMaker:
             self._unplanned.clear()
             for number, frame in enumerate(unseen):
                 assert closing is not None
-                frame.replace_motion(closing.at(number))  # some may have been taken by now
+                frame.replace_motion(closing.slice(number, number + 1))  # some may have been taken by now
             self.changed.notify_all()
 
     def _paint(self) -> None:
         """Pictures, one at a time."""
+        _yield_to_others()
         while True:
             with self.changed:
                 frame = None
@@ -178,3 +182,10 @@ class FrameMaker:
             with self.changed:
                 self.plan.painted(frame, version, image, begun)
                 self.changed.notify_all()
+
+
+def _yield_to_others() -> None:
+    """Let threads with less to do, and more urgently, go before this one: motion, and whoever sends the frames."""
+    with suppress(AttributeError, OSError):  # not where threads have no priorities of their own
+        if sys.platform == "linux":
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), os.getpriority(os.PRIO_PROCESS, 0) + _NICE)
