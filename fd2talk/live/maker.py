@@ -26,7 +26,7 @@ AHEAD = 5
 _WAIT = 3
 """While at least so many frames are left, a hop waits for sound that is to come."""
 
-_PAINTERS, _NICE = 2, 5
+_PAINTERS, _NICE = 2, 2
 _HEARD = 5 * SAMPLE_RATE  # samples of the other speaker that are kept until motion is generated
 
 
@@ -97,12 +97,8 @@ class FrameMaker:
         while not frames or not (frames[0].image is not None or self._is_over(until)):
             self.check_open()
             self.changed.wait(None if until is None else max(0.001, until - time.monotonic()))
-        frame = frames.popleft()
         self.changed.notify_all()
-        if frame.image is not None:
-            return frame, frame.image
-        assert self.plan.latest is not None  # `_is_over`
-        return frame, self.plan.latest[1]
+        return self.plan.take()
 
     def _is_over(self, until: float | None) -> bool:
         return until is not None and time.monotonic() >= until and self.plan.latest is not None
@@ -118,6 +114,7 @@ class FrameMaker:
                 sound.samples = sound.samples * np.linspace(1, 0, len(sound.samples), dtype=np.float32)
             else:
                 sound.samples, sound.speaking, sound.due = np.zeros_like(sound.samples), False, None
+        self.plan.silence()
         self._interrupted = True
 
     # -- the threads --------------------------------------------------------------------------------------------------
