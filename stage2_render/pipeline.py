@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
@@ -240,13 +240,14 @@ class RenderPipeline:
         fitted = photo if isinstance(photo, PhotoFit) else PhotoFit.fit(photo, self.model)
         turns = quarter_turns(fitted)
         upright = framed(turned(fitted, turns), full, max_size)
+        warp: MeshWarp | RepairRenderer
         if self.networks is None:
             warp = MeshWarp(upright.image, upright.landmarks, upright.crop)
             render = with_warp(warp)
         else:
             from stage2_render.repair.renderer import RepairRenderer
 
-            warp = RepairRenderer(upright, self.networks, self.device, self.precision)
+            warp = RepairRenderer(upright, cast("RepairNetworks", self.networks), self.device, self.precision)
             render = with_repair(warp)
         if _stays_on(self.device):
             from stage2_render.on_device.frames import DeviceFrames

@@ -59,10 +59,11 @@ def live(
     fitted = fit_photo(render.model, photo, image, face)
     motion = MotionPipeline.from_pretrained(**motion_model.loading, device=device)
     style = read_style(motion_model.style, motion)
-    options = {"size": size, "full": full, "sound_rate": SOUND_RATE, "seed": seed, "style": style}
 
     def make(notify: Callable[[str], None]) -> LivePortrait:
-        return LivePortrait(fitted, motion, render, notify=notify, **options)
+        return LivePortrait(
+            fitted, motion, render, size=size, full=full, sound_rate=SOUND_RATE, seed=seed, style=style, notify=notify
+        )
 
     poster = io.BytesIO()
     Image.fromarray(render.live(fitted, full=full, max_size=size).still).save(poster, "JPEG", quality=90)

@@ -25,7 +25,7 @@ def offer_addresses(host: str) -> None:
     Args:
         host: the address that the server is bound to: with its own the computer can only be reached from itself.
     """
-    ice.get_host_addresses = _of(host, _all_addresses)  # type: ignore[assignment]
+    ice.get_host_addresses = _of(host, _all_addresses)
 
 
 _all_addresses = ice.get_host_addresses

@@ -150,7 +150,8 @@ class LiveServer:
         rate = request.query.get("rate", str(SAMPLE_RATE))
         try:
             reader = PcmReader(int(rate) if rate.isdecimal() and len(rate) < 9 else 0, target)
-            microphone = Microphone(lambda: call.portrait.queued) if request.query.get("live") == "1" else None
+            portrait = call.portrait
+            microphone = Microphone(lambda: portrait.queued) if request.query.get("live") == "1" else None
             call.others.add(socket.send_json)
             ending = asyncio.create_task(_end(socket, call))
             try:
@@ -167,7 +168,7 @@ class LiveServer:
                 ending.cancel()
                 call.others.discard(socket.send_json)
                 if not call.ended.is_set() and target == SOUND_RATE:
-                    call.portrait.end_of_speech()
+                    portrait.end_of_speech()
         except Fd2TalkError as error:
             return await _refused(socket, str(error))
         return socket

@@ -38,22 +38,22 @@ class _Track(MediaStreamTrack):
     def __init__(self, kind: str, most: int) -> None:
         super().__init__()
         self.kind = kind
-        self._waiting: deque[av.VideoFrame | av.AudioFrame] = deque(maxlen=most)
+        self._frames: deque[av.VideoFrame | av.AudioFrame] = deque(maxlen=most)
         self._arrived = asyncio.Event()
 
     def put(self, frame: av.VideoFrame | av.AudioFrame) -> None:
         """Send a frame."""
-        self._waiting.append(frame)
+        self._frames.append(frame)
         self._arrived.set()
 
     async def recv(self) -> av.VideoFrame | av.AudioFrame:
         """The next frame; called by the sender."""
-        while not self._waiting:
+        while not self._frames:
             if self.readyState != "live":
                 raise MediaStreamError
             self._arrived.clear()
             await self._arrived.wait()
-        return self._waiting.popleft()
+        return self._frames.popleft()
 
     def stop(self) -> None:
         """End the track, and whoever waits for it."""
