@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -82,6 +83,7 @@ class MotionStream:
         self._events = StreamingEvents(frontend)
         self._tail_expression = np.zeros((0, pipeline.face_model.num_expression), np.float32)
         self._tail_pose = np.zeros((0, 6), np.float32)
+        self._spoken = np.zeros((0, pipeline.face_model.num_expression), np.float32)  # last expressions, less rest
         self._ahead = np.zeros((0, 6), np.float32)  # pose of the next frames as the last hop has generated it
         blinks, gaze, breaths = (np.random.default_rng([seed, index]) for index in range(3))
         self._blinks, self._gaze, self._breathing = (
@@ -143,6 +145,36 @@ class MotionStream:
         motions = [self.push(np.zeros(FRAME, np.float32)) for _ in range(frames)]
         return joined(motions)
 
+    def interrupt(self, unseen: Motion | None = None) -> Motion | None:
+        """Stop speaking: forget the sound beyond the frames returned; silence follows, or what is pushed next.
+
+        The mouth closes within three frames, whatever was said; lids, gaze and head go on.
+
+        Args:
+            unseen: the last frames returned, if nobody has seen them yet, at most `TAIL`: the mouth closes in them.
+
+        Returns:
+            These frames, silent and with the mouth closing; None of none.
+
+        Raises:
+            UsageError: the stream has been flushed, or has not returned so many frames.
+        """
+        frames = 0 if unseen is None else len(unseen)
+        if self._closed or frames > len(self._spoken):
+            raise UsageError("the stream has been flushed, or was not to keep so many frames")
+        self._sound.forget(self._frames - frames, self._frames)
+        self._samples = self._sound.samples
+        speaks = self._events.interrupt(frames)
+        if unseen is None:
+            return None
+        silence = np.zeros(frames * FRAME, np.float32)
+        if not self._rules.rest:
+            return replace(unseen, audio=silence)
+        at = len(self._spoken) - frames
+        less = (1 - speaks[:, None]) * self._spoken[at:]
+        self._spoken[at:] -= less
+        return replace(unseen, expression=unseen.expression - less, audio=silence)
+
     def flush(self) -> Motion | None:
         """End the stream: the remaining frames, as if silence followed; `frame_count` of all samples in all.
 
@@ -158,6 +190,14 @@ class MotionStream:
         self._sound.push(np.zeros(max(0, lacking) if hops else 0, np.float32))
         rest = self._advance()
         return None if rest is None else _cut(rest, total - returned, self._samples - returned * FRAME)
+
+    @cached_property
+    def _at_rest(self) -> np.ndarray:
+        """The expression [D] of a mouth that rests, without lids and gaze."""
+        pipeline, nothing = self._pipeline, np.zeros(1, np.float32)
+        silence, rules = SpeechEvents(nothing, nothing), replace(self._rules, rest=True, lip_closure=False)
+        sample = MotionSample(np.zeros((1, pipeline.face_model.num_expression), np.float32))
+        return decoded_expression(pipeline.model, sample, silence, self._subject, self._options, rules)[0]
 
     def _advance(self) -> Motion | None:
         """All hops for which enough has been heard."""
@@ -207,6 +247,9 @@ class MotionStream:
         if rules.rest and self._options.pose_scale:
             sample = replace(sample, pose=calm * sample.pose)
         rotation, translation = decoded_pose(pipeline.model, sample, subject, self._options, HOP)
+        weights = beginning(np.arange(start, start + HOP)) if rules.ease else None
+        spoken = (expression - self._at_rest) * (1 if weights is None else weights[:, None])
+        self._spoken = np.concatenate([self._spoken, spoken.astype(np.float32)])[-TAIL:]
         # Asked for in any case: what one process draws does not depend on whether another one is on.
         closed, look = self._blinks.next(HOP) * rules.blinks, self._gaze.next(HOP) * rules.gaze
         if self._listening is not None:
@@ -217,7 +260,6 @@ class MotionStream:
         expression = expression + eye_coefficients(pipeline.face_model, subject.lid_gap, closed, look)
         if self._options.pose_scale:
             rotation, translation = rotation + breath[:, :3], translation + breath[:, 3:]
-        weights = beginning(np.arange(start, start + HOP)) if rules.ease else None
         audio = self._sound.sound(start, start + HOP)
         return eased_motion(
             pipeline.face_model, expression, rotation, translation, subject, weights, audio=audio, source=self._source
