@@ -140,7 +140,7 @@ class FrameMaker:
             with self.changed:
                 for frame in range(0 if motion is None else len(motion)):
                     assert motion is not None
-                    self.plan.add(self._unplanned.popleft(), motion.at(frame))
+                    self.plan.add(self._unplanned.popleft(), motion.slice(frame, frame + 1))
                 self.changed.notify_all()
 
     def _next_sounds(self) -> list[FrameSound] | None:
@@ -159,7 +159,7 @@ class FrameMaker:
             self._unplanned.clear()
             for number, frame in enumerate(unseen):
                 assert closing is not None
-                frame.replace_motion(closing.at(number))  # some may have been taken by now
+                frame.replace_motion(closing.slice(number, number + 1))  # some may have been taken by now
             self.changed.notify_all()
 
     def _paint(self) -> None:
