@@ -108,7 +108,8 @@ class SpeechQueue:
 
     def _cut(self, frames: int, start: int, taken: int, fade: bool = False) -> list[FrameSound]:
         """Silence with so much speech from the front of the queue in it, from a sample on."""
-        sound, speech, dues = np.zeros(frames * self._size, np.float32), start, {}
+        sound, speech = np.zeros(frames * self._size, np.float32), start
+        dues: dict[int, float] = {}
         ends = np.clip(self._size * np.arange(1, frames + 1) - start, 0, taken) + self._spoken
         self._waiting, self._spoken = self._waiting - taken, self._spoken + taken
         while taken:
