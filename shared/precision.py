@@ -27,8 +27,8 @@ def has_fast_bf16(device: str | torch.device) -> bool:
     """Return whether a device multiplies bf16 matrices faster than float32 ones.
 
     CPUs with AMX tiles are several times faster in bf16, AMD's with the bf16 instructions of AVX-512 nearly twice;
-    others emulate it slowly, and Intel's that hide AMX from a virtual machine take twice as long. It depends on the processor alone, never on a timing, so that the same seed gives the same
-    frames.
+    others emulate it slowly, and Intel's that hide AMX from a virtual machine take twice as long. It depends on the
+    processor alone, never on a timing, so that the same seed gives the same frames.
     """
     kind = torch.device(device).type
     if kind == "cuda":

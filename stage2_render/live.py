@@ -39,6 +39,11 @@ class LiveRenderer:
         height, width = upright.image.shape[:2]
         self.width, self.height = (height, width) if turns % 2 else (width, height)
 
+    @property
+    def still(self) -> np.ndarray:
+        """The photo as frames show it, uint8 [height, width, 3]."""
+        return np.ascontiguousarray(np.rot90(self._upright.image, -self._turns))
+
     def __call__(self, motion: Motion) -> list[np.ndarray]:
         """Render some frames, uint8 [height, width, 3] each.
 

@@ -49,7 +49,9 @@ class Plan:
     def __init__(self) -> None:
         self.frames: deque[Planned] = deque()
         self.next = 0  # index of the frame that is planned next
-        self.latest: tuple[int, np.ndarray] | None = None  # the picture painted last, by index
+        self.latest: tuple[int, np.ndarray] | None = (
+            None  # that has been due, and when: what is shown while one is missing
+        )
         self._seconds = 0.0  # a painter takes for a frame
 
     def __len__(self) -> int:
@@ -74,11 +76,28 @@ class Plan:
         in_time = (frame for frame in open_ones if (frame.index - first + 1) / FPS >= self._seconds)
         return next(in_time, open_ones[-1]) if paced else open_ones[0]
 
+    def take(self) -> tuple[Planned, np.ndarray]:
+        """The next frame and its picture, or the one before if it has none."""
+        frame = self.frames.popleft()
+        if frame.image is not None:
+            self._due(frame.index, frame.image)
+        assert self.latest is not None  # or there is nothing to take
+        return frame, self.latest[1]
+
+    def silence(self) -> None:
+        """All frames but the next one wait for another motion."""
+        for frame in list(self.frames)[1:]:
+            frame.image, frame.taken, frame.version = None, True, frame.version + 1
+
+    def _due(self, index: int, image: np.ndarray) -> None:
+        if self.latest is None or index > self.latest[0]:
+            self.latest = index, image
+
     def painted(self, frame: Planned, version: int, image: np.ndarray, begun: float) -> None:
         """Put a picture in its place; if it comes too late, it is shown while later ones are missing."""
         self._seconds += 0.1 * (time.monotonic() - begun - self._seconds)
         if frame.version != version:
             return
         frame.image = image
-        if self.latest is None or frame.index > self.latest[0]:
-            self.latest = frame.index, image
+        if not self.frames or frame.index < self.frames[0].index:
+            self._due(frame.index, image)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import sys
 import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 
 import numpy as np
 
@@ -23,7 +26,7 @@ AHEAD = 5
 _WAIT = 3
 """While at least so many frames are left, a hop waits for sound that is to come."""
 
-_PAINTERS = 2
+_PAINTERS, _NICE = 2, 2
 _HEARD = 5 * SAMPLE_RATE  # samples of the other speaker that are kept until motion is generated
 
 
@@ -65,7 +68,7 @@ class FrameMaker:
     def check_open(self) -> None:
         """Raise what a thread has raised, or UsageError after `close`; called with the lock."""
         if self._error is not None:
-            raise self._error
+            raise self._error.with_traceback(None)
         if self._closed:
             raise UsageError("the portrait has been closed")
 
@@ -94,12 +97,8 @@ class FrameMaker:
         while not frames or not (frames[0].image is not None or self._is_over(until)):
             self.check_open()
             self.changed.wait(None if until is None else max(0.001, until - time.monotonic()))
-        frame = frames.popleft()
         self.changed.notify_all()
-        if frame.image is not None:
-            return frame, frame.image
-        assert self.plan.latest is not None  # `_is_over`
-        return frame, self.plan.latest[1]
+        return self.plan.take()
 
     def _is_over(self, until: float | None) -> bool:
         return until is not None and time.monotonic() >= until and self.plan.latest is not None
@@ -115,6 +114,7 @@ class FrameMaker:
                 sound.samples = sound.samples * np.linspace(1, 0, len(sound.samples), dtype=np.float32)
             else:
                 sound.samples, sound.speaking, sound.due = np.zeros_like(sound.samples), False, None
+        self.plan.silence()
         self._interrupted = True
 
     # -- the threads --------------------------------------------------------------------------------------------------
@@ -164,6 +164,7 @@ class FrameMaker:
 
     def _paint(self) -> None:
         """Pictures, one at a time."""
+        _yield_to_others()
         while True:
             with self.changed:
                 frame = None
@@ -178,3 +179,10 @@ class FrameMaker:
             with self.changed:
                 self.plan.painted(frame, version, image, begun)
                 self.changed.notify_all()
+
+
+def _yield_to_others() -> None:
+    """Let threads with less to do, and more urgently, go before this one: motion, and whoever sends the frames."""
+    with suppress(AttributeError, OSError):  # not where threads have no priorities of their own
+        if sys.platform == "linux":
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), os.getpriority(os.PRIO_PROCESS, 0) + _NICE)

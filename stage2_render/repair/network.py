@@ -126,7 +126,7 @@ class RepairNetwork(nn.Module):
         around = F.max_pool2d(openings, 2 * _REACH + 1, stride=1, padding=_REACH)
         inside, around = (F.interpolate(one, scale_factor=MAP_FACTOR, mode="bilinear") for one in (openings, around))
         free = 1 - detail * (1 - inside)  # [B, 1, H, W]
-        smooth = _averaged(_averaged(x[:, :3], (1, _SMOOTH)), (_SMOOTH, 1))  # a box is a row of columns, which is faster
+        smooth = _averaged(_averaged(x[:, :3], (1, _SMOOTH)), (_SMOOTH, 1))  # faster than a box at once
         content, cover = smooth + free * (x[:, :3] - smooth), free * around * torch.sigmoid(x[:, 3:] + _COVER_LOGIT)
         return cover * warped + content, cover
 
