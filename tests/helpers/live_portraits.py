@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-import time
+import ast
+import re
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -88,8 +90,11 @@ def level_of(image):
     return float(np.median(image)) / 250
 
 
-def wait_for(condition, seconds=5.0):
-    until = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < until, "waited in vain"
-        time.sleep(0.01)
+def imports_of_the_docs(framework):
+    """What the example of docs/integrations.md for a framework imports, as a dictionary of the names."""
+    page = (Path(__file__).parents[2] / "docs" / "integrations.md").read_text(encoding="utf-8")
+    [example] = [code for code in re.findall(r"```python\n(.*?)```", page, re.S) if f"integrations.{framework}" in code]
+    imports = [node for node in ast.parse(example).body if isinstance(node, (ast.Import, ast.ImportFrom))]
+    names: dict = {}
+    exec(compile(ast.Module(imports, []), page[:20], "exec"), names)
+    return names

@@ -7,12 +7,13 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from live_portraits import level_of, steps, telling_portrait
+from live_portraits import imports_of_the_docs, level_of, steps, telling_portrait
 
 pytest.importorskip("livekit.agents", reason="needs livekit-agents: make test-integrations")
 
 from livekit import rtc  # noqa: E402
-from livekit.agents.voice.avatar import AudioSegmentEnd, AvatarRunner, QueueAudioOutput  # noqa: E402
+from livekit.agents import Agent, AgentSession  # noqa: E402
+from livekit.agents.voice.avatar import AudioSegmentEnd  # noqa: E402
 from livekit.agents.voice.io import AgentOutput  # noqa: E402
 
 from fd2talk.integrations.livekit import PortraitVideo  # noqa: E402
@@ -282,4 +283,45 @@ def test_options_are_those_of_the_portrait():
     options = asyncio.run(main())
     assert (options.video_width, options.video_height, options.video_fps) == (96, 48, 25)
     assert (options.audio_sample_rate, options.audio_channels) == (48000, 1)
-    assert AvatarRunner and QueueAudioOutput  # the names that docs/integrations.md uses
+
+
+def test_the_example_of_the_docs_names_what_there_is():
+    assert imports_of_the_docs("livekit")["PortraitVideo"] is PortraitVideo
+
+
+def test_a_session_speaks_through_it_and_is_interrupted():
+    """A real `AgentSession` that says a recording, twice; it is interrupted the second time."""
+
+    async def main():
+        portrait, _ = telling_portrait(RATE)
+        face, session, room, sent = PortraitVideo(portrait), AgentSession(), Room(), []
+        runner = await face.start(session, room)
+        for source in (runner._audio_source, runner._video_source):
+            record(source, sent)
+
+        async def recording(sound):
+            for frame in blocks(sound):
+                yield frame
+
+        await session.start(Agent(instructions="You are brief."), record=False)
+        try:
+            said = session.say("a step", audio=recording(steps(RATE, [0.3, 0.6])))
+            await asyncio.wait_for(said.wait_for_playout(), 15)
+            whole = len(of(sent, rtc.AudioFrame))
+            said = session.say("a long one", audio=recording(steps(RATE, [0.8], 4.0)))
+            await until(lambda: len(of(sent, rtc.AudioFrame)) > whole + 10)
+            begun = time.monotonic()
+            said.interrupt()
+            await asyncio.wait_for(said.wait_for_playout(), 5)
+            await asyncio.sleep(0.3)
+            return of(sent, rtc.AudioFrame)[:whole], [moment - begun for moment, frame in sent if isinstance(frame, rtc.AudioFrame)]
+        finally:
+            await session.aclose()
+            await face.aclose()
+
+    first, moments = asyncio.run(asyncio.wait_for(main(), 60))
+    found = sound_of(first)
+    sound = steps(RATE, [0.3, 0.6])
+    begins = np.flatnonzero(found)[0]
+    np.testing.assert_allclose(found[begins : begins + len(sound)], sound, atol=1e-3)
+    assert 0 < max(moments) < 0.15

@@ -6,7 +6,7 @@ import time
 
 import numpy as np
 import pytest
-from live_portraits import drawn_photo, level_of, steps, telling_portrait
+from live_portraits import drawn_photo, imports_of_the_docs, level_of, steps, telling_portrait
 
 pytest.importorskip("pipecat", reason="needs pipecat-ai: make test-integrations")
 
@@ -327,3 +327,7 @@ def test_the_real_portrait_speaks_with_its_lips():
         spoken.append(index + 1 < len(sink.got) and isinstance(sink.got[index + 1][1], TTSAudioRawFrame))
     changes, spoken = np.array(changes), np.array(spoken)
     assert changes[spoken].mean() > 3 * changes[:20].mean()
+
+
+def test_the_example_of_the_docs_names_what_there_is():
+    assert imports_of_the_docs("pipecat")["PortraitVideoService"] is PortraitVideoService
