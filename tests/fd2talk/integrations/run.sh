@@ -3,7 +3,6 @@
 # mediapipe 0.10.21 admits, so that mediapipe is 1.2 or later here. Where that cannot be installed the tests are skipped.
 set -euo pipefail
 cd "$(dirname "$0")/../../.."
-export NLTK_DATA=/nonexistent # what Pipecat would download where it is imported is not needed
 
 venv=.venv-integrations
 skip() { echo "test-integrations: skipped: $*"; exit 0; }
