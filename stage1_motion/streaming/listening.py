@@ -53,7 +53,7 @@ _RHYTHM, _RHYTHM_LIMITS = (2.2, 0.25), (1.8, 3.0)  # Hz
 _DECLINE, _FINAL = 0.75, 0.8
 _TILTS = (1.0, 3.0)  # degrees
 _SMILES = {"begins": 0.5, "turn_ends": 0.4}
-_FULL_SMILE, _PLEASANT = 2.2, 0.15  # mm of the corners; share of it in between
+_FULL_SMILE, _PLEASANT = 3.0, 0.15  # mm of the corners; share of it in between
 _STEADY = 0.7
 """Share of the wandering gaze that is left out."""
 

@@ -100,8 +100,8 @@ def test_head_turns_about_the_neck(monologue):
 
 def test_smiles_are_small_and_last_seconds(monologue):
     smiles = np.array([attend(monologue, seed)[2] for seed in range(20)])
-    assert smiles.max() < 2.2 and 0.5 < smiles.max(1).mean() < 2.1 and smiles.min() > -1e-4
-    assert np.abs(np.diff(smiles, axis=1)).max() < 0.25  # mm a frame
+    assert smiles.max() < 3 and 0.8 < smiles.max(1).mean() < 2.9 and smiles.min() > -1e-4
+    assert np.abs(np.diff(smiles, axis=1)).max() < 0.35  # mm a frame
 
 
 def test_speaking_wins(monologue):
