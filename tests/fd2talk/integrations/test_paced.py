@@ -54,26 +54,26 @@ def test_frames_come_in_real_time_and_in_order():
 
 
 def test_the_loop_is_never_blocked():
-    """Not even by a picture that takes half a second."""
+    """Not even by a picture that takes a second."""
 
     async def work(frames, taken):
         take = frames.portrait.frame
 
         def slowly(timeout):
-            time.sleep(0.5)
+            time.sleep(1.0)
             return take(timeout)
 
         frames.portrait.frame = slowly
         frames.speak(steps(16000, [0.2, 0.6, 0.4]))
         worst, last = 0.0, time.monotonic()
-        for _ in range(200):
+        for _ in range(300):
             await asyncio.sleep(0.005)
             now = time.monotonic()
             worst, last = max(worst, now - last), now
         return worst, len(taken)
 
     worst, frames = run(work)
-    assert worst < 0.3 and frames >= 1
+    assert worst < 0.6 and frames >= 1
 
 
 @pytest.mark.parametrize("rate", [16000, 24000])
