@@ -51,6 +51,11 @@ def generate(**options: Any) -> None:
     metavar="SECONDS",
     help="Without AUDIO: a silent face for so long, which blinks, breathes and moves its head a little.",
 )
+@click.option(
+    "--listen",
+    metavar="OTHER",
+    help="Without AUDIO: a silent face that listens to this recording of somebody else, nods and smiles a little.",
+)
 @common.motion_model
 @common.motion
 @common.weights("Folder with weights of the motion model.")

@@ -47,6 +47,7 @@ class LiveFrame:
         sound: float32 [sound_rate / 25], mono; zeros where nothing is said.
         speaking: whether sound of speech is in it.
         late: the picture was not ready and is an earlier one.
+        spoken: samples of all that `speak` was given that have been said, or dropped, with this frame.
     """
 
     index: int
@@ -54,6 +55,7 @@ class LiveFrame:
     sound: np.ndarray
     speaking: bool
     late: bool = False
+    spoken: int = 0
 
 
 @dataclass(frozen=True)
@@ -237,7 +239,7 @@ class LivePortrait:
             smaller = self._smaller()
         if smaller is not None:
             self._lower(smaller)
-        return LiveFrame(frame.index, image, frame.sound.samples, frame.sound.speaking, late)
+        return LiveFrame(frame.index, image, frame.sound.samples, frame.sound.speaking, late, frame.sound.spoken)
 
     def resize(self, size: int) -> None:
         """Make the frames larger or smaller, a few frames from now, while sound and motion go on.

@@ -33,11 +33,13 @@ class FrameSound:
         samples: float32 [rate / 25].
         speaking: whether speech is in it.
         due: when its first speech would have been heard without any delay, seconds of the clock; None without speech.
+        spoken: samples of all speech that has been said, or dropped, at the end of the frame.
     """
 
     samples: np.ndarray
     speaking: bool = False
     due: float | None = None
+    spoken: int = 0
 
 
 class SpeechQueue:
@@ -52,6 +54,7 @@ class SpeechQueue:
         self._rate, self._clock, self._size = rate, clock, rate // FPS
         self._parts: deque[tuple[np.ndarray, float]] = deque()  # with the time when the first sample would be heard
         self._waiting = 0  # samples
+        self._spoken = 0  # samples taken or dropped
         self._last = -np.inf  # when sound has arrived last
         self._complete = True  # nothing more is to come
         self._flowing = False  # the last frame taken ends in speech that goes on
@@ -76,6 +79,7 @@ class SpeechQueue:
     def clear(self) -> None:
         """Drop what waits."""
         self._parts.clear()
+        self._spoken += self._waiting
         self._waiting, self._complete, self._flowing = 0, True, False
 
     def take(self, frames: int, now: bool) -> list[FrameSound] | None:
@@ -104,8 +108,10 @@ class SpeechQueue:
 
     def _cut(self, frames: int, start: int, taken: int, fade: bool = False) -> list[FrameSound]:
         """Silence with so much speech from the front of the queue in it, from a sample on."""
-        sound, speech, dues = np.zeros(frames * self._size, np.float32), start, {}
-        self._waiting -= taken
+        sound, speech = np.zeros(frames * self._size, np.float32), start
+        dues: dict[int, float] = {}
+        ends = np.clip(self._size * np.arange(1, frames + 1) - start, 0, taken) + self._spoken
+        self._waiting, self._spoken = self._waiting - taken, self._spoken + taken
         while taken:
             part, due = self._parts[0]
             size = min(taken, len(part))
@@ -121,4 +127,6 @@ class SpeechQueue:
             edge = sound[max(start, speech - round(_FADE * self._rate)) : speech]
             edge *= np.linspace(1, 0, len(edge), dtype=np.float32)
         pieces = sound.reshape(frames, self._size)
-        return [FrameSound(piece, frame in dues, dues.get(frame)) for frame, piece in enumerate(pieces)]
+        return [
+            FrameSound(piece, frame in dues, dues.get(frame), int(ends[frame])) for frame, piece in enumerate(pieces)
+        ]

@@ -8,7 +8,7 @@ Each hop of `HOP` frames is generated when `AHEAD` more have been heard, so that
 * detects events (`events`);
 * lets the model continue the last `TAIL` frames, through its own frames and those ahead. What it generates of these is
   thrown away, but for the head, whose pose is cross-faded and smoothed;
-* applies the rules that act frame by frame, and what blinks, looks and breathes by itself.
+* applies the rules that act frame by frame, and what blinks, looks, breathes and listens by itself.
 
 Hops lie at absolute positions: blocks of 20 ms and of a second give the same motion. Memory does not grow.
 """
@@ -34,9 +34,11 @@ from stage1_motion.postprocessing import PostProcessing
 from stage1_motion.postprocessing.breathing import Breathing
 from stage1_motion.postprocessing.ease import beginning
 from stage1_motion.postprocessing.eyes import Blinks, Fixations, eye_coefficients
+from stage1_motion.postprocessing.smile import smile
 from stage1_motion.speech_events import SpeechEvents
 from stage1_motion.streaming.encoder import FRAME, StreamingEncoder
 from stage1_motion.streaming.events import AHEAD, StreamingEvents
+from stage1_motion.streaming.listening import Listening
 from stage1_motion.streaming.statistics import RunningFeatures
 from stage1_motion.style import Style
 
@@ -89,6 +91,7 @@ class MotionStream:
             Fixations(gaze),
             Breathing(breaths),
         )
+        self._listening: Listening | None = None  # until there is something to listen to
         self._samples = self._frames = 0  # received, returned
         self._closed = False
 
@@ -107,11 +110,33 @@ class MotionStream:
         """
         if self._closed:
             raise UsageError("the stream has been flushed: it takes no more sound")
-        if getattr(samples, "ndim", 0) != 1 or samples.dtype != np.float32 or not np.isfinite(samples).all():
-            raise InputError("a block of sound must be float32 [n], mono, with finite numbers")
+        _check_block(samples)
         self._samples += len(samples)
         self._sound.push(samples)
         return self._advance()
+
+    def listen(self, samples: np.ndarray) -> None:
+        """Take a block of another speaker's sound, to whom the face listens while it says nothing itself.
+
+        It nods, looks at the speaker and smiles a little (`streaming.listening`) in the frames that `push` and `idle`
+        return from now on, one frame of them for each frame of this sound. Give both in real time: what is more than
+        some seconds ahead is left out.
+
+        Args:
+            samples: float32 [n], mono, 16 kHz, of any length up to a few seconds.
+
+        Raises:
+            InputError: not such an array.
+            UsageError: the stream has been flushed.
+        """
+        if self._closed:
+            raise UsageError("the stream has been flushed: it listens no more")
+        _check_block(samples)
+        if self._listening is None and self._rules.listening:
+            self._listening = Listening(np.random.default_rng([self._seed, 3]))
+            self._smile = smile(self._pipeline.face_model) * np.float32(min(1.0, self._options.expression_scale))
+        if self._listening is not None:
+            self._listening.hear(samples)
 
     def idle(self, frames: int) -> Motion | None:
         """Go on for so many frames in silence, where no sound arrives: see `push`."""
@@ -218,6 +243,7 @@ class MotionStream:
         pipeline, subject, rules = self._pipeline, self._subject, self._rules
         expression = decoded_expression(pipeline.model, sample, events, subject, self._options, rules)
         breath, calm = self._breathing.next(events.speaks)
+        breath = breath * rules.rest
         if rules.rest and self._options.pose_scale:
             sample = replace(sample, pose=calm * sample.pose)
         rotation, translation = decoded_pose(pipeline.model, sample, subject, self._options, HOP)
@@ -226,13 +252,23 @@ class MotionStream:
         self._spoken = np.concatenate([self._spoken, spoken.astype(np.float32)])[-TAIL:]
         # Asked for in any case: what one process draws does not depend on whether another one is on.
         closed, look = self._blinks.next(HOP) * rules.blinks, self._gaze.next(HOP) * rules.gaze
+        if self._listening is not None:
+            attention = self._listening.next(events.speaks)
+            look = look * attention.steady[:, None] + attention.look * (rules.gaze and self._options.pose_scale > 0)
+            expression = expression + attention.smile[:, None] * self._smile
+            breath = breath + attention.at(subject.translation) * min(1.0, self._options.pose_scale)
         expression = expression + eye_coefficients(pipeline.face_model, subject.lid_gap, closed, look)
-        if rules.rest and self._options.pose_scale:
+        if self._options.pose_scale:
             rotation, translation = rotation + breath[:, :3], translation + breath[:, 3:]
         audio = self._sound.sound(start, start + HOP)
         return eased_motion(
             pipeline.face_model, expression, rotation, translation, subject, weights, audio=audio, source=self._source
         )
+
+
+def _check_block(samples: np.ndarray) -> None:
+    if getattr(samples, "ndim", 0) != 1 or samples.dtype != np.float32 or not np.isfinite(samples).all():
+        raise InputError("a block of sound must be float32 [n], mono, with finite numbers")
 
 
 def _filled(options: SamplingOptions, defaults: SamplingOptions) -> SamplingOptions:
