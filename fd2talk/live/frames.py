@@ -84,10 +84,12 @@ class Plan:
         assert self.latest is not None  # or there is nothing to take
         return frame, self.latest[1]
 
-    def silence(self) -> None:
-        """All frames but the next one wait for another motion."""
-        for frame in list(self.frames)[1:]:
+    def silence(self) -> int:
+        """All frames but the next one wait for another motion; returns the number of the first of them."""
+        waiting = list(self.frames)[1:]
+        for frame in waiting:
             frame.image, frame.taken, frame.version = None, True, frame.version + 1
+        return waiting[0].index if waiting else self.next
 
     def _due(self, index: int, image: np.ndarray) -> None:
         if self.latest is None or index > self.latest[0]:

@@ -46,7 +46,8 @@ class FrameMaker:
         self.plan, self.speech = Plan(), SpeechQueue(sound_rate)
         self._unplanned: deque[FrameSound] = deque()  # sound that the motion has heard ahead
         self._heard: deque[np.ndarray] = deque()
-        self._interrupted = self._closed = self._paced = False
+        self._silent: int | None = None  # number of the first frame of an interruption that is to be dealt with
+        self._closed = self._paced = False
         self._error: BaseException | None = None
         works = [self._generate, *[self._paint] * _PAINTERS]
         self._threads = [
@@ -114,8 +115,8 @@ class FrameMaker:
                 sound.samples = sound.samples * np.linspace(1, 0, len(sound.samples), dtype=np.float32)
             else:
                 sound.samples, sound.speaking, sound.due = np.zeros_like(sound.samples), False, None
-        self.plan.silence()
-        self._interrupted = True
+        first = self.plan.silence()
+        self._silent = first if self._silent is None else min(first, self._silent)
 
     # -- the threads --------------------------------------------------------------------------------------------------
 
@@ -124,12 +125,12 @@ class FrameMaker:
         while True:
             with self.changed:
                 sounds = None
-                while not self._closed and not self._interrupted and (sounds := self._next_sounds()) is None:
+                while not self._closed and self._silent is None and (sounds := self._next_sounds()) is None:
                     self.changed.wait(0.02 if len(self.plan) <= AHEAD else None)
                 if self._closed:
                     return
-                unseen = list(self.plan.frames)[1:] if self._interrupted else []
-                self._interrupted = False
+                silent, self._silent = self._silent, None
+                unseen = [frame for frame in self.plan.frames if silent is not None and frame.index >= silent]
                 heard, self._heard = self._heard, deque()
             for samples in heard:
                 self._stream.listen(samples)

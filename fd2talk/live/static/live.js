@@ -11,7 +11,7 @@ let call = null;
 $('#address').textContent = `${address('speech')}?rate=24000`;
 
 function say(text, alarm = false, line = statusLine) {
-  line.textContent = text;
+  line.textContent = text.charAt(0).toUpperCase() + text.slice(1);
   line.classList.toggle('alarm', alarm);
 }
 

@@ -69,7 +69,7 @@ def test_while_a_picture_is_missing_the_one_before_is_shown(plan):
 def test_frames_behind_an_interruption_wait_for_their_motion(plan):
     for frame in plan.frames:
         painted(plan, frame, 0)
-    plan.silence()
+    assert plan.silence() == 1
     assert [frame.image is None for frame in plan.frames] == [False, *[True] * 5]
     assert plan.to_paint(paced=False) is None
     plan.frames[1].replace_motion("closing")

@@ -107,6 +107,22 @@ def test_an_interruption_is_silent_within_100_ms_and_the_next_words_are_said():
     assert [frame.index for frame in [*before, *after, *again]] == list(range(100))
 
 
+@pytest.mark.parametrize("seed", range(3))
+def test_interruptions_at_any_moment_leave_no_frame_behind(seed):
+    """The caller takes frames while motion and pictures of others are being made anew."""
+    random = np.random.default_rng(seed)
+    with flashing(FlashRender(seconds=0.02), FlashStream(seconds=0.003)) as portrait:
+        caller = threading.Thread(target=lambda: [frames.append(portrait.frame()) for _ in range(200)])
+        frames = []
+        caller.start()
+        while caller.is_alive():
+            portrait.speak(np.full(random.integers(1, 12000), 0.8, np.float32))
+            time.sleep(random.uniform(0, 0.03))
+            portrait.interrupt()
+        caller.join(20)
+    assert [frame.index for frame in frames] == list(range(200))
+
+
 def test_an_idle_portrait_is_not_interrupted():
     with flashing() as portrait:
         taken(portrait, 8)

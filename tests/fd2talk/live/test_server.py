@@ -3,9 +3,11 @@
 import asyncio
 import gc
 import json
+import re
 import threading
 import time
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -282,6 +284,24 @@ def test_a_token_opens_the_page_and_its_sockets():
 
     with serving(server_of(token=TOKEN)) as address:
         asyncio.run(ask(address))
+
+
+def test_the_client_of_the_documentation_speaks():
+    text = (Path(__file__).parents[3] / "docs" / "live.md").read_text(encoding="utf-8")
+    (code,) = re.findall(r"```python\n(import asyncio.*?)```", text, re.S)
+
+    async def talk(address):
+        async with visit(address) as visitor:
+            await visitor.connect()
+            client = code.replace("http://127.0.0.1:8780", address)
+            pieces = [pcm(0.8 * np.sin(np.arange(2400) * 0.1))] * 5
+            await asyncio.to_thread(exec, client, {"synthesise": lambda text: pieces})
+            await asyncio.sleep(0.2)
+            return visitor.sounds
+
+    with serving(server_of()) as address:
+        sounds = asyncio.run(talk(address))
+    assert 24 <= len(loud(sounds)) <= 28  # half a second
 
 
 def test_other_addresses_need_a_token():
