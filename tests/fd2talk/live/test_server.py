@@ -225,7 +225,9 @@ def test_programs_are_told_what_happens_and_what_is_wrong():
             await asyncio.sleep(0.7)
             held = await visitor.sound()
             heard = sum(map(len, server.made[0]._maker._stream.heard))
-        return early, told, found, again, no_object, heard, await held.receive_json(timeout=5)
+            await visitor.socket.close()
+            left = await held.receive_json(timeout=5)
+        return early, told, found, again, no_object, heard, left
 
     server = server_of()
     with serving(server) as address:
