@@ -30,7 +30,8 @@ def chromium_page(executable, *, width=1000, height=860, scheme="light", switche
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=executable, args=[*SWITCHES, *switches])
         try:
-            page = browser.new_page(viewport={"width": width, "height": height}, color_scheme=scheme)
+            context = browser.new_context(viewport={"width": width, "height": height}, color_scheme=scheme)
+            page = context.new_page()
             page.problems = []
             page.on("console", lambda one: one.type == "error" and page.problems.append(one.text))
             page.on("pageerror", lambda one: page.problems.append(str(one)))

@@ -55,6 +55,9 @@ class Visitor:
         await self.socket.send_json({"type": "offer", "sdp": self.peer.localDescription.sdp})
         answer = await self.message("answer")
         await self.peer.setRemoteDescription(RTCSessionDescription(answer["sdp"], "answer"))
+        until = time.monotonic() + 20
+        while not self.sounds and time.monotonic() < until:
+            await asyncio.sleep(0.02)
 
     async def message(self, kind, seconds=5):
         """The next message of that kind."""
