@@ -140,7 +140,7 @@ def test_a_file_without_sound_is_named_and_another_size_is_chosen(chromium, tmp_
         start(page, address)
         page.set_input_files("#speech input[type=file]", tmp_path / "notes.txt")
         wait_for(page, "document.querySelector('#speech .said').classList.contains('alarm')")
-        assert text(page, "#speech .said") == "Notes.txt holds no sound that this browser can read."
+        assert text(page, "#speech .said") == "notes.txt holds no sound that this browser can read."
         page.select_option("#size", "512")
         wait_for(page, "document.querySelector('#shown').textContent === '512 × 512'", 5)
         wait_for(page, "document.querySelector('#portrait').videoWidth === 512", 5)

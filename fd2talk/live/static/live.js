@@ -11,7 +11,7 @@ let call = null;
 $('#address').textContent = `${address('speech')}?rate=24000`;
 
 function say(text, alarm = false, line = statusLine) {
-  line.textContent = text.charAt(0).toUpperCase() + text.slice(1);
+  line.textContent = text;
   line.classList.toggle('alarm', alarm);
 }
 
@@ -35,6 +35,7 @@ class Call {
   }
 
   async take(message) {
+    const sentence = message.message && message.message.charAt(0).toUpperCase() + message.message.slice(1);
     if (message.type === 'ready') await this.offer();
     else if (message.type === 'answer') {
       await this.peer.setRemoteDescription({ type: 'answer', sdp: message.sdp });
@@ -43,10 +44,10 @@ class Call {
       say('The portrait is here.');
     } else if (message.type === 'state') this.show(message);
     else if (message.type === 'speaking') $('#badge').hidden = !message.speaking;
-    else if (message.type === 'note') say(message.message, true);
+    else if (message.type === 'note') say(sentence, true);
     else if (message.type === 'error') {
-      this.reason = message.message;
-      say(message.message, true);
+      this.reason = sentence;
+      say(sentence, true);
     }
   }
 
