@@ -138,7 +138,7 @@ async def _receiver(size: int, seconds: float, options: list[str]) -> dict[str, 
             return {
                 "size": visitor.states[-1]["width"],
                 "fps": visitor.fps(min(seconds, 50)),
-                "delay": [min(delays), float(np.median(delays)), max(delays)],
+                "delay": [np.nanmin(delays), float(np.nanmedian(delays)), np.nanmax(delays)],
                 "late": np.percentile(late, [50, 95, 99, 100]).tolist(),
                 "apart": visitor.apart(),
                 "cores": cores,
@@ -191,7 +191,7 @@ def _browser(size: int, seconds: float, options: list[str]) -> dict[str, Any]:
             speaking.wait()
             browser.close()
     apart = [one["audio"]["playout"] - one["video"]["playout"] for one in samples if one["audio"].get("playout")]
-    delays = [one["delay"] for one in samples if one["delay"]]
+    delays = [one["delay"] for one in samples if np.isfinite(one["delay"] or np.nan)]
     return {
         "size": last["size"],
         "fps": (last["video"]["frames"] - first["video"]["frames"]) / passed,

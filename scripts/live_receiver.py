@@ -24,6 +24,7 @@ RATE = 48_000
 _VIDEO_RATE = 90_000
 _PIECE = RATE // 50
 _KEPT = 60 * 50  # packets and pieces of sound: a minute's
+_ALIKE = 0.5  # correlation, at least, of what was sent and what arrived
 _GRID = 1000  # Hz, of the envelopes that are compared
 
 
@@ -170,7 +171,7 @@ class Receiver:
         return kept - (kept - first) % 2**32
 
     def delay(self, seconds: float = 8) -> float:
-        """Seconds from when sound was sent until it arrived, lately: where both are most alike."""
+        """Seconds from when sound was sent until it arrived, lately: where both are most alike; nan: they are not."""
         stamps, arrival = np.array(self.arrivals["audio"]).T
         offset = np.median(arrival - _unwrapped(stamps) / RATE)
         base, kept = int(stamps[0]), list(self.sound)
@@ -185,8 +186,9 @@ class Receiver:
         scores = []
         for lag in range(2 * _GRID):
             other = got[lag : lag + size]
-            scores.append(window @ (other - other.mean()) / (np.linalg.norm(other - other.mean()) + 1e-9))
-        return int(np.argmax(scores)) / _GRID
+            length = np.linalg.norm(other - other.mean()) * np.linalg.norm(window)
+            scores.append(window @ (other - other.mean()) / (length + 1e-9))
+        return int(np.argmax(scores)) / _GRID if max(scores) > _ALIKE else float("nan")
 
 
 def _add(envelope: np.ndarray, at: float, loud: np.ndarray) -> None:
