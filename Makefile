@@ -1,6 +1,7 @@
 # make demo       a talking portrait from the bundled photo and recording -> out/demo.mp4
 # make test       the default tests (minutes); make test-all also the slow ones (extra: metrics)
 # make test-apps  tests in node and Chromium, which it installs where it can: the exported mesh, the report, the site
+# make test-integrations   tests with Pipecat and LiveKit Agents, in an environment of their own
 # make lint       ruff and mypy
 # make docs       the documentation site -> out/site
 # With Python 3.10 to 3.12 nothing but packages is downloaded; 3.13 and later need a file of the face tracker, too.
@@ -12,7 +13,7 @@ BIN := $(VENV)/bin
 # With its progress on a terminal.
 PIP = $(BIN)/python -m pip install $$(test -t 2 || echo --quiet)
 
-.PHONY: demo test test-all test-apps lint docs install
+.PHONY: demo test test-all test-apps test-integrations lint docs install
 .DEFAULT_GOAL := demo
 
 install: $(VENV)/.installed
@@ -42,6 +43,9 @@ test-apps: docs
 	@$(PIP) -e ".[apps]"
 	@tests/apps/install.sh
 	@$(BIN)/python -m pytest -m apps tests/apps
+
+test-integrations:
+	@tests/fd2talk/integrations/run.sh
 
 lint: install
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy

@@ -10,6 +10,7 @@ import click
 
 from fd2talk import cli_options as common
 from fd2talk.cli_edit import edit
+from fd2talk.cli_live import live
 from fd2talk.cli_research import COMMANDS
 from fd2talk.terminal import Stopped, command, native_output_hidden, notes, say, signals
 from shared.errors import Fd2TalkError
@@ -49,6 +50,11 @@ def generate(**options: Any) -> None:
     type=click.FloatRange(0, 3600, min_open=True),
     metavar="SECONDS",
     help="Without AUDIO: a silent face for so long, which blinks, breathes and moves its head a little.",
+)
+@click.option(
+    "--listen",
+    metavar="OTHER",
+    help="Without AUDIO: a silent face that listens to this recording of somebody else, nods and smiles a little.",
 )
 @common.motion_model
 @common.motion
@@ -194,7 +200,7 @@ def import_(**options: Any) -> None:
     import_curves(**options)
 
 
-for _command in (*COMMANDS, edit):
+for _command in (*COMMANDS, edit, live):
     cli.add_command(_command)
 
 

@@ -28,7 +28,8 @@ from stage1_motion.postprocessing.ease import ease_weights
 from stage1_motion.postprocessing.eyes import eye_motion
 from stage1_motion.registry import BUNDLED, PERSONALISED, model_module
 from stage1_motion.speech_frontend import SpeechFrontend
-from stage1_motion.streaming.stream import MotionStream, joined
+from stage1_motion.streaming.silent import silent_motion
+from stage1_motion.streaming.stream import MotionStream
 from stage1_motion.style import Style
 
 
@@ -306,38 +307,35 @@ class MotionPipeline:
         subject = Subject.of(photo, self.face_model)
         return MotionStream(self, subject, seed=seed, options=options, rules=rules, style=style)
 
-    def idle(
-        self,
-        seconds: float,
-        photo: PhotoFit | None = None,
-        *,
-        progress: Callable[[int, int], None] | None = None,
-        **options: Any,
-    ) -> Motion:
+    def idle(self, seconds: float, photo: PhotoFit | None = None, **options: Any) -> Motion:
         """Motion without speech: closed mouth, blinks, breathing, small movements of the head; its sound is silence.
 
         Args:
             seconds: duration; the frames that it covers are generated.
             photo: whose face moves, as in `__call__`.
-            progress: called with (frames done, frames in all).
-            options: further arguments of `stream`.
+            options: further arguments of `stream`; `progress`, called with (frames done, frames in all).
 
         Raises:
             UsageError: as of `stream`, or a duration out of range.
         """
         if not (is_real(seconds) and 0 < seconds <= 3600):
             raise UsageError(f"a face idles for more than 0 and at most 3600 seconds, not {seconds}")
-        if self.model.unconditional and options.get("options", SamplingOptions()).guidance is None:
-            options["options"] = replace(options.get("options", SamplingOptions()), guidance=0.0)
-        stream, frames = self.stream(photo, **options), frame_count(max(1, round(float(seconds) * SAMPLE_RATE)))
-        parts = []
-        for done in range(0, frames, round(FPS)):
-            parts.append(stream.idle(min(round(FPS), frames - done)))
-            if progress:
-                progress(done, frames)
-        motion = joined([*parts, stream.flush()])
-        assert motion is not None  # at least a frame
-        return motion
+        return silent_motion(self, round(float(seconds) * SAMPLE_RATE), None, photo, **options)
+
+    def listen(self, heard: np.ndarray, photo: PhotoFit | None = None, **options: Any) -> Motion:
+        """Motion of a face that listens to another speaker (`MotionStream.listen`); its sound is what it hears.
+
+        Args:
+            heard: float32 [n], mono, 16 kHz.
+            photo: whose face moves, as in `__call__`.
+            options: as of `idle`.
+
+        Raises:
+            InputError: the sound is not such an array.
+            UsageError: as of `stream`.
+        """
+        check_audio(heard)
+        return replace(silent_motion(self, len(heard), heard.astype(np.float32), photo, **options), audio=heard)
 
     def _check(self, seed: int, options: SamplingOptions, conditioning: dict[str, Any]) -> None:
         check_request(self.model, self.name, seed, options, conditioning)

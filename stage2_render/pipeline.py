@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
-import cv2
 import numpy as np
 
 from shared.errors import InputError, UsageError
 from shared.face_model.morphable import MorphableModel
-from shared.faces.crop import Crop
 from shared.media import FPS
 from shared.motion import Motion
 from shared.photo_fit import PhotoFit
@@ -22,18 +19,17 @@ from shared.retarget import is_of, onto_photo, with_still_eyes
 from shared.upright import quarter_turns, turned, turned_motion
 from shared.weights import bundled
 from stage2_render import DEFAULT_RENDERER, PRECISIONS, RENDERERS
+from stage2_render.framing import framed
 from stage2_render.warp.mesh_warp import MeshWarp
 
 if TYPE_CHECKING:
     from stage2_render.diffusion.render_model import RenderNetworks
+    from stage2_render.live import LiveRenderer
     from stage2_render.repair.networks import RepairNetworks
     from stage2_render.repair.renderer import RepairRenderer
 
 MAX_SIZE = 1280
 """Default for the longer side of the frames in pixels; larger photos are reduced to it."""
-
-CROP_SIZE = 512
-"""Side in pixels of the head crop; a smaller one keeps the size it has in the photo."""
 
 MAX_STEPS = 1000
 """Most steps of the diffusion renderer's sampler."""
@@ -198,7 +194,7 @@ class RenderPipeline:
                 workers=workers, steps=steps, shared_noise=shared_noise, seed=seed,
             )  # fmt: skip
             return (np.ascontiguousarray(np.rot90(frame, -turns)) for frame in upright)
-        fitted = _sized(fitted, max_size) if full else _cropped(fitted, max_size)
+        fitted = framed(fitted, full, max_size)
         targets = _targets(fitted, motion)
         if self.networks is None:
             warp = MeshWarp(fitted.image, fitted.landmarks, fitted.crop)
@@ -222,6 +218,42 @@ class RenderPipeline:
         )  # fmt: skip
         coefficients = np.concatenate([motion.expression, motion.rotation, motion.translation], 1).astype(np.float32)
         return renderer.frames(coefficients, workers=workers)
+
+    def live(self, photo: np.ndarray | PhotoFit, *, full: bool = True, max_size: int = MAX_SIZE) -> LiveRenderer:
+        """Prepare a photo for motion that is generated for it while its frames are shown (`MotionPipeline.stream`).
+
+        Args:
+            photo: as in `__call__`, as are the others.
+            full: likewise.
+            max_size: likewise.
+
+        Raises:
+            InputError: no usable face in the photo.
+            UsageError: too small a `max_size`, or the renderer diffusion, which takes seconds for a frame.
+        """
+        from stage2_render.live import LiveRenderer, on_device, with_repair, with_warp
+
+        if self._samples:
+            raise UsageError("the renderer diffusion is too slow for live pictures")
+        if max_size < _MIN_SIZE:
+            raise UsageError(f"frames of {max_size} pixels are too small; at least {_MIN_SIZE}")
+        fitted = photo if isinstance(photo, PhotoFit) else PhotoFit.fit(photo, self.model)
+        turns = quarter_turns(fitted)
+        upright = framed(turned(fitted, turns), full, max_size)
+        warp: MeshWarp | RepairRenderer
+        if self.networks is None:
+            warp = MeshWarp(upright.image, upright.landmarks, upright.crop)
+            render = with_warp(warp)
+        else:
+            from stage2_render.repair.renderer import RepairRenderer
+
+            warp = RepairRenderer(upright, cast("RepairNetworks", self.networks), self.device, self.precision)
+            render = with_repair(warp)
+        if _stays_on(self.device):
+            from stage2_render.on_device.frames import DeviceFrames
+
+            render = on_device(DeviceFrames(warp, self.device))
+        return LiveRenderer(fitted, upright, turns, render)
 
 
 def _channels_last(networks: Any) -> Any:
@@ -279,39 +311,3 @@ def _targets(photo: PhotoFit, motion: Motion) -> Iterator[np.ndarray]:
     for start in range(0, len(motion), _CHUNK):
         part = slice(start, start + _CHUNK)
         yield from photo.vertices_px(motion.expression[part], motion.rotation[part], motion.translation[part])
-
-
-def _sized(photo: PhotoFit, max_size: int) -> PhotoFit:
-    """The photo reduced to `max_size` where it is larger, with even sides."""
-    return _scaled(photo, min(1.0, max_size / max(photo.image.shape[:2])))
-
-
-def _cropped(photo: PhotoFit, max_size: int) -> PhotoFit:
-    """The square head crop as a photo of its own, moved and reduced to fit inside the photo."""
-    height, width = photo.image.shape[:2]
-    side = int(min(photo.crop.side, height, width))
-    left = int(np.clip(round(photo.crop.center_x - side / 2), 0, width - side))
-    top = int(np.clip(round(photo.crop.center_y - side / 2), 0, height - side))
-    inside = replace(
-        photo,
-        image=np.ascontiguousarray(photo.image[top : top + side, left : left + side]),
-        landmarks=photo.landmarks - np.array([left, top, 0], np.float32),
-        crop=replace(photo.crop, center_x=photo.crop.center_x - left, center_y=photo.crop.center_y - top),
-    )
-    return _scaled(inside, min(1.0, min(CROP_SIZE, max_size) / side))
-
-
-def _scaled(photo: PhotoFit, scale: float) -> PhotoFit:
-    """The photo reduced by a factor, with even sides: yuv420p has one colour sample per 2 x 2 pixels."""
-    height, width = photo.image.shape[:2]
-    if scale != 1.0:
-        width, height = max(2, round(width * scale)), max(2, round(height * scale))
-        # Sides are rounded to pixels and x and y have the same factor: less than half a pixel off at the far edge.
-        photo = replace(
-            photo,
-            image=cv2.resize(photo.image, (width, height), interpolation=cv2.INTER_AREA),
-            landmarks=(photo.landmarks * scale).astype(np.float32),
-            crop=Crop(photo.crop.center_x * scale, photo.crop.center_y * scale, photo.crop.side * scale),
-        )
-    image = photo.image[: height - height % 2, : width - width % 2]
-    return replace(photo, image=np.ascontiguousarray(image))

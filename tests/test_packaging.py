@@ -21,6 +21,7 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["
 DISTRIBUTIONS = {
     "PIL": "pillow", "cv2": "opencv-contrib-python", "skimage": "scikit-image", "yaml": "pyyaml",
     "face_alignment": "face-alignment", "pillow_heif": "pillow-heif", "pytorch_fid": "pytorch-fid",
+    "livekit": "livekit-agents", "pipecat": "pipecat-ai",
 }  # fmt: skip
 OURS = {"fd2talk", "shared", "stage1_motion", "stage2_render"}
 HELPERS = {path.stem for path in (ROOT / "tests").rglob("*") if path.suffix in ("", ".py")}

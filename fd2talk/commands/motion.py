@@ -20,6 +20,7 @@ def motion(
     *,
     photo: str | None,
     idle: float | None,
+    listen: str | None,
     motion_model: MotionModelOptions,
     motion_options: MotionOptions,
     face: FaceChoice,
@@ -28,17 +29,18 @@ def motion(
     overwrite: bool,
 ) -> None:
     """Write the motion generated from a recording, or without one; see `MotionPipeline` for the arguments."""
-    if (audio is None) == (idle is None):
-        raise UsageError("give either AUDIO or --idle SECONDS")
-    inputs = (audio, photo, motion_model.style)
+    if [audio, idle, listen].count(None) != 2:
+        raise UsageError("give either AUDIO or --idle SECONDS or --listen OTHER")
+    inputs = (audio, listen, photo, motion_model.style)
     path = require_output(output, suffixes=(".npz",), overwrite=overwrite, inputs=inputs)
     require_device(device)
-    if idle is not None and motion_options.options.articulation != 1:
-        raise UsageError("--articulation acts on speech, and --idle has none")
+    if audio is None and motion_options.options.articulation != 1:
+        raise UsageError("--articulation acts on speech, and --idle and --listen have none")
     if photo is None and face:
         raise UsageError("--face-index and --face-box choose a face of --photo, which was not given")
     image = None if photo is None else read_image(photo)
-    speech, fitted = None if audio is None else read_audio(audio), None
+    sound, fitted = audio or listen, None
+    speech = None if sound is None else read_audio(sound)
     if photo is not None and image is not None:
         fitted = fit_photo(load_bundled(), photo, image, face)
 
@@ -47,10 +49,11 @@ def motion(
     pipeline = MotionPipeline.from_pretrained(weights, **motion_model.loading, device=device)
     style = read_style(motion_model.style, pipeline)
     with progress(None, "generating motion") as bar:
-        if speech is not None:
-            result = pipeline(speech, photo=fitted, style=style, **vars(motion_options), progress=bar.update_to)
-        else:
+        options = {"photo": fitted, "style": style, **vars(motion_options), "progress": bar.update_to}
+        if speech is None:
             assert idle is not None
-            result = pipeline.idle(idle, photo=fitted, style=style, **vars(motion_options), progress=bar.update_to)
+            result = pipeline.idle(idle, **options)
+        else:
+            result = (pipeline if audio else pipeline.listen)(speech, **options)
     save_motion(path, result, overwrite=overwrite)
     announce(path)

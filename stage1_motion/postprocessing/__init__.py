@@ -15,6 +15,7 @@ class PostProcessing:
         blinks: blinks at the rate of filmed people (`postprocessing.eyes`).
         gaze: fixations and the jumps between them (`postprocessing.eyes`).
         ease: motion begins where the photo is and returns there in the silence at the end (`postprocessing.ease`).
+        listening: nods, gaze and smiles for another speaker whom a stream listens to (`streaming.listening`).
     """
 
     rest: bool = True
@@ -22,11 +23,12 @@ class PostProcessing:
     blinks: bool = True
     gaze: bool = True
     ease: bool = True
+    listening: bool = True
 
     def __and__(self, other: PostProcessing) -> PostProcessing:
         """The steps that are on in both: what suits a model and what a user left on."""
         return PostProcessing(**{name: on and getattr(other, name) for name, on in vars(self).items()})
 
 
-NO_RULES = PostProcessing(rest=False, lip_closure=False, blinks=False, gaze=False, ease=False)
+NO_RULES = PostProcessing(rest=False, lip_closure=False, blinks=False, gaze=False, ease=False, listening=False)
 """The motion as the network alone generates it."""

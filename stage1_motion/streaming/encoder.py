@@ -42,6 +42,11 @@ class StreamingEncoder:
         """How many have arrived."""
         return (self._first - 1) * FRAME + len(self._sound)
 
+    def forget(self, first: int, last: int) -> None:
+        """Make the sound of the frames first..last-1 silence, and forget what came after them."""
+        at = (first - self._first + 1) * FRAME
+        self._sound = np.concatenate([self._sound[:at], np.zeros((last - first) * FRAME, np.float32)])
+
     @staticmethod
     def required(last: int) -> int:
         """Samples that must have arrived before `last` frames can be encoded."""

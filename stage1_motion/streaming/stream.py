@@ -8,7 +8,7 @@ Each hop of `HOP` frames is generated when `AHEAD` more have been heard, so that
 * detects events (`events`);
 * lets the model continue the last `TAIL` frames, through its own frames and those ahead. What it generates of these is
   thrown away, but for the head, whose pose is cross-faded and smoothed;
-* applies the rules that act frame by frame, and what blinks, looks and breathes by itself.
+* applies the rules that act frame by frame, and what blinks, looks, breathes and listens by itself.
 
 Hops lie at absolute positions: blocks of 20 ms and of a second give the same motion. Memory does not grow.
 """
@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -33,9 +34,11 @@ from stage1_motion.postprocessing import PostProcessing
 from stage1_motion.postprocessing.breathing import Breathing
 from stage1_motion.postprocessing.ease import beginning
 from stage1_motion.postprocessing.eyes import Blinks, Fixations, eye_coefficients
+from stage1_motion.postprocessing.smile import smile
 from stage1_motion.speech_events import SpeechEvents
 from stage1_motion.streaming.encoder import FRAME, StreamingEncoder
 from stage1_motion.streaming.events import AHEAD, StreamingEvents
+from stage1_motion.streaming.listening import Listening
 from stage1_motion.streaming.statistics import RunningFeatures
 from stage1_motion.style import Style
 
@@ -80,6 +83,7 @@ class MotionStream:
         self._events = StreamingEvents(frontend)
         self._tail_expression = np.zeros((0, pipeline.face_model.num_expression), np.float32)
         self._tail_pose = np.zeros((0, 6), np.float32)
+        self._spoken = np.zeros((0, pipeline.face_model.num_expression), np.float32)  # last expressions, less rest
         self._ahead = np.zeros((0, 6), np.float32)  # pose of the next frames as the last hop has generated it
         blinks, gaze, breaths = (np.random.default_rng([seed, index]) for index in range(3))
         self._blinks, self._gaze, self._breathing = (
@@ -87,6 +91,7 @@ class MotionStream:
             Fixations(gaze),
             Breathing(breaths),
         )
+        self._listening: Listening | None = None  # until there is something to listen to
         self._samples = self._frames = 0  # received, returned
         self._closed = False
 
@@ -105,11 +110,33 @@ class MotionStream:
         """
         if self._closed:
             raise UsageError("the stream has been flushed: it takes no more sound")
-        if getattr(samples, "ndim", 0) != 1 or samples.dtype != np.float32 or not np.isfinite(samples).all():
-            raise InputError("a block of sound must be float32 [n], mono, with finite numbers")
+        _check_block(samples)
         self._samples += len(samples)
         self._sound.push(samples)
         return self._advance()
+
+    def listen(self, samples: np.ndarray) -> None:
+        """Take a block of another speaker's sound, to whom the face listens while it says nothing itself.
+
+        It nods, looks at the speaker and smiles a little (`streaming.listening`) in the frames that `push` and `idle`
+        return from now on, one frame of them for each frame of this sound. Give both in real time: what is more than
+        some seconds ahead is left out.
+
+        Args:
+            samples: float32 [n], mono, 16 kHz, of any length up to a few seconds.
+
+        Raises:
+            InputError: not such an array.
+            UsageError: the stream has been flushed.
+        """
+        if self._closed:
+            raise UsageError("the stream has been flushed: it listens no more")
+        _check_block(samples)
+        if self._listening is None and self._rules.listening:
+            self._listening = Listening(np.random.default_rng([self._seed, 3]))
+            self._smile = smile(self._pipeline.face_model) * np.float32(min(1.0, self._options.expression_scale))
+        if self._listening is not None:
+            self._listening.hear(samples)
 
     def idle(self, frames: int) -> Motion | None:
         """Go on for so many frames in silence, where no sound arrives: see `push`."""
@@ -117,6 +144,36 @@ class MotionStream:
             raise UsageError(f"a stream idles for a whole number of frames, not {frames}")
         motions = [self.push(np.zeros(FRAME, np.float32)) for _ in range(frames)]
         return joined(motions)
+
+    def interrupt(self, unseen: Motion | None = None) -> Motion | None:
+        """Stop speaking: forget the sound beyond the frames returned; silence follows, or what is pushed next.
+
+        The mouth closes within three frames, whatever was said; lids, gaze and head go on.
+
+        Args:
+            unseen: the last frames returned, if nobody has seen them yet, at most `TAIL`: the mouth closes in them.
+
+        Returns:
+            These frames, silent and with the mouth closing; None of none.
+
+        Raises:
+            UsageError: the stream has been flushed, or has not returned so many frames.
+        """
+        frames = 0 if unseen is None else len(unseen)
+        if self._closed or frames > len(self._spoken):
+            raise UsageError("the stream has been flushed, or was not to keep so many frames")
+        self._sound.forget(self._frames - frames, self._frames)
+        self._samples = self._sound.samples
+        speaks = self._events.interrupt(frames)
+        if unseen is None:
+            return None
+        silence = np.zeros(frames * FRAME, np.float32)
+        if not self._rules.rest:
+            return replace(unseen, audio=silence)
+        at = len(self._spoken) - frames
+        less = (1 - speaks[:, None]) * self._spoken[at:]
+        self._spoken[at:] -= less
+        return replace(unseen, expression=unseen.expression - less, audio=silence)
 
     def flush(self) -> Motion | None:
         """End the stream: the remaining frames, as if silence followed; `frame_count` of all samples in all.
@@ -133,6 +190,14 @@ class MotionStream:
         self._sound.push(np.zeros(max(0, lacking) if hops else 0, np.float32))
         rest = self._advance()
         return None if rest is None else _cut(rest, total - returned, self._samples - returned * FRAME)
+
+    @cached_property
+    def _at_rest(self) -> np.ndarray:
+        """The expression [D] of a mouth that rests, without lids and gaze."""
+        pipeline, nothing = self._pipeline, np.zeros(1, np.float32)
+        silence, rules = SpeechEvents(nothing, nothing), replace(self._rules, rest=True, lip_closure=False)
+        sample = MotionSample(np.zeros((1, pipeline.face_model.num_expression), np.float32))
+        return decoded_expression(pipeline.model, sample, silence, self._subject, self._options, rules)[0]
 
     def _advance(self) -> Motion | None:
         """All hops for which enough has been heard."""
@@ -178,19 +243,32 @@ class MotionStream:
         pipeline, subject, rules = self._pipeline, self._subject, self._rules
         expression = decoded_expression(pipeline.model, sample, events, subject, self._options, rules)
         breath, calm = self._breathing.next(events.speaks)
+        breath = breath * rules.rest
         if rules.rest and self._options.pose_scale:
             sample = replace(sample, pose=calm * sample.pose)
         rotation, translation = decoded_pose(pipeline.model, sample, subject, self._options, HOP)
+        weights = beginning(np.arange(start, start + HOP)) if rules.ease else None
+        spoken = (expression - self._at_rest) * (1 if weights is None else weights[:, None])
+        self._spoken = np.concatenate([self._spoken, spoken.astype(np.float32)])[-TAIL:]
         # Asked for in any case: what one process draws does not depend on whether another one is on.
         closed, look = self._blinks.next(HOP) * rules.blinks, self._gaze.next(HOP) * rules.gaze
+        if self._listening is not None:
+            attention = self._listening.next(events.speaks)
+            look = look * attention.steady[:, None] + attention.look * (rules.gaze and self._options.pose_scale > 0)
+            expression = expression + attention.smile[:, None] * self._smile
+            breath = breath + attention.at(subject.translation) * min(1.0, self._options.pose_scale)
         expression = expression + eye_coefficients(pipeline.face_model, subject.lid_gap, closed, look)
-        if rules.rest and self._options.pose_scale:
+        if self._options.pose_scale:
             rotation, translation = rotation + breath[:, :3], translation + breath[:, 3:]
-        weights = beginning(np.arange(start, start + HOP)) if rules.ease else None
         audio = self._sound.sound(start, start + HOP)
         return eased_motion(
             pipeline.face_model, expression, rotation, translation, subject, weights, audio=audio, source=self._source
         )
+
+
+def _check_block(samples: np.ndarray) -> None:
+    if getattr(samples, "ndim", 0) != 1 or samples.dtype != np.float32 or not np.isfinite(samples).all():
+        raise InputError("a block of sound must be float32 [n], mono, with finite numbers")
 
 
 def _filled(options: SamplingOptions, defaults: SamplingOptions) -> SamplingOptions:

@@ -126,9 +126,15 @@ class RepairNetwork(nn.Module):
         around = F.max_pool2d(openings, 2 * _REACH + 1, stride=1, padding=_REACH)
         inside, around = (F.interpolate(one, scale_factor=MAP_FACTOR, mode="bilinear") for one in (openings, around))
         free = 1 - detail * (1 - inside)  # [B, 1, H, W]
-        smooth = F.avg_pool2d(x[:, :3], _SMOOTH, stride=1, padding=_SMOOTH // 2, count_include_pad=False)
+        smooth = _averaged(_averaged(x[:, :3], (1, _SMOOTH)), (_SMOOTH, 1))  # faster than a box at once
         content, cover = smooth + free * (x[:, :3] - smooth), free * around * torch.sigmoid(x[:, 3:] + _COVER_LOGIT)
         return cover * warped + content, cover
+
+
+def _averaged(x: Tensor, size: tuple[int, int]) -> Tensor:
+    """Means of [B, C, H, W] over boxes of odd sides, of what there is of them."""
+    padding = (size[0] // 2, size[1] // 2)
+    return F.avg_pool2d(x, size, stride=1, padding=padding, count_include_pad=False)
 
 
 class _Encoder(nn.Module):

@@ -6,8 +6,12 @@ import torch
 from shared.precision import autocast, has_fast_bf16, uses_bf16
 
 
-@pytest.mark.parametrize("amx, avx512, expected", [(0, 0, 0), (1, 0, 1), (0, 1, 1), (None, 1, 1), (None, None, 0)])
-def test_either_instruction_set_is_enough(monkeypatch, amx, avx512, expected):
+@pytest.mark.parametrize(
+    "amx, avx512, amd, expected",
+    [(0, 0, 1, 0), (1, 0, 0, 1), (0, 1, 1, 1), (0, 1, 0, 0), (None, 1, 1, 1), (None, None, 1, 0)],
+)
+def test_either_instruction_set_is_enough_where_it_is_fast(monkeypatch, amx, avx512, amd, expected):
+    monkeypatch.setattr("shared.precision._is_amd", lambda: bool(amd))
     for name, value in (("_is_amx_tile_supported", amx), ("_is_avx512_bf16_supported", avx512)):
         monkeypatch.delattr(torch.cpu, name, raising=False)
         if value is not None:

@@ -260,3 +260,52 @@ def test_the_head_is_reached_from_what_was_foreseen():
     assert np.array_equal(crossfaded(pose[:0], pose), pose)
     faded = crossfaded(np.zeros((4, 6), np.float32), pose)
     np.testing.assert_allclose(faded[:, 2], [0, 1 / 16, 1 / 4, 9 / 16, 1, 1, 1, 1], rtol=1e-6)
+
+
+def interrupted(pipeline, audio, unseen):
+    """The motion of speech that is interrupted at frame 76, of which so many had not been seen: all that is seen."""
+    stream, parts = pipeline.stream(seed=3), []
+    start = 0
+    while sum(map(len, parts)) < 76:
+        motion = stream.push(audio[start : start + 640])
+        parts += [] if motion is None else [motion]
+        start += 640
+    before = joined(parts)
+    assert len(before) == 76
+    last = before.slice(76 - unseen, 76) if unseen else None
+    closing = stream.interrupt(last)
+    seen = [before.slice(0, 76 - unseen), *([closing] if unseen else [])]
+    return joined([*seen, stream.idle(50)]), before, stream
+
+
+@pytest.mark.parametrize("unseen", [0, 1, 5])
+def test_an_interruption_closes_the_mouth_at_once_without_a_jump(pipeline, audio, unseen):
+    motion, before, _ = interrupted(pipeline, audio, unseen)
+    gap, at = gaps(pipeline, motion), 76 - unseen
+    assert gaps(pipeline, before)[at - 6 :].max() > 3  # mm: in mid-sentence
+    assert gap[at + 2 :].max() < 1.0
+    assert np.abs(np.diff(gap[at - 1 : at + 4])).max() < 0.6 * gap[at - 1] + 0.5  # in steps
+    assert speed(motion.rotation)[at - 2 : at + 12].max() < 1.5 * speed(motion.rotation)[:at].max()
+    assert not motion.audio[at * 640 :].any() and motion.audio[: at * 640].any()
+    assert np.array_equal(motion.expression[: 76 - unseen], before.expression[: 76 - unseen])
+    assert np.array_equal(motion.rotation[:76], before.rotation)
+
+
+def test_speech_after_an_interruption_is_spoken(pipeline, audio):
+    """The mouth moves for it from its first frame on, as it would have without anything before."""
+    _, _, stream = interrupted(pipeline, audio, 5)
+    stream.interrupt()  # once more: the silence pushed ahead is forgotten as well
+    told = [stream.push(audio[SECOND : 3 * SECOND]), stream.idle(8)]
+    gap, alone = gaps(pipeline, joined(told)), gaps(pipeline, in_blocks(pipeline.stream(seed=3), audio[SECOND:], 640))
+    assert best_lag_correlation(gap[:46], alone[:46], max_lag=8)[0] > 0.7
+    assert abs(best_lag_correlation(gap[:46], alone[:46], max_lag=8)[1]) <= 1
+
+
+def test_what_has_been_seen_for_long_cannot_be_interrupted(pipeline, audio):
+    stream = pipeline.stream()
+    motion = stream.push(audio[:SECOND])
+    with pytest.raises(UsageError, match="keep"):
+        stream.interrupt(joined([motion, motion]))
+    stream.flush()
+    with pytest.raises(UsageError, match="flushed"):
+        stream.interrupt()

@@ -1,0 +1,99 @@
+"""`fd2talk live`: a page on which a portrait speaks in real time."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import io
+import signal
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from fd2talk.commands.inputs import fit_photo
+from fd2talk.commands.style import read_style
+from fd2talk.options import FaceChoice, MotionModelOptions
+from fd2talk.serving import check_address
+from fd2talk.terminal import announce
+from shared.device import require_device
+from shared.errors import InputError, UsageError
+from shared.media import read_image
+
+if TYPE_CHECKING:
+    from aiohttp import web
+
+
+def live(
+    photo: str,
+    *,
+    motion_model: MotionModelOptions,
+    seed: int,
+    size: int,
+    full: bool,
+    renderer: str,
+    precision: str,
+    host: str,
+    port: int,
+    token: str | None,
+    face: FaceChoice,
+    device: str,
+) -> None:
+    """Serve the page until stopped; the arguments are the options of the command line."""
+    check_address(host, token)
+    require_device(device)
+    try:
+        from fd2talk.live.server import LiveServer
+        from fd2talk.live.tracks import SOUND_RATE
+    except ImportError as error:
+        raise UsageError("fd2talk live needs aiohttp and aiortc: pip install 'fd2talk[live]'") from error
+    image = read_image(photo)
+
+    import torch
+    from PIL import Image
+
+    from fd2talk.live.portrait import LivePortrait
+    from stage1_motion.pipeline import MotionPipeline
+    from stage2_render.pipeline import RenderPipeline
+
+    torch.set_num_threads(1)  # frames are painted by threads of ours, and torch's would wait for each other
+    render = RenderPipeline.from_pretrained(renderer=renderer, precision=precision, device=device)
+    fitted = fit_photo(render.model, photo, image, face)
+    motion = MotionPipeline.from_pretrained(**motion_model.loading, device=device)
+    style = read_style(motion_model.style, motion)
+
+    def make(notify: Callable[[str], None]) -> LivePortrait:
+        return LivePortrait(
+            fitted, motion, render, size=size, full=full, sound_rate=SOUND_RATE, seed=seed, style=style, notify=notify
+        )
+
+    poster = io.BytesIO()
+    Image.fromarray(render.live(fitted, full=full, max_size=size).still).save(poster, "JPEG", quality=90)
+    server = LiveServer(make, poster.getvalue(), host=host, token=token)
+    asyncio.run(_serve(server.app(), host, port, token))
+
+
+async def _serve(app: web.Application, host: str, port: int, token: str | None) -> None:
+    """Listen until Ctrl-C or SIGTERM.
+
+    Raises:
+        InputError: the address cannot be used.
+    """
+    from aiohttp import web
+
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=2)
+    await runner.setup()
+    try:
+        site = web.TCPSite(runner, host, port)
+        try:
+            await site.start()
+        except OSError as error:
+            raise InputError(f"cannot listen on {host}, port {port}: {error.strerror or error}") from None
+        shown = f"[{host}]" if ":" in host else host
+        number = runner.addresses[0][1]
+        announce(f"http://{shown}:{number}/" + (f"?token={token}" if token else ""))
+        stopped = asyncio.Event()
+        for number in (signal.SIGINT, signal.SIGTERM):  # otherwise an exception in whatever the loop does then
+            with contextlib.suppress(NotImplementedError, ValueError, RuntimeError):  # Windows; another thread's loop
+                asyncio.get_running_loop().add_signal_handler(number, stopped.set)
+        await stopped.wait()
+    finally:
+        await runner.cleanup()

@@ -1,0 +1,1 @@
+"""A face for voice agents of other frameworks: Pipecat and LiveKit Agents. See docs/integrations.md."""

@@ -1,0 +1,136 @@
+"""Frames of a live portrait for an event loop: in real time, without blocking it, with marks in the speech."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from fd2talk.live.portrait import LiveFrame, LivePortrait
+from shared.errors import InputError, UsageError
+from shared.media import FPS
+
+_WAIT = 0.75 / FPS
+"""Seconds for which a frame is waited for; then its picture is the one before."""
+
+_LOST = 0.5
+"""Seconds behind from which on frames are not caught up with: the clock begins anew."""
+
+
+class PacedFrames:
+    """Frames of a portrait, one each 40 ms; all methods are for the event loop's thread.
+
+    Args:
+        portrait: closed by `aclose`.
+    """
+
+    def __init__(self, portrait: LivePortrait) -> None:
+        self.portrait = portrait
+        self._pool = ThreadPoolExecutor(1, thread_name_prefix="live-frames")
+        self._marks: deque[tuple[int, Any]] = deque()
+        self._given = self._spoken = 0  # samples
+        self._mute = self._closed = False
+        self._taken = asyncio.Event()
+
+    def speak(self, samples: np.ndarray) -> None:
+        """Say float32 [n] at `LivePortrait.sound_rate` after what is queued."""
+        self.portrait.speak(samples)
+        self._given += len(samples)
+
+    @property
+    def speaks(self) -> bool:
+        """Whether there is speech that has not come out yet, or something that waits for it."""
+        return self._spoken < self._given or bool(self._marks)
+
+    def mark(self, item: Any) -> None:
+        """Have `due` return something when all that has been given up to now has come out."""
+        self._marks.append((self._given, item))
+
+    def due(self) -> list[Any]:
+        """What was marked at places that have been reached."""
+        found = []
+        while self._marks and self._marks[0][0] <= self._spoken:
+            found.append(self._marks.popleft()[1])
+        return found
+
+    def interrupt(self, *, mute: bool) -> list[Any]:
+        """Drop the speech that has not come out.
+
+        Args:
+            mute: the next frame is silent; else the sound fades out in it.
+
+        Returns:
+            What was marked in it.
+        """
+        self.portrait.interrupt()
+        dropped = [item for _, item in self._marks]
+        self._marks.clear()
+        self._spoken, self._mute = self._given, mute and self._spoken < self._given
+        return dropped
+
+    async def next_taken(self) -> None:
+        """Wait for the next frame to be taken by whoever iterates, at most a tenth of a second."""
+        self._taken.clear()
+        try:
+            await asyncio.wait_for(self._taken.wait(), 0.1)
+        except asyncio.TimeoutError:
+            pass  # nobody iterates
+
+    async def __aiter__(self) -> AsyncIterator[LiveFrame]:
+        """Frames until `aclose`. The next one is taken when the last one has been dealt with and its time has come."""
+        loop, due = asyncio.get_running_loop(), 0.0
+        while not self._closed:
+            now = time.monotonic()
+            due = due if now < due + _LOST else now
+            await asyncio.sleep(max(0.0, due - now))
+            due += 1 / FPS
+            if self._closed:
+                return
+            try:
+                taken = await loop.run_in_executor(self._pool, self.portrait.frame, _WAIT)
+            except UsageError:
+                if self._closed:
+                    return
+                raise
+            frame, self._mute = (silent(taken) if self._mute else taken), False
+            self._spoken = max(self._spoken, frame.spoken)
+            yield frame
+            self._taken.set()
+
+    async def aclose(self) -> None:
+        """Close the portrait and end the thread, without blocking the loop."""
+        if not self._closed:
+            self._closed = True
+            await asyncio.get_running_loop().run_in_executor(None, self._end)
+
+    def _end(self) -> None:
+        self.portrait.close()
+        self._pool.shutdown(wait=True)
+
+
+def silent(frame: LiveFrame) -> LiveFrame:
+    """The frame without its sound."""
+    return replace(frame, sound=np.zeros_like(frame.sound), speaking=False)
+
+
+def float_sound(samples: bytes | memoryview | np.ndarray, channels: int) -> np.ndarray:
+    """Interleaved 16-bit samples -> float32 [n], mono.
+
+    Raises:
+        InputError: no whole number of samples.
+    """
+    data = np.frombuffer(samples, np.uint8)
+    if len(data) % (2 * channels):
+        raise InputError(f"{len(data)} bytes are no 16-bit sound of {channels} channels")
+    return data.view("<i2").reshape(-1, channels).mean(1, dtype=np.float32) / np.float32(32768)
+
+
+def pcm(samples: np.ndarray) -> bytes:
+    """float32 [n] -> 16-bit samples."""
+    return np.round(np.clip(samples, -1, 1) * 32767).astype("<i2").tobytes()

@@ -1,0 +1,298 @@
+"""A portrait that speaks what it is given, while it is given: sound in at any pace, paired sound and pictures out.
+
+Without any network: `server` and the adapters in `fd2talk.integrations` stand on it.
+
+The caller paces: motion and pictures are made a few frames ahead, as he takes frames (`maker`).
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+import warnings
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from fd2talk.live.maker import FrameMaker
+from fd2talk.live.resampling import check_rate
+from shared.errors import InputError
+from shared.images import read_image
+from shared.media import SAMPLE_RATE
+from shared.photo_fit import PhotoFit
+from stage1_motion.interface import SamplingOptions
+
+if TYPE_CHECKING:
+    from stage1_motion.pipeline import MotionPipeline
+    from stage1_motion.style import Style
+    from stage2_render.pipeline import RenderPipeline
+
+SIZES = (512, 384, 256)
+"""Longer sides of frames, in pixels, to which a machine that is too slow goes down."""
+
+_WATCHED, _TOO_MANY = 25, 5  # of so many frames so many are late: the machine is too slow
+
+
+@dataclass(frozen=True)
+class LiveFrame:
+    """A picture and the sound that belongs to it.
+
+    Args:
+        index: since the start, 25 a second.
+        image: uint8 [H, W, 3] RGB.
+        sound: float32 [sound_rate / 25], mono; zeros where nothing is said.
+        speaking: whether sound of speech is in it.
+        late: the picture was not ready and is an earlier one.
+        spoken: samples of all that `speak` was given that have been said, or dropped, with this frame.
+    """
+
+    index: int
+    image: np.ndarray
+    sound: np.ndarray
+    speaking: bool
+    late: bool = False
+    spoken: int = 0
+
+
+@dataclass(frozen=True)
+class LiveFigures:
+    """How it goes.
+
+    Args:
+        delay: seconds from when speech could have been heard without the portrait until its frame was taken, of the
+            last frame that speaks; None before the first.
+        frames: taken.
+        late: of them had another frame's picture.
+        width: of the frames, pixels.
+        height: of the frames.
+        queued: seconds of speech that wait.
+    """
+
+    delay: float | None
+    frames: int
+    late: int
+    width: int
+    height: int
+    queued: float
+
+
+class LivePortrait:
+    """A person in a photo who says what `speak` is given; a context manager, with threads of its own.
+
+    Args:
+        photo: the person.
+        speech_to_motion: a pipeline whose model can stream.
+        render: a pipeline of the renderers geometry or repair.
+        size: longer side of the frames in pixels.
+        full: the whole photo, else the square head crop.
+        sound_rate: samples a second of the speech, which is passed through as it is; a multiple of 25.
+        seed: of the motion.
+        style: how the person speaks, for models that take it.
+        options: of the sampler.
+        notify: called, in one of the threads, with a sentence when frames become smaller because the machine is too
+            slow; by default a warning.
+
+    Raises:
+        UsageError: a model that cannot stream, a renderer that is too slow, another `size` or `sound_rate`.
+    """
+
+    def __init__(
+        self,
+        photo: PhotoFit,
+        speech_to_motion: MotionPipeline,
+        render: RenderPipeline,
+        *,
+        size: int = 512,
+        full: bool = False,
+        sound_rate: int = SAMPLE_RATE,
+        seed: int = 0,
+        style: Style | None = None,
+        options: SamplingOptions = SamplingOptions(),
+        notify: Callable[[str], None] = warnings.warn,
+    ) -> None:
+        self._photo, self._pipeline, self._full, self._notify = photo, render, full, notify
+        check_rate(sound_rate)
+        self.sound_rate, self.size = sound_rate, size
+        stream = speech_to_motion.stream(photo, seed=seed, style=style, options=options)
+        self._renderer = render.live(photo, full=full, max_size=size)
+        self._late: deque[bool] = deque(maxlen=_WATCHED)
+        self._delay: float | None = None
+        self._frames = self._late_frames = 0
+        self._maker = FrameMaker(stream, self._renderer, sound_rate)
+        self._changed = self._maker.changed
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        photo: str | os.PathLike | np.ndarray | PhotoFit,
+        *,
+        model: str | None = None,
+        style: str | None = None,
+        renderer: str = "repair",
+        size: int = 512,
+        full: bool = False,
+        sound_rate: int = SAMPLE_RATE,
+        seed: int = 0,
+        device: str = "cpu",
+    ) -> LivePortrait:
+        """Load bundled weights.
+
+        Args:
+            photo: a file, uint8 [H, W, 3], or its fit.
+            model: name of a bundled motion model; None: fd2talk.
+            style: name of one of its styles.
+            renderer: geometry or repair.
+            device: of the networks.
+            size: as of the class, as are the others.
+            full: likewise.
+            sound_rate: likewise.
+            seed: likewise.
+
+        Raises:
+            InputError: no usable face in the photo.
+            UsageError: no such model, style or renderer, or one that is not for live pictures.
+        """
+        from stage1_motion.pipeline import MotionPipeline
+        from stage2_render.pipeline import RenderPipeline
+
+        render = RenderPipeline.from_pretrained(renderer=renderer, device=device)
+        if not isinstance(photo, PhotoFit):
+            image = photo if isinstance(photo, np.ndarray) else read_image(photo)
+            photo = PhotoFit.fit(image, render.model)
+        motion = MotionPipeline.from_pretrained(model=model, device=device)
+        named = None if style is None else motion.named_style(style)
+        return cls(photo, motion, render, size=size, full=full, sound_rate=sound_rate, seed=seed, style=named)
+
+    def __enter__(self) -> LivePortrait:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+    def speak(self, samples: np.ndarray) -> None:
+        """Say this after what is queued.
+
+        Args:
+            samples: float32 [n] at `sound_rate`, mono, of any length, at any pace.
+
+        Raises:
+            InputError: not such an array.
+            UsageError: the portrait has been closed.
+        """
+        _check(samples)
+        with self._changed:
+            self._maker.check_open()
+            self._maker.speech.put(samples)
+            self._changed.notify_all()
+
+    def end_of_speech(self) -> None:
+        """The utterance is complete: its last words wait for nothing."""
+        with self._changed:
+            self._maker.speech.complete()
+            self._changed.notify_all()
+
+    def listen(self, samples: np.ndarray) -> None:
+        """Listen to another speaker, in real time.
+
+        Args:
+            samples: float32 [n], 16 kHz, mono.
+
+        Raises:
+            InputError: not such an array.
+        """
+        _check(samples)
+        with self._changed:
+            self._maker.hear(samples)
+
+    def interrupt(self) -> None:
+        """Stop speaking: what is queued is dropped, the next frame fades out, and all after it are silent.
+
+        The mouth closes within three frames after the next one.
+        """
+        with self._changed:
+            self._maker.interrupt()
+            self._changed.notify_all()
+
+    def frame(self, timeout: float | None = None) -> LiveFrame:
+        """Take the next frame, in order; frames are made a few ahead, as they are taken.
+
+        Args:
+            timeout: seconds to wait for its picture; then it is the one before (`LiveFrame.late`), so that sound is
+                never late. Give one where frames are shown in real time: only then pictures that cannot be ready in
+                time are left out, and frames become smaller where that happens often. None: wait for each picture.
+
+        Raises:
+            UsageError: the portrait has been closed.
+        """
+        until = None if timeout is None else time.monotonic() + timeout
+        with self._changed:
+            frame, image = self._maker.take(until)
+            late = frame.image is None
+            self._frames, self._late_frames = self._frames + 1, self._late_frames + late
+            if frame.sound.due is not None:
+                self._delay = time.monotonic() - frame.sound.due
+            self._late.append(late)
+            smaller = self._smaller()
+        if smaller is not None:
+            self._lower(smaller)
+        return LiveFrame(frame.index, image, frame.sound.samples, frame.sound.speaking, late, frame.sound.spoken)
+
+    def resize(self, size: int) -> None:
+        """Make the frames larger or smaller, a few frames from now, while sound and motion go on.
+
+        Args:
+            size: longer side in pixels.
+
+        Raises:
+            UsageError: too small.
+        """
+        renderer = self._pipeline.live(self._photo, full=self._full, max_size=size)
+        with self._changed:
+            self._maker.render = self._renderer = renderer
+            self.size = size
+            self._late.clear()
+
+    @property
+    def queued(self) -> float:
+        """Seconds of speech that wait and are not yet heard by the motion."""
+        with self._changed:
+            return self._maker.speech.seconds
+
+    @property
+    def figures(self) -> LiveFigures:
+        """How it goes."""
+        with self._changed:
+            size = self._renderer.width, self._renderer.height
+            return LiveFigures(self._delay, self._frames, self._late_frames, *size, self._maker.speech.seconds)
+
+    def close(self) -> None:
+        """End the threads; further calls raise UsageError."""
+        self._maker.close()
+
+    # -- a machine that is too slow ------------------------------------------------------------------------------------
+
+    def _smaller(self) -> int | None:
+        """The next smaller size, if too many frames are late."""
+        if len(self._late) < _WATCHED or sum(self._late) < _TOO_MANY:
+            return None
+        self._late.clear()
+        now = max(self._renderer.width, self._renderer.height)
+        return next((size for size in SIZES if size < now), None)
+
+    def _lower(self, size: int) -> None:
+        """Go down to a size, in a thread of its own: the photo has to be prepared."""
+        self._notify(f"this machine is too slow for {self.size} pixels: frames are {size} pixels large from now on")
+
+        def resize() -> None:
+            self._maker.guarded(lambda: self.resize(size))
+
+        threading.Thread(target=resize, name="live-resize", daemon=True).start()
+
+
+def _check(samples: np.ndarray) -> None:
+    if getattr(samples, "ndim", 0) != 1 or samples.dtype != np.float32 or not np.isfinite(samples).all():
+        raise InputError("sound must be float32 [n], mono, with finite numbers")

@@ -1,0 +1,182 @@
+"""The page of `fd2talk live` in Chromium: a newcomer's call, lips and sound together, phones, the dark, a keyboard."""
+
+import json
+import re
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+pytest.importorskip("aiortc", reason="the extra live is not installed")
+pytest.importorskip("playwright.sync_api", reason="the extra apps is not installed")
+
+from flashing import FlashRender, clicks, flashing, serving
+from live_page import chromium_page, offsets, start, wait_for, watch
+from material import DEMO, SPEECH
+
+from fd2talk.live.server import BUSY, LiveServer
+from fd2talk.live.tracks import SOUND_RATE
+
+
+def server_of(size=256):
+    """A server of flashing portraits; `made` holds them."""
+
+    def make(notify):
+        server.made.append(flashing(FlashRender(), size=size, sound_rate=SOUND_RATE, notify=notify))
+        return server.made[-1]
+
+    server = LiveServer(make, (DEMO / "portrait_woman.jpg").read_bytes(), host="127.0.0.1")
+    server.made = []
+    return server
+
+
+def text(page, selector):
+    return page.inner_text(selector)
+
+
+def test_a_newcomer_s_call_with_a_real_portrait(chromium, pictures, tmp_path):
+    command = [sys.executable, "-m", "fd2talk", "live", DEMO / "portrait_woman.jpg", "--port", "0", "--size", "256"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            address = re.fullmatch(r"(http://127\.0\.0\.1:\d+/)\n", process.stdout.readline())[1]
+            with chromium_page(chromium) as page:
+                page.goto(address)
+                page.screenshot(path=pictures / "live-before.png")
+                start(page, address)
+                wait_for(page, "document.querySelector('#fps').textContent !== '–'")
+                page.set_input_files("#speech input[type=file]", SPEECH)
+                wait_for(page, "!document.querySelector('#badge').hidden")
+                assert "0880.wav, 3.0 s" in text(page, "#speech .said")
+                mouths = []
+                for _ in range(6):
+                    mouths.append(page.evaluate(MOUTH))
+                    page.wait_for_timeout(200)
+                page.screenshot(path=pictures / "live-speaking.png")
+                wait_for(page, "document.querySelector('#badge').hidden")
+                wait_for(page, "/s/.test(document.querySelector('#delay').textContent)")
+                assert text(page, "#shown") == "256 × 256"
+                page.click("#start")
+                assert text(page, "#status") == "The call has ended." and page.is_disabled("#interrupt")
+                assert page.problems == []
+            assert np.std(mouths, axis=0).max() > 8  # grey levels: the picture moves
+        finally:
+            process.terminate()
+            assert process.wait(10) == 0
+        assert "Traceback" not in process.stderr.read()
+
+
+MOUTH = """() => {
+  const canvas = new OffscreenCanvas(256, 256).getContext('2d');
+  canvas.drawImage(document.querySelector('#portrait'), 0, 0, 256, 256);
+  const { data } = canvas.getImageData(108, 160, 40, 24);
+  return Array.from({ length: data.length / 4 }, (_, i) => data[4 * i]);
+}"""
+
+
+def test_lips_and_sound_are_within_40_ms(chromium):
+    server = server_of()
+    with serving(server) as address, chromium_page(chromium) as page:
+        start(page, address)
+        page.wait_for_timeout(2000)  # buffers settle
+        watch(page)
+        server.made[0].speak(clicks(12, 0.5, SOUND_RATE))
+        server.made[0].end_of_speech()
+        page.wait_for_timeout(13_000)
+        late, found = offsets(page)
+    assert len(late) >= 15 and found["frames"] > 250
+    assert abs(np.median(late)) <= 40, late
+
+
+def test_speech_stops_for_the_button_and_for_escape(chromium):
+    server = server_of()
+    with serving(server) as address, chromium_page(chromium) as page:
+        start(page, address)
+        page.set_input_files("#speech input[type=file]", SPEECH)
+        wait_for(page, "!document.querySelector('#badge').hidden")
+        page.click("#interrupt")
+        wait_for(page, "document.querySelector('#badge').hidden", 1)
+        assert text(page, "#status") == "Stopped." and server.made[0].queued == 0
+        page.set_input_files("#speech input[type=file]", SPEECH)
+        wait_for(page, "!document.querySelector('#badge').hidden")
+        page.keyboard.press("Escape")
+        wait_for(page, "document.querySelector('#badge').hidden", 1)
+
+
+def test_microphones_are_heard_on_both_sides(chromium):
+    """Chromium's stand-in beeps once a second."""
+    server = server_of()
+    with serving(server) as address, chromium_page(chromium) as page:
+        start(page, address)
+        page.click("#listen .microphone")
+        wait_for(page, "document.querySelector('#listen .microphone').ariaPressed === 'true'")
+        page.click("#speech .microphone")
+        wait_for(page, "!document.querySelector('#badge').hidden")
+        page.wait_for_timeout(3000)
+        heard = server.made[0]._maker._stream.heard
+        assert sum(map(len, heard)) > 16000 and max(np.abs(piece).max() for piece in heard) > 0.01
+        figures = server.made[0].figures
+        assert 0.3 < figures.delay < 0.8 and figures.queued < 0.5
+        page.click("#speech .microphone")
+        wait_for(page, "document.querySelector('#badge').hidden", 3)
+        assert text(page, "#speech .said") == "" and page.problems == []
+
+
+def test_the_other_speaker_s_file_is_listened_to_in_real_time(chromium):
+    server = server_of()
+    with serving(server) as address, chromium_page(chromium) as page:
+        start(page, address)
+        page.set_input_files("#listen input[type=file]", SPEECH)
+        page.wait_for_timeout(1500)
+        heard = sum(map(len, server.made[0]._maker._stream.heard))
+        assert 0.5 * 16000 < heard < 2 * 16000
+
+
+def test_a_file_without_sound_is_named_and_another_size_is_chosen(chromium, tmp_path):
+    (tmp_path / "notes.txt").write_text("no sound")
+    server = server_of()
+    with serving(server) as address, chromium_page(chromium) as page:
+        start(page, address)
+        page.set_input_files("#speech input[type=file]", tmp_path / "notes.txt")
+        wait_for(page, "document.querySelector('#speech .said').classList.contains('alarm')")
+        assert text(page, "#speech .said") == "notes.txt holds no sound that this browser can read."
+        page.select_option("#size", "512")
+        wait_for(page, "document.querySelector('#shown').textContent === '512 × 512'", 5)
+        wait_for(page, "document.querySelector('#portrait').videoWidth === 512", 5)
+
+
+def test_a_second_page_is_told_that_somebody_is_there(chromium):
+    with serving(server_of()) as address, chromium_page(chromium) as page:
+        start(page, address)
+        second = page.context.new_page()
+        second.goto(address)
+        second.click("#start")
+        wait_for(second, f"document.querySelector('#status').textContent === {json.dumps(BUSY)}")
+        assert text(second, "#start") == "Start"
+        page.click("#start")
+        time.sleep(1)
+        second.click("#start")
+        wait_for(second, "document.querySelector('#portrait').currentTime > 0.2")
+
+
+@pytest.mark.parametrize("width", [360, 1000])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_the_page_fits_phones_and_the_dark_and_a_keyboard_reaches_everything(chromium, pictures, width, scheme):
+    with serving(server_of()) as address, chromium_page(chromium, width=width, scheme=scheme) as page:
+        start(page, address)
+        page.screenshot(path=pictures / f"live-{width}-{scheme}.png", full_page=True)
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+        background = page.evaluate("getComputedStyle(document.body).backgroundColor")
+        assert (sum(map(int, re.findall(r"\d+", background)[:3])) < 384) == (scheme == "dark")
+        page.focus("#start")
+        reached = set()
+        for _ in range(12):
+            reached.add(page.evaluate("document.activeElement.id || document.activeElement.className || 'file'"))
+            page.keyboard.press("Tab")
+        assert {"start", "interrupt", "size", "microphone", "file"} <= reached
+        unnamed = "[...document.querySelectorAll('button, input, select')].filter(one => "
+        unnamed += "!(one.textContent.trim() || one.labels?.length)).length"
+        assert page.evaluate(unnamed) == 0
+        requests = page.evaluate("performance.getEntriesByType('resource').map(one => one.name)")
+        assert all(one.startswith((address, "blob:")) for one in requests)
