@@ -3,23 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import io
-import signal
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 from fd2talk.commands.inputs import fit_photo
 from fd2talk.commands.style import read_style
 from fd2talk.options import FaceChoice, MotionModelOptions
 from fd2talk.serving import check_address
-from fd2talk.terminal import announce
 from shared.device import require_device
-from shared.errors import InputError, UsageError
+from shared.errors import UsageError
 from shared.media import read_image
-
-if TYPE_CHECKING:
-    from aiohttp import web
 
 
 def live(
@@ -41,6 +34,7 @@ def live(
     check_address(host, token)
     require_device(device)
     try:
+        from fd2talk.live.listener import serve
         from fd2talk.live.server import LiveServer
         from fd2talk.live.tracks import SOUND_RATE
     except ImportError as error:
@@ -68,32 +62,4 @@ def live(
     poster = io.BytesIO()
     Image.fromarray(render.live(fitted, full=full, max_size=size).still).save(poster, "JPEG", quality=90)
     server = LiveServer(make, poster.getvalue(), host=host, token=token)
-    asyncio.run(_serve(server.app(), host, port, token))
-
-
-async def _serve(app: web.Application, host: str, port: int, token: str | None) -> None:
-    """Listen until Ctrl-C or SIGTERM.
-
-    Raises:
-        InputError: the address cannot be used.
-    """
-    from aiohttp import web
-
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=2)
-    await runner.setup()
-    try:
-        site = web.TCPSite(runner, host, port)
-        try:
-            await site.start()
-        except OSError as error:
-            raise InputError(f"cannot listen on {host}, port {port}: {error.strerror or error}") from None
-        shown = f"[{host}]" if ":" in host else host
-        number = runner.addresses[0][1]
-        announce(f"http://{shown}:{number}/" + (f"?token={token}" if token else ""))
-        stopped = asyncio.Event()
-        for number in (signal.SIGINT, signal.SIGTERM):  # otherwise an exception in whatever the loop does then
-            with contextlib.suppress(NotImplementedError, ValueError, RuntimeError):  # Windows; another thread's loop
-                asyncio.get_running_loop().add_signal_handler(number, stopped.set)
-        await stopped.wait()
-    finally:
-        await runner.cleanup()
+    asyncio.run(serve(server.app(), host, port, token))

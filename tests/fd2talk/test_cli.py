@@ -29,6 +29,7 @@ def test_every_command_has_help(run):
         "personalise",
         "export",
         "import",
+        "live",
         "prepare",
         "train",
         "evaluate",
@@ -40,7 +41,7 @@ def test_every_command_has_help(run):
 
 def test_whatever_takes_a_photo_offers_trackers_and_their_models():
     options = {name: {option for p in c.params for option in p.opts} for name, c in cli.cli.commands.items()}
-    tracking = {"generate", "motion", "render", "track", "faces", "style", "personalise", "export"}
+    tracking = {"generate", "motion", "render", "track", "faces", "style", "personalise", "export", "live"}
     assert {name for name in options if "--face-tracker" in options[name]} == tracking
     assert {name for name in options if "--models" in options[name]} == tracking | {
         "prepare",

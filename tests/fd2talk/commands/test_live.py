@@ -19,7 +19,7 @@ def test_wrong_use_is_one_line(refused, photo, tmp_path):
 
 
 def test_without_its_packages_it_names_the_extra(refused, photo, tmp_path, monkeypatch):
-    for name in ("fd2talk.live.server", "fd2talk.live.tracks"):
+    for name in ("fd2talk.live.listener", "fd2talk.live.server", "fd2talk.live.tracks"):
         monkeypatch.setitem(sys.modules, name, None)
     refused("live", photo, folder=tmp_path, saying="pip install 'fd2talk[live]'")
 
