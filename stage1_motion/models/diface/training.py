@@ -150,8 +150,8 @@ class DifaceTask:
         simple, velocity = simple_loss(*terms), velocity_loss(*terms)
         loss, parts = simple + self.velocity_weight * velocity, {"simple": simple, "velocity": velocity}
         if self.gap_weight:
-            gaps = (values @ self.gap + MEAN_GAP * TYPICAL_LIP_STD for values in terms[:2])  # [B, N, 1] mm
-            parts["gap"] = gap_loss(*gaps, batch["mask"], self.gap_floor)
+            made, true = (values @ self.gap + MEAN_GAP * TYPICAL_LIP_STD for values in terms[:2])  # [B, N, 1] mm
+            parts["gap"] = gap_loss(made, true, batch["mask"], self.gap_floor)
             loss = loss + self.gap_weight * parts["gap"]
         return loss, parts
 
