@@ -161,7 +161,10 @@ class Guard:
             await gone.wait()
             return {"type": "http.disconnect"}
 
-        tasks = [asyncio.create_task(watch()), asyncio.create_task(self._app(scope, disconnected, answer))]
+        async def served() -> None:
+            await self._app(scope, disconnected, answer)
+
+        tasks = [asyncio.create_task(watch()), asyncio.create_task(served())]
         try:
             await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         finally:
@@ -201,9 +204,9 @@ def _cookie(name: str, value: str, scope: Scope) -> str:
     """A cookie that no script and no other site can use, for this session of the browser."""
     cookie: SimpleCookie = SimpleCookie()
     cookie[name] = value
-    cookie[name].update({"path": "/", "httponly": True, "samesite": "Strict"})
-    if scope.get("scheme") == "https":
-        cookie[name]["secure"] = True
+    attributes = {"path": "/", "httponly": True, "samesite": "Strict", "secure": scope.get("scheme") == "https"}
+    for key, attribute in attributes.items():
+        cookie[name][key] = attribute
     return cookie[name].OutputString()
 
 
