@@ -124,7 +124,7 @@ class Guard:
             if visitor is None:
                 return await refuse("you were away for long, and your files were removed: reload the page", 403)
             most = self._studio.limits.upload_bytes + _FORM_BYTES if path == UPLOAD else _MOST_BYTES
-            sentence = f"the file is larger than {self._studio.limits.upload_bytes / 1e6:g} MB"
+            sentence = f"the file is larger than {self._studio.limits.upload_bytes / 2**20:g} MB"
             if int(headers.get("content-length") or 0) > most:  # refused before a byte of it is read
                 return await refuse(sentence, 413)
             receive = _limited(receive, most)

@@ -49,9 +49,10 @@ def empty() -> str:
 def preview(url: str) -> str:
     """The first second, while the rest is rendered."""
     return (
-        '<figure class="studio-figure studio-preview">'
+        # In a box of its own: the page would make this element, which is muted, the one that shows the result.
+        '<figure class="studio-figure studio-preview"><div>'
         f'<video src="{escape(url)}" autoplay muted loop playsinline controls aria-label="Preview of the first second">'
-        "</video><figcaption>The first second; the rest is being made.</figcaption></figure>"
+        "</video></div><figcaption>The first second; the rest is being made.</figcaption></figure>"
     )
 
 
