@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from fd2talk import cli_options as common
+from fd2talk.cli_apps import COMMANDS as APPS
 from fd2talk.cli_edit import edit
 from fd2talk.cli_live import live
 from fd2talk.cli_research import COMMANDS
@@ -200,7 +201,7 @@ def import_(**options: Any) -> None:
     import_curves(**options)
 
 
-for _command in (*COMMANDS, edit, live):
+for _command in (*COMMANDS, edit, *APPS, live):
     cli.add_command(_command)
 
 

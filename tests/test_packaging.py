@@ -24,7 +24,7 @@ DISTRIBUTIONS = {
     "livekit": "livekit-agents", "pipecat": "pipecat-ai",
 }  # fmt: skip
 # Packages of the extras of the same names: nothing else imports them, but the commands when they run.
-APPS = {"fd2talk.live": "live"}
+APPS = {"fd2talk.live": "live", "fd2talk.studio": "studio"}
 OURS = {"fd2talk", "shared", "stage1_motion", "stage2_render"}
 HELPERS = {path.stem for path in (ROOT / "tests").rglob("*") if path.suffix in ("", ".py")}
 
