@@ -1,0 +1,1 @@
+"""`fd2talk studio`: a page on which portraits are made to speak, and their motion is edited (extra `studio`)."""

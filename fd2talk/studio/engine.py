@@ -1,0 +1,63 @@
+"""The pipelines, loaded once for all visitors."""
+
+from __future__ import annotations
+
+import threading
+from functools import cached_property
+from pathlib import Path
+
+from shared.face_model import MorphableModel, load_bundled
+from stage1_motion.pipeline import MotionPipeline
+from stage1_motion.registry import BUNDLED
+from stage2_render.pipeline import RenderPipeline
+
+RENDERERS = ("repair", "geometry")
+"""Those that a page offers: the third one, diffusion, takes minutes for seconds of video."""
+
+
+class Engine:
+    """Both stages, loaded when they are first asked for, and kept. Safe to use from several threads.
+
+    Args:
+        weights: `bundled`, or a folder.
+        device: for the networks.
+    """
+
+    def __init__(self, weights: str | Path = "bundled", device: str = "cpu") -> None:
+        self._weights, self._device = weights, device
+        self._motion: dict[str, MotionPipeline] = {}
+        self._render: dict[str, RenderPipeline] = {}
+        self._lock = threading.RLock()
+        self.tracking = threading.Lock()
+        """Hold it while faces are looked for: the tracker's networks are not made for several threads."""
+
+    @property
+    def models(self) -> tuple[str, ...]:
+        """Motion models that can be chosen; the first is the default."""
+        return BUNDLED if str(self._weights) == "bundled" else (self._own.name,)
+
+    @cached_property
+    def _own(self) -> MotionPipeline:
+        return MotionPipeline.from_pretrained(self._weights, device=self._device)
+
+    @property
+    def face_model(self) -> MorphableModel:
+        """The face model of everything here."""
+        return load_bundled()
+
+    def speech_to_motion(self, model: str | None = None) -> MotionPipeline:
+        """Stage one with a motion model. Raises as `MotionPipeline.from_pretrained`."""
+        with self._lock:
+            if str(self._weights) != "bundled":
+                return self._own
+            name = model or BUNDLED[0]
+            if name not in self._motion:
+                self._motion[name] = MotionPipeline.from_pretrained(model=name, device=self._device)
+            return self._motion[name]
+
+    def renderer(self, name: str = RENDERERS[0]) -> RenderPipeline:
+        """Stage two. Raises as `RenderPipeline.from_pretrained`."""
+        with self._lock:
+            if name not in self._render:
+                self._render[name] = RenderPipeline.from_pretrained(self._weights, renderer=name, device=self._device)
+            return self._render[name]

@@ -1,0 +1,168 @@
+"""From a photo, speech and settings to a video and its files: the work of a job."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+
+from fd2talk.export.writer import export
+from fd2talk.output import write_video
+from fd2talk.studio.engine import Engine
+from fd2talk.studio.jobs import Report
+from fd2talk.studio.workspace import Workspace
+from shared.audio import FPS, SAMPLE_RATE
+from shared.motion import Motion
+from shared.photo_fit import PhotoFit
+from stage1_motion.interface import SamplingOptions
+
+PREVIEW_FRAMES = 25
+# Of longer speech the motion takes so long that the preview comes from the motion of its beginning alone.
+_LONG_SECONDS, _BEGINNING_SECONDS = 12.0, 3.0
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What can be chosen on the page; the defaults are those of `fd2talk generate`."""
+
+    model: str = "fd2talk"
+    style: str | None = None
+    seed: int = 0
+    expression_scale: float = 1.0
+    pose_scale: float = 1.0
+    still: bool = False
+    renderer: str = "repair"
+    full: bool = True
+    max_size: int = 1280
+
+    @property
+    def sampling(self) -> SamplingOptions:
+        """For the motion model."""
+        return SamplingOptions(expression_scale=self.expression_scale, pose_scale=self.pose_scale)
+
+    @property
+    def command(self) -> str:
+        """What does the same on the command line."""
+        words = ["fd2talk generate PHOTO SPEECH -o talk.mp4"]
+        for name, default in vars(Settings()).items():
+            value = getattr(self, name)
+            if value == default:
+                continue
+            option = name.replace("_", "-")
+            if name == "full":
+                words.append("--crop")
+            else:
+                words.append(f"--{option}" if value is True else f"--{option} {value}")
+        return " ".join(words)
+
+
+@dataclass
+class Generated:
+    """A talking portrait and its files, in the visitor's folder.
+
+    Args:
+        photo: whose face it is.
+        motion: at 25 frames per second, with its sound at 16 kHz.
+        sound: the file with the speech, as it was given; its own sampling rate is kept in videos.
+        settings: which were chosen.
+        files: what can be downloaded: "mp4", "glb", "csv", "npz".
+    """
+
+    photo: PhotoFit
+    motion: Motion
+    sound: Path
+    settings: Settings
+    files: dict[str, Path] = field(default_factory=dict)
+
+
+def generate(
+    engine: Engine,
+    workspace: Workspace,
+    photo: PhotoFit,
+    sound: Path,
+    speech: np.ndarray,
+    settings: Settings,
+    report: Report,
+    label: str = "",
+) -> Generated:
+    """Generate one portrait; a preview of its first second is shown as soon as that is rendered.
+
+    Args:
+        engine: the pipelines.
+        workspace: where files go.
+        photo: fitted.
+        sound: the file with the speech.
+        speech: read from it, float32 [n] at 16 kHz.
+        settings: chosen.
+        report: is told how far it is, and shown the path of the preview.
+        label: before each line of progress.
+
+    Raises:
+        Fd2TalkError: as `TalkingHeadPipeline`, and `Cancelled`.
+    """
+    report(f"{label}loading the models")
+    speech_to_motion, render = engine.speech_to_motion(settings.model), engine.renderer(settings.renderer)
+    style = speech_to_motion.named_style(settings.style) if settings.style else None
+
+    def motion_of(sound: np.ndarray) -> Motion:
+        return speech_to_motion(
+            sound, photo=photo, seed=settings.seed, options=settings.sampling, still=settings.still, style=style,
+            progress=lambda done, total: report(f"{label}generating the motion", done, total),
+        ).resample(FPS)  # fmt: skip
+
+    def frames_of(motion: Motion) -> Iterator[np.ndarray]:
+        return render(photo, motion, full=settings.full, max_size=settings.max_size, relative=False)
+
+    is_long = len(speech) > _LONG_SECONDS * SAMPLE_RATE
+    if is_long:
+        beginning = motion_of(speech[: round(_BEGINNING_SECONDS * SAMPLE_RATE)])
+        first = replace(
+            beginning,
+            expression=beginning.expression[:PREVIEW_FRAMES],
+            rotation=beginning.rotation[:PREVIEW_FRAMES],
+            translation=beginning.translation[:PREVIEW_FRAMES],
+        )
+        report(f"{label}rendering a preview")
+        _preview([*frames_of(first)], speech, workspace, report)
+    motion = motion_of(speech)
+    video = workspace.new(".mp4")
+    watched = _watched(frames_of(motion), len(motion), report, label, None if is_long else (speech, workspace))
+    write_video(video, watched, audio=sound)
+    report(f"{label}writing the files")
+    made = Generated(photo, motion, sound, settings, {"mp4": video})
+    write_files(made, workspace)
+    return made
+
+
+def write_files(made: Generated, workspace: Workspace) -> None:
+    """Write the other downloads: mesh, curves and motion, as `fd2talk export` and `fd2talk motion` do."""
+    for suffix in ("glb", "csv", "npz"):
+        path = workspace.new(f".{suffix}")
+        if suffix == "npz":
+            made.motion.save(path)
+        else:
+            export(made.motion, path, photo=made.photo if suffix == "glb" else None)
+        made.files[suffix] = path
+
+
+def _watched(
+    frames: Iterator[np.ndarray], count: int, report: Report, label: str, preview: tuple[np.ndarray, Workspace] | None
+) -> Iterator[np.ndarray]:
+    """Pass frames on, telling how many there are, and show the first second of them."""
+    first: list[np.ndarray] | None = [] if preview else None
+    for number, frame in enumerate(frames, 1):
+        yield frame
+        report(f"{label}rendering", number, count)
+        if first is not None and preview is not None:
+            first.append(frame)
+            if len(first) == PREVIEW_FRAMES < count:
+                _preview(first, *preview, report)
+                first = None
+
+
+def _preview(frames: list[np.ndarray], speech: np.ndarray, workspace: Workspace, report: Report) -> None:
+    path = workspace.new(".mp4")
+    write_video(path, frames, audio=speech[: len(frames) * SAMPLE_RATE // FPS].astype(np.float32), crf=23)
+    report.show(path)

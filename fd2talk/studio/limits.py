@@ -1,0 +1,28 @@
+"""How much a visitor may ask for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Limits of a studio.
+
+    Args:
+        upload_bytes: of one file.
+        folder_bytes: of all files of a visitor together, results included.
+        pixels: of a photo, read from its header, before it is decoded.
+        seconds: of sound.
+        waiting: jobs that wait for their turn; further ones are refused.
+        visitors: who have files here at the same time; further ones are refused.
+        idle_seconds: after which a visitor who does nothing counts as gone.
+    """
+
+    upload_bytes: int = 50_000_000
+    folder_bytes: int = 500_000_000
+    pixels: int = 50_000_000
+    seconds: float = 120.0
+    waiting: int = 10
+    visitors: int = 100
+    idle_seconds: float = 3600.0
