@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from fd2talk import cli_options as common
+from fd2talk.cli_apps import COMMANDS as APPS
 from fd2talk.cli_edit import edit
 from fd2talk.cli_research import COMMANDS
 from fd2talk.terminal import Stopped, command, native_output_hidden, notes, say, signals
@@ -194,7 +195,7 @@ def import_(**options: Any) -> None:
     import_curves(**options)
 
 
-for _command in (*COMMANDS, edit):
+for _command in (*COMMANDS, edit, *APPS):
     cli.add_command(_command)
 
 

@@ -1,21 +1,63 @@
-"""The page: its tabs, and the server that they run in."""
+"""The page: its tabs, and the application that serves it."""
 
 from __future__ import annotations
 
 import gradio as gr
+from fastapi import FastAPI
 
+from fd2talk.studio import generate_tab
+from fd2talk.studio.guard import Guard
+from fd2talk.studio.routes import router
 from fd2talk.studio.studio import Studio
+
+_HEAD = """<link rel="stylesheet" href="/studio/static/studio.css">
+<script src="/studio/static/studio.js" defer></script>
+"""
+_TITLE = """<header class="studio-title"><h1>fd2talk studio</h1>
+<p>A photo and a recording become a talking portrait. Use photos and voices of people who agreed.</p></header>"""
 
 
 def build(studio: Studio) -> gr.Blocks:
     """Build the page; each tab is a module of its own, with `build(studio, ...)`."""
-    from fd2talk.studio import generate_tab
-
     with gr.Blocks(title="fd2talk studio", analytics_enabled=False) as page:
+        gr.HTML(_TITLE)
         with gr.Tabs():
             with gr.Tab("Generate"):
                 generate_tab.build(studio)
             with gr.Tab("Edit"):
                 gr.Markdown("The timeline editor comes here: edit_tab.build(studio, tab).")
-        page.unload(studio.left)
+
+        def on_load(request: gr.Request) -> None:
+            studio.page(request)
+
+        def on_unload(request: gr.Request) -> None:
+            studio.left(request)
+
+        page.load(on_load, None, None, show_progress="hidden", concurrency_limit=None)
+        page.unload(on_unload)
     return page
+
+
+def application(studio: Studio, token: str | None = None) -> Guard:
+    """The whole application: the page, uploads and files, and what guards them.
+
+    Args:
+        studio: which is served.
+        token: that visitors must know, or None. Set GRADIO_TEMP_DIR to the folder of the visitors before.
+    """
+    page = build(studio)
+    page.queue(max_size=4 * studio.limits.visitors, api_open=False)
+    page.state_session_capacity = studio.limits.visitors
+    app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
+    app.include_router(router(studio))
+    gr.mount_gradio_app(
+        app, page, path="/", footer_links=[], run_history=False, show_error=False, ssr_mode=False, pwa=False,
+        max_file_size=studio.limits.upload_bytes, enable_monitoring=False, mcp_server=False, theme=_theme(), head=_HEAD,
+    )  # fmt: skip
+    return Guard(app, studio, token)
+
+
+def _theme() -> gr.themes.Base:
+    fonts = [gr.themes.Font("system-ui"), gr.themes.Font("sans-serif")]  # of the system: nothing is loaded
+    mono = [gr.themes.Font("ui-monospace"), gr.themes.Font("monospace")]
+    return gr.themes.Default(primary_hue="indigo", secondary_hue="indigo", neutral_hue="slate", font=fonts, font_mono=mono)

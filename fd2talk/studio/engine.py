@@ -3,10 +3,18 @@
 from __future__ import annotations
 
 import threading
+from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 
+import numpy as np
+
+from shared.audio import SAMPLE_RATE
+from shared.errors import Fd2TalkError
 from shared.face_model import MorphableModel, load_bundled
+from shared.images import read_image
+from shared.photo_fit import PhotoFit
+from shared.weights import bundled
 from stage1_motion.pipeline import MotionPipeline
 from stage1_motion.registry import BUNDLED
 from stage2_render.pipeline import RenderPipeline
@@ -61,3 +69,15 @@ class Engine:
             if name not in self._render:
                 self._render[name] = RenderPipeline.from_pretrained(self._weights, renderer=name, device=self._device)
             return self._render[name]
+
+    def warm(self) -> None:
+        """Load what most visitors use, and run it once: the first of them shall not wait longer than others."""
+        with suppress(Fd2TalkError):  # it is said to those who ask for it
+            picture = read_image(bundled("demo") / "portrait_woman.jpg", max_side=256)
+            with self.tracking:
+                photo = PhotoFit.fit(picture, self.face_model)
+            motion = self.speech_to_motion()(np.zeros(SAMPLE_RATE // 5, np.float32), photo=photo)
+            for _ in self.renderer()(photo, motion, max_size=128):
+                pass
+            for model in self.models:
+                self.speech_to_motion(model)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from fd2talk.commands.style import read_style
 from fd2talk.export.writer import export
 from fd2talk.output import write_video
 from fd2talk.studio.engine import Engine
@@ -25,10 +26,13 @@ _LONG_SECONDS, _BEGINNING_SECONDS = 12.0, 3.0
 
 @dataclass(frozen=True)
 class Settings:
-    """What can be chosen on the page; the defaults are those of `fd2talk generate`."""
+    """What can be chosen on the page; the defaults are those of `fd2talk generate`.
+
+    `style` is the name of one, or a clip or motion file; for the rest see `fd2talk generate --help`.
+    """
 
     model: str = "fd2talk"
-    style: str | None = None
+    style: str | Path | None = None
     seed: int = 0
     expression_scale: float = 1.0
     pose_scale: float = 1.0
@@ -42,21 +46,6 @@ class Settings:
         """For the motion model."""
         return SamplingOptions(expression_scale=self.expression_scale, pose_scale=self.pose_scale)
 
-    @property
-    def command(self) -> str:
-        """What does the same on the command line."""
-        words = ["fd2talk generate PHOTO SPEECH -o talk.mp4"]
-        for name, default in vars(Settings()).items():
-            value = getattr(self, name)
-            if value == default:
-                continue
-            option = name.replace("_", "-")
-            if name == "full":
-                words.append("--crop")
-            else:
-                words.append(f"--{option}" if value is True else f"--{option} {value}")
-        return " ".join(words)
-
 
 @dataclass
 class Generated:
@@ -67,6 +56,7 @@ class Generated:
         motion: at 25 frames per second, with its sound at 16 kHz.
         sound: the file with the speech, as it was given; its own sampling rate is kept in videos.
         settings: which were chosen.
+        face: number of the face in the photo, or None where it is the only one.
         files: what can be downloaded: "mp4", "glb", "csv", "npz".
     """
 
@@ -74,7 +64,23 @@ class Generated:
     motion: Motion
     sound: Path
     settings: Settings
+    face: int | None = None
     files: dict[str, Path] = field(default_factory=dict)
+
+    @property
+    def command(self) -> str:
+        """What does the same on the command line."""
+        words = ["fd2talk generate PHOTO SPEECH -o talk.mp4"]
+        if self.face is not None:
+            words.append(f"--face-index {self.face}")
+        for name, default in vars(Settings()).items():
+            value = getattr(self.settings, name)
+            if name == "full" and not value:
+                words.append("--crop")
+            elif name != "full" and value != default:
+                shown = value.name if isinstance(value, Path) else value
+                words.append(f"--{name.replace('_', '-')}" + ("" if value is True else f" {shown}"))
+        return " ".join(words)
 
 
 def generate(
@@ -85,6 +91,8 @@ def generate(
     speech: np.ndarray,
     settings: Settings,
     report: Report,
+    *,
+    face: int | None = None,
     label: str = "",
 ) -> Generated:
     """Generate one portrait; a preview of its first second is shown as soon as that is rendered.
@@ -97,6 +105,7 @@ def generate(
         speech: read from it, float32 [n] at 16 kHz.
         settings: chosen.
         report: is told how far it is, and shown the path of the preview.
+        face: number of the face, where there are several.
         label: before each line of progress.
 
     Raises:
@@ -104,7 +113,12 @@ def generate(
     """
     report(f"{label}loading the models")
     speech_to_motion, render = engine.speech_to_motion(settings.model), engine.renderer(settings.renderer)
-    style = speech_to_motion.named_style(settings.style) if settings.style else None
+    style = None
+    if isinstance(settings.style, Path):
+        report(f"{label}reading the style of the clip")
+        style = read_style(str(settings.style), speech_to_motion)
+    elif settings.style is not None:
+        style = speech_to_motion.named_style(settings.style)
 
     def motion_of(sound: np.ndarray) -> Motion:
         return speech_to_motion(
@@ -131,7 +145,7 @@ def generate(
     watched = _watched(frames_of(motion), len(motion), report, label, None if is_long else (speech, workspace))
     write_video(video, watched, audio=sound)
     report(f"{label}writing the files")
-    made = Generated(photo, motion, sound, settings, {"mp4": video})
+    made = Generated(photo, motion, sound, settings, face, {"mp4": video})
     write_files(made, workspace)
     return made
 

@@ -9,8 +9,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from fd2talk.studio.limits import Limits
-from shared.audio import SAMPLE_RATE, AudioTrack, read_audio
-from shared.errors import InputError
+from fd2talk.studio.media import check_pixels, named
 from shared.faces.detection import FaceBox
 from shared.images import read_image
 from shared.photo_fit import PhotoFit, faces_of
@@ -45,7 +44,7 @@ class Photo:
             InputError: no photo, too large a photo, or no usable face in it.
         """
         check_pixels(path, limits)
-        image = _named(read_image, path)
+        image = named(read_image, path)
         faces = faces_of(image)
         chosen = max(range(len(faces)), key=lambda number: faces[number].side)
         fit = PhotoFit.fit(image)  # of several the largest: what `fd2talk generate` takes without --face-index
@@ -70,49 +69,3 @@ class Photo:
             draw.rectangle(label, fill="#ffd54a" if here else "white")
             draw.text((left, bottom), f" {number} ", fill="black", font=font)
         return picture
-
-
-def check_pixels(path: Path, limits: Limits) -> None:
-    """Refuse a photo that would be too large in memory, by its header alone.
-
-    Raises:
-        InputError: it has too many pixels. What is no photo passes, and is refused by those who read it.
-    """
-    try:
-        with Image.open(path) as image:
-            pixels = image.width * image.height
-    except Image.DecompressionBombError:
-        pixels = limits.pixels + 1
-    except (OSError, ValueError, SyntaxError):
-        return
-    if pixels > limits.pixels:
-        raise InputError(f"the photo has more than {limits.pixels / 1e6:.3g} million pixels: make it smaller first")
-
-
-def read_speech(path: Path, limits: Limits) -> np.ndarray:
-    """Read speech as float32 [n] at 16 kHz, no more than may be asked for.
-
-    Raises:
-        InputError: no sound, or too long.
-    """
-
-    def within(path: Path) -> np.ndarray:
-        seconds = 0.0
-        with AudioTrack(path) as track:  # what a file says of its length may be wrong: it is counted before it is kept
-            for frame in track.frames():
-                seconds += frame.samples / frame.sample_rate
-                if seconds > limits.seconds:
-                    raise InputError(f"the sound is longer than {limits.seconds:g} seconds: cut it first")
-        return read_audio(path)
-
-    sound = _named(within, path)
-    assert sound.dtype == np.float32 and SAMPLE_RATE == 16000
-    return sound
-
-
-def _named(read, path: Path) -> np.ndarray:  # type: ignore[no-untyped-def]
-    """Read a file; errors name it, not the folder that it lies in here."""
-    try:
-        return read(path)
-    except InputError as error:
-        raise InputError(str(error).replace(str(path), path.name)) from error

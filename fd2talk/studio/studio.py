@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -59,6 +61,10 @@ class Studio:
     def url(self, path: Path, page: Page) -> str:
         """Address of a file in a page's workspace."""
         return FILES + quote(path.relative_to(page.workspace.folder).as_posix())
+
+    def log_bug(self) -> None:
+        """Write the traceback of the exception at hand where the server was started; visitors do not see it."""
+        traceback.print_exc(file=sys.stderr)
 
     def close(self) -> None:
         """Stop all jobs, and remove all files."""

@@ -1,0 +1,209 @@
+"""The tab that makes a video: photo, speech, settings, progress, result."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from fd2talk.studio import controls, results
+from fd2talk.studio.examples import PORTRAITS, SOUNDS
+from fd2talk.studio.generation import Generated, generate
+from fd2talk.studio.inputs import choose_face, take_photo, take_speech
+from fd2talk.studio.jobs import Cancelled, Finished, Progress, Report, Shown, Waiting
+from fd2talk.studio.media import check_clip, read_speech
+from fd2talk.studio.studio import Studio
+from fd2talk.studio.visitors import Page
+from shared.errors import Fd2TalkError, UsageError
+
+# Seconds between two updates of the bar.
+_PACE = 0.2
+_CLICKED_EXAMPLE = """
+element.addEventListener('click', event => {
+  const button = event.target.closest('button[data-name]');
+  if (button) trigger('click', {name: button.dataset.name});
+});
+"""
+# The live region must be there before its text changes.
+_LIVE = "element.setAttribute('role', 'status'); element.setAttribute('aria-live', 'polite');"
+
+
+def build(studio: Studio) -> None:
+    """Put the tab where it is called."""
+    with gr.Row(elem_classes="studio-columns"):
+        with gr.Column(scale=5, min_width=300):
+            gr.HTML("<h2>1. Photo</h2>")
+            photo = gr.Image(
+                label="Photo of a face, from the front", type="filepath", sources=["upload", "webcam"], height=300,
+                elem_id="photo", buttons=[], image_mode=None, placeholder="Drop a photo here, or click to choose one",
+            )  # fmt: skip
+            photo.preprocess = controls.path_of  # type: ignore[method-assign]
+            portraits = gr.HTML(_example_pictures(), js_on_load=_CLICKED_EXAMPLE, elem_id="portraits")
+            faces_said = gr.HTML(elem_id="faces-said", js_on_load=_LIVE)
+            with gr.Group(visible=False, elem_id="faces") as faces:
+                numbered = gr.Image(
+                    label="Faces", show_label=False, interactive=False, buttons=[], elem_id="numbered", height=280,
+                    alt_text="The photo with its faces numbered", type="filepath",
+                )  # fmt: skip
+                face = gr.Radio(label="Which face speaks?", elem_id="face")
+            gr.HTML("<h2>2. Speech</h2>")
+            sound = gr.Audio(
+                label="Recording of speech", type="filepath", sources=["upload", "microphone"], elem_id="speech",
+                buttons=[], editable=False,
+            )  # fmt: skip
+            sound.preprocess = controls.path_of  # type: ignore[method-assign]
+            sounds = gr.HTML(_example_sounds(), js_on_load=_CLICKED_EXAMPLE, elem_id="sounds")
+            sound_said = gr.HTML(elem_id="sound-said", js_on_load=_LIVE)
+        with gr.Column(scale=6, min_width=300):
+            gr.HTML("<h2>3. How</h2>")
+            how = controls.build(studio.engine)
+            with gr.Row():
+                start = gr.Button("Generate", variant="primary", size="lg", elem_id="generate", scale=3)
+                stop = gr.Button("Stop", size="lg", elem_id="stop", interactive=False, scale=1, min_width=90)
+            failed = gr.HTML(elem_id="failed")
+            stage = gr.HTML(elem_id="stage", js_on_load=_LIVE)
+            bar = gr.HTML(elem_id="bar")
+            shown = gr.HTML(results.empty(), elem_id="results")
+
+    def on_photo(path: str | None, request: gr.Request) -> Iterator[tuple]:
+        yield _looking(path), gr.skip(), gr.skip(), gr.skip()
+        yield take_photo(studio, request, path)
+
+    def on_face(number: int | None, request: gr.Request) -> tuple:
+        return choose_face(studio, request, number)
+
+    def on_sound(path: str | None, request: gr.Request) -> str:
+        return take_speech(studio, request, path)
+
+    def on_portrait(event: gr.EventData, request: gr.Request) -> Any:
+        return _bundled(studio, request, PORTRAITS, event)
+
+    def on_example_sound(event: gr.EventData, request: gr.Request) -> Any:
+        return _bundled(studio, request, SOUNDS, event)
+
+    def on_start(sound_path: str | None, *values: Any, request: gr.Request) -> Iterator[tuple]:
+        yield from _followed(studio, request, sound_path, values)
+
+    def on_stop(request: gr.Request) -> None:
+        page = studio.page(request)
+        studio.jobs.cancel(page.visitor.name)
+
+    quiet: dict[str, Any] = {"show_progress": "hidden", "concurrency_limit": None}
+    of_faces = [faces_said, faces, numbered, face]
+    photo.change(on_photo, photo, of_faces, show_progress="hidden", concurrency_limit=2)
+    face.input(on_face, face, [faces_said, numbered], show_progress="hidden", concurrency_limit=2)
+    sound.change(on_sound, sound, sound_said, show_progress="hidden", concurrency_limit=2)
+    portraits.click(on_portrait, None, photo, **quiet)
+    sounds.click(on_example_sound, None, sound, **quiet)
+    start.click(on_start, [sound, *how.all], [failed, stage, bar, shown, start, stop], **quiet)
+    stop.click(on_stop, None, None, **quiet)
+
+
+def _followed(studio: Studio, request: gr.Request, sound: str | None, values: tuple) -> Iterator[tuple]:
+    """Run a job, and tell the page how it goes: (failed, stage, bar, results, start, stop)."""
+    skip, on, off = gr.skip(), gr.update(interactive=True), gr.update(interactive=False)
+    try:
+        page = studio.page(request)
+        work = _work(studio, page, sound, values)
+        yield "", "Starting", results.bar(0, 0, "Starting"), skip, off, on
+        said, last, made = "Starting", 0.0, []
+        with closing(studio.run(page, work)) as news:
+            for new in news:
+                if isinstance(new, Waiting):
+                    said = f"Waiting: {new.ahead} job{'s' * (new.ahead != 1)} first"
+                    yield skip, said, results.bar(0, 0, said), skip, skip, skip
+                elif isinstance(new, Progress):
+                    now = time.monotonic()
+                    if new.what != said or now - last > _PACE:
+                        text = new.what[:1].upper() + new.what[1:]
+                        yield skip, skip if new.what == said else text, results.bar(
+                            new.done, new.total, text
+                        ), skip, skip, skip
+                        said, last = new.what, now
+                elif isinstance(new, Shown):
+                    if isinstance(new.value, Path):
+                        coming = results.preview(studio.url(new.value, page))
+                        html = results.videos(made, page, studio, coming) if made else coming
+                    else:
+                        made = [*made, new.value]
+                        html = results.videos(made, page, studio)
+                    yield skip, skip, skip, html, skip, skip
+                elif isinstance(new, Finished):
+                    page.generated[:] = new.value
+                    html = results.notes(studio.notes.of(page.name)) + results.videos(new.value, page, studio)
+                    yield "", "Done", "", html, on, off
+    except Cancelled:
+        yield "", "Stopped", "", skip, on, off
+    except Fd2TalkError as error:
+        yield results.alert(str(error)), "", "", skip, on, off
+    except Exception:
+        studio.log_bug()
+        sentence = "something went wrong in the studio itself; whoever runs it finds the details in its log"
+        yield results.alert(sentence), "", "", skip, on, off
+
+
+def _work(studio: Studio, page: Page, sound: str | None, values: tuple) -> Any:
+    """What a job is to do. Raises Fd2TalkError: it could not be done."""
+    if page.photo is None:
+        raise UsageError("give a photo with a face first")
+    if not sound:
+        raise UsageError("give a recording of speech first")
+    photo, path = page.photo, page.workspace.owns(sound)
+    settings = controls.settings_of(studio.engine, values)
+    for one in settings:
+        if isinstance(one.style, Path):
+            check_clip(page.workspace.owns(one.style), studio.limits)
+    face = photo.chosen if len(photo.faces) > 1 else None
+    before = [file for one in page.generated for file in one.files.values()]
+
+    def work(report: Report) -> list[Generated]:
+        speech = read_speech(path, studio.limits)
+        page.workspace.discard(*before)
+        made: list[Generated] = []
+        for number, one in enumerate(settings, 1):
+            label = f"video {number} of 2: " if len(settings) == 2 else ""
+            made.append(
+                generate(studio.engine, page.workspace, photo.fit, path, speech, one, report, face=face, label=label)
+            )
+            if number < len(settings):
+                report.show(made[-1])
+        return made
+
+    return work
+
+
+def _bundled(studio: Studio, request: gr.Request, known: dict, event: Any) -> Any:
+    """A copy of a bundled file in the visitor's folder."""
+    name = getattr(event, "name", None)
+    if name not in known:
+        return gr.skip()
+    try:
+        path = studio.page(request).workspace.of_name(str(name))
+    except UsageError as error:
+        raise gr.Error(str(error), print_exception=False) from None
+    path.write_bytes(known[name].path.read_bytes())
+    return str(path)
+
+
+def _looking(path: str | None) -> str:
+    return "<p>Looking for faces</p>" if path else ""
+
+
+def _example_pictures() -> str:
+    buttons = "".join(
+        f'<button type="button" data-name="{name}"><img src="/studio/examples/{name}" alt="" width="64" height="64">'
+        f"<span>{one.title}</span></button>"
+        for name, one in PORTRAITS.items()
+    )
+    return f'<div class="studio-examples" role="group" aria-label="Example photos">{buttons}</div>'
+
+
+def _example_sounds() -> str:
+    buttons = "".join(
+        f'<button type="button" data-name="{name}">{one.title}</button>' for name, one in SOUNDS.items()
+    )
+    return f'<div class="studio-examples" role="group" aria-label="Example recordings">{buttons}</div>'

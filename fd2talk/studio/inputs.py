@@ -1,0 +1,78 @@
+"""What happens when a photo or a recording is given: read within limits, and said what was found."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from fd2talk.studio import results
+from fd2talk.studio.media import read_speech
+from fd2talk.studio.photos import Photo
+from fd2talk.studio.studio import Studio
+from fd2talk.studio.visitors import Page
+from shared.audio import SAMPLE_RATE
+from shared.errors import Fd2TalkError
+
+
+def take_photo(studio: Studio, request: gr.Request, path: str | None) -> tuple:
+    """Read a photo: (what is said, the group of the faces, their picture, the choice of one)."""
+    nothing = (gr.update(visible=False), gr.update(value=None), gr.update(choices=[], value=None))
+    try:
+        page = studio.page(request)
+        page.photo = None
+        if not path:
+            return "", *nothing
+        file = page.workspace.owns(path)
+        with studio.engine.tracking, studio.notes.collected(page.name):
+            photo = Photo.read(file, studio.limits)
+        page.photo = photo
+        notes = results.notes(studio.notes.of(page.name))
+        if len(photo.faces) == 1:
+            return "<p>One face found.</p>" + notes, *nothing
+        said = f"<p>{len(photo.faces)} faces found; the largest is chosen.</p>"
+        choices = [(f"Face {number}", number) for number in range(len(photo.faces))]
+        shown = gr.update(value=_numbered(photo, page))
+        return said + notes, gr.update(visible=True), shown, gr.update(choices=choices, value=photo.chosen)
+    except Fd2TalkError as error:
+        return results.alert(str(error)), *nothing
+    except Exception:
+        studio.log_bug()
+        return results.alert("this photo cannot be used"), *nothing
+
+
+def choose_face(studio: Studio, request: gr.Request, number: int | None) -> tuple:
+    """Take another face of the photo: (what is said, the picture)."""
+    try:
+        page = studio.page(request)
+        if page.photo is None or not isinstance(number, int) or not 0 <= number < len(page.photo.faces):
+            return "", gr.skip()
+        with studio.engine.tracking, studio.notes.collected(page.name):
+            page.photo.choose(number)
+        said = f"<p>Face {number} of {len(page.photo.faces)} speaks.</p>"
+        return said + results.notes(studio.notes.of(page.name)), _numbered(page.photo, page)
+    except Fd2TalkError as error:
+        return results.alert(str(error)), gr.skip()
+
+
+def take_speech(studio: Studio, request: gr.Request, path: str | None) -> Any:
+    """Read a recording once, so that its errors are said at once: what is said."""
+    try:
+        page = studio.page(request)
+        if not path:
+            return ""
+        with studio.notes.collected(page.name):
+            speech = read_speech(page.workspace.owns(path), studio.limits)
+        return f"<p>{len(speech) / SAMPLE_RATE:.1f} seconds.</p>" + results.notes(studio.notes.of(page.name))
+    except Fd2TalkError as error:
+        return results.alert(str(error))
+    except Exception:
+        studio.log_bug()
+        return results.alert("this recording cannot be used")
+
+
+def _numbered(photo: Photo, page: Page) -> str:
+    path: Path = page.workspace.new(".png")
+    photo.numbered().save(path)
+    return str(path)

@@ -1,0 +1,90 @@
+"""Serve a studio until it is stopped."""
+
+from __future__ import annotations
+
+import os
+import socket
+import threading
+from collections.abc import Callable
+from contextlib import closing
+from typing import TYPE_CHECKING
+
+from fd2talk.serving import check_address
+from fd2talk.studio.engine import Engine
+from fd2talk.studio.limits import Limits
+from shared.errors import UsageError
+
+if TYPE_CHECKING:
+    from fd2talk.studio.studio import Studio
+
+
+def serve(
+    engine: Engine,
+    limits: Limits,
+    *,
+    host: str,
+    port: int,
+    token: str | None,
+    ready: Callable[[str], None] = lambda address: None,
+) -> None:
+    """Serve until a signal stops it; then all jobs stop and all files are removed.
+
+    Args:
+        engine: the pipelines, which are loaded while the page opens.
+        limits: of visitors.
+        host: address to bind to.
+        port: 0 for any that is free.
+        token: that visitors must know; needed where other computers can reach the address.
+        ready: called with the address of the page.
+
+    Raises:
+        UsageError: the address cannot be used, or needs a token.
+    """
+    check_address(host, token)
+    with closing(_bound(host, port)) as listening:
+        os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
+        import uvicorn
+
+        from fd2talk.studio.studio import Studio
+
+        with closing(Studio(engine, limits)) as studio, studio.notes.installed():
+            # Gradio takes files for its own only when they lie here; it is asked for whenever it needs to know.
+            os.environ["GRADIO_TEMP_DIR"] = str(studio.visitors.folder)
+            from fd2talk.studio.app import application
+
+            config = uvicorn.Config(
+                application(studio, token),
+                log_level="warning",
+                timeout_graceful_shutdown=2,
+                limit_concurrency=10 * limits.visitors,
+                server_header=False,
+            )
+            stopped = threading.Event()
+            threading.Thread(target=_tidy, args=(studio, stopped), name="studio-tidy", daemon=True).start()
+            threading.Thread(target=engine.warm, name="studio-warm", daemon=True).start()
+            name = f"[{host}]" if ":" in host else host
+            ready(f"http://{name}:{listening.getsockname()[1]}")
+            try:
+                uvicorn.Server(config).run(sockets=[listening])
+            finally:
+                stopped.set()
+
+
+def _bound(host: str, port: int) -> socket.socket:
+    """A socket at the address. Raises UsageError: it is in use, or none of this computer's."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listening = socket.socket(family)
+    try:
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind((host, port))
+    except (OSError, OverflowError) as error:
+        listening.close()
+        reason = getattr(error, "strerror", None) or str(error)
+        raise UsageError(f"cannot serve at {host}, port {port}: {reason}") from error
+    return listening
+
+
+def _tidy(studio: Studio, stopped: threading.Event) -> None:
+    """Once a minute, forget visitors who have done nothing for long."""
+    while not stopped.wait(60):
+        studio.visitors.forget_idle()
