@@ -21,9 +21,11 @@ from stage1_motion.editing.ramp import EYES_REACH, FACE_REACH, HEAD_REACH
 from stage1_motion.parts import PARTS
 
 ANGLES = ("yaw", "pitch", "roll")
-_REACH = dict.fromkeys(OF_PART, FACE_REACH) | {"closed": EYES_REACH} | dict.fromkeys(ANGLES, HEAD_REACH)
+REACH = dict.fromkeys(OF_PART, FACE_REACH) | {"closed": EYES_REACH} | dict.fromkeys(ANGLES, HEAD_REACH)
+"""Frames in which the difference at a key fades, by the name of its curve."""
+
 # Differences that are none: what is generated passes through a key up to rounding.
-_NEAR = dict.fromkeys(OF_PART, 0.005) | {"gap": 0.02} | dict.fromkeys(ANGLES, 0.01)
+_NEAR = dict.fromkeys(OF_PART, 0.02) | {"gap": 0.02} | dict.fromkeys(ANGLES, 0.01)
 
 
 @dataclass(frozen=True)
@@ -64,7 +66,7 @@ def through_keys(
         for key in (key for key in keys if key.name == name and not whole[key.frame]):
             offsets[key.frame] = amount(name, key.value, expression[key.frame], rest, model, near=_NEAR[name])
         if any(offsets.values()):
-            added = faded(offsets, given[:, PARTS.index(OF_PART[name])], _REACH[name])
+            added = faded(offsets, given[:, PARTS.index(OF_PART[name])], REACH[name])
             rows = added != 0
             expression[rows] += added[rows, None] * direction(name, rest, model)
     turn = np.zeros((len(motion), 3), np.float32)
@@ -75,7 +77,7 @@ def through_keys(
             off = key.value - float(angles[key.frame, column])
             offsets[key.frame] = off if abs(off) > _NEAR[name] else 0.0
         if any(offsets.values()):
-            turn[:, column] = faded(offsets, given[:, PARTS.index("head")], _REACH[name])
+            turn[:, column] = faded(offsets, given[:, PARTS.index("head")], REACH[name])
     rows = turn.any(1)
     if rows.any():
         yaw, pitch, roll = (angles[rows] + turn[rows]).T
