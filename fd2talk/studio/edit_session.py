@@ -301,7 +301,9 @@ class EditSession:
     def _span(self, start: int, stop: int) -> Span:
         frames = len(self._now.motion)
         if not 0 <= start < stop <= frames:
-            raise UsageError(f"{in_seconds(start, stop)} holds no frame of the motion, which lasts {frames / FPS:.2f} s")
+            raise UsageError(
+                f"{in_seconds(start, stop)} holds no frame of the motion, which lasts {frames / FPS:.2f} s"
+            )
         return int(start), int(stop)
 
     def _check_free(self, frame: int) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 
@@ -51,7 +52,9 @@ def merged(now: Edit, made: Motion, new: np.ndarray, near: np.ndarray | None = N
     for start, stop in spans_of(changed_frames(now.base, now.motion)):
         if (new if near is None else near | new)[start:stop].any():
             region[start:stop] = True
-    values = {name: np.where(region[:, None], getattr(made, name), getattr(now.base, name)) for name in ARRAYS}
+    values: dict[str, Any] = {
+        name: np.where(region[:, None], getattr(made, name), getattr(now.base, name)) for name in ARRAYS
+    }
     return replace(made, **values)
 
 

@@ -73,8 +73,8 @@ class FrameCache:
                     told(rendered)
                     yield frame
                 else:
-                    frame = self._read(name)
-                    yield frame if frame is not None else self._again(motion, at)
+                    stored = self._read(name)
+                    yield self._again(motion, at) if stored is None else stored
         finally:
             if hasattr(drawn, "close"):  # its threads end now, not when it is collected
                 drawn.close()
