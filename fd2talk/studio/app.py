@@ -27,14 +27,8 @@ def build(studio: Studio) -> gr.Blocks:
             with gr.Tab("Edit"):
                 gr.Markdown("The timeline editor comes here: edit_tab.build(studio, tab).")
 
-        def on_load(request: gr.Request) -> None:
-            studio.page(request)
-
-        def on_unload(request: gr.Request) -> None:
-            studio.left(request)
-
-        page.load(on_load, None, None, show_progress="hidden", concurrency_limit=None)
-        page.unload(on_unload)
+        # Gradio's page holds a connection open only where something waits for its end; `Guard` does.
+        page.unload(lambda: None)
     return page
 
 

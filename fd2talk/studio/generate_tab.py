@@ -34,6 +34,7 @@ _LIVE = "element.setAttribute('role', 'status'); element.setAttribute('aria-live
 
 def build(studio: Studio) -> None:
     """Put the tab where it is called."""
+    plain: dict[str, Any] = {"apply_default_css": False}
     with gr.Row(elem_classes="studio-columns"):
         with gr.Column(scale=5, min_width=300):
             gr.HTML("<h2>1. Photo</h2>")
@@ -42,8 +43,8 @@ def build(studio: Studio) -> None:
                 elem_id="photo", buttons=[], image_mode=None, placeholder="Drop a photo here, or click to choose one",
             )  # fmt: skip
             photo.preprocess = controls.path_of  # type: ignore[method-assign]
-            portraits = gr.HTML(_example_pictures(), js_on_load=_CLICKED_EXAMPLE, elem_id="portraits")
-            faces_said = gr.HTML(elem_id="faces-said", js_on_load=_LIVE)
+            portraits = gr.HTML(_example_pictures(), js_on_load=_CLICKED_EXAMPLE, elem_id="portraits", **plain)
+            faces_said = gr.HTML(elem_id="faces-said", elem_classes="studio-said", js_on_load=_LIVE)
             with gr.Group(visible=False, elem_id="faces") as faces:
                 numbered = gr.Image(
                     label="Faces", show_label=False, interactive=False, buttons=[], elem_id="numbered", height=280,
@@ -56,18 +57,18 @@ def build(studio: Studio) -> None:
                 buttons=[], editable=False,
             )  # fmt: skip
             sound.preprocess = controls.path_of  # type: ignore[method-assign]
-            sounds = gr.HTML(_example_sounds(), js_on_load=_CLICKED_EXAMPLE, elem_id="sounds")
-            sound_said = gr.HTML(elem_id="sound-said", js_on_load=_LIVE)
+            sounds = gr.HTML(_example_sounds(), js_on_load=_CLICKED_EXAMPLE, elem_id="sounds", **plain)
+            sound_said = gr.HTML(elem_id="sound-said", elem_classes="studio-said", js_on_load=_LIVE)
         with gr.Column(scale=6, min_width=300):
             gr.HTML("<h2>3. How</h2>")
             how = controls.build(studio.engine)
             with gr.Row():
                 start = gr.Button("Generate", variant="primary", size="lg", elem_id="generate", scale=3)
                 stop = gr.Button("Stop", size="lg", elem_id="stop", interactive=False, scale=1, min_width=90)
-            failed = gr.HTML(elem_id="failed")
-            stage = gr.HTML(elem_id="stage", js_on_load=_LIVE)
-            bar = gr.HTML(elem_id="bar")
-            shown = gr.HTML(results.empty(), elem_id="results")
+            failed = gr.HTML(elem_id="failed", elem_classes="studio-said")
+            stage = gr.HTML(elem_id="stage", elem_classes="studio-said", js_on_load=_LIVE)
+            bar = gr.HTML(elem_id="bar", elem_classes="studio-said")
+            shown = gr.HTML(results.empty(), elem_id="results", **plain)
 
     def on_photo(path: str | None, request: gr.Request) -> Iterator[tuple]:
         yield _looking(path), gr.skip(), gr.skip(), gr.skip()
@@ -85,7 +86,7 @@ def build(studio: Studio) -> None:
     def on_example_sound(event: gr.EventData, request: gr.Request) -> Any:
         return _bundled(studio, request, SOUNDS, event)
 
-    def on_start(sound_path: str | None, *values: Any, request: gr.Request) -> Iterator[tuple]:
+    def on_start(request: gr.Request, sound_path: str | None, *values: Any) -> Iterator[tuple]:
         yield from _followed(studio, request, sound_path, values)
 
     def on_stop(request: gr.Request) -> None:
@@ -199,11 +200,11 @@ def _example_pictures() -> str:
         f"<span>{one.title}</span></button>"
         for name, one in PORTRAITS.items()
     )
-    return f'<div class="studio-examples" role="group" aria-label="Example photos">{buttons}</div>'
+    return f'<div class="studio-examples" role="group" aria-label="Example photos"><span>Or one of these, who do not exist:</span>{buttons}</div>'
 
 
 def _example_sounds() -> str:
     buttons = "".join(
         f'<button type="button" data-name="{name}">{one.title}</button>' for name, one in SOUNDS.items()
     )
-    return f'<div class="studio-examples" role="group" aria-label="Example recordings">{buttons}</div>'
+    return f'<div class="studio-examples" role="group" aria-label="Example recordings"><span>Or one of these:</span>{buttons}</div>'

@@ -16,6 +16,7 @@ from starlette.responses import HTMLResponse, PlainTextResponse, RedirectRespons
 from fd2talk.serving import is_own_page, knows
 from fd2talk.studio.login_page import login_page
 from fd2talk.studio.studio import VISITOR_COOKIE, Studio
+from fd2talk.studio.visitors import Visitor
 from shared.errors import UsageError
 
 Scope = MutableMapping[str, Any]
@@ -25,6 +26,7 @@ Send = Callable[[Message], Awaitable[None]]
 
 TOKEN_COOKIE = "fd2talk_token"
 UPLOAD = "/gradio_api/upload"
+_HEARTBEAT = "/gradio_api/heartbeat/"
 # What the page needs of gradio's addresses, and ours; whatever else gradio serves (a proxy, direct calls past the
 # queue, histories, monitoring) does not exist here.
 _KNOWN = re.compile(
@@ -133,10 +135,37 @@ class Guard:
             except (ValueError, RecursionError):
                 return await refuse("this is no request of the page", 400)
         scope["fd2talk_visitor"] = visitor
+        if path.startswith(_HEARTBEAT):
+            return await self._while_open(visitor, scope, receive, answer)
         try:
             await self._app(scope, receive, answer)
         except TooLarge:
             await refuse(sentence, 413)
+
+    async def _while_open(self, visitor: Visitor | None, scope: Scope, receive: Receive, answer: Send) -> None:
+        """The connection that a page keeps as long as it is open: when it ends, the page has gone."""
+        visitors, session = self._studio.visitors, scope["path"].removeprefix(_HEARTBEAT).strip("/")
+        if visitor is None or not visitors.opened(visitor, session):
+            return await PlainTextResponse("reload the page", 403)(scope, receive, answer)
+        gone = asyncio.Event()
+
+        async def watch() -> None:
+            while (await receive())["type"] != "http.disconnect":
+                pass
+            gone.set()
+
+        async def disconnected() -> Message:
+            await gone.wait()
+            return {"type": "http.disconnect"}
+
+        tasks = [asyncio.create_task(watch()), asyncio.create_task(self._app(scope, disconnected, answer))]
+        try:
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            visitors.lost(visitor, session)
 
     async def _login(self, scope: Scope, receive: Receive) -> Response:
         """The answer to somebody who has not shown the token yet."""

@@ -17,6 +17,7 @@ class Limits:
         waiting: jobs that wait for their turn; further ones are refused.
         visitors: who have files here at the same time; further ones are refused.
         idle_seconds: after which a visitor who does nothing counts as gone.
+        leave_seconds: after which a page whose connection was lost counts as closed; its job stops at once.
     """
 
     upload_bytes: int = 50_000_000
@@ -26,3 +27,4 @@ class Limits:
     waiting: int = 10
     visitors: int = 100
     idle_seconds: float = 3600.0
+    leave_seconds: float = 10.0

@@ -31,7 +31,7 @@ class Studio:
     def __init__(self, engine: Engine, limits: Limits = Limits()) -> None:
         self.engine, self.limits = engine, limits
         self.jobs = Jobs(limits.waiting)
-        self.visitors = Visitors(limits, leaves=self._left)
+        self.visitors = Visitors(limits, self._stop, self._empty)
         self.notes = Notes()
 
     def page(self, request: Any) -> Page:
@@ -41,10 +41,6 @@ class Studio:
             UsageError: the visitor was away for long.
         """
         return self.visitors.page(request.cookies.get(VISITOR_COOKIE), request.session_hash)
-
-    def left(self, request: Any) -> None:
-        """The page of a request was closed, reloaded, or lost its connection."""
-        self.visitors.close(request.cookies.get(VISITOR_COOKIE), request.session_hash)
 
     def run(self, page: Page, work: Callable[[Report], Any]) -> Iterator[Any]:
         """Do work in the queue, as `Jobs.run`; the project's warnings belong to the one who waits (`Notes`)."""
@@ -71,8 +67,10 @@ class Studio:
         self.jobs.close()
         self.visitors.remove()
 
-    def _left(self, page: Page) -> None:
+    def _stop(self, page: Page) -> None:
         self.jobs.cancel(page.visitor.name, page.name)
+
+    def _empty(self, page: Page) -> None:
         self.notes.forget(page.name)
         page.photo, page.edit = None, None
         page.generated.clear()

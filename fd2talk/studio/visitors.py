@@ -30,6 +30,7 @@ class Page:
         photo: the photo that was given, with its faces.
         generated: what was made last: one talking portrait, or two that are compared.
         edit: for the timeline editor, which may keep anything here.
+        connections: that tell that the page is open; 0 for a moment when a line is bad.
     """
 
     visitor: Visitor
@@ -37,6 +38,7 @@ class Page:
     photo: Photo | None = None
     generated: list[Generated] = field(default_factory=list)
     edit: Any = None
+    connections: int = 0
 
     @property
     def workspace(self) -> Workspace:
@@ -66,12 +68,13 @@ class Visitors:
 
     Args:
         limits: of a studio.
-        leaves: called when a page has closed, with the page: its work is to stop.
+        stops: called when a page is lost, with the page: its work is to stop.
+        empties: called when it will not come back: what it holds is to be let go.
     """
 
-    def __init__(self, limits: Limits, leaves: Callable[[Page], None] = lambda page: None) -> None:
+    def __init__(self, limits: Limits, stops: Callable[[Page], None], empties: Callable[[Page], None]) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="fd2talk-studio-")).resolve()
-        self._limits, self._leaves = limits, leaves
+        self._limits, self._stops, self._empties = limits, stops, empties
         self._all: dict[str, Visitor] = {}
         self._lock = threading.Lock()
 
@@ -116,16 +119,36 @@ class Visitors:
                 raise UsageError("you were away for long, and your files were removed: reload the page")
             return found.pages.setdefault(session, Page(found, session))
 
-    def close(self, visitor: str | None, session: str | None) -> None:
-        """A page has closed; with their last page a visitor is gone."""
-        found = self._all.get(visitor or "")
-        page = found.pages.pop(session or "", None) if found else None
-        if found is None or page is None:
-            return
-        self._leaves(page)
+    def opened(self, visitor: Visitor, session: str) -> bool:
+        """A page is open, or open again after its connection was lost. False: the visitor was forgotten."""
         with self._lock:
-            if not found.pages:
-                self._remove(found)
+            if visitor.name not in self._all:
+                return False
+            visitor.pages.setdefault(session, Page(visitor, session)).connections += 1
+            return True
+
+    def lost(self, visitor: Visitor, session: str) -> None:
+        """The connection of a page ended: its work stops, and if it does not come back it is closed."""
+        with self._lock:
+            page = visitor.pages.get(session)
+            if page is None:
+                return
+            page.connections -= 1
+            if page.connections:
+                return
+        self._stops(page)
+        timer = threading.Timer(self._limits.leave_seconds, self._close, (page,))
+        timer.daemon = True
+        timer.start()
+
+    def _close(self, page: Page) -> None:
+        """Forget a page that did not come back; with their last page a visitor is gone."""
+        with self._lock:
+            if page.connections or page.visitor.pages.pop(page.name, None) is None:
+                return
+            self._empties(page)
+            if not page.visitor.pages:
+                self._remove(page.visitor)
 
     def forget_idle(self) -> None:
         """Remove those who have done nothing for long."""
@@ -142,8 +165,10 @@ class Visitors:
 
     def _forget(self, visitor: Visitor) -> None:
         for page in [*visitor.pages.values()]:
-            self._leaves(page)
+            self._stops(page)
         with self._lock:
+            for page in visitor.pages.values():
+                self._empties(page)
             self._remove(visitor)
 
     def _remove(self, visitor: Visitor) -> None:
