@@ -33,7 +33,12 @@ from fd2talk import cli_options as common
     help="Longest recording.",
 )
 @click.option(
-    "--max-waiting", type=click.IntRange(0, 1000), default=10, show_default=True, metavar="N", help="Jobs that may wait."
+    "--max-waiting",
+    type=click.IntRange(0, 1000),
+    default=10,
+    show_default=True,
+    metavar="N",
+    help="Jobs that may wait.",
 )
 @common.weights("Folder with weights of the motion model, and of the renderer if it has any.")
 @common.models

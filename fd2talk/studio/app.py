@@ -54,4 +54,6 @@ def application(studio: Studio, token: str | None = None) -> Guard:
 def _theme() -> gr.themes.Base:
     fonts = [gr.themes.Font("system-ui"), gr.themes.Font("sans-serif")]  # of the system: nothing is loaded
     mono = [gr.themes.Font("ui-monospace"), gr.themes.Font("monospace")]
-    return gr.themes.Default(primary_hue="indigo", secondary_hue="indigo", neutral_hue="slate", font=fonts, font_mono=mono)
+    return gr.themes.Default(
+        primary_hue="indigo", secondary_hue="indigo", neutral_hue="slate", font=fonts, font_mono=mono
+    )

@@ -56,7 +56,7 @@ def build(engine: Engine) -> Controls:
     choices = [(TITLES.get(name, name), name) for name in names]
     with gr.Row():
         model = gr.Dropdown(choices, value=names[0], label="Motion model", filterable=False, elem_id="model")
-        seed = gr.Number(0, label="Seed", precision=0, minimum=0, info="Another number, other movements", elem_id="seed")
+        seed = gr.Number(0, label="Seed", precision=0, info="Another number, other movements", elem_id="seed")
     style = gr.Dropdown(label="Speaking style", filterable=False, elem_id="style", **style_of_model(engine, names[0]))
     clip = gr.File(
         label="Clip of somebody who talks, and agreed to it",
@@ -69,7 +69,7 @@ def build(engine: Engine) -> Controls:
     clip.preprocess = path_of  # type: ignore[method-assign]
     compare = gr.Radio([ONE, SEEDS, MODELS], value=ONE, label="Compare", elem_id="compare")
     with gr.Row(visible=False) as second:
-        other_seed = gr.Number(1, label="Second seed", precision=0, minimum=0, visible=False, elem_id="other-seed")
+        other_seed = gr.Number(1, label="Second seed", precision=0, visible=False, elem_id="other-seed")
         other = names[min(2, len(names) - 1)]
         other_model = gr.Dropdown(
             choices, value=other, label="Second model", filterable=False, visible=False, elem_id="other-model"
@@ -94,7 +94,10 @@ def build(engine: Engine) -> Controls:
                 **quiet)  # fmt: skip
     style.change(lambda name: gr.update(visible=name == _CLIP_STYLE), style, clip, **quiet)
     still.change(
-        lambda on: gr.update(interactive=not on, info="The head is kept still" if on else " "), still, pose_scale, **quiet
+        lambda on: gr.update(interactive=not on, info="The head is kept still" if on else " "),
+        still,
+        pose_scale,
+        **quiet,
     )
     compare.change(
         lambda kind: (

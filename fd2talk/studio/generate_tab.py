@@ -121,9 +121,14 @@ def _followed(studio: Studio, request: gr.Request, sound: str | None, values: tu
                     now = time.monotonic()
                     if new.what != said or now - last > _PACE:
                         text = new.what[:1].upper() + new.what[1:]
-                        yield skip, skip if new.what == said else text, results.bar(
-                            new.done, new.total, text
-                        ), skip, skip, skip
+                        yield (
+                            skip,
+                            skip if new.what == said else text,
+                            results.bar(new.done, new.total, text),
+                            skip,
+                            skip,
+                            skip,
+                        )
                         said, last = new.what, now
                 elif isinstance(new, Shown):
                     if isinstance(new.value, Path):
@@ -204,7 +209,5 @@ def _example_pictures() -> str:
 
 
 def _example_sounds() -> str:
-    buttons = "".join(
-        f'<button type="button" data-name="{name}">{one.title}</button>' for name, one in SOUNDS.items()
-    )
+    buttons = "".join(f'<button type="button" data-name="{name}">{one.title}</button>' for name, one in SOUNDS.items())
     return f'<div class="studio-examples" role="group" aria-label="Example recordings"><span>Or one of these:</span>{buttons}</div>'

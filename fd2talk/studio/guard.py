@@ -11,6 +11,7 @@ from typing import Any
 from urllib.parse import parse_qs
 
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.exceptions import HTTPException
 from starlette.responses import HTMLResponse, PlainTextResponse, RedirectResponse, Response
 
 from fd2talk.serving import is_own_page, knows
@@ -54,8 +55,11 @@ _HEADERS = {
 }
 
 
-class TooLarge(Exception):
+class TooLarge(HTTPException):
     """More was sent than may be."""
+
+    def __init__(self) -> None:
+        super().__init__(413, "this is more than may be sent")
 
 
 class Guard:
@@ -82,6 +86,8 @@ class Guard:
         async def answer(message: Message) -> None:
             if message["type"] == "http.response.start":
                 of = MutableHeaders(scope=message)
+                if message["status"] == 413:  # otherwise all the rest would be read, and thrown away
+                    of["connection"] = "close"
                 for name, value in _HEADERS.items():
                     of.setdefault(name, value)
                 if not path.startswith(("/assets/", "/static/", "/svelte/")):
@@ -137,10 +143,7 @@ class Guard:
         scope["fd2talk_visitor"] = visitor
         if path.startswith(_HEARTBEAT):
             return await self._while_open(visitor, scope, receive, answer)
-        try:
-            await self._app(scope, receive, answer)
-        except TooLarge:
-            await refuse(sentence, 413)
+        await self._app(scope, receive, answer)
 
     async def _while_open(self, visitor: Visitor | None, scope: Scope, receive: Receive, answer: Send) -> None:
         """The connection that a page keeps as long as it is open: when it ends, the page has gone."""

@@ -10,7 +10,7 @@ from pathlib import Path
 from fastapi import APIRouter, HTTPException, Request, Response
 from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import UploadFile
-from starlette.formparsers import MultiPartException
+from starlette.exceptions import HTTPException as StarletteHTTPException
 from starlette.responses import FileResponse, JSONResponse, PlainTextResponse
 
 from fd2talk.studio.examples import PORTRAITS, SOUNDS, thumbnail
@@ -38,13 +38,13 @@ def router(studio: Studio) -> APIRouter:
                 for file in form.getlist("files"):
                     if isinstance(file, UploadFile):
                         paths.append(await run_in_threadpool(_kept, file, visitor, studio))
-        except MultiPartException as error:
-            return PlainTextResponse(f"this is no upload of the page: {error.message}", 400)
-        except HTTPException as error:
-            return PlainTextResponse(f"this is no upload of the page: {error.detail}", 400)
+        except StarletteHTTPException as error:
+            return PlainTextResponse(str(error.detail), error.status_code)
         except Fd2TalkError as error:
             visitor.workspace.discard(*paths)
             return PlainTextResponse(str(error), 422)
+        if not paths:
+            return PlainTextResponse("this is no upload of the page: there is no file in it", 400)
         return JSONResponse([str(path) for path in paths])
 
     @routes.get("/gradio_api/upload_progress")

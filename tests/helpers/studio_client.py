@@ -1,7 +1,9 @@
 """A studio that runs in a thread, and visitors who talk to it over HTTP as gradio's page does."""
 
+import io
 import json
 import os
+import re
 import secrets
 import socket
 import threading
@@ -10,12 +12,17 @@ from contextlib import contextmanager
 
 import httpx
 import uvicorn
-from material import SineStage
+from material import SineStage, portrait
 
 from fd2talk.studio.engine import Engine
 from fd2talk.studio.limits import Limits
 from fd2talk.studio.studio import Studio
 from stage2_render.pipeline import RenderPipeline
+
+_PICTURE = io.BytesIO()
+portrait().save(_PICTURE, "PNG")
+PNG = _PICTURE.getvalue()
+"""A photo, as the bytes of a file."""
 
 
 class SmallModel:
@@ -62,6 +69,7 @@ class SmallEngine(Engine):
 def running(engine=None, limits=Limits(), token=None):
     """Serve a studio at a free port; yields (studio, address)."""
     studio = Studio(engine or SmallEngine(), limits)
+    before = os.environ.get("GRADIO_TEMP_DIR", "")
     os.environ["GRADIO_TEMP_DIR"] = str(studio.visitors.folder)
     from fd2talk.studio.app import application
 
@@ -79,7 +87,7 @@ def running(engine=None, limits=Limits(), token=None):
             server.should_exit = True
             thread.join(timeout=20)
             studio.close()
-            del os.environ["GRADIO_TEMP_DIR"]
+            os.environ["GRADIO_TEMP_DIR"] = before
 
 
 def wait_for(what, seconds=20.0):
@@ -158,6 +166,8 @@ class Client:
             if message["msg"] == "process_generating" and message["success"]:
                 for place, number in enumerate(outputs):
                     _patch(last, self.names.get(number), message["output"]["data"][place])
+            elif message["msg"] == "process_completed" and not message["success"]:
+                last["error"] = True
             elif message["msg"] == "process_completed" and message["output"].get("data"):
                 for place, number in enumerate(outputs):
                     _patch(last, self.names.get(number), message["output"]["data"][place])
@@ -192,3 +202,8 @@ def _patch(last, name, value):
             return
         value = value["value"]
     last[name] = value
+
+
+def links(html):
+    """Addresses of the downloads in a result, by kind."""
+    return {kind: url for url, kind in re.findall(r'href="([^"?]+)\?[^"]*" download="[^"]*" data-kind="(\w+)"', html)}

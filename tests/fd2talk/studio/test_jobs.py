@@ -1,0 +1,129 @@
+import threading
+import time
+
+import pytest
+from studio_client import wait_for
+
+from fd2talk.studio.jobs import Cancelled, Finished, Jobs, Progress, Shown, Waiting
+from shared.errors import UsageError
+
+
+@pytest.fixture
+def jobs():
+    jobs = Jobs(waiting=2)
+    yield jobs
+    jobs.close()
+
+
+def follow(jobs, visitor, work, page="page"):
+    """A thread that follows a job, and what it gets."""
+    got = []
+
+    def run():
+        try:
+            got.extend(jobs.run(visitor, page, work))
+        except BaseException as error:
+            got.append(error)
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    return thread, got
+
+
+def test_progress_and_what_is_shown_come_in_order(jobs):
+    def work(report):
+        report("a", 1, 2)
+        report.show("first")
+        report("b")
+        return 7
+
+    got = [new for new in jobs.run("anna", "page", work) if not isinstance(new, Waiting)]
+    assert got[-1] == Finished(7)
+    assert got.index(Shown("first")) < got.index(Finished(7))
+    assert all(isinstance(new, (Progress, Shown, Finished)) for new in got)
+
+
+def test_jobs_take_turns_and_are_told_how_many_come_first(jobs):
+    go, order = threading.Event(), []
+
+    def work(name):
+        def work(report):
+            order.append(name)
+            go.wait(10)
+
+        return work
+
+    first, _ = follow(jobs, "a", work("a"))
+    wait_for(lambda: jobs.busy)
+    second, said = follow(jobs, "b", work("b"))
+    wait_for(lambda: Waiting(1) in said)
+    third, _ = follow(jobs, "c", work("c"))
+    wait_for(lambda: len(jobs._queue) == 2)
+    with pytest.raises(UsageError, match="busy: 2 jobs"):
+        next(jobs.run("d", "page", work("d")))
+    with pytest.raises(UsageError, match="you have a job already"):
+        next(jobs.run("b", "page", work("b")))
+    go.set()
+    for thread in (first, second, third):
+        thread.join(10)
+    assert order == ["a", "b", "c"]
+
+
+def test_what_work_raises_is_raised_where_it_is_waited_for(jobs):
+    def broken(report):
+        raise ZeroDivisionError("here")
+
+    with pytest.raises(ZeroDivisionError, match="here"):
+        [*jobs.run("a", "page", broken)]
+    assert [*jobs.run("a", "page", lambda report: 1)][-1] == Finished(1)
+
+
+def endless(report):
+    while True:
+        report("going on")
+        time.sleep(0.01)
+
+
+def test_a_job_stops_when_nobody_follows_it(jobs):
+    news = jobs.run("a", "page", endless)
+    next(news)
+    wait_for(lambda: jobs.busy)
+    news.close()
+    wait_for(lambda: not jobs.busy)
+
+
+@pytest.mark.parametrize("page", [None, "page"])
+def test_cancel_stops_a_visitors_job(jobs, page):
+    thread, got = follow(jobs, "a", endless)
+    wait_for(lambda: jobs.busy)
+    jobs.cancel("a", "another page")
+    jobs.cancel("b")
+    time.sleep(0.1)
+    assert jobs.busy
+    jobs.cancel("a", page)
+    thread.join(10)
+    assert isinstance(got[-1], Cancelled) and not jobs.busy
+
+
+def test_a_waiting_job_can_be_cancelled(jobs):
+    first, _ = follow(jobs, "a", endless)
+    wait_for(lambda: jobs.busy)
+    second, got = follow(jobs, "b", endless)
+    wait_for(lambda: got)
+    jobs.cancel("b")
+    second.join(10)
+    assert isinstance(got[-1], Cancelled) and jobs.busy
+    jobs.cancel("a")
+    first.join(10)
+
+
+def test_close_stops_everything():
+    jobs = Jobs(waiting=5)
+    threads = [follow(jobs, str(number), endless) for number in range(3)]
+    wait_for(lambda: jobs.busy)
+    jobs.close()
+    for thread, got in threads:
+        thread.join(10)
+        assert isinstance(got[-1], Cancelled)
+    with pytest.raises(Cancelled):
+        next(jobs.run("a", "page", endless))

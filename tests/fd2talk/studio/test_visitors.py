@@ -1,0 +1,115 @@
+"""Many visitors at once, and those who leave, over real HTTP."""
+
+import gc
+import threading
+
+import psutil
+from studio_client import PNG, Client, SmallEngine, file_of, links, running, wait_for
+
+from fd2talk.studio.limits import Limits
+
+
+def test_twenty_visitors_at_once(wav):
+    """One works, ten wait, the rest are told that it is busy; whoever waits gets their own video."""
+    engine = SmallEngine()
+    engine.stage.seconds = 0.3
+    with running(engine, Limits(waiting=10, leave_seconds=0.1)) as (studio, address):
+        clients = [Client(address) for _ in range(20)]
+        sounds = [client.upload(wav, "s.wav")[1] for client in clients]
+        for client in clients:
+            client.come()
+        said = [None] * 20
+        fit = clients[0].photo(clients[0].upload(PNG, "p.png")[1])
+        assert "One face" in fit
+        photo = next(iter(studio.visitors.find(clients[0].http.cookies["fd2talk_visitor"]).pages.values())).photo
+        for client in clients[1:]:  # the same fit for all: here it is the queue that counts
+            studio.visitors.page(client.http.cookies["fd2talk_visitor"], client.session).photo = photo
+
+        def go(number):
+            said[number] = clients[number].generate(sounds[number], seed=number)
+
+        threads = [threading.Thread(target=go, args=(number,)) for number in range(20)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(timeout=60)
+        done = [number for number in range(20) if said[number]["stage"] == "Done"]
+        busy = [number for number in range(20) if "Busy: 10 jobs are waiting" in said[number]["failed"]]
+        assert sorted(done + busy) == [*range(20)] and 11 <= len(done) < 20
+        for number in done:
+            assert f"seed {number}<" in said[number]["results"]
+            assert clients[number].http.get(links(said[number]["results"])["mp4"]).status_code == 200
+        for client in clients:
+            client.leave()
+        wait_for(lambda: len(studio.visitors) == 0)
+        assert not [path for path in studio.visitors.folder.rglob("*") if path.is_file()]
+
+
+def test_a_second_job_of_a_visitor_is_refused(wav):
+    engine = SmallEngine()
+    engine.stage.seconds = 2.0
+    with running(engine) as (studio, address), Client(address) as client:
+        client.photo(client.upload(PNG, "p.png")[1])
+        sound = file_of(client.upload(wav, "s.wav")[1])
+        client.join("generate", "click", {"speech": sound, "max-size": 128})
+        wait_for(lambda: studio.jobs.busy)
+        other = Client(address, session="other")
+        other.http.cookies = client.http.cookies
+        page = studio.visitors.page(client.http.cookies["fd2talk_visitor"], "other")
+        page.photo = studio.visitors.page(client.http.cookies["fd2talk_visitor"], client.session).photo
+        assert "You have a job already" in other.generate(sound["path"])["failed"]
+
+
+def test_whoever_leaves_in_mid_job_leaves_nothing(wav):
+    engine = SmallEngine()
+    with running(engine, Limits(leave_seconds=0.1)) as (studio, address):
+
+        def visit(number):
+            with Client(address) as client:
+                client.come()
+                client.photo(client.upload(PNG, "p.png")[1])
+                sound = file_of(client.upload(wav, "s.wav")[1])
+                engine.stage.seconds = 5.0
+                client.join("generate", "click", {"speech": sound, "max-size": 128})
+                wait_for(lambda: studio.jobs.busy)
+                assert any(studio.visitors.folder.rglob("*.wav"))
+            wait_for(lambda: not studio.jobs.busy, 6)
+            wait_for(lambda: len(studio.visitors) == 0, 6)
+            assert not [path for path in studio.visitors.folder.rglob("*") if path.is_file()]
+            engine.stage.seconds = 0.0
+
+        process = psutil.Process()
+        visit(0)
+        gc.collect()
+        memory, threads = process.memory_info().rss, threading.active_count()
+        visit(1)
+        visit(2)
+        gc.collect()
+        assert process.memory_info().rss - memory < 20e6
+        assert threading.active_count() <= threads + 2
+
+
+def test_stop_stops(wav):
+    engine = SmallEngine()
+    engine.stage.seconds = 5.0
+    with running(engine) as (studio, address), Client(address) as client:
+        client.photo(client.upload(PNG, "p.png")[1])
+        sound = client.upload(wav, "s.wav")[1]
+        got = {}
+        thread = threading.Thread(target=lambda: got.update(client.generate(sound)))
+        thread.start()
+        wait_for(lambda: studio.jobs.busy)
+        with Client(address, session="button") as button:
+            button.http.cookies = client.http.cookies
+            button.fire("stop", "click")
+        thread.join(timeout=10)
+        assert got["stage"] == "Stopped"
+        assert not [*studio.visitors.folder.rglob("*.mp4")]
+
+
+def test_an_own_visitors_files_are_limited(wav):
+    with running(limits=Limits(folder_bytes=len(PNG))) as (_, address), Client(address) as client:
+        assert client.upload(PNG, "a.png")[0] == 200
+        assert client.upload(PNG, "b.png")[0] == 200
+        status, said = client.upload(PNG, "c.png")
+        assert status == 422 and "your files take more than" in said
