@@ -188,15 +188,17 @@ function mountTimeline(element, trigger, props, watch, upload) {
     const next = video.cloneNode(false);
     next.src = url;
     next.addEventListener("loadeddata", () => { next.currentTime = Math.min(timeNow(), next.duration); }, { once: true });
-    next.addEventListener("seeked", () => {
-      if (wanted !== url) return;
+    const replace = () => {
+      if (wanted !== url || video === next) return;
       const playing = !video.paused;
       video.replaceWith(next);
       video.pause();
       video = next;
       bindVideo();
       if (playing) video.play();
-    }, { once: true });
+    };
+    next.addEventListener("seeked", replace, { once: true });
+    setTimeout(replace, 2000); // phones may load nothing before somebody plays it
     next.load();
   }
 
@@ -463,7 +465,7 @@ function mountTimeline(element, trigger, props, watch, upload) {
     choose(index, null);
     const lane = shown.state.lanes[index];
     const count = `${lane.keys.length} key${lane.keys.length === 1 ? "" : "s"}`;
-    say(`${lane.label}, ${TimelineView.amount(lane.values[shown.frame], lane)} at ${TimelineMath.seconds(shown.frame)} s, ${count}.`);
+    say(`${lane.label}, ${TimelineMath.amount(lane.values[shown.frame], lane)} at ${TimelineMath.seconds(shown.frame)} s, ${count}.`);
   }
 
   const withShift = {
@@ -520,8 +522,6 @@ function mountTimeline(element, trigger, props, watch, upload) {
   });
   form.elements.curve.addEventListener("change", () => {
     choose(laneNamed(form.elements.curve.value), null);
-    const lane = shown.state.lanes[shown.lane];
-    form.elements.value.value = TimelineMath.rounded(lane.values[shown.frame], lane);
   });
   fields.addEventListener("change", () => {
     const [from, to] = ["from", "to"].map(name => fields.elements[name].value);

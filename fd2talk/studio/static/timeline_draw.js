@@ -4,11 +4,11 @@ const TimelineDraw = {
   RULER: 24,
   WAVE: 52,
 
-  // Places of all lanes, and the height of the whole, for a width in CSS pixels.
+  // Places of all lanes, and the height of the whole, for a width in CSS pixels. Curves lie below their labels.
   layout(lanes, width) {
-    const height = width < 520 ? 50 : 62;
+    const height = width < 520 ? 62 : 70;
     const top = TimelineDraw.RULER + TimelineDraw.WAVE;
-    const boxes = lanes.map((_, index) => ({ top: top + index * height, height, pad: 9 }));
+    const boxes = lanes.map((_, index) => ({ top: top + index * height, height, above: 24, below: 8 }));
     return { boxes, height: top + lanes.length * height + 1 };
   },
 
@@ -234,7 +234,7 @@ const TimelineDraw = {
   // Name and value at the playhead, on a ground of its own so that curves below do not disturb.
   label(context, shown, colours, lane, index, box) {
     const value = lane.values[shown.frame];
-    const number = value === undefined ? "" : `${value.toFixed(lane.digits)}${lane.unit === "°" ? "°" : ` ${lane.unit}`}`;
+    const number = value === undefined ? "" : TimelineMath.amount(value, lane);
     const strong = index === shown.lane;
     context.textBaseline = "middle";
     context.textAlign = "left";
@@ -262,8 +262,8 @@ const TimelineDraw = {
     context.font = "10px system-ui, sans-serif";
     context.textAlign = "right";
     const digits = lane.high - lane.low > 5 ? 0 : 1;
-    context.fillText(lane.high.toFixed(digits), shown.view.width - 5, box.top + box.pad);
-    context.fillText(lane.low.toFixed(digits), shown.view.width - 5, box.top + box.height - box.pad - 1);
+    context.fillText(lane.high.toFixed(digits), shown.view.width - 5, box.top + box.above - 4);
+    context.fillText(lane.low.toFixed(digits), shown.view.width - 5, box.top + box.height - 8);
   },
 
   playhead(context, { frame, view, state }, colours, height) {
@@ -299,7 +299,7 @@ const TimelineDraw = {
     const box = shown.layout.boxes[at.lane];
     const x = TimelineMath.xOfFrame(at.frame, view);
     const y = TimelineMath.yOfValue(at.value, lane, box);
-    const text = `${TimelineMath.seconds(at.frame)} s   ${at.value.toFixed(lane.digits)} ${lane.unit}`.trim();
+    const text = `${TimelineMath.seconds(at.frame)} s   ${TimelineMath.amount(at.value, lane)}`;
     context.font = "600 11px system-ui, sans-serif";
     const width = context.measureText(text).width + 14;
     const left = x + 14 + width > view.width ? x - 14 - width : x + 14;

@@ -31,16 +31,22 @@ const TimelineMath = {
 
   yOfValue(value, lane, box) {
     const share = (value - lane.low) / (lane.high - lane.low || 1);
-    return box.top + box.pad + (1 - share) * (box.height - 2 * box.pad);
+    return box.top + box.above + (1 - share) * (box.height - box.above - box.below);
   },
 
   valueOfY(y, lane, box) {
-    const share = 1 - (y - box.top - box.pad) / (box.height - 2 * box.pad);
+    const share = 1 - (y - box.top - box.above) / (box.height - box.above - box.below);
     const value = lane.low + TimelineMath.clamp(share, 0, 1) * (lane.high - lane.low);
     return TimelineMath.rounded(value, lane);
   },
 
-  rounded: (value, lane) => Number(value.toFixed(lane.digits)),
+  rounded: (value, lane) => Number(value.toFixed(lane.digits)) + 0, // "+ 0": no minus zero
+
+  // A value with its unit, as people write it.
+  amount(value, lane) {
+    const number = TimelineMath.rounded(value, lane).toFixed(lane.digits);
+    return number + (lane.unit === "°" || !lane.unit ? lane.unit : ` ${lane.unit}`);
+  },
 
   // The key under a pointer: [lane index, frame] of the nearest within `reach` pixels, or null.
   keyAt(x, y, lanes, boxes, view, reach) {

@@ -34,17 +34,17 @@ const TimelineView = {
     const at = chosen ? chosen[1] : frame;
     const key = lane.keys.find(([place]) => chosen && place === at);
     const form = find(".tl-form");
-    if (!form.contains(document.activeElement) || shown.dragged) {
+    const here = shown.dragged || { frame: at, value: key ? key[1] : lane.values[at] };
+    // What somebody has typed stays until they turn to another place, or the value there has changed.
+    if (TimelineView.isNew(form, [lane.name, here, Boolean(key)])) {
       form.elements.curve.value = lane.name;
-      form.elements.time.value = TimelineMath.seconds(shown.dragged ? shown.dragged.frame : at);
-      const value = shown.dragged ? shown.dragged.value : key ? key[1] : lane.values[at];
-      form.elements.value.value = value === undefined ? "" : TimelineMath.rounded(value, lane);
+      form.elements.time.value = TimelineMath.seconds(here.frame);
+      form.elements.value.value = here.value === undefined ? "" : TimelineMath.rounded(here.value, lane);
     }
-    form.elements.value.step = "any";
     find(".tl-unit").textContent = lane.unit === "°" ? "Degrees" : lane.unit === "mm" ? "Millimetres" : "Value";
     find("[data-do=delete]").disabled = !key;
     const fields = find(".tl-range");
-    if (!fields.contains(document.activeElement)) {
+    if (TimelineView.isNew(fields, range)) {
       fields.elements.from.value = range ? TimelineMath.seconds(range[0]) : "";
       fields.elements.to.value = range ? TimelineMath.seconds(range[1]) : "";
     }
@@ -52,9 +52,16 @@ const TimelineView = {
     find("[data-do=regenerate]").textContent = range ? "Regenerate range" : "Regenerate all";
   },
 
+  // Whether an element shows something else than this; from now on it counts as shown.
+  isNew(element, what) {
+    const stamp = JSON.stringify(what);
+    if (element.dataset.stamp === stamp) return false;
+    element.dataset.stamp = stamp;
+    return true;
+  },
+
   options(select, options) {
-    if (select.dataset.options === JSON.stringify(options)) return; // a list that is open must not close
-    select.dataset.options = JSON.stringify(options);
+    if (!TimelineView.isNew(select, options)) return; // a list that is open must not close
     select.replaceChildren(...options.map(([value, label]) => new Option(label, value)));
   },
 
@@ -94,14 +101,12 @@ const TimelineView = {
     const keys = TimelineMath.orderedKeys(state.lanes);
     TimelineView.text(element.querySelector(".tl-count"), String(keys.length));
     const body = element.querySelector(".tl-keys tbody");
-    const stamp = JSON.stringify([keys, state.locks]);
-    if (body.dataset.stamp === stamp) return; // the focus stays where it is
-    body.dataset.stamp = stamp;
+    if (!TimelineView.isNew(body, [keys, state.locks])) return; // the focus stays where it is
     body.replaceChildren(...keys.map(([index, frame, value]) => {
       const lane = state.lanes[index];
       const row = document.createElement("tr");
       const locked = TimelineMath.isLocked(frame, state.locks);
-      for (const text of [`${TimelineMath.seconds(frame)} s`, lane.label, TimelineView.amount(value, lane)]) {
+      for (const text of [`${TimelineMath.seconds(frame)} s`, lane.label, TimelineMath.amount(value, lane)]) {
         row.insertCell().textContent = text;
       }
       const actions = row.insertCell();
@@ -117,17 +122,13 @@ const TimelineView = {
     }));
   },
 
-  amount: (value, lane) => `${value.toFixed(lane.digits)}${lane.unit === "°" ? "°" : lane.unit && ` ${lane.unit}`}`,
-
   named: (lane, frame, value) =>
-    `${lane.label}, ${TimelineMath.seconds(frame)} s, ${TimelineView.amount(value, lane).replace("°", " degrees")}`,
+    `${lane.label}, ${TimelineMath.seconds(frame)} s, ${TimelineMath.amount(value, lane).replace("°", " degrees")}`,
 
   files(nav, state) {
     const kinds = [["mp4", "Video", "edited.mp4"], ["npz", "Motion", "edited.npz"], ["csv", "Keys", "keys.csv"]];
     const files = state.files || {};
-    const stamp = JSON.stringify([files, state.drawn]);
-    if (nav.dataset.stamp === stamp) return;
-    nav.dataset.stamp = stamp;
+    if (!TimelineView.isNew(nav, [files, state.drawn])) return;
     nav.replaceChildren(...kinds.filter(([kind]) => files[kind]).map(([kind, label, name]) => {
       const link = document.createElement("a");
       link.textContent = `${label} (${name.split(".")[1].toUpperCase()})`;
