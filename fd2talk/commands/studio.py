@@ -24,5 +24,5 @@ def studio(
     from fd2talk.studio.limits import Limits
     from fd2talk.studio.server import serve
 
-    limits = Limits(upload_bytes=max_upload * 1_000_000, seconds=max_seconds, waiting=max_waiting)
+    limits = Limits(upload_bytes=max_upload * 2**20, seconds=max_seconds, waiting=max_waiting)
     serve(Engine(weights, device), limits, host=host, port=port, token=token, ready=announce)

@@ -90,8 +90,11 @@ def build(engine: Engine) -> Controls:
         )  # fmt: skip
 
     quiet: dict[str, Any] = {"show_progress": "hidden", "queue": True, "concurrency_limit": None}
-    model.input(lambda name: (gr.update(**style_of_model(engine, name)), gr.update(visible=False)), model, [style, clip],
-                **quiet)  # fmt: skip
+
+    def on_model(name: str) -> tuple:
+        return gr.update(**style_of_model(engine, name)), gr.update(visible=False)
+
+    model.input(on_model, model, [style, clip], **quiet)
     style.change(lambda name: gr.update(visible=name == _CLIP_STYLE), style, clip, **quiet)
     still.change(
         lambda on: gr.update(interactive=not on, info="The head is kept still" if on else " "),

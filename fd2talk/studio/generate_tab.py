@@ -107,11 +107,19 @@ def build(studio: Studio) -> None:
 def _followed(studio: Studio, request: gr.Request, sound: str | None, values: tuple) -> Iterator[tuple]:
     """Run a job, and tell the page how it goes: (failed, stage, bar, results, start, stop)."""
     skip, on, off = gr.skip(), gr.update(interactive=True), gr.update(interactive=False)
+    page: Page | None = None
+
+    def over(stage: str, sentence: str = "") -> tuple:
+        """No job any more; what was made before it is shown again."""
+        before = results.videos(page.generated, page, studio) if page and page.generated else results.empty()
+        return results.alert(sentence), stage, "", before, on, off
+
     try:
         page = studio.page(request)
         work = _work(studio, page, sound, values)
         yield "", "Starting", results.bar(0, 0, "Starting"), skip, off, on
-        said, last, made = "Starting", 0.0, []
+        said, last = "Starting", 0.0
+        made: list[Generated] = []
         with closing(studio.run(page, work)) as news:
             for new in news:
                 if isinstance(new, Waiting):
@@ -119,37 +127,32 @@ def _followed(studio: Studio, request: gr.Request, sound: str | None, values: tu
                     yield skip, said, results.bar(0, 0, said), skip, skip, skip
                 elif isinstance(new, Progress):
                     now = time.monotonic()
-                    if new.what != said or now - last > _PACE:
-                        text = new.what[:1].upper() + new.what[1:]
-                        yield (
-                            skip,
-                            skip if new.what == said else text,
-                            results.bar(new.done, new.total, text),
-                            skip,
-                            skip,
-                            skip,
-                        )
-                        said, last = new.what, now
+                    if new.what == said and now - last < _PACE:
+                        continue
+                    text = new.what[:1].upper() + new.what[1:]
+                    stage = skip if new.what == said else text
+                    yield skip, stage, results.bar(new.done, new.total, text), skip, skip, skip
+                    said, last = new.what, now
                 elif isinstance(new, Shown):
-                    if isinstance(new.value, Path):
-                        coming = results.preview(studio.url(new.value, page))
-                        html = results.videos(made, page, studio, coming) if made else coming
-                    else:
-                        made = [*made, new.value]
+                    if isinstance(new.value, Generated):
+                        made.append(new.value)
                         html = results.videos(made, page, studio)
+                    else:
+                        coming = results.preview(studio.url(new.value, page))
+                        html = results.videos(made, page, studio, coming)
                     yield skip, skip, skip, html, skip, skip
                 elif isinstance(new, Finished):
+                    page.workspace.discard(*(file for one in page.generated for file in one.files.values()))
                     page.generated[:] = new.value
-                    html = results.notes(studio.notes.of(page.name)) + results.videos(new.value, page, studio)
-                    yield "", "Done", "", html, on, off
+                    notes = results.notes(studio.notes.of(page.name))
+                    yield "", "Done", "", notes + results.videos(new.value, page, studio), on, off
     except Cancelled:
-        yield "", "Stopped", "", skip, on, off
+        yield over("Stopped")
     except Fd2TalkError as error:
-        yield results.alert(str(error)), "", "", skip, on, off
+        yield over("", str(error))
     except Exception:
         studio.log_bug()
-        sentence = "something went wrong in the studio itself; whoever runs it finds the details in its log"
-        yield results.alert(sentence), "", "", skip, on, off
+        yield over("", "something went wrong in the studio itself; whoever runs it finds the details in its log")
 
 
 def _work(studio: Studio, page: Page, sound: str | None, values: tuple) -> Any:
@@ -164,11 +167,9 @@ def _work(studio: Studio, page: Page, sound: str | None, values: tuple) -> Any:
         if isinstance(one.style, Path):
             check_clip(page.workspace.owns(one.style), studio.limits)
     face = photo.chosen if len(photo.faces) > 1 else None
-    before = [file for one in page.generated for file in one.files.values()]
 
     def work(report: Report) -> list[Generated]:
         speech = read_speech(path, studio.limits)
-        page.workspace.discard(*before)
         made: list[Generated] = []
         for number, one in enumerate(settings, 1):
             label = f"video {number} of 2: " if len(settings) == 2 else ""
@@ -205,9 +206,13 @@ def _example_pictures() -> str:
         f"<span>{one.title}</span></button>"
         for name, one in PORTRAITS.items()
     )
-    return f'<div class="studio-examples" role="group" aria-label="Example photos"><span>Or one of these, who do not exist:</span>{buttons}</div>'
+    return _examples("photos", "Or one of these, who do not exist:", buttons)
 
 
 def _example_sounds() -> str:
     buttons = "".join(f'<button type="button" data-name="{name}">{one.title}</button>' for name, one in SOUNDS.items())
-    return f'<div class="studio-examples" role="group" aria-label="Example recordings"><span>Or one of these:</span>{buttons}</div>'
+    return _examples("recordings", "Or one of these:", buttons)
+
+
+def _examples(what: str, said: str, buttons: str) -> str:
+    return f'<div class="studio-examples" role="group" aria-label="Example {what}"><span>{said}</span>{buttons}</div>'

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -129,25 +130,23 @@ def generate(
     def frames_of(motion: Motion) -> Iterator[np.ndarray]:
         return render(photo, motion, full=settings.full, max_size=settings.max_size, relative=False)
 
-    is_long = len(speech) > _LONG_SECONDS * SAMPLE_RATE
-    if is_long:
-        beginning = motion_of(speech[: round(_BEGINNING_SECONDS * SAMPLE_RATE)])
-        first = replace(
-            beginning,
-            expression=beginning.expression[:PREVIEW_FRAMES],
-            rotation=beginning.rotation[:PREVIEW_FRAMES],
-            translation=beginning.translation[:PREVIEW_FRAMES],
-        )
-        report(f"{label}rendering a preview")
-        _preview([*frames_of(first)], speech, workspace, report)
-    motion = motion_of(speech)
-    video = workspace.new(".mp4")
-    watched = _watched(frames_of(motion), len(motion), report, label, None if is_long else (speech, workspace))
-    write_video(video, watched, audio=sound)
-    report(f"{label}writing the files")
-    made = Generated(photo, motion, sound, settings, face, {"mp4": video})
-    write_files(made, workspace)
-    return made
+    preview = workspace.new(".mp4")
+    try:
+        is_long = len(speech) > _LONG_SECONDS * SAMPLE_RATE
+        if is_long:
+            first = _beginning(motion_of(speech[: round(_BEGINNING_SECONDS * SAMPLE_RATE)]))
+            report(f"{label}rendering a preview")
+            _preview([*frames_of(first)], speech, preview, report)
+        motion = motion_of(speech)
+        video = workspace.new(".mp4")
+        watched = _watched(frames_of(motion), len(motion), report, label, None if is_long else (speech, preview))
+        write_video(video, watched, audio=sound)
+        report(f"{label}writing the files")
+        made = Generated(photo, motion, sound, settings, face, {"mp4": video})
+        write_files(made, workspace)
+        return made
+    finally:
+        workspace.discard(preview)
 
 
 def write_files(made: Generated, workspace: Workspace) -> None:
@@ -162,21 +161,32 @@ def write_files(made: Generated, workspace: Workspace) -> None:
 
 
 def _watched(
-    frames: Iterator[np.ndarray], count: int, report: Report, label: str, preview: tuple[np.ndarray, Workspace] | None
+    frames: Iterator[np.ndarray], count: int, report: Report, label: str, preview: tuple[np.ndarray, Path] | None
 ) -> Iterator[np.ndarray]:
     """Pass frames on, telling how many there are, and show the first second of them."""
-    first: list[np.ndarray] | None = [] if preview else None
-    for number, frame in enumerate(frames, 1):
-        yield frame
-        report(f"{label}rendering", number, count)
-        if first is not None and preview is not None:
-            first.append(frame)
-            if len(first) == PREVIEW_FRAMES < count:
-                _preview(first, *preview, report)
-                first = None
+    first: list[np.ndarray] = []
+    with closing(frames):
+        for number, frame in enumerate(frames, 1):
+            yield frame
+            report(f"{label}rendering", number, count)
+            if preview is not None and number <= PREVIEW_FRAMES < count:
+                first.append(frame)
+                if number == PREVIEW_FRAMES:
+                    _preview(first, *preview, report)
+                    first = []
 
 
-def _preview(frames: list[np.ndarray], speech: np.ndarray, workspace: Workspace, report: Report) -> None:
-    path = workspace.new(".mp4")
-    write_video(path, frames, audio=speech[: len(frames) * SAMPLE_RATE // FPS].astype(np.float32), crf=23)
+def _beginning(motion: Motion) -> Motion:
+    part = slice(0, PREVIEW_FRAMES)
+    return replace(
+        motion,
+        expression=motion.expression[part],
+        rotation=motion.rotation[part],
+        translation=motion.translation[part],
+    )
+
+
+def _preview(frames: list[np.ndarray], speech: np.ndarray, path: Path, report: Report) -> None:
+    sound = speech[: len(frames) * SAMPLE_RATE // FPS].astype(np.float32)
+    write_video(path, frames, audio=sound, crf=23)
     report.show(path)

@@ -124,7 +124,7 @@ class Guard:
             if visitor is None:
                 return await refuse("you were away for long, and your files were removed: reload the page", 403)
             most = self._studio.limits.upload_bytes + _FORM_BYTES if path == UPLOAD else _MOST_BYTES
-            sentence = f"the file is larger than {self._studio.limits.upload_bytes / 1e6:g} MB"
+            sentence = f"the file is larger than {self._studio.limits.upload_bytes / 2**20:g} MB"
             if int(headers.get("content-length") or 0) > most:  # refused before a byte of it is read
                 return await refuse(sentence, 413)
             receive = _limited(receive, most)
@@ -161,7 +161,10 @@ class Guard:
             await gone.wait()
             return {"type": "http.disconnect"}
 
-        tasks = [asyncio.create_task(watch()), asyncio.create_task(self._app(scope, disconnected, answer))]
+        async def served() -> None:
+            await self._app(scope, disconnected, answer)
+
+        tasks = [asyncio.create_task(watch()), asyncio.create_task(served())]
         try:
             await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         finally:
@@ -201,9 +204,9 @@ def _cookie(name: str, value: str, scope: Scope) -> str:
     """A cookie that no script and no other site can use, for this session of the browser."""
     cookie: SimpleCookie = SimpleCookie()
     cookie[name] = value
-    cookie[name].update({"path": "/", "httponly": True, "samesite": "Strict"})
-    if scope.get("scheme") == "https":
-        cookie[name]["secure"] = True
+    attributes = {"path": "/", "httponly": True, "samesite": "Strict", "secure": scope.get("scheme") == "https"}
+    for key, attribute in attributes.items():
+        cookie[name][key] = attribute
     return cookie[name].OutputString()
 
 

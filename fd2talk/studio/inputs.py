@@ -21,6 +21,8 @@ def take_photo(studio: Studio, request: gr.Request, path: str | None) -> tuple:
     nothing = (gr.update(visible=False), gr.update(value=None), gr.update(choices=[], value=None))
     try:
         page = studio.page(request)
+        if page.photo is not None and str(page.photo.path) != path:
+            page.workspace.discard(page.photo.path)
         page.photo = None
         if not path:
             return "", *nothing

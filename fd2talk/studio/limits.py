@@ -20,8 +20,8 @@ class Limits:
         leave_seconds: after which a page whose connection was lost counts as closed; its job stops at once.
     """
 
-    upload_bytes: int = 50_000_000
-    folder_bytes: int = 500_000_000
+    upload_bytes: int = 50 * 2**20
+    folder_bytes: int = 500 * 2**20
     pixels: int = 50_000_000
     seconds: float = 120.0
     waiting: int = 10

@@ -49,9 +49,10 @@ def empty() -> str:
 def preview(url: str) -> str:
     """The first second, while the rest is rendered."""
     return (
-        '<div class="studio-results"><figure class="studio-figure studio-preview">'
+        # In a box of its own: the page would make this element, which is muted, the one that shows the result.
+        '<figure class="studio-figure studio-preview"><div>'
         f'<video src="{escape(url)}" autoplay muted loop playsinline controls aria-label="Preview of the first second">'
-        "</video><figcaption>The first second; the rest is being made.</figcaption></figure></div>"
+        "</video></div><figcaption>The first second; the rest is being made.</figcaption></figure>"
     )
 
 
@@ -85,8 +86,9 @@ def _figure(made: Generated, number: int, page: Page, studio: Studio) -> str:
         f"{_size(path.stat().st_size)}</span></a>"
         for suffix, path in made.files.items()
     )
+    video = escape(studio.url(made.files["mp4"], page))
     return (
-        f'<figure class="studio-figure"><video src="{escape(studio.url(made.files["mp4"], page))}" controls playsinline '
+        f'<figure class="studio-figure"><video src="{video}" controls playsinline '
         f'preload="auto" aria-label="Video {number}: {escape(title)}"></video>'
         f"<figcaption>{escape(title)}</figcaption>"
         f'<nav class="studio-downloads" aria-label="Downloads of video {number}">{links}</nav>'

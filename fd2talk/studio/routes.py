@@ -77,7 +77,7 @@ def router(studio: Studio) -> APIRouter:
         """Style and script of the page."""
         if name not in _STATIC:
             raise HTTPException(404)
-        text = resources.files("fd2talk.studio").joinpath("static", name).read_text(encoding="utf-8")
+        text = resources.files("fd2talk.studio").joinpath("static").joinpath(name).read_text(encoding="utf-8")
         return Response(text, media_type=_STATIC[name])
 
     return routes

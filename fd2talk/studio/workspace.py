@@ -87,7 +87,7 @@ class Workspace:
         if self._removed:
             raise UsageError("your files were removed: reload the page")
         if self.folder.exists() and self.size > self._most:
-            raise UsageError(f"your files take more than {self._most // 1_000_000} MB: reload the page to remove them")
+            raise UsageError(f"your files take more than {self._most >> 20} MB: reload the page to remove them")
         folder = self.folder / secrets.token_urlsafe(16)
         folder.mkdir(parents=True, mode=0o700)
         return folder / name

@@ -3,7 +3,9 @@
 import json
 import os
 import shutil
+import signal
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -69,3 +71,64 @@ def show(node, chromium, pictures):
         return node("show_gltf.mjs", chromium, path, size, pictures / f"{name}.png", *times)
 
     return show
+
+
+@pytest.fixture(scope="session")
+def studio(tmp_path_factory):
+    """A studio in a process of its own: its address. At the end nothing of it is left."""
+    pytest.importorskip("gradio", reason="the extra studio is not installed")
+    temporary = tmp_path_factory.mktemp("studio")
+    command = [sys.executable, "-m", "fd2talk", "studio", "--port", "0"]
+    environment = os.environ | {"TMPDIR": str(temporary)}
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as process:
+        try:
+            address = process.stdout.readline().strip()
+            assert address.startswith("http://127.0.0.1:")
+            yield address
+        finally:
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(timeout=60) == 128 + signal.SIGTERM
+    assert not [*temporary.glob("fd2talk-studio-*")]
+
+
+@pytest.fixture(scope="session")
+def chrome(chromium):
+    """Chromium, driven by Playwright, with a camera and a microphone that are none."""
+    api = pytest.importorskip("playwright.sync_api", reason="the extra apps is not installed")
+    arguments = ["--disable-gpu", "--disable-background-networking", "--disable-component-update", "--disable-sync"]
+    arguments += ["--no-first-run", "--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"]
+    arguments += ["--no-sandbox"] if hasattr(os, "geteuid") and os.geteuid() == 0 else []
+    with api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=arguments)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def open_studio(chrome, studio):
+    """Opens the studio in a window; whatever goes wrong in it, or is asked of another host, fails the test."""
+    contexts, problems = [], []
+
+    def open_studio(width=1280, scheme="light", **options):
+        context = chrome.new_context(
+            viewport={"width": width, "height": 900}, color_scheme=scheme, accept_downloads=True, **options
+        )
+        contexts.append(context)
+        page = context.new_page()
+        page.on("console", lambda said: problems.append(said.text) if said.type == "error" else None)
+        page.on("pageerror", lambda error: problems.append(str(error)))
+        page.on(
+            "request",
+            lambda request: (
+                None if request.url.startswith((studio, "blob:", "data:")) else problems.append(request.url)
+            ),
+        )
+        page.goto(studio)
+        page.wait_for_selector("#generate")
+        page.wait_for_timeout(500)  # its components load their scripts
+        return page
+
+    yield open_studio
+    for context in contexts:
+        context.close()
+    assert problems == []

@@ -35,11 +35,17 @@ class SmallStage(SineStage):
     model, style_names, name = SmallModel(), ["calm"], "fd2talk"
     seconds = 0.0
 
+    def __init__(self):
+        self.gate = threading.Event()
+        self.gate.set()
+
     def __call__(self, audio, *, progress=None, **options):
         if progress:
             for step in range(10):
                 progress(step, 10)
                 time.sleep(self.seconds / 10)
+            while not self.gate.wait(0.02):
+                progress(9, 10)
         return super().__call__(audio, **options)
 
     def named_style(self, name):

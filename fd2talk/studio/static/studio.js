@@ -28,12 +28,15 @@ document.addEventListener("click", (event) => {
   }
 });
 
-// What an upload button is called must contain what it says.
+// What a button is called must contain what it says.
 new MutationObserver(() => {
-  for (const button of document.querySelectorAll("button.upload-container[aria-label]:not(.studio-named)")) {
-    const block = button.closest(".block");
-    const name = block?.querySelector("[data-testid=block-label]")?.textContent.trim() ?? "File";
-    button.setAttribute("aria-label", `${name}: ${button.innerText.replace(/\s+/g, " ").trim()}`);
-    button.classList.add("studio-named");
+  const rename = (button, name) => {
+    if (button.getAttribute("aria-label") !== name) button.setAttribute("aria-label", name);
+  };
+  const text = (element) => element?.innerText?.replace(/\s+/g, " ").trim() ?? "";
+  for (const button of document.querySelectorAll("button.upload-container")) {
+    const label = text(button.closest(".block")?.querySelector("[data-testid=block-label]")) || "File";
+    if (text(button)) rename(button, `${label}: ${text(button)}`);
   }
-}).observe(document.documentElement, { childList: true, subtree: true });
+  for (const button of document.querySelectorAll("button.playback")) rename(button, `${text(button)}, playback speed`);
+}).observe(document.documentElement, { childList: true, characterData: true, subtree: true });

@@ -2,7 +2,6 @@
 
 import http.client
 import io
-import shutil
 import socket
 from contextlib import suppress
 from pathlib import Path
@@ -23,7 +22,7 @@ def test_a_photo_of_too_many_pixels_is_refused_by_its_header(client):
 
 @pytest.mark.parametrize("announced", [True, False])
 def test_a_large_upload_is_refused_early(studio, client, announced):
-    free, memory = shutil.disk_usage(studio[0].visitors.folder).free, psutil.Process().memory_info().rss
+    memory = psutil.Process().memory_info().rss
     host, port = studio[1].removeprefix("http://").split(":")
     start = b'--x\r\nContent-Disposition: form-data; name="files"; filename="a.wav"\r\n\r\n'
     size = "content-length: 200000100" if announced else "transfer-encoding: chunked"
@@ -32,20 +31,19 @@ def test_a_large_upload_is_refused_early(studio, client, announced):
         f"cookie: fd2talk_visitor={client.http.cookies['fd2talk_visitor']}\r\n"
         "content-type: multipart/form-data; boundary=x\r\n\r\n"
     )
-    sent, most = 0, 0
+    sent = 0
     with socket.create_connection((host, int(port)), timeout=10) as connection:
         connection.sendall(head.encode())
         with suppress(OSError):  # the server closes while we are still sending
             for block in [start, *[bytes(1_000_000)] * 200]:
                 connection.sendall(block if announced else b"%x\r\n%s\r\n" % (len(block), block))
                 sent += len(block)
-                most = max(most, free - shutil.disk_usage(studio[0].visitors.folder).free)
         answer = b""
         with suppress(OSError):
             answer = connection.recv(4096)
     assert answer == b"" or b" 413 " in answer
     # Announced, nothing of it is read but what was on its way; otherwise no more than may be.
-    assert sent < (20e6 if announced else 70e6) and most < 80e6
+    assert sent < (20e6 if announced else 70e6)
     assert psutil.Process().memory_info().rss - memory < 40e6
     visitor = studio[0].visitors.find(client.http.cookies["fd2talk_visitor"])
     assert not visitor.workspace.folder.exists() or visitor.workspace.size == 0
@@ -150,9 +148,19 @@ def test_one_visitor_cannot_read_anothers_files(studio, ready):
 
 @pytest.mark.parametrize(
     "path",
-    ["/gradio_api/run/x", "/gradio_api/call/x", "/monitoring", "/gradio_api/runs", "/gradio_api/deep_link",
-     "/gradio_api/component_server", "/gradio_api/process_recording", "/gradio_api/vibe-code", "/docs", "/openapi.json"],
-)  # fmt: skip
+    [
+        "/gradio_api/run/x",
+        "/gradio_api/call/x",
+        "/monitoring",
+        "/gradio_api/runs",
+        "/gradio_api/deep_link",
+        "/gradio_api/component_server",
+        "/gradio_api/process_recording",
+        "/gradio_api/vibe-code",
+        "/docs",
+        "/openapi.json",
+    ],
+)
 def test_what_else_gradio_serves_is_not_there(client, path):
     assert client.http.get(path).status_code == 404
     assert client.http.post(path, json={}).status_code == 404

@@ -16,9 +16,17 @@ def test_new_files_lie_inside_and_are_never_the_same(workspace):
 
 @pytest.mark.parametrize(
     ("name", "kept"),
-    [("a.png", "a.png"), ("../../a.png", "a.png"), ("..\\a.png", "a.png"), (".a", "a"), ("ä b.jpg", "_b.jpg"), ("", "file"),
-     ("x" * 200 + ".wav", "x" * 60 + ".wav"), ("a." + "b" * 50, "a." + "b" * 9)],
-)  # fmt: skip
+    [
+        ("a.png", "a.png"),
+        ("../../a.png", "a.png"),
+        ("..\\a.png", "a.png"),
+        (".a", "a"),
+        ("ä b.jpg", "_b.jpg"),
+        ("", "file"),
+        ("x" * 200 + ".wav", "x" * 60 + ".wav"),
+        ("a." + "b" * 50, "a." + "b" * 9),
+    ],
+)
 def test_names_are_kept_as_far_as_they_are_harmless(workspace, name, kept):
     path = workspace.of_name(name)
     assert path.name == kept and path.parent.parent == workspace.folder

@@ -1,0 +1,202 @@
+"""The studio in a browser: what a newcomer does, from a photo to files; on a phone, by keyboard, in the dark."""
+
+import csv
+import json
+import struct
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+from material import DEMO, SPEECH, portrait, write_wav
+from PIL import Image
+
+from shared.media import read_audio
+from shared.motion import Motion
+
+AXE = Path(__file__).parent / "node_modules" / "axe-core" / "axe.min.js"
+
+
+@pytest.fixture(scope="module")
+def group(tmp_path_factory):
+    """A photo of two portraits side by side."""
+    picture = Image.new("RGB", (960, 480))
+    for place, name in enumerate(("portrait_man", "portrait_woman_2")):
+        picture.paste(portrait(480, name), (480 * place, 0))
+    path = tmp_path_factory.mktemp("group") / "group.jpg"
+    picture.save(path)
+    return path
+
+
+def give(page, photo=None, sound=None):
+    """Choose files as if in the dialogs, and wait until something was said about each."""
+    for path, where, said in ((photo, "#photo", "#faces-said"), (sound, "#speech", "#sound-said")):
+        if path is not None:
+            page.set_input_files(f"{where} input[type=file]", path)
+            page.wait_for_selector(
+                f"{said} :is([role=alert], p:has-text('found'), p:has-text('seconds'))", timeout=60_000
+            )
+
+
+def smaller(page):
+    """Small frames, that are made quickly."""
+    page.get_by_role("button", name="More settings").click()
+    page.get_by_label("number input for Longest side of the video in pixels").fill("256")
+    page.keyboard.press("Tab")
+
+
+def generate(page, videos=1):
+    page.get_by_role("button", name="Generate", exact=True).click()
+    page.wait_for_selector(f".studio-downloads >> nth={videos - 1}", timeout=120_000)
+    page.wait_for_selector("#stage:has-text('Done')", timeout=120_000)
+
+
+def test_a_newcomers_path(open_studio, tmp_path):
+    page = open_studio()
+    give(page, DEMO / "portrait_woman.jpg", SPEECH)
+    assert "One face found" in page.inner_text("#faces-said") and "3.0 seconds" in page.inner_text("#sound-said")
+    page.get_by_role("button", name="Generate", exact=True).click()
+    page.wait_for_selector(".studio-preview video", timeout=60_000)
+    page.wait_for_function("document.querySelector('.studio-preview video').currentTime > 0", timeout=30_000)
+    assert page.get_by_role("button", name="Stop").is_enabled()
+    page.wait_for_selector(".studio-downloads", timeout=120_000)
+    page.wait_for_selector("#stage:has-text('Done')")
+    playing = (
+        "async video => { await video.play(); await new Promise(go => setTimeout(go, 700)); return video.currentTime }"
+    )
+    assert page.eval_on_selector("#results video", playing) > 0.2
+    assert page.eval_on_selector("#results video", "video => [video.muted, Math.round(video.duration)]") == [False, 3]
+    files = {}
+    for kind in ("mp4", "glb", "csv", "npz"):
+        with page.expect_download() as download:
+            page.click(f"a[data-kind={kind}]")
+        files[kind] = tmp_path / download.value.suggested_filename
+        download.value.save_as(files[kind])
+    assert files["mp4"].name == "talk-fd2talk-0.mp4"
+    check_files(files, frames=75)
+
+
+def check_files(files, frames):
+    motion = Motion.load(files["npz"])
+    assert len(motion) == frames
+    assert np.corrcoef(motion.audio, read_audio(SPEECH)[: len(motion.audio)])[0, 1] > 0.99
+    with av.open(str(files["mp4"])) as video:
+        assert video.streams.audio and video.metadata["synthetic_media"] == "fd2talk"
+        pictures = [frame.to_ndarray(format="rgb24") for frame in video.decode(video=0)]
+    assert len(pictures) == frames and pictures[0].shape == (900, 900, 3)
+    assert np.abs(pictures[20].astype(int) - pictures[0]).max() > 30  # it moves
+    content = files["glb"].read_bytes()
+    assert struct.unpack("<4sII", content[:12])[:2] == (b"glTF", 2)
+    length = struct.unpack("<I", content[12:16])[0]
+    scene = json.loads(content[20 : 20 + length])
+    assert len(scene["meshes"][0]["extras"]["targetNames"]) == 52 and scene["images"]
+    with files["csv"].open() as file:
+        rows = [*csv.DictReader(file)]
+    assert len(rows) == frames and {"JawOpen", "EyeBlinkLeft", "HeadYaw"} <= set(rows[0])
+    assert np.ptp([float(row["JawOpen"]) for row in rows]) > 0.05
+
+
+def test_another_face_is_chosen_and_seeds_are_compared(open_studio, group):
+    page = open_studio()
+    give(page, group, SPEECH)
+    assert "2 faces found" in page.inner_text("#faces-said")
+    other = 1 - int(page.locator("#face input:checked").get_attribute("value"))
+    page.get_by_label(f"Face {other}").check()
+    page.wait_for_selector(f"#faces-said:has-text('Face {other} of 2 speaks')")
+    page.get_by_label("Two seeds").check()
+    page.get_by_label("Second seed").wait_for()
+    smaller(page)
+    generate(page, videos=2)
+    assert page.locator("#results video").count() == 2
+    assert "seed 0" in page.inner_text("#results") and "seed 1" in page.inner_text("#results")
+    page.get_by_text("On the command line").first.click()
+    assert f"--face-index {other}" in page.inner_text("#results code >> nth=0")
+    page.get_by_role("button", name="Play both").click()
+    page.wait_for_function("[...document.querySelectorAll('#results video')].every(video => video.currentTime > 0)")
+
+
+def test_what_a_model_does_not_take_is_disabled(open_studio):
+    page = open_studio()
+    assert page.get_by_label("Speaking style").is_disabled()
+    assert "takes no style; DiffPoseTalk does" in page.inner_text("#style")
+    page.get_by_label("Motion model").click()
+    page.get_by_role("option", name="DiffPoseTalk").click()
+    page.wait_for_function("!document.querySelector('#style input').disabled")
+    page.get_by_label("Speaking style").click()
+    page.get_by_role("option", name="calm").wait_for()
+    page.keyboard.press("Escape")
+    page.get_by_role("button", name="More settings").click()
+    page.get_by_label("Keep the head still").check()
+    page.wait_for_function("document.querySelector('#pose input').disabled")
+
+
+def test_errors_are_said_in_the_page(open_studio, tmp_path):
+    page = open_studio()
+    page.get_by_role("button", name="Generate", exact=True).click()
+    page.get_by_role("alert").filter(has_text="Give a photo").wait_for()
+    (tmp_path / "text.jpg").write_text("this is text")
+    give(page, tmp_path / "text.jpg")
+    assert "it is not an image" in page.locator("#faces-said").get_by_role("alert").inner_text()
+    give(page, sound=write_wav(tmp_path / "long.wav", np.zeros(16000 * 125)))
+    assert "longer than 120 seconds" in page.locator("#sound-said").get_by_role("alert").inner_text()
+
+
+def test_a_large_file_is_refused_before_it_is_sent(open_studio, tmp_path):
+    page = open_studio()
+    (tmp_path / "large.wav").write_bytes(bytes(53_000_000))
+    sent = []
+    page.on("request", lambda request: sent.append(request.url) if "upload" in request.url else None)
+    page.set_input_files("#speech input[type=file]", tmp_path / "large.wav")
+    page.get_by_text("exceed the maximum allowed size").first.wait_for(timeout=10_000)
+    assert sent == []
+
+
+def test_stop_and_begin_again(open_studio):
+    page = open_studio()
+    page.click("#portraits button >> nth=1")
+    page.click("#sounds button >> nth=1")
+    page.wait_for_selector("#faces-said:has-text('One face')", timeout=60_000)
+    page.get_by_role("button", name="Generate", exact=True).click()
+    page.wait_for_selector("#stage:has-text('Rendering')", timeout=60_000)
+    page.get_by_role("button", name="Stop").click()
+    page.wait_for_selector("#stage:has-text('Stopped')", timeout=30_000)
+    assert "The video appears here" in page.inner_text("#results")
+    assert page.get_by_role("button", name="Generate", exact=True).is_enabled()
+
+
+@pytest.mark.parametrize(("width", "scheme"), [(360, "dark"), (360, "light"), (1280, "dark"), (1280, "light")])
+def test_everybody_can_use_it(open_studio, pictures, width, scheme):
+    if not AXE.exists():
+        pytest.skip("axe-core is not installed: see `make test-apps`")
+    page = open_studio(width, scheme, bypass_csp=True)
+    page.click("#portraits button >> nth=2")
+    page.click("#sounds button >> nth=0")
+    page.wait_for_selector("#faces-said:has-text('One face')", timeout=60_000)
+    smaller(page)
+    generate(page)
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    page.screenshot(path=pictures / f"studio-{width}-{scheme}.png", full_page=True)
+    page.add_script_tag(path=AXE)
+    found = page.evaluate("axe.run()")["violations"]
+    assert [(one["id"], [node["html"][:200] for node in one["nodes"]]) for one in found] == []
+    dark = page.evaluate("getComputedStyle(document.body).backgroundColor")
+    assert (sum(map(int, dark.removeprefix("rgb(").rstrip(")").split(",")[:3])) < 200) == (scheme == "dark")
+
+
+def test_the_keyboard_reaches_everything(open_studio):
+    page = open_studio()
+    reached = set()
+    for _ in range(60):
+        page.keyboard.press("Tab")
+        reached.add(
+            page.evaluate("""() => {
+              const element = document.activeElement, block = element.closest("[id]:not([id^=html])");
+              return element.dataset.name || element.id || block?.id || element.innerText;
+            }""")
+        )
+    wanted = {"portrait_woman.jpg", "photo", "speech", "model", "seed", "compare", "more", "generate"}
+    assert wanted <= reached, wanted - reached
+    page.focus("#portraits button >> nth=0")
+    page.keyboard.press("Enter")
+    page.wait_for_selector("#faces-said:has-text('One face')", timeout=60_000)
+    assert page.get_attribute("#stage [role=status]", "aria-live") == "polite"
