@@ -58,8 +58,7 @@ def build(studio: Studio, tab: gr.Tab) -> None:
         failed = gr.HTML(elem_id="edit-failed")
 
     def on_select(request: gr.Request) -> Iterator[tuple]:
-        for choice, state in _with_page(studio, request, _opened_last):
-            yield choice, state
+        yield from _with_page(studio, request, _opened_last)
 
     def on_which(number: int, request: gr.Request) -> Iterator[Any]:
         for _, state in _with_page(studio, request, lambda studio, page: _opened(studio, page, int(number or 0))):
@@ -68,7 +67,7 @@ def build(studio: Studio, tab: gr.Tab) -> None:
     def on_open(photo_path: str | None, motion_path: str | None, request: gr.Request) -> Iterator[tuple]:
         try:
             page = studio.page(request)
-            page.edit = _of_files(studio, page, photo_path, motion_path)
+            _replace(page, _of_files(studio, page, photo_path, motion_path))
             yield "", page.edit.state("preparing")
             for state in _drawn(studio, page, page.edit):
                 yield "", state
@@ -139,10 +138,16 @@ def _opened_last(studio: Studio, page: Page) -> Iterator[tuple[Any, Any]]:
 def _opened(studio: Studio, page: Page, number: int) -> Iterator[tuple[Any, Any]]:
     if not 0 <= number < len(page.generated):
         raise UsageError("there is no such video")
-    page.edit = Editor.of_generated(studio, page, page.generated[number])
+    _replace(page, Editor.of_generated(studio, page, page.generated[number]))
     yield gr.skip(), page.edit.state("preparing")
     for state in _drawn(studio, page, page.edit):
         yield gr.skip(), state
+
+
+def _replace(page: Page, editor: Editor) -> None:
+    if page.edit is not None:
+        page.edit.close()
+    page.edit = editor
 
 
 def _of_files(studio: Studio, page: Page, photo: str | None, motion: str | None) -> Editor:

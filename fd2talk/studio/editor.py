@@ -75,8 +75,8 @@ class Editor:
     def __post_init__(self) -> None:
         self.model = self.model or self.settings.model
         self.seed = self.settings.seed
-        folder = self.page.workspace.new("").parent
-        self.cache = FrameCache(folder, self._render)
+        self._frames = self.page.workspace.new("")
+        self.cache = FrameCache(self._frames.parent, self._render)
         self._original = read_curves(self.session.original, self.session.rest, self.session.model)
 
     @classmethod
@@ -95,6 +95,12 @@ class Editor:
         sound = sound_file(motion, page.workspace.new(".wav"))
         session = EditSession(photo, motion, studio.engine.face_model, sound=sound)
         return cls(studio, page, session, Settings(model=studio.engine.models[0]))
+
+    def close(self) -> None:
+        """Something else is opened: rendering stops, and the files are removed."""
+        self.turn += 1
+        files = () if self.drawn is None else self.drawn.files.values()
+        self.page.workspace.discard(self._frames, *files, *([self.before] if self.before else []))
 
     # -- operations -----------------------------------------------------------------------------------------------
 
