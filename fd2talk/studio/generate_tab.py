@@ -46,10 +46,7 @@ def build(studio: Studio) -> None:
             portraits = gr.HTML(_example_pictures(), js_on_load=_CLICKED_EXAMPLE, elem_id="portraits", **plain)
             faces_said = gr.HTML(elem_id="faces-said", elem_classes="studio-said", js_on_load=_LIVE)
             with gr.Group(visible=False, elem_id="faces") as faces:
-                numbered = gr.Image(
-                    label="Faces", show_label=False, interactive=False, buttons=[], elem_id="numbered", height=280,
-                    alt_text="The photo with its faces numbered", type="filepath",
-                )  # fmt: skip
+                numbered = gr.HTML(elem_id="numbered", **plain)
                 face = gr.Radio(label="Which face speaks?", elem_id="face")
             gr.HTML("<h2>2. Speech</h2>")
             sound = gr.Audio(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import gradio as gr
@@ -18,7 +17,7 @@ from shared.errors import Fd2TalkError
 
 def take_photo(studio: Studio, request: gr.Request, path: str | None) -> tuple:
     """Read a photo: (what is said, the group of the faces, their picture, the choice of one)."""
-    nothing = (gr.update(visible=False), gr.update(value=None), gr.update(choices=[], value=None))
+    nothing = (gr.update(visible=False), "", gr.update(choices=[], value=None))
     try:
         page = studio.page(request)
         if page.photo is not None and str(page.photo.path) != path:
@@ -33,9 +32,9 @@ def take_photo(studio: Studio, request: gr.Request, path: str | None) -> tuple:
         notes = results.notes(studio.notes.of(page.name))
         if len(photo.faces) == 1:
             return "<p>One face found.</p>" + notes, *nothing
-        said = f"<p>{len(photo.faces)} faces found; the largest is chosen.</p>"
+        said = f"<p>{len(photo.faces)} faces found; face {photo.chosen} is chosen.</p>"
         choices = [(f"Face {number}", number) for number in range(len(photo.faces))]
-        shown = gr.update(value=_numbered(photo, page))
+        shown = _numbered(studio, photo, page)
         return said + notes, gr.update(visible=True), shown, gr.update(choices=choices, value=photo.chosen)
     except Fd2TalkError as error:
         return results.alert(str(error)), *nothing
@@ -46,6 +45,7 @@ def take_photo(studio: Studio, request: gr.Request, path: str | None) -> tuple:
 
 def choose_face(studio: Studio, request: gr.Request, number: int | None) -> tuple:
     """Take another face of the photo: (what is said, the picture)."""
+    page: Page | None = None
     try:
         page = studio.page(request)
         if page.photo is None or not isinstance(number, int) or not 0 <= number < len(page.photo.faces):
@@ -53,9 +53,10 @@ def choose_face(studio: Studio, request: gr.Request, number: int | None) -> tupl
         with studio.engine.tracking, studio.notes.collected(page.name):
             page.photo.choose(number)
         said = f"<p>Face {number} of {len(page.photo.faces)} speaks.</p>"
-        return said + results.notes(studio.notes.of(page.name)), _numbered(page.photo, page)
+        return said + results.notes(studio.notes.of(page.name)), _numbered(studio, page.photo, page)
     except Fd2TalkError as error:
-        return results.alert(str(error)), gr.skip()
+        kept = f"; face {page.photo.chosen} is kept" if page is not None and page.photo is not None else ""
+        return results.alert(f"{error}{kept}"), gr.skip()
 
 
 def take_speech(studio: Studio, request: gr.Request, path: str | None) -> Any:
@@ -74,7 +75,9 @@ def take_speech(studio: Studio, request: gr.Request, path: str | None) -> Any:
         return results.alert("this recording cannot be used")
 
 
-def _numbered(photo: Photo, page: Page) -> str:
-    path: Path = page.workspace.new(".png")
-    photo.numbered().save(path)
-    return str(path)
+def _numbered(studio: Studio, photo: Photo, page: Page) -> str:
+    path = page.workspace.new(".jpg")
+    photo.numbered().save(path, quality=90)
+    numbers = ", ".join(str(number) for number in range(len(photo.faces)))
+    text = f"The photo with its faces numbered {numbers} from the left, row by row; {photo.chosen} is chosen"
+    return f'<img class="studio-numbered" src="{studio.url(path, page)}" alt="{text}">'

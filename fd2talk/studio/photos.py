@@ -10,6 +10,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from fd2talk.studio.limits import Limits
 from fd2talk.studio.media import check_pixels, named
+from shared.errors import InputError
 from shared.faces.detection import FaceBox
 from shared.images import read_image
 from shared.photo_fit import PhotoFit, faces_of
@@ -38,7 +39,7 @@ class Photo:
 
     @classmethod
     def read(cls, path: Path, limits: Limits) -> Photo:
-        """Read a photo, and fit its largest face.
+        """Read a photo, and fit its largest face that can be used.
 
         Raises:
             InputError: no photo, too large a photo, or no usable face in it.
@@ -46,9 +47,15 @@ class Photo:
         check_pixels(path, limits)
         image = named(read_image, path)
         faces = faces_of(image)
-        chosen = max(range(len(faces)), key=lambda number: faces[number].side)
-        fit = PhotoFit.fit(image)  # of several the largest: what `fd2talk generate` takes without --face-index
-        return cls(path, image, faces, chosen, fit)
+        if len(faces) == 1:
+            return cls(path, image, faces, 0, PhotoFit.fit(image))
+        errors = []
+        for number in sorted(range(len(faces)), key=lambda number: -faces[number].side):
+            try:
+                return cls(path, image, faces, number, PhotoFit.fit(image, face_index=number))
+            except InputError as error:
+                errors.append(error)
+        raise errors[0]
 
     def choose(self, number: int) -> None:
         """Take another face. Raises InputError: it is too small, or in profile."""
@@ -60,7 +67,7 @@ class Photo:
         scale = min(1.0, _SHOWN / max(self.image.shape[:2]))
         picture = Image.fromarray(self.image)
         picture = picture.resize([max(1, round(n * scale)) for n in picture.size], Image.Resampling.BOX)
-        draw, font = ImageDraw.Draw(picture), ImageFont.load_default(22)
+        draw, font = ImageDraw.Draw(picture), ImageFont.load_default(30)
         for number, box in enumerate(self.faces):
             left, top, right, bottom = (edge * scale for edge in (box.left, box.top, box.right, box.bottom))
             here = number == self.chosen

@@ -67,7 +67,7 @@ def videos(made: Sequence[Generated], page: Page, studio: Studio, coming: str = 
     """
     figures = "".join(_figure(one, number, page, studio) for number, one in enumerate(made, 1))
     both = '<button type="button" class="studio-both">Play both</button>' if len(made) == 2 else ""
-    return f'<div class="studio-results studio-of-{len(made) + bool(coming)}">{figures}{coming}</div>{both}'
+    return f'{both}<div class="studio-results studio-of-{len(made) + bool(coming)}">{figures}{coming}</div>'
 
 
 def title_of(settings: Settings) -> str:

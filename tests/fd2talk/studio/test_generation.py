@@ -119,6 +119,6 @@ def test_the_command_names_what_was_chosen():
     settings = Settings(model="diffposetalk", style=Path("/x/clip.mp4"), still=True, full=False, seed=4)
     command = Generated(None, None, Path("s"), settings, face=2).command
     assert command == (
-        "fd2talk generate PHOTO SPEECH -o talk.mp4 --face-index 2 --model diffposetalk --style clip.mp4 --seed 4 --still "
-        "--crop"
+        "fd2talk generate PHOTO SPEECH -o talk.mp4 --face-index 2 --model diffposetalk --style clip.mp4 --seed 4 "
+        "--still --crop"
     )
