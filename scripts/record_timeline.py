@@ -39,7 +39,8 @@ _MOUSE = """() => {
 _PLACE = """([name, frame, value]) => {
   const t = document.querySelector(".tl").timeline, k = t.state.lanes.findIndex(lane => lane.name === name);
   const lane = t.state.lanes[k], box = t.layout.boxes[k], canvas = document.querySelector(".tl canvas");
-  const share = ((value ?? lane.values[frame]) - lane.low) / (lane.high - lane.low), at = canvas.getBoundingClientRect();
+  const share = ((value ?? lane.values[frame]) - lane.low) / (lane.high - lane.low);
+  const at = canvas.getBoundingClientRect();
   return [at.left + (frame + 0.5) / 25 * t.view.pps - t.view.scroll,
           at.top + box.top + box.above + (1 - share) * (box.height - box.above - box.below)];
 }"""
@@ -58,7 +59,8 @@ class Film:
 
     def take(self, milliseconds: int = _STEP) -> None:
         """One picture more."""
-        picture = Image.open(io.BytesIO(self.page.screenshot())).convert("RGB").resize(_SHOWN, Image.Resampling.LANCZOS)
+        shot = Image.open(io.BytesIO(self.page.screenshot())).convert("RGB")
+        picture = shot.resize(_SHOWN, Image.Resampling.LANCZOS)
         if self.pictures and np.array_equal(np.asarray(self.pictures[-1]), np.asarray(picture)):
             self.times[-1] += milliseconds
             return

@@ -204,9 +204,7 @@ def _drawn(studio: Studio, page: Page, editor: Editor) -> Iterator[dict[str, Any
         yield editor.state()
 
 
-def _followed(
-    studio: Studio, page: Page, editor: Editor, work: Callable[[Report], None]
-) -> Iterator[dict[str, Any]]:
+def _followed(studio: Studio, page: Page, editor: Editor, work: Callable[[Report], None]) -> Iterator[dict[str, Any]]:
     """Do work in the queue, after what this editor has there already: states that say how it goes."""
     if not editor.running.acquire(timeout=_PATIENCE):
         raise UsageError("you have a job already: wait for it, or stop it first")
