@@ -522,6 +522,7 @@ function mountTimeline(element, trigger, props, watch, upload) {
   });
   form.elements.curve.addEventListener("change", () => {
     choose(laneNamed(form.elements.curve.value), null);
+    TimelineView.selection(element, shown); // now, not with the next picture: the time may be typed already
   });
   fields.addEventListener("change", () => {
     const [from, to] = ["from", "to"].map(name => fields.elements[name].value);

@@ -87,8 +87,7 @@ def test_operations_change_the_edit_the_state_and_the_video(editor):
     assert not editor.is_drawn and editor.message == "New key: Mouth opening, 0.20 s"
     assert draw(editor)[-1] == ("rendering 13 of 25 frames", 13, 13)
     after = frames_of(editor.drawn.files["mp4"])
-    apart = np.abs(after - before).mean((1, 2, 3))
-    assert apart[5] > 3 * apart[14:].max()  # beside the key the encoder's differences
+    assert np.abs(after - before)[5].max() > 60
     differ = [not np.array_equal(*pair) for pair in zip(kept, editor.cache.frames(editor.session.now.motion))]
     assert np.flatnonzero(differ).tolist() == [*range(13)]
     assert editor.drawn.files["csv"].read_text().splitlines()[1:] == ["0.20,lips,gap=16"]
