@@ -22,6 +22,8 @@ DISTRIBUTIONS = {
     "PIL": "pillow", "cv2": "opencv-contrib-python", "skimage": "scikit-image", "yaml": "pyyaml",
     "face_alignment": "face-alignment", "pillow_heif": "pillow-heif", "pytorch_fid": "pytorch-fid",
 }  # fmt: skip
+# Packages of the extras of the same names: nothing else imports them, but the commands when they run.
+APPS = {"fd2talk.studio": "studio"}
 OURS = {"fd2talk", "shared", "stage1_motion", "stage2_render"}
 HELPERS = {path.stem for path in (ROOT / "tests").rglob("*") if path.suffix in ("", ".py")}
 
@@ -54,13 +56,19 @@ def test_generating_imports_what_is_declared_and_nothing_else_is_declared():
     base, optional = set(), set()
     for name, path in MODULES.items():
         optional |= imported(path)
-        if not trains(name) and not name.startswith(TRAINERS):
+        if not trains(name) and not name.startswith((*TRAINERS, *APPS)):
             base |= imported(path, at_import_time=True)
     # Imported where they are first needed, but needed by every command.
     base |= {"mediapipe", "packaging"}
     assert base == declared()
     extras = set().union(*(declared(extra) for extra in PROJECT["optional-dependencies"]))
     assert optional <= declared() | extras, optional - declared() - extras
+
+
+@pytest.mark.parametrize(("package", "extra"), APPS.items())
+def test_apps_import_what_their_extras_declare(package, extra):
+    names = set().union(*(imported(path) for name, path in MODULES.items() if name.startswith(package)))
+    assert names <= declared() | declared(extra), names - declared() - declared(extra)
 
 
 def test_training_imports_what_its_extra_declares():

@@ -28,6 +28,7 @@ Send = Callable[[Message], Awaitable[None]]
 TOKEN_COOKIE = "fd2talk_token"
 UPLOAD = "/gradio_api/upload"
 _HEARTBEAT = "/gradio_api/heartbeat/"
+_EVENTS = ("/gradio_api/queue/join", "/gradio_api/cancel")
 # What the page needs of gradio's addresses, and ours; whatever else gradio serves (a proxy, direct calls past the
 # queue, histories, monitoring) does not exist here.
 _KNOWN = re.compile(
@@ -129,17 +130,25 @@ class Guard:
                 return await refuse(sentence, 413)
             receive = _limited(receive, most)
             try:
-                if path == "/gradio_api/queue/join":
+                if path.rstrip("/") in _EVENTS:
                     body = await _body(receive)
-                    for file in _files(json.loads(body)):
+                    request = json.loads(body)
+                    self._studio.visitors.claim(visitor, request["session_hash"])
+                    for file in _files(request):
                         visitor.workspace.owns(file)
                     receive = _again(body, receive)
             except TooLarge:
                 return await refuse(sentence, 413)
             except UsageError as error:
                 return await refuse(str(error), 403)
-            except (ValueError, RecursionError):
+            except (ValueError, RecursionError, KeyError, TypeError):
                 return await refuse("this is no request of the page", 400)
+        elif path.startswith("/gradio_api/queue/data"):
+            try:
+                session = _field(scope["query_string"], "session_hash")
+                self._studio.visitors.claim(visitor, session)
+            except UsageError as error:
+                return await refuse(str(error), 403)
         scope["fd2talk_visitor"] = visitor
         if path.startswith(_HEARTBEAT):
             return await self._while_open(visitor, scope, receive, answer)
@@ -148,7 +157,12 @@ class Guard:
     async def _while_open(self, visitor: Visitor | None, scope: Scope, receive: Receive, answer: Send) -> None:
         """The connection that a page keeps as long as it is open: when it ends, the page has gone."""
         visitors, session = self._studio.visitors, scope["path"].removeprefix(_HEARTBEAT).strip("/")
-        if visitor is None or not visitors.opened(visitor, session):
+        try:
+            visitors.claim(visitor, session)
+            opened = visitor is not None and visitors.opened(visitor, session)
+        except UsageError:
+            opened = False
+        if visitor is None or not opened:
             return await PlainTextResponse("reload the page", 403)(scope, receive, answer)
         gone = asyncio.Event()
 

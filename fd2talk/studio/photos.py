@@ -17,6 +17,8 @@ from shared.photo_fit import PhotoFit, faces_of
 
 # Longest side in pixels of the picture that shows the faces.
 _SHOWN = 640
+# Of a photo that is kept, as long as its page is open; frames are smaller.
+_LONGEST_SIDE = 4096
 
 
 @dataclass
@@ -45,7 +47,7 @@ class Photo:
             InputError: no photo, too large a photo, or no usable face in it.
         """
         check_pixels(path, limits)
-        image = named(read_image, path)
+        image = named(lambda path: read_image(path, _LONGEST_SIDE), path)
         faces = faces_of(image)
         if len(faces) == 1:
             return cls(path, image, faces, 0, PhotoFit.fit(image))

@@ -119,6 +119,14 @@ class Visitors:
                 raise UsageError("you were away for long, and your files were removed: reload the page")
             return found.pages.setdefault(session, Page(found, session))
 
+    def claim(self, visitor: Visitor | None, session: object) -> None:
+        """A page of this visitor, from now on. Raises UsageError: it is somebody else's, or none."""
+        if visitor is None or not isinstance(session, str) or not session or len(session) > 100:
+            raise UsageError("reload the page")
+        if any(session in other.pages for other in [*self._all.values()] if other is not visitor):
+            raise UsageError("this page is none of yours: reload it")
+        self.page(visitor.name, session)
+
     def opened(self, visitor: Visitor, session: str) -> bool:
         """A page is open, or open again after its connection was lost. False: the visitor was forgotten."""
         with self._lock:

@@ -12,6 +12,8 @@ from shared.errors import UsageError
 
 _KEPT = re.compile(r"[^A-Za-z0-9._-]+")
 _LONGEST_NAME = 60
+# Bytes of the disk that visitors leave to others.
+_LEAST_FREE = 1_000_000_000
 
 
 class Workspace:
@@ -34,7 +36,7 @@ class Workspace:
             suffix: of the file, such as ``.mp4``.
 
         Raises:
-            UsageError: the visitor is gone, or their files have reached the limit.
+            UsageError: the visitor is gone, or their files have reached the limit, or the disk is nearly full.
         """
         return self._place(f"file{suffix}")
 
@@ -88,6 +90,8 @@ class Workspace:
             raise UsageError("your files were removed: reload the page")
         if self.folder.exists() and self.size > self._most:
             raise UsageError(f"your files take more than {self._most >> 20} MB: reload the page to remove them")
+        if shutil.disk_usage(self.folder.parent).free < _LEAST_FREE:
+            raise UsageError("the studio's disk is nearly full: try again later")
         folder = self.folder / secrets.token_urlsafe(16)
         folder.mkdir(parents=True, mode=0o700)
         return folder / name

@@ -34,6 +34,7 @@ def test_every_command_has_help(run):
         "evaluate",
         "doctor",
         "benchmark",
+        "studio",
     }
     assert set(cli.cli.commands) == expected
 
@@ -47,6 +48,7 @@ def test_whatever_takes_a_photo_offers_trackers_and_their_models():
         "evaluate",
         "doctor",
         "edit",
+        "studio",
     }
 
 

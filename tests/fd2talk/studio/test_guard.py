@@ -146,6 +146,17 @@ def test_one_visitor_cannot_read_anothers_files(studio, ready):
     assert client.http.get(url).status_code == 200
 
 
+def test_one_visitor_cannot_follow_anothers_page(studio, client):
+    client.fire("generate", "click")
+    with Client(studio[1], session=client.session) as other:
+        assert other.join("generate", "click")[0].status_code == 403
+        data = other.http.get("/gradio_api/queue/data", params={"session_hash": client.session})
+        assert data.status_code == 403
+        body = {"session_hash": client.session, "fn_index": 0, "event_id": "x"}
+        assert other.http.post("/gradio_api/cancel", json=body).status_code == 403
+        assert other.http.get(f"/gradio_api/heartbeat/{client.session}").status_code == 403
+
+
 @pytest.mark.parametrize(
     "path",
     [

@@ -1,3 +1,5 @@
+import shutil
+
 import pytest
 
 from fd2talk.studio.workspace import Workspace
@@ -56,6 +58,12 @@ def test_only_own_files_are_owned(workspace, tmp_path):
 def test_files_are_limited(workspace):
     workspace.new(".bin").write_bytes(bytes(1001))
     with pytest.raises(UsageError, match="your files take more"):
+        workspace.new(".bin")
+
+
+def test_the_disk_is_not_filled(workspace, monkeypatch):
+    monkeypatch.setattr("shutil.disk_usage", lambda _: shutil._ntuple_diskusage(10**12, 10**12 - 10**8, 10**8))
+    with pytest.raises(UsageError, match="disk is nearly full"):
         workspace.new(".bin")
 
 
