@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,7 +19,7 @@ import numpy as np
 
 from shared.motion import Motion
 
-MOST_BYTES = 200_000_000
+MOST_BYTES = 300_000_000
 
 Render = Callable[[Motion], Iterator[np.ndarray]]
 """Motion of K frames -> uint8 [H, W, 3] each, of one size. A frame depends on its own coefficients alone."""
@@ -31,7 +31,8 @@ class FrameCache:
     Args:
         folder: for the files; made when it is needed. It is its owner who removes it.
         render: draws what is missing.
-        most_bytes: of all files; those that were needed longest ago are removed first.
+        most_bytes: of all files. Frames that are no longer in the motion make room, those that were needed longest ago
+            first; what does not fit even so is rendered each time.
     """
 
     def __init__(self, folder: Path, render: Render, most_bytes: int = MOST_BYTES) -> None:
@@ -68,7 +69,7 @@ class FrameCache:
             for at, name in enumerate(names):
                 if rendered < len(todo) and todo[rendered] == at:
                     frame = next(drawn)
-                    self._keep(name, frame)
+                    self._keep(name, frame, first)
                     rendered += 1
                     told(rendered)
                     yield frame
@@ -80,20 +81,24 @@ class FrameCache:
                 drawn.close()
 
     def _again(self, motion: Motion, at: int) -> np.ndarray:
-        """A frame that was removed while others came: the video is larger than the cache."""
+        """A frame whose file is gone, or that comes once more and was not kept."""
         return next(self._render(motion.at(at)))
 
-    def _keep(self, name: str, frame: np.ndarray) -> None:
+    def _keep(self, name: str, frame: np.ndarray, wanted: Container[str]) -> None:
         with self._lock:
             if self._first is None:
                 self._first = frame.copy()
             data = cv2.imencode(".png", frame - self._first, [cv2.IMWRITE_PNG_COMPRESSION, 1])[1]
+            while sum(self._sizes.values()) + len(data) > self._most:
+                # Without one that can be spared nothing is kept: frames of one video would drive out each other.
+                spare = next((other for other in self._sizes if other not in wanted), None)
+                if spare is None:
+                    return
+                del self._sizes[spare]
+                (self._folder / f"{spare}.png").unlink(missing_ok=True)
             self._folder.mkdir(parents=True, exist_ok=True)
             (self._folder / f"{name}.png").write_bytes(data.tobytes())
             self._sizes[name] = len(data)
-            while sum(self._sizes.values()) > self._most and len(self._sizes) > 1:
-                oldest, _ = self._sizes.popitem(last=False)
-                (self._folder / f"{oldest}.png").unlink(missing_ok=True)
 
     def _read(self, name: str) -> np.ndarray | None:
         with self._lock:

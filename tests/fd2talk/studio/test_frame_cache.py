@@ -79,10 +79,14 @@ def test_the_cache_is_bounded_and_the_video_is_complete_nevertheless(tmp_path, m
     painter = Painter()
     cache = FrameCache(tmp_path, painter, most_bytes=20_000)  # about four frames of noise
     assert np.array_equal(np.stack([*cache.frames(motion)]), shown(painter, motion))
-    files = [*tmp_path.iterdir()]
+    files = {*tmp_path.iterdir()}
     assert 1 < len(files) < 10 and sum(file.stat().st_size for file in files) <= 20_000
     assert np.array_equal(np.stack([*cache.frames(motion)]), shown(painter, motion))
-    assert painter.drawn > 20
+    assert painter.drawn == 40 - len(files) and {*tmp_path.iterdir()} == files  # those that fit stay
+    other = replace(motion, expression=motion.expression + np.float32(0.0125))
+    assert np.array_equal(np.stack([*cache.frames(other)]), shown(painter, other))
+    assert not {*tmp_path.iterdir()} & files  # what is no longer there has made room
+    assert sum(file.stat().st_size for file in tmp_path.iterdir()) <= 20_000
 
 
 def test_who_stops_early_ends_the_drawing_and_keeps_what_was_drawn(tmp_path, motion):
