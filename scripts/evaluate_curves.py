@@ -15,7 +15,7 @@ import click
 import numpy as np
 from markdown_tables import print_head, print_row
 
-from fd2talk.export.arkit import NAMES, load_arkit_map
+from shared.arkit import NAMES, load_arkit_map
 from shared.media import FPS, read_audio, read_image
 from shared.motion import Motion
 from shared.photo_fit import PhotoFit

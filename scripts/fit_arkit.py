@@ -22,7 +22,7 @@ import torch
 from safetensors.numpy import save_file
 from tqdm import tqdm
 
-from fd2talk.export.arkit import NAMES, UNSEEN, ArkitMap, neutral_expression
+from shared.arkit import NAMES, UNSEEN, ArkitMap, neutral_expression
 from shared.face_model import MorphableModel, load_bundled
 from shared.face_model.measures import lid_gap, lip_gap
 from shared.face_model.training.learn import mirror_index

@@ -5,7 +5,7 @@ See `registry` for how a model is found, and docs/architecture.md, "Adding a mot
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
@@ -24,6 +24,9 @@ from stage1_motion.style import Style
 
 if TYPE_CHECKING:
     import torch
+
+    from stage1_motion.editing.bend import CurveKey
+    from stage1_motion.editing.face_curves import Rest
 
 # Pose of a frontal face in its head crop, for motion without a photo: centre and log of crop units per 100 mm.
 _FRONTAL = np.array([0.0, -0.18, -0.32], np.float32)
@@ -155,10 +158,15 @@ class Constraint:
     Args:
         motion: at 25 frames per second, at most as long as the speech.
         mask: bool [T], True where the motion stays; or [T, 4], apart for each of `parts.PARTS`.
+        keys: curves of the face in frames of which only a part stays: they are met exactly, as far as the parts of a
+            face cannot be told apart.
+        rest: from what the keys count; needed with keys.
     """
 
     motion: Motion
     mask: np.ndarray
+    keys: Sequence[CurveKey] = ()
+    rest: Rest | None = None
 
 
 @dataclass

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from fd2talk.export.arkit import NAMES, load_arkit_map
 from fd2talk.export.live_link import ANGLES, TIMECODE_RATE, head_rotation, parse_timecode
+from shared.arkit import NAMES, load_arkit_map
 from shared.errors import InputError
 from shared.motion import Motion
 

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.spatial.transform import Rotation
 
-from fd2talk.export.arkit import NAMES, load_arkit_map, neutral_expression
 from fd2talk.export.gaze import EYEBALL_MM, EYES, eye_angles
 from fd2talk.export.gltf import Material, Mesh, Node
 from fd2talk.export.placement import Placement
 from fd2talk.export.textures import eye_texture, photo_texture
+from shared.arkit import NAMES, load_arkit_map, neutral_expression
 from shared.face_model import MorphableModel
 from shared.face_model.mediapipe_mesh import INNER_LIPS, LEFT_EYE, RIGHT_EYE
 from shared.motion import Motion

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from fd2talk.export.arkit import neutral_expression
+from shared.arkit import neutral_expression
 from shared.face_model import load_bundled
 from shared.face_model.mediapipe_mesh import LEFT_EYE, LEFT_IRIS, RIGHT_EYE, RIGHT_IRIS
 from shared.motion import Motion

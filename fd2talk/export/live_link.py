@@ -9,8 +9,8 @@ import re
 import numpy as np
 from scipy.spatial.transform import Rotation
 
-from fd2talk.export.arkit import NAMES
 from fd2talk.export.gaze import eye_angles
+from shared.arkit import NAMES
 from shared.errors import UsageError
 from shared.motion import Motion
 

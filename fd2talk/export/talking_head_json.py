@@ -6,8 +6,8 @@ import json
 
 import numpy as np
 
-from fd2talk.export.arkit import NAMES
 from fd2talk.export.visemes import SILENT, VISEMES, runs
+from shared.arkit import NAMES
 from shared.motion import Motion
 
 _CALLED = {"ih": "I", "oh": "O", "ou": "U"}

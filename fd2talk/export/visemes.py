@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from fd2talk.export.arkit import NAMES, fit_features, load_arkit_map
-from fd2talk.export.bounded_fit import bounded_fit
+from shared.arkit import NAMES, fit_features, load_arkit_map
+from shared.bounded_fit import bounded_fit
 
 # In the order of Oculus Lipsync; TalkingHead and Ready Player Me call ih, oh and ou I, O and U.
 VISEMES = ("sil", "PP", "FF", "TH", "DD", "kk", "CH", "SS", "nn", "RR", "aa", "E", "ih", "oh", "ou")

@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 from scipy.spatial.transform import Rotation
 
-from fd2talk.export.arkit import NAMES
 from fd2talk.export.face_rig import continuous
 from fd2talk.export.gaze import eye_angles
 from fd2talk.export.gltf import Node, glb_bytes
 from fd2talk.export.visemes import vowels
+from shared.arkit import NAMES
 from shared.motion import Motion
 
 # The bones that the format requires, and the neck, in its rest pose: standing on y = 0, arms to the sides, looking

@@ -11,7 +11,6 @@ from pathlib import Path
 
 import numpy as np
 
-from fd2talk.export.arkit import load_arkit_map
 from fd2talk.export.face_rig import face_scene
 from fd2talk.export.gltf import glb_bytes
 from fd2talk.export.live_link import live_link_csv
@@ -22,6 +21,7 @@ from fd2talk.export.talking_head_json import talking_head_json
 from fd2talk.export.visemes import VISEMES, visemes, visemes_csv
 from fd2talk.export.vrm_animation import vrm_animation
 from fd2talk.options import ExportOptions
+from shared.arkit import load_arkit_map
 from shared.errors import InputError, UsageError
 from shared.face_model import MorphableModel, load_bundled
 from shared.face_model.camera import rotation_matrices

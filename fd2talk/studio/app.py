@@ -5,7 +5,7 @@ from __future__ import annotations
 import gradio as gr
 from fastapi import FastAPI
 
-from fd2talk.studio import generate_tab
+from fd2talk.studio import edit_tab, generate_tab
 from fd2talk.studio.guard import Guard
 from fd2talk.studio.routes import router
 from fd2talk.studio.studio import Studio
@@ -24,8 +24,8 @@ def build(studio: Studio) -> gr.Blocks:
         with gr.Tabs():
             with gr.Tab("Generate"):
                 generate_tab.build(studio)
-            with gr.Tab("Edit"):
-                gr.Markdown("The timeline editor comes here: edit_tab.build(studio, tab).")
+            with gr.Tab("Edit") as tab:
+                edit_tab.build(studio, tab)
 
         # Gradio's page holds a connection open only where something waits for its end; `Guard` does.
         page.unload(lambda: None)

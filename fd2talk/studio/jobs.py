@@ -190,5 +190,7 @@ class Jobs:
                     result = Cancelled()
             except BaseException as error:  # whatever it is belongs to the one who waits for it
                 result = error
+            with self._changed:  # who has the result may begin the next job at once
+                self._running = None
             job.news.put(result)
             del job, result  # the thread shall not keep them while it waits for the next one

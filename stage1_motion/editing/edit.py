@@ -17,6 +17,7 @@ from shared.media import FPS, SAMPLE_RATE, frame_count
 from shared.motion import Motion
 from stage1_motion.checks import check_audio, check_covers, check_kind, check_request
 from stage1_motion.decoding import decoded_expression, decoded_pose
+from stage1_motion.editing.bend import through_keys
 from stage1_motion.editing.clip import Clip, extended
 from stage1_motion.editing.ramp import EYES_REACH, FACE_REACH, HEAD_REACH, ramp_matrix, ramp_to_known
 from stage1_motion.editing.timeline import fitted
@@ -114,7 +115,7 @@ def edited(
     expression[face] = given.expression[face]
     confidence = None if given.confidence is None else np.where(mask.any(1), given.confidence, 1.0)
     source = f"{pipeline._source(seed, options, style)}, edit of {motion.source or 'a motion without a source'}"
-    return replace(
+    result = replace(
         motion,
         expression=expression,
         rotation=rotation,
@@ -123,6 +124,9 @@ def edited(
         audio=audio,
         source=source,
     )
+    if constraint is None or constraint.rest is None:
+        return result
+    return through_keys(result, constraint.keys, mask, constraint.rest, model.space.model)
 
 
 def _checked(

@@ -5,6 +5,8 @@ A table (.csv) has the columns `time` in seconds, `part` and `value`, a row for 
     time,part,value
     0.4,all,as is                       the motion's own frame stays
     1.2,lips,gap=8                      the lips are 8 mm apart, and the mouth is otherwise as in the motion
+    1.4,lips,smile=0.5                  the curve of ARKit, with the lips as far apart as in the motion
+    1.4,upper,brows=-0.3                raised, or lowered, likewise
     2.0,head,yaw=10 pitch=-5            degrees: to the person's left, up; roll is the motion's own
     2.6,eyes,closed=1                   share of the lids' way: 0 is open as usual, 1 is closed
     3.0,face,smile.npz@0.4              as in another motion file at that time
@@ -29,18 +31,20 @@ import numpy as np
 from scipy.spatial.transform import Rotation
 
 from shared.errors import InputError, UsageError
-from shared.face_model.measures import lid_gap, lip_gap
 from shared.face_model.morphable import MorphableModel
 from shared.media import FPS
 from shared.motion import Motion
 from shared.npz import read_npz
 from stage1_motion.checks import is_real
+from stage1_motion.editing.face_curves import LIMITS, ORDER, Rest, amount, direction
 from stage1_motion.parts import FACE, PARTS
 
 AS_IS = "as is"
-_OF_PART = {"gap": "lips", "closed": "eyes", "yaw": "head", "pitch": "head", "roll": "head"}
-_LIMITS = {"gap": (-5.0, 60.0), "closed": (0.0, 1.0)}
-_ANGLE = 90.0
+OF_PART = {
+    "gap": "lips", "smile": "lips", "brows": "upper", "closed": "eyes", "yaw": "head", "pitch": "head", "roll": "head",
+}  # fmt: skip
+"""Of which of `parts.PARTS` a number is."""
+MOST_DEGREES = 90.0
 _MOST = {"expression": 20.0, "rotation": math.pi / 2, "translation": 3.0}
 """Largest absolute values. Gaps and lids of these limits come to expressions of 8; the picture ends at +-1."""
 
@@ -52,7 +56,7 @@ class Keyframe:
     Args:
         time: seconds.
         part: of `parts.PARTS`, "face" or "all".
-        numbers: gap in mm, closed, yaw, pitch and roll in degrees, as far as they are given.
+        numbers: gap in mm, smile, brows, closed, yaw, pitch and roll in degrees, as far as they are given.
         expression: [D], or None.
         rotation: [3], or None.
         translation: [3], or None.
@@ -79,11 +83,11 @@ class Keyframe:
         except InputError as error:
             raise InputError(f"{wrong}{error}") from None
         for name, number in self.numbers.items():
-            if name not in _OF_PART:
-                raise InputError(f"{wrong}there is no value {name!r} (there are: {', '.join(_OF_PART)})")
-            if not mask[PARTS.index(_OF_PART[name])]:
-                raise InputError(f"{wrong}{name} is a value of {_OF_PART[name]}, not of {self.part}")
-            least, most = _LIMITS.get(name, (-_ANGLE, _ANGLE))
+            if name not in OF_PART:
+                raise InputError(f"{wrong}there is no value {name!r} (there are: {', '.join(OF_PART)})")
+            if not mask[PARTS.index(OF_PART[name])]:
+                raise InputError(f"{wrong}{name} is a value of {OF_PART[name]}, not of {self.part}")
+            least, most = LIMITS.get(name, (-MOST_DEGREES, MOST_DEGREES))
             if not (is_real(number) and least <= number <= most):
                 raise InputError(f"{wrong}{name} is a number from {least:g} to {most:g}, not {number}")
         for name, most in _MOST.items():
@@ -96,30 +100,44 @@ class Keyframe:
         """Bool [4], over `parts.PARTS`."""
         return part_mask([self.part])
 
-    def put(self, motion: Motion, frame: int, model: MorphableModel) -> None:
-        """Write it into a frame of a motion, in place."""
+    def put(self, motion: Motion, frame: int, model: MorphableModel, rest: Rest | None = None) -> None:
+        """Write it into a frame of a motion, in place.
+
+        Args:
+            motion: at 25 frames per second.
+            frame: its frame.
+            model: its face model.
+            rest: from what numbers of the face count; None: from the motion's own rest.
+
+        Raises:
+            InputError: a number that the face cannot reach.
+        """
         face, head = self.mask[:3].any(), self.mask[3]
         if face and self.expression is not None:
             motion.expression[frame] = self.expression
         for name in ("rotation", "translation"):
             if head and getattr(self, name) is not None:
                 getattr(motion, name)[frame] = getattr(self, name)
-        identity = np.zeros(model.num_identity, np.float32) if motion.identity is None else motion.identity
-        if "gap" in self.numbers:
-            now = lip_gap(model.vertices(identity, motion.expression[frame]))
-            motion.expression[frame] += (self.numbers["gap"] - now) * model.extra["open"]
-        if "closed" in self.numbers:
-            usual = np.median(lid_gap(model.vertices(identity, motion.expression)))
-            now = lid_gap(model.vertices(identity, motion.expression[frame]))
-            motion.expression[frame] += (now - (1 - self.numbers["closed"]) * usual) * model.extra["blink"]
-        if angles := {name: value for name, value in self.numbers.items() if _OF_PART[name] == "head"}:
-            motion.rotation[frame] = _turned(motion.rotation[frame], angles)
+        for name in (name for name in ORDER if name in self.numbers):
+            rest = rest or Rest.of(motion, model)
+            try:
+                more = amount(name, self.numbers[name], motion.expression[frame], rest, model)
+            except InputError as error:
+                raise InputError(f"{self.place or f'the key at {self.time:g} s'}: {error}") from None
+            motion.expression[frame] += np.float32(more) * direction(name, rest, model)
+        if angles := {name: value for name, value in self.numbers.items() if OF_PART[name] == "head"}:
+            motion.rotation[frame] = turned(motion.rotation[frame], angles)
 
 
-def _turned(rotation: np.ndarray, angles: dict[str, float]) -> np.ndarray:
-    """The rotation with some of its angles in degrees replaced: R = Ry(yaw) Rx(-pitch) Rz(roll)."""
-    yaw, down, roll = Rotation.from_rotvec(rotation).as_euler("YXZ", degrees=True)
-    wanted = [angles.get("yaw", yaw), -angles.get("pitch", -down), angles.get("roll", roll)]
+def head_angles(rotation: np.ndarray) -> np.ndarray:
+    """Yaw, pitch and roll in degrees [T, 3] of rotations [T, 3]: R = Ry(yaw) Rx(-pitch) Rz(roll)."""
+    return Rotation.from_rotvec(rotation).as_euler("YXZ", degrees=True) * [1, -1, 1]
+
+
+def turned(rotation: np.ndarray, angles: dict[str, float]) -> np.ndarray:
+    """The rotation [3] with some of its angles in degrees replaced."""
+    yaw, pitch, roll = head_angles(rotation[None])[0]
+    wanted = [angles.get("yaw", yaw), -angles.get("pitch", pitch), angles.get("roll", roll)]
     return Rotation.from_euler("YXZ", wanted, degrees=True).as_rotvec().astype(np.float32)
 
 
@@ -202,10 +220,10 @@ def _key(time: float, part: str, value: str, folder: Path, model: MorphableModel
     for word in value.split():
         name, equals, number = word.partition("=")
         name = name.lower()
-        if not equals or name not in _OF_PART:
+        if not equals or name not in OF_PART:
             raise InputError(
                 f"{place}: {value!r} is neither 'as is', nor MOTION.npz@SECONDS, nor numbers such as gap=8 (names: "
-                f"{', '.join(_OF_PART)})"
+                f"{', '.join(OF_PART)})"
             )
         numbers[name] = _number(number, name, place)
     return Keyframe(time, part, numbers, place=place)

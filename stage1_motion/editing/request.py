@@ -12,6 +12,8 @@ from shared.face_model.morphable import MorphableModel
 from shared.media import FPS, SAMPLE_RATE, frame_count
 from shared.motion import Motion
 from stage1_motion.checks import check_covers, check_kind, is_real
+from stage1_motion.editing.bend import CurveKey
+from stage1_motion.editing.face_curves import CURVES, Rest
 from stage1_motion.editing.keyframes import Keyframe, as_is_every, part_mask
 from stage1_motion.editing.timeline import Insert, Timeline, edited_timeline, fitted, frame_range
 from stage1_motion.interface import Constraint
@@ -29,6 +31,7 @@ class EditRequest:
         parts: the only ones that are generated ("lips", "upper", "eyes", "head", "face"); none: all.
         cuts: ranges that are cut out of the sound and the motion.
         inserts: sound that is inserted. With cuts or inserts, and none of the above, all that lies beside them stays.
+        rest: from what numbers of a face count in keyframes; None: from the rest of the motion.
     """
 
     keep: Sequence[tuple[float, float]] = ()
@@ -37,6 +40,7 @@ class EditRequest:
     parts: Sequence[str] = ()
     cuts: Sequence[tuple[float, float]] = ()
     inserts: Sequence[Insert] = ()
+    rest: Rest | None = None
 
 
 @dataclass(frozen=True)
@@ -85,6 +89,9 @@ def planned(motion: Motion, speech: np.ndarray | None, request: EditRequest, mod
     values = replace(motion, **{name: getattr(motion, name).copy() for name in _ARRAYS})
     keys = [*request.keyframes, *(() if every is None else as_is_every(every, frames))]
     keyed = np.zeros_like(mask)
+    rest, curves = request.rest, list[CurveKey]()
+    if rest is None and any(name in CURVES for key in keys for name in key.numbers):
+        rest = Rest.of(motion, model)
     for key in keys:
         frame = _frame_of(key, frames)
         if not 0 <= frame < frames:
@@ -92,8 +99,9 @@ def planned(motion: Motion, speech: np.ndarray | None, request: EditRequest, mod
             raise InputError(
                 f"{where}the key at {key.time:g} s lies outside the motion, which lasts {frames / FPS:.2f} s"
             )
-        key.put(values, frame, model)
+        key.put(values, frame, model, rest)
         keyed[frame] |= key.mask
+        curves += [CurveKey(frame, name, value) for name, value in key.numbers.items() if name in CURVES]
     if rearranged:
         sound = speech if speech is not None else motion.audio
         if sound is None and request.inserts:
@@ -108,13 +116,15 @@ def planned(motion: Motion, speech: np.ndarray | None, request: EditRequest, mod
                 raise InputError(f"{key.place}: the key at {key.time:g} s lies in what --cut cuts out")
         motion, values = timeline.motion(motion), timeline.motion(values)
         speech, mask, keyed = timeline.sound, _moved(mask, timeline), _moved(keyed, timeline)
+        moved = [(key, timeline.moved(key.frame)) for key in curves]
+        curves = [replace(key, frame=frame) for key, frame in moved if frame is not None]
         mask &= ~timeline.seam[:, None]
     origin = np.arange(frames) if timeline is None else np.where(timeline.origin < frames, timeline.origin, -1)
     mask |= keyed
     if mask.all() and not rearranged and (speech is None or frame_count(len(speech)) == len(mask)):
         raise UsageError("everything is kept: there is nothing to generate")
     heard = np.arange(frames if speech is None else frame_count(len(speech))) if timeline is None else timeline.origin
-    return Plan(motion, speech, Constraint(values, mask), origin, heard)
+    return Plan(motion, speech, Constraint(values, mask, curves, rest), origin, heard)
 
 
 _ARRAYS = ("expression", "rotation", "translation")

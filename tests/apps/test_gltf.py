@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from material import portrait, short_speech, sine_motion
 
-from fd2talk.export.arkit import NAMES, load_arkit_map
 from fd2talk.export.writer import export, posed_vertices
 from fd2talk.options import ExportOptions
+from shared.arkit import NAMES, load_arkit_map
 from shared.face_model import load_bundled
 from shared.photo_fit import PhotoFit
 

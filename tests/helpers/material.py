@@ -57,6 +57,20 @@ def sine_motion(audio, photo=None):
     )
 
 
+def nodding_motion(frames=30):
+    """Mouth opening and closing, a blink, a nodding head that comes nearer."""
+    model = load_bundled()
+    random = np.random.default_rng(0)
+    time = np.linspace(0, 2 * np.pi, frames)
+    expression = random.normal(0, 0.3, (1, model.num_expression)).repeat(frames, 0)
+    expression += np.outer(7 * (1 - np.cos(2 * time)), model.extra["open"])
+    expression += np.outer(4 * np.exp(-((np.arange(frames) - 20) ** 2) / 4), model.extra["blink"])
+    rotation = np.stack([0.1 * np.sin(time), 0.3 * np.sin(time / 2), 0.05 * np.cos(time)], 1)
+    translation = np.stack([0.05 * np.sin(time), -0.15 + 0 * time, -0.35 + 0.1 * np.cos(time)], 1)
+    identity = random.normal(0, 0.7, model.num_identity)
+    return Motion(expression, rotation, translation, model.fingerprint, identity=identity, source="made up")
+
+
 class SineStage:
     """Stands in for `MotionPipeline`; `calls` counts calls, `last` holds the keyword arguments of the last one."""
 

@@ -6,9 +6,9 @@ import io
 import numpy as np
 import pytest
 
-from fd2talk.export.arkit import NAMES, load_arkit_map
 from fd2talk.export.curves_file import read_curves
 from fd2talk.export.live_link import HEADER, live_link_csv, timecode
+from shared.arkit import NAMES, load_arkit_map
 from shared.errors import InputError
 from shared.face_model.measures import lip_gap
 

@@ -13,10 +13,10 @@ from gltf_player import Player
 from material import portrait, short_speech, sine_motion
 from scipy.spatial.transform import Rotation
 
-from fd2talk.export.arkit import NAMES, load_arkit_map
 from fd2talk.export.face_rig import arkit_shapes
 from fd2talk.export.writer import export, posed_vertices
 from fd2talk.options import ExportOptions
+from shared.arkit import NAMES, load_arkit_map
 from shared.face_model import load_bundled
 from shared.face_model.camera import project
 from shared.face_model.mediapipe_mesh import INNER_LIPS, LEFT_EYE, RIGHT_EYE

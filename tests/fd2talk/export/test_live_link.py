@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from fd2talk.export.arkit import NAMES
 from fd2talk.export.gaze import eye_angles
 from fd2talk.export.live_link import head_angles, head_rotation, live_link_csv, parse_timecode, timecode
+from shared.arkit import NAMES
 from shared.errors import UsageError
 
 # The first line of a recording of the app.

@@ -2,9 +2,9 @@ import json
 
 import numpy as np
 
-from fd2talk.export.arkit import NAMES
 from fd2talk.export.talking_head_json import talking_head_json
 from fd2talk.export.visemes import VISEMES
+from shared.arkit import NAMES
 
 
 def test_half_open_mouths_are_not_silent(motion):

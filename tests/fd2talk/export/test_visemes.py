@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from fd2talk.export.arkit import NAMES
 from fd2talk.export.visemes import VISEMES, runs, visemes, visemes_csv
+from shared.arkit import NAMES
 
 FPS = 25.0
 

@@ -7,9 +7,9 @@ import pytest
 from gltf_player import Player
 from scipy.spatial.transform import Rotation
 
-from fd2talk.export.arkit import NAMES, load_arkit_map
 from fd2talk.export.vrm_animation import vrm_animation
 from fd2talk.export.writer import export
+from shared.arkit import NAMES, load_arkit_map
 
 # Bones that VRM 1.0 requires, with the nearest one above that is required or the neck.
 REQUIRED = {

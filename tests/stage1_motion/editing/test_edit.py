@@ -14,6 +14,7 @@ from shared.media import read_audio
 from shared.motion import Motion
 from shared.weights import bundled
 from stage1_motion.editing.clip import Clip
+from stage1_motion.editing.face_curves import Rest, read_curve
 from stage1_motion.editing.keyframes import Keyframe
 from stage1_motion.editing.request import EditRequest, changed_frames, planned
 from stage1_motion.interface import Constraint, Known, SamplingOptions
@@ -326,3 +327,18 @@ def test_very_short_motion(models, frames, motion):
         short = replace(short, audio=motion.audio[16000 : 16000 + frames * 640])
         result = edit(pipeline, short, np.arange(frames) == 0)
         assert len(result) == frames and np.array_equal(result.expression[0], short.expression[0])
+
+
+def test_keys_of_arkit_curves_are_met_though_the_other_parts_of_the_face_are_new(pipeline, motion):
+    keys = [
+        Keyframe(1.0, "lips", {"smile": 0.6}),
+        Keyframe(2.0, "upper", {"brows": 0.5}),
+        Keyframe(3, "eyes", {"closed": 1}),
+    ]
+    plan = planned(motion, None, EditRequest(keyframes=keys), pipeline.face_model)
+    edited = pipeline.edit(plan.motion, None, plan.constraint, seed=1)
+    rest = Rest.of(motion, pipeline.face_model)
+    for key in keys:
+        for name, value in key.numbers.items():
+            found = read_curve(name, edited.expression[[round(key.time * 25)]], rest, pipeline.face_model)[0]
+            assert found == pytest.approx(value, abs=0.03), name

@@ -6,6 +6,7 @@ from fd2talk.export.live_link import head_angles
 from shared.errors import InputError
 from shared.face_model import load_bundled
 from shared.face_model.measures import lid_gap, lip_gap
+from stage1_motion.editing.face_curves import Rest, read_curve
 from stage1_motion.editing.keyframes import Keyframe, as_is_every, part_mask, read_keyframes
 
 MODEL = load_bundled()
@@ -46,6 +47,23 @@ def test_numbers_of_an_animator(tmp_path):
     assert abs(lids[0]) < 0.2 < 3 < lids[1]
     same, was = put(keys[3])
     assert np.array_equal(same.expression, was.expression) and np.array_equal(same.rotation, was.rotation)
+
+
+def test_curves_of_arkit(tmp_path):
+    smile, brows = read(tmp_path, "time,part,value\n.1,lips,gap=6 smile=0.6\n.2,upper,brows=-0.4\n")
+    assert smile.mask.tolist() == [True, False, False, False] and brows.mask.tolist() == [False, True, False, False]
+    rest = Rest.of(sine_motion(short_speech()), MODEL)
+    for key in (smile, brows):
+        motion = sine_motion(short_speech())
+        key.put(motion, 3, MODEL)
+        for name, value in key.numbers.items():
+            assert read_curve(name, motion.expression[[3]], rest, MODEL)[0] == pytest.approx(value, abs=0.02)
+    for text, saying in (
+        ("lips,smile=2", "smile is a number from 0 to 1"),
+        ("lips,brows=0", "brows is a value of upper, not of"),
+    ):
+        with pytest.raises(InputError, match=f"line 2: {saying}"):
+            read(tmp_path, f"time,part,value\n0,{text}\n")
 
 
 def test_a_key_of_another_motion_file(tmp_path):

@@ -1,10 +1,22 @@
 import numpy as np
 import pytest
+from material import nodding_motion
 
-from fd2talk.export.arkit import NAMES, UNSEEN, load_arkit_map, neutral_expression
+from shared.arkit import NAMES, UNSEEN, load_arkit_map, neutral_expression
 from shared.errors import InputError
+from shared.face_model import load_bundled
 from shared.face_model.measures import lid_gap, lip_gap
 from shared.motion import Motion
+
+
+@pytest.fixture(scope="module")
+def model():
+    return load_bundled()
+
+
+@pytest.fixture(scope="module")
+def motion():
+    return nodding_motion()
 
 
 def by_name(curves):

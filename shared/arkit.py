@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from safetensors import safe_open
 
-from fd2talk.export.bounded_fit import bounded_fit
+from shared.bounded_fit import bounded_fit
 from shared.errors import InputError
 from shared.face_model import load_bundled
 from shared.face_model.measures import LIDS, lip_gap
@@ -109,14 +109,15 @@ class ArkitMap:
                 f"blendshape curves need motion of the face model {self.face_model}, this is of {motion.face_model}"
             )
         start = neutral_expression(motion)
-        curves = self._fit(motion.expression, start, motion.identity)
+        curves = self.weights(motion.expression, start, motion.identity)
         if keep_expression:
-            kept = self._fit(start[None], self.rest, motion.identity)[0]
+            kept = self.weights(start[None], self.rest, motion.identity)[0]
             kept[kept < _EXPRESSION] = 0
             curves, start = curves + kept, start - kept @ self.shapes
         return np.clip(curves, 0, 1).astype(np.float32), start
 
-    def _fit(self, expression: np.ndarray, rest: np.ndarray, identity: np.ndarray | None) -> np.ndarray:
+    def weights(self, expression: np.ndarray, rest: np.ndarray, identity: np.ndarray | None) -> np.ndarray:
+        """Return the curves [T, 52] in [0, 1] of expressions [T, D] of a face that rests with the expression [D]."""
         features = fit_features()
         prior = self.gain * (self.scores(expression, identity) - self.scores(rest, identity))
         prior[:, [NAMES.index(name) for name in UNSEEN]] = 0

@@ -1,7 +1,7 @@
 import numpy as np
 from scipy.optimize import lsq_linear
 
-from fd2talk.export.bounded_fit import bounded_fit
+from shared.bounded_fit import bounded_fit
 
 
 def test_the_solution_is_that_of_a_solver_that_takes_one_frame_at_a_time():

@@ -1,0 +1,224 @@
+"""The tab that edits motion on a timeline: what is opened, and what happens to it.
+
+The state lives here, in `Page.edit`; the page's component (static/timeline*.js) gets it as its value and sends
+operations. Between the two it shows what it expects.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from importlib import resources
+from typing import Any
+
+import gradio as gr
+
+from fd2talk.commands.inputs import load_motion
+from fd2talk.studio import controls, results
+from fd2talk.studio.editor import HEAVY, Editor
+from fd2talk.studio.jobs import Cancelled, Finished, Progress, Report, Waiting
+from fd2talk.studio.media import named
+from fd2talk.studio.photos import Photo
+from fd2talk.studio.studio import Studio
+from fd2talk.studio.visitors import Page
+from shared.errors import Fd2TalkError, UsageError
+
+# Seconds between two updates of what goes on, and how long a rendering that is no longer wanted may take to stop.
+_PACE, _PATIENCE = 0.3, 30.0
+_OURS = "something went wrong in the studio itself; whoever runs it finds the details in its log"
+_SCRIPTS = ("timeline_math.js", "timeline_draw.js", "timeline_view.js", "timeline.js")
+
+
+def build(studio: Studio, tab: gr.Tab) -> None:
+    """Put the tab's content where it is called.
+
+    Args:
+        studio: which serves it.
+        tab: when it is selected, what was generated last is opened.
+    """
+    which = gr.Radio(visible=False, label="Which video is edited?", elem_id="edit-which")
+    timeline = gr.HTML(
+        value=None, html_template=_static("timeline.html"), js_on_load=script(), elem_id="timeline",
+        head=f"<style>{_static('timeline.css')}</style>", apply_default_css=False,
+    )  # fmt: skip
+    with gr.Accordion("Open a motion file instead", open=False, elem_id="edit-open"):
+        with gr.Row():
+            photo = gr.Image(
+                label="Photo", type="filepath", sources=["upload"], height=200, elem_id="edit-photo", buttons=[],
+                image_mode=None, placeholder="A photo of a face; without one, that of the tab Generate",
+            )  # fmt: skip
+            photo.preprocess = controls.path_of  # type: ignore[method-assign]
+            motion = gr.File(
+                label="Motion (.npz, from fd2talk motion, track or this page)", file_types=[".npz"], type="filepath",
+                height=200, elem_id="edit-motion",
+            )  # fmt: skip
+            motion.preprocess = controls.path_of  # type: ignore[method-assign]
+        opened = gr.Button("Open", elem_id="edit-open-button")
+        failed = gr.HTML(elem_id="edit-failed")
+
+    def on_select(request: gr.Request) -> Iterator[tuple]:
+        yield from _with_page(studio, request, _opened_last)
+
+    def on_which(number: int, request: gr.Request) -> Iterator[Any]:
+        for _, state in _with_page(studio, request, lambda studio, page: _opened(studio, page, int(number or 0))):
+            yield state
+
+    def on_open(photo_path: str | None, motion_path: str | None, request: gr.Request) -> Iterator[tuple]:
+        try:
+            page = studio.page(request)
+            _replace(page, _of_files(studio, page, photo_path, motion_path))
+            yield "", page.edit.state("preparing")
+            for state in _drawn(studio, page, page.edit):
+                yield "", state
+        except Cancelled:
+            return
+        except Fd2TalkError as error:
+            yield results.alert(str(error)), gr.skip()
+        except Exception:
+            studio.log_bug()
+            yield results.alert(_OURS), gr.skip()
+
+    def on_edit(event: gr.EventData, request: gr.Request) -> Iterator[Any]:
+        for _, state in _with_page(studio, request, lambda studio, page: _edited(studio, page, event._data)):
+            yield state
+
+    quiet: dict[str, Any] = {"show_progress": "hidden", "concurrency_limit": None, "trigger_mode": "multiple"}
+    tab.select(on_select, None, [which, timeline], **quiet)
+    which.input(on_which, which, timeline, **quiet)
+    opened.click(on_open, [photo, motion], [failed, timeline], **quiet | {"trigger_mode": "once"})
+    timeline.edit(on_edit, None, timeline, **quiet)
+
+
+def script() -> str:
+    """The component's JavaScript, all of it."""
+    mount = "mountTimeline(element, operation => trigger('edit', operation), props, watch, upload);"
+    return "\n".join([*map(_static, _SCRIPTS), mount])
+
+
+def _static(name: str) -> str:
+    return resources.files("fd2talk.studio").joinpath("static").joinpath(name).read_text(encoding="utf-8")
+
+
+def _with_page(
+    studio: Studio, request: gr.Request, work: Callable[[Studio, Page], Iterator[tuple[Any, Any]]]
+) -> Iterator[tuple[Any, Any]]:
+    """What a page does, with its errors in the timeline."""
+    page = None
+    try:
+        page = studio.page(request)
+        yield from work(studio, page)
+    except Cancelled:
+        return
+    except Fd2TalkError as error:
+        yield gr.skip(), _failed(page, str(error))
+    except Exception:
+        studio.log_bug()
+        yield gr.skip(), _failed(page, _OURS)
+
+
+def _failed(page: Page | None, sentence: str) -> dict[str, Any]:
+    editor = page.edit if page else None
+    if editor is None:
+        return {"frames": 0, "error": sentence[:1].upper() + sentence[1:], "revision": time.time()}
+    editor.error, editor.message = sentence, ""
+    return editor.state()
+
+
+def _opened_last(studio: Studio, page: Page) -> Iterator[tuple[Any, Any]]:
+    """Open what was generated last, unless it is open."""
+    made = page.generated
+    several = gr.update(choices=[(f"Video {k + 1}", k) for k in range(len(made))], value=0, visible=len(made) > 1)
+    if not made or (page.edit is not None and any(page.edit.generated is one for one in made)):
+        return
+    for _, state in _opened(studio, page, 0):
+        yield several, state
+
+
+def _opened(studio: Studio, page: Page, number: int) -> Iterator[tuple[Any, Any]]:
+    if not 0 <= number < len(page.generated):
+        raise UsageError("there is no such video")
+    _replace(page, Editor.of_generated(studio, page, page.generated[number]))
+    yield gr.skip(), page.edit.state("preparing")
+    for state in _drawn(studio, page, page.edit):
+        yield gr.skip(), state
+
+
+def _replace(page: Page, editor: Editor) -> None:
+    if page.edit is not None:
+        page.edit.close()
+    page.edit = editor
+
+
+def _of_files(studio: Studio, page: Page, photo: str | None, motion: str | None) -> Editor:
+    """Open a motion file, and a photo or the one of the other tab."""
+    if not motion:
+        raise UsageError("give a motion file first")
+    read = named(lambda path: load_motion(str(path), studio.engine.face_model), page.workspace.owns(motion))
+    if photo:
+        with studio.engine.tracking, studio.notes.collected(page.name):
+            fit = Photo.read(page.workspace.owns(photo), studio.limits).fit
+    elif page.photo is not None:
+        fit = page.photo.fit
+    else:
+        raise UsageError("give a photo with a face first")
+    return Editor.of_motion(studio, page, fit, read)
+
+
+def _edited(studio: Studio, page: Page, operation: Any) -> Iterator[tuple[Any, Any]]:
+    """Do an operation of the page, then render what it changed."""
+    editor: Editor | None = page.edit
+    if editor is None:
+        raise UsageError("generate a video first, or open a motion file")
+    if not isinstance(operation, dict):
+        raise UsageError("this is no operation")
+    sequence = operation.get("sequence")
+    try:
+        if operation.get("op") in HEAVY:
+            editor.turn += 1
+            for state in _followed(studio, page, editor, lambda report: editor.generate(operation, report)):
+                yield gr.skip(), state
+        else:
+            editor.apply(operation)
+    except Fd2TalkError as error:  # nothing has changed, but a rendering may have been stopped for it
+        editor.error, editor.message = str(error), ""
+    finally:
+        if isinstance(sequence, int):
+            editor.acknowledged = max(editor.acknowledged, sequence)
+    yield gr.skip(), editor.state()
+    for state in _drawn(studio, page, editor):
+        yield gr.skip(), state
+
+
+def _drawn(studio: Studio, page: Page, editor: Editor) -> Iterator[dict[str, Any]]:
+    """Render what has changed. A later call makes an earlier one stop, which has kept what it rendered."""
+    if editor.is_drawn:
+        return
+    editor.turn += 1
+    turn = editor.turn
+    for state in _followed(studio, page, editor, lambda report: editor.draw(report, turn)):
+        if editor.turn != turn:
+            return
+        yield state
+    if editor.turn == turn:
+        yield editor.state()
+
+
+def _followed(studio: Studio, page: Page, editor: Editor, work: Callable[[Report], None]) -> Iterator[dict[str, Any]]:
+    """Do work in the queue, after what this editor has there already: states that say how it goes."""
+    if not editor.running.acquire(timeout=_PATIENCE):
+        raise UsageError("you have a job already: wait for it, or stop it first")
+    try:
+        last = 0.0
+        with closing(studio.run(page, work)) as news:
+            for new in news:
+                now = time.monotonic()
+                if isinstance(new, Waiting):
+                    yield editor.state(f"waiting: {new.ahead} job{'s' * (new.ahead != 1)} first")
+                elif isinstance(new, Progress) and now - last > _PACE:
+                    last = now
+                    yield editor.state(new.what, new.done, new.total)
+                elif isinstance(new, Finished):
+                    return
+    finally:
+        editor.running.release()

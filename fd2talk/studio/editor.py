@@ -1,0 +1,273 @@
+"""One page's timeline editor: its edit session, its rendered frames, its files, and what the page shows of them."""
+
+from __future__ import annotations
+
+import threading
+import wave
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fd2talk.output import write_video
+from fd2talk.studio.controls import SHORT_TITLES
+from fd2talk.studio.curves import lanes, read_curves, waveform
+from fd2talk.studio.edit_session import EditSession
+from fd2talk.studio.edit_state import Edit
+from fd2talk.studio.frame_cache import FrameCache
+from fd2talk.studio.generation import Generated, Settings
+from fd2talk.studio.jobs import Cancelled, Report
+from fd2talk.studio.media import read_speech
+from fd2talk.studio.studio import Studio
+from fd2talk.studio.visitors import Page
+from shared.audio import FPS, SAMPLE_RATE
+from shared.errors import UsageError
+from shared.motion import Motion
+from shared.photo_fit import PhotoFit
+from shared.spliced_sound import Part, SplicedSound
+
+HEAVY = ("regenerate", "cut", "insert")
+"""Operations that take a model, and a place in the queue."""
+
+
+@dataclass
+class _Drawn:
+    """What has been rendered: of which moment, the video, and how many frames of how many were new."""
+
+    edit: Edit
+    files: dict[str, Path]
+    rendered: int
+    total: int
+
+
+@dataclass
+class Editor:
+    """What `Page.edit` holds.
+
+    Args:
+        studio: which serves the page.
+        page: whose motion it is.
+        session: the edit.
+        settings: of the video: renderer, framing, size; and the motion model at first.
+        generated: from which it was opened, or None.
+    """
+
+    studio: Studio
+    page: Page
+    session: EditSession
+    settings: Settings
+    generated: Generated | None = None
+    model: str = ""
+    seed: int = 0
+    acknowledged: int = 0
+    message: str = ""
+    error: str = ""
+    drawn: _Drawn | None = None
+    before: Path | None = None
+    turn: int = 0
+    running: threading.Lock = field(default_factory=threading.Lock)
+    _revision: int = 0
+    _shown: tuple[Edit, dict[str, Any]] | None = None
+
+    def __post_init__(self) -> None:
+        self.model = self.model or self.settings.model
+        self.seed = self.settings.seed
+        self._frames = self.page.workspace.new("")
+        self.cache = FrameCache(self._frames.parent, self._render)
+        self._original = read_curves(self.session.original, self.session.rest, self.session.model)
+
+    @classmethod
+    def of_generated(cls, studio: Studio, page: Page, made: Generated) -> Editor:
+        """Edit what was generated."""
+        sound = (Part(str(made.sound), 0.0, len(made.motion) / FPS),)
+        session = EditSession(made.photo, made.motion, studio.engine.face_model, sound=sound)
+        return cls(studio, page, session, made.settings, made)
+
+    @classmethod
+    def of_motion(cls, studio: Studio, page: Page, photo: PhotoFit, motion: Motion) -> Editor:
+        """Edit a motion that was uploaded. Raises InputError: it is too long, or of another face model."""
+        most = studio.limits.seconds
+        if len(motion) / motion.fps > most:
+            raise UsageError(f"the motion is longer than {most:g} seconds: cut it first")
+        sound = sound_file(motion, page.workspace.new(".wav"))
+        session = EditSession(photo, motion, studio.engine.face_model, sound=sound)
+        return cls(studio, page, session, Settings(model=studio.engine.models[0]))
+
+    def close(self) -> None:
+        """Something else is opened: rendering stops, and the files are removed."""
+        self.turn += 1
+        files = () if self.drawn is None else self.drawn.files.values()
+        self.page.workspace.discard(self._frames, *files, *([self.before] if self.before else []))
+
+    # -- operations -----------------------------------------------------------------------------------------------
+
+    def apply(self, operation: Mapping[str, Any]) -> None:
+        """Do what takes no model. Raises Fd2TalkError: it cannot be done, and nothing has changed."""
+        session, kind = self.session, operation.get("op")
+        self.message = self.error = ""
+        before = session.now
+        if kind == "put":
+            origin = operation.get("from")
+            moved_from = None if origin is None else _whole(origin)
+            value = float(operation.get("value", np.nan))
+            session.put(str(operation.get("curve")), _whole(operation.get("frame")), value, instead_of=moved_from)
+        elif kind == "delete":
+            session.delete(str(operation.get("curve")), _whole(operation.get("frame")))
+        elif kind == "lock":
+            session.lock(*_range(operation))
+        elif kind == "unlock":
+            session.unlock(*_range(operation))
+        elif kind in ("undo", "redo"):
+            self.message = f"{'Undone' if kind == 'undo' else 'Done again'}: {getattr(session, kind)()}"
+        elif kind == "model":
+            name = str(operation.get("name"))
+            if name not in self.studio.engine.models:
+                known = ", ".join(self.studio.engine.models)
+                raise UsageError(f"there is no motion model {name!r} (there are: {known})")
+            self.model = name
+        elif kind != "show":
+            raise UsageError(f"there is no operation {kind!r}")
+        if session.now is not before and not self.message:
+            what = session.now.what
+            self.message = what[:1].upper() + what[1:]
+
+    def generate(self, operation: Mapping[str, Any], report: Report) -> None:
+        """Do what takes a model: one of `HEAVY`. Raises as `apply`."""
+        self.message = self.error = ""
+        session, kind = self.session, operation.get("op")
+        report("loading the motion model")
+        pipeline = self.studio.engine.speech_to_motion(self.model)
+        progress = partial(report, "generating motion")
+        if kind == "regenerate":
+            start, stop = _range(operation) if "start" in operation else (0, len(session.now.motion))
+            session.regenerate(pipeline, start, stop, seed=self.seed + 1, progress=progress)
+            self.seed += 1
+            if "constraint" not in pipeline.model.accepts:
+                name = SHORT_TITLES.get(self.model, self.model)
+                self.message = f". {name} generates freely; its motion was bent to what stays"
+        elif kind == "cut":
+            lost = session.cut(pipeline, *_range(operation), seed=self.seed, progress=progress)
+            self.message = f", with {lost} key{'s' * (lost != 1)}" if lost else ""
+        elif kind == "insert":
+            path = self.page.workspace.owns(str(operation.get("path")))
+            speech = read_speech(path, self.studio.limits)
+            most = self.studio.limits.seconds
+            if len(session.now.motion) / FPS + len(speech) / SAMPLE_RATE > most:
+                raise UsageError(f"with this sound the motion would last longer than {most:g} seconds")
+            frame = _whole(operation.get("frame"))
+            session.insert(pipeline, frame, speech, str(path), seed=self.seed, progress=progress)
+        what = session.now.what + self.message
+        notes = self.studio.notes.of(self.page.name)
+        self.message = ". ".join([what[:1].upper() + what[1:], *(note[:1].upper() + note[1:] for note in notes)])
+
+    # -- video ----------------------------------------------------------------------------------------------------
+
+    @property
+    def is_drawn(self) -> bool:
+        """Whether the video shows the edit as it stands."""
+        return self.drawn is not None and self.drawn.edit is self.session.now
+
+    def draw(self, report: Report, turn: int) -> None:
+        """Render what has changed, and write the video and the other files.
+
+        Args:
+            report: is told how far it is.
+            turn: of `self.turn`; when that has gone on, another rendering is wanted and this one stops.
+        """
+        edit, workspace = self.session.now, self.page.workspace
+        motion = edit.motion
+        missing, count = self.cache.missing(motion), 0
+
+        def told(rendered: int) -> None:
+            nonlocal count
+            count = rendered
+            report(f"rendering {missing} of {len(motion)} frames", rendered, missing)
+
+        def watched(frames: Iterator[np.ndarray]) -> Iterator[np.ndarray]:
+            for number, frame in enumerate(frames, 1):
+                if self.turn != turn:
+                    raise Cancelled
+                yield frame
+                if not missing:
+                    report("writing the video", number, len(motion))
+
+        video = workspace.new(".mp4")
+        sound = SplicedSound(edit.sound) if edit.sound else motion.audio
+        write_video(video, watched(self.cache.frames(motion, told)), audio=sound)
+        files = {"mp4": video, "npz": workspace.new(".npz"), "csv": workspace.new(".csv")}
+        motion.save(files["npz"])
+        files["csv"].write_text(self.session.keys_csv(), encoding="utf-8")
+        old = self.drawn
+        self.drawn = _Drawn(edit, files, count, len(motion))
+        if self.before is None and edit.motion is self.session.original:
+            self.before = video
+        if old is not None:
+            workspace.discard(*(path for path in old.files.values() if path != self.before))
+
+    def _render(self, motion: Motion) -> Iterator[np.ndarray]:
+        render, settings = self.studio.engine.renderer(self.settings.renderer), self.settings
+        return render(self.session.photo, motion, relative=False, full=settings.full, max_size=settings.max_size)
+
+    # -- the page -------------------------------------------------------------------------------------------------
+
+    def state(self, what: str = "", done: int = 0, total: int = 0) -> dict[str, Any]:
+        """What the page shows, as plain values; with `what` it says that something goes on."""
+        self._revision += 1
+        edit = self.session.now
+        if self._shown is None or self._shown[0] is not edit:
+            self._shown = edit, self._curves(edit)
+        files = {} if self.drawn is None else self.drawn.files
+        urls = {kind: self.studio.url(path, self.page) for kind, path in files.items()}
+        rendered = f"{self.drawn.rendered} of {self.drawn.total} frames rendered" if self.drawn else ""
+        return self._shown[1] | {
+            "revision": self._revision,
+            "acknowledged": self.acknowledged,
+            "undo": self.session.undoable,
+            "redo": self.session.redoable,
+            "model": self.model,
+            "models": [[name, SHORT_TITLES.get(name, name)] for name in self.studio.engine.models],
+            "seed": self.seed,
+            "files": urls,
+            "before": self.studio.url(self.before, self.page) if self.before else None,
+            "drawn": self.is_drawn,
+            "rendered": rendered,
+            "busy": {"what": what, "done": done, "total": total} if what else None,
+            "message": self.message,
+            "error": self.error[:1].upper() + self.error[1:],
+        }
+
+    def _curves(self, edit: Edit) -> dict[str, Any]:
+        values = read_curves(edit.motion, self.session.rest, self.session.model)
+        drawn = lanes(values, edit.keys)
+        same_time = edit.motion.audio is self.session.original.audio and len(edit.motion) == len(self._original["gap"])
+        for lane in drawn:
+            before = self._original[lane["name"]] if same_time else None
+            lane["before"] = [] if before is None else np.round(before, lane["digits"] + 1).tolist()
+        sound = waveform(edit.motion.audio, len(edit.motion))
+        return {"fps": FPS, "frames": len(edit.motion), "lanes": drawn, "locks": list(edit.locks), "waveform": sound}
+
+
+def sound_file(motion: Motion, path: Path) -> tuple[Part, ...]:
+    """Write a motion's sound, where it has any, to a WAV file, so that cuts and inserts can go beside files."""
+    if motion.audio is None:
+        return ()
+    with wave.open(str(path), "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(SAMPLE_RATE)
+        file.writeframes(np.round(np.clip(motion.audio, -1, 1) * 32767).astype("<i2").tobytes())
+    return (Part(str(path), 0.0, len(motion) / motion.fps),)
+
+
+def _whole(value: Any) -> int:
+    """A frame's number. Raises UsageError: it is none."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or value != value or abs(value) > 1e9:
+        raise UsageError(f"{value!r} is no frame")
+    return round(value)
+
+
+def _range(operation: Mapping[str, Any]) -> tuple[int, int]:
+    return _whole(operation.get("start")), _whole(operation.get("stop"))

@@ -1,0 +1,344 @@
+"""The timeline editor in Chromium: a motion is opened, keys are dragged and typed, and the video follows."""
+
+import json
+import re
+import shutil
+import subprocess
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from material import SPEECH, portrait
+
+from fd2talk.studio.edit_state import in_seconds
+from shared.media import read_audio, read_image, read_video
+from shared.motion import Motion
+from shared.photo_fit import PhotoFit
+from stage1_motion.editing.request import changed_frames
+from stage1_motion.pipeline import MotionPipeline
+
+sync_api = pytest.importorskip("playwright.sync_api", reason="the extra apps is missing")
+pytest.importorskip("gradio", reason="the extra studio is missing")
+
+MATH = Path(__file__).parents[2] / "fd2talk" / "studio" / "static" / "timeline_math.js"
+AXE = Path(__file__).parent / "node_modules" / "axe-core" / "axe.min.js"
+FRAMES = 50
+
+
+@pytest.mark.skipif(shutil.which("node") is None, reason="node is not installed")
+def test_arithmetic():
+    command = ["node", Path(__file__).parent / "timeline_math.mjs", MATH]
+    found = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+    assert found["frames"] and found["video"] and found["up"]
+    assert found["snapped"] == [0, 9, 10, 10, 11, 249] and found["borders"] == [0, 0, 1, 250]
+    assert found["typed"] == [1, 1, 25, 0, 249] and found["values"] == [0, 7.3, 20] and found["outside"] == [20, 0]
+    assert found["hits"] == [[0, 10], None, [1, 10], None] and found["lanes"] == [-1, 0, 0, 1, -1]
+    bent = found["bent"]
+    assert bent[20] == 3 and bent[:13] == [1] * 13 and bent[28:] == [1] * 13 and bent[16] == pytest.approx(2)
+    assert bent == pytest.approx(bent[::-1])
+    # The time under the pointer stays where it is, and never is there less than everything to be seen.
+    assert found["zoomed"] == {"pps": 200, "scroll": 180, "width": 400}
+    assert found["fits"] == {"pps": 40, "scroll": 0, "width": 400} and found["closest"] == 600
+    assert found["locked"] == [False, True, True, False]
+    assert found["ordered"] == [[0, 10, 12], [1, 10, -5], [0, 30, 4]] and found["neighbours"] == [30, None, 10, 30]
+    assert found["amounts"] == ["0.0 mm", "4.3°", "0.50"] and found["ticks"] == [5, 1, 0.2]
+
+
+@pytest.fixture(scope="module")
+def material(tmp_path_factory):
+    """A small photo, and two seconds of motion for it."""
+    folder = tmp_path_factory.mktemp("timeline")
+    portrait(256).save(folder / "photo.png")
+    photo = PhotoFit.fit(read_image(folder / "photo.png"))
+    motion = MotionPipeline.from_pretrained()(read_audio(SPEECH)[: FRAMES * 640], photo=photo, seed=3)
+    motion.save(folder / "motion.npz")
+    return folder
+
+
+class Timeline:
+    """The editor on a page, by what a visitor sees and does."""
+
+    def __init__(self, page):
+        self.page, self.canvas = page, page.locator(".tl canvas")
+
+    def shown(self, expression):
+        return self.page.evaluate(
+            f"(() => {{ const t = document.querySelector('.tl').timeline; return {expression}; }})()"
+        )
+
+    def drawn(self):
+        """Wait until the video shows the edit."""
+        time.sleep(0.2)
+        self.page.wait_for_function(
+            "(() => { const t = document.querySelector('.tl').timeline;"
+            "return t.state.drawn && !t.state.busy && !t.waiting && !t.dragged; })()", timeout=120_000,
+        )  # fmt: skip
+
+    def keys(self, name):
+        return self.shown(f"t.state.lanes.find(lane => lane.name === '{name}').keys")
+
+    def values(self, name):
+        return np.array(self.shown(f"t.state.lanes.find(lane => lane.name === '{name}').values"))
+
+    def place(self, name, frame, value=None):
+        """Pixels of a frame and a value, or of what the curve is there."""
+        x, y = self.shown(
+            f"""(() => {{ const k = t.state.lanes.findIndex(lane => lane.name === '{name}'), lane = t.state.lanes[k];
+            const box = t.layout.boxes[k], value = {"null" if value is None else value} ?? lane.values[{frame}];
+            const share = (value - lane.low) / (lane.high - lane.low);
+            return [({frame} + 0.5) / 25 * t.view.pps - t.view.scroll,
+                    box.top + box.above + (1 - share) * (box.height - box.above - box.below)]; }})()"""
+        )
+        box = self.box()
+        return box["x"] + x, box["y"] + y
+
+    def box(self):
+        """Where the curves are, after they have been brought into view."""
+        block = "end" if self.page.viewport_size["width"] < 720 else "center"
+        self.canvas.evaluate(f"canvas => canvas.scrollIntoView({{block: '{block}'}})")
+        return self.canvas.bounding_box()
+
+    def drag(self, start, stop):
+        mouse = self.page.mouse
+        mouse.move(*start)
+        mouse.down()
+        mouse.move(*stop, steps=8)
+        mouse.up()
+
+    def select(self, start, stop):
+        """Drag across the waveform."""
+        pps, box = self.shown("t.view.pps"), self.box()
+        ends = [(box["x"] + frame / 25 * pps, box["y"] + 50) for frame in (start, stop)]
+        self.drag(*ends)
+
+    def press(self, *names):
+        self.canvas.focus()
+        for name in names:
+            self.page.keyboard.press(name)
+
+    def download(self, kind, folder):
+        with self.page.expect_download() as coming:
+            self.page.locator(f".tl-files a[data-kind={kind}]").click()
+        path = folder / coming.value.suggested_filename
+        coming.value.save_as(path)
+        return path
+
+    @property
+    def status(self):
+        return self.page.locator(".tl-status").inner_text()
+
+    @property
+    def error(self):
+        return self.page.locator(".tl-error").inner_text()
+
+
+@pytest.fixture
+def opened(open_studio, material):
+    """Opens the editor in a window of a size, with the material in it."""
+
+    def opened(width=1280, **options):
+        page = open_studio(width, **options)
+        page.set_default_timeout(90_000)
+        page.get_by_role("tab", name="Edit").click()
+        page.locator("#edit-open button").first.click()
+        page.locator("#edit-photo input[type=file]").set_input_files(material / "photo.png")
+        page.locator("#edit-motion input[type=file]").set_input_files(material / "motion.npz")
+        page.locator("#edit-motion").get_by_text("motion.npz").wait_for()
+        page.wait_for_selector("#edit-photo img")
+        page.locator("#edit-open-button").click()
+        page.wait_for_selector(".tl:not([data-empty])")
+        timeline = Timeline(page)
+        timeline.drawn()
+        return timeline
+
+    return opened
+
+
+def frames_of(path):
+    return np.stack([*read_video(path)]).astype(int)
+
+
+def test_a_key_is_dragged_and_only_frames_around_it_are_rendered(opened, tmp_path, pictures):
+    timeline = opened()
+    assert f"{FRAMES} of {FRAMES} frames rendered" in timeline.status
+    before, motion = frames_of(timeline.download("mp4", tmp_path)), Motion.load(timeline.download("npz", tmp_path))
+    timeline.page.mouse.dblclick(*timeline.place("gap", 20, 10))
+    timeline.drawn()
+    assert (
+        timeline.keys("gap") == [[20, pytest.approx(10, abs=0.5)]]
+        and "New key: Mouth opening, 0.80 s" in timeline.status
+    )
+    timeline.drag(timeline.place("gap", 20, timeline.keys("gap")[0][1]), timeline.place("gap", 28, 18))
+    timeline.drawn()
+    [[frame, value]] = timeline.keys("gap")
+    assert frame == 28 and value == pytest.approx(18, abs=0.5)
+    assert timeline.values("gap")[28] == pytest.approx(value, abs=0.1)
+    assert re.search(rf"Move of a key: .* 1\.12 s\. 15 of {FRAMES} frames rendered", timeline.status)
+    edited, after = Motion.load(timeline.download("npz", tmp_path)), frames_of(timeline.download("mp4", tmp_path))
+    assert np.flatnonzero(changed_frames(motion, edited)).tolist() == [*range(21, 36)]
+    apart = np.abs(after - before).max((1, 2, 3))
+    assert apart[28] > 60 and apart[[*range(19), *range(38, FRAMES)]].max() < 40  # beside it the encoder's differences
+    assert timeline.download("csv", tmp_path).read_text() == f"time,part,value\n1.12,lips,gap={value:g}\n"
+    timeline.page.screenshot(path=pictures / "timeline-key.png")
+    timeline.press("Control+z")
+    timeline.drawn()
+    assert timeline.keys("gap")[0][0] == 20 and "Undone: move of a key" in timeline.status
+    assert f" 0 of {FRAMES} frames rendered" in timeline.status
+    timeline.press("Control+Shift+Z")
+    timeline.drawn()
+    assert timeline.keys("gap") == [[28, value]] and f" 0 of {FRAMES} frames rendered" in timeline.status
+
+
+def test_everything_by_keyboard(opened):
+    timeline = opened()
+    timeline.press("Home", "ArrowDown", *["."] * 10)  # the second curve, frame 10
+    assert timeline.shown("[t.lane, t.frame]") == [1, 10]
+    timeline.press("Enter")
+    timeline.drawn()
+    assert [key[0] for key in timeline.keys("smile")] == [10]
+    timeline.press(*["Shift+ArrowRight"] * 5, *["Shift+ArrowUp"] * 6)
+    time.sleep(0.6)  # they go up once, when the hand rests
+    timeline.drawn()
+    [[frame, value]] = timeline.keys("smile")
+    assert (
+        frame == 15
+        and value == pytest.approx(0.3, abs=0.06)
+        and timeline.values("smile")[15] == pytest.approx(value, abs=0.02)
+    )
+    assert timeline.shown("t.state.undo").startswith("move of a key: Smile, 0.60 s")
+    timeline.press("Escape", *["."] * 20, "Enter")
+    timeline.drawn()
+    timeline.press("ArrowLeft")
+    assert timeline.shown("t.chosen") == [1, 15]
+    said = timeline.page.locator(".tl-said")
+    sync_api.expect(said).to_have_text(re.compile(r"Smile, 0\.60 s, 0\.\d+\. Key 1 of 2\."))
+    timeline.press("ArrowRight", "Delete")
+    timeline.drawn()
+    assert [key[0] for key in timeline.keys("smile")] == [15]
+    sync_api.expect(said).to_have_text("Key deleted: Smile, 1.40 s.")
+    timeline.press("Home", "[", *["."] * 5, "]", "l")
+    timeline.drawn()
+    assert timeline.shown("t.state.locks") == [[0, 6]]
+    timeline.press("Enter")  # on a locked frame
+    sync_api.expect(said).to_have_text("0.20 seconds is locked.")
+    timeline.press("l")
+    timeline.drawn()
+    assert timeline.shown("t.state.locks") == []
+    timeline.page.locator(".tl-keys summary").click()
+    timeline.page.get_by_role("button", name="Delete Smile, 0.60 s").click()
+    timeline.drawn()
+    assert timeline.keys("smile") == []
+
+
+def test_a_time_and_a_value_are_typed(opened):
+    timeline = opened()
+    form = timeline.page.locator(".tl-form")
+    form.get_by_label("Curve").select_option("yaw")
+    form.get_by_label("Time, s").fill("1")
+    form.get_by_label("Degrees").fill("-8")
+    form.get_by_role("button", name="Set key").click()
+    timeline.drawn()
+    assert timeline.keys("yaw") == [[25, -8]] and timeline.values("yaw")[25] == pytest.approx(-8, abs=0.05)
+    form.get_by_label("Degrees").fill("120")
+    form.get_by_role("button", name="Set key").click()
+    sync_api.expect(timeline.page.locator(".tl-error")).to_have_text(
+        "Head turn at 1.00 s: yaw is a number from -90 to 90, not 120.0"
+    )
+    assert timeline.keys("yaw") == [[25, -8]]  # the page has given up what it had expected
+    form.get_by_role("button", name="Delete key").click()
+    timeline.drawn()
+    assert timeline.keys("yaw") == [] and timeline.error == ""
+
+
+def test_locks_stay_while_a_range_is_regenerated(opened, tmp_path, pictures):
+    timeline = opened()
+    timeline.page.mouse.dblclick(*timeline.place("gap", 30, 12))
+    timeline.drawn()
+    timeline.select(20, 26)
+    assert timeline.shown("t.range") == [20, 26]
+    timeline.page.get_by_role("button", name="Lock", exact=True).click()
+    timeline.drawn()
+    before = Motion.load(timeline.download("npz", tmp_path))
+    timeline.select(14, 42)
+    sync_api.expect(timeline.page.locator(".tl-range input[name=from]")).to_have_value("0.56")
+    timeline.page.get_by_role("button", name="Regenerate range").click()
+    timeline.drawn()
+    assert f"New motion in {in_seconds(14, 42)}" in timeline.status
+    after = Motion.load(timeline.download("npz", tmp_path))
+    moved = set(np.flatnonzero(changed_frames(before, after)))
+    assert {*range(15, 20), *range(27, 41)} <= moved | {30} and moved <= {*range(14, 20), *range(26, 42)}
+    assert timeline.values("gap")[30] == pytest.approx(timeline.keys("gap")[0][1], abs=0.1)
+    timeline.page.screenshot(path=pictures / "timeline-regenerated.png")
+    timeline.page.get_by_role("button", name="Undo").click()
+    timeline.drawn()
+    undone = Motion.load(timeline.download("npz", tmp_path))
+    assert not changed_frames(before, undone).any()
+
+
+def test_sound_is_cut_and_inserted_and_keys_behind_move_along(opened, tmp_path):
+    timeline = opened()
+    timeline.page.mouse.dblclick(*timeline.place("smile", 40, 0.5))
+    timeline.drawn()
+    timeline.select(10, 20)
+    timeline.page.get_by_role("button", name="Cut out").click()
+    timeline.drawn()
+    assert timeline.shown("t.state.frames") == FRAMES - 10 and [key[0] for key in timeline.keys("smile")] == [30]
+    timeline.press("Home", *["."] * 12)
+    timeline.page.locator(".tl-new input[type=file]").set_input_files(SPEECH)
+    timeline.page.wait_for_function(
+        f"document.querySelector('.tl').timeline.state.frames === {FRAMES - 10 + 75}", timeout=120_000
+    )
+    timeline.drawn()
+    assert [key[0] for key in timeline.keys("smile")] == [105]
+    frames = [*read_video(timeline.download("mp4", tmp_path))]
+    assert len(frames) == FRAMES - 10 + 75
+    timeline.press("Control+z", "Control+z")
+    timeline.drawn()
+    assert timeline.shown("t.state.frames") == FRAMES and [key[0] for key in timeline.keys("smile")] == [40]
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_a_phone(opened, pictures, scheme):
+    timeline = opened(360, scheme=scheme, has_touch=True, is_mobile=True, device_scale_factor=2, bypass_csp=True)
+    page = timeline.page
+    assert page.evaluate("document.documentElement.scrollWidth") <= 360
+    assert timeline.shown("document.querySelector('.tl canvas').width") >= 600  # sharp
+    for _ in range(2):
+        page.touchscreen.tap(*timeline.place("pitch", 25, 4))
+        time.sleep(0.08)
+    timeline.drawn()
+    [[frame, value]] = timeline.keys("pitch")
+    assert frame == 25
+    touch = page.context.new_cdp_session(page)
+
+    def fingers(kind, *places):
+        points = [{"x": x, "y": y, "id": number} for number, (x, y) in enumerate(places)]
+        touch.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
+
+    start, stop = timeline.place("pitch", 25, value), timeline.place("pitch", 32, -6)
+    fingers("touchStart", start)
+    for share in np.linspace(0.1, 1, 8):
+        fingers("touchMove", tuple(a + share * (b - a) for a, b in zip(start, stop)))
+    fingers("touchEnd")
+    timeline.drawn()
+    assert timeline.keys("pitch") == [[32, pytest.approx(-6, abs=0.8)]]
+    pps, (_, height) = timeline.shown("t.view.pps"), timeline.place("brows", 10)
+    fingers("touchStart", (150, height))
+    fingers("touchStart", (150, height), (210, height))
+    for wide in range(10, 60, 10):
+        fingers("touchMove", (150 - wide, height), (210 + wide, height))
+    fingers("touchEnd")
+    assert timeline.shown("t.view.pps") > 1.5 * pps
+    page.get_by_role("button", name="Fit").tap()
+    assert timeline.shown("t.view.pps") == pytest.approx(pps, rel=0.01)
+    time.sleep(0.3)  # until it is painted
+    ground = timeline.shown(
+        "[...document.querySelector('.tl canvas').getContext('2d').getImageData(300, 1, 1, 1).data]"
+    )
+    assert (sum(ground[:3]) < 150) == (scheme == "dark")
+    page.screenshot(path=pictures / f"timeline-360-{scheme}.png", full_page=True)
+    if AXE.exists():
+        page.add_script_tag(path=AXE)
+        found = page.evaluate("axe.run('#timeline')")["violations"]
+        assert [(one["id"], [node["html"][:200] for node in one["nodes"]]) for one in found] == []
