@@ -65,12 +65,12 @@ def comparison(page: Page) -> None:
 
 def settings(page: Page) -> None:
     """All settings, with a model that takes styles."""
-    page.get_by_label("Motion model").click()
+    page.get_by_role("combobox", name="Motion model").click()
     page.get_by_role("option", name="DiffPoseTalk").click()
     page.wait_for_function("!document.querySelector('#style input').disabled")
     page.get_by_role("button", name="More settings").click()
     page.wait_for_timeout(400)
-    page.get_by_label("Speaking style").click()
+    page.get_by_role("combobox", name="Speaking style").click()
     page.wait_for_timeout(400)
 
 
