@@ -17,6 +17,7 @@ from fd2talk.live.resampling import FrameResampler
 from fd2talk.live.speech_queue import FrameSound, SpeechQueue
 from shared.errors import UsageError
 from shared.media import SAMPLE_RATE
+from shared.torch_threads import one_thread
 from stage1_motion.streaming.events import AHEAD as HEARD_AHEAD
 from stage1_motion.streaming.stream import HOP, MotionStream, joined
 
@@ -137,7 +138,8 @@ class FrameMaker:
             if sounds is None:
                 self._silence(unseen)
                 continue
-            motion = self._stream.push(self._resample(np.concatenate([sound.samples for sound in sounds])))
+            with one_thread("cpu"):  # more would gain little, and spin while they wait for each other
+                motion = self._stream.push(self._resample(np.concatenate([sound.samples for sound in sounds])))
             with self.changed:
                 for frame in range(0 if motion is None else len(motion)):
                     assert motion is not None

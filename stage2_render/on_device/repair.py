@@ -20,7 +20,7 @@ from stage2_render.on_device.stages import device_stage
 from stage2_render.on_device.tone import DeviceTone
 from stage2_render.repair.network import PhotoFeatures
 from stage2_render.repair.parts import CLIP_SIZES, CROP_SCALE, MAP_FACTOR, PARTS, SHIFT, Part, window
-from stage2_render.repair.renderer import MOVED, RepairRenderer
+from stage2_render.repair.renderer import MOVED, STILL, RepairRenderer
 
 # Degrees between the corners of the polygon as which `cv2.circle` fills a circle, by its radius in pixels.
 _CIRCLE_STEPS = ((3, 90.0), (10, 30.0), (15, 18.0))
@@ -109,8 +109,8 @@ class DevicePart(PreparedModule):
 
     def strength(self, points: Tensor) -> Tensor:
         """How much of the repair is laid over frames with these points [B, 478, 2], float32 [B]."""
-        moved = points[:, self.vertices] - self.outline
-        return self._share * smoothstep(moved.square().sum(2).mean(1).sqrt() / MOVED).float()
+        distance = (points[:, self.vertices] - self.outline).square().sum(2).mean(1).sqrt()
+        return self._share * smoothstep((distance - STILL) / (MOVED - STILL)).float()
 
     def _filled(self, outline: Tensor) -> Tensor:
         limit = CLIP_SIZES * max(self.part.size)

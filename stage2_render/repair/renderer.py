@@ -5,7 +5,7 @@ What they paint is laid over the frame at the frame's own resolution; the rest i
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from itertools import islice
@@ -35,9 +35,9 @@ BATCH_SIZE = 4
 # at one batch, whose threads wait for each other, spinning, while others warp and encode.
 _PAINTERS = 2
 
-# A part whose outline has moved by less than this many pixels of its crop (root mean square) is repaired less: where
-# nothing moves, the photo is right.
-MOVED = 1.5
+# Pixels of its crop by which the outline of a part has to move (root mean square) until it is repaired, and until it is
+# repaired in full: where nothing moves, the photo is right. Most eyes do not move: their network is not even run.
+STILL, MOVED = 0.4, 1.5
 
 # Pixels of the mouth's crop for each of the photo. Up to the first number the photo's detail outside the opening is
 # kept; from the second on the crop shows all of it, and the network may cover it.
@@ -127,16 +127,20 @@ class RepairRenderer:
         points = [crop.points(target) for crop in crops]
         maps = [part.maps(one) for part, one in zip(PARTS, points)]
         moved = [_outline(part, one) - before for part, one, before in zip(PARTS, points, self.outlines)]
-        strengths = [float(smoothstep(np.sqrt(np.square(one).sum(1).mean()) / MOVED)) for one in moved]
-        strengths = [share * strength for share, strength in zip(self.shares, strengths)]
+        distances = [np.sqrt(np.square(one).sum(1).mean()) for one in moved]
+        strengths = [
+            share * float(smoothstep((distance - STILL) / (MOVED - STILL)))
+            for share, distance in zip(self.shares, distances)
+        ]
         return Prepared(frame, crops, [crop.take(frame) for crop in crops], maps, strengths)
 
     def paint(self, batch: list[Prepared]) -> list[np.ndarray]:
         """Repair the faces of prepared frames, in place, and return the frames."""
+        moving = [[one for one in batch if one.strengths[index]] for index in range(len(PARTS))]
         with stage("networks", len(batch)):
-            repairs = [self._repair(batch, index) for index in range(len(PARTS))]
+            repairs = [self._repair(ones, index) if ones else ([], []) for index, ones in enumerate(moving)]
         for index, (part, (paints, covers)) in enumerate(zip(PARTS, repairs)):
-            for one, paint, cover in zip(batch, paints, covers):
+            for one, paint, cover in zip(moving[index], paints, covers):
                 if self.tone.is_tinted:
                     below = (1 - cover[..., None]) * one.warped[index]
                     paint = self.tone.tinted(below + paint) - below
@@ -144,7 +148,7 @@ class RepairRenderer:
                 one.crops[index].lay(one.frame, paint * strength[..., None], cover * strength)
         return [one.frame for one in batch]
 
-    def _repair(self, batch: list[Prepared], index: int) -> tuple[np.ndarray, np.ndarray]:
+    def _repair(self, batch: list[Prepared], index: int) -> tuple[Sequence[np.ndarray], Sequence[np.ndarray]]:
         """Paint [B, h, w, 3] in 0..255 and cover [B, h, w] of one of `PARTS`."""
         network, precision = self.networks[PARTS[index]], autocast(self.device, self.precision)
         warped = np.stack([one.warped[index] for one in batch])
