@@ -109,7 +109,7 @@ def variants(pipeline: MotionPipeline):
     yield pipeline.name
     sampler = getattr(pipeline.model, "sampler", None)
     if getattr(sampler, "blur", 0):
-        pipeline.model.sampler = replace(sampler, blur=0.0)
+        pipeline.model.sampler = replace(sampler, blur=0.0, leak=0.0)  # either feeds back faces instead of sums
         yield f"{pipeline.name}, as eq. 2"
         pipeline.model.sampler = sampler
 
