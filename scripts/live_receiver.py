@@ -73,7 +73,7 @@ class Receiver:
 
     def __init__(self, http: aiohttp.ClientSession, address: str, arrivals: dict[str, deque]) -> None:
         self._http, self.address, self.arrivals = http, address, arrivals
-        self.sound: deque[tuple[int, np.ndarray]] = deque(maxlen=_KEPT)  # timestamp, int16 [960]
+        self.sound: deque[tuple[int, np.ndarray]] = deque(maxlen=_KEPT)  # samples since the first, int16 [960]
         self.sent: deque[tuple[float, np.ndarray]] = deque(maxlen=_KEPT)  # time, float32 [960]
         self.images: deque[np.ndarray] = deque(maxlen=25)
         self.states: deque[dict] = deque(maxlen=120)
@@ -94,6 +94,7 @@ class Receiver:
         self._start(self._messages())
         while not all(self.arrivals.values()):
             await asyncio.sleep(0.05)
+        self._firsts = {kind: stamps[0][0] for kind, stamps in self.arrivals.items()}
 
     async def close(self) -> None:
         await self._peer.close()
@@ -165,22 +166,20 @@ class Receiver:
 
     def _first(self, kind: str) -> float:
         """The first time stamp of the call, in the count of those that are kept."""
-        if not hasattr(self, "_firsts"):
-            self._firsts = {name: stamps[0][0] for name, stamps in self.arrivals.items()}
         first, kept = self._firsts[kind], self.arrivals[kind][0][0]
         return kept - (kept - first) % 2**32
 
     def delay(self, seconds: float = 8) -> float:
         """Seconds from when sound was sent until it arrived, lately: where both are most alike; nan: they are not."""
         stamps, arrival = np.array(self.arrivals["audio"]).T
-        offset = np.median(arrival - _unwrapped(stamps) / RATE)
-        base, kept = int(stamps[0]), list(self.sound)
+        offset = np.median(arrival - (_unwrapped(stamps) - self._first("audio")) / RATE)
+        kept = list(self.sound)
         start = time.monotonic() - seconds - 2
         sent, got = (np.zeros(round((seconds + 2) * _GRID)) for _ in range(2))
         for at, piece in self.sent:
             _add(sent, at - start, np.abs(piece))
         for stamp, piece in kept:
-            _add(got, base / RATE + ((stamp - base + 2**31) % 2**32 - 2**31) / RATE + offset - start, np.abs(piece))
+            _add(got, stamp / RATE + offset - start, np.abs(piece))
         size = round(seconds * _GRID)
         window = sent[:size] - sent[:size].mean()
         scores = []

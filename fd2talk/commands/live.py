@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import io
+import sys
 from collections.abc import Callable
 
 from fd2talk.commands.inputs import fit_photo
@@ -48,6 +49,7 @@ def live(
     from stage1_motion.pipeline import MotionPipeline
     from stage2_render.pipeline import RenderPipeline
 
+    sys.setswitchinterval(0.0005)  # painters hand over the interpreter to who sends sound ten times as often as usual
     torch.set_num_threads(1)  # frames are painted by threads of ours, and torch's would wait for each other
     render = RenderPipeline.from_pretrained(renderer=renderer, precision=precision, device=device)
     fitted = fit_photo(render.model, photo, image, face)

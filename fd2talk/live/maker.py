@@ -21,10 +21,10 @@ from shared.torch_threads import one_thread
 from stage1_motion.streaming.events import AHEAD as HEARD_AHEAD
 from stage1_motion.streaming.stream import HOP, MotionStream, joined
 
-AHEAD = 5
+AHEAD = 6
 """The next hop is generated when so many frames are left to take: time to generate it and to paint its first frames."""
 
-_WAIT = 3
+_WAIT = 4
 """While at least so many frames are left, a hop waits for sound that is to come."""
 
 _PAINTERS, _NICE = 2, 2
@@ -166,21 +166,26 @@ class FrameMaker:
             self.changed.notify_all()
 
     def _paint(self) -> None:
-        """Pictures, one at a time."""
+        """Pictures, a few at a time."""
         _yield_to_others()
         while True:
             with self.changed:
-                frame = None
-                while not self._closed and (frame := self.plan.to_paint(self._paced)) is None:
+                frames: list[Planned] = []
+                while not self._closed and not (frames := self.plan.to_paint(self._paced)):
                     self.changed.wait()
-                if frame is None or self._closed:
+                if self._closed:
                     return
-                frame.taken = True
-                render, motion, version = self.render, frame.motion, frame.version
+                for frame in frames:
+                    frame.taken = True
+                render, motion = self.render, joined([frame.motion for frame in frames])
+                versions = [frame.version for frame in frames]
+            assert motion is not None
             begun = time.monotonic()
-            (image,) = render(motion)
+            images = render(motion)
+            seconds = (time.monotonic() - begun) / len(frames)
             with self.changed:
-                self.plan.painted(frame, version, image, begun)
+                for frame, version, image in zip(frames, versions, images):
+                    self.plan.painted(frame, version, image, seconds)
                 self.changed.notify_all()
 
 

@@ -34,7 +34,9 @@ if TYPE_CHECKING:
 SIZES = (512, 384, 256)
 """Longer sides of frames, in pixels, to which a machine that is too slow goes down."""
 
-_WATCHED, _TOO_MANY = 25, 5  # of so many frames so many are late: the machine is too slow
+_WATCHED, _TOO_MANY = 50, 15
+"""Of so many frames so many are late: the machine is too slow. A hiccup of half a second, as when a call begins, is no
+reason."""
 
 
 @dataclass(frozen=True)

@@ -126,15 +126,24 @@ class RepairNetwork(nn.Module):
         around = F.max_pool2d(openings, 2 * _REACH + 1, stride=1, padding=_REACH)
         inside, around = (F.interpolate(one, scale_factor=MAP_FACTOR, mode="bilinear") for one in (openings, around))
         free = 1 - detail * (1 - inside)  # [B, 1, H, W]
-        smooth = _averaged(_averaged(x[:, :3], (1, _SMOOTH)), (_SMOOTH, 1))  # faster than a box at once
+        smooth = _averaged(_averaged(x[:, :3], -1), -2)
         content, cover = smooth + free * (x[:, :3] - smooth), free * around * torch.sigmoid(x[:, 3:] + _COVER_LOGIT)
         return cover * warped + content, cover
 
 
-def _averaged(x: Tensor, size: tuple[int, int]) -> Tensor:
-    """Means of [B, C, H, W] over boxes of odd sides, of what there is of them."""
-    padding = (size[0] // 2, size[1] // 2)
-    return F.avg_pool2d(x, size, stride=1, padding=padding, count_include_pad=False)
+def _averaged(x: Tensor, axis: int) -> Tensor:
+    """Means of `_SMOOTH` neighbours along an axis, at its ends of those that there are.
+
+    Several times as fast as `avg_pool2d`, which takes a tenth of the network's time.
+    """
+    reach, size = _SMOOTH // 2, x.shape[axis]
+    padded = F.pad(x, (reach, reach) if axis == -1 else (0, 0, reach, reach))
+    total = padded.narrow(axis, 0, size).clone()
+    for shift in range(1, _SMOOTH):
+        total += padded.narrow(axis, shift, size)
+    at = torch.arange(size, device=x.device)
+    count = (at + reach).clamp_max(size - 1) - (at - reach).clamp_min(0) + 1
+    return total / (count if axis == -1 else count[:, None])
 
 
 class _Encoder(nn.Module):
