@@ -5,7 +5,7 @@ What they paint is laid over the frame at the frame's own resolution; the rest i
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from itertools import islice
@@ -138,17 +138,17 @@ class RepairRenderer:
         """Repair the faces of prepared frames, in place, and return the frames."""
         moving = [[one for one in batch if one.strengths[index]] for index in range(len(PARTS))]
         with stage("networks", len(batch)):
-            repairs = [self._repair(ones, index) if ones else ([], []) for index, ones in enumerate(moving)]
-        for index, (part, (paints, covers)) in enumerate(zip(PARTS, repairs)):
+            repairs = {index: self._repair(ones, index) for index, ones in enumerate(moving) if ones}
+        for index, (paints, covers) in repairs.items():
             for one, paint, cover in zip(moving[index], paints, covers):
                 if self.tone.is_tinted:
                     below = (1 - cover[..., None]) * one.warped[index]
                     paint = self.tone.tinted(below + paint) - below
-                strength = one.strengths[index] * window(part.size)
+                strength = one.strengths[index] * window(PARTS[index].size)
                 one.crops[index].lay(one.frame, paint * strength[..., None], cover * strength)
         return [one.frame for one in batch]
 
-    def _repair(self, batch: list[Prepared], index: int) -> tuple[Sequence[np.ndarray], Sequence[np.ndarray]]:
+    def _repair(self, batch: list[Prepared], index: int) -> tuple[np.ndarray, np.ndarray]:
         """Paint [B, h, w, 3] in 0..255 and cover [B, h, w] of one of `PARTS`."""
         network, precision = self.networks[PARTS[index]], autocast(self.device, self.precision)
         warped = np.stack([one.warped[index] for one in batch])
