@@ -21,7 +21,7 @@ from fd2talk.studio.visitors import Page
 from shared.errors import Fd2TalkError, UsageError
 
 # Seconds between two updates of the bar.
-_PACE = 0.2
+_PACE = 0.5
 _CLICKED_EXAMPLE = """
 element.addEventListener('click', event => {
   const button = event.target.closest('button[data-name]');
@@ -120,6 +120,8 @@ def _followed(studio: Studio, request: gr.Request, sound: str | None, values: tu
         with closing(studio.run(page, work)) as news:
             for new in news:
                 if isinstance(new, Waiting):
+                    if not new.ahead:
+                        continue
                     said = f"Waiting: {new.ahead} job{'s' * (new.ahead != 1)} first"
                     yield skip, said, results.bar(0, 0, said), skip, skip, skip
                 elif isinstance(new, Progress):

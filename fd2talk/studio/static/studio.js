@@ -21,6 +21,11 @@ document.addEventListener("play", (event) => {
   }
 }, true);
 
+// Browsers start muted videos by themselves only when nothing else is going on.
+document.addEventListener("canplay", (event) => {
+  if (event.target.autoplay && event.target.paused && !still.matches) event.target.play().catch(() => {});
+}, true);
+
 // On a phone the result lies below what was pressed.
 document.addEventListener("click", (event) => {
   if (event.target.closest("#generate") && innerWidth < 700) {
