@@ -81,7 +81,7 @@ def test_whoever_leaves_in_mid_job_leaves_nothing(wav):
             wait_for(lambda: not studio.jobs.busy, 3)
             wait_for(lambda: len(studio.visitors) == 0, 3)
             engine.stage.gate.set()
-            assert not [path for path in studio.visitors.folder.rglob("*") if path.is_file()]
+            wait_for(lambda: not [path for path in studio.visitors.folder.rglob("*") if path.is_file()], 3)
             return weakref.ref(photo)
 
         def forgotten(photo):
