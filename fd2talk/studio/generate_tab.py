@@ -65,12 +65,13 @@ def build(studio: Studio) -> None:
             failed = gr.HTML(elem_id="failed", elem_classes="studio-said")
             stage = gr.HTML(elem_id="stage", elem_classes="studio-said", js_on_load=_LIVE)
             bar = gr.HTML(elem_id="bar", elem_classes="studio-said")
-            shown = gr.HTML(results.empty(), elem_id="results", **plain)
+        shown = gr.HTML(results.empty(), elem_id="results", **plain)
 
     # What was said at the button may be about what is given now.
     def on_photo(path: str | None, request: gr.Request) -> Iterator[tuple]:
-        yield _looking(path), gr.skip(), gr.skip(), gr.skip(), "" if path else gr.skip()
-        yield *take_photo(studio, request, path), gr.skip()
+        clear = "" if path else gr.skip()
+        yield _looking(path), gr.skip(), gr.skip(), gr.skip(), clear
+        yield *take_photo(studio, request, path), clear
 
     def on_face(number: int | None, request: gr.Request) -> tuple:
         return choose_face(studio, request, number)
