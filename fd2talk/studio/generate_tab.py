@@ -149,7 +149,8 @@ def _followed(studio: Studio, request: gr.Request, sound: str | None, values: tu
                     page.workspace.discard(*(file for one in page.generated for file in one.files.values()))
                     page.generated[:] = new.value
                     notes = results.notes(studio.notes.of(page.name))
-                    yield "", "Done", "", notes + results.videos(new.value, page, studio), on, off
+                    said = "Done" if len(new.value) == 1 else "Done: both videos are below"
+                    yield "", said, "", notes + results.videos(new.value, page, studio), on, off
     except Cancelled:
         yield over("Stopped")
     except Busy as busy:

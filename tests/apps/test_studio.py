@@ -213,6 +213,19 @@ def test_stop_and_begin_again(open_studio):
     assert page.get_by_role("button", name="Generate", exact=True).is_enabled()
 
 
+def test_a_new_video_comes_before_what_edit_renders(open_studio):
+    page = open_studio()
+    give(page, DEMO / "portrait_woman.jpg", SPEECH)
+    generate(page)
+    page.get_by_role("tab", name="Edit").click()
+    page.get_by_text("endering").first.wait_for(timeout=60_000)
+    page.get_by_role("tab", name="Generate").click()
+    page.get_by_role("button", name="Generate", exact=True).click()
+    page.wait_for_selector(".studio-preview video", timeout=60_000)
+    page.wait_for_selector("#stage:has-text('Done')", timeout=120_000)
+    assert page.get_by_role("alert").count() == 0
+
+
 @pytest.mark.parametrize(("width", "scheme"), [(360, "dark"), (360, "light"), (1280, "dark"), (1280, "light")])
 def test_everybody_can_use_it(open_studio, pictures, width, scheme):
     if not AXE.exists():
