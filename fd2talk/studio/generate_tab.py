@@ -14,9 +14,9 @@ from fd2talk.studio import controls, results
 from fd2talk.studio.examples import PORTRAITS, SOUNDS
 from fd2talk.studio.generation import Generated, generate
 from fd2talk.studio.inputs import choose_face, take_photo, take_speech
-from fd2talk.studio.jobs import Cancelled, Finished, Progress, Report, Shown, Waiting
+from fd2talk.studio.jobs import Busy, Cancelled, Finished, Progress, Report, Shown, Waiting
 from fd2talk.studio.media import check_clip, read_speech
-from fd2talk.studio.studio import Studio
+from fd2talk.studio.studio import GENERATING, Studio
 from fd2talk.studio.visitors import Page
 from shared.errors import Fd2TalkError, UsageError
 
@@ -65,17 +65,19 @@ def build(studio: Studio) -> None:
             failed = gr.HTML(elem_id="failed", elem_classes="studio-said")
             stage = gr.HTML(elem_id="stage", elem_classes="studio-said", js_on_load=_LIVE)
             bar = gr.HTML(elem_id="bar", elem_classes="studio-said")
-            shown = gr.HTML(results.empty(), elem_id="results", **plain)
+        shown = gr.HTML(results.empty(), elem_id="results", **plain)
 
+    # What was said at the button may be about what is given now.
     def on_photo(path: str | None, request: gr.Request) -> Iterator[tuple]:
-        yield _looking(path), gr.skip(), gr.skip(), gr.skip()
-        yield take_photo(studio, request, path)
+        clear = "" if path else gr.skip()
+        yield _looking(path), gr.skip(), gr.skip(), gr.skip(), clear
+        yield *take_photo(studio, request, path), clear
 
     def on_face(number: int | None, request: gr.Request) -> tuple:
         return choose_face(studio, request, number)
 
-    def on_sound(path: str | None, request: gr.Request) -> str:
-        return take_speech(studio, request, path)
+    def on_sound(path: str | None, request: gr.Request) -> tuple:
+        return take_speech(studio, request, path), "" if path else gr.skip()
 
     def on_portrait(event: gr.EventData, request: gr.Request) -> Any:
         return _bundled(studio, request, PORTRAITS, event)
@@ -86,19 +88,21 @@ def build(studio: Studio) -> None:
     def on_start(request: gr.Request, sound_path: str | None, *values: Any) -> Iterator[tuple]:
         yield from _followed(studio, request, sound_path, values)
 
-    def on_stop(request: gr.Request) -> None:
+    def on_stop(request: gr.Request) -> tuple:
         page = studio.page(request)
-        studio.jobs.cancel(page.visitor.name)
+        here = studio.jobs.has(page.visitor.name, page.name, GENERATING)  # then who follows it says what comes of it
+        studio.jobs.cancel_first(page.visitor.name)
+        return (gr.skip(),) * 2 if here else ("", gr.update(interactive=False))
 
     quiet: dict[str, Any] = {"show_progress": "hidden", "concurrency_limit": None}
     of_faces = [faces_said, faces, numbered, face]
-    photo.change(on_photo, photo, of_faces, show_progress="hidden", concurrency_limit=2)
+    photo.change(on_photo, photo, [*of_faces, failed], show_progress="hidden", concurrency_limit=2)
     face.input(on_face, face, [faces_said, numbered], show_progress="hidden", concurrency_limit=2)
-    sound.change(on_sound, sound, sound_said, show_progress="hidden", concurrency_limit=2)
+    sound.change(on_sound, sound, [sound_said, failed], show_progress="hidden", concurrency_limit=2)
     portraits.click(on_portrait, None, photo, **quiet)
     sounds.click(on_example_sound, None, sound, **quiet)
     start.click(on_start, [sound, *how.all], [failed, stage, bar, shown, start, stop], **quiet)
-    stop.click(on_stop, None, None, **quiet)
+    stop.click(on_stop, None, [failed, stop], **quiet)
 
 
 def _followed(studio: Studio, request: gr.Request, sound: str | None, values: tuple) -> Iterator[tuple]:
@@ -106,22 +110,23 @@ def _followed(studio: Studio, request: gr.Request, sound: str | None, values: tu
     skip, on, off = gr.skip(), gr.update(interactive=True), gr.update(interactive=False)
     page: Page | None = None
 
-    def over(stage: str, sentence: str = "") -> tuple:
+    def over(stage: str, sentence: str = "", stops: dict = off) -> tuple:
         """No job any more; what was made before it is shown again."""
         before = results.videos(page.generated, page, studio) if page and page.generated else results.empty()
-        return results.alert(sentence), stage, "", before, on, off
+        return results.alert(sentence), stage, "", before, on, stops
 
     try:
         page = studio.page(request)
         work = _work(studio, page, sound, values)
+        if studio.jobs.has(page.visitor.name, page.name, GENERATING):
+            yield (skip,) * 6  # a double click: the first one is followed already
+            return
         yield "", "Starting", results.bar(0, 0, "Starting"), skip, off, on
-        said, last = "Starting", 0.0
+        said, last = "starting", 0.0
         made: list[Generated] = []
-        with closing(studio.run(page, work)) as news:
+        with closing(studio.run(page, work, GENERATING, gives_way=False)) as news:
             for new in news:
                 if isinstance(new, Waiting):
-                    if not new.ahead:
-                        continue
                     said = f"Waiting: {new.ahead} job{'s' * (new.ahead != 1)} first"
                     yield skip, said, results.bar(0, 0, said), skip, skip, skip
                 elif isinstance(new, Progress):
@@ -144,9 +149,12 @@ def _followed(studio: Studio, request: gr.Request, sound: str | None, values: tu
                     page.workspace.discard(*(file for one in page.generated for file in one.files.values()))
                     page.generated[:] = new.value
                     notes = results.notes(studio.notes.of(page.name))
-                    yield "", "Done", "", notes + results.videos(new.value, page, studio), on, off
+                    said = "Done" if len(new.value) == 1 else "Done: both videos are below"
+                    yield "", said, "", notes + results.videos(new.value, page, studio), on, off
     except Cancelled:
         yield over("Stopped")
+    except Busy as busy:
+        yield (skip,) * 6 if busy.here else over("", str(busy), on)
     except Fd2TalkError as error:
         yield over("", str(error))
     except Exception:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import gradio as gr
+import numpy as np
 
 from fd2talk.studio import results
 from fd2talk.studio.media import read_speech
@@ -12,7 +13,10 @@ from fd2talk.studio.photos import Photo
 from fd2talk.studio.studio import Studio
 from fd2talk.studio.visitors import Page
 from shared.audio import SAMPLE_RATE
-from shared.errors import Fd2TalkError
+from shared.errors import Fd2TalkError, InputError
+
+# Shorter speech has no syllable; a quieter recording than this (-60 dB) is that of a microphone that was off.
+_LEAST_SECONDS, _LEAST_PEAK = 0.1, 1e-3
 
 
 def take_photo(studio: Studio, request: gr.Request, path: str | None) -> tuple:
@@ -67,7 +71,12 @@ def take_speech(studio: Studio, request: gr.Request, path: str | None) -> Any:
             return ""
         with studio.notes.collected(page.name):
             speech = read_speech(page.workspace.owns(path), studio.limits)
-        return f"<p>{len(speech) / SAMPLE_RATE:.1f} seconds.</p>" + results.notes(studio.notes.of(page.name))
+        if len(speech) < _LEAST_SECONDS * SAMPLE_RATE:
+            raise InputError(f"this recording is shorter than {_LEAST_SECONDS:g} seconds: give a longer one")
+        notes = studio.notes.of(page.name)
+        if np.abs(speech).max() < _LEAST_PEAK:
+            notes = [*notes, "this recording is silent, the mouth would stay shut; was the microphone on?"]
+        return f"<p>{len(speech) / SAMPLE_RATE:.1f} seconds.</p>" + results.notes(notes)
     except Fd2TalkError as error:
         return results.alert(str(error))
     except Exception:

@@ -21,9 +21,23 @@ class Cancelled(Fd2TalkError):
         super().__init__("stopped")
 
 
+class Busy(UsageError):
+    """The visitor has a job already.
+
+    Args:
+        doing: what it does, and in which tab, in words.
+        here: whether it was begun on the page that asks for another.
+    """
+
+    def __init__(self, doing: str, here: bool) -> None:
+        self.here = here
+        where = "" if here else " of another window"
+        super().__init__(f"you have a job already: {doing}{where}; wait for it, or stop it first")
+
+
 @dataclass(frozen=True)
 class Waiting:
-    """So many jobs come first."""
+    """So many jobs come first, at least one."""
 
     ahead: int
 
@@ -54,8 +68,8 @@ class Finished(Generic[T]):
 class Report:
     """How work tells how far it is. Every call raises `Cancelled` once nobody waits for the result any more."""
 
-    def __init__(self, tell: Callable[[Any], None], cancelled: threading.Event) -> None:
-        self._tell, self._cancelled = tell, cancelled
+    def __init__(self, tell: Callable[[Any], None], stops: threading.Event) -> None:
+        self._tell, self._stops = tell, stops
 
     def __call__(self, what: str, done: int = 0, total: int = 0) -> None:
         """So much of something is done."""
@@ -69,7 +83,7 @@ class Report:
 
     def check(self) -> None:
         """Go on? Raises Cancelled: no."""
-        if self._cancelled.is_set():
+        if self._stops.is_set():
             raise Cancelled
 
 
@@ -78,7 +92,10 @@ class _Job:
     visitor: str
     page: str
     work: Callable[[Report], Any]
-    cancelled: threading.Event = field(default_factory=threading.Event)
+    doing: str
+    gives_way: bool
+    stops: threading.Event = field(default_factory=threading.Event)
+    cancelled: bool = False
     news: queue.SimpleQueue = field(default_factory=queue.SimpleQueue)
 
 
@@ -97,32 +114,52 @@ class Jobs:
         self._thread = threading.Thread(target=self._work_off, name="studio-jobs", daemon=True)
         self._thread.start()
 
-    def run(self, visitor: str, page: str, work: Callable[[Report], T]) -> Iterator[Any]:
+    def run(
+        self, visitor: str, page: str, work: Callable[[Report], T], doing: str = "it is done", gives_way: bool = False
+    ) -> Iterator[Any]:
         """Queue a job, and follow it. When the iterator is closed, the job stops.
 
         Args:
-            visitor: who asks; they may have one job at a time.
+            visitor: who asks; they may have one job at a time, and one that gives way for it.
             page: on which.
             work: called in the thread of the queue.
+            doing: what it does and where, as a sentence, for a visitor who asks for another job.
+            gives_way: a job of the visitor that does not comes first. This one stops for it and is begun anew behind
+                it: `work` may be called again. A later one of the same page that gives way takes its place.
 
         Yields:
             `Waiting`, `Progress` and `Shown`, as they come; of several that wait to be read only the last, but for
             `Shown`. At last `Finished`.
 
         Raises:
-            UsageError: the visitor has a job already, or the queue is full.
+            Busy: the visitor has a job already.
+            UsageError: the queue is full.
             Cancelled: the job was stopped.
             Exception: what `work` raises.
         """
-        job = _Job(visitor, page, work)
+        job = _Job(visitor, page, work, doing, gives_way)
         with self._changed:
             if self._closed:
                 raise Cancelled
-            if any(other.visitor == visitor for other in self._jobs()):
-                raise UsageError("you have a job already: wait for it, or stop it first")
-            if len(self._queue) >= self._most:
+            own = [other for other in self._jobs() if other.visitor == visitor]
+            for other in own:
+                if other.gives_way == gives_way and not (gives_way and other.page == page):
+                    raise Busy(other.doing, other.page == page)
+            behind = [other for other in own if other.gives_way and other in self._queue]
+            if len(self._queue) - len(behind) >= self._most:
                 raise UsageError(f"busy: {self._most} jobs are waiting already, try again in a minute")
+            for other in behind:
+                self._queue.remove(other)
             self._queue.append(job)
+            for other in own:
+                if gives_way and other.gives_way:  # its page has begun this one instead
+                    other.cancelled = True
+                    if other in behind:
+                        other.news.put(Cancelled())
+                elif other in behind:
+                    self._queue.append(other)
+                if other.gives_way:
+                    other.stops.set()  # if it is not cancelled, it is queued again as soon as it has stopped
             self._changed.notify_all()
             self._tell_positions()
         try:
@@ -139,9 +176,17 @@ class Jobs:
             self._cancel(job)
 
     def cancel(self, visitor: str, page: str | None = None) -> None:
-        """Stop the job of a visitor; with `page` only if it was begun there."""
+        """Stop the jobs of a visitor; with `page` only those that were begun there."""
         with self._changed:
             jobs = [job for job in self._jobs() if job.visitor == visitor and page in (None, job.page)]
+        for job in jobs:
+            self._cancel(job)
+
+    def cancel_first(self, visitor: str) -> None:
+        """Stop the job of a visitor; what gave way for it stays, and goes on."""
+        with self._changed:
+            own = [job for job in self._jobs() if job.visitor == visitor]
+            jobs = [job for job in own if not job.gives_way] or own
         for job in jobs:
             self._cancel(job)
 
@@ -155,6 +200,11 @@ class Jobs:
             self._cancel(job)
         self._thread.join(timeout=30)
 
+    def has(self, visitor: str, page: str, doing: str) -> bool:
+        """Whether a page has a job that does this."""
+        with self._changed:
+            return any((job.visitor, job.page, job.doing) == (visitor, page, doing) for job in self._jobs())
+
     @property
     def busy(self) -> bool:
         """Whether a job is running."""
@@ -164,16 +214,19 @@ class Jobs:
         return [*self._queue, *([self._running] if self._running else [])]
 
     def _cancel(self, job: _Job) -> None:
-        job.cancelled.set()
         with self._changed:
+            job.cancelled = True
+            job.stops.set()
             if job in self._queue:
                 self._queue.remove(job)
                 job.news.put(Cancelled())
                 self._tell_positions()
 
     def _tell_positions(self) -> None:
+        running = self._running is not None and not self._running.stops.is_set()
         for place, job in enumerate(self._queue):
-            job.news.put(Waiting(place + (self._running is not None)))
+            ahead = place + running
+            job.news.put(Waiting(ahead) if ahead else Progress("starting"))
 
     def _work_off(self) -> None:
         while True:
@@ -184,13 +237,19 @@ class Jobs:
                     return
                 job = self._running = self._queue.popleft()
                 self._tell_positions()
+                job.stops.clear()  # it had given way while it waited
             try:
-                result: Any = Finished(job.work(Report(job.news.put, job.cancelled)))
-                if job.cancelled.is_set():
+                result: Any = Finished(job.work(Report(job.news.put, job.stops)))
+                if job.cancelled:
                     result = Cancelled()
             except BaseException as error:  # whatever it is belongs to the one who waits for it
                 result = error
             with self._changed:  # who has the result may begin the next job at once
                 self._running = None
-            job.news.put(result)
+                again = isinstance(result, Cancelled) and job.stops.is_set() and not (job.cancelled or self._closed)
+                if again:
+                    self._queue.append(job)
+                    self._tell_positions()
+            if not again:
+                job.news.put(result)
             del job, result  # the thread shall not keep them while it waits for the next one

@@ -18,6 +18,8 @@ from fd2talk.studio.visitors import Page, Visitors
 VISITOR_COOKIE = "fd2talk_visitor"
 FILES = "/studio/files/"
 """Where a visitor's files are served, to that visitor alone."""
+GENERATING = "a video is being generated in the tab Generate"
+EDITING = "frames are being rendered in the tab Edit"
 
 
 class Studio:
@@ -42,7 +44,9 @@ class Studio:
         """
         return self.visitors.page(request.cookies.get(VISITOR_COOKIE), request.session_hash)
 
-    def run(self, page: Page, work: Callable[[Report], Any]) -> Iterator[Any]:
+    def run(
+        self, page: Page, work: Callable[[Report], Any], doing: str = EDITING, gives_way: bool = True
+    ) -> Iterator[Any]:
         """Do work in the queue, as `Jobs.run`; the project's warnings belong to the one who waits (`Notes`)."""
 
         def noted(report: Report) -> Any:
@@ -52,7 +56,7 @@ class Studio:
             finally:
                 page.workspace.tidy()
 
-        return self.jobs.run(page.visitor.name, page.name, noted)
+        return self.jobs.run(page.visitor.name, page.name, noted, doing, gives_way)
 
     def url(self, path: Path, page: Page) -> str:
         """Address of a file in a page's workspace."""

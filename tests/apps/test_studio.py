@@ -1,5 +1,6 @@
 """The studio in a browser: what a newcomer does, from a photo to files; on a phone, by keyboard, in the dark."""
 
+import base64
 import csv
 import json
 import struct
@@ -11,6 +12,7 @@ import pytest
 from material import DEMO, SPEECH, portrait, write_wav
 from PIL import Image
 
+from fd2talk.output import write_video
 from shared.media import read_audio
 from shared.motion import Motion
 
@@ -96,7 +98,7 @@ def check_files(files, frames):
     assert np.ptp([float(row["JawOpen"]) for row in rows]) > 0.05
 
 
-def test_another_face_is_chosen_and_seeds_are_compared(open_studio, group):
+def test_another_face_is_chosen_and_seeds_are_compared(open_studio, group, pictures):
     page = open_studio()
     give(page, group, SPEECH)
     assert "2 faces found" in page.inner_text("#faces-said")
@@ -111,6 +113,11 @@ def test_another_face_is_chosen_and_seeds_are_compared(open_studio, group):
     assert "seed 0" in page.inner_text("#results") and "seed 1" in page.inner_text("#results")
     page.get_by_text("On the command line").first.click()
     assert f"--face-index {other}" in page.inner_text("#results code >> nth=0")
+    left, right = (page.locator("#results video").nth(number).bounding_box() for number in (0, 1))
+    assert left["y"] == right["y"] and right["x"] > left["x"] + left["width"]
+    assert right["x"] + right["width"] - left["x"] > 1000  # across the page, which is 1180 wide
+    page.wait_for_timeout(500)
+    page.screenshot(path=pictures / "studio-comparison.png", full_page=True)
     page.get_by_role("button", name="Play both").click()
     page.wait_for_function("[...document.querySelectorAll('#results video')].every(video => video.currentTime > 0)")
 
@@ -141,6 +148,47 @@ def test_errors_are_said_in_the_page(open_studio, tmp_path):
     assert "longer than 120 seconds" in page.locator("#sound-said").get_by_role("alert").inner_text()
 
 
+DROP = """(block, [name, type]) => {
+  const data = new DataTransfer();
+  data.items.add(new File(["something"], name, { type }));
+  const target = block.querySelector("button.upload-container") ?? block;
+  target.dispatchEvent(new DragEvent("drop", { dataTransfer: data, bubbles: true, cancelable: true }));
+}"""
+
+
+def test_a_wrong_type_is_said_where_it_was_given(open_studio, tmp_path):
+    page = open_studio()
+    page.eval_on_selector("#photo", DROP, ["letter.pdf", "application/pdf"])
+    page.eval_on_selector("#speech", DROP, ["letter.pdf", "application/pdf"])
+    said = page.locator(".studio-refused")
+    assert said.all_inner_texts() == [
+        "letter.pdf is no photo: give a picture, such as JPEG or PNG.",
+        "letter.pdf is no recording: give sound, or a video with sound.",
+    ]
+    assert page.get_by_text("Invalid file type").count() == 0
+    (tmp_path / "letter.txt").write_text("text")
+    page.set_input_files("#speech input[type=file]", tmp_path / "letter.txt")
+    page.get_by_role("alert").filter(has_text="letter.txt is no recording").wait_for()
+    page.click("#sounds button >> nth=0")
+    page.wait_for_selector("#sound-said:has-text('seconds')", timeout=60_000)
+    assert said.count() == 1
+
+
+@pytest.mark.parametrize("dropped", [False, True])
+def test_speech_is_taken_from_a_video(open_studio, tmp_path, dropped):
+    page = open_studio()
+    write_video(tmp_path / "v.mp4", [np.full((64, 64, 3), 90, np.uint8)] * 50, audio=read_audio(SPEECH)[:32000])
+    assert "video/*" in page.get_attribute("#speech input[type=file]", "accept")
+    if dropped:
+        given = DROP.replace('["something"]', "[Uint8Array.from(atob(content), byte => byte.charCodeAt(0))]")
+        content = base64.b64encode((tmp_path / "v.mp4").read_bytes()).decode()
+        page.eval_on_selector("#speech", given.replace("type]", "type, content]"), ["v.mp4", "video/mp4", content])
+    else:
+        page.set_input_files("#speech input[type=file]", tmp_path / "v.mp4")
+    page.wait_for_selector("#sound-said:has-text('2.0 seconds')", timeout=60_000)
+    assert page.locator(".studio-refused").count() == 0 and page.get_by_text("Invalid file type").count() == 0
+
+
 def test_a_large_file_is_refused_before_it_is_sent(open_studio, tmp_path):
     page = open_studio()
     (tmp_path / "large.wav").write_bytes(bytes(53_000_000))
@@ -156,12 +204,26 @@ def test_stop_and_begin_again(open_studio):
     page.click("#portraits button >> nth=1")
     page.click("#sounds button >> nth=1")
     page.wait_for_selector("#faces-said:has-text('One face')", timeout=60_000)
-    page.get_by_role("button", name="Generate", exact=True).click()
+    page.get_by_role("button", name="Generate", exact=True).dblclick()  # the second click changes nothing
     page.wait_for_selector("#stage:has-text('Rendering')", timeout=60_000)
+    assert page.get_by_role("alert").count() == 0
     page.get_by_role("button", name="Stop").click()
     page.wait_for_selector("#stage:has-text('Stopped')", timeout=30_000)
     assert "The video appears here" in page.inner_text("#results")
     assert page.get_by_role("button", name="Generate", exact=True).is_enabled()
+
+
+def test_a_new_video_comes_before_what_edit_renders(open_studio):
+    page = open_studio()
+    give(page, DEMO / "portrait_woman.jpg", SPEECH)
+    generate(page)
+    page.get_by_role("tab", name="Edit").click()
+    page.get_by_text("endering").first.wait_for(timeout=60_000)
+    page.get_by_role("tab", name="Generate").click()
+    page.get_by_role("button", name="Generate", exact=True).click()
+    page.wait_for_selector(".studio-preview video", timeout=60_000)
+    page.wait_for_selector("#stage:has-text('Done')", timeout=120_000)
+    assert page.get_by_role("alert").count() == 0
 
 
 @pytest.mark.parametrize(("width", "scheme"), [(360, "dark"), (360, "light"), (1280, "dark"), (1280, "light")])

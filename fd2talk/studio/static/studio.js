@@ -21,6 +21,65 @@ document.addEventListener("play", (event) => {
   }
 }, true);
 
+// What is dropped or chosen is looked at before the component does: sound is also taken from a video, which the
+// component would refuse, and of what is neither the page says so where it was given.
+const wanted = {
+  photo: { types: ["image/"], said: "is no photo: give a picture, such as JPEG or PNG." },
+  speech: { types: ["audio/", "video/"], said: "is no recording: give sound, or a video with sound." },
+};
+const place = (event) => event.target.closest?.("#photo, #speech");
+const say = (block, sentence) => {
+  block.parentElement.querySelector(`.studio-refused[data-of=${block.id}]`)?.remove();
+  if (!sentence) return;
+  const said = document.createElement("p");
+  Object.assign(said, { className: "studio-alert studio-refused", textContent: sentence });
+  said.dataset.of = block.id;
+  said.setAttribute("role", "alert");
+  block.after(said);
+};
+const refused = (block, files) => {
+  const { types, said } = wanted[block.id];
+  // Systems know no type of some recordings; the server looks into those.
+  const fits = (file) => (!file.type && block.id === "speech") || types.some((type) => file.type.startsWith(type));
+  const wrong = files.find((file) => !fits(file));
+  say(block, wrong && `${wrong.name} ${said}`);
+  return Boolean(wrong);
+};
+const isSound = (file) => file.type.startsWith("audio/");
+const foreign = (block, files) => block.id === "speech" && !files.every(isSound);
+const give = (input, files) => {
+  const list = new DataTransfer();
+  for (const file of files) list.items.add(isSound(file) ? file : new File([file], file.name, { type: "audio/mp4" }));
+  input.files = list.files;
+  input.dispatchEvent(new Event("change", { bubbles: true }));
+};
+
+document.addEventListener("drop", (event) => {
+  const block = place(event), files = [...(event.dataTransfer?.files ?? [])];
+  if (!block || !files.length) return;
+  const input = block.querySelector("input[type=file]"), wrong = refused(block, files);
+  if (!wrong && !(input && foreign(block, files))) return;
+  event.preventDefault();
+  event.stopImmediatePropagation();
+  event.target.dispatchEvent(new DragEvent("dragleave", { bubbles: true })); // nothing is dragged over it any more
+  if (!wrong) give(input, files);
+}, true);
+
+document.addEventListener("change", (event) => {
+  const block = place(event), input = event.target;
+  if (!block || input.type !== "file" || !input.files.length) return;
+  const files = [...input.files], wrong = refused(block, files);
+  if (!wrong && !foreign(block, files)) return;
+  event.stopImmediatePropagation();
+  if (wrong) input.value = "";
+  else give(input, files);
+}, true);
+
+document.addEventListener("click", (event) => {
+  const examples = event.target.closest("#portraits, #sounds");
+  if (examples) say(document.getElementById(examples.id === "portraits" ? "photo" : "speech"), "");
+});
+
 // Browsers start muted videos by themselves only when nothing else is going on.
 document.addEventListener("canplay", (event) => {
   if (event.target.autoplay && event.target.paused && !still.matches) event.target.play().catch(() => {});
@@ -43,5 +102,8 @@ new MutationObserver(() => {
     const label = text(button.closest(".block")?.querySelector("[data-testid=block-label]")) || "File";
     if (text(button)) rename(button, `${label}: ${text(button)}`);
   }
+  // The dialog of files offers videos, too.
+  const sound = document.querySelector("#speech input[type=file]");
+  if (sound && sound.accept && !sound.accept.includes("video/")) sound.accept += ", video/*";
   for (const button of document.querySelectorAll("button.playback")) rename(button, `${text(button)}, playback speed`);
 }).observe(document.documentElement, { childList: true, characterData: true, subtree: true });

@@ -105,6 +105,21 @@ def test_what_is_no_sound_is_said(client, content, saying):
     assert saying in said and 'role="alert"' in said
 
 
+@pytest.mark.parametrize(
+    ("samples", "level", "saying"),
+    [(1500, 0.5, "shorter than 0.1 seconds"), (8000, 5e-4, "recording is silent"), (8000, 5e-3, "<p>0.5 seconds.</p>")],
+)
+def test_speech_that_says_nothing_is_said_at_once(client, tmp_path, samples, level, saying):
+    sound = write_wav(tmp_path / "s.wav", level * np.sin(np.arange(samples))).read_bytes()
+    said = client.fire("speech", "change", {"speech": file_of(client.upload(sound, "s.wav")[1])})["sound-said"]
+    assert saying in said and ("silent" in said) == (level < 1e-3) and ('role="alert"' in said) == (samples < 1600)
+
+
+def test_what_was_missing_is_no_longer_said_once_it_is_given(client):
+    assert "Give a photo" in client.fire("generate", "click")["failed"]
+    assert client.fire("photo", "change", {"photo": file_of(client.upload(PNG, "p.png")[1])})["failed"] == ""
+
+
 def test_long_sound_is_refused(client, tmp_path):
     sound = write_wav(tmp_path / "long.wav", np.zeros(16000 * 121)).read_bytes()
     said = client.fire("speech", "change", {"speech": file_of(client.upload(sound, "l.wav")[1])})["sound-said"]

@@ -4,7 +4,7 @@ import time
 import pytest
 from studio_client import wait_for
 
-from fd2talk.studio.jobs import Cancelled, Finished, Jobs, Progress, Shown, Waiting
+from fd2talk.studio.jobs import Busy, Cancelled, Finished, Jobs, Progress, Shown, Waiting
 from shared.errors import UsageError
 
 
@@ -115,6 +115,75 @@ def test_a_waiting_job_can_be_cancelled(jobs):
     assert isinstance(got[-1], Cancelled) and jobs.busy
     jobs.cancel("a")
     first.join(10)
+
+
+def test_nobody_waits_for_no_job(jobs):
+    got = [*jobs.run("a", "page", lambda report: 1)]
+    assert Waiting(0) not in got and got[-1] == Finished(1)
+
+
+def test_what_gives_way_goes_on_afterwards(jobs):
+    begun = []
+
+    def background(report):
+        begun.append("background")
+        while len(begun) < 3:
+            report("going on")
+            time.sleep(0.01)
+        return "kept"
+
+    def first(report):
+        begun.append("first")
+        return "first"
+
+    got = []
+    thread = threading.Thread(target=lambda: got.extend(jobs.run("a", "page", background, gives_way=True)))
+    thread.start()
+    wait_for(lambda: begun == ["background"])
+    assert [*jobs.run("a", "page", first)][-1] == Finished("first")
+    thread.join(10)
+    assert begun == ["background", "first", "background"] and got[-1] == Finished("kept")
+
+
+def test_what_gives_way_waits_behind_the_visitors_job_and_survives_its_end(jobs):
+    first, stopped = follow(jobs, "a", endless)
+    wait_for(lambda: jobs.busy)
+    got = []
+    behind = threading.Thread(target=lambda: got.extend(jobs.run("a", "page", lambda report: 2, gives_way=True)))
+    behind.start()
+    wait_for(lambda: Waiting(1) in got)
+    jobs.cancel_first("a")
+    first.join(10)
+    behind.join(10)
+    assert isinstance(stopped[-1], Cancelled) and got[-1] == Finished(2)
+
+
+def test_a_later_one_of_the_page_takes_the_place_of_what_gives_way(jobs):
+    got = []
+
+    def run():
+        try:
+            got.extend(jobs.run("a", "page", endless, "frames are rendered", gives_way=True))
+        except Cancelled as error:
+            got.append(error)
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    wait_for(lambda: jobs.busy)
+    with pytest.raises(Busy, match="frames are rendered of another window; wait for it, or stop it first"):
+        next(jobs.run("a", "another", endless, "", gives_way=True))
+    assert [*jobs.run("a", "page", lambda report: 3, gives_way=True)][-1] == Finished(3)
+    thread.join(10)
+    assert isinstance(got[-1], Cancelled)
+
+
+def test_stop_reaches_a_job_that_gives_way_where_there_is_no_other(jobs):
+    thread = threading.Thread(target=lambda: pytest.raises(Cancelled, lambda: [*jobs.run("a", "p", endless, "", True)]))
+    thread.start()
+    wait_for(lambda: jobs.busy)
+    jobs.cancel_first("a")
+    thread.join(10)
+    assert not jobs.busy
 
 
 def test_close_stops_everything():

@@ -1,7 +1,9 @@
 """Many visitors at once, and those who leave, over real HTTP."""
 
 import gc
+import json
 import threading
+import time
 import weakref
 
 import psutil
@@ -60,7 +62,48 @@ def test_a_second_job_of_a_visitor_is_refused(wav):
         other.http.cookies = client.http.cookies
         page = studio.visitors.page(client.http.cookies["fd2talk_visitor"], "other")
         page.photo = studio.visitors.page(client.http.cookies["fd2talk_visitor"], client.session).photo
-        assert "You have a job already" in other.generate(sound["path"])["failed"]
+        got = other.generate(sound["path"])
+        assert "already: a video is being generated in the tab Generate of another window" in got["failed"]
+        assert other.fire("stop", "click")["failed"] == ""  # stops it, wherever it was begun
+        wait_for(lambda: not studio.jobs.busy)
+
+
+def test_a_second_click_changes_nothing(wav):
+    engine = SmallEngine()
+    engine.stage.gate.clear()
+    with running(engine) as (studio, address), Client(address) as client:
+        client.photo(client.upload(PNG, "p.png")[1])
+        sound = file_of(client.upload(wav, "s.wav")[1])
+        given = {"speech": sound, "max-size": 128, "renderer": "geometry"}
+        client.join("generate", "click", given)
+        wait_for(lambda: studio.jobs.busy)
+        client.join("generate", "click", given)
+        threading.Timer(1.0, engine.stage.gate.set).start()
+        text = json.dumps([*client.messages()])
+        assert "job already" not in text and "Done" in text
+
+
+def test_edits_give_way_to_a_new_video(wav):
+    engine = SmallEngine()
+    with running(engine) as (studio, address), Client(address) as client:
+        client.photo(client.upload(PNG, "p.png")[1])
+        page = studio.visitors.page(client.http.cookies["fd2talk_visitor"], client.session)
+        calls, go = [], threading.Event()
+
+        def drawing(report):
+            calls.append(1)
+            while not go.is_set():
+                report("rendering")
+                time.sleep(0.01)
+
+        got = []
+        thread = threading.Thread(target=lambda: got.extend(studio.run(page, drawing)))
+        thread.start()
+        wait_for(lambda: calls)
+        assert client.generate(client.upload(wav, "s.wav")[1])["stage"] == "Done"
+        go.set()
+        thread.join(20)
+        assert len(calls) == 2 and type(got[-1]).__name__ == "Finished"
 
 
 def test_whoever_leaves_in_mid_job_leaves_nothing(wav):
