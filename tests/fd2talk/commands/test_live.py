@@ -40,5 +40,6 @@ def test_it_serves_until_it_is_stopped(photo, stop):
             assert busy.returncode == 2 and "cannot listen on 127.0.0.1" in busy.stderr.splitlines()[-1]
         finally:
             process.send_signal(stop)
-            assert process.wait(20) == 0
-        assert "Traceback" not in process.stderr.read()
+            assert process.wait(20) == 128 + stop
+        sentence = "interrupted" if stop == signal.SIGINT else "terminated"
+        assert process.stderr.read().splitlines() == [f"fd2talk: {sentence}"]
