@@ -259,6 +259,8 @@ def test_the_page_fits_phones_and_the_dark_and_a_keyboard_reaches_everything(chr
         start(page, address)
         page.screenshot(path=pictures / f"live-{width}-{scheme}.png", full_page=True)
         assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+        legends = page.evaluate("[...document.querySelectorAll('legend')].map(one => one.offsetHeight)")
+        assert max(legends) < 32  # on one line
         background = page.evaluate("getComputedStyle(document.body).backgroundColor")
         assert (sum(map(int, re.findall(r"\d+", background)[:3])) < 384) == (scheme == "dark")
         page.focus("#start")
