@@ -58,7 +58,7 @@ def silent_motion(
         if progress:
             progress(done, frames)
     motion = joined([*parts, stream.flush()])
-    assert motion is not None  # at least a frame
+    assert motion is not None and motion.audio is not None  # at least a frame
     if heard is None or not (pipeline.model.postprocessing & further.get("postprocessing", PostProcessing())).ease:
         return motion
     subject = Subject.of(photo, pipeline.face_model)
