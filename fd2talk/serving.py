@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hmac
-from urllib.parse import urlsplit
+import socket
+from urllib.parse import quote, urlsplit
 
 from shared.errors import UsageError
 
@@ -12,6 +13,7 @@ MIN_TOKEN = 16
 """Characters of a token at least: fewer can be guessed."""
 
 _LOOPBACK = {LOCAL, "localhost", "::1"}
+_EVERY = {"0.0.0.0", "::", ""}
 
 
 def check_address(host: str, token: str | None) -> None:
@@ -32,7 +34,7 @@ def check_address(host: str, token: str | None) -> None:
 
 def knows(token: str | None, given: str | None) -> bool:
     """Whether a visitor knows the token; compared in constant time. Without a token everybody does."""
-    return token is None or (given is not None and hmac.compare_digest(token.encode(), given.encode()))
+    return token is None or (given is not None and hmac.compare_digest(_bytes(token), _bytes(given)))
 
 
 def is_own_page(host: str | None, origin: str | None, token: str | None) -> bool:
@@ -44,7 +46,39 @@ def is_own_page(host: str | None, origin: str | None, token: str | None) -> bool
         origin: its Origin header; None for requests that browsers send without, and for programs.
         token: the server's.
     """
-    name = urlsplit(f"//{host}").hostname if host else None
-    if token is None and name not in _LOOPBACK:
+    try:
+        name = urlsplit(f"//{host}").hostname if host else None
+        site = host if origin is None else urlsplit(origin).netloc
+    except ValueError:  # such as a bracket that is not closed
         return False
-    return origin is None or urlsplit(origin).netloc == host
+    return (token is not None or name in _LOOPBACK) and site == host
+
+
+def page_address(host: str, port: int, token: str | None) -> str:
+    """The address that visitors open.
+
+    Args:
+        host: that the server is bound to; where it is all addresses of this computer, one that others reach is named.
+        port: that it listens on.
+        token: the server's.
+    """
+    if host in _EVERY:
+        host = _seen_by_others(socket.AF_INET6 if host == "::" else socket.AF_INET)
+    name = f"[{host}]" if ":" in host else host
+    return f"http://{name}:{port}/" + (f"?token={quote(token, safe='')}" if token else "")
+
+
+def _seen_by_others(family: socket.AddressFamily) -> str:
+    """This computer's address in its network, or its name."""
+    beyond = "2001:db8::1" if family == socket.AF_INET6 else "192.0.2.1"  # of examples: nothing is sent there
+    try:
+        with socket.socket(family, socket.SOCK_DGRAM) as asking:
+            asking.connect((beyond, 9))
+            return str(asking.getsockname()[0])
+    except OSError:  # no network
+        return socket.gethostname()
+
+
+def _bytes(text: str) -> bytes:
+    """Of a header, which may hold bytes that are no text."""
+    return text.encode(errors="surrogateescape")

@@ -6,6 +6,8 @@ import asyncio
 import io
 import sys
 from collections.abc import Callable
+from contextlib import closing
+from typing import Any
 
 from fd2talk.commands.inputs import fit_photo
 from fd2talk.commands.style import read_style
@@ -35,33 +37,32 @@ def live(
     check_address(host, token)
     require_device(device)
     try:
-        from fd2talk.live.listener import serve
+        from fd2talk.live.listener import listening, serve
         from fd2talk.live.server import LiveServer
         from fd2talk.live.tracks import SOUND_RATE
     except ImportError as error:
         raise UsageError("fd2talk live needs aiohttp and aiortc: pip install 'fd2talk[live]'") from error
     image = read_image(photo)
+    with closing(listening(host, port)) as at:  # a port in use is noticed before models are loaded
+        import torch
+        from PIL import Image
 
-    import torch
-    from PIL import Image
+        from fd2talk.live.portrait import LivePortrait
+        from stage1_motion.pipeline import MotionPipeline
+        from stage2_render.pipeline import RenderPipeline
 
-    from fd2talk.live.portrait import LivePortrait
-    from stage1_motion.pipeline import MotionPipeline
-    from stage2_render.pipeline import RenderPipeline
+        sys.setswitchinterval(0.0005)  # painters hand over the interpreter to who sends sound ten times as often
+        torch.set_num_threads(1)  # frames are painted by threads of ours, and torch's would wait for each other
+        render = RenderPipeline.from_pretrained(renderer=renderer, precision=precision, device=device)
+        fitted = fit_photo(render.model, photo, image, face)
+        motion = MotionPipeline.from_pretrained(**motion_model.loading, device=device)
+        style = read_style(motion_model.style, motion)
+        settings: dict[str, Any] = {"size": size, "full": full, "sound_rate": SOUND_RATE, "seed": seed, "style": style}
 
-    sys.setswitchinterval(0.0005)  # painters hand over the interpreter to who sends sound ten times as often as usual
-    torch.set_num_threads(1)  # frames are painted by threads of ours, and torch's would wait for each other
-    render = RenderPipeline.from_pretrained(renderer=renderer, precision=precision, device=device)
-    fitted = fit_photo(render.model, photo, image, face)
-    motion = MotionPipeline.from_pretrained(**motion_model.loading, device=device)
-    style = read_style(motion_model.style, motion)
+        def make(notify: Callable[[str], None]) -> LivePortrait:
+            return LivePortrait(fitted, motion, render, **settings, notify=notify)
 
-    def make(notify: Callable[[str], None]) -> LivePortrait:
-        return LivePortrait(
-            fitted, motion, render, size=size, full=full, sound_rate=SOUND_RATE, seed=seed, style=style, notify=notify
-        )
-
-    poster = io.BytesIO()
-    Image.fromarray(render.live(fitted, full=full, max_size=size).still).save(poster, "JPEG", quality=90)
-    server = LiveServer(make, poster.getvalue(), host=host, token=token)
-    asyncio.run(serve(server.app(), host, port, token))
+        poster = io.BytesIO()
+        Image.fromarray(render.live(fitted, full=full, max_size=size).still).save(poster, "JPEG", quality=90)
+        server = LiveServer(make, poster.getvalue(), host=host, token=token)
+        asyncio.run(serve(server.app(), at, host, token))

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
-from aiohttp import web
+from aiohttp import WSCloseCode, web
 from aiortc import RTCPeerConnection, RTCSessionDescription
 
 from fd2talk.live.addresses import peer_connection, without_names
@@ -38,18 +38,43 @@ class Call:
         self.player: Player | None = None
         self._tasks: set[asyncio.Task] = set()
         self._speaking = False
+        self._ends: list[int] = []  # samples after which utterances are over, of which nobody has been told
+        self._making: asyncio.Future[LivePortrait] | None = None
+        self._closing: asyncio.Task[None] | None = None
         self.others: set[Tell] = set()
         """Told what happens, beside the page: programs that send speech."""
+        self.farewell: str | None = None
+        """Why the call has ended, if it was not the visitor who left."""
 
     async def open(self) -> None:
         """Make the portrait."""
-        self.portrait = await asyncio.to_thread(self._make, self._notify)
+        self._making = asyncio.ensure_future(asyncio.to_thread(self._make, self._notify))
+        self.portrait = await asyncio.shield(self._making)  # `close` waits for it, if the visitor leaves meanwhile
         self.player = Player(self.portrait, self._on_frame)
         self._start(self._report())
 
     async def close(self) -> None:
-        """Release everything."""
+        """Release everything; whoever waits may be cancelled, and it still happens."""
         self.ended.set()
+        if self._closing is None:
+            self._closing = self._loop.create_task(self._close())
+        await asyncio.shield(self._closing)
+
+    async def dismiss(self, sentence: str) -> None:
+        """End the call, and say why."""
+        self.farewell = sentence
+        self.ended.set()
+        try:
+            await asyncio.wait_for(self._dismiss(sentence), 1)
+        except (ConnectionError, RuntimeError, asyncio.TimeoutError):  # does not answer
+            pass
+        await self.close()
+
+    async def _dismiss(self, sentence: str) -> None:
+        await self._socket.send_json({"type": "error", "message": sentence})
+        await self._socket.close(code=WSCloseCode.GOING_AWAY)
+
+    async def _close(self) -> None:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -57,8 +82,10 @@ class Call:
             self.player.stop()
         if self._peer is not None:
             await self._peer.close()
-        if self.portrait is not None:
-            await asyncio.to_thread(self.portrait.close)
+        if self._making is not None:
+            (made,) = await asyncio.gather(self._making, return_exceptions=True)
+            if isinstance(made, LivePortrait):
+                await asyncio.to_thread(made.close)
 
     async def take(self, message: dict[str, Any]) -> None:
         """Do what a message of the page asks for.
@@ -72,16 +99,22 @@ class Call:
             await self._answer(message["sdp"])
         elif kind == "interrupt":
             await self.interrupt()
-        elif kind == "size" and message.get("size") in SIZES:
+        elif kind == "size" and type(message.get("size")) is int and message["size"] in SIZES:
             await asyncio.to_thread(self.portrait.resize, message["size"])
         else:
             raise InputError(f"a message of type {str(kind)[:40]!r} is not known, or lacks something")
 
     async def interrupt(self) -> None:
-        """The portrait stops speaking."""
+        """The portrait stops speaking, and all are told, if it did or was about to."""
         assert self.portrait is not None
-        self.portrait.interrupt()
-        await self.tell({"type": "interrupted"})
+        if self.portrait.interrupt():
+            self._ends = self._ends and [0]  # with the next silent frame
+            await self.tell({"type": "interrupted"})
+
+    def end_of_speech(self) -> None:
+        """The utterance is complete; when it is over, all are told, also if there was nothing to be heard."""
+        assert self.portrait is not None
+        self._ends.append(self.portrait.end_of_speech())
 
     async def tell(self, message: dict[str, Any]) -> None:
         """Tell the page and the programs that send speech."""
@@ -97,11 +130,12 @@ class Call:
         if self._peer is not None:
             raise InputError("this call has its connection already")
         assert self.player is not None
-        self._peer = peer = peer_connection()
-        player = self.player
+        peer, player = peer_connection(), self.player
 
         @peer.on("connectionstatechange")
         async def changed() -> None:
+            if self.ended.is_set() or self._peer is not peer:
+                return
             if peer.connectionState == "connected":
                 self._start(self._play())
             elif peer.connectionState in ("failed", "closed"):
@@ -114,7 +148,9 @@ class Call:
             await peer.setLocalDescription(await peer.createAnswer())
         except Exception as error:  # aiortc's own of many kinds
             log.debug("offer", exc_info=error)
+            await peer.close()
             raise InputError("this is no offer of a connection that receives sound and pictures") from error
+        self._peer = peer
         await self._socket.send_json({"type": "answer", "sdp": peer.localDescription.sdp})
 
     async def _play(self) -> None:
@@ -139,15 +175,22 @@ class Call:
             await asyncio.sleep(_STATE_EVERY)
 
     def _on_frame(self, frame: LiveFrame) -> None:
-        if frame.speaking != self._speaking:
+        over = bool(self._ends) and not frame.speaking and frame.spoken >= self._ends[0]
+        if over:
+            self._ends = [end for end in self._ends if end > frame.spoken]
+        if over or frame.speaking != self._speaking:
             self._speaking = frame.speaking
             self._start(self.tell({"type": "speaking", "speaking": frame.speaking}))
 
     def _notify(self, sentence: str) -> None:
         """From a thread of the portrait."""
-        asyncio.run_coroutine_threadsafe(self.tell({"type": "note", "message": sentence}), self._loop)
+        note = {"type": "note", "message": sentence}
+        self._loop.call_soon_threadsafe(lambda: self._start(self.tell(note)))
 
-    def _start(self, work: Any) -> None:
+    def _start(self, work: Coroutine[Any, Any, None]) -> None:
+        if self.ended.is_set():
+            work.close()
+            return
         task = self._loop.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)

@@ -47,6 +47,7 @@ class FrameMaker:
         self.plan, self.speech = Plan(), SpeechQueue(sound_rate)
         self._unplanned: deque[FrameSound] = deque()  # sound that the motion has heard ahead
         self._heard: deque[np.ndarray] = deque()
+        self._heard_samples = 0
         self._silent: int | None = None  # number of the first frame of an interruption that is to be dealt with
         self._closed = self._paced = False
         self._error: BaseException | None = None
@@ -84,16 +85,22 @@ class FrameMaker:
                 self.changed.notify_all()
 
     def hear(self, samples: np.ndarray) -> None:
-        """Keep the other speaker's sound until motion is generated; called with the lock."""
+        """Keep the last seconds of the other speaker's sound until motion is generated; called with the lock."""
         self._heard.append(samples)
-        while sum(map(len, self._heard)) > _HEARD:
-            self._heard.popleft()
+        self._heard_samples += len(samples)
+        while (excess := self._heard_samples - _HEARD) > 0:
+            first = self._heard.popleft()
+            if len(first) > excess:
+                self._heard.appendleft(first[excess:])
+            self._heard_samples -= min(len(first), excess)
 
     def take(self, until: float | None) -> tuple[Planned, np.ndarray]:
         """The next frame and its picture; if there is none at that time (`time.monotonic`), the one before.
 
         Called with the lock, which is given up while waiting.
         """
+        if self._closed:
+            self.check_open()
         self._paced = until is not None
         frames = self.plan.frames
         while not frames or not (frames[0].image is not None or self._is_over(until)):
@@ -105,12 +112,18 @@ class FrameMaker:
     def _is_over(self, until: float | None) -> bool:
         return until is not None and time.monotonic() >= until and self.plan.latest is not None
 
-    def interrupt(self) -> None:
-        """Silence from the next frame on, in which sound fades out; called with the lock."""
+    def interrupt(self) -> bool:
+        """Silence from the next frame on, in which sound fades out; called with the lock.
+
+        Returns:
+            Whether there was speech to stop.
+        """
+        waiting = self.speech.seconds > 0
         self.speech.clear()
         ahead = [*(frame.sound for frame in self.plan.frames), *self._unplanned]
         if not any(sound.speaking for sound in ahead):
-            return
+            return waiting
+        heard = any(sound.speaking for number, sound in enumerate(ahead) if number or not self.plan.frames)
         for number, sound in enumerate(ahead):
             if number == 0 and self.plan.frames:
                 sound.samples = sound.samples * np.linspace(1, 0, len(sound.samples), dtype=np.float32)
@@ -118,6 +131,7 @@ class FrameMaker:
                 sound.samples, sound.speaking, sound.due = np.zeros_like(sound.samples), False, None
         first = self.plan.silence()
         self._silent = first if self._silent is None else min(first, self._silent)
+        return waiting or heard
 
     # -- the threads --------------------------------------------------------------------------------------------------
 
@@ -132,7 +146,7 @@ class FrameMaker:
                     return
                 silent, self._silent = self._silent, None
                 unseen = [frame for frame in self.plan.frames if silent is not None and frame.index >= silent]
-                heard, self._heard = self._heard, deque()
+                heard, self._heard, self._heard_samples = self._heard, deque(), 0
             for samples in heard:
                 self._stream.listen(samples)
             if sounds is None:

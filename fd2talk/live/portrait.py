@@ -20,7 +20,7 @@ import numpy as np
 
 from fd2talk.live.maker import FrameMaker
 from fd2talk.live.resampling import check_rate
-from shared.errors import InputError
+from shared.errors import InputError, UsageError
 from shared.images import read_image
 from shared.media import SAMPLE_RATE
 from shared.photo_fit import PhotoFit
@@ -118,12 +118,13 @@ class LivePortrait:
     ) -> None:
         self._photo, self._pipeline, self._full, self._notify = photo, render, full, notify
         check_rate(sound_rate)
-        self.sound_rate, self.size = sound_rate, size
+        self.sound_rate, self.size = sound_rate, _checked_size(size)
         stream = speech_to_motion.stream(photo, seed=seed, style=style, options=options)
         self._renderer = render.live(photo, full=full, max_size=size)
         self._late: deque[bool] = deque(maxlen=_WATCHED)
         self._delay: float | None = None
         self._frames = self._late_frames = 0
+        self._lowering: threading.Thread | None = None
         self._maker = FrameMaker(stream, self._renderer, sound_rate)
         self._changed = self._maker.changed
 
@@ -188,36 +189,55 @@ class LivePortrait:
         _check(samples)
         with self._changed:
             self._maker.check_open()
-            self._maker.speech.put(samples)
+            self._maker.speech.put(samples.copy())  # the caller may use his array again
             self._changed.notify_all()
 
-    def end_of_speech(self) -> None:
-        """The utterance is complete: its last words wait for nothing."""
+    def end_of_speech(self) -> int:
+        """The utterance is complete: its last words wait for nothing.
+
+        Returns:
+            Samples of all that `speak` was given until now: the utterance is over when `LiveFrame.spoken` is so large.
+
+        Raises:
+            UsageError: the portrait has been closed.
+        """
         with self._changed:
-            self._maker.speech.complete()
+            self._maker.check_open()
+            given = self._maker.speech.complete()
             self._changed.notify_all()
+        return given
 
     def listen(self, samples: np.ndarray) -> None:
-        """Listen to another speaker, in real time.
+        """Listen to another speaker, in real time: of what comes faster the last five seconds are heard.
 
         Args:
             samples: float32 [n], 16 kHz, mono.
 
         Raises:
             InputError: not such an array.
+            UsageError: the portrait has been closed.
         """
         _check(samples)
         with self._changed:
-            self._maker.hear(samples)
+            self._maker.check_open()
+            self._maker.hear(samples.copy())
 
-    def interrupt(self) -> None:
+    def interrupt(self) -> bool:
         """Stop speaking: what is queued is dropped, the next frame fades out, and all after it are silent.
 
         The mouth closes within three frames after the next one.
+
+        Returns:
+            Whether there was anything to stop.
+
+        Raises:
+            UsageError: the portrait has been closed.
         """
         with self._changed:
-            self._maker.interrupt()
+            self._maker.check_open()
+            stopped = self._maker.interrupt()
             self._changed.notify_all()
+        return stopped
 
     def frame(self, timeout: float | None = None) -> LiveFrame:
         """Take the next frame, in order; frames are made a few ahead, as they are taken.
@@ -250,8 +270,11 @@ class LivePortrait:
             size: longer side in pixels.
 
         Raises:
-            UsageError: too small.
+            UsageError: too small, no whole number, or the portrait has been closed.
         """
+        size = _checked_size(size)
+        with self._changed:
+            self._maker.check_open()
         renderer = self._pipeline.live(self._photo, full=self._full, max_size=size)
         with self._changed:
             self._maker.render = self._renderer = renderer
@@ -274,6 +297,8 @@ class LivePortrait:
     def close(self) -> None:
         """End the threads; further calls raise UsageError."""
         self._maker.close()
+        if self._lowering is not None:
+            self._lowering.join()
 
     # -- a machine that is too slow ------------------------------------------------------------------------------------
 
@@ -292,7 +317,14 @@ class LivePortrait:
         def resize() -> None:
             self._maker.guarded(lambda: self.resize(size))
 
-        threading.Thread(target=resize, name="live-resize", daemon=True).start()
+        self._lowering = threading.Thread(target=resize, name="live-resize", daemon=True)
+        self._lowering.start()
+
+
+def _checked_size(size: int) -> int:
+    if isinstance(size, bool) or not isinstance(size, (int, np.integer)):
+        raise UsageError(f"a size is a whole number of pixels, not {size!r}")
+    return int(size)
 
 
 def _check(samples: np.ndarray) -> None:

@@ -6,6 +6,7 @@ import asyncio
 import json
 from collections.abc import Awaitable, Callable
 from importlib.resources import files
+from time import monotonic
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ from aiohttp import WSMsgType, web
 from fd2talk.live.addresses import offer_addresses
 from fd2talk.live.call import Call
 from fd2talk.live.portrait import LivePortrait
-from fd2talk.live.sources import Microphone, PcmReader
+from fd2talk.live.sources import Microphone, PcmReader, parsed_rate
 from fd2talk.live.tracks import SOUND_RATE
 from fd2talk.serving import check_address, is_own_page, knows
 from shared.errors import Fd2TalkError, InputError
@@ -24,11 +25,19 @@ BUSY = "Somebody else is talking with this portrait; try again when they have le
 NOBODY = "Nobody is watching: open the page and start first."
 STRANGER = "This portrait needs the token that its server was started with."
 ELSEWHERE = "This request comes from another site."
+LEFT = "The visitor has left."
+STOPPED = "The server has been stopped."
 
 MOST_QUEUED = 300.0
 """Seconds of speech that wait at most. All that is sent is taken at once, so that an interruption after it is, too."""
 
-_LARGEST = 2**20  # bytes of a message
+_LARGEST = 2**20
+"""Bytes of a message at most. Up to 16 times as many are read, so that a sentence can say so."""
+
+_NOTICE, _LEAVE = 0.5, 3.0
+"""Seconds that a visitor who comes back, as by a reload, waits until it is seen that they had left, and until
+all of that call has been released."""
+
 _COOKIE = "fd2talk_token"
 _PAGE = "index.html"
 _TYPES = {
@@ -69,10 +78,12 @@ class LiveServer:
         offer_addresses(host)
         self._make, self._poster, self._token = make, poster, token
         self.call: Call | None = None
+        self._stopped = False
 
     def app(self) -> web.Application:
         """The application, for aiohttp."""
         app = web.Application(middlewares=[self._guard], client_max_size=_LARGEST)
+        app.on_shutdown.append(self._stop)
         app.router.add_get("/", self._page)
         app.router.add_get("/poster.jpg", self._picture)
         app.router.add_get("/call", self._call)
@@ -106,32 +117,47 @@ class LiveServer:
 
     async def _call(self, request: web.Request) -> web.WebSocketResponse:
         """A visitor, until he leaves."""
-        socket = web.WebSocketResponse(heartbeat=10, max_msg_size=_LARGEST)
+        socket = web.WebSocketResponse(timeout=2, heartbeat=10, max_msg_size=16 * _LARGEST)
         await socket.prepare(request)
-        if self.call is not None:
-            return await _refused(socket, BUSY)
+        if not await self._is_free():
+            return await _refused(socket, STOPPED if self._stopped else BUSY)
         self.call = call = Call(socket, self._make)
         try:
             await call.open()
             await socket.send_json({"type": "ready"})
             async for message in socket:
+                if call.ended.is_set():
+                    break
                 if message.type is not WSMsgType.TEXT:
                     return await _refused(socket, "calls take text, as JSON; sound goes to /speech and /listen")
                 try:
-                    await call.take(_parsed(message.data))
+                    await call.take(_parsed(_of_size(message.data)))
                 except InputError as error:
                     await socket.send_json({"type": "error", "message": str(error)})
         except Fd2TalkError as error:
             return await _refused(socket, str(error))
         finally:
-            await asyncio.shield(self._leave(call))
+            await self._leave(call)
         return socket
+
+    async def _is_free(self) -> bool:
+        """Whether nobody is there; a call that is ending is waited for."""
+        begun = monotonic()
+        while self.call is not None and monotonic() < begun + (_LEAVE if self.call.ended.is_set() else _NOTICE):
+            await asyncio.sleep(0.02)
+        return self.call is None and not self._stopped
 
     async def _leave(self, call: Call) -> None:
         try:
             await call.close()
         finally:
             self.call = None
+
+    async def _stop(self, app: web.Application) -> None:
+        """Say goodbye before the server ends, and release everything."""
+        self._stopped = True
+        if self.call is not None:
+            await self.call.dismiss(STOPPED)
 
     async def _speech(self, request: web.Request) -> web.WebSocketResponse:
         """Sound for the portrait to say."""
@@ -142,14 +168,13 @@ class LiveServer:
         return await self._sound(request, SAMPLE_RATE, self._hear)
 
     async def _sound(self, request: web.Request, target: int, take: Callable[..., Awaitable[None]]) -> Any:
-        socket = web.WebSocketResponse(heartbeat=10, max_msg_size=_LARGEST)
+        socket = web.WebSocketResponse(timeout=2, heartbeat=10, max_msg_size=16 * _LARGEST)
         await socket.prepare(request)
         call = self.call
-        if call is None or call.portrait is None:
+        if call is None or call.portrait is None or call.ended.is_set():
             return await _refused(socket, NOBODY)
-        rate = request.query.get("rate", str(SAMPLE_RATE))
         try:
-            reader = PcmReader(int(rate) if rate.isdecimal() and len(rate) < 9 else 0, target)
+            reader = PcmReader(parsed_rate(request.query.get("rate", str(SAMPLE_RATE))), target)
             portrait = call.portrait
             microphone = Microphone(lambda: portrait.queued) if request.query.get("live") == "1" else None
             call.others.add(socket.send_json)
@@ -159,12 +184,14 @@ class LiveServer:
                     if call.ended.is_set():
                         break
                     if message.type is WSMsgType.BINARY:
-                        await take(call, reader(message.data), microphone)
+                        await take(call, reader(_of_size(message.data)), microphone)
                     elif message.type is WSMsgType.TEXT:
-                        await self._command(call, _parsed(message.data), reader, target)
+                        await self._command(call, _parsed(_of_size(message.data)), reader, target)
                     else:
                         break
             finally:
+                if call.ended.is_set():
+                    await ending
                 ending.cancel()
                 call.others.discard(socket.send_json)
                 if not call.ended.is_set() and target == SOUND_RATE:
@@ -191,7 +218,7 @@ class LiveServer:
         kind = message.get("type")
         if kind == "end" and target == SOUND_RATE:
             call.portrait.speak(reader.flush())
-            call.portrait.end_of_speech()
+            call.end_of_speech()
         elif kind == "interrupt":
             reader.flush()
             await call.interrupt()
@@ -202,7 +229,7 @@ class LiveServer:
 async def _end(socket: web.WebSocketResponse, call: Call) -> None:
     """Close a socket of sound when the visitor leaves."""
     await call.ended.wait()
-    await _refused(socket, "The visitor has left.")
+    await _refused(socket, call.farewell or LEFT)
 
 
 async def _refused(socket: web.WebSocketResponse, sentence: str) -> web.WebSocketResponse:
@@ -215,11 +242,18 @@ async def _refused(socket: web.WebSocketResponse, sentence: str) -> web.WebSocke
     return socket
 
 
+def _of_size(data: Any) -> Any:
+    """A message's data. Raises InputError: more than it may have."""
+    if len(data) > _LARGEST:
+        raise InputError(f"a message has at most {_LARGEST} bytes, not {len(data)}: send several")
+    return data
+
+
 def _parsed(text: str) -> dict[str, Any]:
     """A message in JSON. Raises InputError: it is none."""
     try:
         message = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         message = None
     if not isinstance(message, dict):
         raise InputError('messages are JSON objects, such as {"type": "interrupt"}')

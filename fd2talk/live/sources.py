@@ -19,6 +19,14 @@ _QUIET = 0.1
 """Of the loudness of the last seconds; quieter pieces are pauses."""
 
 
+def parsed_rate(text: str) -> int:
+    """Samples a second. Raises InputError: no number, or one that no sound has."""
+    rate = int(text) if text.isascii() and text.isdecimal() and len(text) < 9 else 0
+    if not RATES[0] <= rate <= RATES[1]:
+        raise InputError(f"sound has {RATES[0]} to {RATES[1]} samples a second, not {text[:40] or 'nothing'}")
+    return rate
+
+
 class PcmReader:
     """Signed 16-bit little-endian mono at some rate -> float32 at another, in pieces of any size.
 
@@ -31,9 +39,7 @@ class PcmReader:
     """
 
     def __init__(self, rate: int, target: int) -> None:
-        if not RATES[0] <= rate <= RATES[1]:
-            raise InputError(f"sound has {RATES[0]} to {RATES[1]} samples a second, not {rate}")
-        self._rate, self._target = rate, target
+        self._rate, self._target = parsed_rate(str(rate)), target
         self._resampler = self._new()
 
     def _new(self) -> av.AudioResampler | None:

@@ -72,9 +72,10 @@ class SpeechQueue:
             self._waiting += len(samples)
             self._complete = False
 
-    def complete(self) -> None:
-        """What is in the queue is all."""
+    def complete(self) -> int:
+        """What is in the queue is all; returns the samples of all speech that has ever been put into it."""
         self._complete = True
+        return self._spoken + self._waiting
 
     def clear(self) -> None:
         """Drop what waits."""

@@ -25,12 +25,16 @@ def ease_weights(speaks: np.ndarray) -> np.ndarray:
     Returns:
         float32 [T]: 0 is the photo, 1 the generated motion; 0 at the first frame.
     """
-    frames = np.arange(len(speaks))
+    return beginning(np.arange(len(speaks))) * ending(speaks)
+
+
+def ending(speaks: np.ndarray) -> np.ndarray:
+    """float32 [T]: the weights of the way back to the photo alone; `speaks` as of `ease_weights`."""
     spoken = np.flatnonzero(speaks > 0.5)
     silence = len(speaks) - 1 - (spoken[-1] if len(spoken) else -1)
     duration = np.clip(silence, _BEGIN, _END)
-    since_the_last_word = frames - (len(speaks) - 1 - min(silence, _END))
-    return beginning(frames) * _smoothstep(1 - since_the_last_word / duration).astype(np.float32)
+    since_the_last_word = np.arange(len(speaks)) - (len(speaks) - 1 - min(silence, _END))
+    return _smoothstep(1 - since_the_last_word / duration).astype(np.float32)
 
 
 def beginning(frames: np.ndarray) -> np.ndarray:

@@ -10,7 +10,10 @@ import numpy as np
 
 from shared.media import FPS, SAMPLE_RATE, frame_count
 from shared.motion import Motion
-from stage1_motion.interface import SamplingOptions
+from stage1_motion.decoding import eased_motion
+from stage1_motion.interface import SamplingOptions, Subject
+from stage1_motion.postprocessing import PostProcessing
+from stage1_motion.postprocessing.ease import ending
 from stage1_motion.streaming.stream import joined
 
 if TYPE_CHECKING:
@@ -40,7 +43,8 @@ def silent_motion(
         further: arguments of `MotionPipeline.stream`.
 
     Returns:
-        The frames that the samples cover; their sound is silence.
+        The frames that the samples cover; their sound is silence. A listener returns to the photo at the end, as a
+        speaker does (`postprocessing.ease`), so that no nod is cut off.
     """
     if pipeline.model.unconditional and options.guidance is None:
         options = replace(options, guidance=0.0)
@@ -54,5 +58,10 @@ def silent_motion(
         if progress:
             progress(done, frames)
     motion = joined([*parts, stream.flush()])
-    assert motion is not None  # at least a frame
-    return motion
+    assert motion is not None and motion.audio is not None  # at least a frame
+    if heard is None or not (pipeline.model.postprocessing & further.get("postprocessing", PostProcessing())).ease:
+        return motion
+    subject = Subject.of(photo, pipeline.face_model)
+    poses = motion.expression, motion.rotation, motion.translation
+    weights = ending(np.zeros(len(motion)))
+    return eased_motion(pipeline.face_model, *poses, subject, weights, audio=motion.audio, source=motion.source)

@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 import time
+import wave
 
 import numpy as np
 import pytest
@@ -18,6 +19,7 @@ from material import DEMO, SPEECH
 
 from fd2talk.live.server import BUSY, LiveServer
 from fd2talk.live.tracks import SOUND_RATE
+from shared.errors import InputError
 
 
 def server_of(size=256):
@@ -63,7 +65,7 @@ def test_a_newcomer_s_call_with_a_real_portrait(chromium, pictures, tmp_path):
             assert np.std(mouths, axis=0).max() > 8  # grey levels: the picture moves
         finally:
             process.terminate()
-            assert process.wait(10) == 0
+            assert process.wait(10) == 143
         assert "Traceback" not in process.stderr.read()
 
 
@@ -146,6 +148,96 @@ def test_a_file_without_sound_is_named_and_another_size_is_chosen(chromium, tmp_
         wait_for(page, "document.querySelector('#portrait').videoWidth === 512", 5)
 
 
+WATCH_MICROPHONES = """wait => {
+  const live = track => track.readyState === 'live';
+  window.tracks = () => microphones.flatMap(stream => stream.getTracks()).filter(live).length;
+  window.microphones = [];
+  const devices = navigator.mediaDevices, ask = devices.getUserMedia.bind(devices);
+  devices.getUserMedia = async wanted => {
+    await new Promise(done => setTimeout(done, wait));
+    const stream = await ask(wanted);
+    microphones.push(stream);
+    return stream;
+  };
+}"""
+
+
+def test_no_microphone_stays_open(chromium):
+    """Granted after the visitor has hung up, or clicked again; or the server takes no more."""
+    server = server_of()
+    with serving(server) as address, chromium_page(chromium) as page:
+        page.goto(address)
+        page.evaluate(WATCH_MICROPHONES, 700)
+        assert page.is_disabled("#speech .microphone") and page.is_disabled("#speech input[type=file]")
+        page.click("#start")
+        page.click("#speech .microphone")  # waits until it is allowed
+        page.click("#start")  # hangs up
+        wait_for(page, "microphones.length === 1")
+        page.wait_for_timeout(300)
+        assert page.evaluate("tracks()") == 0 and text(page, "#speech .said") == ""
+        assert page.get_attribute("#speech .microphone", "aria-pressed") == "false"
+        page.click("#start")
+        wait_for(page, "!document.querySelector('#speech').disabled")
+        page.evaluate("for (let i = 0; i < 3; i++) document.querySelector('#speech .microphone').click()")
+        wait_for(page, "document.querySelector('#speech .microphone').ariaPressed === 'true'")
+        wait_for(page, "microphones.length === 4")
+        page.wait_for_timeout(300)
+        assert page.evaluate("tracks()") == 1 and len(server.call.others) == 1
+        page.click("#speech .microphone")
+        assert page.evaluate("tracks()") == 0
+        server._say = _refusing
+        page.click("#speech .microphone")
+        wait_for(page, "document.querySelector('#speech .said').classList.contains('alarm')")
+        assert text(page, "#speech .said") == "No more, please." and page.evaluate("tracks()") == 0
+        assert page.get_attribute("#speech .microphone", "aria-pressed") == "false"
+
+
+async def _refusing(*arguments):
+    raise InputError("no more, please.")
+
+
+def test_channels_that_cancel_each_other_are_heard(chromium, tmp_path):
+    tone = 0.5 * np.sin(2 * np.pi * 300 * np.arange(48000) / 24000)
+    with wave.open(str(tmp_path / "opposite.wav"), "wb") as file:
+        file.setnchannels(2), file.setsampwidth(2), file.setframerate(24000)
+        file.writeframes((np.stack([tone, -tone], 1) * 32767).astype("<i2").tobytes())
+    server = server_of()
+    with serving(server) as address, chromium_page(chromium) as page:
+        start(page, address)
+        page.set_input_files("#listen input[type=file]", tmp_path / "opposite.wav")
+        wait_for(page, "document.querySelector('#listen .said').textContent.includes('2.0 s')")
+        page.set_input_files("#speech input[type=file]", tmp_path / "opposite.wav")
+        page.wait_for_timeout(1500)
+        stream = server.made[0]._maker._stream
+        assert max(np.abs(piece).max() for piece in stream.heard) > 0.4
+        assert np.abs(stream.sound).max() > 0.4
+
+
+def test_a_size_that_is_not_offered_is_shown_and_stopped_is_cleared(chromium):
+    with serving(server_of(size=640)) as address, chromium_page(chromium) as page:
+        start(page, address)
+        wait_for(page, "document.querySelector('#size').value === '640'")
+        page.click("#interrupt")
+        assert text(page, "#status") == "Stopped."
+        page.set_input_files("#speech input[type=file]", SPEECH)
+        wait_for(page, "!document.querySelector('#badge').hidden")
+        assert text(page, "#status") == "The portrait is here."
+        page.select_option("#size", "256")
+        wait_for(page, "document.querySelector('#size').value === '256'")
+        wait_for(page, "document.querySelectorAll('#size option').length === 3")
+
+
+def test_hanging_up_and_starting_at_once_and_reloading(chromium):
+    with serving(server_of()) as address, chromium_page(chromium) as page:
+        start(page, address)
+        page.evaluate("const button = document.querySelector('#start'); button.click(); button.click()")
+        wait_for(page, "document.querySelector('#portrait').currentTime > 0.2")
+        assert text(page, "#status") == "The portrait is here."
+        page.reload()
+        page.click("#start")
+        wait_for(page, "document.querySelector('#portrait').currentTime > 0.2")
+
+
 def test_a_second_page_is_told_that_somebody_is_there(chromium):
     with serving(server_of()) as address, chromium_page(chromium) as page:
         start(page, address)
@@ -167,6 +259,8 @@ def test_the_page_fits_phones_and_the_dark_and_a_keyboard_reaches_everything(chr
         start(page, address)
         page.screenshot(path=pictures / f"live-{width}-{scheme}.png", full_page=True)
         assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+        legends = page.evaluate("[...document.querySelectorAll('legend')].map(one => one.offsetHeight)")
+        assert max(legends) < 32  # on one line
         background = page.evaluate("getComputedStyle(document.body).backgroundColor")
         assert (sum(map(int, re.findall(r"\d+", background)[:3])) < 384) == (scheme == "dark")
         page.focus("#start")

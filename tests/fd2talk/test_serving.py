@@ -1,6 +1,8 @@
+from urllib.parse import parse_qs, urlsplit
+
 import pytest
 
-from fd2talk.serving import check_address, is_own_page, knows
+from fd2talk.serving import check_address, is_own_page, knows, page_address
 from shared.errors import UsageError
 
 TOKEN = "correct-horse-battery"
@@ -31,6 +33,22 @@ def test_only_the_token_opens() -> None:
     assert knows(None, None)
 
 
+def test_bytes_that_are_no_text_open_nothing() -> None:
+    assert not knows(TOKEN, TOKEN[:-1] + "\udcff")
+    assert not knows(TOKEN, "é" * len(TOKEN))
+    assert knows("é" * 20, "é" * 20)
+
+
+def test_the_address_of_the_page_is_one_that_others_can_open() -> None:
+    assert page_address("127.0.0.1", 80, None) == "http://127.0.0.1:80/"
+    address = page_address("::1", 81, "ab+cd/ef==gh&ij=kl#mn")
+    assert address.startswith("http://[::1]:81/?") and "#" not in address
+    assert parse_qs(urlsplit(address).query) == {"token": ["ab+cd/ef==gh&ij=kl#mn"]}
+    for host in ("0.0.0.0", "::", ""):
+        name = urlsplit(page_address(host, 82, TOKEN)).hostname
+        assert name and name not in ("0.0.0.0", "::")
+
+
 @pytest.mark.parametrize(
     ("host", "origin", "token", "own"),
     [
@@ -41,6 +59,10 @@ def test_only_the_token_opens() -> None:
         ("127.0.0.1:7860", "https://evil.example", None, False),
         ("127.0.0.1:7860", "http://127.0.0.1:9999", None, False),
         ("127.0.0.1:7860", "null", None, False),
+        ("[", None, None, False),
+        ("[", None, TOKEN, False),
+        ("127.0.0.1:7860", "http://[", None, False),
+        ("studio.example", "http://[", TOKEN, False),
         ("evil.example:7860", "http://evil.example:7860", None, False),
         (None, None, None, False),
         ("studio.example", "https://studio.example", TOKEN, True),

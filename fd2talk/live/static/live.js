@@ -7,6 +7,7 @@ const PIECE = 24000; // samples of a file in one message
 // Milliseconds for which sound and pictures are held back at least, so that lips stay with the sound where packets are
 // late. Chromium's sound leaves about 20 ms behind that.
 const BUFFER = { audio: 60, video: 80 };
+const HERE = 'The portrait is here.', STOPPED = 'Stopped.';
 let call = null;
 $('#address').textContent = `${address('speech')}?rate=24000`;
 
@@ -14,6 +15,8 @@ function say(text, alarm = false, line = statusLine) {
   line.textContent = text;
   line.classList.toggle('alarm', alarm);
 }
+
+const capital = sentence => sentence.charAt(0).toUpperCase() + sentence.slice(1);
 
 // -- the call ---------------------------------------------------------------------------------------------------------
 
@@ -35,15 +38,21 @@ class Call {
   }
 
   async take(message) {
-    const sentence = message.message && message.message.charAt(0).toUpperCase() + message.message.slice(1);
-    if (message.type === 'ready') await this.offer();
+    const sentence = message.message && capital(message.message);
+    if (message.type === 'ready') {
+      allow(true);
+      await this.offer();
+    }
     else if (message.type === 'answer') {
       await this.peer.setRemoteDescription({ type: 'answer', sdp: message.sdp });
       video.srcObject = this.stream;
       await video.play();
-      say('The portrait is here.');
+      if (this === call) say(HERE);
     } else if (message.type === 'state') this.show(message);
-    else if (message.type === 'speaking') $('#badge').hidden = !message.speaking;
+    else if (message.type === 'speaking') {
+      $('#badge').hidden = !message.speaking;
+      if (message.speaking && statusLine.textContent === STOPPED) say(HERE);
+    }
     else if (message.type === 'note') say(sentence, true);
     else if (message.type === 'error') {
       this.reason = sentence;
@@ -72,7 +81,7 @@ class Call {
     $('#fps').textContent = state.fps.toFixed(0);
     $('#shown').textContent = `${state.width} × ${state.height}`;
     $('#queued').textContent = `${state.queued.toFixed(1)} s`;
-    $('#size').value = String(Math.max(state.width, state.height));
+    showSize(Math.max(state.width, state.height));
   }
 
   // Seconds that sound waits in this browser, and half of its way to here.
@@ -97,11 +106,27 @@ class Call {
   }
 }
 
+function allow(allowed) {
+  for (const name of ['#interrupt', '#size', '#speech', '#listen']) $(name).disabled = !allowed;
+}
+
+// The menu shows the size as it is, which may be none of those to choose from.
+function showSize(size) {
+  const menu = $('#size');
+  $('option.other', menu)?.remove();
+  if (![...menu.options].some(option => option.value === String(size))) {
+    const other = new Option(size, size);
+    other.className = 'other';
+    other.disabled = true;
+    menu.prepend(other);
+  }
+  menu.value = String(size);
+}
+
 function start() {
   say('Preparing the portrait …');
   $('#start').textContent = 'Hang up';
-  call = new Call();
-  for (const name of ['#interrupt', '#size', '#speech', '#listen']) $(name).disabled = false;
+  call = new Call(); // which allows the rest when it is ready
 }
 
 function end(sentence, alarm = false) {
@@ -115,7 +140,7 @@ function end(sentence, alarm = false) {
   say(reason ?? sentence, alarm || Boolean(reason));
   $('#start').textContent = 'Start';
   $('#badge').hidden = true;
-  for (const name of ['#interrupt', '#size', '#speech', '#listen']) $(name).disabled = true;
+  allow(false);
   for (const name of ['#delay', '#fps', '#shown', '#queued']) $(name).textContent = '–';
 }
 
@@ -123,7 +148,7 @@ function interrupt() {
   if (!call) return;
   sources[0].stop();
   call.send({ type: 'interrupt' });
-  say('Stopped.');
+  say(STOPPED);
 }
 
 $('#start').onclick = () => (call ? end('The call has ended.') : start());
@@ -146,65 +171,93 @@ class Source {
     this.picker.onchange = () => this.picker.files.length && this.file(this.picker.files[0]);
   }
 
-  async open(rate, live) {
+  // A new request: what was there ends. Returns whether a later one, or a stop, has come meanwhile.
+  begin() {
     this.stop();
+    const request = this.request = {};
+    return () => this.request !== request;
+  }
+
+  async open(rate, live, over) {
     const socket = new WebSocket(`${address(this.path)}?rate=${rate}${live ? '&live=1' : ''}`);
     socket.binaryType = 'arraybuffer';
     socket.onmessage = event => {
       const message = JSON.parse(event.data);
-      if (message.type === 'error') say(message.message, true, this.line);
+      if (message.type === 'error') reason = capital(message.message);
     };
+    let reason = 'The server takes no more sound.';
     await new Promise((done, fail) => {
       socket.onopen = done;
       socket.onerror = () => fail(new Error('The server takes no sound.'));
     });
-    this.socket = socket;
+    if (over()) socket.close();
+    else this.socket = socket;
+    socket.onclose = () => {
+      if (this.socket !== socket) return; // by us
+      this.stop();
+      say(reason, true, this.line);
+    };
     return socket;
   }
 
   async microphone() {
+    const over = this.begin();
+    say('Waiting for the microphone …', false, this.line);
+    let stream = null, context = null;
     try {
       if (!navigator.mediaDevices) throw new Error('Browsers allow microphones only on https pages and on localhost.');
-      const stream = await navigator.mediaDevices.getUserMedia({ audio: { echoCancellation: true } });
-      const context = new AudioContext();
-      await this.connect(context, context.createMediaStreamSource(stream), true);
-      this.stream = stream;
+      stream = await navigator.mediaDevices.getUserMedia({ audio: { echoCancellation: true } });
+      if (over()) return release(stream);
+      context = new AudioContext();
+      await this.connect(context, context.createMediaStreamSource(stream), true, over);
+      if (over()) return release(stream, context);
+      [this.stream, this.context] = [stream, context];
       this.button.ariaPressed = 'true';
       say('The microphone is on.', false, this.line);
     } catch (error) {
+      release(stream, context);
+      if (over()) return;
       this.stop();
       say(error.name === 'NotAllowedError' ? 'The browser has not allowed the microphone.' : error.message, true, this.line);
     }
   }
 
   async file(file) {
+    const over = this.begin();
+    this.picker.value = ''; // the same file can be chosen again
     say(`Reading ${file.name} …`, false, this.line);
+    let context = null;
     try {
-      const context = new AudioContext({ sampleRate: FILE_RATE });
+      context = new AudioContext({ sampleRate: FILE_RATE });
       const sound = await context.decodeAudioData(await file.arrayBuffer());
+      if (over()) return release(null, context);
       if (this.realTime) {
         const player = new AudioBufferSourceNode(context, { buffer: sound });
-        await this.connect(context, player, false);
+        await this.connect(context, player, false, over);
+        if (over()) return release(null, context);
+        this.context = context;
         player.connect(context.destination);
-        player.onended = () => this.stop();
+        player.onended = () => over() || this.stop();
         player.start();
       } else {
         await context.close();
-        await this.send(sound);
+        await this.send(sound, over);
       }
+      if (over()) return;
       say(`${file.name}, ${sound.duration.toFixed(1)} s`, false, this.line);
     } catch (error) {
+      release(null, context);
+      if (over()) return;
       this.stop();
       const what = error.name === 'EncodingError' ? `${file.name} holds no sound that this browser can read.` : error.message;
       say(what, true, this.line);
     }
-    this.picker.value = '';
   }
 
   // A node's sound in real time.
-  async connect(context, node, live) {
-    const socket = await this.open(context.sampleRate, live);
-    this.context = context;
+  async connect(context, node, live, over) {
+    const socket = await this.open(context.sampleRate, live, over);
+    if (over()) return;
     await context.audioWorklet.addModule('microphone.js');
     const pcm = new AudioWorkletNode(context, 'pcm', { numberOfOutputs: 0 });
     pcm.port.onmessage = event => socket.readyState === WebSocket.OPEN && socket.send(event.data);
@@ -212,24 +265,42 @@ class Source {
   }
 
   // All of a file at once: the portrait takes it in its own time.
-  async send(sound) {
-    const socket = await this.open(sound.sampleRate, false);
-    const mono = new Float32Array(sound.length);
-    for (let channel = 0; channel < sound.numberOfChannels; channel++)
-      sound.getChannelData(channel).forEach((value, i) => { mono[i] += value / sound.numberOfChannels; });
+  async send(sound, over) {
+    const socket = await this.open(sound.sampleRate, false, over);
+    if (over()) return;
+    const mono = mixed(sound);
     for (let at = 0; at < mono.length; at += PIECE)
       socket.send(Int16Array.from(mono.subarray(at, at + PIECE), value => Math.max(-1, Math.min(1, value)) * 32767));
     socket.send(JSON.stringify({ type: 'end' }));
   }
 
   stop() {
-    this.stream?.getTracks().forEach(track => track.stop());
-    if (this.context?.state !== 'closed') this.context?.close();
-    this.socket?.close();
-    this.stream = this.context = this.socket = null;
+    release(this.stream, this.context);
+    const socket = this.socket;
+    this.stream = this.context = this.socket = this.request = null;
+    socket?.close();
     this.button.ariaPressed = 'false';
     say('', false, this.line);
   }
+}
+
+function release(stream, context) {
+  stream?.getTracks().forEach(track => track.stop());
+  if (context && context.state !== 'closed') context.close();
+}
+
+// The mean of the channels, or the first one alone where they cancel each other, block by block of a second.
+function mixed(sound) {
+  const channels = Array.from({ length: sound.numberOfChannels }, (_, channel) => sound.getChannelData(channel));
+  const mono = Float32Array.from(channels[0], (_, i) => channels.reduce((sum, one) => sum + one[i], 0) / channels.length);
+  let all = 0, cancelling = 0;
+  for (let at = 0; at < mono.length; at += sound.sampleRate) {
+    const energy = of => of.subarray(at, at + sound.sampleRate).reduce((sum, value) => sum + value * value, 0);
+    const whole = channels.reduce((sum, one) => sum + energy(one), 0);
+    all += whole;
+    if (energy(mono) < 0.25 * whole / channels.length ** 2) cancelling += whole;
+  }
+  return cancelling > 0.1 * all ? channels[0] : mono;
 }
 
 const sources = [new Source('speech', false), new Source('listen', true)];

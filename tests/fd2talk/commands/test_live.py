@@ -2,6 +2,7 @@
 
 import re
 import signal
+import socket
 import subprocess
 import sys
 import urllib.request
@@ -40,5 +41,14 @@ def test_it_serves_until_it_is_stopped(photo, stop):
             assert busy.returncode == 2 and "cannot listen on 127.0.0.1" in busy.stderr.splitlines()[-1]
         finally:
             process.send_signal(stop)
-            assert process.wait(20) == 0
-        assert "Traceback" not in process.stderr.read()
+            assert process.wait(20) == 128 + stop
+        sentence = "interrupted" if stop == signal.SIGINT else "terminated"
+        assert process.stderr.read().splitlines() == [f"fd2talk: {sentence}"]
+
+
+def test_a_port_in_use_is_noticed_before_models_are_loaded(refused, photo, tmp_path, monkeypatch):
+    pytest.importorskip("aiortc", reason="the extra live is not installed")
+    monkeypatch.setattr("stage2_render.pipeline.RenderPipeline.from_pretrained", None)
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        refused("live", photo, "--port", port, folder=tmp_path, saying="cannot listen on 127.0.0.1")

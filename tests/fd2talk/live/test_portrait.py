@@ -251,3 +251,70 @@ def test_renderers_and_models_that_are_not_for_this_are_refused(photo, pipelines
         LivePortrait(photo, motion, render, size=16)
     with pytest.raises(UsageError, match="multiple of 25"):
         LivePortrait(photo, motion, render, sound_rate=16001)
+
+
+def test_the_caller_may_use_his_arrays_again():
+    stream = FlashStream()
+    with flashing(stream=stream) as portrait:
+        buffer = np.full(6400, 0.8, np.float32)
+        portrait.speak(buffer)
+        portrait.end_of_speech()
+        portrait.listen(buffer)
+        buffer[:] = 0
+        assert np.sum(sound_of(taken(portrait, 30)) != 0) == 6400
+        assert np.concatenate(stream.heard).min() > 0.7
+
+
+def test_of_a_large_piece_the_last_seconds_are_heard():
+    with flashing() as portrait:
+        taken(portrait, 4)
+        time.sleep(0.2)  # frames ahead are made, and nothing is taken from now on
+        sound = np.arange(10 * 16000, dtype=np.float32) / 16000
+        portrait.listen(sound)
+        portrait.listen(sound[:100])
+        heard = np.concatenate(portrait._maker._heard)
+    assert np.array_equal(heard, np.r_[sound, sound[:100]][-5 * 16000 :])
+
+
+def test_an_interruption_says_whether_there_was_anything_to_stop():
+    with flashing() as portrait:
+        taken(portrait, 4)
+        assert not portrait.interrupt()
+        portrait.speak(np.full(32000, 0.8, np.float32))
+        assert portrait.interrupt() and not portrait.interrupt()  # before its first frame
+        portrait.speak(np.full(32000, 0.8, np.float32))
+        taken(portrait, 30)
+        assert portrait.interrupt() and not portrait.interrupt()
+
+
+def test_an_utterance_is_over_when_all_that_was_given_is_spoken():
+    with flashing() as portrait:
+        portrait.speak(np.full(6400, 0.8, np.float32))
+        assert portrait.end_of_speech() == 6400
+        frames = taken(portrait, 30)
+        last = max(frame.index for frame in frames if frame.speaking)
+        assert frames[last].spoken == 6400 and frames[last - 1].spoken < 6400
+        portrait.speak(np.full(3200, 0.8, np.float32))
+        assert portrait.end_of_speech() == 9600
+
+
+def test_after_close_every_call_says_so_at_once():
+    portrait = flashing()
+    taken(portrait, 4)
+    portrait.close()
+    calls = [
+        portrait.frame,
+        portrait.end_of_speech,
+        portrait.interrupt,
+        lambda: portrait.listen(np.zeros(1, np.float32)),
+        lambda: portrait.resize(128),
+    ]
+    for call in calls:
+        with pytest.raises(UsageError, match="closed"):
+            call()
+
+
+@pytest.mark.parametrize("size", ["256", 256.0, None, True, [256]])
+def test_a_size_is_a_whole_number(size):
+    with flashing() as portrait, pytest.raises(UsageError, match="whole number"):
+        portrait.resize(size)

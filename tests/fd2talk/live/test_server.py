@@ -4,6 +4,7 @@ import asyncio
 import gc
 import json
 import re
+import socket
 import threading
 import time
 from contextlib import asynccontextmanager
@@ -20,7 +21,7 @@ from aiortc.mediastreams import MediaStreamError
 from flashing import FlashRender, clicks, flashing, serving
 
 from fd2talk.live.addresses import peer_connection
-from fd2talk.live.server import BUSY, ELSEWHERE, NOBODY, STRANGER, LiveServer
+from fd2talk.live.server import BUSY, ELSEWHERE, NOBODY, STOPPED, STRANGER, LiveServer
 from fd2talk.live.tracks import SOUND_RATE
 from shared.errors import UsageError
 
@@ -239,7 +240,7 @@ def test_programs_are_told_what_happens_and_what_is_wrong():
         early, told, found, again, no_object, heard, left = asyncio.run(talk(address))
     assert early["message"] == NOBODY
     assert told == [{"type": "speaking", "speaking": True}, {"type": "speaking", "speaking": False}]
-    said = ["3 bytes", "not 7000", "not 0", "JSON objects", "'sing' is not known"]
+    said = ["3 bytes", "not 7000", "not x", "JSON objects", "'sing' is not known"]
     assert all(len(one) == 1 and words in one[0] for one, words in zip(found, said, strict=True))
     assert "its connection already" in again["message"] and "JSON objects" in no_object["message"]
     assert heard == 1600
@@ -291,6 +292,178 @@ def test_a_token_opens_the_page_and_its_sockets():
 
     with serving(server_of(token=TOKEN)) as address:
         asyncio.run(ask(address))
+
+
+def test_the_visitor_is_told_when_the_server_stops_and_nothing_is_left():
+    async def call(address, stop):
+        async with visit(address) as visitor:
+            await visitor.connect()
+            speech = await visitor.sound()
+            await speech.send_bytes(pcm(np.full(48000, 0.5)))
+            await visitor.message("speaking")
+            stopping = asyncio.get_running_loop().run_in_executor(None, stop)
+            left = await visitor.message("error")
+            told = [json.loads(one.data)["message"] async for one in speech if '"error"' in one.data]
+            await stopping
+            return left, told, visitor.socket.close_code
+
+    server = server_of()
+    running = serving(server)
+    address = running.__enter__()
+    begun = time.monotonic()
+    left, told, _ = asyncio.run(call(address, lambda: running.__exit__(None, None, None)))
+    assert left["message"] == STOPPED and told == [STOPPED] and time.monotonic() - begun < 12
+    assert server.call is None
+    assert [one.name for one in threading.enumerate() if one.name.startswith("live")] == []
+
+
+def test_a_portrait_that_is_still_being_made_is_released_when_the_server_stops():
+    def make(notify):
+        making.set()
+        time.sleep(0.7)
+        made.append(flashing(FlashRender(), size=64, sound_rate=SOUND_RATE, notify=notify))
+        return made[-1]
+
+    async def call(address):
+        async with aiohttp.ClientSession() as http:
+            await http.ws_connect(f"{address}/call")
+            await asyncio.to_thread(making.wait, 5)
+
+    making, made = threading.Event(), []
+    with serving(LiveServer(make, b"", host="127.0.0.1")) as address:
+        asyncio.run(call(address))
+    assert len(made) == 1
+    with pytest.raises(UsageError, match="closed"):
+        made[0].interrupt()
+
+
+def test_who_hangs_up_and_calls_again_is_not_somebody_else():
+    async def talk(address):
+        async with aiohttp.ClientSession() as http:
+            for _ in range(3):
+                async with visit(address) as visitor:
+                    await visitor.connect()
+                    leaving = asyncio.ensure_future(visitor.socket.close())
+                    await asyncio.sleep(0)
+                    again = await http.ws_connect(f"{address}/call")
+                    first = await again.receive_json()
+                    await leaving
+                    await again.close()
+                    assert first["type"] in ("ready", "state"), first
+
+    server = server_of()
+    close = LivePortraitClosing(server)
+    with close, serving(server) as address:
+        asyncio.run(talk(address))
+
+
+class LivePortraitClosing:
+    """Portraits of a server take a second to close."""
+
+    def __init__(self, server):
+        self.server, self.make = server, server._make
+
+    def __enter__(self):
+        def make(notify):
+            portrait = self.make(notify)
+            close = portrait.close
+            portrait.close = lambda: (time.sleep(1), close())
+            return portrait
+
+        self.server._make = make
+
+    def __exit__(self, *exception):
+        pass
+
+
+def test_a_bad_offer_does_not_spoil_the_call():
+    async def talk(address):
+        async with visit(address) as visitor:
+            await visitor.socket.send_json({"type": "offer", "sdp": "nonsense"})
+            bad = await visitor.message("error")
+            await visitor.connect()
+            return bad, len(visitor.sounds)
+
+    with serving(server_of()) as address:
+        bad, sounds = asyncio.run(talk(address))
+    assert "no offer" in bad["message"] and sounds > 0
+
+
+def test_after_every_end_it_is_told_when_speech_is_over():
+    """Also if nothing was said, or it was interrupted before anything was heard; interruptions are told once."""
+
+    async def told(socket):
+        found = []
+        while not found or found[-1] != {"type": "speaking", "speaking": False}:
+            found.append(await socket.receive_json(timeout=5))
+        return found
+
+    async def talk(address):
+        async with visit(address) as visitor:
+            await visitor.connect()
+            socket = await visitor.sound()
+            await socket.send_str('{"type": "end"}')
+            nothing = await told(socket)
+            await socket.send_bytes(pcm(np.full(48000 * 2, 0.5)))
+            await socket.send_str('{"type": "end"}')
+            for _ in range(5):
+                await socket.send_str('{"type": "interrupt"}')
+            before = await told(socket)
+            await socket.send_bytes(pcm(np.full(48000 * 3, 0.5)))
+            await socket.send_str('{"type": "end"}')
+            assert await socket.receive_json(timeout=5) == {"type": "speaking", "speaking": True}
+            await asyncio.sleep(0.3)
+            for _ in range(5):
+                await socket.send_str('{"type": "interrupt"}')
+            within = await told(socket)
+            with pytest.raises(asyncio.TimeoutError):
+                await socket.receive_json(timeout=1)
+            return nothing, before, within
+
+    with serving(server_of()) as address:
+        nothing, before, within = asyncio.run(talk(address))
+    over, interrupted = {"type": "speaking", "speaking": False}, {"type": "interrupted"}
+    assert nothing == [over] and before == [interrupted, over] and within == [interrupted, over]
+
+
+def test_large_and_deep_messages_get_a_sentence():
+    async def answer(visitor, path, send):
+        socket = await visitor.sound(path, 48000)
+        await send(socket)
+        await socket.send_str('{"type": "sing"}')
+        return (await socket.receive_json(timeout=5))["message"]
+
+    async def talk(address):
+        async with visit(address) as visitor:
+            mebibyte = bytes(2**20)
+            found = [
+                await answer(visitor, "speech", lambda one: one.send_bytes(mebibyte)),
+                await answer(visitor, "speech", lambda one: one.send_bytes(mebibyte + b"ab")),
+                await answer(visitor, "speech", lambda one: one.send_str("[" * 100_000)),
+            ]
+            await visitor.socket.send_str("[" * 100_000)
+            found.append((await visitor.message("error"))["message"])
+            for size in ("[1]", "256.0", "true"):
+                await visitor.socket.send_str(f'{{"type": "size", "size": {size}}}')
+                found.append((await visitor.message("error"))["message"])
+            return found
+
+    with serving(server_of()) as address:
+        found = asyncio.run(talk(address))
+    said = ["'sing' is not", "at most 1048576 bytes, not 1048578", "JSON objects", "JSON objects", *["'size'"] * 3]
+    assert all(words in one for one, words in zip(found, said, strict=True)), found
+
+
+@pytest.mark.parametrize(
+    "headers", ["Host: [", "Host: {host}\r\nOrigin: http://[", "Host: {host}\r\nOrigin: http://\xff"]
+)
+def test_headers_that_are_no_addresses_are_refused(headers):
+    with serving(server_of()) as address:
+        host = address.removeprefix("http://")
+        name, port = host.split(":")
+        with socket.create_connection((name, int(port)), 5) as raw:
+            raw.sendall(f"GET / HTTP/1.1\r\n{headers.format(host=host)}\r\n\r\n".encode("latin-1"))
+            assert raw.recv(100).split()[1][:1] == b"4"
 
 
 def test_the_client_of_the_documentation_speaks():

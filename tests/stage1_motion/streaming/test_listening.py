@@ -270,3 +270,16 @@ def test_what_is_no_sound_is_refused(pipeline):
     stream.flush()
     with pytest.raises(UsageError, match="listens no more"):
         stream.listen(np.zeros(100, np.float32))
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_listener_returns_to_the_photo_at_the_end_and_no_nod_is_cut_off(pipeline, seed):
+    sound = np.concatenate([recording(870), silence(0.2)])  # most nods follow the end of what was said
+    motion = pipeline.listen(sound, seed=seed)
+    free = pipeline.listen(sound, seed=seed, postprocessing=PostProcessing(ease=False))
+    for name in ("expression", "rotation", "translation"):
+        values = getattr(motion, name)
+        assert np.allclose(values[-1], values[0], atol=1e-5)
+        assert np.allclose(values[8:-26], getattr(free, name)[8:-26], atol=1e-5)
+    turns = np.degrees(np.abs(np.diff(motion.rotation, axis=0)).max(1))
+    assert turns[-3:].max() < 0.5  # comes to rest
