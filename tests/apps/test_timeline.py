@@ -32,7 +32,7 @@ def test_arithmetic():
     found = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
     assert found["frames"] and found["video"] and found["up"]
     assert found["snapped"] == [0, 9, 10, 10, 11, 249] and found["borders"] == [0, 0, 1, 250]
-    assert found["typed"] == [1, 1, 25, 0, 249] and found["values"] == [0, 7.3, 20] and found["outside"] == [20, 0]
+    assert found["typed"] == [1, 1, 25, -75, 2475] and found["values"] == [0, 7.3, 20] and found["outside"] == [20, 0]
     assert found["hits"] == [[0, 10], None, [1, 10], None] and found["lanes"] == [-1, 0, 0, 1, -1]
     bent = found["bent"]
     assert bent[20] == 3 and bent[:13] == [1] * 13 and bent[28:] == [1] * 13 and bent[16] == pytest.approx(2)
@@ -42,6 +42,9 @@ def test_arithmetic():
     assert found["fits"] == {"pps": 40, "scroll": 0, "width": 400} and found["closest"] == 600
     assert found["locked"] == [False, True, True, False]
     assert found["ordered"] == [[0, 10, 12], [1, 10, -5], [0, 30, 4]] and found["neighbours"] == [30, None, 10, 30]
+    assert found["scales"] == ["-0.5", "0.5", "-10.5", "20", "0.3", "0"]
+    reason = "0.24 s is locked: move the playhead before or behind what is locked."
+    assert found["inserts"] == ["", "", reason, ""]
     assert found["amounts"] == ["0.0 mm", "4.3°", "0.50"] and found["ticks"] == [5, 1, 0.2]
 
 
