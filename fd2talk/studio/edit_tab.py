@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from functools import partial
 from importlib import resources
 from typing import Any
 
@@ -17,6 +18,7 @@ import gradio as gr
 from fd2talk.commands.inputs import load_motion
 from fd2talk.studio import controls, results
 from fd2talk.studio.editor import HEAVY, Editor
+from fd2talk.studio.editors import MOST_OPEN, Choice, Editors
 from fd2talk.studio.jobs import Cancelled, Finished, Progress, Report, Waiting
 from fd2talk.studio.media import named
 from fd2talk.studio.photos import Photo
@@ -27,6 +29,7 @@ from shared.errors import Fd2TalkError, UsageError
 # Seconds between two updates of what goes on, and how long a rendering that is no longer wanted may take to stop.
 _PACE, _PATIENCE = 0.3, 30.0
 _OURS = "something went wrong in the studio itself; whoever runs it finds the details in its log"
+_Shown = tuple[Any, Any, Any]  # the choices, what is said of newer ones, the timeline
 _SCRIPTS = ("timeline_math.js", "timeline_draw.js", "timeline_view.js", "timeline.js")
 
 
@@ -35,9 +38,10 @@ def build(studio: Studio, tab: gr.Tab) -> None:
 
     Args:
         studio: which serves it.
-        tab: when it is selected, what was generated last is opened.
+        tab: when it is selected, what was generated last is opened or offered.
     """
     which = gr.Radio(visible=False, label="Which video is edited?", elem_id="edit-which")
+    newer = gr.HTML(elem_id="edit-newer", js_on_load="element.setAttribute('role', 'status');")
     timeline = gr.HTML(
         value=None, html_template=_static("timeline.html"), js_on_load=script(), elem_id="timeline",
         head=f"<style>{_static('timeline.css')}</style>", apply_default_css=False,
@@ -58,35 +62,36 @@ def build(studio: Studio, tab: gr.Tab) -> None:
         failed = gr.HTML(elem_id="edit-failed")
 
     def on_select(request: gr.Request) -> Iterator[tuple]:
-        yield from _with_page(studio, request, _opened_last)
+        yield from _with_page(studio, request, _selected)
 
-    def on_which(number: int, request: gr.Request) -> Iterator[Any]:
-        for _, state in _with_page(studio, request, lambda studio, page: _opened(studio, page, int(number or 0))):
-            yield state
+    def on_which(number: int, request: gr.Request) -> Iterator[tuple]:
+        def chosen(studio: Studio, page: Page) -> Iterator[_Shown]:
+            return _shown(studio, page, _editors(page).find(number))
+
+        yield from _with_page(studio, request, chosen)
 
     def on_open(photo_path: str | None, motion_path: str | None, request: gr.Request) -> Iterator[tuple]:
         try:
             page = studio.page(request)
-            _replace(page, _of_files(studio, page, photo_path, motion_path))
-            yield "", page.edit.state("preparing")
-            for state in _drawn(studio, page, page.edit):
-                yield "", state
+            for shown in _of_files(studio, page, photo_path, motion_path):
+                yield "", *shown
         except Cancelled:
             return
         except Fd2TalkError as error:
-            yield results.alert(str(error)), gr.skip()
+            yield results.alert(str(error)), *[gr.skip()] * 3
         except Exception:
             studio.log_bug()
-            yield results.alert(_OURS), gr.skip()
+            yield results.alert(_OURS), *[gr.skip()] * 3
 
     def on_edit(event: gr.EventData, request: gr.Request) -> Iterator[Any]:
-        for _, state in _with_page(studio, request, lambda studio, page: _edited(studio, page, event._data)):
+        for _, _, state in _with_page(studio, request, lambda studio, page: _edited(studio, page, event._data)):
             yield state
 
     quiet: dict[str, Any] = {"show_progress": "hidden", "concurrency_limit": None, "trigger_mode": "multiple"}
-    tab.select(on_select, None, [which, timeline], **quiet)
-    which.input(on_which, which, timeline, **quiet)
-    opened.click(on_open, [photo, motion], [failed, timeline], **quiet | {"trigger_mode": "once"})
+    shown = [which, newer, timeline]
+    tab.select(on_select, None, shown, **quiet)
+    which.input(on_which, which, shown, **quiet)
+    opened.click(on_open, [photo, motion], [failed, *shown], **quiet | {"trigger_mode": "once"})
     timeline.edit(on_edit, None, timeline, **quiet)
 
 
@@ -101,8 +106,8 @@ def _static(name: str) -> str:
 
 
 def _with_page(
-    studio: Studio, request: gr.Request, work: Callable[[Studio, Page], Iterator[tuple[Any, Any]]]
-) -> Iterator[tuple[Any, Any]]:
+    studio: Studio, request: gr.Request, work: Callable[[Studio, Page], Iterator[_Shown]]
+) -> Iterator[_Shown]:
     """What a page does, with its errors in the timeline."""
     page = None
     try:
@@ -111,50 +116,69 @@ def _with_page(
     except Cancelled:
         return
     except Fd2TalkError as error:
-        yield gr.skip(), _failed(page, str(error))
+        yield gr.skip(), gr.skip(), _failed(page, str(error))
     except Exception:
         studio.log_bug()
-        yield gr.skip(), _failed(page, _OURS)
+        yield gr.skip(), gr.skip(), _failed(page, _OURS)
 
 
 def _failed(page: Page | None, sentence: str) -> dict[str, Any]:
-    editor = page.edit if page else None
+    editor = page.edit.editor if page and page.edit else None
     if editor is None:
         return {"frames": 0, "error": sentence[:1].upper() + sentence[1:], "revision": time.time()}
     editor.error, editor.message = sentence, ""
     return editor.state()
 
 
-def _opened_last(studio: Studio, page: Page) -> Iterator[tuple[Any, Any]]:
-    """Open what was generated last, unless it is open."""
-    made = page.generated
-    several = gr.update(choices=[(f"Video {k + 1}", k) for k in range(len(made))], value=0, visible=len(made) > 1)
-    if not made or (page.edit is not None and any(page.edit.generated is one for one in made)):
-        return
-    for _, state in _opened(studio, page, 0):
-        yield several, state
+def _editors(page: Page) -> Editors:
+    if page.edit is None:
+        page.edit = Editors()
+    return page.edit
 
 
-def _opened(studio: Studio, page: Page, number: int) -> Iterator[tuple[Any, Any]]:
-    if not 0 <= number < len(page.generated):
-        raise UsageError("there is no such video")
-    _replace(page, Editor.of_generated(studio, page, page.generated[number]))
-    yield gr.skip(), page.edit.state("preparing")
-    for state in _drawn(studio, page, page.edit):
-        yield gr.skip(), state
+def _selected(studio: Studio, page: Page) -> Iterator[_Shown]:
+    """Show what was generated last, unless something else was edited or opened: then it is offered."""
+    editors = _editors(page)
+    new, current = editors.offer(page.generated), editors.current
+    if new and (current is None or (current.generated is not None and not current.is_edited)):
+        yield from _shown(studio, page, new[0])
+    elif new:
+        said = "Newer videos are there" if len(new) > 1 else "A newer video is there"
+        titles = dict((number, title) for title, number in editors.titles())
+        names = " and ".join(titles[choice.number] for choice in new)
+        yield _choices(editors), results.notes([f"{said}: {names}. Choose it above; this edit stays."]), gr.skip()
+    elif current is not None:
+        yield _choices(editors), gr.skip(), gr.skip()
 
 
-def _replace(page: Page, editor: Editor) -> None:
-    if page.edit is not None:
-        page.edit.close()
-    page.edit = editor
+def _choices(editors: Editors) -> Any:
+    value = editors.current.number if editors.current else None
+    return gr.update(choices=editors.titles(), value=value, visible=len(editors.choices) > 1)
 
 
-def _of_files(studio: Studio, page: Page, photo: str | None, motion: str | None) -> Editor:
+def _shown(studio: Studio, page: Page, choice: Choice, editor: Editor | None = None) -> Iterator[_Shown]:
+    """Show a choice, as it was left; one that was not open before is opened."""
+    editors = _editors(page)
+    editor = editor or choice.editor
+    if editor is None:
+        assert choice.generated is not None  # files are opened when they are offered
+        editor = Editor.of_generated(studio, page, choice.generated, number=choice.number, common=editors.common)
+    editor.message = editor.error = ""
+    lost = editors.show(choice, editor)
+    editors.offer(page.generated)  # the one before goes, if it was replaced and has no edits
+    if lost:
+        editor.message = f"{lost} was closed with its edits: {MOST_OPEN} videos can be edited at a time"
+    yield _choices(editors), "", editor.state("" if editor.is_drawn else "preparing")
+    for state in _drawn(studio, page, editor):
+        yield gr.skip(), gr.skip(), state
+
+
+def _of_files(studio: Studio, page: Page, photo: str | None, motion: str | None) -> Iterator[_Shown]:
     """Open a motion file, and a photo or the one of the other tab."""
     if not motion:
         raise UsageError("give a motion file first")
-    read = named(lambda path: load_motion(str(path), studio.engine.face_model), page.workspace.owns(motion))
+    path = page.workspace.owns(motion)
+    read = named(lambda path: load_motion(str(path), studio.engine.face_model), path)
     if photo:
         with studio.engine.tracking, studio.notes.collected(page.name):
             fit = Photo.read(page.workspace.owns(photo), studio.limits).fit
@@ -162,32 +186,43 @@ def _of_files(studio: Studio, page: Page, photo: str | None, motion: str | None)
         fit = page.photo.fit
     else:
         raise UsageError("give a photo with a face first")
-    return Editor.of_motion(studio, page, fit, read)
+    editors = _editors(page)
+    editor = Editor.of_motion(studio, page, fit, read, common=editors.common)
+    choice = editors.opened(path.name)
+    editor.number = choice.number
+    yield from _shown(studio, page, choice, editor)
 
 
-def _edited(studio: Studio, page: Page, operation: Any) -> Iterator[tuple[Any, Any]]:
+def _edited(studio: Studio, page: Page, operation: Any) -> Iterator[_Shown]:
     """Do an operation of the page, then render what it changed."""
-    editor: Editor | None = page.edit
-    if editor is None:
+    editors = _editors(page)
+    if editors.editor is None:
         raise UsageError("generate a video first, or open a motion file")
     if not isinstance(operation, dict):
         raise UsageError("this is no operation")
-    sequence = operation.get("sequence")
+    sequence, skip = operation.get("sequence"), gr.skip()
+    # One that was sent before another video was chosen belongs to the one before.
+    number = operation.get("editor", editors.editor.number)
     try:
+        editor = editors.find(number).editor
+        if editor is None:
+            raise UsageError("this video was closed: choose it again")
         if operation.get("op") in HEAVY:
             editor.turn += 1
-            for state in _followed(studio, page, editor, lambda report: editor.generate(operation, report)):
-                yield gr.skip(), state
+            for state in _followed(studio, page, editor, partial(editor.generate, operation)):
+                if editors.editor is editor:
+                    yield skip, skip, state
         else:
             editor.apply(operation)
     except Fd2TalkError as error:  # nothing has changed, but a rendering may have been stopped for it
-        editor.error, editor.message = str(error), ""
+        editors.editor.error, editors.editor.message = str(error), ""
     finally:
         if isinstance(sequence, int):
-            editor.acknowledged = max(editor.acknowledged, sequence)
-    yield gr.skip(), editor.state()
-    for state in _drawn(studio, page, editor):
-        yield gr.skip(), state
+            editors.common.acknowledged = max(editors.common.acknowledged, sequence)
+    # Another one may be shown by now.
+    yield skip, skip, editors.editor.state()
+    for state in _drawn(studio, page, editors.editor):
+        yield skip, skip, state
 
 
 def _drawn(studio: Studio, page: Page, editor: Editor) -> Iterator[dict[str, Any]]:
@@ -205,8 +240,8 @@ def _drawn(studio: Studio, page: Page, editor: Editor) -> Iterator[dict[str, Any
 
 
 def _followed(studio: Studio, page: Page, editor: Editor, work: Callable[[Report], None]) -> Iterator[dict[str, Any]]:
-    """Do work in the queue, after what this editor has there already: states that say how it goes."""
-    if not editor.running.acquire(timeout=_PATIENCE):
+    """Do work in the queue, after what the page's editors have there already: states that say how it goes."""
+    if not editor.common.running.acquire(timeout=_PATIENCE):
         raise UsageError("you have a job already: wait for it, or stop it first")
     try:
         last = 0.0
@@ -221,4 +256,4 @@ def _followed(studio: Studio, page: Page, editor: Editor, work: Callable[[Report
                 elif isinstance(new, Finished):
                     return
     finally:
-        editor.running.release()
+        editor.common.running.release()

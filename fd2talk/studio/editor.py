@@ -16,8 +16,8 @@ from fd2talk.output import write_video
 from fd2talk.studio.controls import SHORT_TITLES
 from fd2talk.studio.curves import lanes, read_curves, waveform
 from fd2talk.studio.edit_session import EditSession
-from fd2talk.studio.edit_state import Edit
-from fd2talk.studio.frame_cache import FrameCache
+from fd2talk.studio.edit_state import ARRAYS, Edit
+from fd2talk.studio.frame_cache import FrameCache, Room
 from fd2talk.studio.generation import Generated, Settings
 from fd2talk.studio.jobs import Cancelled, Report
 from fd2talk.studio.media import read_speech
@@ -44,31 +44,46 @@ class _Drawn:
 
 
 @dataclass
+class Common:
+    """What all editors of a page share.
+
+    Args:
+        acknowledged: the last operation of the page that was done, or refused.
+        running: held while one of them has work in the queue.
+        room: for rendered frames.
+    """
+
+    acknowledged: int = 0
+    running: threading.Lock = field(default_factory=threading.Lock)
+    room: Room = field(default_factory=Room)
+
+
+@dataclass(eq=False)
 class Editor:
-    """What `Page.edit` holds.
+    """The editor of one video; `editors.Editors` has all of a page.
 
     Args:
         studio: which serves the page.
         page: whose motion it is.
         session: the edit.
         settings: of the video: renderer, framing, size; and the motion model at first.
-        generated: from which it was opened, or None.
+        number: by which the page names it.
+        common: with other editors of the page.
     """
 
     studio: Studio
     page: Page
     session: EditSession
     settings: Settings
-    generated: Generated | None = None
+    number: int = 0
+    common: Common = field(default_factory=Common)
     model: str = ""
     seed: int = 0
-    acknowledged: int = 0
     message: str = ""
     error: str = ""
     drawn: _Drawn | None = None
     before: Path | None = None
     turn: int = 0
-    running: threading.Lock = field(default_factory=threading.Lock)
     _revision: int = 0
     _shown: tuple[Edit, dict[str, Any]] | None = None
 
@@ -76,31 +91,37 @@ class Editor:
         self.model = self.model or self.settings.model
         self.seed = self.settings.seed
         self._frames = self.page.workspace.new("")
-        self.cache = FrameCache(self._frames.parent, self._render)
+        self.cache = FrameCache(self._frames.parent, self._render, self.common.room)
         self._original = read_curves(self.session.original, self.session.rest, self.session.model)
 
     @classmethod
-    def of_generated(cls, studio: Studio, page: Page, made: Generated) -> Editor:
-        """Edit what was generated."""
+    def of_generated(cls, studio: Studio, page: Page, made: Generated, **place: Any) -> Editor:
+        """Edit what was generated; `place` are `number` and `common`."""
         sound = (Part(str(made.sound), 0.0, len(made.motion) / FPS),)
         session = EditSession(made.photo, made.motion, studio.engine.face_model, sound=sound)
-        return cls(studio, page, session, made.settings, made)
+        return cls(studio, page, session, made.settings, **place)
 
     @classmethod
-    def of_motion(cls, studio: Studio, page: Page, photo: PhotoFit, motion: Motion) -> Editor:
+    def of_motion(cls, studio: Studio, page: Page, photo: PhotoFit, motion: Motion, **place: Any) -> Editor:
         """Edit a motion that was uploaded. Raises InputError: it is too long, or of another face model."""
         most = studio.limits.seconds
         if len(motion) / motion.fps > most:
             raise UsageError(f"the motion is longer than {most:g} seconds: cut it first")
         sound = sound_file(motion, page.workspace.new(".wav"))
         session = EditSession(photo, motion, studio.engine.face_model, sound=sound)
-        return cls(studio, page, session, Settings(model=studio.engine.models[0]))
+        return cls(studio, page, session, Settings(model=studio.engine.models[0]), **place)
 
     def close(self) -> None:
-        """Something else is opened: rendering stops, and the files are removed."""
+        """It is no longer needed: rendering stops, and the files are removed."""
         self.turn += 1
+        self.common.room.left(self.cache)
         files = () if self.drawn is None else self.drawn.files.values()
         self.page.workspace.discard(self._frames, *files, *([self.before] if self.before else []))
+
+    @property
+    def is_edited(self) -> bool:
+        """Whether there is anything to undo or to do again."""
+        return bool(self.session.undoable or self.session.redoable)
 
     # -- operations -----------------------------------------------------------------------------------------------
 
@@ -121,7 +142,11 @@ class Editor:
         elif kind == "unlock":
             session.unlock(*_range(operation))
         elif kind in ("undo", "redo"):
-            self.message = f"{'Undone' if kind == 'undo' else 'Done again'}: {getattr(session, kind)()}"
+            # A click that came after the last step was taken back is no mistake of anybody.
+            if (session.undoable if kind == "undo" else session.redoable) is None:
+                self.message = f"There is nothing to {kind}"
+            else:
+                self.message = f"{'Undone' if kind == 'undo' else 'Done again'}: {getattr(session, kind)()}"
         elif kind == "model":
             name = str(operation.get("name"))
             if name not in self.studio.engine.models:
@@ -168,7 +193,19 @@ class Editor:
     @property
     def is_drawn(self) -> bool:
         """Whether the video shows the edit as it stands."""
-        return self.drawn is not None and self.drawn.edit is self.session.now
+        return self._shows_motion and self.drawn is not None and self.drawn.edit.keys == self.session.now.keys
+
+    @property
+    def _shows_motion(self) -> bool:
+        """Whether the video shows the motion and sound; locks are not seen, keys are only in the table."""
+        if self.drawn is None:
+            return False
+        one, other = self.drawn.edit, self.session.now
+        if one.motion is other.motion and one.sound == other.sound:
+            return True
+        # Without files of its own the sound is the motion's.
+        heard = one.sound == other.sound and (bool(one.sound) or one.motion.audio is other.motion.audio)
+        return heard and all(np.array_equal(getattr(one.motion, name), getattr(other.motion, name)) for name in ARRAYS)
 
     def draw(self, report: Report, turn: int) -> None:
         """Render what has changed, and write the video and the other files.
@@ -179,6 +216,12 @@ class Editor:
         """
         edit, workspace = self.session.now, self.page.workspace
         motion = edit.motion
+        if self.drawn is not None and self._shows_motion:
+            table = workspace.new(".csv")
+            table.write_text(self.session.keys_csv(), encoding="utf-8")
+            workspace.discard(self.drawn.files["csv"])
+            self.drawn = _Drawn(edit, self.drawn.files | {"csv": table}, 0, len(motion))
+            return
         missing, count = self.cache.missing(motion), 0
 
         def told(rendered: int) -> None:
@@ -221,10 +264,12 @@ class Editor:
             self._shown = edit, self._curves(edit)
         files = {} if self.drawn is None else self.drawn.files
         urls = {kind: self.studio.url(path, self.page) for kind, path in files.items()}
-        rendered = f"{self.drawn.rendered} of {self.drawn.total} frames rendered" if self.drawn else ""
+        drawn = self.drawn if self.drawn is not None and self.drawn.edit is edit else None
+        rendered = f"{drawn.rendered} of {drawn.total} frames rendered" if drawn else ""
         return self._shown[1] | {
             "revision": self._revision,
-            "acknowledged": self.acknowledged,
+            "editor": self.number,
+            "acknowledged": self.common.acknowledged,
             "undo": self.session.undoable,
             "redo": self.session.redoable,
             "model": self.model,

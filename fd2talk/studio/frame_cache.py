@@ -25,21 +25,54 @@ Render = Callable[[Motion], Iterator[np.ndarray]]
 """Motion of K frames -> uint8 [H, W, 3] each, of one size. A frame depends on its own coefficients alone."""
 
 
+class Room:
+    """What several caches may take on disk together.
+
+    Args:
+        most_bytes: of all files of all of them.
+    """
+
+    def __init__(self, most_bytes: int = MOST_BYTES) -> None:
+        self.most = most_bytes
+        self.lock = threading.RLock()
+        self.caches: list[FrameCache] = []
+
+    @property
+    def taken(self) -> int:
+        """Bytes of all files."""
+        return sum(cache.size for cache in self.caches)
+
+    def used(self, cache: FrameCache) -> None:
+        """This one is needed now: the others make room for it, those that were needed longest ago first."""
+        with self.lock:
+            self.caches = [*(other for other in self.caches if other is not cache), cache]
+
+    def left(self, cache: FrameCache) -> None:
+        """The files of this one are gone."""
+        with self.lock:
+            self.caches = [other for other in self.caches if other is not cache]
+
+
 class FrameCache:
     """Frames of one photo, one renderer and one size.
 
     Args:
         folder: for the files; made when it is needed. It is its owner who removes it.
         render: draws what is missing.
-        most_bytes: of all files. Frames that are no longer in the motion make room, those that were needed longest ago
-            first; what does not fit even so is rendered each time.
+        room: for the files. Frames that are no longer in the motion make room, those that were needed longest ago
+            first, then those of other caches; what does not fit even so is rendered each time.
     """
 
-    def __init__(self, folder: Path, render: Render, most_bytes: int = MOST_BYTES) -> None:
-        self._folder, self._render, self._most = folder, render, most_bytes
+    def __init__(self, folder: Path, render: Render, room: Room | None = None) -> None:
+        self._folder, self._render, self.room = folder, render, room or Room()
         self._sizes: OrderedDict[str, int] = OrderedDict()
         self._first: np.ndarray | None = None
-        self._lock = threading.Lock()
+        self._lock = self.room.lock
+
+    @property
+    def size(self) -> int:
+        """Bytes of its files."""
+        return sum(self._sizes.values())
 
     def missing(self, motion: Motion) -> int:
         """How many frames of a motion would have to be rendered."""
@@ -53,6 +86,7 @@ class FrameCache:
             motion: T frames.
             told: called with the number of frames rendered so far, whenever there is one more.
         """
+        self.room.used(self)
         names = frame_names(motion)
         with self._lock:
             known = {name for name in names if name in self._sizes}
@@ -89,16 +123,23 @@ class FrameCache:
             if self._first is None:
                 self._first = frame.copy()
             data = cv2.imencode(".png", frame - self._first, [cv2.IMWRITE_PNG_COMPRESSION, 1])[1]
-            while sum(self._sizes.values()) + len(data) > self._most:
+            while self.room.taken + len(data) > self.room.most:
+                others = (other for other in self.room.caches if other is not self)
                 # Without one that can be spared nothing is kept: frames of one video would drive out each other.
-                spare = next((other for other in self._sizes if other not in wanted), None)
-                if spare is None:
+                if not self._spare(wanted) and not any(other._spare(()) for other in others):
                     return
-                del self._sizes[spare]
-                (self._folder / f"{spare}.png").unlink(missing_ok=True)
             self._folder.mkdir(parents=True, exist_ok=True)
             (self._folder / f"{name}.png").write_bytes(data.tobytes())
             self._sizes[name] = len(data)
+
+    def _spare(self, wanted: Container[str]) -> bool:
+        """Remove one frame that is not wanted, if there is one."""
+        spare = next((name for name in self._sizes if name not in wanted), None)
+        if spare is None:
+            return False
+        del self._sizes[spare]
+        (self._folder / f"{spare}.png").unlink(missing_ok=True)
+        return True
 
     def _read(self, name: str) -> np.ndarray | None:
         with self._lock:

@@ -29,7 +29,7 @@ class Page:
         name: gradio's session hash.
         photo: the photo that was given, with its faces.
         generated: what was made last: one talking portrait, or two that are compared.
-        edit: for the timeline editor, which may keep anything here.
+        edit: for the timeline's editors (`editors.Editors`).
         connections: that tell that the page is open; 0 for a moment when a line is bad.
     """
 

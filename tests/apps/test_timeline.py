@@ -32,7 +32,7 @@ def test_arithmetic():
     found = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
     assert found["frames"] and found["video"] and found["up"]
     assert found["snapped"] == [0, 9, 10, 10, 11, 249] and found["borders"] == [0, 0, 1, 250]
-    assert found["typed"] == [1, 1, 25, 0, 249] and found["values"] == [0, 7.3, 20] and found["outside"] == [20, 0]
+    assert found["typed"] == [1, 1, 25, -75, 2475] and found["values"] == [0, 7.3, 20] and found["outside"] == [20, 0]
     assert found["hits"] == [[0, 10], None, [1, 10], None] and found["lanes"] == [-1, 0, 0, 1, -1]
     bent = found["bent"]
     assert bent[20] == 3 and bent[:13] == [1] * 13 and bent[28:] == [1] * 13 and bent[16] == pytest.approx(2)
@@ -42,6 +42,9 @@ def test_arithmetic():
     assert found["fits"] == {"pps": 40, "scroll": 0, "width": 400} and found["closest"] == 600
     assert found["locked"] == [False, True, True, False]
     assert found["ordered"] == [[0, 10, 12], [1, 10, -5], [0, 30, 4]] and found["neighbours"] == [30, None, 10, 30]
+    assert found["scales"] == ["-0.5", "0.5", "-10.5", "20", "0.3", "0"]
+    reason = "0.24 s is locked: move the playhead before or behind what is locked."
+    assert found["inserts"] == ["", "", reason, ""]
     assert found["amounts"] == ["0.0 mm", "4.3°", "0.50"] and found["ticks"] == [5, 1, 0.2]
 
 
@@ -296,6 +299,102 @@ def test_sound_is_cut_and_inserted_and_keys_behind_move_along(opened, tmp_path):
     timeline.press("Control+z", "Control+z")
     timeline.drawn()
     assert timeline.shown("t.state.frames") == FRAMES and [key[0] for key in timeline.keys("smile")] == [40]
+
+
+def test_a_refusal_keeps_what_was_chosen(opened, pictures):
+    timeline = opened()
+    page, form = timeline.page, timeline.page.locator(".tl-form")
+    error, button = page.locator(".tl-error"), form.locator("[type=submit]")
+    form.get_by_label("Time, s").fill("0.81")  # between two frames: the nearer one
+    form.get_by_label("Millimetres").fill("9")
+    assert button.inner_text() == "Set key"
+    button.click()
+    timeline.drawn()
+    assert timeline.keys("gap") == [[20, 9]] and timeline.shown("t.chosen") == [0, 20]
+    form.get_by_label("Time, s").fill("1.6")
+    assert button.inner_text() == "Move key"
+    form.get_by_label("Millimetres").fill("900")
+    button.click()
+    sync_api.expect(error).to_contain_text("not 900")
+    assert timeline.keys("gap") == [[20, 9]] and timeline.shown("t.chosen") == [0, 20]
+    form.get_by_label("Time, s").fill("9")
+    form.get_by_label("Millimetres").fill("8")
+    button.click()
+    sync_api.expect(error).to_have_text("9.00 s lies outside the motion, which lasts 2.00 s")
+    assert timeline.keys("gap") == [[20, 9]] and timeline.shown("t.chosen") == [0, 20]
+    form.get_by_label("Time, s").fill("1.6")
+    form.get_by_label("Millimetres").fill("8")
+    button.click()
+    timeline.drawn()
+    assert timeline.keys("gap") == [[40, 8]] and timeline.error == ""  # moved, not one more
+    form.get_by_role("button", name="Delete key").click()
+    timeline.drawn()
+    timeline.select(2, 10)
+    video = timeline.shown("t.state.files.mp4")
+    page.get_by_role("button", name="Lock", exact=True).click()
+    timeline.drawn()
+    assert timeline.shown("t.state.files.mp4") == video  # nothing was rendered or written for that
+    timeline.select(1, 6)
+    page.get_by_role("button", name="Cut out").click()
+    sync_api.expect(error).to_contain_text("unlock it before you cut it out")
+    assert timeline.shown("t.range") == [1, 6] and timeline.shown("t.state.frames") == FRAMES
+    insert = page.get_by_role("button", name="Insert sound")
+    timeline.press("Home", *["."] * 2)
+    assert insert.is_enabled()  # before the lock
+    timeline.press(".")
+    sync_api.expect(insert).to_be_disabled()
+    why = "No insert here: 0.12 s is locked: move the playhead before or behind what is locked."
+    assert page.locator(".tl-why").inner_text() == why
+    page.screenshot(path=pictures / "timeline-refused.png", full_page=True)
+    timeline.press(*["Control+z"] * 6)
+    timeline.drawn()
+    assert timeline.error == "" and timeline.keys("gap") == [] and "There is nothing to undo" in timeline.status
+
+
+def test_two_videos_and_a_file_keep_their_edits(open_studio, material, pictures):
+    page = open_studio()
+    page.set_default_timeout(90_000)
+    page.set_input_files("#photo input[type=file]", material / "photo.png")
+    page.wait_for_selector("#faces-said:has-text('found')")
+    page.set_input_files("#speech input[type=file]", SPEECH)
+    page.wait_for_selector("#sound-said:has-text('seconds')")
+    page.get_by_label("Two models").check()
+    made = page.locator("#stage:has-text('Done')")
+    page.get_by_role("button", name="Generate", exact=True).click()
+    made.wait_for()
+    tabs = [page.get_by_role("tab", name=name) for name in ("Generate", "Edit")]
+    tabs[1].click()
+    page.wait_for_selector(".tl:not([data-empty])")
+    timeline = Timeline(page)
+    timeline.drawn()
+    titles = page.locator("#edit-which label").all_inner_texts()
+    assert len(titles) == 2 and all(title.strip().endswith("seed 0") for title in titles)
+    timeline.page.mouse.dblclick(*timeline.place("gap", 20, 10))
+    timeline.drawn()
+    page.locator("#edit-which input").nth(1).check()
+    page.wait_for_function("document.querySelector('.tl').timeline.state.editor === 2")
+    timeline.drawn()
+    assert timeline.keys("gap") == [] and timeline.shown("t.chosen") is None
+    page.locator("#edit-which input").nth(0).check()
+    page.wait_for_function("document.querySelector('.tl').timeline.state.editor === 1")
+    timeline.drawn()
+    assert [frame for frame, _ in timeline.keys("gap")] == [20]
+    tabs[0].click()
+    page.get_by_label("One video").check()
+    page.get_by_role("button", name="Generate", exact=True).click()
+    page.wait_for_selector("#stage:has-text('Done')", state="hidden")
+    made.wait_for()
+    tabs[1].click()
+    page.locator("#edit-newer").get_by_text("A newer video is there").wait_for()
+    assert [frame for frame, _ in timeline.keys("gap")] == [20]
+    page.screenshot(path=pictures / "timeline-newer.png", full_page=True)
+    timeline.press("Control+z")
+    timeline.drawn()
+    assert timeline.keys("gap") == []
+    page.locator("#edit-which input").nth(1).check()
+    page.wait_for_function("document.querySelector('.tl').timeline.state.editor === 3")
+    timeline.drawn()
+    assert page.locator("#edit-newer").inner_text() == ""
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

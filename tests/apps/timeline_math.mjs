@@ -15,7 +15,7 @@ console.log(JSON.stringify({
   snapped: [-500, 39.9, 40, 43.9, 44.1, 1e6].map(x => math.frameOfX(x - 40, view, 250)),
   borders: [0, 1.9, 2.1, 1e6].map(x => math.borderOfX(x - 40, view, 250)),
   video: everyFrame.every(k => math.frameOfVideo(math.videoOfFrame(k), 250) === k && math.frameOfVideo(k / 25, 250) === k),
-  typed: [0.04, 0.05, 0.99, -3, 99].map(seconds => math.frameOfTime(seconds, 250)),
+  typed: [0.04, 0.05, 0.99, -3, 99].map(math.frameOfTime),
   values: [0, 7.3, 20].map(value => math.valueOfY(math.yOfValue(value, gap, box), gap, box)),
   outside: [math.valueOfY(-50, gap, box), math.valueOfY(500, gap, box)],
   up: math.yOfValue(20, gap, box) < math.yOfValue(0, gap, box),
@@ -30,5 +30,7 @@ console.log(JSON.stringify({
   ordered: math.orderedKeys([gap, yaw]),
   neighbours: [math.neighbour(gap, 10, 1), math.neighbour(gap, 30, 1), math.neighbour(gap, 29, -1), math.neighbour(gap, 99, -1)],
   amounts: [math.amount(-0.01, gap), math.amount(4.26, yaw), math.amount(0.5, { digits: 2, unit: "" })],
+  scales: [-0.5, 0.5, -10.5, 20, 0.30000000000000004, -0.001].map(math.scale),
+  inserts: [4, 5, 6, 8].map(frame => math.insertRefused(frame, [[5, 8]])),
   ticks: [20, 100, 900].map(pps => math.tickStep(pps, 64)),
 }));

@@ -22,8 +22,9 @@ function mountTimeline(element, trigger, props, watch, upload) {
 
   // One at a time, in order: the server does what comes at once in any order.
   function send(operation) {
-    if (shown.working) return say("New motion is being generated. Wait a moment.");
-    waitingOperations.push({ ...operation, sequence: ++sequence });
+    if (shown.working) return say("New motion is being generated. Wait a moment.", true);
+    // Of the video that is shown now, which may be another when it is sent.
+    waitingOperations.push({ ...operation, sequence: ++sequence, editor: shown.state.editor });
     sendNext();
   }
 
@@ -40,24 +41,36 @@ function mountTimeline(element, trigger, props, watch, upload) {
   function receive() {
     const coming = props.value;
     if (!coming || typeof coming !== "object") return;
-    const isNew = coming.frames !== shown.state.frames || coming.frames === 0;
+    const isOther = coming.editor !== shown.state.editor;
+    const isNew = isOther || coming.frames !== shown.state.frames || coming.frames === 0;
     const answered = !inFlight || coming.acknowledged === undefined || coming.acknowledged >= inFlight.sequence;
+    const done = answered ? inFlight : null;
     if (answered) {
       inFlight = null;
       shown.working = false;
+      if (ongoing && !uploading) say("");
     }
+    if (isOther) Object.assign(shown, { chosen: null, range: null, dragged: null, hover: null });
     // A state from before the last operation must not undo on the page what the operation will have done.
     const isStale = Boolean(inFlight) || waitingOperations.length > 0;
-    const kept = isStale && shown.state.frames === coming.frames
+    const kept = isStale && !isOther && shown.state.frames === coming.frames
       ? { lanes: shown.state.lanes, locks: shown.state.locks } : {};
     shown.state = { lanes: [], locks: [], waveform: [], ...coming, ...kept };
     shown.frame = TimelineMath.clamp(shown.frame, 0, Math.max(0, shown.state.frames - 1));
+    // What was refused leaves the choice as it was, to try again.
+    if (done?.op === "cut" && !coming.error) shown.range = null;
+    if (done?.op === "put" && coming.error && !isStale && !isOther && !shown.dragged) refused(done);
     if (shown.range && shown.range[1] > shown.state.frames) shown.range = null;
     if (shown.chosen && !shown.dragged && !keyOf(shown.chosen)) shown.chosen = null;
     if (isNew) resize();
     showVideo();
     sendNext();
     redraw();
+  }
+
+  function refused({ curve, from }) {
+    const lane = shown.state.lanes.findIndex(one => one.name === curve);
+    if (from !== undefined && keyOf([lane, from])) Object.assign(shown, { lane, chosen: [lane, from] });
   }
 
   const keyOf = ([lane, frame]) => shown.state.lanes[lane]?.keys.find(([at]) => at === frame);
@@ -148,7 +161,6 @@ function mountTimeline(element, trigger, props, watch, upload) {
     const [start, stop] = shown.range;
     settle();
     send({ op: name, start, stop });
-    if (name === "cut") setRange(null);
   }
 
   function toggleLock() {
@@ -165,14 +177,24 @@ function mountTimeline(element, trigger, props, watch, upload) {
   }
 
   async function insert(file) {
-    say(`Uploading ${file.name}.`);
+    const frame = shown.frame;
+    say(`Uploading ${file.name}.`, true);
+    uploading = true;
     try {
       const { path } = await upload(file);
-      send({ op: "insert", frame: shown.frame, path });
+      say("");
+      send({ op: "insert", frame, path });
     } catch (error) {
-      shown.state.error = `The sound could not be uploaded: ${error.message || error}`;
-      TimelineView.render(element, shown);
+      say("");
+      refuse(`The sound could not be uploaded: ${error.message || error}`);
+    } finally {
+      uploading = false;
     }
+  }
+
+  function refuse(sentence) {
+    shown.state.error = sentence;
+    TimelineView.render(element, shown);
   }
 
   // -- video ----------------------------------------------------------------------------------------------------
@@ -183,6 +205,12 @@ function mountTimeline(element, trigger, props, watch, upload) {
   function showVideo() {
     const { state } = shown;
     const url = (shown.showsBefore ? state.before : state.files?.mp4) || "";
+    if (!url && wanted && !state.files?.mp4) { // another video, which is not rendered yet
+      wanted = "";
+      video.pause();
+      video.removeAttribute("src");
+      video.load();
+    }
     if (!url || url === wanted) return;
     wanted = url;
     const next = video.cloneNode(false);
@@ -293,10 +321,14 @@ function mountTimeline(element, trigger, props, watch, upload) {
     });
   }
 
-  let saying = 0;
-  function say(text) {
+  let saying = 0, fading = 0, ongoing = false, uploading = false;
+  // What goes on (`lasts`) is said until it is over, anything else for a while.
+  function say(text, lasts = false) {
     clearTimeout(saying); // of quick changes only the last is said
-    saying = setTimeout(() => TimelineView.text(find(".tl-said"), text), 120);
+    clearTimeout(fading);
+    ongoing = lasts;
+    saying = setTimeout(() => TimelineView.text(find(".tl-said"), text), text ? 120 : 0);
+    if (text && !lasts) fading = setTimeout(() => TimelineView.text(find(".tl-said"), ""), 15_000);
   }
 
   // -- pointer --------------------------------------------------------------------------------------------------
@@ -513,13 +545,20 @@ function mountTimeline(element, trigger, props, watch, upload) {
   form.addEventListener("submit", event => {
     event.preventDefault();
     const index = laneNamed(form.elements.curve.value);
-    const frame = TimelineMath.frameOfTime(Number(form.elements.time.value), shown.state.frames);
-    const value = Number(form.elements.value.value);
+    const { time, value: typed } = form.elements;
+    if (time.value === "" || typed.value === "") return refuse("A key has a time in seconds and a value: give both.");
+    const frame = TimelineMath.frameOfTime(Number(time.value));
+    const value = Number(typed.value);
     const { chosen } = shown;
+    if (frame < 0 || frame >= shown.state.frames) { // the engine says why not
+      const from = chosen && chosen[0] === index ? { from: chosen[1] } : {};
+      return send({ op: "put", curve: form.elements.curve.value, frame, value, ...from });
+    }
     // The chosen key is moved; with another curve in the form it stays, and a new one comes.
     put(index, frame, value, chosen && chosen[0] === index ? chosen[1] : undefined);
     go(frame);
   });
+  form.addEventListener("input", () => TimelineView.submit(form, shown));
   form.elements.curve.addEventListener("change", () => {
     choose(laneNamed(form.elements.curve.value), null);
     TimelineView.selection(element, shown); // now, not with the next picture: the time may be typed already

@@ -58,8 +58,12 @@ const TimelineDraw = {
       context.stroke();
       if (major) {
         context.fillStyle = colours.muted;
-        context.textAlign = k ? "center" : "left";
-        context.fillText((k * minor).toFixed(step < 1 ? 2 : 0) + " s", k ? x : x + 2, 8);
+        context.textAlign = "center";
+        const text = (k * minor).toFixed(step < 1 ? 2 : 0) + " s";
+        const half = context.measureText(text).width / 2 + 2;
+        // Whole at both ends, too.
+        const ends = [0, last].map(time => TimelineMath.xOfTime(time, view));
+        context.fillText(text, TimelineMath.clamp(x, ends[0] + half, ends[1] - half), 8);
       }
     }
   },
@@ -261,9 +265,8 @@ const TimelineDraw = {
     if (!strong) return;
     context.font = "10px system-ui, sans-serif";
     context.textAlign = "right";
-    const digits = lane.high - lane.low > 5 ? 0 : 1;
-    context.fillText(lane.high.toFixed(digits), shown.view.width - 5, box.top + box.above - 4);
-    context.fillText(lane.low.toFixed(digits), shown.view.width - 5, box.top + box.height - 8);
+    context.fillText(TimelineMath.scale(lane.high), shown.view.width - 5, box.top + box.above - 4);
+    context.fillText(TimelineMath.scale(lane.low), shown.view.width - 5, box.top + box.height - 8);
   },
 
   playhead(context, { frame, view, state }, colours, height) {

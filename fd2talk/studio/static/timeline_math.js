@@ -20,8 +20,8 @@ const TimelineMath = {
     return TimelineMath.clamp(Math.round(TimelineMath.timeOfX(x, view) * FPS), 0, frames);
   },
 
-  // A time that somebody typed: frame k is at k / 25 s.
-  frameOfTime: (seconds, frames) => TimelineMath.clamp(Math.round(seconds * FPS), 0, Math.max(0, frames - 1)),
+  // The frame that is nearest to a time that somebody typed, in the motion or not: frame k is at k / 25 s.
+  frameOfTime: seconds => Math.round(seconds * FPS),
 
   // Where a video stands: the frame that is shown at that time.
   frameOfVideo: (seconds, frames) => TimelineMath.clamp(Math.floor(seconds * FPS + 1e-3), 0, Math.max(0, frames - 1)),
@@ -41,6 +41,9 @@ const TimelineMath = {
   },
 
   rounded: (value, lane) => Number(value.toFixed(lane.digits)) + 0, // "+ 0": no minus zero
+
+  // An end of a scale, with as many digits as it has.
+  scale: value => String(Number(value.toFixed(2)) + 0),
 
   // A value with its unit, as people write it.
   amount(value, lane) {
@@ -92,6 +95,10 @@ const TimelineMath = {
   },
 
   isLocked: (frame, locks) => locks.some(([start, stop]) => frame >= start && frame < stop),
+
+  // Why sound cannot be inserted before a frame, or nothing: between the frames of a lock.
+  insertRefused: (frame, locks) => (locks.some(([start, stop]) => frame > start && frame < stop)
+    ? `${TimelineMath.seconds(frame)} s is locked: move the playhead before or behind what is locked.` : ""),
 
   // All keys in order of time, then of lanes: [lane index, frame, value] each.
   orderedKeys(lanes) {

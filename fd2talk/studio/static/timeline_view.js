@@ -41,6 +41,7 @@ const TimelineView = {
       form.elements.time.value = TimelineMath.seconds(here.frame);
       form.elements.value.value = here.value === undefined ? "" : TimelineMath.rounded(here.value, lane);
     }
+    TimelineView.submit(form, shown);
     find(".tl-unit").textContent = lane.unit === "°" ? "Degrees" : lane.unit === "mm" ? "Millimetres" : "Value";
     find("[data-do=delete]").disabled = !key;
     const fields = find(".tl-range");
@@ -49,7 +50,18 @@ const TimelineView = {
       fields.elements.to.value = range ? TimelineMath.seconds(range[1]) : "";
     }
     for (const name of ["lock", "unlock", "cut", "all"]) find(`[data-do=${name}]`).disabled = !range;
+    const why = TimelineMath.insertRefused(frame, state.locks);
+    find("[data-do=insert]").disabled = Boolean(why);
+    TimelineView.text(find(".tl-why"), why && `No insert here: ${why}`);
     find("[data-do=regenerate]").textContent = range ? "Regenerate range" : "Regenerate all";
+  },
+
+  // What the form's button will do: with another time in the form the chosen key is moved there.
+  submit(form, { state, chosen }) {
+    const isOwn = chosen && state.lanes[chosen[0]]?.name === form.elements.curve.value;
+    const moves = isOwn && form.elements.time.value !== ""
+      && TimelineMath.frameOfTime(Number(form.elements.time.value)) !== chosen[1];
+    TimelineView.text(form.querySelector("[type=submit]"), moves ? "Move key" : "Set key");
   },
 
   // Whether an element shows something else than this; from now on it counts as shown.

@@ -134,7 +134,7 @@ def test_models_generate_cut_and_insert(editor, made):
 @pytest.mark.parametrize(
     "operation, saying",
     [({"op": "dance"}, "no operation 'dance'"), ({}, "no operation None"), ({"op": "delete"}, "None is no frame"),
-     ({"op": "put", "curve": "gap", "frame": "3", "value": 1}, "'3' is no frame"), ({"op": "undo"}, "nothing to undo"),
+     ({"op": "put", "curve": "gap", "frame": "3", "value": 1}, "'3' is no frame"),
      ({"op": "put", "curve": "__class__", "frame": 3, "value": 1}, "there is no curve"),
      ({"op": "lock", "start": 0, "stop": float("nan")}, "nan is no frame"), ({"op": "lock"}, "None is no frame"),
      ({"op": "model", "name": "../../x"}, "there is no motion model"),
@@ -165,3 +165,31 @@ def test_closing_leaves_no_files(editor):
     draw(editor)
     editor.close()
     assert not [path for path in editor.page.workspace.folder.rglob("*") if path.is_file()]
+
+
+def test_what_is_not_seen_writes_no_video(editor):
+    draw(editor)
+    video = editor.drawn.files["mp4"]
+    editor.apply({"op": "lock", "start": 0, "stop": 4})
+    assert editor.is_drawn and editor.state()["rendered"] == ""
+    editor.apply({"op": "unlock", "start": 0, "stop": 2})
+    editor.apply({"op": "undo"})
+    assert editor.is_drawn
+    gap = editor.state()["lanes"][0]["values"][10]
+    editor.apply({"op": "put", "curve": "gap", "frame": 10, "value": gap + 4})
+    assert not editor.is_drawn
+    editor.apply({"op": "undo"})
+    assert editor.is_drawn and editor.drawn.files["mp4"] is video
+
+
+def test_a_cut_of_sound_is_heard_where_the_face_rests(editor):
+    draw(editor)
+    editor.generate({"op": "cut", "start": 20, "stop": 25}, Told())
+    assert not editor.is_drawn
+
+
+@pytest.mark.parametrize("kind", ["undo", "redo"])
+def test_a_click_too_many_is_no_mistake(editor, kind):
+    before = editor.session.now
+    editor.apply({"op": kind})
+    assert editor.message == f"There is nothing to {kind}" and not editor.error and editor.session.now is before

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from material import nodding_motion
 
-from fd2talk.studio.frame_cache import FrameCache, frame_names
+from fd2talk.studio.frame_cache import FrameCache, Room, frame_names
 
 ARRAYS = ("expression", "rotation", "translation")
 
@@ -77,7 +77,7 @@ def test_any_number_that_differs_makes_another_frame(motion):
 
 def test_the_cache_is_bounded_and_the_video_is_complete_nevertheless(tmp_path, motion):
     painter = Painter()
-    cache = FrameCache(tmp_path, painter, most_bytes=20_000)  # about four frames of noise
+    cache = FrameCache(tmp_path, painter, room=Room(20_000))  # about four frames of noise
     assert np.array_equal(np.stack([*cache.frames(motion)]), shown(painter, motion))
     files = {*tmp_path.iterdir()}
     assert 1 < len(files) < 10 and sum(file.stat().st_size for file in files) <= 20_000
@@ -97,3 +97,17 @@ def test_who_stops_early_ends_the_drawing_and_keeps_what_was_drawn(tmp_path, mot
         next(frames)
     frames.close()
     assert painter.closed == 1 and cache.missing(motion) == 14
+
+
+def test_caches_in_one_room_are_bounded_together_and_the_one_in_use_has_it(tmp_path, motion):
+    room, painter = Room(20_000), Painter()
+    one, other = (FrameCache(tmp_path / name, painter, room=room) for name in ("one", "other"))
+    list(one.frames(motion))
+    kept = one.size
+    assert 15_000 < kept <= 20_000
+    assert np.array_equal(np.stack([*other.frames(motion)]), shown(painter, motion))
+    assert one.size == 0 and other.size == kept and not [*(tmp_path / "one").iterdir()]
+    assert np.array_equal(np.stack([*one.frames(motion)]), shown(painter, motion))  # it comes back
+    assert one.size + other.size == room.taken <= 20_000
+    room.left(one)
+    assert room.taken == other.size
