@@ -206,7 +206,7 @@ def test_the_other_speaker_is_heard_by_the_motion():
     with flashing(stream=stream) as portrait:
         taken(portrait, 4)
         portrait.listen(np.full(640, 0.5, np.float32))
-        taken(portrait, 8)
+        taken(portrait, 16)  # more than are ahead
         assert np.concatenate(stream.heard).sum() == 320
         for _ in range(300):  # nobody takes frames: what is kept is bounded
             portrait.listen(np.zeros(640, np.float32))
