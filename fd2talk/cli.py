@@ -11,7 +11,6 @@ import click
 from fd2talk import cli_options as common
 from fd2talk.cli_apps import COMMANDS as APPS
 from fd2talk.cli_edit import edit
-from fd2talk.cli_live import live
 from fd2talk.cli_research import COMMANDS
 from fd2talk.terminal import Stopped, command, native_output_hidden, notes, say, signals
 from shared.errors import Fd2TalkError
@@ -201,7 +200,7 @@ def import_(**options: Any) -> None:
     import_curves(**options)
 
 
-for _command in (*COMMANDS, edit, *APPS, live):
+for _command in (*COMMANDS, edit, *APPS):
     cli.add_command(_command)
 
 
