@@ -11,7 +11,8 @@ from aiohttp import WSCloseCode, web
 from aiortc import RTCPeerConnection, RTCSessionDescription
 
 from fd2talk.live.addresses import peer_connection, without_names
-from fd2talk.live.portrait import SIZES, LiveFrame, LivePortrait
+from fd2talk.live.portrait import LiveFrame, LivePortrait
+from fd2talk.live.size_control import SIZES
 from fd2talk.live.tracks import Player
 from shared.errors import InputError
 

@@ -11,7 +11,6 @@ import os
 import threading
 import time
 import warnings
-from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -20,6 +19,7 @@ import numpy as np
 
 from fd2talk.live.maker import FrameMaker
 from fd2talk.live.resampling import check_rate
+from fd2talk.live.size_control import SizeControl
 from shared.errors import InputError, UsageError
 from shared.images import read_image
 from shared.media import SAMPLE_RATE
@@ -29,14 +29,8 @@ from stage1_motion.interface import SamplingOptions
 if TYPE_CHECKING:
     from stage1_motion.pipeline import MotionPipeline
     from stage1_motion.style import Style
+    from stage2_render.live import LiveRenderer
     from stage2_render.pipeline import RenderPipeline
-
-SIZES = (512, 384, 256)
-"""Longer sides of frames, in pixels, to which a machine that is too slow goes down."""
-
-_WATCHED, _TOO_MANY = 50, 15
-"""Of so many frames so many are late: the machine is too slow. A hiccup of half a second, as when a call begins, is no
-reason."""
 
 
 @dataclass(frozen=True)
@@ -96,7 +90,7 @@ class LivePortrait:
         style: how the person speaks, for models that take it.
         options: of the sampler.
         notify: called, in one of the threads, with a sentence when frames become smaller because the machine is too
-            slow; by default a warning.
+            slow, and larger when it has time again; by default a warning.
 
     Raises:
         UsageError: a model that cannot stream, a renderer that is too slow, another `size` or `sound_rate`.
@@ -121,10 +115,10 @@ class LivePortrait:
         self.sound_rate, self.size = sound_rate, _checked_size(size)
         stream = speech_to_motion.stream(photo, seed=seed, style=style, options=options)
         self._renderer = render.live(photo, full=full, max_size=size)
-        self._late: deque[bool] = deque(maxlen=_WATCHED)
+        self._control = SizeControl(max(self._renderer.width, self._renderer.height))
         self._delay: float | None = None
         self._frames = self._late_frames = 0
-        self._lowering: threading.Thread | None = None
+        self._resizing: threading.Thread | None = None
         self._maker = FrameMaker(stream, self._renderer, sound_rate)
         self._changed = self._maker.changed
 
@@ -257,10 +251,9 @@ class LivePortrait:
             self._frames, self._late_frames = self._frames + 1, self._late_frames + late
             if frame.sound.due is not None:
                 self._delay = time.monotonic() - frame.sound.due
-            self._late.append(late)
-            smaller = self._smaller()
-        if smaller is not None:
-            self._lower(smaller)
+            before, due = self._control.size, self._control.seen(late)
+        if due is not None:
+            self._resize_by_itself(before, due)
         return LiveFrame(frame.index, image, frame.sound.samples, frame.sound.speaking, late, frame.sound.spoken)
 
     def resize(self, size: int) -> None:
@@ -275,11 +268,9 @@ class LivePortrait:
         size = _checked_size(size)
         with self._changed:
             self._maker.check_open()
-        renderer = self._pipeline.live(self._photo, full=self._full, max_size=size)
+        renderer = self._set_size(size)
         with self._changed:
-            self._maker.render = self._renderer = renderer
-            self.size = size
-            self._late.clear()
+            self._control.ask(max(renderer.width, renderer.height))
 
     @property
     def queued(self) -> float:
@@ -297,28 +288,28 @@ class LivePortrait:
     def close(self) -> None:
         """End the threads; further calls raise UsageError."""
         self._maker.close()
-        if self._lowering is not None:
-            self._lowering.join()
+        if self._resizing is not None:
+            self._resizing.join()
 
     # -- a machine that is too slow ------------------------------------------------------------------------------------
 
-    def _smaller(self) -> int | None:
-        """The next smaller size, if too many frames are late."""
-        if len(self._late) < _WATCHED or sum(self._late) < _TOO_MANY:
-            return None
-        self._late.clear()
-        now = max(self._renderer.width, self._renderer.height)
-        return next((size for size in SIZES if size < now), None)
-
-    def _lower(self, size: int) -> None:
-        """Go down to a size, in a thread of its own: the photo has to be prepared."""
-        self._notify(f"this machine is too slow for {self.size} pixels: frames are {size} pixels large from now on")
+    def _resize_by_itself(self, before: int, size: int) -> None:
+        """Go to another size, in a thread of its own: the photo has to be prepared."""
+        reason = f"is too slow for {before} pixels" if size < before else "has time again"
+        self._notify(f"this machine {reason}: frames are {size} pixels large from now on")
 
         def resize() -> None:
-            self._maker.guarded(lambda: self.resize(size))
+            self._maker.guarded(lambda: self._set_size(size))
 
-        self._lowering = threading.Thread(target=resize, name="live-resize", daemon=True)
-        self._lowering.start()
+        self._resizing = threading.Thread(target=resize, name="live-resize", daemon=True)
+        self._resizing.start()
+
+    def _set_size(self, size: int) -> LiveRenderer:
+        renderer = self._pipeline.live(self._photo, full=self._full, max_size=size)
+        with self._changed:
+            self._maker.render = self._renderer = renderer
+            self.size = size
+        return renderer
 
 
 def _checked_size(size: int) -> int:
