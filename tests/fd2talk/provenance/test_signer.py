@@ -1,0 +1,128 @@
+import pickle
+import sys
+import warnings
+
+import av
+import numpy as np
+import pytest
+
+pytest.importorskip("c2pa", reason="signing needs the extra provenance")
+
+from certificates import KEYS  # noqa: E402
+
+from fd2talk.output import write_video  # noqa: E402
+from fd2talk.provenance.manifest import read_manifest  # noqa: E402
+from fd2talk.provenance.signer import CERTIFICATE_VARIABLE, KEY_VARIABLE, Signer  # noqa: E402
+from shared.errors import Fd2TalkError, InputError, UsageError  # noqa: E402
+from shared.media import read_audio, read_video  # noqa: E402
+
+
+def test_a_signed_video_says_that_it_is_synthetic(signed, frames, tmp_path):
+    found = read_manifest(signed)
+    assert found.intact and (found.signer, found.issuer) == ("Anna", "Test Authority Ltd")
+    assert found.title == "talk.mp4" and found.generator.startswith("fd2talk ")
+    (action,) = found.actions
+    assert (action.action, action.source_type) == ("c2pa.created", "trainedAlgorithmicMedia")
+    assert action.agent.startswith("fd2talk ") and action.when
+    assert not found.originals
+
+    write_video(tmp_path / "plain.mp4", frames, audio=np.zeros(6400, np.float32))
+    for one, other in zip(read_video(signed), read_video(tmp_path / "plain.mp4"), strict=True):
+        np.testing.assert_array_equal(one, other)
+    np.testing.assert_array_equal(read_audio(signed), read_audio(tmp_path / "plain.mp4"))
+    assert [path.name for path in signed.parent.iterdir()] == ["talk.mp4"]
+
+
+def test_it_still_begins_with_its_index(signed):
+    data = signed.read_bytes()
+    assert 0 < data.index(b"moov") < data.index(b"mdat")
+
+
+@pytest.mark.parametrize("algorithm", KEYS)
+def test_every_kind_of_key_signs(authority, frames, tmp_path, algorithm):
+    signer = Signer.load(*authority.signer(f"signs {algorithm}", algorithm=algorithm))
+    write_video(tmp_path / "o.mp4", frames[:2], signer=signer)
+    assert read_manifest(tmp_path / "o.mp4", authority.path.read_text()).trusted
+
+
+def test_what_c2pa_refuses(authority):
+    from cryptography.x509.oid import ExtendedKeyUsageOID
+
+    for name, purpose in [("no purpose", None), ("server", ExtendedKeyUsageOID.SERVER_AUTH)]:
+        with pytest.raises(InputError, match="C2PA refuses this certificate") as caught:
+            Signer.load(*authority.signer(name, purpose=purpose))
+        assert "\n" not in str(caught.value)
+
+
+def test_neither_print_nor_pickle_shows_the_key(signer):
+    secret = signer.key.read_text().split("\n")[1]
+    assert secret not in repr(signer) and secret.encode() not in pickle.dumps(signer)
+    assert pickle.loads(pickle.dumps(signer)) == signer
+
+
+def test_options_and_environment(authority, monkeypatch):
+    certificate, key = map(str, authority.signer("options"))
+    assert Signer.from_options(None, None) is None
+    assert Signer.from_options(certificate, key).certificate.name == "options.pem"
+    for given, lacking in [((certificate, None), "--c2pa-key"), ((None, key), "--c2pa-certificate")]:
+        with pytest.raises(UsageError, match=lacking):
+            Signer.from_options(*given)
+    monkeypatch.delenv(CERTIFICATE_VARIABLE, raising=False)
+    monkeypatch.delenv(KEY_VARIABLE, raising=False)
+    assert Signer.from_environment() is None
+    monkeypatch.setenv(CERTIFICATE_VARIABLE, certificate)
+    with pytest.raises(UsageError, match="--c2pa-key"):
+        Signer.from_environment()
+    monkeypatch.setenv(KEY_VARIABLE, key)
+    assert Signer.from_environment() == Signer.load(certificate, key)
+
+
+def test_without_the_package(authority, monkeypatch):
+    paths = authority.signer("lonely")
+    monkeypatch.setitem(sys.modules, "c2pa", None)
+    with pytest.raises(UsageError, match=r"pip install 'fd2talk\[provenance\]'"):
+        Signer.load(*paths)
+
+
+def test_a_failure_at_the_end_leaves_nothing(authority, frames, tmp_path):
+    certificate, key = authority.signer("leaves")
+    signer = Signer.load(certificate, key)
+    key.unlink()
+    with pytest.raises(InputError, match="no such file"):
+        write_video(tmp_path / "o.mp4", frames, signer=signer)
+    assert not list(tmp_path.iterdir())
+    # What is no video is refused by the library, and stays as it was.
+    key.write_bytes(authority.signer("again")[1].read_bytes())
+    whole = Signer.load(*authority.signer("whole"))
+    (tmp_path / "no.mp4").write_bytes(b"no video" * 10)
+    with pytest.raises(Fd2TalkError, match="cannot sign no.mp4"):
+        whole.sign(tmp_path / "no.mp4", title="no.mp4")
+    assert [path.name for path in tmp_path.iterdir()] == ["no.mp4"]
+    assert (tmp_path / "no.mp4").read_bytes() == b"no video" * 10
+
+
+def test_an_edit_names_its_original(signed, signer, frames, tmp_path):
+    write_video(tmp_path / "new.mp4", frames[:5], signer=signer.editing(signed))
+    found = read_manifest(tmp_path / "new.mp4")
+    assert found.intact and found.originals == ("talk.mp4",)
+    assert [action.action for action in found.actions] == ["c2pa.opened", "c2pa.edited"]
+    assert found.actions[-1].source_type == "compositeWithTrainedAlgorithmicMedia"
+
+
+def test_an_original_that_c2pa_cannot_name(signed, signer, frames, tmp_path):
+    original = tmp_path / "original.mkv"
+    with av.open(str(original), "w") as container:
+        stream = container.add_stream("libx264", rate=25)
+        stream.width = stream.height = 64
+        stream.pix_fmt = "yuv420p"
+        for frame in frames[:3]:
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(frame)))
+        container.mux(stream.encode(None))
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        write_video(tmp_path / "new.mp4", frames[:3], signer=signer.editing(original))
+    assert any("does not name the original" in str(one.message) for one in caught)
+    found = read_manifest(tmp_path / "new.mp4")
+    assert found.intact and not found.originals
+    (action,) = found.actions
+    assert (action.action, action.source_type) == ("c2pa.created", "compositeWithTrainedAlgorithmicMedia")
