@@ -5,15 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from fd2talk.provenance.c2pa_library import c2pa
 from shared.errors import InputError
 from shared.files import check_input
-
-if TYPE_CHECKING:
-    from cryptography.x509 import Certificate
-
 
 @dataclass(frozen=True)
 class Credentials:
@@ -63,7 +59,7 @@ def read_credentials(certificate: Path, key: Path) -> Credentials:
     return Credentials(algorithm, pem, private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
 
 
-def _certificates(path: Path) -> list[Certificate]:
+def _certificates(path: Path) -> list[Any]:
     from cryptography import x509
 
     try:
@@ -100,7 +96,7 @@ def _algorithm(private: Any, path: Path) -> str:
     raise InputError(f"{path}: C2PA takes keys of P-256, P-384, P-521, Ed25519, or RSA from 2048 bits on")
 
 
-def _name(certificate: Certificate) -> str:
+def _name(certificate: Any) -> str:
     from cryptography.x509.oid import NameOID
 
     for attribute in (NameOID.COMMON_NAME, NameOID.ORGANIZATION_NAME):
