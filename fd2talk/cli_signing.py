@@ -12,12 +12,12 @@ if TYPE_CHECKING:
     from fd2talk.provenance.signer import Signer
 
 
-def _signer(c2pa_certificate: str | None, c2pa_key: str | None) -> Signer | None:
-    if c2pa_certificate is None and c2pa_key is None:
+def _signer(c2pa_certificate: str | None, c2pa_key: str | None, c2pa_timestamp: str | None) -> Signer | None:
+    if c2pa_certificate is c2pa_key is c2pa_timestamp is None:
         return None
     from fd2talk.provenance.signer import Signer
 
-    return Signer.from_options(c2pa_certificate, c2pa_key)
+    return Signer.from_options(c2pa_certificate, c2pa_key, c2pa_timestamp)
 
 
 signing = common.group(
@@ -28,13 +28,20 @@ signing = common.group(
         envvar="FD2TALK_C2PA_CERTIFICATE",
         metavar="CERT.pem",
         help="Sign the video with C2PA: the certificate and those of its authorities (docs/provenance.md). It needs "
-        "--c2pa-key and the extra: pip install 'fd2talk[provenance]'. The variable FD2TALK_C2PA_CERTIFICATE sets it, too.",
+        "--c2pa-key and pip install 'fd2talk[provenance]'. The variable FD2TALK_C2PA_CERTIFICATE sets it, too.",
     ),
     click.option(
         "--c2pa-key",
         envvar="FD2TALK_C2PA_KEY",
         metavar="KEY.pem",
         help="The file with its private key, without a password; or the variable FD2TALK_C2PA_KEY.",
+    ),
+    click.option(
+        "--c2pa-timestamp",
+        envvar="FD2TALK_C2PA_TIMESTAMP",
+        metavar="URL",
+        help="Address of a time stamp authority (RFC 3161), which is sent a hash of the signature; or the variable "
+        "FD2TALK_C2PA_TIMESTAMP.",
     ),
 )
 """Decorator: the command gets a `signer`, which has been checked, or None."""

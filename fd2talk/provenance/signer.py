@@ -22,7 +22,8 @@ from shared.errors import Fd2TalkError, InputError, UsageError
 from shared.files import atomic_output
 
 CERTIFICATE_VARIABLE, KEY_VARIABLE = "FD2TALK_C2PA_CERTIFICATE", "FD2TALK_C2PA_KEY"
-"""Variables of the environment with the two files."""
+TIMESTAMP_VARIABLE = "FD2TALK_C2PA_TIMESTAMP"
+"""Variables of the environment with the two files, and the address."""
 
 _KINDS = "http://cv.iptc.org/newscodes/digitalsourcetype/"
 SYNTHETIC = f"{_KINDS}trainedAlgorithmicMedia"
@@ -40,50 +41,60 @@ class Signer:
     Args:
         certificate: chain in PEM, the signer's first.
         key: its private key in PEM, without a password.
+        timestamp: address of a time stamp authority (RFC 3161), which is sent a hash of each signature; None: nobody.
         original: the video of which the signed one is an edit, or None.
     """
 
     certificate: Path
     key: Path
+    timestamp: str | None = None
     original: Path | None = None
 
     @classmethod
-    def load(cls, certificate: str | os.PathLike, key: str | os.PathLike) -> Signer:
-        """Check that these two sign something that C2PA accepts.
+    def load(
+        cls, certificate: str | os.PathLike, key: str | os.PathLike, *, timestamp: str | None = None
+    ) -> Signer:
+        """Check that these sign something that C2PA accepts.
 
         Raises:
             UsageError: c2pa-python is missing.
             InputError: as `read_credentials`, or C2PA refuses the certificate.
+            Fd2TalkError: the time stamp authority gives none.
         """
-        signer = cls(Path(certificate), Path(key))
+        signer = cls(Path(certificate), Path(key), timestamp)
         credentials, picture = read_credentials(signer.certificate, signer.key), io.BytesIO()
         Image.new("RGB", (8, 8)).save(picture, "PNG")
-        try:
-            _sign(credentials, "image/png", picture, io.BytesIO(), _claim("trial", SYNTHETIC), None)
-        except c2pa("signing").C2paError as error:
-            raise InputError(f"{certificate}: C2PA refuses this certificate: {reason(error)}") from None
+        for address in dict.fromkeys((None, timestamp)):  # first without: then it is the certificate's fault
+            picture.seek(0)
+            try:
+                _sign(credentials, "image/png", picture, io.BytesIO(), _claim("trial", SYNTHETIC), address)
+            except c2pa("signing").C2paError as error:
+                if address is not None:
+                    raise Fd2TalkError(f"no time stamp from {address}: {reason(error)}") from None
+                raise InputError(f"{certificate}: C2PA refuses this certificate: {reason(error)}") from None
         return signer
 
     @classmethod
-    def from_options(cls, certificate: str | None, key: str | None) -> Signer | None:
-        """The same from two options, of which both or none are given: None.
+    def from_options(cls, certificate: str | None, key: str | None, timestamp: str | None = None) -> Signer | None:
+        """The same from options, of which certificate and key or none are given: None.
 
         Raises:
             UsageError: only one of them is given, or as `load`.
             InputError: as `load`.
         """
-        if certificate is None and key is None:
+        if certificate is None and key is None and timestamp is None:
             return None
         if certificate is None or key is None:
             lacking = "--c2pa-key" if key is None else "--c2pa-certificate"
             variable = KEY_VARIABLE if key is None else CERTIFICATE_VARIABLE
             raise UsageError(f"a signature needs a certificate and its key: {lacking} (or {variable}) is missing")
-        return cls.load(certificate, key)
+        return cls.load(certificate, key, timestamp=timestamp)
 
     @classmethod
     def from_environment(cls) -> Signer | None:
-        """The same from FD2TALK_C2PA_CERTIFICATE and FD2TALK_C2PA_KEY, for what has no command line."""
-        return cls.from_options(os.environ.get(CERTIFICATE_VARIABLE) or None, os.environ.get(KEY_VARIABLE) or None)
+        """The same from the variables of the environment, for what has no command line."""
+        names = CERTIFICATE_VARIABLE, KEY_VARIABLE, TIMESTAMP_VARIABLE
+        return cls.from_options(*(os.environ.get(name) or None for name in names))
 
     def editing(self, original: str | os.PathLike) -> Signer:
         """For an edit of a video: the manifest names the original, with its own manifest if it has one."""
@@ -108,7 +119,7 @@ class Signer:
         for claim, original in claims:
             with _failures(title), atomic_output(path, overwrite=True) as temporary:
                 with open(path, "rb") as source, open(temporary, "w+b") as target:
-                    _sign(credentials, "video/mp4", source, target, claim, original)
+                    _sign(credentials, "video/mp4", source, target, claim, self.timestamp, original)
                 return
 
 
@@ -129,7 +140,13 @@ class _NotNamed(Exception):
 
 
 def _sign(
-    credentials: Credentials, kind: str, source: Any, target: Any, claim: dict[str, Any], original: Path | None
+    credentials: Credentials,
+    kind: str,
+    source: Any,
+    target: Any,
+    claim: dict[str, Any],
+    timestamp: str | None = None,
+    original: Path | None = None,
 ) -> None:
     """Write `source` to `target` with a manifest.
 
@@ -138,7 +155,7 @@ def _sign(
         _NotNamed: the original.
     """
     library = c2pa("signing")
-    info = library.C2paSignerInfo(credentials.algorithm, credentials.chain, credentials.key, None)
+    info = library.C2paSignerInfo(credentials.algorithm, credentials.chain, credentials.key, timestamp)
     with (
         context() as settings,
         library.Signer.from_info(info) as signer,

@@ -30,7 +30,15 @@ class Authority:
         self.path = folder / "authority.pem"
         self.path.write_bytes(self.certificate.public_bytes(Encoding.PEM))
 
-    def signer(self, name="signer", *, algorithm="es256", days=(-1, 30), purpose=ExtendedKeyUsageOID.EMAIL_PROTECTION):
+    def signer(
+        self,
+        name="signer",
+        *,
+        algorithm="es256",
+        days=(-1, 30),
+        purpose=ExtendedKeyUsageOID.EMAIL_PROTECTION,
+        critical=False,
+    ):
         """A certificate and its key: two paths.
 
         Args:
@@ -38,11 +46,12 @@ class Authority:
             algorithm: one of `KEYS`.
             days: from when to when it is valid, from today on.
             purpose: extended key usage, None: without.
+            critical: whether that has to be understood, as for time stamps.
         """
         key = KEYS[algorithm]()
         extensions = [(x509.BasicConstraints(False, None), True), (_usage(digital_signature=True), True)]
         if purpose is not None:
-            extensions.append((x509.ExtendedKeyUsage([purpose]), False))
+            extensions.append((x509.ExtendedKeyUsage([purpose]), critical))
         certificate = _certificate(_name(name), self.name, key, self.key, self.key, days, extensions)
         paths = self.folder / f"{name}.pem", self.folder / f"{name}.key"
         paths[0].write_bytes(certificate.public_bytes(Encoding.PEM))

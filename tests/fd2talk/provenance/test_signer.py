@@ -1,6 +1,12 @@
+import http.server
 import pickle
+import shutil
+import socket
+import subprocess
 import sys
+import threading
 import warnings
+from datetime import datetime, timezone
 
 import av
 import numpy as np
@@ -126,3 +132,67 @@ def test_an_original_that_c2pa_cannot_name(signed, signer, frames, tmp_path):
     assert found.intact and not found.originals
     (action,) = found.actions
     assert (action.action, action.source_type) == ("c2pa.created", "compositeWithTrainedAlgorithmicMedia")
+
+
+@pytest.fixture
+def time_stamps(authority, tmp_path):
+    """A time stamp authority made of openssl: its address, and the queries that it got."""
+    openssl = shutil.which("openssl")
+    if openssl is None:
+        pytest.skip("openssl plays the time stamp authority")
+    from cryptography.x509.oid import ExtendedKeyUsageOID
+
+    certificate, key = authority.signer("Clock", purpose=ExtendedKeyUsageOID.TIME_STAMPING, critical=True)
+    folder = tmp_path / "clock"
+    folder.mkdir()
+    (folder / "serial").write_text("01")
+    (folder / "tsa.cnf").write_text(
+        f"[tsa]\ndefault_tsa = clock\n[clock]\nserial = {folder}/serial\nsigner_cert = {certificate}\n"
+        f"certs = {authority.path}\nsigner_key = {key}\nsigner_digest = sha256\ndefault_policy = 1.2.3.4.1\n"
+        "digests = sha256, sha384, sha512\ness_cert_id_alg = sha256\n"
+    )
+    queries = []
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_POST(self):
+            query = self.rfile.read(int(self.headers["Content-Length"]))
+            queries.append(query)
+            (folder / "query").write_bytes(query)
+            command = [openssl, "ts", "-reply", "-config", "tsa.cnf", "-queryfile", "query", "-out", "reply"]
+            subprocess.run(command, cwd=folder, check=True, capture_output=True)
+            reply = (folder / "reply").read_bytes()
+            self.send_response(200)
+            self.send_header("Content-Type", "application/timestamp-reply")
+            self.send_header("Content-Length", str(len(reply)))
+            self.end_headers()
+            self.wfile.write(reply)
+
+        def log_message(self, *_):
+            pass
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}", queries
+    server.shutdown()
+    server.server_close()
+
+
+def test_a_time_stamp(authority, time_stamps, frames, tmp_path):
+    address, queries = time_stamps
+    signer = Signer.load(*authority.signer("Punctual"), timestamp=address)
+    assert len(queries) == 1
+    write_video(tmp_path / "o.mp4", frames[:3], signer=signer)
+    assert len(queries) == 2 and max(map(len, queries)) < 500, "more than a hash"
+    found = read_manifest(tmp_path / "o.mp4", authority.path.read_text())
+    assert found.intact and found.signed_at.startswith(f"{datetime.now(timezone.utc):%Y-%m-%d}")
+
+
+def test_an_authority_that_does_not_answer(authority):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        address = f"http://127.0.0.1:{free.getsockname()[1]}"
+    with pytest.raises(Fd2TalkError, match="no time stamp from") as caught:
+        Signer.load(*authority.signer("Waiting"), timestamp=address)
+    assert "\n" not in str(caught.value)
+    with pytest.raises(UsageError, match="--c2pa-certificate"):
+        Signer.from_options(None, None, address)

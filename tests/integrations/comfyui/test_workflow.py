@@ -156,3 +156,10 @@ def test_notes_are_lines_of_the_log(part, host, caplog):
     with caplog.at_level(logging.WARNING, "fd2talk"), part("host").noted():
         warnings.warn_explicit("a  note", UserWarning, sys.modules["shared.media"].__file__, 1, "shared.media")
     assert [record.getMessage() for record in caplog.records] == ["fd2talk: note: a note"]
+
+
+def test_the_registry_s_file_has_the_version_of_the_package():
+    import fd2talk
+
+    text = (FOLDER / "pyproject.toml").read_text(encoding="utf-8")
+    assert f'version = "{fd2talk.__version__}"' in text and "[tool.comfy]" in text
