@@ -138,9 +138,7 @@ def _write_video(
     sound = edited_sound(source, audio, inserts, heard=plan.heard, changed=changed, seconds=seconds)
     frames = watched(render_edit(pipeline, footage, result, changed, origin), moments(len(result)), seen)
     frames = counted(frames, len(result), "rendering")
-    write_video(
-        path, frames, audio=sound, overwrite=overwrite, crf=KEEPING_CRF, source=result.source, signer=signer
-    )
+    write_video(path, frames, audio=sound, overwrite=overwrite, crf=KEEPING_CRF, source=result.source, signer=signer)
 
 
 def _request(edits: EditOptions, inserts: list[tuple[float, str]], model: MorphableModel) -> EditRequest:

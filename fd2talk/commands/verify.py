@@ -35,8 +35,8 @@ def _lines(marks: Marks) -> list[str]:
 def _of_manifest(manifest: Manifest, trust_asked: bool) -> list[str]:
     if not manifest.intact:
         return [f"a C2PA manifest that does not hold: {problem}" for problem in manifest.problems]
-    who = manifest.signer or manifest.issuer or "somebody without a name"
-    by = f" ({manifest.issuer})" if manifest.issuer and manifest.issuer != who else ""
+    who = manifest.signer or manifest.organisation or "somebody without a name"
+    by = f" ({manifest.organisation})" if manifest.organisation and manifest.organisation != who else ""
     if manifest.trusted:
         trust = "issued by an authority that is trusted here"
     elif trust_asked:

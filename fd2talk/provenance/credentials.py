@@ -11,6 +11,7 @@ from fd2talk.provenance.c2pa_library import c2pa
 from shared.errors import InputError
 from shared.files import check_input
 
+
 @dataclass(frozen=True)
 class Credentials:
     """What the library signs with; never printed.
@@ -38,7 +39,9 @@ def read_credentials(certificate: Path, key: Path) -> Credentials:
     from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
     chain, private = _certificates(certificate), _private_key(key)
-    public = [of.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo) for of in (chain[0], private)]
+    public = [
+        of.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo) for of in (chain[0], private)
+    ]
     if public[0] != public[1]:
         raise InputError(f"the key {key} does not belong to the certificate {certificate} (the first one in it)")
     if chain[0].issuer == chain[0].subject:

@@ -32,7 +32,7 @@ class Manifest:
         problems: why it does not hold for this file; empty: it does.
         trusted: whether the signer's certificate comes from one of the authorities that were asked for.
         signer: name in the certificate.
-        issuer: its authority.
+        organisation: likewise.
         signed_at: time of a time stamp, which only a time stamp authority gives.
         generator: program that made the claim.
         title: name of the file when it was signed.
@@ -43,7 +43,7 @@ class Manifest:
     problems: tuple[str, ...]
     trusted: bool = False
     signer: str = ""
-    issuer: str = ""
+    organisation: str = ""
     signed_at: str = ""
     generator: str = ""
     title: str = ""
@@ -115,7 +115,7 @@ def _manifest(store: dict[str, Any]) -> Manifest:
         problems=tuple(problems),
         trusted=any(found.get("code") == _TRUSTED for found in results.get("success", ())),
         signer=signature.get("common_name") or "",
-        issuer=signature.get("issuer") or "",
+        organisation=signature.get("issuer") or "",  # which the library calls so
         signed_at=signature.get("time") or "",
         generator=_agent(generators[0]),
         title=active.get("title") or "",

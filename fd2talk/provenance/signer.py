@@ -51,9 +51,7 @@ class Signer:
     original: Path | None = None
 
     @classmethod
-    def load(
-        cls, certificate: str | os.PathLike, key: str | os.PathLike, *, timestamp: str | None = None
-    ) -> Signer:
+    def load(cls, certificate: str | os.PathLike, key: str | os.PathLike, *, timestamp: str | None = None) -> Signer:
         """Check that these sign something that C2PA accepts.
 
         Raises:

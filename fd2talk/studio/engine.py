@@ -36,9 +36,7 @@ class Engine:
         signer: signs the videos that are made, or None.
     """
 
-    def __init__(
-        self, weights: str | Path = "bundled", device: str = "cpu", signer: Signer | None = None
-    ) -> None:
+    def __init__(self, weights: str | Path = "bundled", device: str = "cpu", signer: Signer | None = None) -> None:
         self._weights, self._device, self.signer = weights, device, signer
         self._motion: dict[str, MotionPipeline] = {}
         self._render: dict[str, RenderPipeline] = {}

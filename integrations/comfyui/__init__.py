@@ -3,7 +3,9 @@
 try:
     import fd2talk  # noqa: F401 - the nodes are thin; everything that they do is in the package
 except ModuleNotFoundError as error:
-    raise ImportError("the nodes of fd2talk need the package fd2talk in ComfyUI's own Python (see README.md)") from error
+    raise ImportError(
+        "the nodes of fd2talk need the package fd2talk in ComfyUI's own Python (see README.md)"
+    ) from error
 
 from .output import Export, LoadMotion, Render, SaveVideo
 from .speech import Edit, Photo, SpeechToMotion, StyleOf

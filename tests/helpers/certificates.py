@@ -1,4 +1,4 @@
-"""Certificates for tests: an authority of one's own, and signers that it vouches for, as docs/provenance.md makes them."""
+"""Certificates for tests: an authority of one's own, and signers that it vouches for (docs/provenance.md)."""
 
 from datetime import datetime, timedelta, timezone
 
@@ -25,7 +25,13 @@ class Authority:
         self.folder, self.name, self.key = folder, _name(name), KEYS["es256"]()
         usage = _usage(key_cert_sign=True, crl_sign=True)
         self.certificate = _certificate(
-            self.name, self.name, self.key, self.key, self.key, 0, [(x509.BasicConstraints(True, 0), True), (usage, True)]
+            self.name,
+            self.name,
+            self.key,
+            self.key,
+            self.key,
+            0,
+            [(x509.BasicConstraints(True, 0), True), (usage, True)],
         )
         self.path = folder / "authority.pem"
         self.path.write_bytes(self.certificate.public_bytes(Encoding.PEM))
@@ -81,7 +87,10 @@ def key_bytes(key, password=None):
 
 def _name(common):
     return x509.Name(
-        [x509.NameAttribute(NameOID.ORGANIZATION_NAME, f"{common} Ltd"), x509.NameAttribute(NameOID.COMMON_NAME, common)]
+        [
+            x509.NameAttribute(NameOID.ORGANIZATION_NAME, f"{common} Ltd"),
+            x509.NameAttribute(NameOID.COMMON_NAME, common),
+        ]
     )
 
 

@@ -140,7 +140,9 @@ def errors(workflow: dict, nodes: dict) -> list[str]:
                 if name in inputs["required"]:
                     found.append(f"{number}: required input {name} is missing")
                 continue
-            found += [f"{number}: {line}" for line in _input_errors(name, specification, step, checked, workflow, nodes)]
+            found += [
+                f"{number}: {line}" for line in _input_errors(name, specification, step, checked, workflow, nodes)
+            ]
         unknown = set(step["inputs"]) - {*inputs["required"], *inputs.get("optional", {})}
         found += [f"{number}: {name} is no input" for name in sorted(unknown)]
         if check is not None:
@@ -196,7 +198,9 @@ class Executor:
         """Results of all steps that output nodes need."""
         assert errors(workflow, self._nodes) == []
         self.ran, self.ui, results = [], {}, {}
-        outputs = [key for key, step in workflow.items() if getattr(self._nodes[step["class_type"]], "OUTPUT_NODE", False)]
+        outputs = [
+            key for key, step in workflow.items() if getattr(self._nodes[step["class_type"]], "OUTPUT_NODE", False)
+        ]
         with torch.inference_mode():
             for number in outputs:
                 self._step(number, workflow, results)

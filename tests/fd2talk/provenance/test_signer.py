@@ -25,7 +25,7 @@ from shared.media import read_audio, read_video  # noqa: E402
 
 def test_a_signed_video_says_that_it_is_synthetic(signed, frames, tmp_path):
     found = read_manifest(signed)
-    assert found.intact and (found.signer, found.issuer) == ("Anna", "Test Authority Ltd")
+    assert found.intact and (found.signer, found.organisation) == ("Anna", "Anna Ltd")
     assert found.title == "talk.mp4" and found.generator.startswith("fd2talk ")
     (action,) = found.actions
     assert (action.action, action.source_type) == ("c2pa.created", "trainedAlgorithmicMedia")

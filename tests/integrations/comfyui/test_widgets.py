@@ -32,7 +32,9 @@ def test_ranges_defaults_and_help_are_those_of_the_command_line(inputs):
     assert motion["steps"][1]["default"] == -1 and "-1: not given" in motion["steps"][1]["tooltip"]
     assert motion["seed"][1]["control_after_generate"] and motion["seed"][1]["max"] == 2**53 - 1
     # All options of generated motion are there, but for those that are inputs or that files would be named in.
-    wanted = {name for name in options if name not in ("output", "weights", "style", "pose_from", "overwrite", "config")}
+    wanted = {
+        name for name in options if name not in ("output", "weights", "style", "pose_from", "overwrite", "config")
+    }
     offered = {*motion, *render, *inputs["Fd2talkPhoto"]}
     assert wanted - offered <= {"models", "c2pa_certificate", "c2pa_key"}
 
