@@ -58,9 +58,9 @@ signing = common.group(
 def verify(**options: Any) -> int:
     """Say what FILE carries of where it comes from.
 
-    Of videos, motion files and meshes of fd2talk their tag, and of any file its C2PA manifest: whether it fits the file,
-    who signed it, and what it claims. The exit code is 0 for a mark that holds, 1 for none or one that is broken, and 2
-    for a file that cannot be read.
+    Of videos, motion files and meshes of fd2talk their tag, and of any file its C2PA manifest: whether it fits the
+    file, who signed it, and what it claims. The exit code is 0 for a mark that holds, 1 for none or one that is broken,
+    and 2 for a file that cannot be read.
     """
     from fd2talk.commands.verify import verify
 

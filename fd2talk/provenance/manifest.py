@@ -16,7 +16,7 @@ _UNTRUSTED, _TRUSTED = "signingCredential.untrusted", "signingCredential.trusted
 
 @dataclass(frozen=True)
 class Action:
-    """Something that was done: C2PA's name of it, the kind of media that came out (IPTC's term), with what, and when."""
+    """What was done: C2PA's name of it, the kind of media that came out (IPTC's term), with what, and when."""
 
     action: str
     source_type: str = ""

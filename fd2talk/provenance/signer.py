@@ -83,8 +83,9 @@ class Signer:
         if certificate is None and key is None and timestamp is None:
             return None
         if certificate is None or key is None:
-            lacking = "--c2pa-key" if key is None else "--c2pa-certificate"
-            variable = KEY_VARIABLE if key is None else CERTIFICATE_VARIABLE
+            lacking, variable = ("--c2pa-certificate", CERTIFICATE_VARIABLE)
+            if certificate is not None:
+                lacking, variable = "--c2pa-key", KEY_VARIABLE
             raise UsageError(f"a signature needs a certificate and its key: {lacking} (or {variable}) is missing")
         return cls.load(certificate, key, timestamp=timestamp)
 

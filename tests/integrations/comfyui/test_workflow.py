@@ -9,6 +9,7 @@ from pathlib import Path
 import comfyui
 import numpy as np
 import pytest
+import torch
 
 from shared.errors import Fd2TalkError
 from shared.media import read_audio, read_video, video_info
@@ -82,7 +83,7 @@ def test_photo_to_motion_to_edit_to_frames_and_files(executor, host):
     assert np.abs(shown / 255 - images.numpy()).mean() < 0.02
     assert abs(len(read_audio(video)) - 25600) < 50
     assert mesh.read_bytes()[:4] == b"glTF"
-    assert curves.read_text().splitlines()[0].startswith("Timecode,BlendshapeCount,EyeBlinkLeft")
+    assert curves.read_text().splitlines()[0].startswith("Timecode,BlendShapeCount,EyeBlinkLeft")
     assert len(curves.read_text().splitlines()) == 41
     assert executor.ui["8"]["images"] == [{"filename": video.name, "subfolder": "fd2talk", "type": "output"}]
     assert "52 ARKit morph targets" in executor.ui["9"]["text"][0]
@@ -103,11 +104,15 @@ def test_models_are_loaded_once(part):
     from fd2talk.options import MotionModelOptions, RendererOptions
 
     engine = part("engine")
+    engine._motion.cache_clear()
     wanted, renderer = MotionModelOptions("diface", None), RendererOptions("geometry", "auto", None)
-    assert engine.motion_pipeline(wanted) is engine.motion_pipeline(wanted)
+    with torch.inference_mode():  # as ComfyUI runs nodes
+        pipeline = engine.motion_pipeline(wanted)
+    assert engine.motion_pipeline(wanted) is pipeline
     assert engine.render_pipeline(renderer) is engine.render_pipeline(renderer)
-    parameters = list(engine.motion_pipeline(wanted).frontend.encoder.parameters())
-    assert parameters and not any(one.is_inference() for one in parameters)
+    networks = [one for of in (pipeline.model, pipeline.frontend.encoder) for one in vars(of).values()]
+    weights = [weight for one in networks if isinstance(one, torch.nn.Module) for weight in one.parameters()]
+    assert weights and not any(weight.is_inference() for weight in weights)
 
 
 def test_stop(executor, host):
