@@ -112,7 +112,7 @@ class Signer:
         """
         credentials = read_credentials(self.certificate, self.key)
         kind = SYNTHETIC if self.original is None else PARTLY_SYNTHETIC
-        claims = [(_claim(title, kind), None)]
+        claims: list[tuple[dict[str, Any], Path | None]] = [(_claim(title, kind), None)]
         if self.original is not None:
             claims.insert(0, (_claim(title, kind, "c2pa.edited"), self.original))
         for claim, original in claims:
