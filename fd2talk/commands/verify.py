@@ -8,6 +8,9 @@ from fd2talk.provenance.manifest import Manifest
 from fd2talk.provenance.marks import Marks, read_marks
 from fd2talk.terminal import announce
 
+# Tags that say the same as others.
+_REPEATED = ("title", "comment")
+
 
 def verify(file: str, *, as_json: bool, trust: str | None) -> int:
     """Print what a file carries, and return the exit code: 0 for a mark that holds, 1 for none or a broken one."""
@@ -23,8 +26,10 @@ def verify(file: str, *, as_json: bool, trust: str | None) -> int:
 def _lines(marks: Marks) -> list[str]:
     lines = []
     if marks.tag:
-        told = "; ".join(f"{name}: {value}" for name, value in marks.tag.items())
-        lines.append(f"{marks.kind} with fd2talk's tag, which is not protected ({told})")
+        shown = {name: value for name, value in marks.tag.items() if name not in _REPEATED} or marks.tag
+        told = "; ".join(f"{name}: {value}" for name, value in shown.items())
+        signed = marks.manifest is not None and marks.manifest.intact
+        lines.append(f"{marks.kind} with fd2talk's tag{'' if signed else ', which is not protected'} ({told})")
     if marks.unchecked:
         lines.append("a C2PA manifest, which is not checked: pip install 'fd2talk[provenance]'")
     if marks.manifest is not None:
@@ -42,7 +47,7 @@ def _of_manifest(manifest: Manifest, trust_asked: bool) -> list[str]:
     elif trust_asked:
         trust = "not issued by an authority that is trusted here"
     else:
-        trust = "of which nothing vouches here (--trust)"
+        trust = "that is unknown here (see --trust)"
     when = f" on {manifest.signed_at}" if manifest.signed_at else ""
     lines = [f"C2PA manifest, intact: signed by {who}{by}{when}, with a certificate {trust}"]
     for action in manifest.actions:

@@ -19,7 +19,7 @@ def c2pa(purpose: str) -> Any:
     try:
         import c2pa
 
-        c2pa.Context  # noqa: B018 - versions before 0.28 have none
+        c2pa.Context  # noqa: B018 - old versions have none
     except (ImportError, AttributeError, OSError) as error:
         raise UsageError(f"{purpose} needs c2pa-python: pip install 'fd2talk[provenance]'") from error
     return c2pa
@@ -34,6 +34,7 @@ def context(trust: str | None = None) -> Any:
     settings: dict[str, Any] = {
         "verify": {"remote_manifest_fetch": False, "ocsp_fetch": False},
         "builder": {"thumbnail": {"enabled": False}},
+        "core": {"backing_store_memory_threshold_in_mb": 32},
     }
     if trust is not None:
         settings["trust"] = {"trust_anchors": trust}
