@@ -29,6 +29,8 @@ _RETRIES = 3
 # So many tasks for each processor wait in Ray's queue: enough to keep it busy, few enough for a million of jobs.
 _AHEAD = 2
 _STORE_BYTES = 200_000_000  # of shared memory, for results; ours are small
+# Variables of this process that the others need.
+_ENVIRONMENT = ("FD2TALK_MODELS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
 
 @contextmanager
@@ -66,6 +68,8 @@ def connected(address: str, *, num_cpus: int | None = None, store_bytes: int = _
         UsageError: Ray is not installed, or there is no cluster at the address.
     """
     ray = _ray()
+    if ray.is_initialized():
+        raise UsageError("this process is connected to a Ray cluster already")
     settings: dict[str, Any] = {"logging_level": "ERROR", "log_to_driver": False}
     if address == LOCAL:
         settings |= {"num_cpus": num_cpus, "object_store_memory": store_bytes, "include_dashboard": False}
@@ -124,17 +128,18 @@ def _on_cluster(
     results: list = [None] * len(jobs)
     task = ray.remote(num_cpus=1, max_retries=_RETRIES)(_job)
     waiting, running = iter(enumerate(jobs)), {}
+    environment = {name: os.environ[name] for name in _ENVIRONMENT if name in os.environ}
     with progress(len(jobs), what, unit) as bar:
         while True:
             room = (workers or _AHEAD * max(int(ray.cluster_resources().get("CPU", 1)), 1)) - len(running)
             for index, job in islice(waiting, max(room, 0)):
-                running[task.remote(work, job)] = index
+                running[task.remote(work, job, environment)] = index
             if not running:
                 return results
             done, _ = ray.wait(list(running), timeout=10)
             for reference in done:
                 index = running.pop(reference)
-                results[index], error = _outcome(ray, reference, unit)
+                results[index], error = _outcome(ray, reference, jobs[index], unit)
                 if error:
                     bar.tell(f"left out: {error}")
                     if failed:
@@ -142,7 +147,7 @@ def _on_cluster(
                 bar.update()
 
 
-def _outcome(ray: Any, reference: Any, unit: str) -> tuple[Any, Fd2TalkError | None]:
+def _outcome(ray: Any, reference: Any, job: tuple, unit: str) -> tuple[Any, Fd2TalkError | None]:
     """What a task returned, or why it has failed."""
     try:
         return ray.get(reference)
@@ -151,17 +156,19 @@ def _outcome(ray: Any, reference: Any, unit: str) -> tuple[Any, Fd2TalkError | N
             raise UsageError(f"every machine of the cluster needs this version of fd2talk ({error.cause})") from error
         raise
     except (ray.exceptions.WorkerCrashedError, ray.exceptions.NodeDiedError, ray.exceptions.OutOfMemoryError) as error:
-        times = f"{_RETRIES + 1} times"
-        return None, Fd2TalkError(f"a {unit}: the process that worked on it died {times} ({type(error).__name__})")
+        name = next((part for part in job if isinstance(part, str)), f"a {unit}")
+        why = f"the process that worked on it died {_RETRIES + 1} times, the last time by {type(error).__name__}"
+        return None, Fd2TalkError(f"{name}: {why}")
 
 
 _prepared = False
 
 
-def _job(work: Callable, job: tuple) -> tuple[Any, Fd2TalkError | None]:
+def _job(work: Callable, job: tuple, environment: dict[str, str]) -> tuple[Any, Fd2TalkError | None]:
     """Do one job on whatever machine this is."""
     global _prepared
     if not _prepared:
+        os.environ.update(environment)
         import cv2
         import torch
 
