@@ -55,7 +55,8 @@ def manifest(
     made = [clip for _, clip in found if clip.make]
     if made and clips is None:
         sets = ", ".join(LAYOUTS[name] for name, reading in readings.items() if any(c.make for c in reading.clips))
-        raise UsageError(f"{sets}: {len(made)} clips are pictures or meshes; give --clips FOLDER for what is made of them")
+        what = f"{len(made)} clips are pictures or meshes"
+        raise UsageError(f"{sets}: {what}; give --clips FOLDER for what is made of them")
     splits, said = assign_splits([clip for _, clip in found], split, seed)
     for name, reading in readings.items():
         for note in reading.notes:

@@ -108,14 +108,14 @@ def prepare(
         if (whole := re.sub(r"__part\d+$", "", name)) != name and whole in by_name:
             raise InputError(f"{clips}: rename {clip.file}; parts of {by_name[whole].file} may be called {name}")
     stills = find_clips(photos, PHOTOS) if photos else []
-    for folder in ("motions", "tracks"):
-        try:
-            (Path(out) / folder).mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise UsageError(f"cannot write to {out}: {error.strerror}") from error
     sounds = [str(Path(clips, clip.facts.get("sound", ""))) for clip in found]
     jobs = [(clip, str(Path(clips, clip.file)), sound, out) for clip, sound in zip(found, sounds)]
     with spread(address, workers) as run:
+        for folder in ("motions", "tracks"):
+            try:
+                (Path(out) / folder).mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                raise UsageError(f"cannot write to {out}: {error.strerror}") from error
         tracked: list[Any] = [result for result in run(_track_clip, jobs, what="clips", unit="clip") if result]
         _finish(tracked, len(found), clips, out)
         if photos and stills:

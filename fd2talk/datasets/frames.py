@@ -21,8 +21,8 @@ _CRF, _PRESET = "10", "fast"
 def join_frames(folder: Path, rate: float, path: Path) -> None:
     """Write a video of the pictures of a folder, in the order of their names.
 
-    Unlike the videos that this project generates it carries no tag of synthetic media: the pictures are filmed. A row or
-    column of pixels is dropped where height or width is odd.
+    Unlike the videos that this project generates it carries no tag of synthetic media: the pictures are filmed. A row
+    or column of pixels is dropped where height or width is odd.
 
     Args:
         folder: with the pictures, all of one size.

@@ -22,8 +22,8 @@ def split_people(people: Iterable[str], shares: tuple[int, int, int], seed: int 
         seed: of the draw.
 
     Returns:
-        Person -> split. As many people as `shares` adds up to are split into exactly these sizes; of other numbers, each
-            split gets its proportion, rounded by the largest remainder (the earlier split first where two are equal).
+        Person -> split. As many people as `shares` adds up to are split into exactly these sizes; of other numbers,
+            each split gets its proportion, rounded by the largest remainder (the earlier split where two are equal).
     """
     names = sorted(set(people), key=lambda name: hashlib.sha256(f"{seed} {name}".encode()).digest())
     total = sum(shares)

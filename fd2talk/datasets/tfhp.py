@@ -1,8 +1,8 @@
 """TFHP (Sun et al., DiffPoseTalk, 2024): data/TH_NNNNN/NNN.mp4, unpacked from TFHP_raw.zip, and the authors' lists.
 
 The release also holds FLAME coefficients of these videos and of HDTF's in a database (HDTF_TFHP-lmdb). They are of
-another tracker and another face model, and are not read: the videos are tracked. The lists beside the database, train.txt,
-val.txt and test.txt with lines PERSON/NNN, are the published split.
+another tracker and another face model, and are not read: the videos are tracked. The lists beside the database,
+train.txt, val.txt and test.txt with lines PERSON/NNN, are the published split.
 """
 
 from __future__ import annotations
@@ -33,7 +33,8 @@ def read(folder: Path) -> Reading:
             keys[path] = (person, path.stem)
             reading.clips.append(Found(path, person, lists.get(f"{person}/{path.stem}", "")))
     if not reading.clips and next(folder.rglob(_DATABASE), None):
-        raise InputError(f"{folder}: holds coefficients of another face model ({_DATABASE}), not the videos that are read")
+        what = f"coefficients of another face model ({_DATABASE}), not the videos that are read"
+        raise InputError(f"{folder}: holds {what}")
     reading.without_duplicates(keys)
     there = {"/".join(key) for key in keys.values()}
     reading.note("clips of TFHP's lists are not there", (c for c in lists if c.startswith("TH") and c not in there))

@@ -1,8 +1,8 @@
 """VFHQ (Xie et al., 2022): frames or videos named Clip+VIDEO+P0+C0+F100-200; pictures without sound, for stage two.
 
-As published a clip is a folder of pictures, 00000001.png ..., below VFHQ-Train or VFHQ-Test; download scripts also write
-videos of that name. Pictures become a video at the frame rate that the clip's file of facts names (Clip+....txt of
-meta_info).
+As published a clip is a folder of pictures, 00000001.png ..., below VFHQ-Train or VFHQ-Test; download scripts also
+write videos of that name. Pictures become a video at the frame rate that the clip's file of facts names (Clip+....txt
+of meta_info).
 """
 
 from __future__ import annotations
