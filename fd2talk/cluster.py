@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import socket
@@ -70,7 +71,7 @@ def connected(address: str, *, num_cpus: int | None = None, store_bytes: int = _
     ray = _ray()
     if ray.is_initialized():
         raise UsageError("this process is connected to a Ray cluster already")
-    settings: dict[str, Any] = {"logging_level": "ERROR", "log_to_driver": False}
+    settings: dict[str, Any] = {"logging_level": logging.ERROR, "log_to_driver": False}
     if address == LOCAL:
         settings |= {"num_cpus": num_cpus, "object_store_memory": store_bytes, "include_dashboard": False}
     elif address != "auto":
@@ -159,6 +160,8 @@ def _outcome(ray: Any, reference: Any, job: tuple, unit: str) -> tuple[Any, Fd2T
         name = next((part for part in job if isinstance(part, str)), f"a {unit}")
         why = f"the process that worked on it died {_RETRIES + 1} times, the last time by {type(error).__name__}"
         return None, Fd2TalkError(f"{name}: {why}")
+    except ray.exceptions.RayError as error:
+        raise Fd2TalkError(f"the Ray cluster failed: {str(error).strip().splitlines()[0]}") from error
 
 
 _prepared = False

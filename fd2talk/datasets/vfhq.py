@@ -1,4 +1,4 @@
-"""VFHQ (Xie et al., 2022): frames or videos named Clip+VIDEO+P0+C0+F100-200; pictures without sound, for stage two.
+"""VFHQ (Xie et al., 2022): frames or videos named Clip+VIDEO+P0+C0+F100-200; published without sound, for stage two.
 
 As published a clip is a folder of pictures, 00000001.png ..., below VFHQ-Train or VFHQ-Test; download scripts also
 write videos of that name. Pictures become a video at the frame rate that the clip's file of facts names (Clip+....txt
@@ -30,7 +30,7 @@ def read(folder: Path) -> Reading:
     names = {path.stem for path in videos}
     for path in videos:
         keys[path] = path.stem
-        reading.clips.append(Found(path, _person(path.stem), _split(folder, path), facts={"audio": "none"}))
+        reading.clips.append(Found(path, _person(path.stem), _split(folder, path)))
     facts = {path.stem: path for path in files_below(folder, (".txt",)) if _CLIP.fullmatch(path.stem)}
     for place in _picture_folders(folder):
         if place.name in names:  # there as a video

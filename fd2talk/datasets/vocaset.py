@@ -124,7 +124,10 @@ def _from_meshes(folder: Path, sound: Path, template: Path, path: Path) -> None:
 
 
 def _save(path: Path, meshes: np.ndarray, times: np.ndarray, template: np.ndarray, audio: np.ndarray) -> None:
-    points = points_of_meshes(meshes, times, template)
+    try:
+        points = points_of_meshes(meshes, times, template)
+    except InputError as error:
+        raise InputError(f"{path.parent.name}/{path.stem}: {error}") from None
     save_points(path, points, audio[round(max(times[0], 0) * SAMPLE_RATE) :])
 
 

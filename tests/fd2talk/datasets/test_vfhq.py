@@ -30,7 +30,7 @@ def test_pictures_become_a_video_at_their_rate(tree, tmp_path_factory):
     made, video = sorted(reading.clips, key=lambda clip: clip.make is None)
     assert (made.person, made.file.as_posix()) == ("_5rNOD1nsDg+P0", f"_5rNOD1nsDg+P0/{ONE}.mp4")
     assert (video.person, video.file) == ("XCHmk9jOypY+P1", tree / f"VFHQ-Test/{TWO}.mp4")
-    assert made.facts == video.facts == {"audio": "none"} and not reading.notes
+    assert made.facts == {"audio": "none"} and video.facts == {} and not reading.notes
     assert assign_splits([made, video], "published", 0)[0] == ["train", "test"]
     path = tmp_path_factory.mktemp("made") / "clip.mp4"
     made.make(path)
