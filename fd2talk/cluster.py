@@ -128,7 +128,8 @@ def _on_cluster(
     jobs = list(jobs)
     results: list = [None] * len(jobs)
     task = ray.remote(num_cpus=1, max_retries=_RETRIES)(_job)
-    waiting, running = iter(enumerate(jobs)), {}
+    waiting = iter(enumerate(jobs))
+    running: dict[Any, int] = {}
     environment = {name: os.environ[name] for name in _ENVIRONMENT if name in os.environ}
     with progress(len(jobs), what, unit) as bar:
         while True:

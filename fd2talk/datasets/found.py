@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -54,7 +54,7 @@ class Reading:
         if listed:
             self.notes.append(f"{len(listed)} {what} (such as {listed[0]})")
 
-    def without_duplicates(self, keys: dict[Path, object]) -> None:
+    def without_duplicates(self, keys: Mapping[Path, object]) -> None:
         """Keep of the clips with the same key the first one.
 
         Args:

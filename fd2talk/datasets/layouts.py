@@ -13,6 +13,7 @@ from fd2talk.datasets.names import LAYOUTS, PUBLISHED, SHARES
 from fd2talk.datasets.splits import NAMES, split_people
 from shared.errors import InputError, UsageError
 
+
 def read_layout(layout: str, folder: str | os.PathLike) -> Reading:
     """Find the clips of a data set in a folder.
 

@@ -17,7 +17,9 @@ def rows(path):
 
 
 def test_several_data_sets_in_one_manifest(tmp_path, run):
-    touch(tmp_path / "data" / "HDTF", *(f"clips/WDA_Speaker{'ABCDEFGH'[i]}{k}_000.mp4" for i in range(8) for k in (0, 1)))
+    touch(
+        tmp_path / "data" / "HDTF", *(f"clips/WDA_Speaker{'ABCDEFGH'[i]}{k}_000.mp4" for i in range(8) for k in (0, 1))
+    )
     touch(tmp_path / "data" / "HDTF", "audios/WDA_SpeakerA0_000.wav")
     touch(tmp_path / "data" / "TFHP", "data/TH_00000/000.mp4", "data/TH_00001/000.mp4")
     manifest = tmp_path / "manifest.csv"
@@ -81,7 +83,9 @@ def test_sound_of_another_file_and_a_manifest_elsewhere(tmp_path, run):
     from scipy.io import wavfile
 
     face = np.asarray(Image.open(DEMO / "portrait_woman.jpg").convert("RGB").resize((240, 240)))
-    clip, sound = (tmp_path / f"mead/W009/{kind}/001" for kind in ("video/front/neutral/level_1", "audio/neutral/level_1"))
+    clip, sound = (
+        tmp_path / f"mead/W009/{kind}/001" for kind in ("video/front/neutral/level_1", "audio/neutral/level_1")
+    )
     for path in (clip, sound):
         path.parent.mkdir(parents=True)
     write_video(clip.with_suffix(".mp4"), [face] * 10)

@@ -12,7 +12,10 @@ def tree(tmp_path):
     names += ["WDA_WhipJimClyburn_000", "WDA_JamesClyburn1_000", "WRA_LucilleRoybal-Allard_000"]
     touch(tmp_path / "hdtf", *(f"clips/{name}.mp4" for name in names), "clips/_videos_raw/RD_Radio34.mp4")
     touch(tmp_path / "hdtf", "audios/RD_Radio34_001.wav", "clips/.hidden_000.mp4", "__MACOSX/clips/Radio9_000.mp4")
-    lists = {"RD": "Radio34.mp4 00:02-00:30 00:40-00:50\nRadio2.mp4 00:22-01:45\n", "WRA": "TimScott.mp4 00:05-01:00 \n"}
+    lists = {
+        "RD": "Radio34.mp4 00:02-00:30 00:40-00:50\nRadio2.mp4 00:22-01:45\n",
+        "WRA": "TimScott.mp4 00:05-01:00 \n",
+    }
     for subset, text in lists.items():
         touch(tmp_path / "hdtf", f"HDTF_dataset/{subset}_annotion_time.txt")
         (tmp_path / f"hdtf/HDTF_dataset/{subset}_annotion_time.txt").write_text(text)

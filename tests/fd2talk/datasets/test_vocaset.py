@@ -8,7 +8,7 @@ from data_set_trees import SUBJECTS, speech_meshes, write_voca_arrays, write_voc
 
 from fd2talk.datasets.layouts import assign_splits, read_layout
 from shared.errors import InputError
-from shared.face_model.measures import lip_gap
+from shared.face_model.measures import lip_aperture
 from shared.point_clip import load_points
 
 
@@ -31,7 +31,7 @@ def test_training_data(tmp_path):
     _, _, opening = speech_meshes()
     assert clip.landmarks.shape == (50, 478, 3) and clip.confidence.all() and not clip.cuts
     wanted = np.interp(np.arange(50) / 25, np.arange(120) / 60, opening)
-    assert np.corrcoef(lip_gap(clip.landmarks), wanted)[0, 1] > 0.99
+    assert np.corrcoef(lip_aperture(clip.landmarks), wanted)[0, 1] > 0.99
     # 2 s of sound at 22 kHz, silent for half a second.
     assert len(clip.audio) == 32000 and np.abs(clip.audio[:7900]).max() < 0.01
     assert np.abs(clip.audio[8100:]).max() == pytest.approx(16000 / 32767, abs=0.01)
@@ -40,7 +40,9 @@ def test_training_data(tmp_path):
 def test_meshes_and_a_missing_one(tmp_path):
     write_voca_meshes(tmp_path / "whole")
     write_voca_meshes(tmp_path / "part", missing=20)
-    whole, part = (made(read_layout("vocaset", tmp_path / name).clips[0], tmp_path / "made") for name in ("whole", "part"))
+    whole, part = (
+        made(read_layout("vocaset", tmp_path / name).clips[0], tmp_path / "made") for name in ("whole", "part")
+    )
     assert whole.landmarks.shape == part.landmarks.shape == (25, 478, 3)
     # What is missing is interpolated; nothing is shifted.
     assert np.abs(whole.landmarks - part.landmarks).max() < 0.5

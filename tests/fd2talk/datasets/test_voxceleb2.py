@@ -43,7 +43,10 @@ def test_a_speaker_in_both_parts(tree):
     touch(tree, "test/mp4/id00012/zzzzzzzzzzz/00009.mp4", "dev/copy/mp4/id00012/21Uxsk56VDQ/00001.mp4")
     reading = read_layout("voxceleb2", tree)
     assert len(reading.clips) == 4  # by another video; the copy of a clip counts once
-    assert "1 clips are there twice" in reading.notes[0] and "dev/mp4/id00012/21Uxsk56VDQ/00001.mp4, which is" in reading.notes[0]
+    assert (
+        "1 clips are there twice" in reading.notes[0]
+        and "dev/mp4/id00012/21Uxsk56VDQ/00001.mp4, which is" in reading.notes[0]
+    )
     with pytest.raises(InputError, match="id00012 is in the published splits test and train"):
         assign_splits(reading.clips, "published", 0)
     splits, _ = assign_splits(reading.clips, "fd2talk", 0)
