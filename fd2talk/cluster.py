@@ -8,7 +8,7 @@ import signal
 import socket
 import threading
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from functools import partial
 from itertools import islice
 from typing import Any
@@ -56,6 +56,8 @@ def spread(address: str | None, workers: int | None) -> Iterator[Run]:
 def connected(address: str, *, num_cpus: int | None = None, store_bytes: int = _STORE_BYTES) -> Iterator[Any]:
     """Connect this process to a Ray cluster while the block runs.
 
+    Standard output is silent meanwhile: Ray prints there, from a thread, what it has to say about lost machines.
+
     Args:
         address: `local` for a cluster on this machine that ends with the block, `auto` for one that runs here,
             HOST:PORT of a head node, or ray://HOST:PORT.
@@ -76,27 +78,35 @@ def connected(address: str, *, num_cpus: int | None = None, store_bytes: int = _
         settings |= {"num_cpus": num_cpus, "object_store_memory": store_bytes, "include_dashboard": False}
     elif address != "auto":
         _require_listener(address)
-    try:
-        ray.init(address=address, **settings)
-    except (ConnectionError, OSError, RuntimeError, ValueError, TimeoutError) as error:
-        raise UsageError(f"no Ray cluster at {address}: {' '.join(str(error).split())[:160]}") from error
-    try:
-        yield ray
-    finally:
-        ray.shutdown()
+    with redirect_stdout(open(os.devnull, "w")):  # noqa: SIM115 - that thread may print a moment later
+        try:
+            with _signals_kept():
+                ray.init(address=address, **settings)
+        except (ConnectionError, OSError, RuntimeError, ValueError, TimeoutError) as error:
+            raise UsageError(f"no Ray cluster at {address}: {' '.join(str(error).split())[:160]}") from error
+        try:
+            yield ray
+        finally:
+            ray.shutdown()
+
+
+@contextmanager
+def _signals_kept() -> Iterator[None]:
+    """Handle SIGTERM after the block as before: Ray makes it an exit by another code."""
+    handled = signal.getsignal(signal.SIGTERM)
+    yield
+    if threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGTERM) is not handled:
+        signal.signal(signal.SIGTERM, handled)
 
 
 def _ray() -> Any:
-    """The module; importing it leaves the handling of signals as it is."""
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing is reported to its makers
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # otherwise a warning about a later version
-    handled = signal.getsignal(signal.SIGTERM)
     try:
-        import ray
+        with _signals_kept():
+            import ray
     except ImportError as error:
         raise UsageError("--address needs Ray: pip install 'fd2talk[cluster]'") from error
-    if threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGTERM) is not handled:
-        signal.signal(signal.SIGTERM, handled)
     return ray
 
 
