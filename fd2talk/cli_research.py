@@ -26,7 +26,7 @@ _workers = click.option(
 @click.option(
     "--address",
     metavar="RAY",
-    help="Work on the machines of a Ray cluster: local, auto, HOST:PORT or ray://HOST:PORT.",
+    help="Work on the machines of a Ray cluster: local, auto or HOST:PORT of its head node.",
 )
 def prepare(**options: Any) -> None:
     """Track a folder of talking clips for training.

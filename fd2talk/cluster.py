@@ -59,8 +59,8 @@ def connected(address: str, *, num_cpus: int | None = None, store_bytes: int = _
     Standard output is silent meanwhile: Ray prints there, from a thread, what it has to say about lost machines.
 
     Args:
-        address: `local` for a cluster on this machine that ends with the block, `auto` for one that runs here,
-            HOST:PORT of a head node, or ray://HOST:PORT.
+        address: `local` for a cluster on this machine that ends with the block, `auto` for the one that this machine
+            belongs to, or HOST:PORT of its head node.
         num_cpus: of a local cluster; None for all.
         store_bytes: of shared memory for objects, of a local cluster.
 
@@ -112,9 +112,9 @@ def _ray() -> Any:
 
 def _require_listener(address: str) -> None:
     """Raise UsageError unless something listens there: Ray itself would wait for minutes."""
-    host, _, port = address.removeprefix("ray://").rpartition(":")
-    if not host or not port.isdigit() or int(port) > 65535:
-        raise UsageError(f"{address} is no address of a Ray cluster: give local, auto, HOST:PORT or ray://HOST:PORT")
+    host, _, port = address.rpartition(":")
+    if not host or "/" in host or not port.isdigit() or int(port) > 65535:
+        raise UsageError(f"{address} is no address of a Ray cluster: give local, auto or HOST:PORT")
     try:
         socket.create_connection((host.strip("[]"), int(port)), timeout=_CONNECT_SECONDS).close()
     except OSError as error:

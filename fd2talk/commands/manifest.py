@@ -77,6 +77,7 @@ def manifest(
         rows.append(row | {"sound": sound} | clip.facts)
     if not rows:
         raise Fd2TalkError(f"none of the {len(found)} clips could be made")
+    rows.sort(key=lambda row: row["file"])
     _write(output, rows, overwrite)
     say(_summary(rows), 0)
     say(f"next: fd2talk prepare {root} OUT --manifest {output}", 0)

@@ -25,7 +25,7 @@ def test_without_the_extra(monkeypatch):
         pass
 
 
-@pytest.mark.parametrize("address", ["somewhere", "host:port", "ray://host", ":6379", "host:99999", ""])
+@pytest.mark.parametrize("address", ["somewhere", "host:port", "ray://host:10001", ":6379", "host:99999", ""])
 def test_addresses_that_are_none(address):
     pytest.importorskip("ray", reason="needs the extra `cluster`")
     with pytest.raises(UsageError, match="is no address of a Ray cluster: give local, auto"), connected(address):

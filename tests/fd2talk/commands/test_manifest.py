@@ -121,3 +121,30 @@ def test_what_cannot_be_listed(tmp_path, refused, sources, saying):
     arguments = [text.format(folder=tmp_path) for text in sources]
     output = () if "-o" in arguments else ("-o", tmp_path / "m.csv")
     refused("manifest", *arguments, *output, folder=tmp_path, saying=saying.format(folder=tmp_path))
+
+
+def test_pictures_and_videos_of_one_data_set_have_a_common_root(tmp_path, run):
+    names = ("Clip+_5rNOD1nsDg+P0+C0+F575-769", "Clip+XCHmk9jOypY+P1+C2+F10-12")
+    touch(tmp_path / "data" / "VFHQ", f"VFHQ-Test/{names[1]}.mp4")
+    pictures = tmp_path / "data" / "VFHQ" / "VFHQ-Train" / names[0]
+    pictures.mkdir(parents=True)
+    for number in range(2):
+        Image.new("RGB", (32, 32), "red").save(pictures / f"{number:08d}.png")
+    arguments = (
+        "-o",
+        tmp_path / "m.csv",
+        "--clips",
+        tmp_path / "data" / "made",
+        "--workers",
+        1,
+        "--split",
+        "published",
+    )
+    code, _, err = run("manifest", f"vfhq={tmp_path}/data/VFHQ", *arguments)
+    assert code == 0 and "1 clips have no file of facts" in err, err
+    assert f"next: fd2talk prepare {tmp_path}/data OUT" in err
+    assert [(row["file"], row["split"], row["audio"]) for row in rows(tmp_path / "m.csv")] == [
+        (f"made/_5rNOD1nsDg+P0/{names[0]}.mp4", "train", "none"),
+        (f"VFHQ/VFHQ-Test/{names[1]}.mp4", "test", ""),
+    ]
+    assert (tmp_path / "data" / "made" / "_5rNOD1nsDg+P0" / f"{names[0]}.mp4").stat().st_size > 500
