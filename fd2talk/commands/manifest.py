@@ -52,12 +52,14 @@ def manifest(
     if len(readings) < len(sources):
         raise UsageError("give each data set once")
     found = [(name, clip) for name, reading in readings.items() for clip in reading.clips]
+    splits, said = assign_splits([clip for _, clip in found], split, seed)
+    found = [pair for pair, chosen in zip(found, splits) if chosen is not None]
+    splits = [chosen for chosen in splits if chosen is not None]
     made = [clip for _, clip in found if clip.make]
     if made and clips is None:
         sets = ", ".join(LAYOUTS[name] for name, reading in readings.items() if any(c.make for c in reading.clips))
         what = f"{len(made)} clips are pictures or meshes"
         raise UsageError(f"{sets}: {what}; give --clips FOLDER for what is made of them")
-    splits, said = assign_splits([clip for _, clip in found], split, seed)
     for name, reading in readings.items():
         for note in reading.notes:
             say(f"note: {LAYOUTS[name]}: {note}", 0)
@@ -73,7 +75,7 @@ def manifest(
             continue
         file = place / clip.file if place and clip.make else clip.file
         sound = os.path.relpath(clip.sound, root) if clip.sound else ""
-        row = {"file": os.path.relpath(file, root), "person": clip.person, "split": chosen, "dataset": name}
+        row = {"file": os.path.relpath(file, root), "person": clip.person, "split": chosen or "", "dataset": name}
         rows.append(row | {"sound": sound} | clip.facts)
     if not rows:
         raise Fd2TalkError(f"none of the {len(found)} clips could be made")

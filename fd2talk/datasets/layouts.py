@@ -48,7 +48,7 @@ def _other(layout: str, folder: Path) -> str:
     return ""
 
 
-def assign_splits(clips: list[Found], split: str | None, seed: int) -> tuple[list[str], list[str]]:
+def assign_splits(clips: list[Found], split: str | None, seed: int) -> tuple[list[str | None], list[str]]:
     """Decide which clip is in which split.
 
     Args:
@@ -57,15 +57,16 @@ def assign_splits(clips: list[Found], split: str | None, seed: int) -> tuple[lis
         seed: of the draw.
 
     Returns:
-        The split of each clip (empty: left open), and what is to be said about them.
+        The split of each clip (empty: left open; None: the clip is to be left out, as it is in none of the published
+            ones), and what is to be said about them.
 
     Raises:
-        InputError: `published`, and a data set does not say it, or names a person in two splits.
+        InputError: `published`, and none of the clips is in one, or a person is in two.
     """
     if split is None:
-        return [""] * len(clips), []
+        return ["" for _ in clips], []
     if split == PUBLISHED:
-        return _published(clips), []
+        return _published(clips)
     people = split_people((clip.person for clip in clips), SHARES[split], seed)
     counts, notes = Counter(people.values()), []
     if len(people) != sum(SHARES[split]) and split != "fd2talk":
@@ -76,13 +77,19 @@ def assign_splits(clips: list[Found], split: str | None, seed: int) -> tuple[lis
     return [people[clip.person] for clip in clips], notes
 
 
-def _published(clips: list[Found]) -> list[str]:
-    places = defaultdict(set)
+def _published(clips: list[Found]) -> tuple[list[str | None], list[str]]:
+    places, without = defaultdict(set), [clip for clip in clips if not clip.published]
+    if len(without) == len(clips):
+        raise InputError(f"{clips[0].file.as_posix()}: no split is published for this clip or any other")
     for clip in clips:
-        if not clip.published:
-            raise InputError(f"{clip.file.as_posix()}: its data set publishes no split, or not for this clip")
-        places[clip.person].add(clip.published)
+        if clip.published:
+            places[clip.person].add(clip.published)
     for person, splits in sorted(places.items()):
         if len(splits) > 1:
             raise InputError(f"{person} is in the published splits {' and '.join(sorted(splits))}")
-    return [clip.published for clip in clips]
+    notes = []
+    if without:
+        notes.append(
+            f"{len(without)} clips are in no published split and left out (such as {without[0].file.as_posix()})"
+        )
+    return [clip.published or None for clip in clips], notes

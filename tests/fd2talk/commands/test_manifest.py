@@ -111,7 +111,7 @@ def test_sound_of_another_file_and_a_manifest_elsewhere(tmp_path, run):
         (["mead={folder}/hdtf"], "no clips of MEAD; it looks like HDTF"),
         (["hdtf={folder}/hdtf", "hdtf={folder}/hdtf"], "give each data set once"),
         (["vocaset={folder}/voca"], "VOCASET: 3 clips are pictures or meshes; give --clips FOLDER"),
-        (["hdtf={folder}/hdtf", "--split", "published"], "its data set publishes no split"),
+        (["hdtf={folder}/hdtf", "--split", "published"], "no split is published for this clip or any other"),
         (["hdtf={folder}/hdtf", "-o", "{folder}/hdtf/RD_Radio1_000.mp4"], "already exists"),
         (["hdtf={folder}/hdtf", "--split", "train"], "'train' is not one of"),
     ],

@@ -34,10 +34,17 @@ def test_videos_and_the_lists_of_the_release(tree):
 def test_without_lists_nothing_is_published(tree):
     clips = read_layout("tfhp", tree / "data").clips
     assert len(clips) == 3
-    with pytest.raises(InputError, match="data set publishes no split"):
+    with pytest.raises(InputError, match="no split is published"):
         assign_splits(clips, "published", 0)
 
 
 def test_the_database_alone_is_not_enough(tree):
     with pytest.raises(InputError, match="coefficients of another face model .data.mdb., not the videos"):
         read_layout("tfhp", tree / "HDTF_TFHP-lmdb")
+
+
+def test_a_video_that_the_lists_do_not_name(tree):
+    touch(tree, "data/TH_00009/000.mp4")
+    splits, notes = assign_splits(read_layout("tfhp", tree).clips, "published", 0)
+    assert splits == ["train", "train", "val", None]
+    assert notes == [f"1 clips are in no published split and left out (such as {tree}/data/TH_00009/000.mp4)"]
