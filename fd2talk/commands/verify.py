@@ -53,4 +53,5 @@ def _of_manifest(manifest: Manifest, trust_asked: bool) -> list[str]:
     for action in manifest.actions:
         parts = [part for part in (action.source_type, action.agent, action.when) if part]
         lines.append(f"C2PA action {action.action}" + (f": {', '.join(parts)}" if parts else ""))
-    return lines + [f"C2PA original: {title}" for title in manifest.originals if title]
+    lines += [f"C2PA original: {title}" for title in manifest.originals if title]
+    return lines + [f"the original's own C2PA manifest did not hold: {text}" for text in manifest.original_problems]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -38,6 +39,7 @@ class Manifest:
         title: name of the file when it was signed.
         actions: what was done.
         originals: names of the files that it was made from.
+        original_problems: why a manifest of theirs did not hold when they were used.
     """
 
     problems: tuple[str, ...]
@@ -49,6 +51,7 @@ class Manifest:
     title: str = ""
     actions: tuple[Action, ...] = ()
     originals: tuple[str, ...] = ()
+    original_problems: tuple[str, ...] = ()
 
     @property
     def intact(self) -> bool:
@@ -106,13 +109,14 @@ def read_manifest(path: Path, trust: str | None = None) -> Manifest | None:
 
 def _manifest(store: dict[str, Any]) -> Manifest:
     results = store.get("validation_results", {}).get("activeManifest", {})
-    failures = [found for found in results.get("failure", ()) if found.get("code") != _UNTRUSTED]
-    problems = dict.fromkeys(f"{found.get('code')} ({found.get('explanation', '')})" for found in failures)
+    deltas = [
+        one.get("validationDeltas", {}) for one in store.get("validation_results", {}).get("ingredientDeltas", ())
+    ]
     active = store.get("manifests", {}).get(store.get("active_manifest", ""), {})
     signature = active.get("signature_info") or {}
     generators = active.get("claim_generator_info") or [{}]
     return Manifest(
-        problems=tuple(problems),
+        problems=_problems(results.get("failure", ())),
         trusted=any(found.get("code") == _TRUSTED for found in results.get("success", ())),
         signer=signature.get("common_name") or "",
         organisation=signature.get("issuer") or "",  # which the library calls so
@@ -121,7 +125,20 @@ def _manifest(store: dict[str, Any]) -> Manifest:
         title=active.get("title") or "",
         actions=tuple(_actions(active)),
         originals=tuple(str(one.get("title", "")) for one in active.get("ingredients", ())),
+        original_problems=_problems([found for delta in deltas for found in delta.get("failure", ())] + _noted(active)),
     )
+
+
+def _problems(failures: Iterable[dict[str, Any]]) -> tuple[str, ...]:
+    """Failures in words, without that of an unknown signer."""
+    found = [one for one in failures if one.get("code") != _UNTRUSTED]
+    return tuple(dict.fromkeys(f"{one.get('code')} ({one.get('explanation', '')})" for one in found))
+
+
+def _noted(active: dict[str, Any]) -> list[dict[str, Any]]:
+    """Failures of the files that it was made from, as they were found when it was signed."""
+    results = [one.get("validation_results") or {} for one in active.get("ingredients", ())]
+    return [found for result in results for found in (result.get("activeManifest") or {}).get("failure", ())]
 
 
 def _actions(active: dict[str, Any]) -> list[Action]:

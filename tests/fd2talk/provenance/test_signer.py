@@ -109,9 +109,18 @@ def test_a_failure_at_the_end_leaves_nothing(authority, frames, tmp_path):
 def test_an_edit_names_its_original(signed, signer, frames, tmp_path):
     write_video(tmp_path / "new.mp4", frames[:5], signer=signer.editing(signed))
     found = read_manifest(tmp_path / "new.mp4")
-    assert found.intact and found.originals == ("talk.mp4",)
+    assert found.intact and found.originals == ("talk.mp4",) and not found.original_problems
     assert [action.action for action in found.actions] == ["c2pa.opened", "c2pa.edited"]
     assert found.actions[-1].source_type == "compositeWithTrainedAlgorithmicMedia"
+
+
+def test_an_original_that_was_changed_before(signed, signer, frames, tmp_path):
+    data = signed.read_bytes()
+    (tmp_path / "changed.mp4").write_bytes(data.replace(b"fd2talk, seed 7", b"fd2talk, seed 8"))
+    write_video(tmp_path / "new.mp4", frames[:5], signer=signer.editing(tmp_path / "changed.mp4"))
+    found = read_manifest(tmp_path / "new.mp4")
+    assert found.intact and found.originals == ("changed.mp4",)
+    assert "bmffHash" in " ".join(found.original_problems)
 
 
 def test_an_original_that_c2pa_cannot_name(signed, signer, frames, tmp_path):
