@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from fractions import Fraction
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import av
@@ -55,6 +57,8 @@ class VideoWriter:
         overwrite: replace an existing file.
         metadata: further tags; `synthetic_media` is always set.
         crf: constant rate factor of the encoder, smaller is better.
+        finish: called with the complete file before it gets its name, for example to sign it; if it raises no file is
+            left.
 
     Raises:
         UsageError: the output cannot be written to (see `check_output`).
@@ -73,6 +77,7 @@ class VideoWriter:
         overwrite: bool = False,
         metadata: Mapping[str, str] | None = None,
         crf: int = CRF,
+        finish: Callable[[Path], None] | None = None,
     ) -> None:
         width, height = size
         if width < 2 or height < 2 or width % 2 or height % 2:
@@ -85,13 +90,15 @@ class VideoWriter:
         self._fps = Fraction(fps).limit_denominator(1001)
         self._audio = audio
         self._overwrite = overwrite
-        self._crf = crf
+        self._crf, self._finish = crf, finish
         self._tags = SYNTHETIC_TAGS | dict(metadata or {}) | {"synthetic_media": SYNTHETIC_TAGS["synthetic_media"]}
         self.frames_written = 0
 
     def __enter__(self) -> VideoWriter:
         with ExitStack() as stack:
             temporary = stack.enter_context(atomic_output(self._path, self._overwrite))
+            if self._finish is not None:
+                stack.push(partial(_finished, self._finish, temporary))
             track: AudioTrack | SplicedSound | None = None
             if isinstance(self._audio, SplicedSound):
                 track = self._audio
@@ -195,6 +202,12 @@ class VideoWriter:
             yield
         except av.FFmpegError as error:
             raise Fd2TalkError(f"cannot write {self._path}: {error.strerror}") from error
+
+
+def _finished(finish: Callable[[Path], None], path: Path, kind: type[BaseException] | None, *_: object) -> None:
+    """Part of leaving the writer, after the file has been closed without an exception."""
+    if kind is None:
+        finish(path)
 
 
 def _planes(frame: np.ndarray) -> np.ndarray:

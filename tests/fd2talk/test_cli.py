@@ -37,6 +37,7 @@ def test_every_command_has_help(run):
         "doctor",
         "benchmark",
         "studio",
+        "verify",
     }
     assert set(cli.cli.commands) == expected
 
