@@ -1,8 +1,9 @@
-"""A process's shares of the batches of a training, drawn in a thread ahead of the steps that use them."""
+"""A process's shares of the batches of a training, drawn in threads ahead of the steps that use them."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextvars import ContextVar
 from typing import Any
 
 import torch
@@ -11,6 +12,17 @@ from torch import Tensor
 
 from shared.prefetch import prefetch_map
 from shared.training.config import TrainingConfig
+
+_own: ContextVar[slice] = ContextVar("own", default=slice(None))
+
+
+def own_rows(count: int) -> range:
+    """Return which of `count` examples of the batch that is being drawn this process keeps.
+
+    For a `Task.batch` whose examples are slow to read: the others' may be left zero. What is drawn from the generator
+    must not depend on it. Outside the training loop, all of them.
+    """
+    return range(count)[_own.get()]
 
 
 def step_seed(seed: int, step: int) -> int:
@@ -38,7 +50,11 @@ def batches_from(
     device, own = accelerator.device, slice(accelerator.process_index, None, accelerator.num_processes)
 
     def prepare(step: int) -> dict[str, Any]:
-        batch = draw(torch.Generator().manual_seed(step_seed(config.seed, step)), config.batch_size)
+        reading = _own.set(own)
+        try:
+            batch = draw(torch.Generator().manual_seed(step_seed(config.seed, step)), config.batch_size)
+        finally:
+            _own.reset(reading)
         batch = {name: share(value, own) for name, value in batch.items()}
         if device.type != "cuda":
             return batch
@@ -47,7 +63,7 @@ def batches_from(
 
     steps = range(first_step, config.max_steps)
     if config.prefetch:
-        yield from prefetch_map(prepare, steps, workers=1, prefetch=config.prefetch, name="batch")
+        yield from prefetch_map(prepare, steps, workers=config.readers, prefetch=config.prefetch, name="batch")
     else:
         yield from map(prepare, steps)
 

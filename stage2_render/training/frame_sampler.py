@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from shared.splits import is_development
+from shared.training.batches import own_rows
 from stage2_render.diffusion.tensors import to_tensor
 from stage2_render.face_crop import SIZE
 from stage2_render.training.augmentation import recolour
@@ -45,8 +46,8 @@ class FrameSampler:
     shift: int = 8
 
     def __post_init__(self) -> None:
-        people, person = np.unique(self.frames.person, return_inverse=True)
-        development = np.array([is_development(name, "renderer") for name in people])[person]
+        self._people, self._person = people, person = self.frames.people()
+        development = np.array([is_development(str(name), "renderer") for name in people])[person]
         takes, take, sizes = np.unique(self.frames.take, return_inverse=True, return_counts=True)
         usable = sizes[take] > 1
         self.development = np.flatnonzero(development & usable)
@@ -71,7 +72,7 @@ class FrameSampler:
     def development_pairs(self, count: int) -> tuple[np.ndarray, np.ndarray]:
         """At most `count` pairs of development people, always the same: rows of the targets and of their references."""
         generator = torch.Generator().manual_seed(0)
-        people = self.frames.person[self.development]
+        people = self._people[self._person[self.development]]
         names, sizes = np.unique(people, return_counts=True)
         weights = torch.from_numpy((1 / sizes)[np.searchsorted(names, people)])
         chosen = torch.multinomial(weights, min(count, len(people)), generator=generator).numpy()
@@ -96,8 +97,11 @@ class FrameSampler:
         corners = [(top + y, left + x) for x, y in moved.tolist()]
         batch = {}
         for name, rows in (("target", targets), ("reference", references)):
-            images = [self.frames.frames[row, y : y + side, x : x + side] for row, (y, x) in zip(rows, corners)]
-            batch[name] = to_tensor(np.stack(images))
+            images = np.zeros((len(rows), side, side, 3), np.uint8)  # this process's share of them
+            for place in own_rows(len(rows)):
+                y, x = corners[place]
+                images[place] = self.frames.frames[rows[place], y : y + side, x : x + side]
+            batch[name] = to_tensor(images)
         origin = torch.tensor([left, top]) + moved
         batch["boxes"] = torch.from_numpy(self.frames.boxes[targets]) - origin.repeat(1, 2)[:, None].float()
         for name, rows in (("coefficients", targets), ("reference_coefficients", references)):

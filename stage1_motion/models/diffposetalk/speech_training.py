@@ -72,7 +72,7 @@ class SpeechAndDenoiserTask(DiffPoseTalkTask):
         piece[max(-start, 0) : max(-start, 0) + len(inside)] = inside
         return torch.from_numpy(piece)
 
-    def speech_of(self, clip: Clip, at: np.ndarray) -> dict[str, Tensor]:
+    def speech_of(self, clip: Clip, at: np.ndarray, own: bool) -> dict[str, Tensor]:
         """The sound of these frames."""
         return {"audio": self._piece(clip, int(at[0]), len(at))}
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -14,8 +15,8 @@ from shared.checkpoint import save_checkpoint
 from shared.diffusion.sampling import make_schedule
 from shared.metrics.lips import best_lag_correlation
 from shared.schema import Arguments
-from shared.splits import is_development
-from stage1_motion.dataset import Clip, ClipsConfig, sampling_weights
+from shared.training.batches import own_rows
+from stage1_motion.dataset import Clip, ClipsConfig, frames_at, learned_and_development, sampling_weights
 from stage1_motion.lip_expert.network import LipExpert
 from stage1_motion.losses.motion import POSE_VELOCITY_WEIGHT, ExpressionLoss, pose_loss
 from stage1_motion.models.fd2talk.model import KIND
@@ -41,7 +42,7 @@ class MotionTask:
 
     def __init__(
         self,
-        clips: list[Clip],
+        clips: Sequence[Clip],
         space: MotionSpace,
         config: MotionTransformerConfig,
         *,
@@ -52,8 +53,7 @@ class MotionTask:
         eta: float = 0.0,
     ):
         self.space = space
-        self.clips = [clip for clip in clips if not is_development(clip.person)]
-        self.development = [clip for clip in clips if is_development(clip.person)]
+        self.clips, self.development = learned_and_development(clips)
         self.weights = torch.from_numpy(sampling_weights(self.clips))
         self.model = MotionTransformer(config)
         self.schedule = make_schedule(config.train_timesteps)
@@ -69,13 +69,13 @@ class MotionTask:
         window = self.model.config.window
         picks = torch.multinomial(self.weights, batch_size, replacement=True, generator=generator)
         items: dict[str, list[Tensor]] = {"x0": [], "speech": [], "valid": []}
-        for pick in picks.tolist():
-            clip = self.clips[pick]
+        for row, pick in enumerate(picks.tolist()):
+            clip, own = self.clips[pick], row in own_rows(batch_size)
             length = len(clip.speech)
             start = int(torch.randint(max(1, length - window + 1), (1,), generator=generator))
             at = np.minimum(np.arange(start, start + window), length - 1)
-            items["x0"].append(torch.from_numpy(self.target(clip)[at]))
-            items["speech"].append(torch.from_numpy(clip.speech[at]))
+            items["x0"].append(frames_at(self.target(clip), at, own))
+            items["speech"].append(frames_at(clip.speech, at, own))
             items["valid"].append(torch.from_numpy(np.arange(start, start + window) < length)[:, None])
         batch = {name: torch.stack(values) for name, values in items.items()}
         noise = torch.randn(batch["speech"].shape, generator=generator)
@@ -262,7 +262,7 @@ class ExpressionAndPoseTask(ExpressionTask):
 
     def target(self, clip: Clip) -> np.ndarray:
         """[T, D + 6]: expression, then pose."""
-        return np.concatenate([clip.expression, clip.pose], axis=1)
+        return np.concatenate([np.asarray(clip.expression), np.asarray(clip.pose)], axis=1)
 
     def std(self) -> np.ndarray:
         """[D + 6]."""
