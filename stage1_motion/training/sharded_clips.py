@@ -11,6 +11,7 @@ import numpy as np
 
 from shared.errors import InputError
 from shared.face_model.morphable import MorphableModel
+from shared.files import check_input
 from shared.motion import Motion
 from shared.shards.clip_arrays import read_motion
 from shared.shards.format import Part
@@ -25,7 +26,7 @@ _FPS = 25.0
 
 def speech_part(encoder: SpeechEncoder, speech_events: str | None) -> tuple[str, Part]:
     """Name and type of the array of normalised features of an encoder, which depend on where somebody speaks."""
-    pauses = "all" if speech_events is None else hashlib.sha256(Path(speech_events).read_bytes()).hexdigest()[:8]
+    pauses = "all" if speech_events is None else hashlib.sha256(check_input(speech_events).read_bytes()).hexdigest()[:8]
     name = f"speech-{encoder.fingerprint}-{pauses}"
     return name, Part(name, "<f4", (encoder.size,))
 

@@ -17,7 +17,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -150,25 +150,52 @@ def write_pictures(
     if path.exists() and shard_metadata(path).get("quality", 0) == quality:
         return
 
-    def frames() -> Iterator[tuple[str, dict[str, np.ndarray]]]:
+    def frames() -> Iterator[tuple[np.ndarray, dict[str, Any]]]:
         for number, person, rows in people:
-            for image, facts in person_frames(config, number, person, rows):
-                arrays = {name: np.asarray(facts[name])[None] for name in _FACTS}
-                yield person, {**arrays, _GROUP: np.frombuffer(encode(image, quality), np.uint8)}
+            yield from person_frames(config, number, person, rows)
 
-    write_shard(path, _parts(), frames(), {"quality": quality})
+    write_frames(path, frames(), load_bundled().num_expression + 6, quality)
 
 
-def _parts() -> dict[str, Part]:
+def write_frames(
+    path: Path, frames: Iterable[tuple[np.ndarray, dict[str, Any]]], coefficients: int, quality: int | None
+) -> None:
+    """Write a file of frames.
+
+    Args:
+        path: the file.
+        frames: images uint8 [256, 256, 3] with the facts of `frame_set.person_frames`.
+        coefficients: D + 6, how many coefficients a frame has.
+        quality: see `encode`.
+    """
+
+    def rows() -> Iterator[tuple[str, dict[str, np.ndarray]]]:
+        for image, facts in frames:
+            arrays = {name: np.asarray(facts[name])[None] for name in _FACTS}
+            yield facts["person"], {**arrays, _GROUP: np.frombuffer(encode(image, quality), np.uint8)}
+
+    write_shard(path, _parts(coefficients), rows(), {"quality": quality, "coefficients": coefficients})
+
+
+def _parts(coefficients: int) -> dict[str, Part]:
     numbers = {"take": "<i8", "time": "<i8", "aperture": "<f4"}
     parts = {name: Part(_GROUP, dtype) for name, dtype in numbers.items()}
-    coefficients = Part(_GROUP, "<f4", (load_bundled().num_expression + 6,))
-    return {**parts, "coefficients": coefficients, "boxes": Part(_GROUP, "<f4", (3, 4)), _GROUP: Part(_GROUP, "|u1")}
+    shapes = {"coefficients": (coefficients,), "boxes": (3, 4)}
+    parts |= {name: Part(_GROUP, "<f4", shape) for name, shape in shapes.items()}
+    return {**parts, _GROUP: Part(_GROUP, "|u1")}
 
 
-def finish_pictures(config: FramesConfig, folder: Path, shards: Iterable[int], quality: int | None) -> None:
-    """Write the facts of all files' frames, and with pictures.json make the folder complete."""
-    arrow, parts = pyarrow(), _parts()
+def finish_pictures(config: FramesConfig, folder: Path, shards: Sequence[int], mirror: np.ndarray | None = None) -> None:
+    """Write the facts of all files' frames, and with pictures.json make the folder complete.
+
+    Args:
+        config: which frames these are.
+        folder: of the files.
+        shards: their numbers.
+        mirror: signs of the coefficients of a mirrored frame; None: those of the bundled face model.
+    """
+    arrow, card = pyarrow(), shard_metadata(folder / shard_name(_GROUP, shards[0]))
+    parts = _parts(card["coefficients"])
     names: list[str] = []
     columns: dict[str, list[np.ndarray]] = {name: [] for name in (*_FACTS, *_PLACES)}
     for shard in shards:
@@ -188,11 +215,7 @@ def finish_pictures(config: FramesConfig, folder: Path, shards: Iterable[int], q
     for name, arrays in columns.items():
         with atomic_output(folder / f"{name}.npy", overwrite=True) as temporary, open(temporary, "wb") as file:
             np.save(file, np.concatenate(arrays))
-    card = {
-        "settings": _settings(config),
-        "quality": quality,
-        "people": people.tolist(),
-        "mirror": mirror_signs(load_bundled()).tolist(),
-    }
+    signs = mirror_signs(load_bundled()) if mirror is None else mirror
+    described = {"settings": _settings(config), "quality": card["quality"], "people": people.tolist()}
     with atomic_output(folder / "pictures.json", overwrite=True) as temporary:
-        temporary.write_text(json.dumps(card), encoding="utf-8")
+        temporary.write_text(json.dumps({**described, "mirror": signs.tolist()}), encoding="utf-8")

@@ -31,6 +31,7 @@ def test_every_command_has_help(run):
         "import",
         "live",
         "prepare",
+        "shard",
         "train",
         "evaluate",
         "doctor",

@@ -142,8 +142,7 @@ def test_losses(prediction):
 
 
 def test_smoothing_takes_jitter_away():
-    name = CLIPS[1].name
-    rough, smooth = (task(smoothing=width).motion[name] for width in (0, 1.0))
+    rough, smooth = (task(smoothing=width).motion(CLIPS[1]) for width in (0, 1.0))
     weights = np.exp(-0.5 * np.arange(-4, 5) ** 2)
     expected = (weights / weights.sum()) @ rough[16:25]
     assert np.allclose(smooth[20], expected, atol=1e-3)
