@@ -68,9 +68,10 @@ class Part:
 
 
 def pyarrow() -> ModuleType:
-    """Import pyarrow with its part for Parquet. Raises Fd2TalkError: it is not installed."""
+    """Import pyarrow with its parts for Parquet and for computing. Raises Fd2TalkError: it is not installed."""
     try:
         import pyarrow
+        import pyarrow.compute
         import pyarrow.parquet  # noqa: F401
     except ModuleNotFoundError as error:
         raise Fd2TalkError("shards need pyarrow: pip install 'fd2talk[cluster]'") from error

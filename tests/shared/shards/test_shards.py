@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 pytest.importorskip("pyarrow")
+import pyarrow  # noqa: E402
 import pyarrow.parquet as parquet  # noqa: E402
 
 from shared.errors import InputError
@@ -130,7 +131,7 @@ def test_damage_is_one_line(folder):
     (folder / INDEX).write_bytes(b"nothing")
     with pytest.raises(InputError, match="not an index of shards"):
         Shards(folder)
-    parquet.write_table(parquet.pa.table({"a": [1]}), folder / INDEX)
+    parquet.write_table(pyarrow.table({"a": [1]}), folder / INDEX)
     with pytest.raises(InputError, match="not written by `fd2talk shard`"):
         Shards(folder)
 
