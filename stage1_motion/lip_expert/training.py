@@ -15,6 +15,7 @@ from torch.nn import functional as F
 from shared.processes import gather
 from shared.schema import Arguments
 from shared.training.batches import own_rows
+from shared.training.choice import WeightedChoice
 from stage1_motion.dataset import Clip, ClipsConfig, frames_at, learned_and_development, sampling_weights
 from stage1_motion.lip_expert.network import EPSILON, WINDOW, LipExpert, mouth_basis
 from stage1_motion.motion_space import MotionSpace
@@ -37,14 +38,14 @@ class LipExpertTask:
     def __init__(self, clips: Sequence[Clip], space: MotionSpace, *, window: int = 40, temperature: float = 0.07,
                  speech_noise: float = 0.2, network: dict[str, Any] | None = None):  # fmt: skip
         self.clips, self.development = learned_and_development(clips, window)
-        self.weights = torch.from_numpy(sampling_weights(self.clips))
+        self.choose = WeightedChoice(sampling_weights(self.clips))
         self.window, self.temperature, self.speech_noise = window, temperature, speech_noise
         self.model = LipExpert(clips[0].speech.shape[1], mouth_basis(space), **(network or {}))
         self.fingerprint = space.model.fingerprint
 
     def batch(self, generator: torch.Generator, batch_size: int) -> dict[str, Tensor]:
         """Windows long enough to hold several shifts: expression [B, F, D], speech [B, F, S]."""
-        picks = torch.multinomial(self.weights, batch_size, replacement=True, generator=generator)
+        picks = self.choose(batch_size, generator)
         expression, speech = [], []
         for row, pick in enumerate(picks.tolist()):
             clip, own = self.clips[pick], row in own_rows(batch_size)

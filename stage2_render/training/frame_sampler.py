@@ -11,6 +11,7 @@ from torch import Tensor
 
 from shared.splits import is_development
 from shared.training.batches import own_rows
+from shared.training.choice import WeightedChoice
 from stage2_render.diffusion.tensors import to_tensor
 from stage2_render.face_crop import SIZE
 from stage2_render.training.augmentation import recolour
@@ -52,7 +53,7 @@ class FrameSampler:
         usable = sizes[take] > 1
         self.development = np.flatnonzero(development & usable)
         weights = (usable & ~development) / (np.bincount(person)[person] if self.by_person else 1)
-        self._weights = torch.from_numpy(weights.astype(np.float64))
+        self._choose = WeightedChoice(weights)
         order = np.argsort(take, kind="stable")
         self._members = np.split(order, np.cumsum(sizes)[:-1])
         self._take = take
@@ -61,7 +62,7 @@ class FrameSampler:
 
     def draw(self, generator: torch.Generator, count: int) -> dict[str, Tensor]:
         """Draw an augmented batch; see `at`."""
-        targets = torch.multinomial(self._weights, count, replacement=True, generator=generator).numpy()
+        targets = self._choose(count, generator).numpy()
         references = np.array([self._partner(int(row), generator) for row in targets])
         shift = torch.randint(-self.shift, self.shift + 1, (count, 2), generator=generator)
         batch = self.at(targets, references, shift)

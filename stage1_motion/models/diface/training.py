@@ -17,6 +17,7 @@ from shared.checkpoint import save_checkpoint
 from shared.diffusion.sampling import make_schedule
 from shared.schema import Arguments
 from shared.training.batches import own_rows
+from shared.training.choice import WeightedChoice
 from stage1_motion.dataset import (
     Clip,
     ClipsConfig,
@@ -111,7 +112,7 @@ class DifaceTask:
         self.clips, self.development = clips, development
         self.people = people_of(clips)
         self._places = {person: place for place, person in enumerate(self.people)}
-        self.probabilities = torch.from_numpy(sampling_weights(clips))
+        self.choose = WeightedChoice(sampling_weights(clips))
         self.motion = Unscaled(coordinates.space, clips, development)
         self.model = Denoiser(config)
         self.schedule = make_schedule(config.train_timesteps)
@@ -130,10 +131,9 @@ class DifaceTask:
 
     def crops(self, clips: Sequence[Clip], generator: torch.Generator, batch_size: int) -> dict[str, Tensor]:
         """A batch of these clips."""
-        weights = self.probabilities if clips is self.clips else torch.from_numpy(sampling_weights(clips))
+        choose = self.choose if clips is self.clips else WeightedChoice(sampling_weights(clips))
         items: dict[str, list[Tensor]] = defaultdict(list)
-        picks = torch.multinomial(weights, batch_size, replacement=True, generator=generator)
-        for row, pick in enumerate(picks.tolist()):
+        for row, pick in enumerate(choose(batch_size, generator).tolist()):
             clip, own = clips[pick], row in own_rows(batch_size)
             length = len(clip.speech)
             start = int(torch.randint(max(1, length - self.frames + 1), (1,), generator=generator))

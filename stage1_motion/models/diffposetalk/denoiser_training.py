@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from shared.checkpoint import save_checkpoint
 from shared.diffusion.sampling import make_schedule
 from shared.training.batches import own_rows
+from shared.training.choice import WeightedChoice
 from stage1_motion.dataset import Clip, Unscaled, frames_at, learned_and_development, people_of, sampling_weights
 from stage1_motion.losses.geometric import (
     GeometricWeights,
@@ -73,7 +74,7 @@ class DiffPoseTalkTask:
         size = config.coefficients
         cut = None if size == space.model.num_expression + 6 else lambda motion: motion[:, :size]
         self.motion = Unscaled(space, self.clips, self.development, edit=cut)
-        self.probabilities = torch.from_numpy(sampling_weights(self.clips))
+        self.choose = WeightedChoice(sampling_weights(self.clips))
         self.model: nn.Module = Denoiser(config)
         self.config = config
         self.schedule = make_schedule(config.train_timesteps)
@@ -95,7 +96,7 @@ class DiffPoseTalkTask:
         """Samples of two windows: motion [B, 2 T_w, D], speech, identity, and of each window style and frames."""
         config = self.config
         size = config.frames
-        picks = torch.multinomial(self.probabilities, batch_size, replacement=True, generator=generator)
+        picks = self.choose(batch_size, generator)
         items: dict[str, list[Tensor]] = defaultdict(list)
         lengths = []
         for row, pick in enumerate(picks.tolist()):

@@ -17,6 +17,7 @@ from shared.checkpoint import save_checkpoint
 from shared.diffusion.sampling import make_schedule
 from shared.schema import Arguments
 from shared.training.batches import own_rows
+from shared.training.choice import WeightedChoice
 from stage1_motion.dataset import Clip, ClipsConfig, Unscaled, frames_at, learned_and_development, sampling_weights
 from stage1_motion.models.facepolicy.actions import ActionSpace, Units, differences, roll_out, speech_frames
 from stage1_motion.models.facepolicy.model import KIND, Sampler, resting
@@ -101,7 +102,7 @@ class FacePolicyTask:
         self.space, self.loss_config, self.sampler = space, config, sampler or Sampler()
         self.encoder = encoder or {"speech_encoder": "bundled"}
         self.clips, self.development = learned_and_development(clips)
-        self.probabilities = torch.from_numpy(sampling_weights(self.clips))
+        self.choose = WeightedChoice(sampling_weights(self.clips))
         self.motion = Unscaled(space, self.clips, self.development, edit=self._smooth if config.smoothing else None)
         self.action_space = ActionSpace(space, units)
         features = clips[0].speech.shape[1]
@@ -120,7 +121,7 @@ class FacePolicyTask:
     def batch(self, generator: torch.Generator, batch_size: int) -> dict[str, Tensor]:
         """Motion [B, N_obs + H, D + 6] around time steps, offsets of the observed frames, speech [B, F, S], noise."""
         config, loss = self.config, self.loss_config
-        picks = torch.multinomial(self.probabilities, batch_size, replacement=True, generator=generator)
+        picks = self.choose(batch_size, generator)
         motion, speech = [], []
         for row, pick in enumerate(picks.tolist()):
             clip, own = self.clips[pick], row in own_rows(batch_size)

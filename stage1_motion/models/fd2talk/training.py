@@ -16,6 +16,7 @@ from shared.diffusion.sampling import make_schedule
 from shared.metrics.lips import best_lag_correlation
 from shared.schema import Arguments
 from shared.training.batches import own_rows
+from shared.training.choice import WeightedChoice
 from stage1_motion.dataset import Clip, ClipsConfig, frames_at, learned_and_development, sampling_weights
 from stage1_motion.lip_expert.network import LipExpert
 from stage1_motion.losses.motion import POSE_VELOCITY_WEIGHT, ExpressionLoss, pose_loss
@@ -54,7 +55,7 @@ class MotionTask:
     ):
         self.space = space
         self.clips, self.development = learned_and_development(clips)
-        self.weights = torch.from_numpy(sampling_weights(self.clips))
+        self.choose = WeightedChoice(sampling_weights(self.clips))
         self.model = MotionTransformer(config)
         self.schedule = make_schedule(config.train_timesteps)
         self.speech_dropout, self.speech_noise = speech_dropout, speech_noise
@@ -67,7 +68,7 @@ class MotionTask:
     def batch(self, generator: torch.Generator, batch_size: int) -> dict[str, Tensor]:
         """Random windows: x0 [B, F, D], speech [B, F, S], valid [B, F, 1] (False where a short clip was filled up)."""
         window = self.model.config.window
-        picks = torch.multinomial(self.weights, batch_size, replacement=True, generator=generator)
+        picks = self.choose(batch_size, generator)
         items: dict[str, list[Tensor]] = {"x0": [], "speech": [], "valid": []}
         for row, pick in enumerate(picks.tolist()):
             clip, own = self.clips[pick], row in own_rows(batch_size)
