@@ -11,6 +11,8 @@ import torch
 from torch import Tensor
 
 from shared.splits import is_development
+from shared.training.batches import own_rows
+from shared.training.choice import WeightedChoice
 from stage2_render.repair.parts import PARTS
 from stage2_render.training.augmentation import recolour, sharpen
 from stage2_render.training.repair.build_pairs import Limits, build
@@ -83,23 +85,28 @@ class BatchSampler:
         for share, group in shares:
             group = group & ~development
             weights[group] = share * clear[group] / max(clear[group].sum(), 1e-9)
-        self.weights = torch.from_numpy(weights)
+        self.choose = WeightedChoice(weights)
         first = [part.network for part in PARTS].index(self.network)
         self.boxes = pairs.boxes[:, first : first + len(NETWORKS[self.network])]
 
     def draw(self, generator: torch.Generator, count: int) -> dict[str, Tensor]:
         """Draw an augmented batch of `count` crops: see `at`."""
         each = len(NETWORKS[self.network])
-        rows = torch.multinomial(self.weights, -(-count // each), replacement=True, generator=generator)
-        batch = {name: values[:count] for name, values in self.at(rows.numpy()).items()}
+        rows = self.choose(-(-count // each), generator)
+        own = sorted({crop // each for crop in own_rows(count)})
+        batch = {name: values[:count] for name, values in self.at(rows.numpy(), own).items()}
         if self.network == "mouth":
             _mirror(batch, torch.rand(count, generator=generator) < self.flip)
         sharpen(batch, _IMAGES, generator, self.sharpen)
         recolour(batch, _IMAGES, generator, self.jitter)
         return batch
 
-    def at(self, rows: np.ndarray | Sequence[int]) -> dict[str, Tensor]:
+    def at(self, rows: np.ndarray | Sequence[int], own: Sequence[int] | None = None) -> dict[str, Tensor]:
         """Read rows of the set: B crops, P for each row.
+
+        Args:
+            rows: of the set.
+            own: places in `rows` that are read, the images and maps of the others are zeros; None: all.
 
         Returns:
             warped, target, reference [B, 3, H, W] in [-1, 1]; maps, reference_maps [B, M, h, w] in [0, 1]; boxes [B, 4]
@@ -109,7 +116,12 @@ class BatchSampler:
 
         def of(name: str) -> Tensor:
             where = pairs.reference[rows] if name.startswith("reference") else rows
-            return torch.from_numpy(pairs.files[f"{self.network}_{name}"][where]).flatten(0, 1)
+            file = pairs.files[f"{self.network}_{name}"]
+            if own is None:
+                return torch.from_numpy(file[where]).flatten(0, 1)
+            read = np.zeros((len(rows), *file.shape[1:]), file.dtype)
+            read[own] = file[where[own]]
+            return torch.from_numpy(read).flatten(0, 1)
 
         images = {name: of(name).permute(0, 3, 1, 2).float().div_(127.5).sub_(1) for name in _IMAGES}
         maps = {name: of(name).float().div_(255) for name in ("maps", "reference_maps")}
