@@ -16,9 +16,10 @@ from shared.processes import gather
 from shared.schema import Arguments
 from shared.training.batches import own_rows
 from shared.training.choice import WeightedChoice
-from stage1_motion.dataset import Clip, ClipsConfig, frames_at, learned_and_development, sampling_weights
+from stage1_motion.dataset import ClipsConfig
 from stage1_motion.lip_expert.network import EPSILON, WINDOW, LipExpert, mouth_basis
 from stage1_motion.motion_space import MotionSpace
+from stage1_motion.training.clips import Clip, frames_at, learned_and_development, sampling_weights
 
 MIN_SHIFT = 5  # frames: smaller shifts may look synchronous
 

@@ -17,8 +17,8 @@ from shared.shards.clip_arrays import read_motion
 from shared.shards.format import Part
 from shared.shards.reader import Shards, open_shards
 from shared.speech.encoder import SpeechEncoder
-from stage1_motion.dataset import SECONDS_PER_PERSON, Clip, ClipSet
 from stage1_motion.motion_space import MotionSpace
+from stage1_motion.training.clips import SECONDS_PER_PERSON, Clip, ClipSet
 from stage1_motion.training.learned_arrays import GAP, LEARNED, Rows, expression_of, pose_of, unscaled_of
 
 _FPS = 25.0

@@ -18,9 +18,14 @@ from shared.diffusion.sampling import make_schedule
 from shared.schema import Arguments
 from shared.training.batches import own_rows
 from shared.training.choice import WeightedChoice
-from stage1_motion.dataset import (
+from stage1_motion.dataset import ClipsConfig
+from stage1_motion.models.diface.coordinates import Coordinates
+from stage1_motion.models.diface.model import KIND, Sampler
+from stage1_motion.models.diface.network import Denoiser, DenoiserConfig
+from stage1_motion.models.diface.sampling import generate
+from stage1_motion.motion_space import MEAN_GAP, TYPICAL_LIP_STD
+from stage1_motion.training.clips import (
     Clip,
-    ClipsConfig,
     Unscaled,
     all_at_rate,
     frames_at,
@@ -28,11 +33,6 @@ from stage1_motion.dataset import (
     people_of,
     sampling_weights,
 )
-from stage1_motion.models.diface.coordinates import Coordinates
-from stage1_motion.models.diface.model import KIND, Sampler
-from stage1_motion.models.diface.network import Denoiser, DenoiserConfig
-from stage1_motion.models.diface.sampling import generate
-from stage1_motion.motion_space import MEAN_GAP, TYPICAL_LIP_STD
 from stage1_motion.validation import validation_figures
 
 LOSS_SETTINGS = (

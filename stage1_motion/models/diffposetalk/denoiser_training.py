@@ -19,7 +19,6 @@ from shared.checkpoint import save_checkpoint
 from shared.diffusion.sampling import make_schedule
 from shared.training.batches import own_rows
 from shared.training.choice import WeightedChoice
-from stage1_motion.dataset import Clip, Unscaled, frames_at, learned_and_development, people_of, sampling_weights
 from stage1_motion.losses.geometric import (
     GeometricWeights,
     head_losses,
@@ -31,6 +30,7 @@ from stage1_motion.models.diffposetalk.model import KIND, Conditioned, Sampler
 from stage1_motion.models.diffposetalk.network import Denoiser, DenoiserConfig
 from stage1_motion.motion_space import MotionSpace
 from stage1_motion.style.encoder import StyleReader
+from stage1_motion.training.clips import Clip, Unscaled, frames_at, learned_and_development, people_of, sampling_weights
 from stage1_motion.validation import validation_figures
 from stage1_motion.windowed_sampling import generate_windows
 

@@ -15,9 +15,9 @@ from shared.media import FPS, SAMPLE_RATE
 from shared.motion import Motion
 from shared.speech.encoder import SpeechEncoder, encode_resampled, frame_positions, receptive_field
 from shared.speech.features import unit_variance
-from stage1_motion.dataset import Clip
 from stage1_motion.models.diffposetalk.denoiser_training import DiffPoseTalkTask
 from stage1_motion.models.diffposetalk.network import Denoiser
+from stage1_motion.training.clips import Clip
 
 _FRAME = SAMPLE_RATE // FPS  # samples
 

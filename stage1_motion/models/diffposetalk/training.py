@@ -12,12 +12,13 @@ from shared.errors import InputError
 from shared.face_model import load_bundled
 from shared.schema import Arguments
 from shared.speech.encoder import SpeechEncoder
-from stage1_motion.dataset import ClipsConfig, all_at_rate, learned_and_development, load_clips, people_of
+from stage1_motion.dataset import ClipsConfig, load_clips
 from stage1_motion.losses.geometric import GeometricWeights
 from stage1_motion.models.diffposetalk.denoiser_training import DiffPoseTalkTask
 from stage1_motion.models.diffposetalk.model import KIND, Sampler
 from stage1_motion.models.diffposetalk.network import DenoiserConfig
 from stage1_motion.style.encoder import StyleReader
+from stage1_motion.training.clips import all_at_rate, learned_and_development, people_of
 
 
 @dataclass(frozen=True, kw_only=True)

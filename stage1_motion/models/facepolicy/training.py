@@ -18,11 +18,12 @@ from shared.diffusion.sampling import make_schedule
 from shared.schema import Arguments
 from shared.training.batches import own_rows
 from shared.training.choice import WeightedChoice
-from stage1_motion.dataset import Clip, ClipsConfig, Unscaled, frames_at, learned_and_development, sampling_weights
+from stage1_motion.dataset import ClipsConfig
 from stage1_motion.models.facepolicy.actions import ActionSpace, Units, differences, roll_out, speech_frames
 from stage1_motion.models.facepolicy.model import KIND, Sampler, resting
 from stage1_motion.models.facepolicy.network import Policy, PolicyConfig
 from stage1_motion.motion_space import MotionSpace
+from stage1_motion.training.clips import Clip, Unscaled, frames_at, learned_and_development, sampling_weights
 from stage1_motion.validation import validation_figures
 
 

@@ -17,12 +17,13 @@ from shared.metrics.lips import best_lag_correlation
 from shared.schema import Arguments
 from shared.training.batches import own_rows
 from shared.training.choice import WeightedChoice
-from stage1_motion.dataset import Clip, ClipsConfig, frames_at, learned_and_development, sampling_weights
+from stage1_motion.dataset import ClipsConfig
 from stage1_motion.lip_expert.network import LipExpert
 from stage1_motion.losses.motion import POSE_VELOCITY_WEIGHT, ExpressionLoss, pose_loss
 from stage1_motion.models.fd2talk.model import KIND
 from stage1_motion.models.fd2talk.network import MotionTransformer, MotionTransformerConfig
 from stage1_motion.motion_space import MotionSpace
+from stage1_motion.training.clips import Clip, frames_at, learned_and_development, sampling_weights
 from stage1_motion.windowed_sampling import generate_windows
 
 

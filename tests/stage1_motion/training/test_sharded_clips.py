@@ -9,8 +9,9 @@ from fd2talk.commands.train import check_training, train_config
 from shared.config import Config
 from shared.errors import InputError
 from shared.prepared import load_motion, read_index
-from stage1_motion import dataset
-from stage1_motion.dataset import ClipsConfig, ClipSet, learned_and_development, people_of, sampling_weights
+from stage1_motion.dataset import ClipsConfig
+from stage1_motion.training import clips as training_clips
+from stage1_motion.training.clips import ClipSet, learned_and_development, people_of, sampling_weights
 
 TRAININGS = {
     "lip_expert": {"network": {"width": 8}},
@@ -63,7 +64,7 @@ def test_sampling_is_the_same(clips):
 
 def test_only_some_development_clips_of_thousands_are_used(clips, monkeypatch):
     whole = learned_and_development(clips[1][0])[1]
-    monkeypatch.setattr(dataset, "_DEVELOPMENT_CLIPS", 1)
+    monkeypatch.setattr(training_clips, "_DEVELOPMENT_CLIPS", 1)
     for of, _ in clips:
         assert [clip.name for clip in learned_and_development(of)[1]] == [whole[0].name]
 

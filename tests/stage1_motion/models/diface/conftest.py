@@ -9,7 +9,7 @@ import torch
 from shared.face_model import load_bundled
 from shared.motion import Motion
 from shared.splits import is_development
-from stage1_motion.dataset import Clip
+from stage1_motion.training.clips import Clip
 from stage1_motion.models.diface.coordinates import Coordinates
 from stage1_motion.models.diface.model import Sampler
 from stage1_motion.models.diface.network import DenoiserConfig

@@ -15,7 +15,7 @@ from shared.splits import is_development
 from shared.training.config import TrainingConfig
 from shared.training.loop import train
 from shared.weights import bundled
-from stage1_motion.dataset import Clip
+from stage1_motion.training.clips import Clip
 from stage1_motion.interface import SamplingOptions
 from stage1_motion.losses.geometric import GeometricWeights
 from stage1_motion.models.diffposetalk.denoiser_training import DiffPoseTalkTask

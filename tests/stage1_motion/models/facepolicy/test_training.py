@@ -12,7 +12,7 @@ from shared.motion import Motion
 from shared.splits import is_development
 from shared.training.config import TrainingConfig
 from shared.training.loop import train
-from stage1_motion.dataset import Clip
+from stage1_motion.training.clips import Clip
 from stage1_motion.interface import SamplingOptions, Speech, Subject, Tail
 from stage1_motion.models.facepolicy.actions import Units
 from stage1_motion.models.facepolicy.model import Sampler, load, resting

@@ -5,7 +5,7 @@ import torch
 from synthetic_prepared import write_prepared
 
 from fd2talk.commands.train import train_config
-from stage1_motion.dataset import Clip
+from stage1_motion.training.clips import Clip
 from stage1_motion.models.ridge.model import CONTEXT, with_context
 from stage1_motion.models.ridge.training import Moments
 from stage1_motion.pipeline import MotionPipeline
