@@ -22,6 +22,8 @@ from shared.splits import is_development, is_learned_from
 from stage1_motion.motion_space import MotionSpace, normalise_speech, person_scales
 from stage1_motion.speech_events import SpeechEventDetector, always_speaking
 from stage1_motion.training.clips import Clip
+from stage1_motion.training.sharded_clips import open_clips, speech_part
+
 
 @dataclass(frozen=True, kw_only=True)
 class ClipsConfig:
@@ -57,8 +59,6 @@ class ClipsConfig:
         return kept, space
 
     def _load_shards(self, encoder: SpeechEncoder, split: str) -> tuple[Sequence[Clip], MotionSpace]:
-        from stage1_motion.training.sharded_clips import open_clips, speech_part
-
         clips = open_clips(self.prepared, load_bundled(), speech_part(encoder, self.speech_events)[0], split)
         kept = clips.select(lambda person: is_development(person) or is_learned_from(person, self.people))
         if not len(kept.select(lambda person: not is_development(person))):
@@ -94,12 +94,14 @@ def cached_speech(
 def fit_space(model: MorphableModel, people: dict[str, list[Motion]]) -> MotionSpace:
     """The standard deviations of training people's relative motion, each person counting alike."""
     space = MotionSpace(model, np.ones(model.num_expression, np.float32), np.ones(6, np.float32))
-    return space_of(model, [person_variances(space, motions) for motions in people.values()])
+    variances = [person_variances(space, motions, *person_scales(space, motions)) for motions in people.values()]
+    return space_of(model, variances)
 
 
-def person_variances(space: MotionSpace, motions: list[Motion]) -> tuple[np.ndarray, np.ndarray]:
+def person_variances(
+    space: MotionSpace, motions: list[Motion], lip_std: float, head_std: float
+) -> tuple[np.ndarray, np.ndarray]:
     """Mean variances over a person's clips of relative expression [D] and pose [6] in a space of unit deviations."""
-    lip_std, head_std = person_scales(space, motions)
     expression = np.mean([space.encode_expression(m, lip_std).var(0) for m in motions], axis=0)
     return expression, np.mean([space.encode_pose(m, head_std).var(0) for m in motions], axis=0)
 

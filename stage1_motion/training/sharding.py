@@ -95,7 +95,7 @@ def _by_person(rows: Rows) -> list[Rows]:
 def _scales(space: MotionSpace, row: dict[str, str], motions: list[Motion]) -> dict[str, Any]:
     """What a person contributes to the motion space, and is measured by in it; JSON keeps every bit."""
     lip_std, head_std = person_scales(space, motions)
-    expression, pose = person_variances(space, motions)
+    expression, pose = person_variances(space, motions, lip_std, head_std)
     return {
         "person": row["person"],
         "split": row["split"],
