@@ -3,7 +3,7 @@
     python scripts/scale_epochs.py --stage-one WINDOWS --stage-two PAIRS
 
 WINDOWS and PAIRS: what one reading thread makes a second, as measured by scripts/simulate_scale.py and
-scripts/scale_pictures.py. Operations are counted by torch.utils.flop_counter, forward and backward, of one example of the
+scripts/scale_pictures.py. Operations are counted by torch.utils.flop_counter, forward and backward, of one example of a
 training (a multiplication and an addition are two). An epoch of stage one is as many windows as the hours have frames,
 over the window's length; of stage two as many pairs as there are frames, 64 for each person of five minutes, as configs
 choose them, and for the paper's UNet all frames.

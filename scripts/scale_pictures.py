@@ -2,10 +2,10 @@
 
     python scripts/scale_pictures.py [VIDEO]
 
-Frames of a video (default: the bundled portraits speaking, docs/demo.mp4), resized to 256 x 256, are stored in each way;
-then 300 of them at random are read, one by one, by one thread: as a batch of pairs does. Frames of a film cost what
-decoding from the key frame before them costs; `tail` is the time that one read in twenty exceeds. The mean error is of 255
-grey levels.
+Frames of a video (default: the bundled portraits speaking, docs/demo.mp4), resized to 256 x 256, are stored in each
+way; then 300 of them at random are read, one by one, by one thread: as a batch of pairs does. Frames of a film cost what
+decoding from the key frame before them costs; `tail` is the time that one read in twenty exceeds. The mean error is of
+255 grey levels.
 """
 
 from __future__ import annotations
@@ -38,7 +38,12 @@ def main(video: str, frames: int) -> None:
     images = [square(frame) for frame in islice(read_video(video), frames)]
     print_head(["stored as", "KB a frame", "ms a random frame", "tail, ms", "mean error"], f"{len(images)} frames")
     report("raw (.npy)", images, SIZE * SIZE * 3 * len(images), lambda k: images[k].copy())
-    for name, quality in (("WebP, lossless", None), ("WebP, quality 95", 95), ("WebP, quality 90", 90), ("WebP, quality 80", 80)):
+    for name, quality in (
+        ("WebP, lossless", None),
+        ("WebP, quality 95", 95),
+        ("WebP, quality 90", 90),
+        ("WebP, quality 80", 80),
+    ):
         files = [encode(image, quality) for image in images]
         report(name, images, sum(map(len, files)), lambda k, files=files: decode(files[k]))
     with tempfile.TemporaryDirectory() as folder:

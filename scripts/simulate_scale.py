@@ -2,7 +2,7 @@
 
     python scripts/simulate_scale.py [--hours 1000 --hours 10000] [--folder FOLDER]
 
-The index has a row per clip, in the real format. The files of arrays are of full size as well, but only `--files` of them
+The index has a row per clip, in the real format. The files of arrays are of full size too, but only `--files` of them
 exist (random numbers, of the real shapes); the others are symbolic links to these, so that as many different files are
 opened as there would be. In the second measurement the files that exist are dropped from the page cache before; as each
 stands for many, later reads find parts of them there again, and a disk of random reads alone would be slower.
@@ -91,7 +91,11 @@ def write_simulated(folder: Path, source: Path, hours: float, files: int, clips:
     person = text("person", place // per_person)
     name = compute.binary_join_element_wise(person, text("clip", place), "__")
     constants = {"start": "0", "seconds": f"{frames / FPS:g}", "frames": str(frames), "audio": "ok", "face_px": "230"}
-    columns: dict[str, Any] = {"name": name, "file": compute.binary_join_element_wise(name, ".mp4", ""), "person": person}
+    columns: dict[str, Any] = {
+        "name": name,
+        "file": compute.binary_join_element_wise(name, ".mp4", ""),
+        "person": person,
+    }
     columns["split"] = np.where(place % 10 == 0, "val", "train")
     columns |= {key: arrow.repeat(arrow.scalar(value), total) for key, value in constants.items()}
     random = np.random.default_rng(1)

@@ -68,7 +68,7 @@ def read_motion(shards: Shards, clip: int) -> Motion:
         face_model=shards.metadata["face_model"],
         fps=float(shards.read(clip, "fps")[0]),
         audio=audio.astype(np.float32) / _LOUDEST if len(audio) else None,
-        identity=identity[0] if len(identity) else None,
+        identity=identity[0].copy() if len(identity) else None,
         confidence=None if (confidence == _UNKNOWN).all() else confidence,
         source=shards.read(clip, "source").tobytes().decode(),
     )
@@ -85,6 +85,4 @@ def track_arrays(track: Track | None) -> Mapping[str, np.ndarray | None]:
 def read_track(shards: Shards, clip: int) -> Track:
     """The tracked points of a clip, without sound."""
     crop = shards.read(clip, "crop")[0]
-    return Track(
-        shards.read(clip, "landmarks"), shards.read(clip, "track_confidence"), Crop(*(float(v) for v in crop))
-    )
+    return Track(shards.read(clip, "landmarks"), shards.read(clip, "track_confidence"), Crop(*(float(v) for v in crop)))

@@ -84,7 +84,7 @@ def shard_name(group: str, number: int) -> str:
 
 
 def metadata_of(file: Any, path: str | Path) -> dict[str, Any]:
-    """Read what fd2talk wrote into the metadata of an open file. Raises InputError: it is not ours, or of another version."""
+    """Read what fd2talk wrote into an open file's metadata. Raises InputError: it is not ours, or of another version."""
     try:
         found = json.loads((file.metadata.metadata or {})[_KEY])
     except (KeyError, ValueError):
@@ -186,7 +186,7 @@ def _open(path: Path) -> Any:
 
 
 def _check(path: Path, parts: Mapping[str, Part]) -> None:
-    """Compare the bytes at the computed places with what Parquet reads: another writer might lay pages out otherwise."""
+    """Compare the bytes at the computed places with what Parquet reads: a writer might lay pages out otherwise."""
     _, ranges = shard_ranges(path, list(parts))
     file, at = _open(path), 0
     with open(path, "rb") as raw:

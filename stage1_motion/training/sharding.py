@@ -171,7 +171,10 @@ def collect_scales(out: str, shards: int, rows: Rows) -> tuple[dict[str, np.ndar
     # In the order of their first clips that are heard, as sums depend on it.
     order = dict.fromkeys(row["person"] for row in rows if row["split"] == "train" and row.get("audio") == "ok")
     variances = [
-        (np.array(known[person, "train"]["expression"], np.float32), np.array(known[person, "train"]["pose"], np.float32))
+        (
+            np.array(known[person, "train"]["expression"], np.float32),
+            np.array(known[person, "train"]["pose"], np.float32),
+        )
         for person in order
     ]
     if not variances:

@@ -139,7 +139,9 @@ def build(config: FramesConfig, seed: int = 0) -> None:
             if count % _PEOPLE_PER_LINE == 0:
                 print(f"{count} people, {frames.length} frames", file=sys.stderr, flush=True)
         frames.close()
-        np.savez(folder / "facts.npz", mirror=mirror_signs(load_bundled()), **{k: np.array(v) for k, v in facts.items()})
+        np.savez(
+            folder / "facts.npz", mirror=mirror_signs(load_bundled()), **{k: np.array(v) for k, v in facts.items()}
+        )
         folder.rename(out)
 
 

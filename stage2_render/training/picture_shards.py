@@ -64,7 +64,9 @@ def open_pictures(config: FramesConfig) -> ShardedFrameSet | None:
     others = sorted(Path(config.prepared).glob(f"{_GROUP}-*/pictures.json"))
     if others and not Path(config.frames).exists():
         found = json.loads(others[0].read_text(encoding="utf-8"))["settings"]
-        different = ", ".join(f"{name} {found[name]}" for name, value in _settings(config).items() if found[name] != value)
+        different = ", ".join(
+            f"{name} {found[name]}" for name, value in _settings(config).items() if found[name] != value
+        )
         raise InputError(f"{config.prepared}: the shards have no frames of these settings, but such of {different}")
     return None
 
@@ -185,7 +187,9 @@ def _parts(coefficients: int) -> dict[str, Part]:
     return {**parts, _GROUP: Part(_GROUP, "|u1")}
 
 
-def finish_pictures(config: FramesConfig, folder: Path, shards: Sequence[int], mirror: np.ndarray | None = None) -> None:
+def finish_pictures(
+    config: FramesConfig, folder: Path, shards: Sequence[int], mirror: np.ndarray | None = None
+) -> None:
     """Write the facts of all files' frames, and with pictures.json make the folder complete.
 
     Args:

@@ -29,11 +29,17 @@ def trainings(tmp_path_factory):
     network = {"width": 16, "layers": 1, "heads": 2, "window": 24, "context": 6}
     shards = str(root / "shards")
     one = {"model": "fd2talk", "part": "expression", "network": network, "loss": {"steps": 1}}
-    two = {"model": "autoencoder", "data": {"frames": "unused", "clips": "none", "prepared": shards}, "network": NETWORK}
+    two = {
+        "model": "autoencoder",
+        "data": {"frames": "unused", "clips": "none", "prepared": shards},
+        "network": NETWORK,
+    }
     found = {}
     for name, values in (("stage one", {**one, "prepared": shards}), ("stage two", two)):
         found[name] = root / f"{name}.yaml"
-        found[name].write_text(yaml.safe_dump({**values, "training": {**COMMON, "max_steps": STEPS[name], "output": "run"}}))
+        found[name].write_text(
+            yaml.safe_dump({**values, "training": {**COMMON, "max_steps": STEPS[name], "output": "run"}})
+        )
     write_shards(root, found["stage one"])
     return found
 

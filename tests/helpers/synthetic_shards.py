@@ -5,12 +5,30 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pytest
 from synthetic_frames import write_frames
 from synthetic_prepared import write_prepared
 
-from fd2talk.commands.shard import shard
+from fd2talk.commands import shard as command
+from shared.errors import Fd2TalkError
 from stage2_render.training import picture_shards
 from stage2_render.training.frame_set import FramesConfig, FrameSet
+
+
+def in_this_process(work, jobs, workers, what, unit, *, failed):
+    """In the place of `fd2talk.processes.in_processes`: starting processes takes seconds."""
+    for number, job in enumerate(jobs):
+        try:
+            work(*job)
+        except Fd2TalkError as error:
+            failed(number, error)
+
+
+def shard(*arguments, **options) -> None:
+    """`fd2talk shard` without other processes."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(command, "in_processes", in_this_process)
+        command.shard(*arguments, **options)
 
 
 def write_shards(root: Path, *configs: Path, quality: int | None = None) -> Path:
@@ -24,7 +42,7 @@ def write_shards(root: Path, *configs: Path, quality: int | None = None) -> Path
     prepared = root / "prepared"
     if not prepared.exists():
         write_prepared(prepared)
-    shard(str(prepared), str(root / "shards"), configs=tuple(map(str, configs)), size=1, workers=1)
+    shard(str(prepared), str(root / "shards"), configs=tuple(map(str, configs)), size=1)
     frames = FrameSet(write_frames(root / "frames"))
     config = FramesConfig(frames=str(root / "unused"), clips="none", prepared=str(root / "shards"))
     folder = picture_shards.pictures_folder(config, root / "shards")

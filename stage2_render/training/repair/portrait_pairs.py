@@ -12,8 +12,8 @@ from shared.face_model.measures import lid_gap, lip_aperture
 from shared.faces.crop import Crop
 from shared.media import read_image
 from shared.metrics.rendering import APERTURE_STEP
-from shared.prepared import load_motion
 from shared.photo_fit import PhotoFit
+from shared.prepared import load_motion
 from stage2_render.training.repair.pair_rows import SHUT, Rows, make_pair
 from stage2_render.warp.mesh_warp import MeshWarp
 

@@ -22,7 +22,9 @@ def test_places_are_drawn_as_often_as_they_weigh(monkeypatch, searched):
 
 def test_few_are_drawn_as_torch_does():
     weights = np.random.default_rng(0).random(50)
-    expected = torch.multinomial(torch.from_numpy(weights), 9, replacement=True, generator=torch.Generator().manual_seed(3))
+    expected = torch.multinomial(
+        torch.from_numpy(weights), 9, replacement=True, generator=torch.Generator().manual_seed(3)
+    )
     assert torch.equal(WeightedChoice(weights)(9, torch.Generator().manual_seed(3)), expected)
 
 

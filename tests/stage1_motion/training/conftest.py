@@ -18,11 +18,11 @@ training: {{output: {folder}/run, max_steps: 6, batch_size: 4, validate_every: 1
 def folders(tmp_path_factory):
     """The prepared folder, its shards, and a config of a training on the first."""
     pytest.importorskip("pyarrow")
-    from fd2talk.commands.shard import shard
+    from synthetic_shards import shard
 
     root = tmp_path_factory.mktemp("sharded")
     prepared = write_prepared(root / "prepared")
     config = root / "expression.yaml"
     config.write_text(CONFIG.format(prepared=prepared, folder=root))
-    shard(str(prepared), str(root / "shards"), configs=(str(config),), size=1, workers=1)
+    shard(str(prepared), str(root / "shards"), configs=(str(config),), size=1)
     return prepared, root / "shards", config

@@ -15,14 +15,22 @@ from stage1_motion.training.clips import ClipSet, learned_and_development, peopl
 
 TRAININGS = {
     "lip_expert": {"network": {"width": 8}},
-    "fd2talk": {"part": "expression_and_pose", "network": {"width": 16, "layers": 1, "heads": 2, "window": 24, "context": 6}},
+    "fd2talk": {
+        "part": "expression_and_pose",
+        "network": {"width": 16, "layers": 1, "heads": 2, "window": 24, "context": 6},
+    },
     "diffposetalk": {
         "network": {"width": 16, "heads": 2, "layers": 1, "frames": 12, "context": 4, "lookahead": 0},
-        "sampler": {"steps": 1}, "head": False,
+        "sampler": {"steps": 1},
+        "head": False,
     },
     "diface": {"network": {"width": 8, "speech_width": 8}, "loss": {"frames": 12}, "sampler": {"steps": 1}},
-    "facepolicy": {"network": {"widths": [8, 16], "size": 16, "kernel": 3}, "sampler": {"steps": 1}, "loss": {"smoothing": 1.0}},
-}  # fmt: skip
+    "facepolicy": {
+        "network": {"widths": [8, 16], "size": 16, "kernel": 3},
+        "sampler": {"steps": 1},
+        "loss": {"smoothing": 1.0},
+    },
+}
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,7 @@ import torch
 import yaml
 from synthetic_clip import write_clip
 from synthetic_frames import NETWORK
-from synthetic_shards import write_shards
+from synthetic_shards import shard, write_shards
 
 pytest.importorskip("pyarrow")
 
@@ -28,7 +28,9 @@ def root(tmp_path_factory):
 
 
 def frames_config(root, **changes):
-    return FramesConfig(**{"frames": str(root / "unused"), "clips": "none", "prepared": str(root / "shards"), **changes})
+    return FramesConfig(
+        **{"frames": str(root / "unused"), "clips": "none", "prepared": str(root / "shards"), **changes}
+    )
 
 
 def test_frames_and_facts_are_those_of_the_set(root):
@@ -53,7 +55,7 @@ def test_weights_are_equal_bit_by_bit(root, tmp_path):
     ):
         config = {
             "model": "autoencoder", "data": data, "network": NETWORK,
-            "training": {"output": str(tmp_path / name), "max_steps": 3, "batch_size": 4, "precision": "no"},
+            "training": {"output": str(tmp_path / name), "max_steps": 2, "batch_size": 2, "precision": "no"},
         }  # fmt: skip
         (tmp_path / f"{name}.yaml").write_text(yaml.safe_dump(config))
         train_config(tmp_path / f"{name}.yaml")
@@ -79,15 +81,13 @@ def test_frames_of_other_settings_are_not_used(root):
     assert not isinstance(frames_config(root, min_face=91, frames=str(root / "frames")).open(), ShardedFrameSet)
 
 
-def test_the_command_stores_the_frames_that_a_training_collects(tmp_path, run):
+def test_the_command_stores_the_frames_that_a_training_collects(tmp_path):
     root = write_clip(tmp_path)
     data = {"frames": str(root / "set"), "clips": str(root / "clips"), "frames_per_person": 12}
     config = root / "autoencoder.yaml"
     training = {"output": str(root / "run"), "max_steps": 1}
     config.write_text(yaml.safe_dump({"model": "autoencoder", "data": data, "training": training}))
-    arguments = ("shard", root / "prepared", root / "shards", "--for", config, "--workers", 1, "--lossless")
-    code, _, err = run(*arguments)
-    assert code == 0, err
+    shard(str(root / "prepared"), str(root / "shards"), configs=(str(config),), quality=None)
     collected = FramesConfig(**data, prepared=str(root / "prepared")).open()
     sharded = FramesConfig(**{**data, "frames": "none"}, prepared=str(root / "shards")).open()
     assert isinstance(sharded, ShardedFrameSet) and len(sharded) == 12
@@ -95,7 +95,9 @@ def test_the_command_stores_the_frames_that_a_training_collects(tmp_path, run):
         np.testing.assert_array_equal(getattr(collected, name), getattr(sharded, name), err_msg=name)
     np.testing.assert_array_equal(collected.frames, sharded.frames[:])
     # Without its frames, the shards are a prepared folder from which they can be collected.
-    other = FramesConfig(**{**data, "frames": str(root / "again"), "frames_per_person": 12}, prepared=str(root / "shards"))
+    other = FramesConfig(
+        **{**data, "frames": str(root / "again"), "frames_per_person": 12}, prepared=str(root / "shards")
+    )
     for file in sharded.folder.iterdir():
         file.unlink()
     sharded.folder.rmdir()

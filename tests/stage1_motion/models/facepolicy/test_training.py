@@ -12,13 +12,13 @@ from shared.motion import Motion
 from shared.splits import is_development
 from shared.training.config import TrainingConfig
 from shared.training.loop import train
-from stage1_motion.training.clips import Clip
 from stage1_motion.interface import SamplingOptions, Speech, Subject, Tail
 from stage1_motion.models.facepolicy.actions import Units
 from stage1_motion.models.facepolicy.model import Sampler, load, resting
 from stage1_motion.models.facepolicy.training import FacePolicyTask, LossConfig
 from stage1_motion.motion_space import MotionSpace
 from stage1_motion.speech_events import SpeechEvents
+from stage1_motion.training.clips import Clip
 
 FRAMES, SPEECH = 40, 24
 MODEL = load_bundled()
