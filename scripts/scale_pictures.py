@@ -3,9 +3,9 @@
     python scripts/scale_pictures.py [VIDEO]
 
 Frames of a video (default: the bundled portraits speaking, docs/demo.mp4), resized to 256 x 256, are stored in each
-way; then 300 of them at random are read, one by one, by one thread: as a batch of pairs does. Frames of a film cost what
-decoding from the key frame before them costs; `tail` is the time that one read in twenty exceeds. The mean error is of
-255 grey levels.
+way; then 300 of them at random are read, one by one, by one thread: as a batch of pairs does. Frames of a film cost
+what decoding from the key frame before them costs; `tail` is the time that one read in twenty exceeds. The mean error
+is of 255 grey levels.
 """
 
 from __future__ import annotations

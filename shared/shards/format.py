@@ -84,7 +84,7 @@ def shard_name(group: str, number: int) -> str:
 
 
 def metadata_of(file: Any, path: str | Path) -> dict[str, Any]:
-    """Read what fd2talk wrote into an open file's metadata. Raises InputError: it is not ours, or of another version."""
+    """Read what fd2talk wrote into an open file's metadata. Raises InputError: not ours, or of another version."""
     try:
         found = json.loads((file.metadata.metadata or {})[_KEY])
     except (KeyError, ValueError):

@@ -1,7 +1,7 @@
 """What motion models learn of a clip, computed once for the shards, and how it becomes what `Clip` holds.
 
-The encodings of `MotionSpace` are slow (eyes are taken out of the mesh), but for their ends, where frames are multiplied
-by a few numbers. The first part does not depend on the training people and is stored; the second part is done when
+The encodings of `MotionSpace` are slow (eyes are taken out of the mesh), but for their ends: frames are multiplied by
+a few numbers. The first part does not depend on the training people and is stored; the second part is done when
 frames are read, in the same order of operations, so that the results are equal bit for bit.
 """
 

@@ -84,7 +84,7 @@ class ShardedClip(Clip):
         """[T, 6]."""
         return self._rows(LEARNED, 6, pose_of(self._clips.space, self.head_std))
 
-    def unscaled(self, space: MotionSpace) -> Rows:
+    def unscaled(self, space: MotionSpace) -> Rows:  # type: ignore[override]
         """See `Clip`."""
         gap = self._clips.shards.read(self._row, GAP)[0]
         return self._rows(LEARNED, len(space.expression_std) + 6, unscaled_of(space, gap))

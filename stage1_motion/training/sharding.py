@@ -47,12 +47,12 @@ def divide(rows: Rows, frames: int) -> list[Rows]:
     for row in rows:
         people[row["person"], row["split"]].append(row)
     shards: list[Rows] = []
-    size = frames
+    size = 0.0
     for clips in people.values():
         length = sum(_frames(row) for row in clips)
         if size + length > frames and (size or not shards):
             shards.append([])
-            size = 0
+            size = 0.0
         shards[-1] += clips
         size += length
     return shards

@@ -95,7 +95,7 @@ class ShardedFrameSet(FrameSet):
         return self._names, np.asarray(self._codes)
 
     @property
-    def person(self) -> np.ndarray:  # type: ignore[override]  # read-only
+    def person(self) -> np.ndarray:
         """Names [F]."""
         return self._names[self._codes]
 
@@ -116,7 +116,8 @@ class Pictures:
         """Frame, or frame, rows, columns; an array of frames gives a stack."""
         frame, *part = at if isinstance(at, tuple) else (at,)
         if np.ndim(frame) or isinstance(frame, slice):
-            return np.stack([self[(one, *part)] for one in np.arange(len(self))[frame]])
+            keys = [(one, *part) for one in np.arange(len(self))[frame].tolist()]
+            return np.stack([self[key] for key in keys])
         path = self._folder / shard_name(_GROUP, int(self._shard[frame]))
         data = self._files.read(path, int(self._at[frame]), int(self._size[frame]))
         return decode(data)[tuple(part)]

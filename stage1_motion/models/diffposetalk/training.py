@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Annotated, Any
@@ -18,7 +18,7 @@ from stage1_motion.models.diffposetalk.denoiser_training import DiffPoseTalkTask
 from stage1_motion.models.diffposetalk.model import KIND, Sampler
 from stage1_motion.models.diffposetalk.network import DenoiserConfig
 from stage1_motion.style.encoder import StyleReader
-from stage1_motion.training.clips import all_at_rate, learned_and_development, people_of
+from stage1_motion.training.clips import Clip, all_at_rate, learned_and_development, people_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,6 +60,7 @@ class Config(ClipsConfig):
 def build_task(config: Config) -> DiffPoseTalkTask:
     """Build the task of a config. Raises InputError: a file is missing."""
     task: Callable[..., DiffPoseTalkTask] = DiffPoseTalkTask
+    clips: Sequence[Clip]
     if config.train_speech_encoder:
         from stage1_motion.models.diffposetalk.speech_training import SpeechAndDenoiserTask, without_features
 

@@ -130,7 +130,8 @@ class FacePolicyTask:
             now = int(torch.randint(max(1, length - config.horizon), (1,), generator=generator))  # last observed frame
             at = np.arange(now + 1 - config.observed, now + 1 + config.horizon).clip(0, length - 1)
             motion.append(frames_at(self.motion(clip), at, own))
-            speech.append(frames_at(clip.speech, speech_frames(now, config.past, config.future, length), own))
+            heard = np.array(speech_frames(now, config.past, config.future, length))
+            speech.append(frames_at(clip.speech, heard, own))
         batch = {"motion": torch.stack(motion), "speech": torch.stack(speech)}
 
         def random(*shape: int) -> Tensor:
