@@ -18,7 +18,7 @@ from synthetic_shards import write_shards
 pytest.importorskip("pyarrow")
 
 ROOT = Path(__file__).parents[2]
-STEPS = {"stage one": 400, "stage two": 80}
+STEPS = {"stage one": 200, "stage two": 70}
 COMMON = {"batch_size": 4, "precision": "no", "validate_every": 10_000, "save_every": 0}
 
 
