@@ -5,7 +5,8 @@
 Frames of a video (default: the bundled portraits speaking, docs/demo.mp4), resized to 256 x 256, are stored in each
 way; then 300 of them at random are read, one by one, by one thread: as a batch of pairs does. Frames of a film cost
 what decoding from the key frame before them costs. Times are of the processor; `tail` is what one read in
-twenty exceeds. The mean error is of 255 grey levels.
+twenty exceeds. The mean error is of 255 grey levels. A second table has what a process of N needs for its 12 pairs of a
+batch of N x 12, as `FrameSampler` draws them from shards for the bundled UNet.
 """
 
 from __future__ import annotations
@@ -21,11 +22,23 @@ import av
 import click
 import cv2
 import numpy as np
+import torch
 from markdown_tables import print_head, print_row
 
+from shared.face_model import load_bundled
 from shared.media import read_video
+from shared.training import batches
 from stage2_render.face_crop import SIZE
-from stage2_render.training.picture_shards import decode, encode
+from stage2_render.training.frame_sampler import FrameSampler
+from stage2_render.training.frame_set import FramesConfig
+from stage2_render.training.picture_shards import (
+    ShardedFrameSet,
+    decode,
+    encode,
+    finish_pictures,
+    pictures_folder,
+    write_frames,
+)
 
 _READS = 300
 
@@ -35,6 +48,7 @@ _READS = 300
 @click.option("--frames", default=500, show_default=True, help="Most frames that are used.")
 def main(video: str, frames: int) -> None:
     cv2.setNumThreads(1)
+    torch.set_num_threads(1)
     images = [square(frame) for frame in islice(read_video(video), frames)]
     print_head(["stored as", "KB a frame", "ms a random frame", "tail, ms", "mean error"], f"{len(images)} frames")
     report("raw (.npy)", images, SIZE * SIZE * 3 * len(images), lambda k: images[k].copy())
@@ -55,6 +69,7 @@ def main(video: str, frames: int) -> None:
             report(name, images, path.stat().st_size, film.frame)
             film.close()
             report(f"{name}, opened for it", images, path.stat().st_size, lambda k, path=path: opened(path, k))
+    report_batches(images)
 
 
 def square(frame: np.ndarray) -> np.ndarray:
@@ -111,6 +126,37 @@ def opened(path: Path, number: int) -> np.ndarray:
         return film.frame(number)
     finally:
         film.close()
+
+
+def report_batches(images: list[np.ndarray]) -> None:
+    """Print what batches of pairs from shards of these frames cost."""
+    random, coefficients = np.random.default_rng(0), load_bundled().num_expression + 6
+    with tempfile.TemporaryDirectory() as folder:
+        config = FramesConfig(frames="", clips="", prepared=folder)
+        pictures = pictures_folder(config, folder)
+        pictures.mkdir()
+        frames = []
+        for k, image in enumerate(images):
+            facts = {"person": f"p{k // 8}", "take": k // 8, "time": k, "aperture": np.float32(random.random())}
+            facts["coefficients"] = random.normal(size=coefficients).astype(np.float32)
+            facts["boxes"] = np.tile(np.array([60, 60, 120, 120], np.float32), (3, 1))
+            frames.append((image, facts))
+        write_frames(pictures / "pictures-00000.parquet", frames, coefficients, 90)
+        finish_pictures(config, pictures, [0])
+        sampler = FrameSampler(ShardedFrameSet(pictures), (32, 38, 192))
+        print_head(
+            ["a process of", "ms of the processor for its 12 pairs", "pairs a second"], "UNet, batches from shards"
+        )
+        for processes in (1, 8, 64):
+            count = 10 if processes < 64 else 3
+            reading = batches._own.set(slice(0, None, processes))
+            sampler.draw(torch.Generator().manual_seed(1), 12 * processes)
+            begun = time.process_time()
+            for step in range(count):
+                sampler.draw(torch.Generator().manual_seed(step), 12 * processes)
+            each = (time.process_time() - begun) / count
+            batches._own.reset(reading)
+            print_row([processes, f"{1e3 * each:.0f}", f"{12 / each:.0f}"])
 
 
 if __name__ == "__main__":

@@ -10,9 +10,9 @@ stands for many, later reads find parts of them there again, and a disk of rando
 Columns: size of the index; seconds of the processor to open it for a training (clips of a split), and until it is ready
 (sampling weights, 400 development clips in memory); memory of the process for that (USS, less that of imported
 packages); milliseconds for the choice of a batch among all clips; windows of 64 frames that `MotionTask.batch` makes in
-a second of one processor, in batches of 32 that are in the page cache; the same by the clock, one thread and two; and by the clock
-where files were dropped from the cache; milliseconds of the processor that one process of N needs for its 32 of a batch
-of N x 32.
+a second of one processor, in batches of 32 that are in the page cache; the same by the clock, one thread and two; and
+by the clock where files were dropped from the cache; milliseconds of the processor that one process of N needs for its
+32 of a batch of N x 32.
 """
 
 from __future__ import annotations

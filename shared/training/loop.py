@@ -62,7 +62,7 @@ class Task(Protocol[Network]):
 
         Tensors have a row for each example, or for each of the first examples; an int is a number of first examples.
         The loop takes a process's share of both and moves tensors to the device; what is slow to read need be read only
-        for that share, see `shared.training.batches.own_rows`.
+        for that share, see `own_rows` and `OwnRows` in `shared.training.batches`.
         """
         ...
 

@@ -50,7 +50,7 @@ def divide(rows: Rows, frames: int) -> list[Rows]:
     size = 0.0
     for clips in people.values():
         length = sum(_frames(row) for row in clips)
-        if size + length > frames and (size or not shards):
+        if not shards or (size and size + length > frames):
             shards.append([])
             size = 0.0
         shards[-1] += clips

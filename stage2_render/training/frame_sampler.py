@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from shared.splits import is_development
-from shared.training.batches import own_rows
+from shared.training.batches import OwnRows, own_of
 from shared.training.choice import WeightedChoice
 from stage2_render.diffusion.tensors import to_tensor
 from stage2_render.face_crop import SIZE
@@ -61,13 +61,14 @@ class FrameSampler:
         self._points = np.concatenate([pose, _APERTURE_WEIGHT * self.frames.aperture[:, None]], 1)
 
     def draw(self, generator: torch.Generator, count: int) -> dict[str, Tensor]:
-        """Draw an augmented batch; see `at`."""
+        """Draw an augmented batch, of which this process gets its rows; see `at`."""
         targets = self._choose(count, generator).numpy()
         references = np.array([self._partner(int(row), generator) for row in targets])
         shift = torch.randint(-self.shift, self.shift + 1, (count, 2), generator=generator)
-        batch = self.at(targets, references, shift)
-        self._mirror(batch, torch.rand(count, generator=generator) < self.flip)
-        recolour(batch, ("target", "reference"), generator, self.jitter)
+        flipped = torch.rand(count, generator=generator) < self.flip
+        batch = OwnRows(self.at(own_of(targets), own_of(references), own_of(shift)))
+        self._mirror(batch, own_of(flipped))
+        recolour(batch, ("target", "reference"), generator, self.jitter, count)
         return batch
 
     def development_pairs(self, count: int) -> tuple[np.ndarray, np.ndarray]:
@@ -98,11 +99,8 @@ class FrameSampler:
         corners = [(top + y, left + x) for x, y in moved.tolist()]
         batch = {}
         for name, rows in (("target", targets), ("reference", references)):
-            images = np.zeros((len(rows), side, side, 3), np.uint8)  # this process's share of them
-            for place in own_rows(len(rows)):
-                y, x = corners[place]
-                images[place] = self.frames.frames[rows[place], y : y + side, x : x + side]
-            batch[name] = to_tensor(images)
+            images = [self.frames.frames[row, y : y + side, x : x + side] for row, (y, x) in zip(rows, corners)]
+            batch[name] = to_tensor(np.stack(images))
         origin = torch.tensor([left, top]) + moved
         batch["boxes"] = torch.from_numpy(self.frames.boxes[targets]) - origin.repeat(1, 2)[:, None].float()
         for name, rows in (("coefficients", targets), ("reference_coefficients", references)):

@@ -15,7 +15,7 @@ from shared.checkpoint import save_checkpoint
 from shared.diffusion.sampling import make_schedule
 from shared.metrics.lips import best_lag_correlation
 from shared.schema import Arguments
-from shared.training.batches import own_rows
+from shared.training.batches import OwnRows, own_normal, own_of, own_rows
 from shared.training.choice import WeightedChoice
 from stage1_motion.dataset import ClipsConfig
 from stage1_motion.lip_expert.network import LipExpert
@@ -23,7 +23,7 @@ from stage1_motion.losses.motion import POSE_VELOCITY_WEIGHT, ExpressionLoss, po
 from stage1_motion.models.fd2talk.model import KIND
 from stage1_motion.models.fd2talk.network import MotionTransformer, MotionTransformerConfig
 from stage1_motion.motion_space import MotionSpace
-from stage1_motion.training.clips import Clip, frames_at, learned_and_development, sampling_weights
+from stage1_motion.training.clips import Clip, learned_and_development, sampling_weights
 from stage1_motion.windowed_sampling import generate_windows
 
 
@@ -71,24 +71,27 @@ class MotionTask:
         window = self.model.config.window
         picks = self.choose(batch_size, generator)
         items: dict[str, list[Tensor]] = {"x0": [], "speech": [], "valid": []}
+        own = own_rows(batch_size)
         for row, pick in enumerate(picks.tolist()):
-            clip, own = self.clips[pick], row in own_rows(batch_size)
+            clip = self.clips[pick]
             length = len(clip.speech)
             start = int(torch.randint(max(1, length - window + 1), (1,), generator=generator))
+            if row not in own:  # of another process, which reads it
+                continue
             at = np.minimum(np.arange(start, start + window), length - 1)
-            items["x0"].append(frames_at(self.target(clip), at, own))
-            items["speech"].append(frames_at(clip.speech, at, own))
+            items["x0"].append(torch.from_numpy(self.target(clip)[at]))
+            items["speech"].append(torch.from_numpy(clip.speech[at]))
             items["valid"].append(torch.from_numpy(np.arange(start, start + window) < length)[:, None])
         batch = {name: torch.stack(values) for name, values in items.items()}
-        noise = torch.randn(batch["speech"].shape, generator=generator)
+        noise = own_normal(generator, batch_size, *batch["speech"].shape[1:])
         batch["speech"] = batch["speech"] + self.speech_noise * noise
-        batch["noise"] = torch.randn(batch["x0"].shape, generator=generator)
-        batch["timestep"] = torch.randint(self.model.config.train_timesteps, (batch_size,), generator=generator)
-        batch["cond_drop_mask"] = torch.rand(batch_size, generator=generator) < self.speech_dropout
+        batch["noise"] = own_normal(generator, batch_size, *batch["x0"].shape[1:])
+        batch["timestep"] = own_of(torch.randint(self.model.config.train_timesteps, (batch_size,), generator=generator))
+        batch["cond_drop_mask"] = own_of(torch.rand(batch_size, generator=generator) < self.speech_dropout)
         # Half of the windows have context, as all but a recording's first do.
         context = torch.where(torch.rand(batch_size, generator=generator) < 0.5, self.model.config.context, 0)
-        batch["context_mask"] = (torch.arange(window)[None] < context[:, None])[..., None]
-        return batch
+        batch["context_mask"] = (torch.arange(window)[None] < own_of(context)[:, None])[..., None]
+        return OwnRows(batch)
 
     def predict(self, model: MotionTransformer, batch: dict[str, Tensor]) -> Tensor:
         """Noise x_0 (eq. 2), keep the context clean, predict x_0 (eq. 3)."""

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from shared.splits import is_development
-from shared.training.batches import own_rows
+from shared.training.batches import OwnRows, own_of, own_rows
 from shared.training.choice import WeightedChoice
 from stage2_render.repair.parts import PARTS
 from stage2_render.training.augmentation import recolour, sharpen
@@ -90,23 +90,21 @@ class BatchSampler:
         self.boxes = pairs.boxes[:, first : first + len(NETWORKS[self.network])]
 
     def draw(self, generator: torch.Generator, count: int) -> dict[str, Tensor]:
-        """Draw an augmented batch of `count` crops: see `at`."""
+        """Draw an augmented batch of `count` crops, of which this process gets its own: see `at`."""
         each = len(NETWORKS[self.network])
-        rows = self.choose(-(-count // each), generator)
-        own = sorted({crop // each for crop in own_rows(count)})
-        batch = {name: values[:count] for name, values in self.at(rows.numpy(), own).items()}
+        rows = self.choose(-(-count // each), generator).numpy()
+        crops = own_rows(count)
+        needed = sorted({crop // each for crop in crops})
+        places = [each * needed.index(crop // each) + crop % each for crop in crops]
+        batch = OwnRows({name: values[places] for name, values in self.at(rows[needed]).items()})
         if self.network == "mouth":
-            _mirror(batch, torch.rand(count, generator=generator) < self.flip)
-        sharpen(batch, _IMAGES, generator, self.sharpen)
-        recolour(batch, _IMAGES, generator, self.jitter)
+            _mirror(batch, own_of(torch.rand(count, generator=generator) < self.flip))
+        sharpen(batch, _IMAGES, generator, self.sharpen, count)
+        recolour(batch, _IMAGES, generator, self.jitter, count)
         return batch
 
-    def at(self, rows: np.ndarray | Sequence[int], own: Sequence[int] | None = None) -> dict[str, Tensor]:
+    def at(self, rows: np.ndarray | Sequence[int]) -> dict[str, Tensor]:
         """Read rows of the set: B crops, P for each row.
-
-        Args:
-            rows: of the set.
-            own: places in `rows` that are read, the images and maps of the others are zeros; None: all.
 
         Returns:
             warped, target, reference [B, 3, H, W] in [-1, 1]; maps, reference_maps [B, M, h, w] in [0, 1]; boxes [B, 4]
@@ -117,11 +115,7 @@ class BatchSampler:
         def of(name: str) -> Tensor:
             where = pairs.reference[rows] if name.startswith("reference") else rows
             file = pairs.files[f"{self.network}_{name}"]
-            if own is None:
-                return torch.from_numpy(file[where]).flatten(0, 1)
-            read = np.zeros((len(rows), *file.shape[1:]), file.dtype)
-            read[own] = file[where[own]]
-            return torch.from_numpy(read).flatten(0, 1)
+            return torch.from_numpy(file[where]).flatten(0, 1)
 
         images = {name: of(name).permute(0, 3, 1, 2).float().div_(127.5).sub_(1) for name in _IMAGES}
         maps = {name: of(name).float().div_(255) for name in ("maps", "reference_maps")}
