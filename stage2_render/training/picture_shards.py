@@ -37,7 +37,7 @@ _FACTS = ("take", "time", "coefficients", "boxes", "aperture")
 _PLACES = ("shard", "at", "size")
 _SETTINGS = ("frames_per_person", "different", "min_face", "people")
 # Bytes of a picture, for the number of people in a file: of quality 90, and without loss.
-_TYPICAL, _TYPICAL_LOSSLESS = 14_000, 80_000
+_TYPICAL, _TYPICAL_LOSSLESS = 6_500, 40_000
 # zlib-like effort of the encoder, 0 to 6.
 _METHOD = 4
 
