@@ -63,6 +63,44 @@ def manifest(sources: tuple[str, ...], **options: Any) -> None:
 
 
 @click.command()
+@click.argument("prepared")
+@click.argument("out")
+@click.option(
+    "--for",
+    "configs",
+    multiple=True,
+    metavar="CONFIG",
+    help="Also store what this training needs: features of its speech encoder, or its frames (repeatable).",
+)
+@click.option(
+    "--size", type=click.IntRange(1, 8192), default=256, show_default=True, metavar="MB", help="Size of a file."
+)
+@click.option(
+    "--quality",
+    type=click.IntRange(1, 100),
+    default=90,
+    show_default=True,
+    metavar="N",
+    help="Quality of frames as WebP, 1 to 100.",
+)
+@click.option("--lossless", is_flag=True, help="Store frames without loss, six times as large.")
+@click.option("--tracks/--no-tracks", default=True, show_default=True, help="Keep the tracked points.")
+@_workers
+def shard(lossless: bool, quality: int, **options: Any) -> None:
+    """Pack a prepared data set into few large files.
+
+    Reads the folder PREPARED of `fd2talk prepare` and writes the folder OUT, which `fd2talk train` takes in its place
+    (`prepared: OUT`): thousands of hours are then read from disk as they are needed. Resumes where it stopped.
+    """
+    try:
+        from fd2talk.commands.shard import shard
+    except ModuleNotFoundError as error:
+        raise Fd2TalkError(f'shards need the package {error.name}: pip install "fd2talk[train]"') from error
+
+    shard(quality=None if lossless else quality, **options)
+
+
+@click.command()
 @click.argument("config")
 @click.argument("overrides", nargs=-1, metavar="[KEY=VALUE]...")
 @click.option("--resume/--no-resume", default=True, show_default=True, help="Resume from the last checkpoint.")
@@ -171,4 +209,4 @@ def benchmark(**options: Any) -> None:
     benchmark(**options)
 
 
-COMMANDS = (manifest, prepare, train, evaluate, doctor, benchmark)
+COMMANDS = (manifest, prepare, shard, train, evaluate, doctor, benchmark)

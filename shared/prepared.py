@@ -4,11 +4,14 @@ FOLDER/index.csv lists the clips, uncut parts of videos: name, file, person, spl
 video), seconds, frames, audio, face_px and the further columns of the videos' manifest.
 FOLDER/motions/NAME.npz is the Motion of a clip, with sound, and FOLDER/tracks/NAME.npz its tracked landmarks.
 FOLDER/portraits.npz holds still photos: names [P], splits [P], points [P, 478, 3] in pixels, crops [P, 3].
+
+The functions here read a folder that `fd2talk shard` has made of it (`shared.shards`) as well.
 """
 
 from __future__ import annotations
 
 import csv
+import hashlib
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
@@ -23,6 +26,8 @@ from shared.files import atomic_output
 from shared.media import read_video
 from shared.motion import Motion
 from shared.npz import read_npz
+from shared.shards.clip_arrays import read_motion, read_track
+from shared.shards.reader import is_sharded, open_shards
 from shared.tracking import Track
 
 
@@ -32,12 +37,21 @@ def read_index(prepared: str | Path) -> list[dict[str, str]]:
     Raises:
         InputError: the folder has no index.
     """
+    if is_sharded(prepared):
+        return open_shards(prepared).rows()
     path = Path(prepared) / "index.csv"
     try:
         with open(path, newline="", encoding="utf-8") as file:
             return list(csv.DictReader(file))
     except OSError:
         raise InputError(f"{path}: not found; create it with `fd2talk prepare CLIPS {prepared}`") from None
+
+
+def index_digest(prepared: str | Path) -> str:
+    """Return the SHA-256 of index.csv, in hexadecimal; shards remember that of the folder they were made of."""
+    if is_sharded(prepared):
+        return open_shards(prepared).metadata["index_sha256"]
+    return hashlib.sha256((Path(prepared) / "index.csv").read_bytes()).hexdigest()
 
 
 def clip_frames(clips: str | Path, row: dict[str, str]) -> Iterator[np.ndarray]:
@@ -57,8 +71,42 @@ def load_motions(prepared: str | Path, rows: list[dict[str, str]], model: Morpha
     Raises:
         InputError: a motion is missing or belongs to another face model.
     """
-    folder = Path(prepared) / "motions"
-    return {row["name"]: Motion.load(folder / f"{row['name']}.npz", face_model=model.fingerprint) for row in rows}
+    return {row["name"]: load_motion(prepared, row["name"], face_model=model.fingerprint) for row in rows}
+
+
+def load_motion(prepared: str | Path, name: str, *, face_model: str | None = None) -> Motion:
+    """Return the motion of a clip.
+
+    Args:
+        prepared: the folder.
+        name: of the clip.
+        face_model: fingerprint of the face model that it must belong to; None accepts any.
+
+    Raises:
+        InputError: it is missing or belongs to another face model.
+    """
+    if not is_sharded(prepared):
+        return Motion.load(Path(prepared) / "motions" / f"{name}.npz", face_model=face_model)
+    shards = open_shards(prepared)
+    motion = read_motion(shards, shards.place(name))
+    if face_model not in (None, motion.face_model):
+        raise InputError(f"{prepared}: the motions belong to face model {motion.face_model}, not {face_model}")
+    return motion
+
+
+def track_of(prepared: str | Path, name: str) -> Track:
+    """Return the tracked points of a clip, without the sound.
+
+    Raises:
+        InputError: they are missing or damaged.
+    """
+    if not is_sharded(prepared):
+        return load_track(Path(prepared) / "tracks" / f"{name}.npz")
+    shards = open_shards(prepared)
+    place = shards.place(name)
+    if "landmarks" not in shards.parts or not len(shards.read(place, "crop")):
+        raise InputError(f"{prepared}: the shards have no track of {name}")
+    return read_track(shards, place)
 
 
 def load_track(path: str | Path) -> Track:

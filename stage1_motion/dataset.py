@@ -1,10 +1,10 @@
-"""Prepared clips as training arrays: motion in the motion space and speech features at 25 Hz."""
+"""Loads prepared clips as training arrays: motion in the motion space and speech features at 25 Hz."""
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -16,13 +16,13 @@ from shared.face_model.morphable import MorphableModel
 from shared.files import atomic_output
 from shared.motion import Motion
 from shared.prepared import load_motions, read_index
+from shared.shards.reader import is_sharded
 from shared.speech.encoder import SpeechEncoder
 from shared.splits import is_development, is_learned_from
 from stage1_motion.motion_space import MotionSpace, normalise_speech, person_scales
 from stage1_motion.speech_events import SpeechEventDetector, always_speaking
-
-# Caps the sampling weight of a person at this many seconds.
-_SECONDS_PER_PERSON = 40.0
+from stage1_motion.training.clips import Clip
+from stage1_motion.training.sharded_clips import open_clips, speech_part
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,7 +30,7 @@ class ClipsConfig:
     """Settings of a training on prepared clips and the features of a speech encoder.
 
     Args:
-        prepared: folder of `fd2talk prepare`.
+        prepared: folder of `fd2talk prepare`, or what `fd2talk shard` made of it.
         speech_encoder: "bundled", a folder, or a name of the hub.
         layer: its hidden state that is read; None: see `SpeechEncoder`.
         speech_events: file of the detector for those features; None: somebody speaks all the time.
@@ -45,41 +45,28 @@ class ClipsConfig:
     cache: str = ".cache"
     people: float = 1.0
 
-    def load(self, split: str) -> tuple[list[Clip], MotionSpace]:
+    def load(self, split: str) -> tuple[Sequence[Clip], MotionSpace]:
         """Clips of a split with features, and the motion space fitted on them, of the bundled face model."""
         encoder = SpeechEncoder.from_pretrained(self.speech_encoder, layer=self.layer)
+        if is_sharded(self.prepared):
+            return self._load_shards(encoder, split)
         detector = SpeechEventDetector.load(self.speech_events) if self.speech_events else None
         speech = cached_speech(encoder, detector, self.cache)
         clips, space = load_clips(self.prepared, load_bundled(), speech, split=split)
         kept = [c for c in clips if is_development(c.person) or is_learned_from(c.person, self.people)]
         if all(is_development(clip.person) for clip in kept):
-            raise InputError(f"`people` {self.people:g} leaves nobody to learn from")
+            raise self._nobody()
         return kept, space
 
+    def _load_shards(self, encoder: SpeechEncoder, split: str) -> tuple[Sequence[Clip], MotionSpace]:
+        clips = open_clips(self.prepared, load_bundled(), speech_part(encoder, self.speech_events)[0], split)
+        kept = clips.select(lambda person: is_development(person) or is_learned_from(person, self.people))
+        if not len(kept.select(lambda person: not is_development(person))):
+            raise self._nobody()
+        return kept, clips.space
 
-@dataclass
-class Clip:
-    """One clip as training data.
-
-    Args:
-        name: of the clip.
-        person: who speaks.
-        motion: as tracked.
-        speech: float32 [T, S], normalised features.
-        expression: float32 [T, D], in the motion space.
-        pose: float32 [T, 6], in the motion space.
-        lip_std: the person's, mm.
-        head_std: the person's, radians.
-    """
-
-    name: str
-    person: str
-    motion: Motion
-    speech: np.ndarray
-    expression: np.ndarray
-    pose: np.ndarray
-    lip_std: float
-    head_std: float
+    def _nobody(self) -> InputError:
+        return InputError(f"`people` {self.people:g} leaves nobody to learn from")
 
 
 def cached_speech(
@@ -107,14 +94,22 @@ def cached_speech(
 def fit_space(model: MorphableModel, people: dict[str, list[Motion]]) -> MotionSpace:
     """The standard deviations of training people's relative motion, each person counting alike."""
     space = MotionSpace(model, np.ones(model.num_expression, np.float32), np.ones(6, np.float32))
-    expression, pose = [], []
-    for motions in people.values():
-        lip_std, head_std = person_scales(space, motions)
-        expression.append(np.mean([space.encode_expression(m, lip_std).var(0) for m in motions], axis=0))
-        pose.append(np.mean([space.encode_pose(m, head_std).var(0) for m in motions], axis=0))
-    space.expression_std = np.sqrt(np.mean(expression, axis=0)).astype(np.float32)
-    space.pose_std = np.sqrt(np.mean(pose, axis=0)).astype(np.float32)
-    return space
+    variances = [person_variances(space, motions, *person_scales(space, motions)) for motions in people.values()]
+    return space_of(model, variances)
+
+
+def person_variances(
+    space: MotionSpace, motions: list[Motion], lip_std: float, head_std: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Mean variances over a person's clips of relative expression [D] and pose [6] in a space of unit deviations."""
+    expression = np.mean([space.encode_expression(m, lip_std).var(0) for m in motions], axis=0)
+    return expression, np.mean([space.encode_pose(m, head_std).var(0) for m in motions], axis=0)
+
+
+def space_of(model: MorphableModel, variances: list[tuple[np.ndarray, np.ndarray]]) -> MotionSpace:
+    """The space of people with these `person_variances`."""
+    stds = (np.sqrt(np.mean(values, axis=0)).astype(np.float32) for values in zip(*variances))
+    return MotionSpace(model, *stds)
 
 
 def load_clips(
@@ -159,23 +154,3 @@ def load_clips(
             )
         )
     return clips, space
-
-
-def at_rate(clip: Clip, fps: float) -> Clip:
-    """The clip at another frame rate: its motion and its features, by linear interpolation."""
-    if fps == clip.motion.fps:
-        return clip
-    motion = clip.motion.resample(fps)
-    at = np.minimum(np.arange(len(motion)) * clip.motion.fps / fps, len(clip.speech) - 1)
-    low = at.astype(int)
-    high, part = np.minimum(low + 1, len(clip.speech) - 1), (at - low)[:, None].astype(np.float32)
-    return replace(clip, motion=motion, speech=clip.speech[low] * (1 - part) + clip.speech[high] * part)
-
-
-def sampling_weights(clips: list[Clip]) -> np.ndarray:
-    """[len(clips)] probabilities: by length, capped per person."""
-    seconds: dict[str, float] = defaultdict(float)
-    for clip in clips:
-        seconds[clip.person] += len(clip.speech) / 25.0
-    weights = [len(c.speech) / 25.0 * min(1.0, _SECONDS_PER_PERSON / seconds[c.person]) for c in clips]
-    return np.array(weights) / np.sum(weights)

@@ -16,8 +16,9 @@ MAY_IMPORT = {
 }
 FRAMEWORKS = {"fd2talk.integrations.pipecat": "pipecat", "fd2talk.integrations.livekit": "livekit.agents"}
 FILES = sorted(path for room in MAY_IMPORT for path in (ROOT / room).rglob("*.py"))
-# What trains may import what trains: `fd2talk train`, `fd2talk personalise`, and the ablations with their variants.
+# What trains may import what trains: `fd2talk train`, `shard` and `personalise`, and the ablations with their variants.
 TRAINERS = (
+    "fd2talk.commands.shard",
     "fd2talk.commands.train",
     "fd2talk.commands.personalise",
     "fd2talk.evaluation.ablation",

@@ -1,16 +1,50 @@
-"""A process's shares of the batches of a training, drawn in a thread ahead of the steps that use them."""
+"""A process's shares of the batches of a training, drawn in threads ahead of the steps that use them."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any
+from contextvars import ContextVar
+from typing import Any, TypeVar
 
+import numpy as np
 import torch
 from accelerate import Accelerator
 from torch import Tensor
 
 from shared.prefetch import prefetch_map
 from shared.training.config import TrainingConfig
+
+Value = TypeVar("Value", Tensor, np.ndarray)
+
+_own: ContextVar[slice] = ContextVar("own", default=slice(None))
+
+
+def own_rows(count: int) -> range:
+    """Return which of `count` examples of the batch that is being drawn this process keeps.
+
+    For a `Task.batch` whose examples are slow to read: the others' may be left zero, or be left out (`OwnRows`). What
+    is drawn from the generator must not depend on it. Outside the training loop, all of them.
+    """
+    return range(count)[_own.get()]
+
+
+def own_of(values: Value) -> Value:
+    """Return what this process keeps of the rows of an array or a tensor of the whole batch."""
+    return values[_own.get()]
+
+
+def own_normal(generator: torch.Generator, count: int, *shape: int) -> Tensor:
+    """Draw standard normal numbers for the rows that this process keeps, [rows, *shape].
+
+    Each row has a generator of its own, whose seed is drawn from `generator`: numbers of other processes' rows, of
+    which there are many where there are many processes, need not be drawn.
+    """
+    seeds = own_of(torch.randint(2**62, (count,), generator=generator)).tolist()
+    return torch.stack([torch.randn(shape, generator=torch.Generator().manual_seed(seed)) for seed in seeds])
+
+
+class OwnRows(dict[str, Any]):
+    """A batch that has the rows that this process keeps alone, so that the loop takes it as it is."""
 
 
 def step_seed(seed: int, step: int) -> int:
@@ -38,8 +72,13 @@ def batches_from(
     device, own = accelerator.device, slice(accelerator.process_index, None, accelerator.num_processes)
 
     def prepare(step: int) -> dict[str, Any]:
-        batch = draw(torch.Generator().manual_seed(step_seed(config.seed, step)), config.batch_size)
-        batch = {name: share(value, own) for name, value in batch.items()}
+        reading = _own.set(own)
+        try:
+            batch = draw(torch.Generator().manual_seed(step_seed(config.seed, step)), config.batch_size)
+        finally:
+            _own.reset(reading)
+        if not isinstance(batch, OwnRows):
+            batch = {name: share(value, own) for name, value in batch.items()}
         if device.type != "cuda":
             return batch
         torch.cuda.set_device(device)  # of this thread; page-locked memory belongs to a GPU
@@ -47,7 +86,7 @@ def batches_from(
 
     steps = range(first_step, config.max_steps)
     if config.prefetch:
-        yield from prefetch_map(prepare, steps, workers=1, prefetch=config.prefetch, name="batch")
+        yield from prefetch_map(prepare, steps, workers=config.readers, prefetch=config.prefetch, name="batch")
     else:
         yield from map(prepare, steps)
 

@@ -10,7 +10,7 @@ _RANGES = (
     ("seed", 0, 2**40), ("max_steps", 1, 2**40), ("batch_size", 1, 2**16), ("learning_rate", 0, 1e3),
     ("weight_decay", 0, math.inf), ("warmup_steps", 0, math.inf), ("ema_decay", 0, 1), ("gradient_clip", 0, math.inf),
     ("beta2", 0, 0.999999), ("validate_every", 1, math.inf), ("save_every", 0, math.inf),
-    ("max_minutes", 0, math.inf), ("threads", 1, 1024), ("prefetch", 0, 1024),
+    ("max_minutes", 0, math.inf), ("threads", 1, 1024), ("prefetch", 0, 1024), ("readers", 1, 1024),
 )  # fmt: skip
 
 
@@ -35,7 +35,8 @@ class TrainingConfig:
         save_every: seconds between checkpoints.
         max_minutes: stop after so many minutes of this run (a later run resumes); None for no limit.
         threads: CPU threads; None leaves torch's default.
-        prefetch: batches that a thread prepares ahead of the step; 0 prepares each when it is needed.
+        prefetch: batches that are prepared ahead of the step, in threads; 0 prepares each when it is needed.
+        readers: threads that prepare them, each a batch of its own; the batches are the same for any number.
     """
 
     output: str
@@ -55,6 +56,7 @@ class TrainingConfig:
     max_minutes: float | None = None
     threads: int | None = None
     prefetch: int = 2
+    readers: int = 1
 
     def __post_init__(self) -> None:
         for name, least, most in _RANGES:

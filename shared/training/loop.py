@@ -58,10 +58,11 @@ class Task(Protocol[Network]):
     model: Network
 
     def batch(self, generator: torch.Generator, batch_size: int) -> dict[str, Any]:
-        """Draw a random batch on the CPU, from `generator` alone; may run in a thread beside `loss` and `validate`.
+        """Draw a random batch on the CPU, from `generator` alone; may run in threads beside `loss` and `validate`.
 
         Tensors have a row for each example, or for each of the first examples; an int is a number of first examples.
-        The loop takes a process's share of both and moves tensors to the device.
+        The loop takes a process's share of both and moves tensors to the device; what is slow to read need be read only
+        for that share, see `own_rows` and `OwnRows` in `shared.training.batches`.
         """
         ...
 

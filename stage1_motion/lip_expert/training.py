@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
@@ -14,10 +14,12 @@ from torch.nn import functional as F
 
 from shared.processes import gather
 from shared.schema import Arguments
-from shared.splits import is_development
-from stage1_motion.dataset import Clip, ClipsConfig, sampling_weights
+from shared.training.batches import own_rows
+from shared.training.choice import WeightedChoice
+from stage1_motion.dataset import ClipsConfig
 from stage1_motion.lip_expert.network import EPSILON, WINDOW, LipExpert, mouth_basis
 from stage1_motion.motion_space import MotionSpace
+from stage1_motion.training.clips import Clip, frames_at, learned_and_development, sampling_weights
 
 MIN_SHIFT = 5  # frames: smaller shifts may look synchronous
 
@@ -34,25 +36,24 @@ class LipExpertTask:
         network: sizes, see `LipExpert`.
     """
 
-    def __init__(self, clips: list[Clip], space: MotionSpace, *, window: int = 40, temperature: float = 0.07,
+    def __init__(self, clips: Sequence[Clip], space: MotionSpace, *, window: int = 40, temperature: float = 0.07,
                  speech_noise: float = 0.2, network: dict[str, Any] | None = None):  # fmt: skip
-        clips = [clip for clip in clips if len(clip.speech) >= window]
-        self.clips = [clip for clip in clips if not is_development(clip.person)]
-        self.development = [clip for clip in clips if is_development(clip.person)]
-        self.weights = torch.from_numpy(sampling_weights(self.clips))
+        self.clips, self.development = learned_and_development(clips, window)
+        self.choose = WeightedChoice(sampling_weights(self.clips))
         self.window, self.temperature, self.speech_noise = window, temperature, speech_noise
         self.model = LipExpert(clips[0].speech.shape[1], mouth_basis(space), **(network or {}))
         self.fingerprint = space.model.fingerprint
 
     def batch(self, generator: torch.Generator, batch_size: int) -> dict[str, Tensor]:
         """Windows long enough to hold several shifts: expression [B, F, D], speech [B, F, S]."""
-        picks = torch.multinomial(self.weights, batch_size, replacement=True, generator=generator)
+        picks = self.choose(batch_size, generator)
         expression, speech = [], []
-        for pick in picks.tolist():
-            clip = self.clips[pick]
+        for row, pick in enumerate(picks.tolist()):
+            clip, own = self.clips[pick], row in own_rows(batch_size)
             start = int(torch.randint(len(clip.speech) - self.window + 1, (1,), generator=generator))
-            expression.append(torch.from_numpy(clip.expression[start : start + self.window]))
-            speech.append(torch.from_numpy(clip.speech[start : start + self.window]))
+            at = np.arange(start, start + self.window)
+            expression.append(frames_at(clip.expression, at, own))
+            speech.append(frames_at(clip.speech, at, own))
         # How far a person opens the mouth says nothing about synchrony.
         gain = 1 + 0.2 * torch.randn(batch_size, 1, 1, generator=generator)
         batch = {"expression": torch.stack(expression) * gain, "speech": torch.stack(speech)}

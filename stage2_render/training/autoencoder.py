@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from shared.schema import Arguments
+from shared.training.batches import OwnRows, own_normal, own_of
 from stage2_render.diffusion.autoencoder import Autoencoder, AutoencoderConfig
 from stage2_render.diffusion.diffusers_autoencoder import DiffusersAutoencoder, DiffusersConfig, PretrainedConfig
 from stage2_render.diffusion.render_model import AUTOENCODER_FILE, build_autoencoder, save_autoencoder
@@ -77,14 +78,14 @@ class AutoencoderTask:
         if self.part is not None:
             cells = self.part // factor
             most = images["target"].shape[-1] // factor - cells
-            corners = (torch.randint(most + 1, (batch_size, 2), generator=generator) * factor).tolist()
+            corners = own_of(torch.randint(most + 1, (batch_size, 2), generator=generator) * factor).tolist()
             for name, whole in images.items():
                 parts = [one[:, y : y + self.part, x : x + self.part] for one, (y, x) in zip(whole, corners)]
                 images[name] = torch.stack(parts)
         side = images["target"].shape[-1] // factor
         strength = self.noise * (2 * torch.rand(batch_size, 1, 1, 1, generator=generator) - 1).clamp(min=0)
-        noise = torch.randn(batch_size, self.model.config.latent_channels, side, side, generator=generator)
-        return {**images, "noise": strength * noise}
+        noise = own_normal(generator, batch_size, self.model.config.latent_channels, side, side)
+        return OwnRows({**images, "noise": own_of(strength) * noise})
 
     def loss(
         self, model: Autoencoder | DiffusersAutoencoder, batch: dict[str, Any]

@@ -11,7 +11,7 @@ import numpy as np
 from shared.face_model.measures import lid_gap, lip_aperture
 from shared.faces.crop import Crop
 from shared.motion import Motion
-from shared.prepared import clip_frames, load_track
+from shared.prepared import clip_frames, load_motion, track_of
 
 HEAD_SIDE = 256
 """Distances are in pixels of a head crop of this side."""
@@ -52,8 +52,7 @@ class Clip:
     @classmethod
     def load(cls, prepared: Path, clips: Path, row: dict) -> Clip:
         """Read a row of the index. Raises InputError: a file is missing or damaged."""
-        motion = Motion.load(prepared / "motions" / f"{row['name']}.npz")
-        track = load_track(prepared / "tracks" / f"{row['name']}.npz")
+        motion, track = load_motion(prepared, row["name"]), track_of(prepared, row["name"])
         frames = list(clip_frames(clips, row))
         count = min(len(frames), len(motion))
         landmarks = track.landmarks[:count]

@@ -10,6 +10,8 @@ import torch
 from torch import Tensor
 
 from shared.splits import is_development
+from shared.training.batches import OwnRows, own_of
+from shared.training.choice import WeightedChoice
 from stage2_render.diffusion.tensors import to_tensor
 from stage2_render.face_crop import SIZE
 from stage2_render.training.augmentation import recolour
@@ -45,13 +47,13 @@ class FrameSampler:
     shift: int = 8
 
     def __post_init__(self) -> None:
-        people, person = np.unique(self.frames.person, return_inverse=True)
-        development = np.array([is_development(name, "renderer") for name in people])[person]
+        self._people, self._person = people, person = self.frames.people()
+        development = np.array([is_development(str(name), "renderer") for name in people])[person]
         takes, take, sizes = np.unique(self.frames.take, return_inverse=True, return_counts=True)
         usable = sizes[take] > 1
         self.development = np.flatnonzero(development & usable)
         weights = (usable & ~development) / (np.bincount(person)[person] if self.by_person else 1)
-        self._weights = torch.from_numpy(weights.astype(np.float64))
+        self._choose = WeightedChoice(weights)
         order = np.argsort(take, kind="stable")
         self._members = np.split(order, np.cumsum(sizes)[:-1])
         self._take = take
@@ -59,19 +61,20 @@ class FrameSampler:
         self._points = np.concatenate([pose, _APERTURE_WEIGHT * self.frames.aperture[:, None]], 1)
 
     def draw(self, generator: torch.Generator, count: int) -> dict[str, Tensor]:
-        """Draw an augmented batch; see `at`."""
-        targets = torch.multinomial(self._weights, count, replacement=True, generator=generator).numpy()
+        """Draw an augmented batch, of which this process gets its rows; see `at`."""
+        targets = self._choose(count, generator).numpy()
         references = np.array([self._partner(int(row), generator) for row in targets])
         shift = torch.randint(-self.shift, self.shift + 1, (count, 2), generator=generator)
-        batch = self.at(targets, references, shift)
-        self._mirror(batch, torch.rand(count, generator=generator) < self.flip)
-        recolour(batch, ("target", "reference"), generator, self.jitter)
+        flipped = torch.rand(count, generator=generator) < self.flip
+        batch = OwnRows(self.at(own_of(targets), own_of(references), own_of(shift)))
+        self._mirror(batch, own_of(flipped))
+        recolour(batch, ("target", "reference"), generator, self.jitter, count)
         return batch
 
     def development_pairs(self, count: int) -> tuple[np.ndarray, np.ndarray]:
         """At most `count` pairs of development people, always the same: rows of the targets and of their references."""
         generator = torch.Generator().manual_seed(0)
-        people = self.frames.person[self.development]
+        people = self._people[self._person[self.development]]
         names, sizes = np.unique(people, return_counts=True)
         weights = torch.from_numpy((1 / sizes)[np.searchsorted(names, people)])
         chosen = torch.multinomial(weights, min(count, len(people)), generator=generator).numpy()

@@ -15,8 +15,10 @@ from __future__ import annotations
 import sys
 import tempfile
 import zlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -27,6 +29,7 @@ from shared.face_model.morphable import MorphableModel
 from shared.face_model.training.learn import mirror_index
 from shared.motion import Motion
 from shared.prepared import read_index
+from shared.shards.reader import is_sharded
 from stage2_render.face_crop import SIZE, head_crop
 from stage2_render.training.clip import Clip
 from stage2_render.training.growing_array import GrowingArray
@@ -51,7 +54,8 @@ class FramesConfig:
 
     Attributes:
         frames: their folder.
-        prepared: a folder written by `fd2talk prepare`.
+        prepared: a folder written by `fd2talk prepare`, or what `fd2talk shard` made of it; shards with frames of these
+            settings are read in the place of `frames`.
         clips: the folder of its videos.
         motions: a folder of motions by clip name whose coefficients replace the tracked ones (those of stage one, as in
             the paper); a clip without one keeps its own.
@@ -72,7 +76,12 @@ class FramesConfig:
     people: int | None = None
 
     def open(self) -> FrameSet:
-        """Open the set."""
+        """Open the set. Raises InputError: shards have frames of other settings."""
+        if is_sharded(self.prepared):
+            from stage2_render.training.picture_shards import open_pictures  # which imports this module
+
+            if (shards := open_pictures(self)) is not None:
+                return shards
         if not Path(self.frames).exists():
             build(self)
         return FrameSet(self.frames)
@@ -82,7 +91,7 @@ class FrameSet:
     """The set, memory-mapped.
 
     Attributes:
-        frames: uint8 [F, 256, 256, 3].
+        frames: uint8 [F, 256, 256, 3], indexed by a frame, rows and columns.
         person, take, time, coefficients, boxes, aperture, mirror: the facts.
     """
 
@@ -100,6 +109,10 @@ class FrameSet:
     def __len__(self) -> int:
         return len(self.frames)
 
+    def people(self) -> tuple[np.ndarray, np.ndarray]:
+        """Return the names, sorted, and the place among them of each frame's person [F]."""
+        return np.unique(self.person, return_inverse=True)
+
 
 def build(config: FramesConfig, seed: int = 0) -> None:
     """Collect the frames. The same arguments give the same set; the folder exists only when it is complete.
@@ -108,40 +121,77 @@ def build(config: FramesConfig, seed: int = 0) -> None:
         UsageError: the folder exists.
         InputError: the prepared folder has no index, or no usable clip.
     """
-    prepared, out, model = Path(config.prepared), Path(config.frames), load_bundled()
+    out = Path(config.frames)
     if out.exists():
         raise UsageError(f"{out} exists already; remove it first")
-    people: dict[str, list[dict[str, str]]] = {}
-    for row in read_index(prepared):
-        if row["split"] == "train" and float(row["face_px"]) >= config.min_face:
-            people.setdefault(row["person"], []).append(row)
-    if not people:
-        raise InputError(f"{prepared}: no training clip has a face of {config.min_face} pixels")
+    people = people_with_frames(config)
     out.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{out.name}-", dir=out.parent) as temporary:
         folder = Path(temporary) / "set"
         facts: dict[str, list] = {name: [] for name in ("person", *_NUMBERS)}
         folder.mkdir()
         frames = GrowingArray(folder / "frames.npy", (SIZE, SIZE, 3))
-        for count, (person, rows) in enumerate(list(people.items())[: config.people], 1):
-            random = np.random.default_rng([seed, zlib.crc32(person.encode())])
-            share = max(-(-config.frames_per_person // len(rows)), _MIN_FRAMES)
-            for place, row in enumerate(rows):
-                clip, motion = Clip.load(prepared, Path(config.clips), row), _replacement(config.motions, row, model)
-                crop = head_crop(clip.crop)
-                for index in _chosen(clip, share, config.different, random):
-                    frames.extend([crop.take(clip.frames[index])])
-                    facts["person"].append(person)
-                    facts["take"].append(count << 40 | place << 20 | int(clip.shot[index]))
-                    facts["time"].append(index)
-                    facts["coefficients"].append(_coefficients(motion or clip.motion, index))
-                    facts["boxes"].append(_boxes(crop.points(clip.landmarks[index])))
-                    facts["aperture"].append(np.float32(clip.aperture[index]))
+        for count, (person, rows) in enumerate(people, 1):
+            for image, found in person_frames(config, count, person, rows, seed):
+                frames.extend([image])
+                for name, value in found.items():
+                    facts[name].append(value)
             if count % _PEOPLE_PER_LINE == 0:
                 print(f"{count} people, {frames.length} frames", file=sys.stderr, flush=True)
         frames.close()
-        np.savez(folder / "facts.npz", mirror=mirror_signs(model), **{k: np.array(v) for k, v in facts.items()})
+        np.savez(
+            folder / "facts.npz", mirror=mirror_signs(load_bundled()), **{k: np.array(v) for k, v in facts.items()}
+        )
         folder.rename(out)
+
+
+def people_with_frames(config: FramesConfig) -> list[tuple[str, list[dict[str, str]]]]:
+    """Return the people whose frames are collected, with their rows of the index.
+
+    Raises:
+        InputError: the prepared folder has no index, or no usable clip.
+    """
+    people: dict[str, list[dict[str, str]]] = {}
+    for row in read_index(config.prepared):
+        if row["split"] == "train" and float(row["face_px"]) >= config.min_face:
+            people.setdefault(row["person"], []).append(row)
+    if not people:
+        raise InputError(f"{config.prepared}: no training clip has a face of {config.min_face} pixels")
+    return list(people.items())[: config.people]
+
+
+def person_frames(
+    config: FramesConfig, number: int, person: str, rows: list[dict[str, str]], seed: int = 0
+) -> Iterator[tuple[np.ndarray, dict[str, Any]]]:
+    """Collect the frames of a person.
+
+    Args:
+        config: which, and how many.
+        number: of the person among all.
+        person: the name.
+        rows: of the index.
+        seed: of the choice.
+
+    Yields:
+        The head crop uint8 [256, 256, 3] of a frame, and its facts.
+    """
+    model = load_bundled()
+    random = np.random.default_rng([seed, zlib.crc32(person.encode())])
+    share = max(-(-config.frames_per_person // len(rows)), _MIN_FRAMES)
+    for place, row in enumerate(rows):
+        clip = Clip.load(Path(config.prepared), Path(config.clips), row)
+        motion = _replacement(config.motions, row, model) or clip.motion
+        crop = head_crop(clip.crop)
+        for index in _chosen(clip, share, config.different, random):
+            facts = {
+                "person": person,
+                "take": number << 40 | place << 20 | int(clip.shot[index]),
+                "time": index,
+                "coefficients": _coefficients(motion, index),
+                "boxes": _boxes(crop.points(clip.landmarks[index])),
+                "aperture": np.float32(clip.aperture[index]),
+            }
+            yield crop.take(clip.frames[index]), facts
 
 
 def mirror_signs(model: MorphableModel) -> np.ndarray:

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from shared.errors import InputError
 from shared.schema import Arguments
+from shared.training.batches import OwnRows, own_normal, own_of
 from stage2_render.diffusion.autoencoder import Autoencoder
 from stage2_render.diffusion.render_model import (
     TRAIN_TIMESTEPS,
@@ -80,8 +81,9 @@ class UNetTask:
         config = self.model.unet.config
         uniform = torch.rand(batch_size, generator=generator, dtype=torch.float64)
         level = uniform ** (1 / (1 + self.timestep_power))
-        noise = torch.randn(batch_size, config.latent_channels, config.size, config.size, generator=generator)
-        return {**batch, "noise": noise, "timesteps": (level * TRAIN_TIMESTEPS).long().clamp(max=TRAIN_TIMESTEPS - 1)}
+        noise = own_normal(generator, batch_size, config.latent_channels, config.size, config.size)
+        timesteps = (own_of(level) * TRAIN_TIMESTEPS).long().clamp(max=TRAIN_TIMESTEPS - 1)
+        return OwnRows({**batch, "noise": noise, "timesteps": timesteps})
 
     def loss(self, model: RenderNetworks, batch: dict[str, Any]) -> tuple[Tensor, dict[str, Tensor]]:
         """Compute eq. 16, weighted by place."""

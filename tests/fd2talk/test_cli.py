@@ -32,6 +32,7 @@ def test_every_command_has_help(run):
         "live",
         "manifest",
         "prepare",
+        "shard",
         "train",
         "evaluate",
         "doctor",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +16,7 @@ from shared.face_model.morphable import MorphableModel
 from shared.face_model.training.learn import learn
 from shared.faces.crop import Crop
 from shared.files import atomic_output
-from shared.prepared import load_portraits, load_track, read_index
+from shared.prepared import index_digest, load_portraits, read_index, track_of
 
 # Neighbouring frames hardly differ.
 _EVERY = 2
@@ -98,7 +97,7 @@ def _read_clips(prepared: Path) -> list[tuple[dict[str, str], np.ndarray]]:
     rows = [r for r in read_index(prepared) if r["split"] in ("train", "val") and r.get("face_px") != "0"]
     clips = []
     for row in tqdm(rows, desc="tracks", leave=False):
-        track = load_track(prepared / "tracks" / f"{row['name']}.npz")
+        track = track_of(prepared, row["name"])
         seen = track.landmarks[track.confidence > 0]
         if len(seen) >= _MIN_FRAMES:
             clips.append((row, track.crop.to_crop(seen)))
@@ -116,7 +115,7 @@ def _card(
     model: MorphableModel, prepared: Path, people: dict[str, list], portraits: np.ndarray, figures: dict[str, float]
 ) -> str:
     frames = sum(len(points) for clips in people.values() for points in clips)
-    data = hashlib.sha256((prepared / "index.csv").read_bytes()).hexdigest()[:16]
+    data = index_digest(prepared)[:16]
     lines = [f"- {name}: {value:.3f}" for name, value in figures.items()]
     return "\n".join(
         [

@@ -18,12 +18,12 @@ from shared.errors import InputError
 from shared.motion import Motion
 from shared.training.config import TrainingConfig
 from shared.training.loop import train
-from stage1_motion.dataset import Clip, at_rate
 from stage1_motion.models.diface.model import Diface
 from stage1_motion.models.diface.network import Denoiser
 from stage1_motion.models.diface.training import DifaceTask
 from stage1_motion.motion_space import TYPICAL_HEAD_STD, TYPICAL_LIP_STD, normalise_speech
 from stage1_motion.speech_frontend import SpeechFrontend
+from stage1_motion.training.clips import Clip, at_rate
 
 LEAST_SECONDS = 60.0
 """Of speech; with less the paper's fine-tuning diverges (Table 2 b: 5 s) or hardly helps (30 s)."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
@@ -16,13 +16,23 @@ from torch import Tensor
 from shared.checkpoint import save_checkpoint
 from shared.diffusion.sampling import make_schedule
 from shared.schema import Arguments
-from shared.splits import is_development
-from stage1_motion.dataset import Clip, ClipsConfig, at_rate, sampling_weights
+from shared.training.batches import own_rows
+from shared.training.choice import WeightedChoice
+from stage1_motion.dataset import ClipsConfig
 from stage1_motion.models.diface.coordinates import Coordinates
 from stage1_motion.models.diface.model import KIND, Sampler
 from stage1_motion.models.diface.network import Denoiser, DenoiserConfig
 from stage1_motion.models.diface.sampling import generate
 from stage1_motion.motion_space import MEAN_GAP, TYPICAL_LIP_STD
+from stage1_motion.training.clips import (
+    Clip,
+    Unscaled,
+    all_at_rate,
+    frames_at,
+    learned_and_development,
+    people_of,
+    sampling_weights,
+)
 from stage1_motion.validation import validation_figures
 
 LOSS_SETTINGS = (
@@ -88,7 +98,8 @@ class DifaceTask:
         encoder: `speech_encoder` and `layer` of the features, for ``model.yaml``.
     """
 
-    def __init__(self, clips: list[Clip], development: list[Clip], coordinates: Coordinates, config: DenoiserConfig, *,
+    def __init__(self, clips: Sequence[Clip], development: list[Clip], coordinates: Coordinates,
+                 config: DenoiserConfig, *,
                  frames: int = 30, velocity_weight: float = 10.0, head_weight: float = 1.0,
                  speech_dropout: float = 0.1, speech_noise: float = 0.0, gap_weight: float = 0.0,
                  gap_floor: float = 2.0, sampler: Sampler | None = None,
@@ -99,9 +110,10 @@ class DifaceTask:
         self.gap_weight, self.gap_floor = gap_weight, gap_floor
         self.sampler, self.encoder = sampler or Sampler(), encoder or {"speech_encoder": "bundled"}
         self.clips, self.development = clips, development
-        self.people = sorted({clip.person for clip in self.clips})
-        encode = coordinates.space.encode_unscaled
-        self.motion = {c.name: encode(c.motion)[: len(c.speech)] for c in [*clips, *development]}
+        self.people = people_of(clips)
+        self._places = {person: place for place, person in enumerate(self.people)}
+        self.choose = WeightedChoice(sampling_weights(clips))
+        self.motion = Unscaled(coordinates.space, clips, development)
         self.model = Denoiser(config)
         self.schedule = make_schedule(config.train_timesteps)
         self.count = coordinates.space.model.num_expression
@@ -117,19 +129,19 @@ class DifaceTask:
         """Random crops: x0 [B, N, K], speech [B, N, S], mask [B, N, 1], person, timestep, noise, drop_speech."""
         return self.crops(self.clips, generator, batch_size)
 
-    def crops(self, clips: list[Clip], generator: torch.Generator, batch_size: int) -> dict[str, Tensor]:
+    def crops(self, clips: Sequence[Clip], generator: torch.Generator, batch_size: int) -> dict[str, Tensor]:
         """A batch of these clips."""
-        weights = torch.from_numpy(sampling_weights(clips))
+        choose = self.choose if clips is self.clips else WeightedChoice(sampling_weights(clips))
         items: dict[str, list[Tensor]] = defaultdict(list)
-        for pick in torch.multinomial(weights, batch_size, replacement=True, generator=generator).tolist():
-            clip = clips[pick]
+        for row, pick in enumerate(choose(batch_size, generator).tolist()):
+            clip, own = clips[pick], row in own_rows(batch_size)
             length = len(clip.speech)
             start = int(torch.randint(max(1, length - self.frames + 1), (1,), generator=generator))
             at = np.minimum(np.arange(start, start + self.frames), length - 1)
-            items["motion"].append(torch.from_numpy(self.motion[clip.name][at]))
-            items["speech"].append(torch.from_numpy(clip.speech[at]))
+            items["motion"].append(frames_at(self.motion(clip), at, own))
+            items["speech"].append(frames_at(clip.speech, at, own))
             items["mask"].append(torch.from_numpy(np.arange(start, start + self.frames) < length)[:, None])
-            items["person"].append(torch.tensor(self.people.index(clip.person)))
+            items["person"].append(torch.tensor(self._places[clip.person]))
         batch = {name: torch.stack(values) for name, values in items.items()}
         motion = batch.pop("motion").numpy()
         flat = motion.reshape(-1, motion.shape[-1])
@@ -184,7 +196,7 @@ class DifaceTask:
             for clip in self.development:
                 expression, pose = self.generate(model, clip)
                 made = expression if pose is None else np.concatenate([expression, pose], axis=1)
-                yield clip.person, made, self.motion[clip.name]
+                yield clip.person, made, self.motion(clip)
 
         return validation_figures(self.coordinates.space, pairs())
 
@@ -208,7 +220,7 @@ class DifaceTask:
             scale=self.coordinates.scale,
             head=self.coordinates.head,
             sampler=asdict(self.sampler),
-            fps=self.clips[0].motion.fps,
+            fps=self.clips[0].fps,
             loss={name: getattr(self, name) for name in LOSS_SETTINGS},
             **more,
         )
@@ -242,14 +254,12 @@ class Config(ClipsConfig):
 def build_task(config: Config) -> DifaceTask:
     """Build the task of a config. Raises InputError: a file is missing."""
     clips, space = config.load("train")
-    clips = [at_rate(clip, config.fps) for clip in clips]
-    development = [clip for clip in clips if is_development(clip.person)]
-    clips = [clip for clip in clips if not is_development(clip.person)]
+    clips, development = learned_and_development(all_at_rate(clips, config.fps))
     coordinates = Coordinates(space, config.scale, config.head)
     network = DenoiserConfig(
         coordinates=coordinates.count,
         speech_features=clips[0].speech.shape[1],
-        people=len({clip.person for clip in clips}),
+        people=len(people_of(clips)),
         **config.network,
     )
     encoder = {"speech_encoder": config.speech_encoder, **({} if config.layer is None else {"layer": config.layer})}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import shutil
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, cast
@@ -17,8 +17,8 @@ from torch import Tensor, nn
 
 from shared.checkpoint import save_checkpoint
 from shared.diffusion.sampling import make_schedule
-from shared.splits import is_development
-from stage1_motion.dataset import Clip, sampling_weights
+from shared.training.batches import own_rows
+from shared.training.choice import WeightedChoice
 from stage1_motion.losses.geometric import (
     GeometricWeights,
     head_losses,
@@ -30,6 +30,7 @@ from stage1_motion.models.diffposetalk.model import KIND, Conditioned, Sampler
 from stage1_motion.models.diffposetalk.network import Denoiser, DenoiserConfig
 from stage1_motion.motion_space import MotionSpace
 from stage1_motion.style.encoder import StyleReader
+from stage1_motion.training.clips import Clip, Unscaled, frames_at, learned_and_development, people_of, sampling_weights
 from stage1_motion.validation import validation_figures
 from stage1_motion.windowed_sampling import generate_windows
 
@@ -59,7 +60,7 @@ class DiffPoseTalkTask:
         sampler: steps and scales in validation and, stored with the weights, afterwards.
     """
 
-    def __init__(self, clips: list[Clip], space: MotionSpace, config: DenoiserConfig, style: StyleReader | None, *,
+    def __init__(self, clips: Sequence[Clip], space: MotionSpace, config: DenoiserConfig, style: StyleReader | None, *,
                  weights: GeometricWeights | None = None, style_dropout: float = 0.45, condition_dropout: float = 0.1,
                  truncation: float = 0.5, speech_noise: float = 0.1, style_weight: float = 0.0,
                  translation: bool = False, sampler: Sampler | None = None):  # fmt: skip
@@ -67,13 +68,13 @@ class DiffPoseTalkTask:
         self.style_dropout, self.condition_dropout = style_dropout, condition_dropout
         self.truncation, self.speech_noise, self.sampler = truncation, speech_noise, sampler or Sampler()
         self.style_weight, self.judge = style_weight, None if style is None else copy.deepcopy(style.encoder)
-        self.clips = [clip for clip in clips if not is_development(clip.person)]
-        self.development = [clip for clip in clips if is_development(clip.person)]
-        self.people = sorted({clip.person for clip in self.clips})
+        self.clips, self.development = learned_and_development(clips)
+        self.people = {person: place for place, person in enumerate(people_of(self.clips))}
         self.one_hot = bool(config.people)
         size = config.coefficients
-        self.motion = {c.name: space.encode_unscaled(c.motion)[: len(c.speech), :size] for c in clips}
-        self.probabilities = torch.from_numpy(sampling_weights(self.clips))
+        cut = None if size == space.model.num_expression + 6 else lambda motion: motion[:, :size]
+        self.motion = Unscaled(space, self.clips, self.development, edit=cut)
+        self.choose = WeightedChoice(sampling_weights(self.clips))
         self.model: nn.Module = Denoiser(config)
         self.config = config
         self.schedule = make_schedule(config.train_timesteps)
@@ -95,20 +96,20 @@ class DiffPoseTalkTask:
         """Samples of two windows: motion [B, 2 T_w, D], speech, identity, and of each window style and frames."""
         config = self.config
         size = config.frames
-        picks = torch.multinomial(self.probabilities, batch_size, replacement=True, generator=generator)
+        picks = self.choose(batch_size, generator)
         items: dict[str, list[Tensor]] = defaultdict(list)
         lengths = []
-        for pick in picks.tolist():
-            clip = self.clips[pick]
+        for row, pick in enumerate(picks.tolist()):
+            clip, own = self.clips[pick], row in own_rows(batch_size)
             length = len(clip.speech)
             start = int(torch.randint(max(1, length - 2 * size + 1), (1,), generator=generator))
             at = np.minimum(np.arange(start, start + 2 * size), length - 1)
-            items["motion"].append(torch.from_numpy(self.motion[clip.name][at]))
-            for name, value in self.speech_of(clip, at).items():
+            items["motion"].append(frames_at(self.motion(clip), at, own))
+            for name, value in self.speech_of(clip, at, own).items():
                 items[name].append(value)
             if self.one_hot:
                 items["person"].append(self._one_hot(clip))
-            items["identity"].append(torch.from_numpy(np.asarray(clip.motion.identity, np.float32)))
+            items["identity"].append(torch.from_numpy(clip.identity.copy()))
             lengths.append(length - start)
         batch = {name: torch.stack(values) for name, values in items.items()}
         if self.speech_noise:
@@ -135,12 +136,12 @@ class DiffPoseTalkTask:
 
     def _one_hot(self, clip: Clip) -> Tensor:
         """[P]: which of the training people speaks; of others one that does not change from call to call."""
-        place = self.people.index(clip.person) if clip.person in self.people else len(clip.name) % len(self.people)
+        place = self.people.get(clip.person, len(clip.name) % len(self.people))
         return nn.functional.one_hot(torch.tensor(place), len(self.people)).float()
 
-    def speech_of(self, clip: Clip, at: np.ndarray) -> dict[str, Tensor]:
-        """What the network hears in these frames of a clip: features [2 T_w, S]."""
-        return {"speech": torch.from_numpy(clip.speech[at])}
+    def speech_of(self, clip: Clip, at: np.ndarray, own: bool) -> dict[str, Tensor]:
+        """What the network hears in these frames of a clip: features [2 T_w, S]; see `frames_at`."""
+        return {"speech": frames_at(clip.speech, at, own)}
 
     def features(self, model: nn.Module, clip: Clip) -> Tensor:
         """Features of a whole clip, [T, S], on the network's device."""
@@ -251,9 +252,9 @@ class DiffPoseTalkTask:
             c for c in self.development if c.person == clip.person and c is not clip and len(c.speech) >= shortest
         ]
         if others:
-            return encoder.encode(self.motion[max(others, key=lambda c: len(c.speech)).name]), 0
+            return encoder.encode(self.motion(max(others, key=lambda c: len(c.speech)))), 0
         half = len(clip.speech) // 2
-        return (encoder.encode(self.motion[clip.name][:half]), half) if half >= shortest else (None, 0)
+        return (encoder.encode(self.motion(clip)[:half]), half) if half >= shortest else (None, 0)
 
     @torch.no_grad()
     def validate(self, model: nn.Module) -> dict[str, float]:
@@ -262,7 +263,7 @@ class DiffPoseTalkTask:
         def pairs() -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
             for clip in self.development:
                 style, first = self.other_style(clip)
-                real = self.motion[clip.name][first:]
+                real = self.motion(clip)[first:]
                 if len(real) >= 24:
                     yield clip.person, self.generate(model, clip, style)[first:], real
 
@@ -286,7 +287,7 @@ class DiffPoseTalkTask:
             pose_std=[float(v) for v in self.space.pose_std],
             sampler=asdict(self.sampler),
             normalise_speech=normalise_speech,
-            fps=self.clips[0].motion.fps,
+            fps=self.clips[0].fps,
         )
         if self.style is not None:
             shutil.copy(self.style.path, folder / "style_encoder.safetensors")

@@ -15,9 +15,9 @@ from shared.media import FPS, SAMPLE_RATE
 from shared.motion import Motion
 from shared.speech.encoder import SpeechEncoder, encode_resampled, frame_positions, receptive_field
 from shared.speech.features import unit_variance
-from stage1_motion.dataset import Clip
 from stage1_motion.models.diffposetalk.denoiser_training import DiffPoseTalkTask
 from stage1_motion.models.diffposetalk.network import Denoiser
+from stage1_motion.training.clips import Clip
 
 _FRAME = SAMPLE_RATE // FPS  # samples
 
@@ -72,7 +72,7 @@ class SpeechAndDenoiserTask(DiffPoseTalkTask):
         piece[max(-start, 0) : max(-start, 0) + len(inside)] = inside
         return torch.from_numpy(piece)
 
-    def speech_of(self, clip: Clip, at: np.ndarray) -> dict[str, Tensor]:
+    def speech_of(self, clip: Clip, at: np.ndarray, own: bool) -> dict[str, Tensor]:
         """The sound of these frames."""
         return {"audio": self._piece(clip, int(at[0]), len(at))}
 

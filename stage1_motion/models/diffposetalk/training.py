@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Annotated, Any
@@ -12,13 +12,13 @@ from shared.errors import InputError
 from shared.face_model import load_bundled
 from shared.schema import Arguments
 from shared.speech.encoder import SpeechEncoder
-from shared.splits import is_development
-from stage1_motion.dataset import ClipsConfig, at_rate, load_clips
+from stage1_motion.dataset import ClipsConfig, load_clips
 from stage1_motion.losses.geometric import GeometricWeights
 from stage1_motion.models.diffposetalk.denoiser_training import DiffPoseTalkTask
 from stage1_motion.models.diffposetalk.model import KIND, Sampler
 from stage1_motion.models.diffposetalk.network import DenoiserConfig
 from stage1_motion.style.encoder import StyleReader
+from stage1_motion.training.clips import Clip, all_at_rate, learned_and_development, people_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,6 +60,7 @@ class Config(ClipsConfig):
 def build_task(config: Config) -> DiffPoseTalkTask:
     """Build the task of a config. Raises InputError: a file is missing."""
     task: Callable[..., DiffPoseTalkTask] = DiffPoseTalkTask
+    clips: Sequence[Clip]
     if config.train_speech_encoder:
         from stage1_motion.models.diffposetalk.speech_training import SpeechAndDenoiserTask, without_features
 
@@ -71,9 +72,9 @@ def build_task(config: Config) -> DiffPoseTalkTask:
         features = clips[0].speech.shape[1]
     if config.one_hot and config.style_encoder:
         raise InputError("`one_hot` and `style_encoder` exclude each other")
-    clips = [at_rate(clip, config.fps) for clip in clips]
+    clips = all_at_rate(clips, config.fps)
     style = None if config.style_encoder is None else StyleReader.load(config.style_encoder, space.model)
-    people = len({clip.person for clip in clips if not is_development(clip.person)}) if config.one_hot else 0
+    people = len(people_of(learned_and_development(clips)[0])) if config.one_hot else 0
     network = DenoiserConfig(
         coefficients=space.model.num_expression + 6 * config.head,
         speech_features=features,

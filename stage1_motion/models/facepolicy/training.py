@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
@@ -15,12 +16,14 @@ from torch import Tensor
 from shared.checkpoint import save_checkpoint
 from shared.diffusion.sampling import make_schedule
 from shared.schema import Arguments
-from shared.splits import is_development
-from stage1_motion.dataset import Clip, ClipsConfig, sampling_weights
+from shared.training.batches import own_rows
+from shared.training.choice import WeightedChoice
+from stage1_motion.dataset import ClipsConfig
 from stage1_motion.models.facepolicy.actions import ActionSpace, Units, differences, roll_out, speech_frames
 from stage1_motion.models.facepolicy.model import KIND, Sampler, resting
 from stage1_motion.models.facepolicy.network import Policy, PolicyConfig
 from stage1_motion.motion_space import MotionSpace
+from stage1_motion.training.clips import Clip, Unscaled, frames_at, learned_and_development, sampling_weights
 from stage1_motion.validation import validation_figures
 
 
@@ -89,7 +92,7 @@ class FacePolicyTask:
 
     def __init__(
         self,
-        clips: list[Clip],
+        clips: Sequence[Clip],
         space: MotionSpace,
         network: dict[str, Any],
         units: Units,
@@ -99,10 +102,9 @@ class FacePolicyTask:
     ):
         self.space, self.loss_config, self.sampler = space, config, sampler or Sampler()
         self.encoder = encoder or {"speech_encoder": "bundled"}
-        self.clips = [clip for clip in clips if not is_development(clip.person)]
-        self.development = [clip for clip in clips if is_development(clip.person)]
-        self.probabilities = torch.from_numpy(sampling_weights(self.clips))
-        self.motion = {c.name: self._smooth(space.encode_unscaled(c.motion)[: len(c.speech)]) for c in clips}
+        self.clips, self.development = learned_and_development(clips)
+        self.choose = WeightedChoice(sampling_weights(self.clips))
+        self.motion = Unscaled(space, self.clips, self.development, edit=self._smooth if config.smoothing else None)
         self.action_space = ActionSpace(space, units)
         features = clips[0].speech.shape[1]
         self.model = Policy(PolicyConfig(channels=self.action_space.channels, speech_features=features, **network))
@@ -120,16 +122,17 @@ class FacePolicyTask:
     def batch(self, generator: torch.Generator, batch_size: int) -> dict[str, Tensor]:
         """Motion [B, N_obs + H, D + 6] around time steps, offsets of the observed frames, speech [B, F, S], noise."""
         config, loss = self.config, self.loss_config
-        picks = torch.multinomial(self.probabilities, batch_size, replacement=True, generator=generator)
+        picks = self.choose(batch_size, generator)
         motion, speech = [], []
-        for pick in picks.tolist():
-            clip = self.clips[pick]
+        for row, pick in enumerate(picks.tolist()):
+            clip, own = self.clips[pick], row in own_rows(batch_size)
             length = len(clip.speech)
             now = int(torch.randint(max(1, length - config.horizon), (1,), generator=generator))  # last observed frame
             at = np.arange(now + 1 - config.observed, now + 1 + config.horizon).clip(0, length - 1)
-            motion.append(self.motion[clip.name][at])
-            speech.append(clip.speech[speech_frames(now, config.past, config.future, length)])
-        batch = {"motion": torch.from_numpy(np.stack(motion)), "speech": torch.from_numpy(np.stack(speech))}
+            motion.append(frames_at(self.motion(clip), at, own))
+            heard = np.array(speech_frames(now, config.past, config.future, length))
+            speech.append(frames_at(clip.speech, heard, own))
+        batch = {"motion": torch.stack(motion), "speech": torch.stack(speech)}
 
         def random(*shape: int) -> Tensor:
             return torch.randn(batch_size, *shape, generator=generator)
@@ -195,7 +198,7 @@ class FacePolicyTask:
     def validate(self, model: Policy) -> dict[str, float]:
         """Lip gap and head of generated against real motion of the development people; means over people."""
         made = zip(self.development, self.generate(model))
-        return validation_figures(self.space, ((clip.person, motion, self.motion[clip.name]) for clip, motion in made))
+        return validation_figures(self.space, ((clip.person, motion, self.motion(clip)) for clip, motion in made))
 
     def save(self, model: Policy, folder: Path) -> None:
         """Write ``policy.safetensors`` and ``model.yaml``."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -14,13 +15,15 @@ from shared.checkpoint import save_checkpoint
 from shared.diffusion.sampling import make_schedule
 from shared.metrics.lips import best_lag_correlation
 from shared.schema import Arguments
-from shared.splits import is_development
-from stage1_motion.dataset import Clip, ClipsConfig, sampling_weights
+from shared.training.batches import OwnRows, own_normal, own_of, own_rows
+from shared.training.choice import WeightedChoice
+from stage1_motion.dataset import ClipsConfig
 from stage1_motion.lip_expert.network import LipExpert
 from stage1_motion.losses.motion import POSE_VELOCITY_WEIGHT, ExpressionLoss, pose_loss
 from stage1_motion.models.fd2talk.model import KIND
 from stage1_motion.models.fd2talk.network import MotionTransformer, MotionTransformerConfig
 from stage1_motion.motion_space import MotionSpace
+from stage1_motion.training.clips import Clip, learned_and_development, sampling_weights
 from stage1_motion.windowed_sampling import generate_windows
 
 
@@ -41,7 +44,7 @@ class MotionTask:
 
     def __init__(
         self,
-        clips: list[Clip],
+        clips: Sequence[Clip],
         space: MotionSpace,
         config: MotionTransformerConfig,
         *,
@@ -52,9 +55,8 @@ class MotionTask:
         eta: float = 0.0,
     ):
         self.space = space
-        self.clips = [clip for clip in clips if not is_development(clip.person)]
-        self.development = [clip for clip in clips if is_development(clip.person)]
-        self.weights = torch.from_numpy(sampling_weights(self.clips))
+        self.clips, self.development = learned_and_development(clips)
+        self.choose = WeightedChoice(sampling_weights(self.clips))
         self.model = MotionTransformer(config)
         self.schedule = make_schedule(config.train_timesteps)
         self.speech_dropout, self.speech_noise = speech_dropout, speech_noise
@@ -67,26 +69,29 @@ class MotionTask:
     def batch(self, generator: torch.Generator, batch_size: int) -> dict[str, Tensor]:
         """Random windows: x0 [B, F, D], speech [B, F, S], valid [B, F, 1] (False where a short clip was filled up)."""
         window = self.model.config.window
-        picks = torch.multinomial(self.weights, batch_size, replacement=True, generator=generator)
+        picks = self.choose(batch_size, generator)
         items: dict[str, list[Tensor]] = {"x0": [], "speech": [], "valid": []}
-        for pick in picks.tolist():
+        own = own_rows(batch_size)
+        for row, pick in enumerate(picks.tolist()):
             clip = self.clips[pick]
             length = len(clip.speech)
             start = int(torch.randint(max(1, length - window + 1), (1,), generator=generator))
+            if row not in own:  # of another process, which reads it
+                continue
             at = np.minimum(np.arange(start, start + window), length - 1)
             items["x0"].append(torch.from_numpy(self.target(clip)[at]))
             items["speech"].append(torch.from_numpy(clip.speech[at]))
             items["valid"].append(torch.from_numpy(np.arange(start, start + window) < length)[:, None])
         batch = {name: torch.stack(values) for name, values in items.items()}
-        noise = torch.randn(batch["speech"].shape, generator=generator)
+        noise = own_normal(generator, batch_size, *batch["speech"].shape[1:])
         batch["speech"] = batch["speech"] + self.speech_noise * noise
-        batch["noise"] = torch.randn(batch["x0"].shape, generator=generator)
-        batch["timestep"] = torch.randint(self.model.config.train_timesteps, (batch_size,), generator=generator)
-        batch["cond_drop_mask"] = torch.rand(batch_size, generator=generator) < self.speech_dropout
+        batch["noise"] = own_normal(generator, batch_size, *batch["x0"].shape[1:])
+        batch["timestep"] = own_of(torch.randint(self.model.config.train_timesteps, (batch_size,), generator=generator))
+        batch["cond_drop_mask"] = own_of(torch.rand(batch_size, generator=generator) < self.speech_dropout)
         # Half of the windows have context, as all but a recording's first do.
         context = torch.where(torch.rand(batch_size, generator=generator) < 0.5, self.model.config.context, 0)
-        batch["context_mask"] = (torch.arange(window)[None] < context[:, None])[..., None]
-        return batch
+        batch["context_mask"] = (torch.arange(window)[None] < own_of(context)[:, None])[..., None]
+        return OwnRows(batch)
 
     def predict(self, model: MotionTransformer, batch: dict[str, Tensor]) -> Tensor:
         """Noise x_0 (eq. 2), keep the context clean, predict x_0 (eq. 3)."""
@@ -262,7 +267,7 @@ class ExpressionAndPoseTask(ExpressionTask):
 
     def target(self, clip: Clip) -> np.ndarray:
         """[T, D + 6]: expression, then pose."""
-        return np.concatenate([clip.expression, clip.pose], axis=1)
+        return np.concatenate([np.asarray(clip.expression), np.asarray(clip.pose)], axis=1)
 
     def std(self) -> np.ndarray:
         """[D + 6]."""

@@ -14,10 +14,11 @@ from torch import Tensor, nn
 from shared.face_model import load_bundled
 from shared.metrics.lips import best_lag_correlation
 from shared.splits import is_development
-from stage1_motion.dataset import Clip, load_clips, sampling_weights
+from stage1_motion.dataset import load_clips
 from stage1_motion.models.ridge.model import Ridge, linear_of, with_context
 from stage1_motion.speech_events import always_speaking
 from stage1_motion.speech_frontend import LogMel
+from stage1_motion.training.clips import Clip, sampling_weights
 
 _PENALTIES = tuple(float(p) for p in 10.0 ** np.arange(-3, 2.01, 0.5))
 

@@ -11,6 +11,8 @@ import torch
 from torch import Tensor
 
 from shared.splits import is_development
+from shared.training.batches import OwnRows, own_of, own_rows
+from shared.training.choice import WeightedChoice
 from stage2_render.repair.parts import PARTS
 from stage2_render.training.augmentation import recolour, sharpen
 from stage2_render.training.repair.build_pairs import Limits, build
@@ -83,19 +85,22 @@ class BatchSampler:
         for share, group in shares:
             group = group & ~development
             weights[group] = share * clear[group] / max(clear[group].sum(), 1e-9)
-        self.weights = torch.from_numpy(weights)
+        self.choose = WeightedChoice(weights)
         first = [part.network for part in PARTS].index(self.network)
         self.boxes = pairs.boxes[:, first : first + len(NETWORKS[self.network])]
 
     def draw(self, generator: torch.Generator, count: int) -> dict[str, Tensor]:
-        """Draw an augmented batch of `count` crops: see `at`."""
+        """Draw an augmented batch of `count` crops, of which this process gets its own: see `at`."""
         each = len(NETWORKS[self.network])
-        rows = torch.multinomial(self.weights, -(-count // each), replacement=True, generator=generator)
-        batch = {name: values[:count] for name, values in self.at(rows.numpy()).items()}
+        rows = self.choose(-(-count // each), generator).numpy()
+        crops = own_rows(count)
+        needed = sorted({crop // each for crop in crops})
+        places = [each * needed.index(crop // each) + crop % each for crop in crops]
+        batch = OwnRows({name: values[places] for name, values in self.at(rows[needed]).items()})
         if self.network == "mouth":
-            _mirror(batch, torch.rand(count, generator=generator) < self.flip)
-        sharpen(batch, _IMAGES, generator, self.sharpen)
-        recolour(batch, _IMAGES, generator, self.jitter)
+            _mirror(batch, own_of(torch.rand(count, generator=generator) < self.flip))
+        sharpen(batch, _IMAGES, generator, self.sharpen, count)
+        recolour(batch, _IMAGES, generator, self.jitter, count)
         return batch
 
     def at(self, rows: np.ndarray | Sequence[int]) -> dict[str, Tensor]:
@@ -109,7 +114,8 @@ class BatchSampler:
 
         def of(name: str) -> Tensor:
             where = pairs.reference[rows] if name.startswith("reference") else rows
-            return torch.from_numpy(pairs.files[f"{self.network}_{name}"][where]).flatten(0, 1)
+            file = pairs.files[f"{self.network}_{name}"]
+            return torch.from_numpy(file[where]).flatten(0, 1)
 
         images = {name: of(name).permute(0, 3, 1, 2).float().div_(127.5).sub_(1) for name in _IMAGES}
         maps = {name: of(name).float().div_(255) for name in ("maps", "reference_maps")}

@@ -12,8 +12,8 @@ from shared.face_model.measures import lid_gap, lip_aperture
 from shared.faces.crop import Crop
 from shared.media import read_image
 from shared.metrics.rendering import APERTURE_STEP
-from shared.motion import Motion
 from shared.photo_fit import PhotoFit
+from shared.prepared import load_motion
 from stage2_render.training.repair.pair_rows import SHUT, Rows, make_pair
 from stage2_render.warp.mesh_warp import MeshWarp
 
@@ -70,7 +70,7 @@ def _other_mesh(fit: PhotoFit, prepared: Path, motions: list[str], random: np.ra
     """
     drawn = []
     for name in random.choice(motions, _MOTIONS):
-        expression = Motion.load(prepared / "motions" / f"{name}.npz").expression
+        expression = load_motion(prepared, name).expression
         drawn.append(expression[random.integers(len(expression), size=_FRAMES)])
     expressions = np.concatenate(drawn)  # [48, D]
     gain = lip_aperture(fit.landmarks) - lip_aperture(fit.vertices(expressions))

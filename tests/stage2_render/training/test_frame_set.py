@@ -1,4 +1,4 @@
-"""Frames of a clip whose meshes are known: a demo portrait that moves to the right and opens its mouth."""
+"""Frames of a clip whose meshes are known."""
 
 from __future__ import annotations
 
@@ -7,40 +7,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 from portraits import portrait
+from synthetic_clip import CUT, FRAMES, SIZE, write_clip
 
 from shared.errors import InputError, UsageError
-from shared.face_model import load_bundled
 from shared.motion import Motion
-from shared.photo_fit import PhotoFit
-from shared.tracking import Track, motion_from_track
-from shared.video_writer import VideoWriter
 from stage2_render.training.frame_set import FramesConfig, FrameSet, build
-
-FRAMES, CUT, SIZE = 24, 16, 256
 
 
 @pytest.fixture(scope="module")
 def material(tmp_path_factory) -> Path:
-    root, model = tmp_path_factory.mktemp("material"), load_bundled()
-    for name in ("clips", "prepared/motions", "prepared/tracks"):
-        (root / name).mkdir(parents=True)
-    image, landmarks = portrait("portrait_woman", SIZE)
-    fit = PhotoFit.from_landmarks(image, landmarks, model)
-    beat = np.sin(np.arange(FRAMES) / 2)[:, None] ** 2
-    expression = fit.expression + 3 * beat * fit.model.extra["open"]
-    pose = [np.repeat(one[None], FRAMES, 0) for one in (fit.rotation, fit.translation)]
-    meshes = fit.vertices_px(expression, *pose)
-    meshes[..., 0] += np.arange(FRAMES)[:, None]
-    with VideoWriter(root / "clips" / "woman.mp4", (SIZE, SIZE)) as video:
-        for index in range(FRAMES):  # after the cut the picture is upside down
-            frame = np.roll(image, index, axis=1)
-            video.write(np.ascontiguousarray(frame if index < CUT else frame[::-1]))
-    track = Track.from_frames(list(meshes))
-    motion_from_track(model, track, source="woman").save(root / "prepared" / "motions" / "woman.npz")
-    crop = [track.crop.center_x, track.crop.center_y, track.crop.side]
-    np.savez(root / "prepared/tracks/woman.npz", landmarks=meshes, confidence=track.confidence, crop=crop)
-    index = ["name,file,person,split,face_px", "woman,woman.mp4,woman,train,200", "small,none.mp4,small,train,80"]
-    (root / "prepared" / "index.csv").write_text("\n".join([*index, "man,none.mp4,man,val,200"]) + "\n")
+    root = write_clip(tmp_path_factory.mktemp("material"))
+    with open(root / "prepared" / "index.csv", "a") as file:
+        file.write("small,none.mp4,small,train,80\nman,none.mp4,man,val,200\n")
     return root
 
 

@@ -9,12 +9,12 @@ import torch
 from shared.face_model import load_bundled
 from shared.motion import Motion
 from shared.splits import is_development
-from stage1_motion.dataset import Clip
 from stage1_motion.models.diface.coordinates import Coordinates
 from stage1_motion.models.diface.model import Sampler
 from stage1_motion.models.diface.network import DenoiserConfig
 from stage1_motion.models.diface.training import DifaceTask
 from stage1_motion.motion_space import MotionSpace
+from stage1_motion.training.clips import Clip
 
 SPEECH = 7
 

@@ -15,7 +15,6 @@ from shared.splits import is_development
 from shared.training.config import TrainingConfig
 from shared.training.loop import train
 from shared.weights import bundled
-from stage1_motion.dataset import Clip
 from stage1_motion.interface import SamplingOptions
 from stage1_motion.losses.geometric import GeometricWeights
 from stage1_motion.models.diffposetalk.denoiser_training import DiffPoseTalkTask
@@ -24,6 +23,7 @@ from stage1_motion.models.diffposetalk.network import DenoiserConfig
 from stage1_motion.motion_space import MotionSpace
 from stage1_motion.pipeline import MotionPipeline
 from stage1_motion.style.encoder import StyleEncoder, StyleEncoderConfig, StyleReader
+from stage1_motion.training.clips import Clip
 
 FRAMES, SPEECH, T_W, T_P = 70, 256, 20, 6
 MODEL = load_bundled()

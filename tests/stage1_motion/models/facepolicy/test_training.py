@@ -12,13 +12,13 @@ from shared.motion import Motion
 from shared.splits import is_development
 from shared.training.config import TrainingConfig
 from shared.training.loop import train
-from stage1_motion.dataset import Clip
 from stage1_motion.interface import SamplingOptions, Speech, Subject, Tail
 from stage1_motion.models.facepolicy.actions import Units
 from stage1_motion.models.facepolicy.model import Sampler, load, resting
 from stage1_motion.models.facepolicy.training import FacePolicyTask, LossConfig
 from stage1_motion.motion_space import MotionSpace
 from stage1_motion.speech_events import SpeechEvents
+from stage1_motion.training.clips import Clip
 
 FRAMES, SPEECH = 40, 24
 MODEL = load_bundled()
@@ -142,8 +142,7 @@ def test_losses(prediction):
 
 
 def test_smoothing_takes_jitter_away():
-    name = CLIPS[1].name
-    rough, smooth = (task(smoothing=width).motion[name] for width in (0, 1.0))
+    rough, smooth = (task(smoothing=width).motion(CLIPS[1]) for width in (0, 1.0))
     weights = np.exp(-0.5 * np.arange(-4, 5) ** 2)
     expected = (weights / weights.sum()) @ rough[16:25]
     assert np.allclose(smooth[20], expected, atol=1e-3)

@@ -13,13 +13,13 @@ from shared.splits import is_development
 from shared.training.config import TrainingConfig
 from shared.training.loop import train
 from shared.weights import bundled, bundled_config
-from stage1_motion.dataset import Clip
 from stage1_motion.interface import SamplingOptions
 from stage1_motion.lip_expert.network import WINDOW, LipExpert
 from stage1_motion.models.fd2talk.network import MotionTransformerConfig
 from stage1_motion.models.fd2talk.training import ExpressionAndPoseTask, ExpressionTask, PoseTask
 from stage1_motion.motion_space import MotionSpace
 from stage1_motion.pipeline import MotionPipeline
+from stage1_motion.training.clips import Clip
 
 FRAMES, SPEECH = 90, 256
 

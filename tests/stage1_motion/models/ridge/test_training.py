@@ -5,11 +5,11 @@ import torch
 from synthetic_prepared import write_prepared
 
 from fd2talk.commands.train import train_config
-from stage1_motion.dataset import Clip
 from stage1_motion.models.ridge.model import CONTEXT, with_context
 from stage1_motion.models.ridge.training import Moments
 from stage1_motion.pipeline import MotionPipeline
 from stage1_motion.speech_frontend import LogMel
+from stage1_motion.training.clips import Clip
 
 
 def test_closed_form_finds_a_linear_rule_and_a_penalty_shrinks_it():

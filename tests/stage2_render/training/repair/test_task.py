@@ -92,9 +92,9 @@ def test_development_people_are_not_drawn_and_photos_are_a_share(pairs):
     sampler = BatchSampler(Pairs(pairs / "train"), "mouth", portraits=0.4)
     people = sampler.pairs.person
     development = np.array([is_development(person, "renderer") for person in people])
-    assert development.any() and float(sampler.weights[development].sum()) == 0
+    assert development.any() and float(sampler.choose.weights[development].sum()) == 0
     portrait = sampler.pairs.kind == "portrait"
-    assert float(sampler.weights[portrait].sum()) == pytest.approx(0.4)
+    assert float(sampler.choose.weights[portrait].sum()) == pytest.approx(0.4)
     assert set(sampler.development) == set(np.flatnonzero(development & ~portrait))
 
 
@@ -112,7 +112,7 @@ def test_larger_faces_are_drawn_more_often(pairs):
     sampler.pairs.face[:] = np.tile([50, 110, 220, 900], len(sampler.pairs) // 4)
     sampler.sharp = 440.0
     sampler.__post_init__()
-    drawn = sampler.weights.numpy()
+    drawn = sampler.choose.weights.numpy()
     faces = [set(np.round(drawn[(sampler.pairs.face == face) & (drawn > 0)] * 1e6)) for face in (50, 110, 220, 900)]
     (small,), (soft,), (medium,), (large,) = faces
     assert small == soft and medium == pytest.approx(2 * soft, rel=1e-4) and large == pytest.approx(4 * soft, rel=1e-4)

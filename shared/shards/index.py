@@ -1,0 +1,84 @@
+"""Writes the index of a folder of shards: where each array of each clip lies."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from shared.errors import InputError
+from shared.files import atomic_output
+from shared.shards.format import INDEX, Part, pyarrow, shard_name, shard_ranges, with_metadata
+
+# Rows of the index in a row group.
+_GROUP_ROWS = 1 << 17
+
+
+def write_index(
+    folder: Path,
+    rows: list[dict[str, str]],
+    shards: Mapping[str, int],
+    parts: Mapping[str, Part],
+    numbers: Mapping[str, np.ndarray],
+    metadata: Mapping[str, Any],
+) -> None:
+    """Write the index, by which the folder becomes complete.
+
+    Args:
+        folder: of the shards.
+        rows: of index.csv.
+        shards: name of a clip -> number of its shard, in all groups.
+        parts: the arrays.
+        numbers: further numbers of each row.
+        metadata: what `Shards.metadata` shall hold besides.
+
+    Raises:
+        InputError: a shard lacks a clip.
+    """
+    place = {row["name"]: number for number, row in enumerate(rows)}
+    places = {part: (np.full(len(rows), -1, np.int64), np.zeros(len(rows), np.int64)) for part in parts}
+    groups: dict[str, list[str]] = {}
+    for name, part in parts.items():
+        groups.setdefault(part.group, []).append(name)
+    for group, of_group in groups.items():
+        for number in sorted(set(shards.values())):
+            names, ranges = shard_ranges(folder / shard_name(group, number), of_group)
+            at = np.array([place[name] for name in names], np.int64)
+            for name in of_group:
+                starts, sizes = ranges[name]
+                places[name][0][at], places[name][1][at] = starts, sizes // parts[name].row_bytes
+    if missing := [row["name"] for row, at in zip(rows, places[next(iter(parts))][0]) if at < 0]:
+        raise InputError(f"{folder}: the shards lack the clip {missing[0]}; remove them and start again")
+    columns: dict[str, Any] = {name: [row.get(name) or "" for row in rows] for name in rows[0]}
+    columns |= {f"@{name}": values for name, values in numbers.items()}
+    columns["@shard"] = np.array([shards[row["name"]] for row in rows], np.int32)
+    for name, (starts, counts) in places.items():
+        columns[f"@{name}.at"], columns[f"@{name}.rows"] = starts, counts.astype(np.int32)
+    write_columns(folder, columns, parts, metadata)
+
+
+def write_columns(
+    folder: Path, columns: Mapping[str, Any], parts: Mapping[str, Part], metadata: Mapping[str, Any]
+) -> None:
+    """Write the columns of an index: those of index.csv, and with @ before their names those of numbers."""
+    arrow = pyarrow()
+    table = arrow.table({name: values for name, values in columns.items()})
+    described = {"parts": {name: part.to_json() for name, part in parts.items()}, **metadata}
+    table = table.replace_schema_metadata(with_metadata(table.schema, described).metadata)
+    with atomic_output(folder / INDEX, overwrite=True) as temporary:
+        arrow.parquet.write_table(table, temporary, row_group_size=_GROUP_ROWS, compression="zstd")
+
+
+def read_plan(folder: Path) -> dict[str, Any] | None:
+    """What the shards in a folder are made of; None: nothing has been written there."""
+    path = folder / "plan.json"
+    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
+
+
+def write_plan(folder: Path, plan: Mapping[str, Any]) -> None:
+    """Say what the shards that will be written are made of."""
+    with atomic_output(folder / "plan.json", overwrite=True) as temporary:
+        temporary.write_text(json.dumps(plan, indent=1) + "\n", encoding="utf-8")

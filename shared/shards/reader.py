@@ -1,0 +1,179 @@
+"""Map-style access to a folder of shards: any frames of any clip by one read, from several threads and processes."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections import OrderedDict
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from shared.errors import InputError
+from shared.shards.format import INDEX, Part, metadata_of, pyarrow, shard_name
+
+# Files that are kept open; a process may often have no more than 1024.
+_OPEN_FILES = 256
+_OWN = "@"
+"""Columns of the index that are not of index.csv begin with it."""
+
+
+class Shards:
+    """A folder of shards; see the package for its files.
+
+    Opening it reads the columns of the index that are asked for, when they are asked for. It pickles as its path.
+
+    Attributes:
+        folder: the folder.
+        parts: name -> type of a clip's arrays.
+        metadata: what else was written into the index.
+    """
+
+    def __init__(self, folder: str | Path) -> None:
+        """Open a folder. Raises InputError: it has no index of this version; Fd2TalkError: pyarrow is missing."""
+        self.folder = Path(folder)
+        arrow, path = pyarrow(), self.folder / INDEX
+        try:
+            self._index = arrow.parquet.ParquetFile(path, memory_map=True)
+        except (OSError, arrow.ArrowException) as error:
+            raise InputError(f"{path}: not an index of shards ({' '.join(str(error).split())[:80]})") from error
+        self.metadata = metadata_of(self._index, path)
+        self.parts = {name: Part.from_json(values) for name, values in self.metadata["parts"].items()}
+        self._columns: dict[str, np.ndarray] = {}
+        self._texts: dict[str, Any] = {}
+        self._files = OpenFiles()
+        self._places: dict[str, int] | None = None
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Shards, (self.folder,)
+
+    def __len__(self) -> int:
+        return self._index.metadata.num_rows
+
+    def rows(self) -> list[dict[str, str]]:
+        """All rows as `shared.prepared.read_index` returns them; of few hours only, as they are Python objects."""
+        names = [name for name in self._index.schema_arrow.names if not name.startswith(_OWN)]
+        return self._index.read(names).to_pylist()
+
+    def numbers(self, name: str) -> np.ndarray:
+        """A column of numbers, [clips]; kept once it was read."""
+        if name not in self._columns:
+            self._columns[name] = self._index.read([f"{_OWN}{name}"]).column(0).to_numpy()
+        return self._columns[name]
+
+    def labels(self, name: str) -> tuple[np.ndarray, list[str]]:
+        """A column of text as numbers int32 [clips] and what they stand for, in the order of first appearance."""
+        column = self._index.read([name]).column(0).combine_chunks().dictionary_encode()
+        if isinstance(column, pyarrow().ChunkedArray):
+            column = column.combine_chunks()
+        return column.indices.to_numpy(zero_copy_only=False).astype(np.int32), column.dictionary.to_pylist()
+
+    def name(self, clip: int) -> str:
+        """Name of a clip."""
+        return self.texts("name")[clip].as_py()
+
+    def texts(self, name: str) -> Any:
+        """A column of text as pyarrow has it; kept once it was read."""
+        if name not in self._texts:
+            self._texts[name] = self._index.read([name]).column(0)
+        return self._texts[name]
+
+    def place(self, name: str) -> int:
+        """The row of a clip. Raises InputError: there is none of this name."""
+        if self._places is None:
+            self._places = {name: place for place, name in enumerate(self.texts("name").to_pylist())}
+        try:
+            return self._places[name]
+        except KeyError:
+            raise InputError(f"{self.folder}: no clip {name}") from None
+
+    def lengths(self, part: str) -> np.ndarray:
+        """How many rows this array of each clip has, int64 [clips]."""
+        return self.numbers(f"{part}.rows")
+
+    def read(self, clip: int, part: str, start: int = 0, stop: int | None = None) -> np.ndarray:
+        """Read rows of an array of a clip; with the default, all of them.
+
+        Args:
+            clip: its row in the index.
+            part: the array's name.
+            start: the first row.
+            stop: the row behind the last one.
+
+        Returns:
+            [stop - start, *shape], read-only.
+
+        Raises:
+            InputError: the file is missing or shorter than the index says.
+        """
+        kind = self.parts[part]
+        length = int(self.lengths(part)[clip])
+        start, stop, _ = slice(start, stop).indices(length)
+        count = max(stop - start, 0)
+        if not count:
+            return np.zeros((0, *kind.shape), kind.dtype)
+        path = self.folder / shard_name(kind.group, int(self.numbers("shard")[clip]))
+        at = int(self.numbers(f"{part}.at")[clip]) + start * kind.row_bytes
+        data = self._files.read(path, at, count * kind.row_bytes)
+        return np.frombuffer(data, kind.dtype).reshape(count, *kind.shape)
+
+
+class OpenFiles:
+    """Files that are read at places, of which the least recently used is closed when there are many; thread-safe."""
+
+    def __init__(self, most: int = _OPEN_FILES) -> None:
+        self._most, self._lock = most, threading.Lock()
+        self._open: OrderedDict[Path, _File] = OrderedDict()
+
+    def read(self, path: Path, at: int, size: int) -> bytes:
+        """Read bytes of a file. Raises InputError: there is no such file, or it ends before."""
+        with self._lock:
+            file = self._open.get(path)
+            if file is None:
+                file = self._open[path] = _File(path)
+            self._open.move_to_end(path)
+            while len(self._open) > self._most:
+                self._open.popitem(last=False)  # closed when the last thread that reads from it is done
+        return file.read(at, size)
+
+
+class _File:
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        try:
+            self._file = open(path, "rb", buffering=0)
+        except OSError as error:
+            raise InputError(f"{path}: cannot be read ({error.strerror})") from error
+        self._lock = threading.Lock()
+
+    def read(self, at: int, size: int) -> bytes:
+        try:
+            if hasattr(os, "pread"):  # at once from any thread; Windows has none
+                data = os.pread(self._file.fileno(), size, at)
+            else:
+                with self._lock:
+                    self._file.seek(at)
+                    data = self._file.read(size)
+        except OSError as error:
+            raise InputError(f"{self._path}: cannot be read ({error.strerror})") from error
+        if len(data) != size:
+            raise InputError(f"{self._path}: damaged: it ends before what the index says is in it")
+        return data
+
+
+def is_sharded(folder: str | Path) -> bool:
+    """Whether a folder is one of shards."""
+    return (Path(folder) / INDEX).is_file()
+
+
+def open_shards(folder: str | Path) -> Shards:
+    """Open a folder, once for as long as its index does not change."""
+    path = Path(folder).resolve()
+    return _opened(path, (path / INDEX).stat().st_mtime_ns)
+
+
+@lru_cache(maxsize=4)
+def _opened(folder: Path, version: int) -> Shards:
+    return Shards(folder)

@@ -1,0 +1,111 @@
+"""`fd2talk shard`: resumed, extended, refused."""
+
+import builtins
+import shutil
+
+import pytest
+import yaml
+from synthetic_prepared import write_prepared
+from synthetic_shards import in_this_process
+
+pytest.importorskip("pyarrow")
+
+from shared.prepared import load_portraits, read_index, track_of  # noqa: E402
+from shared.shards.format import INDEX  # noqa: E402
+from shared.shards.reader import Shards  # noqa: E402
+from stage1_motion.training import sharding  # noqa: E402
+
+
+def config(path, prepared, **values):
+    training = {"output": str(path.parent / "run"), "max_steps": 2, "batch_size": 4, "precision": "no"}
+    path.write_text(yaml.safe_dump({"model": "lip_expert", "prepared": str(prepared), "training": training, **values}))
+    return path
+
+
+def test_shards_are_written_resumed_and_trained_on(tmp_path, run, monkeypatch):
+    prepared, out = write_prepared(tmp_path / "prepared"), tmp_path / "shards"
+    with monkeypatch.context() as patch:
+        patch.setattr("fd2talk.commands.shard.in_processes", in_this_process)
+        code, printed, err = run("shard", prepared, out, "--size", 1)
+    assert code == 0 and printed.strip() == str(out), err
+    files = {path.name: path.stat().st_mtime_ns for path in out.iterdir()}
+    assert {"clips-00000.parquet", "clips-00001.parquet", "tracks-00001.parquet", INDEX, "portraits.npz"} <= set(files)
+    assert [dict(row) for row in read_index(prepared)] == read_index(out)
+    assert track_of(out, "person_2").landmarks.shape == (30, 478, 3)
+    assert set(load_portraits(out)) == set(load_portraits(prepared))
+
+    # As if stopped: the index is missing, and a file. What is there stays.
+    (out / INDEX).unlink()
+    (out / "clips-00001.parquet").unlink()
+    own = config(tmp_path / "lips.yaml", prepared)
+    code, _, err = run("shard", prepared, out, "--size", 1, "--workers", 1, "--for", own)
+    assert code == 0, err
+    now = {path.name: path.stat().st_mtime_ns for path in out.iterdir()}
+    assert all(now[name] == time for name, time in files.items() if name.startswith(("clips-00000", "tracks")))
+    assert sum(name.startswith("speech-") for name in now) == 6
+    code, printed, err = run("train", own, f"prepared={out}")
+    assert code == 0 and "auc_shifted" in printed, err
+    parts = set(Shards(out).parts)
+    monkeypatch.setattr("fd2talk.commands.shard.in_processes", in_this_process)
+    code, _, err = run("shard", prepared, out, "--size", 1)
+    assert code == 0 and set(Shards(out).parts) == parts, err
+
+
+def test_what_cannot_be_packed_is_refused(tmp_path, refused):
+    prepared, out = write_prepared(tmp_path / "prepared", people=3), tmp_path / "shards"
+    refused("shard", tmp_path / "none", out, folder=tmp_path, saying="fd2talk prepare")
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "notes").touch()
+    refused("shard", prepared, tmp_path / "other", folder=tmp_path, saying="holds something else than shards")
+    own = config(tmp_path / "face.yaml", prepared, model="face_model")
+    own.write_text(f"model: face_model\nprepared: {prepared}\noutput: here\n")
+    refused("shard", prepared, out, "--for", own, folder=tmp_path, saying="reads neither features of speech nor frames")
+
+
+def test_shards_of_something_else_are_not_mixed(tmp_path, run, monkeypatch):
+    prepared, out = write_prepared(tmp_path / "prepared", people=3), tmp_path / "shards"
+    monkeypatch.setattr("fd2talk.commands.shard.in_processes", in_this_process)
+    assert run("shard", prepared, out, "--workers", 1, "--no-tracks")[0] == 0
+    code, _, err = run("shard", prepared, out, "--workers", 1)
+    assert code == 2 and "shards of another tracks" in err
+    code, _, err = run("shard", out, tmp_path / "again")
+    assert code == 2 and "shards already" in err
+    with open(prepared / "index.csv", "a") as file:
+        file.write("another,another,train,ok\n")
+    code, _, err = run("shard", prepared, out, "--workers", 1, "--no-tracks")
+    assert code == 2 and "shards of another index" in err
+
+
+def test_a_missing_motion_stops_without_an_index(tmp_path, run, monkeypatch):
+    prepared, out = write_prepared(tmp_path / "prepared", people=3), tmp_path / "shards"
+    monkeypatch.setattr("fd2talk.commands.shard.in_processes", in_this_process)
+    shutil.move(prepared / "motions" / "person_1.npz", tmp_path / "aside.npz")
+    code, _, err = run("shard", prepared, out, "--workers", 1)
+    assert code == 1 and "not all files were written" in err and not (out / INDEX).exists()
+    assert not list(out.glob("clips-*"))
+
+
+def test_without_pyarrow_a_line_says_what_to_install(tmp_path, run, monkeypatch):
+    real = builtins.__import__
+
+    def missing(name, *args, **kwargs):
+        if name.startswith("pyarrow"):
+            raise ModuleNotFoundError(name="pyarrow")
+        return real(name, *args, **kwargs)
+
+    prepared = write_prepared(tmp_path / "prepared", people=3)
+    monkeypatch.setattr(builtins, "__import__", missing)
+    code, _, err = run("shard", prepared, tmp_path / "shards")
+    assert code == 1 and err.strip() == "fd2talk: shards need pyarrow: pip install 'fd2talk[cluster]'"
+
+
+def test_people_stay_together_and_order_is_kept():
+    rows = [{"name": f"c{k}", "person": f"p{k % 4}", "split": "train", "frames": "100"} for k in range(12)]
+    shards = sharding.divide(rows, 500)
+    assert [{row["person"] for row in shard} for shard in shards] == [{"p0"}, {"p1"}, {"p2"}, {"p3"}]
+    shards = sharding.divide(rows, 600)
+    assert [[row["name"] for row in shard] for shard in shards] == [
+        ["c0", "c4", "c8", "c1", "c5", "c9"],
+        ["c2", "c6", "c10", "c3", "c7", "c11"],
+    ]
+    assert len(sharding.divide(rows, 1)) == 4
