@@ -35,6 +35,7 @@ def test_every_command_has_help(run):
         "evaluate",
         "doctor",
         "benchmark",
+        "serve",
         "studio",
     }
     assert set(cli.cli.commands) == expected
@@ -49,6 +50,7 @@ def test_whatever_takes_a_photo_offers_trackers_and_their_models():
         "evaluate",
         "doctor",
         "edit",
+        "serve",
         "studio",
     }
 
