@@ -10,6 +10,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import FileResponse, HTMLResponse, JSONResponse, RedirectResponse, Response, StreamingResponse
 from fastapi.security import HTTPBearer
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from pydantic.json_schema import SkipJsonSchema
 from starlette.concurrency import run_in_threadpool
 
 from fd2talk import __version__
@@ -41,9 +42,11 @@ _STATUSES = {
     503: "The service is being stopped, or is too busy.",
     507: "The disk is full.",
 }
+Left = SkipJsonSchema[None]
+"""What may be left out; null cannot be sent in its place."""
 VideoId = Annotated[str, Path(description="Id of a video.")]
 IdempotencyKey = Annotated[
-    str | None,
+    str | Left,| None,
     Header(
         min_length=1,
         max_length=200,
@@ -71,7 +74,7 @@ router = APIRouter()
     "/v1/videos",
     status_code=202,
     response_model=Video,
-    responses=_errors(400, 408, 409, 413, 415, 422, 429, 507),
+    responses=_errors(400, 404, 408, 409, 413, 415, 422, 429, 507),
     openapi_extra={
         "requestBody": {
             "required": True,
@@ -100,7 +103,7 @@ async def create_video(
             raise Refused(415, "unsupported_media_type", "send multipart/form-data, or application/json")
         video, new = await run_in_threadpool(service.add_video, options, form, idempotency_key)
     if not new:
-        response.headers["Idempotent-Replayed"] = "true"
+        response.headers["Idempotent-Replayed"] | Left, Query(description="Only those.")= "true"
     response.headers["Location"] = f"/v1/videos/{video.id}"
     return Video.of(video)
 
@@ -110,7 +113,8 @@ def list_videos(
     service: Served,
     limit: Annotated[int, Query(ge=1, le=100, description="Videos of a page.")] = 20,
     after: Annotated[
-        str | None,
+        str | Left,
+        Query(pattern| None,
         Query(pattern="^video_[0-9a-f]{32}$", description="Id of the last video of the page before: its `last_id`."),
     ] = None,
     order: Annotated[Literal["asc", "desc"], Query(description="Oldest first, or newest first.")] = "desc",
@@ -133,7 +137,7 @@ def get_video(service: Served, video_id: VideoId) -> Video:
     response_class=FileResponse,
     responses={
         200: {"content": {"video/mp4": {"schema": {"type": "string", "format": "binary"}}}},
-        206: {"description": "A range of it.", "content": {"video/mp4": {}}},
+        206: {"description": "A range of it.", "content": {"video/mp4": {}, "multipart/byteranges": {}}},
         304: {"description": "It is what `If-None-Match` names."},
         **_errors(400, 404, 409, 416),
     },

@@ -116,7 +116,7 @@ class Folders:
                 shutil.copyfile(source, path)
         except FileNotFoundError as error:
             remove(path)
-            raise Refused(422, "invalid_request", f"there is no upload {name}; it may have expired") from error
+            raise Refused(404, "not_found", f"there is no upload {name}; it may have expired") from error
         return Received(path, file_name, size, sha256)
 
     def keep_upload(self, received: Received, name: str) -> None:

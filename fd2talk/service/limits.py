@@ -19,6 +19,7 @@ class Limits:
         crashes: of the process that makes videos, during one video, after which that video has failed.
         interruptions: hard ends of the whole service during one video, likewise.
         stall_seconds: without any progress of a video, after which its process is ended.
+        cancel_seconds: in which that process must leave a video that was deleted, before it is ended.
         requests: that are answered at the same time; further ones are refused.
         connections: that are open at the same time.
         header_seconds: in which the head of a request must arrive.
@@ -35,6 +36,7 @@ class Limits:
     crashes: int = 3
     interruptions: int = 20
     stall_seconds: float = 900.0
+    cancel_seconds: float = 10.0
     requests: int = 200
     connections: int = 500
     header_seconds: float = 10.0

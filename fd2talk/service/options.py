@@ -22,17 +22,20 @@ RENDERERS = ("geometry", "repair")
 _UPLOAD = f"^{PREFIX}[0-9a-f]{{32}}$"
 # No dots and no slashes: on the command line these may be paths.
 _WORD = "^[A-Za-z0-9_+-]{1,64}$"
+_BOX = r"^-?[0-9]{1,6}(\.[0-9]{1,6})?(,-?[0-9]{1,6}(\.[0-9]{1,6})?){3}$"
 # Folders of the server, and what only the renderer diffusion takes.
 _LEFT_OUT = ("person", "render_steps", *FILES)
 _EXCLUDE = (("face_index", "face_box"), ("still", "pose_from"))
+_NOT_BOTH: list[Any] = [
+    {"not": {"required": [*pair], "properties": {name: {"not": {"enum": [None, False]}} for name in pair}}}
+    for pair in _EXCLUDE
+]
 _OFFERED = tuple(option for option in OPTIONS if option.name not in _LEFT_OUT)
 _WHOLE = re.compile(r"-?[0-9]{1,30}")
 _NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?")
 
 
 def _type(option: click.Option) -> Any:
-    if option.is_flag:
-        return bool
     if option.name == "renderer":
         return Literal[RENDERERS]
     kind = option.type
@@ -44,19 +47,21 @@ def _type(option: click.Option) -> Any:
             return Annotated[int, Field(**ends)]
         return Annotated[float, Field(allow_inf_nan=False, **ends)]
     if option.name == "face_box":
-        return Annotated[str, Field(pattern=r"^-?[0-9.]{1,12}(,-?[0-9.]{1,12}){3}$")]
+        return Annotated[str, Field(pattern=_BOX)]
     return Annotated[str, Field(pattern=_WORD)]
 
 
 def _field(option: click.Option) -> tuple[Any, Any]:
-    default = option.default if isinstance(option.default, (str, int, float, bool)) else None
+    if option.is_flag:
+        return bool, Field(option.default is True, description=option.help)
+    default = option.default if isinstance(option.default, (str, int, float)) else None
     return _type(option) | None if default is None else _type(option), Field(default, description=option.help)
 
 
 _UPLOADED = "id of an upload; in a form, the file itself or an id."
 VideoRequest: type[BaseModel] = create_model(
     "VideoRequest",
-    __config__=ConfigDict(extra="forbid", strict=True),
+    __config__=ConfigDict(extra="forbid", strict=True, json_schema_extra={"allOf": _NOT_BOTH}),
     __doc__="A video that is wanted. Options are those of `fd2talk generate`, with `_` for `-`.",
     photo=(Annotated[str, Field(pattern=_UPLOAD)], Field(description=f"Photo of the person: {_UPLOADED}")),
     audio=(Annotated[str, Field(pattern=_UPLOAD)], Field(description=f"The speech, sound or a video: {_UPLOADED}")),
@@ -109,8 +114,8 @@ def from_form(values: Mapping[str, str]) -> dict[str, Any]:
         name = key.replace("-", "_")
         option = kinds.get(name)
         value: Any = text
-        if option is not None and option.is_flag and text in ("true", "false"):
-            value = text == "true"
+        if option is not None and option.is_flag and text.lower() in ("true", "false"):
+            value = text.lower() == "true"
         elif option is not None and isinstance(option.type, click.IntRange) and _WHOLE.fullmatch(text):
             value = int(text)
         elif option is not None and isinstance(option.type, click.FloatRange) and _NUMBER.fullmatch(text):
@@ -132,10 +137,11 @@ def sentence_of(errors: Any) -> str:
 def form_schema() -> dict[str, Any]:
     """The schema of a request as a form: that of JSON, with files."""
     schema = VideoRequest.model_json_schema()
+    for name, field in schema["properties"].items():  # text cannot be null
+        kinds = [kind for kind in field.pop("anyOf", ()) if kind != {"type": "null"}]
+        schema["properties"][name] = {**(kinds[0] if kinds else {}), **field}
     file = {"type": "string", "format": "binary"}
     for name in FILES:
         field = schema["properties"][name]
-        field.pop("pattern", None)
-        field.pop("anyOf", None)
         schema["properties"][name] = file | {"description": field["description"]}
     return schema

@@ -43,7 +43,9 @@ class Service:
         self.stopping = threading.Event()
         """Set when nothing new is taken any more."""
         self.wake: Callable[[], None] = lambda: None
-        """Called when a video waits, or is not wanted any more."""
+        """Called when a video waits."""
+        self.cancel: Callable[[str], None] = lambda lease: None
+        """Called with the lease of a video that is being made, and is not wanted any more."""
         self.trouble: Callable[[], str | None] = lambda: None
         """Says why no videos are being made, or None."""
         self.start = self.leases.begin()
@@ -110,7 +112,7 @@ class Service:
             if role in form.files or not isinstance(name, str) or not name.startswith(PREFIX):
                 continue
             if (upload := self.uploads.find(name)) is None:
-                raise Refused(422, "invalid_request", f"{role}: there is no upload {name}; it may have expired")
+                raise Refused(404, "not_found", f"{role}: there is no upload {name}; it may have expired")
             with storing():
                 copy = self.folders.copy_of_upload(name, upload.name, upload.bytes, upload.sha256)
             form.files[role] = copy
@@ -161,7 +163,8 @@ class Service:
         if (video := self.videos.delete(name)) is None:
             raise _missing("video", name)
         self._remove_files(video)
-        self.wake()
+        if video.lease is not None:
+            self.cancel(video.lease)
 
     def _remove_files(self, video: Video) -> None:
         remove(self.folders.inputs / video.folder)

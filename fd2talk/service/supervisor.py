@@ -21,6 +21,7 @@ _ROOT = Path(__file__).parents[2]
 _LONGEST_PAUSE = 30.0
 _SECONDS_BETWEEN_LOOKS = 0.2
 _SECONDS_BETWEEN_TIDYING = 30.0
+_SECONDS_OF_HEALTH = 10.0  # that the process lives, after which nothing is wrong with it any more
 _FULL = 28  # see `fd2talk.service.worker`; not imported from there, as that is another program
 
 
@@ -45,9 +46,12 @@ class Supervisor:
         self.process: subprocess.Popen[str] | None = None
         self._lock = threading.Lock()
         self._ended, self._failures = threading.Event(), 0
+        self._cancelled: dict[str, float] = {}  # leases, and until when they must have been left
+        self._reason: str | None = None  # why the process was ended from here
+        self._begun = 0.0
         self._trouble: str | None = None
         self._thread = threading.Thread(target=self._run, name="supervisor", daemon=True)
-        service.wake, service.trouble = self.wake, lambda: self.trouble
+        service.wake, service.cancel, service.trouble = self.wake, self.cancel, lambda: self.trouble
 
     @property
     def trouble(self) -> str | None:
@@ -64,6 +68,10 @@ class Supervisor:
     def wake(self) -> None:
         """Tell the process to look for videos."""
         self._order("wake")
+
+    def cancel(self, lease: str) -> None:
+        """Have work left that is not wanted any more; the process notices, unless it hangs."""
+        self._cancelled[lease] = time.monotonic() + self._service.limits.cancel_seconds
 
     def stop(self, grace: float, hurry: Callable[[], bool] = lambda: False) -> None:
         """End the process when it has finished the video that it makes; after that time the video waits again.
@@ -95,6 +103,7 @@ class Supervisor:
         new_group: dict[str, Any] = {"start_new_session": True}  # Ctrl-C is for this process
         if os.name == "nt":
             new_group = {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP}  # type: ignore[attr-defined]
+        self._begun = time.monotonic()
         with self._lock:
             self.process = subprocess.Popen(
                 self._command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=_stderr(), text=True,
@@ -124,6 +133,19 @@ class Supervisor:
                 self._service.say(f"cannot look after the videos: {error}")
                 self._ended.wait(2)
 
+    def _hangs(self) -> bool:
+        """Whether it still has a video that was deleted a while ago."""
+        work, now = self._service.folders.work, time.monotonic()
+        for lease in [*self._cancelled]:
+            if not (work / lease).exists():
+                self._cancelled.pop(lease)
+        return any(now > until for until in self._cancelled.values())
+
+    def _end(self, process: subprocess.Popen[str], reason: str) -> None:
+        self._reason = reason
+        process.kill()
+        process.wait()
+
     def _look(self) -> None:
         process, service = self.process, self._service
         if process is None:  # it could not be started
@@ -131,20 +153,23 @@ class Supervisor:
         code = process.poll()
         if code is None:
             if (video := service.leases.stalled(service.limits.stall_seconds)) is not None:
-                service.say(f"{video.id} has not come further for {service.limits.stall_seconds:g} s: it is ended")
-                process.kill()
-                process.wait()
-            elif self._failures and service.leases.is_busy():
-                self._failures, self._trouble = 0, None  # it works again
+                self._end(process, f"did not come further with it for {service.limits.stall_seconds:g} seconds")
+                service.say(f"{video.id}: its process {self._reason}")
+            elif self._hangs():
+                self._end(process, "did not leave a video that was deleted")
+                service.say(f"the process that makes videos {self._reason}")
+            elif self._failures and time.monotonic() - self._begun > _SECONDS_OF_HEALTH:
+                self._failures, self._trouble = 0, None
             return
-        how = _how_it_ended(code)
+        how, wanted = self._reason or _how_it_ended(code), self._reason is not None
         lost = service.leases.crashed(service.limits.crashes, how)
+        self._reason = None
         for one in lost:
             service.say(f"{one.id}: {one.failed or f'the process that made it {how}; it waits again'}")
             if one.failed is not None:
                 service.give_up(one.id)
         service.sweep()
-        if not lost:
+        if not lost and not wanted:
             self._failures += 1
             self._trouble = f"the process that makes videos {how}"
             service.say(self._trouble)

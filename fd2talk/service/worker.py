@@ -72,8 +72,10 @@ class Orders:
         self._changed.clear()
 
     def _read(self) -> None:
-        for line in sys.stdin:
-            self.stopped |= line.strip() == "stop"
+        while order := os.read(0, 4096):  # not by sys.stdin, whose lock would be held when this process ends
+            self.stopped |= b"stop" in order
+            self._changed.set()
+|= line.strip() == "stop"
             self._changed.set()
         os._exit(3)  # whoever started this process is gone: nothing may be published any more
 
@@ -141,7 +143,7 @@ class Worker:
         def tell(what: str, done: int, total: int) -> None:
             nonlocal last
             now = time.monotonic()
-            if now - last < _SECONDS_BETWEEN_REPORTS and not (done == 0 or self._orders.stopped):
+            if now - last < _SECONDS_BETWEEN_REPORTS and done:
                 return
             last = now
             begin, end = _PARTS.get(what, (0, 0))

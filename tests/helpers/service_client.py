@@ -97,7 +97,7 @@ def running(folder, limits=None, token=None, engine=STUB):
     from fd2talk.service.service import Service
     from fd2talk.service.supervisor import Supervisor
 
-    limits = limits or Limits(free_bytes=0)
+    limits = limits or Limits(free_bytes=0, cancel_seconds=0.5)
     with closing(Service(folder, limits)) as service, socket.socket() as listening:
         listening.bind(("127.0.0.1", 0))
         with helpers_in_path():

@@ -56,7 +56,7 @@ def test_a_video_from_uploads(client, served):
     for name in names:
         assert client.finished(name)["status"] == "completed"
         assert client.content(name).startswith(made_of(quick(), b"uploaded sound"))
-    said = error_of(client.post("/v1/videos", json=bodies[0]), 422, "invalid_request")
+    said = error_of(client.post("/v1/videos", json=bodies[0]), 404, "not_found")
     assert "there is no upload" in said
     answer = client.post("/v1/videos", data={"photo": audio, "audio": audio})  # a form of ids alone is no multipart
     error_of(answer, 415, "unsupported_media_type")

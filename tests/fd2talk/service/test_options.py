@@ -32,7 +32,7 @@ def test_ranges_choices_and_help_are_the_command_line_s(option):
     if option.name not in ("style", "pose_from"):
         assert field["description"] == option.help
     if option.is_flag:
-        assert kind["type"] == "boolean" and field["default"] == bool(option.default)
+        assert kind["type"] == "boolean" and field["default"] == (option.default is True)
     elif isinstance(option.type, click.Choice) and option.name != "renderer":
         assert kind["enum"] == list(option.type.choices)
     elif isinstance(option.type, (click.IntRange, click.FloatRange)):

@@ -49,7 +49,8 @@ def test_what_does_not_come_further_is_ended(client, watched):
     name = client.queued(quick(do="hang once"))
     assert client.finished(name)["status"] == "completed"
     assert watched[0].videos.find(name).crashes == 1
-
+    said = client.finished(client.queued(quick(do="hang")))["error"]["message"]
+    assert said == "the process that made this video did not come further with it for 1 seconds, 3 times; it is not tried again"
 
 def test_a_disk_that_fills_in_the_middle_is_waited_for(client, watched):
     name, after = client.queued(quick(do="full once")), client.queued()
@@ -157,3 +158,13 @@ def test_the_process_does_not_know_the_token(tmp_path):
         said = " ".join([*worker.cmdline(), *map(str, worker.environ().items())])
         assert "battery" not in said and "service.worker" in said
         assert "battery" not in " ".join(psutil.Process(server.process.pid).cmdline())
+
+
+def test_a_deleted_video_whose_process_hangs_costs_only_the_process(tmp_path):
+    with running(tmp_path / "data") as (service, address, _), Client(address) as client:
+        name = client.queued(quick(do="hang"))
+        wait_for(lambda: client.video(name)["status"] == "in_progress")
+        after = client.queued()
+        client.delete(f"/v1/videos/{name}")
+        assert client.finished(after, 8)["status"] == "completed"
+        assert service.videos.find(after).crashes == 0 and client.get("/health").status_code == 200
