@@ -178,8 +178,8 @@ def live(**options: Any) -> None:
 def serve(**options: Any) -> None:
     """Make videos for programs, over HTTP (docs/service.md).
 
-    Jobs wait in a queue that survives a restart, and are made one after the other in a process of their own. It needs the
-    extra: pip install 'fd2talk[serve]'.
+    Requests wait in a queue that survives a restart, and are made one after the other in a process of their own. It
+    needs the extra: pip install 'fd2talk[serve]'.
     """
     from fd2talk.commands.serve import serve
 

@@ -12,6 +12,7 @@ from fastapi.security import HTTPBearer
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from pydantic.json_schema import SkipJsonSchema
 from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
 
 from fd2talk import __version__
 from fd2talk.service.errors import Refused, error_body, refusal
@@ -46,12 +47,12 @@ Left = SkipJsonSchema[None]
 """What may be left out; null cannot be sent in its place."""
 VideoId = Annotated[str, Path(description="Id of a video.")]
 IdempotencyKey = Annotated[
-    str | Left,| None,
+    str | Left,
     Header(
         min_length=1,
         max_length=200,
         pattern=r"^[!-~]+$",
-        description="Any text; the same request under the same key queues nothing more, and answers with the first video.",
+        description="Any text; the same request under the same key queues nothing more and is answered with its video.",
     ),
 ]
 
@@ -103,7 +104,7 @@ async def create_video(
             raise Refused(415, "unsupported_media_type", "send multipart/form-data, or application/json")
         video, new = await run_in_threadpool(service.add_video, options, form, idempotency_key)
     if not new:
-        response.headers["Idempotent-Replayed"] | Left, Query(description="Only those.")= "true"
+        response.headers["Idempotent-Replayed"] = "true"
     response.headers["Location"] = f"/v1/videos/{video.id}"
     return Video.of(video)
 
@@ -114,12 +115,11 @@ def list_videos(
     limit: Annotated[int, Query(ge=1, le=100, description="Videos of a page.")] = 20,
     after: Annotated[
         str | Left,
-        Query(pattern| None,
         Query(pattern="^video_[0-9a-f]{32}$", description="Id of the last video of the page before: its `last_id`."),
     ] = None,
     order: Annotated[Literal["asc", "desc"], Query(description="Oldest first, or newest first.")] = "desc",
     status: Annotated[
-        Literal["queued", "in_progress", "completed", "failed"] | None, Query(description="Only those.")
+        Literal["queued", "in_progress", "completed", "failed"] | Left, Query(description="Only those.")
     ] = None,
 ) -> VideoList:
     """List videos, page by page."""
@@ -212,9 +212,7 @@ async def create_upload(request: Request, service: Served) -> Upload:
 
 
 @router.delete("/v1/uploads/{upload_id}", response_model=Deleted, responses=_errors(404))
-def delete_upload(
-    service: Served, upload_id: Annotated[str, Path(description="Id of an upload.")]
-) -> Deleted:
+def delete_upload(service: Served, upload_id: Annotated[str, Path(description="Id of an upload.")]) -> Deleted:
     """Remove an upload; videos that were queued with it are made all the same."""
     service.delete_upload(upload_id)
     return Deleted(id=upload_id, object="upload.deleted")
@@ -268,7 +266,7 @@ def application(service: Service, token: str | None) -> Guard:
         token: that clients must know, or None.
     """
     app = FastAPI(
-        title="fd2talk", version=__version__, description=_DESCRIPTION, docs_url=None, redoc_url=None,
+        title="fd2talk", version=str(__version__), description=_DESCRIPTION, docs_url=None, redoc_url=None,
         openapi_url="/openapi.json",
     )  # fmt: skip
     bearer = HTTPBearer(auto_error=False, description="The token that the service was started with.")
@@ -276,15 +274,34 @@ def application(service: Service, token: str | None) -> Guard:
     app.include_router(public)
     app.add_exception_handler(Refused, _refused)
     app.add_exception_handler(RequestValidationError, _invalid)
+    app.add_exception_handler(HTTPException, _http)
+    describe = app.openapi
+    app.openapi = lambda: _without_foreign_errors(describe())  # type: ignore[method-assign]
     app.state.service, app.state.metrics = service, Metrics(service)
     return Guard(app, service.limits, token, app.state.metrics)
 
 
 def _refused(_: Request, error: Exception) -> Response:
     assert isinstance(error, Refused)
-    return Response(
-        error_body(error.code, error.message), error.status, error.headers, media_type="application/json"
-    )
+    return Response(error_body(error.code, error.message), error.status, error.headers, media_type="application/json")
+
+
+def _http(_: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    known = refusal(error.status_code)
+    return Response(error_body(known.code, known.message), known.status, error.headers, media_type="application/json")
+
+
+def _without_foreign_errors(schema: dict[str, Any]) -> dict[str, Any]:
+    """The schema without the shape of errors that FastAPI adds, and that never occurs here."""
+    for name in ("HTTPValidationError", "ValidationError"):
+        schema["components"]["schemas"].pop(name, None)
+    for methods in schema["paths"].values():
+        for operation in methods.values():
+            answer = operation["responses"].get("422", {})
+            if "HTTPValidationError" in str(answer):
+                del operation["responses"]["422"]
+    return schema
 
 
 def _invalid(_: Request, error: Exception) -> Response:

@@ -43,8 +43,8 @@ Tell = Callable[[str, int, int], None]
 class Engine(Protocol):
     """Makes videos, one after the other.
 
-    `fd2talk serve --engine MODULE:NAME` takes another one, for tests of what is around it: called with weights, device and
-    limits it must return such an object.
+    `fd2talk serve --engine MODULE:NAME` takes another one, for tests of what is around it: called with weights, device
+    and limits it must return such an object.
     """
 
     def __call__(self, work: Work, tell: Tell) -> Facts:

@@ -33,8 +33,8 @@ class Received:
 class Folders:
     """The folder of a service and those in it.
 
-    `incoming` holds files that are being received, `uploads` those that wait to be used, `inputs` those of videos that are
-    not made yet, `work` unfinished videos, and `results` complete ones.
+    `incoming` holds files that are being received, `uploads` those that wait to be used, `inputs` those of videos that
+    are not made yet, `work` unfinished videos, and `results` complete ones.
 
     Args:
         folder: which is made where there is none.

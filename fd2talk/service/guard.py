@@ -31,7 +31,7 @@ _OPEN = ("/", "/docs", "/openapi.json", "/health")
 _HEADERS = {
     "x-content-type-options": "nosniff",
     "referrer-policy": "no-referrer",
-    "content-security-policy": "default-src 'none'; style-src 'unsafe-inline'; media-src 'self'; frame-ancestors 'none'",
+    "content-security-policy": "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'",
     "cross-origin-resource-policy": "same-origin",
     "cache-control": "no-store",
 }
@@ -185,13 +185,13 @@ class Exchange:
         if not self._received:
             headers["connection"] = "close"
             self._closes = True
-        await self._sent(message | {"headers": headers.raw})
+        await self._sent({**message, "headers": headers.raw})
 
     async def _body(self, message: Message) -> None:
         ends = not message.get("more_body", False)
         if not (ends and self._closes) or self._waits:
             return await self._sent(message)
-        await self._sent(message | {"more_body": True})
+        await self._sent({**message, "more_body": True})
         await self._drain()
         await self._sent({"type": "http.response.body", "body": b"", "more_body": False})
 

@@ -32,7 +32,11 @@ class Leases:
         self._database, self._keep = database, keep_seconds
 
     def begin(self) -> int:
-        """Begin to look after the videos: nobody who began earlier can claim any more. Returns the number to claim with."""
+        """Begin to look after the videos; nobody who began earlier can claim any more.
+
+        Returns:
+            The number to claim with.
+        """
         with self._database.writing() as connection:
             count(connection, "starts")
             return int(connection.execute(_STARTS).fetchone()[0])
@@ -43,11 +47,6 @@ class Leases:
         Args:
             lease: a name that nobody had before.
             start: from `begin`; a process that has outlived its service gets nothing.
-        """| None:
-        """Begin the video that has waited longest; None where none waits.
-
-        Args:
-            lease: a name that nobody had before.
         """
         with self._database.reading() as connection:  # most of the time nothing waits, and nothing is written
             if connection.execute("SELECT 1 FROM videos WHERE status = 'queued' LIMIT 1").fetchone() is None:
@@ -133,7 +132,8 @@ class Leases:
             most: how often.
             how: it ended, for the sentence.
         """
-        return self._again("crashes", most, f"the process that made this video {how}, {{}} times; it is not tried again")
+        sentence = f"the process that made this video {how}, {{}} times; it is not tried again"
+        return self._again("crashes", most, sentence)
 
     def interrupted(self, most: int) -> list[Lost]:
         """The same when the service ended without having been stopped, noticed at its next start."""

@@ -68,7 +68,9 @@ class _Tables(Collector):
         for name, (called, meaning) in _TOTALS.items():
             yield CounterMetricFamily(called, meaning, totals.get(name, 0))
         waits = max(time.time() - oldest, 0) if oldest else 0
-        yield GaugeMetricFamily("fd2talk_queue_oldest_seconds", "How long the first video of the queue has waited.", waits)
+        yield GaugeMetricFamily(
+            "fd2talk_queue_oldest_seconds", "How long the first video of the queue has waited.", waits
+        )
         yield GaugeMetricFamily("fd2talk_disk_free_bytes", "Free bytes of the disk.", self._service.folders.free)
         working = self._service.trouble() is None
         yield GaugeMetricFamily("fd2talk_worker_up", "1 while the process that makes videos runs.", int(working))

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 import click
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
+from pydantic import ConfigDict, Field, ValidationError, create_model
 
 from fd2talk.request import OPTIONS
 from fd2talk.service.errors import Refused
@@ -59,23 +59,29 @@ def _field(option: click.Option) -> tuple[Any, Any]:
 
 
 _UPLOADED = "id of an upload; in a form, the file itself or an id."
-VideoRequest: type[BaseModel] = create_model(
-    "VideoRequest",
-    __config__=ConfigDict(extra="forbid", strict=True, json_schema_extra={"allOf": _NOT_BOTH}),
-    __doc__="A video that is wanted. Options are those of `fd2talk generate`, with `_` for `-`.",
-    photo=(Annotated[str, Field(pattern=_UPLOAD)], Field(description=f"Photo of the person: {_UPLOADED}")),
-    audio=(Annotated[str, Field(pattern=_UPLOAD)], Field(description=f"The speech, sound or a video: {_UPLOADED}")),
-    style=(
+_FIELDS: dict[str, Any] = {
+    "photo": (Annotated[str, Field(pattern=_UPLOAD)], Field(description=f"Photo of the person: {_UPLOADED}")),
+    "audio": (Annotated[str, Field(pattern=_UPLOAD)], Field(description=f"Speech, as sound or video: {_UPLOADED}")),
+    "style": (
         Annotated[str, Field(pattern=_WORD)] | None,
-        Field(None, description="Speaking style, for the model diffposetalk: a name such as `calm`, or the id of an "
-              "upload of a clip, a motion or a style; in a form, also the file itself."),
+        Field(
+            None,
+            description="Speaking style, for the model diffposetalk: a name such as `calm`, or the id of an upload of a "
+            "clip, a motion or a style; in a form, also the file itself.",
+        ),
     ),
-    pose_from=(
+    "pose_from": (
         Annotated[str, Field(pattern=_UPLOAD)] | None,
         Field(None, description=f"Motion, video or photo that the head's motion is taken from: {_UPLOADED}"),
     ),
     **{str(option.name): _field(option) for option in _OFFERED},
-)  # fmt: skip
+}
+VideoRequest = create_model(
+    "VideoRequest",
+    __config__=ConfigDict(extra="forbid", strict=True, json_schema_extra={"allOf": _NOT_BOTH}),
+    __doc__="A video that is wanted. Options are those of `fd2talk generate`, with `_` for `-`.",
+    **_FIELDS,
+)
 
 
 def checked(values: Mapping[str, Any], files: Mapping[str, Any] | None = None) -> dict[str, Any]:
@@ -100,7 +106,7 @@ def checked(values: Mapping[str, Any], files: Mapping[str, Any] | None = None) -
     except ValidationError as error:
         raise Refused(422, "invalid_request", sentence_of(error.errors())) from None
     for first, second in _EXCLUDE:
-        if found.get(first) not in (None, False) and found.get(second) not in (None, False):
+        if all(name in found and found[name] is not False for name in (first, second)):
             names = (name.replace("_", "-") for name in (first, second))
             raise Refused(422, "invalid_request", "--{} and --{} exclude each other".format(*names))
     return {name: value for name, value in found.items() if name not in stand_ins}
@@ -129,8 +135,10 @@ def from_form(values: Mapping[str, str]) -> dict[str, Any]:
 def sentence_of(errors: Any) -> str:
     """One sentence of what pydantic found: the first error, and where."""
     first = errors[0]
-    place = ".".join(str(part) for part in first["loc"] if part not in ("query", "path", "header", "body"))
-    message = {"missing": "it is missing", "extra_forbidden": "there is no such option"}.get(first["type"], first["msg"])
+    place = next((str(part) for part in first["loc"] if part not in ("query", "path", "header", "body")), "")
+    message = {"missing": "it is missing", "extra_forbidden": "there is no such option"}.get(
+        first["type"], first["msg"]
+    )
     return f"{place[:80]}: {message[:1].lower()}{message[1:]}" if place else message
 
 

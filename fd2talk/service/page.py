@@ -52,7 +52,9 @@ def _operation(path: str, method: str, operation: dict[str, Any], schema: dict[s
     yield f"<p>{_words(operation.get('description', operation.get('summary', '')))}</p>"
     parameters = [(one["name"], one["schema"], one) for one in operation.get("parameters", ())]
     if parameters:
-        yield _table("Parameters", [_row(name, kind, one.get("required", False), one) for name, kind, one in parameters])
+        yield _table(
+            "Parameters", [_row(name, kind, one.get("required", False), one) for name, kind, one in parameters]
+        )
     bodies = operation.get("requestBody", {}).get("content", {})
     for kind, body in bodies.items():
         found = _resolved(body["schema"], schema)

@@ -45,9 +45,8 @@ class _Connection(H11Protocol):
         """Say that this is no HTTP, as all other errors are said."""
         body = error_body("bad_request", "this is no request of HTTP/1.1")
         headers = [("content-type", "application/json"), ("content-length", str(len(body))), ("connection", "close")]
-        events: tuple[Any, ...] = (
-            h11.Response(status_code=400, headers=headers, reason=b"Bad Request"), h11.Data(data=body), h11.EndOfMessage()
-        )  # fmt: skip
+        begin = h11.Response(status_code=400, headers=headers, reason=b"Bad Request")
+        events: tuple[Any, ...] = (begin, h11.Data(data=body), h11.EndOfMessage())
         try:
             for event in events:
                 self.transport.write(self.conn.send(event) or b"")

@@ -52,8 +52,9 @@ class Video(BaseModel):
         if row.error_code is not None:
             error = ErrorDetail(code=row.error_code, message=row.error_message or "")
         hidden = ("photo", "audio", "model")
+        status: Any = row.status
         return cls(
-            id=row.id, status=row.status, progress=row.progress, stage=row.stage, position=row.ahead,
+            id=row.id, status=status, progress=row.progress, stage=row.stage, position=row.ahead,
             model=row.options.get("model", DEFAULT_MODEL), created_at=int(row.created), started_at=_whole(row.started),
             completed_at=_whole(row.completed), expires_at=_whole(row.expires), seconds=row.seconds,
             size=f"{row.width}x{row.height}" if row.width and row.height else None, bytes=row.bytes,

@@ -96,7 +96,7 @@ class Supervisor:
 
     def _begin(self) -> None:
         environment = {name: value for name, value in os.environ.items() if name != "FD2TALK_TOKEN"}
-        # It works elsewhere, where no file has the name of a style: paths that are relative here shall lead to the same.
+        # It works in a folder where no file has the name of a style; paths that are relative here lead to the same.
         environment["PYTHONPATH"] = _absolute([str(_ROOT), *os.environ.get("PYTHONPATH", "").split(os.pathsep)])
         if models := os.environ.get("FD2TALK_MODELS"):
             environment["FD2TALK_MODELS"] = _absolute(models.split(os.pathsep))

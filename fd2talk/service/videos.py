@@ -233,5 +233,6 @@ class Videos:
 def count(connection: sqlite3.Connection, name: str, value: float = 1) -> None:
     """Add to one of the totals that `fd2talk.service.metrics` shows."""
     connection.execute(
-        "INSERT INTO totals VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = value + excluded.value", (name, value)
+        "INSERT INTO totals VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = value + excluded.value",
+        (name, value),
     )

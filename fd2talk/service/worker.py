@@ -75,8 +75,6 @@ class Orders:
         while order := os.read(0, 4096):  # not by sys.stdin, whose lock would be held when this process ends
             self.stopped |= b"stop" in order
             self._changed.set()
-|= line.strip() == "stop"
-            self._changed.set()
         os._exit(3)  # whoever started this process is gone: nothing may be published any more
 
 
@@ -103,12 +101,15 @@ class Worker:
             if not self._folders.has_room:
                 self._orders.wait(_SECONDS_WITHOUT_ROOM)
                 continue
-            lease = secrets.token_hex(12)
-            video = self._insist(lambda: self._leases.claim(lease, self._start))
-            if video is None:
+            if not self._make_next(secrets.token_hex(12)):
                 self._orders.wait(1.0)
-            else:
-                self._make(video, lease)
+
+    def _make_next(self, lease: str) -> bool:
+        """Make the video that has waited longest. False: none waits."""
+        video = self._insist(lambda: self._leases.claim(lease, self._start))
+        if video is not None:
+            self._make(video, lease)
+        return video is not None
 
     def _make(self, video: Video, lease: str) -> None:
         LOG.info("%s is begun", video.id)

@@ -29,7 +29,16 @@ def test_every_address_keeps_to_its_schema(tmp_path, token):
         with server.client() as client:  # some that exist
             name = client.queued()
             client.finished(name)
-        command = [program, "run", f"{server.address}/openapi.json", "--max-examples", "40", "--seed", "1", "--no-color"]
+        command = [
+            program,
+            "run",
+            f"{server.address}/openapi.json",
+            "--max-examples",
+            "40",
+            "--seed",
+            "1",
+            "--no-color",
+        ]
         command += ["--exclude-path-regex", "/events$", "--request-timeout", "20"]
         command += ["-H", f"Authorization: Bearer {token}"] if token else []
         done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, timeout=900)
@@ -89,7 +98,12 @@ def test_fifty_hard_ends_lose_nothing_and_publish_everything_once(tmp_path):
             assert client.finished(name, 120)["status"] == "completed"
         ledger.look(client)
         assert len(ledger.contents) == len(ledger.asked) >= 50
-        everything = wait_for(lambda: rows if all(row["status"] == "completed" for row in (rows := listed(client))) else [])
+
+        def all_completed():
+            rows = listed(client)
+            return rows if all(row["status"] == "completed" for row in rows) else None
+
+        everything = wait_for(all_completed, 120)
         assert len({row["id"] for row in everything}) == len(everything) >= len(ledger.asked)
         order = [row["completed_at"] for row in everything]
         assert order == sorted(order)
@@ -104,7 +118,9 @@ def listed(client):
     """All videos, oldest first, page by page."""
     rows, after = [], None
     while True:
-        page = client.get("/v1/videos", params={"order": "asc", "limit": 50, **({"after": after} if after else {})}).json()
+        page = client.get(
+            "/v1/videos", params={"order": "asc", "limit": 50, **({"after": after} if after else {})}
+        ).json()
         rows += page["data"]
         if not page["has_more"]:
             return rows

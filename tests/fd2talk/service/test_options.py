@@ -106,7 +106,8 @@ def test_a_form_is_text_that_means_what_json_means():
 
 
 @pytest.mark.parametrize(
-    "given", [{"seed": "x"}, {"seed": "1.0"}, {"seed": ""}, {"still": "1"}, {"pose_scale": "nan"}, {"guidance": "1e999"}]
+    "given",
+    [{"seed": "x"}, {"seed": "1.0"}, {"seed": ""}, {"still": "1"}, {"pose_scale": "nan"}, {"guidance": "1e999"}],
 )
 def test_text_of_another_kind_is_refused(given):
     with pytest.raises(Refused):

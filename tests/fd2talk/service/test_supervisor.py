@@ -50,7 +50,11 @@ def test_what_does_not_come_further_is_ended(client, watched):
     assert client.finished(name)["status"] == "completed"
     assert watched[0].videos.find(name).crashes == 1
     said = client.finished(client.queued(quick(do="hang")))["error"]["message"]
-    assert said == "the process that made this video did not come further with it for 1 seconds, 3 times; it is not tried again"
+    assert (
+        said
+        == "the process that made this video did not come further with it for 1 seconds, 3 times; it is not tried again"
+    )
+
 
 def test_a_disk_that_fills_in_the_middle_is_waited_for(client, watched):
     name, after = client.queued(quick(do="full once")), client.queued()
