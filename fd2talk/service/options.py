@@ -66,8 +66,8 @@ _FIELDS: dict[str, Any] = {
         Annotated[str, Field(pattern=_WORD)] | None,
         Field(
             None,
-            description="Speaking style, for the model diffposetalk: a name such as `calm`, or the id of an upload of a "
-            "clip, a motion or a style; in a form, also the file itself.",
+            description="Speaking style, for the model diffposetalk: a name such as `calm`, or the id of an upload of "
+            "a clip, a motion or a style; in a form, also the file itself.",
         ),
     ),
     "pose_from": (
