@@ -10,9 +10,11 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import FileResponse, HTMLResponse, JSONResponse, RedirectResponse, Response, StreamingResponse
 from fastapi.security import HTTPBearer
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from pydantic import Field
 from pydantic.json_schema import SkipJsonSchema
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
+from starlette.routing import Match
 
 from fd2talk import __version__
 from fd2talk.service.errors import Refused, error_body, refusal
@@ -47,11 +49,9 @@ Left = SkipJsonSchema[None]
 """What may be left out; null cannot be sent in its place."""
 VideoId = Annotated[str, Path(description="Id of a video.")]
 IdempotencyKey = Annotated[
-    str | Left,
+    Annotated[str, Field(min_length=1, max_length=200, pattern="^[!-~]+$")] | Left,
     Header(
-        min_length=1,
-        max_length=200,
-        pattern=r"^[!-~]+$",
+        alias="Idempotency-Key",
         description="Any text; the same request under the same key queues nothing more and is answered with its video.",
     ),
 ]
@@ -114,8 +114,8 @@ def list_videos(
     service: Served,
     limit: Annotated[int, Query(ge=1, le=100, description="Videos of a page.")] = 20,
     after: Annotated[
-        str | Left,
-        Query(pattern="^video_[0-9a-f]{32}$", description="Id of the last video of the page before: its `last_id`."),
+        Annotated[str, Field(pattern="^(video_[0-9a-f]{32})?$")] | Left,
+        Query(description="Id of the last video of the page before: its `last_id`."),
     ] = None,
     order: Annotated[Literal["asc", "desc"], Query(description="Oldest first, or newest first.")] = "desc",
     status: Annotated[
@@ -123,7 +123,7 @@ def list_videos(
     ] = None,
 ) -> VideoList:
     """List videos, page by page."""
-    return VideoList.of(*service.videos.page(limit, after, ascending=order == "asc", status=status))
+    return VideoList.of(*service.videos.page(limit, after or None, ascending=order == "asc", status=status))
 
 
 @router.get("/v1/videos/{video_id}", response_model=Video, responses=_errors(404))
@@ -286,10 +286,18 @@ def _refused(_: Request, error: Exception) -> Response:
     return Response(error_body(error.code, error.message), error.status, error.headers, media_type="application/json")
 
 
-def _http(_: Request, error: Exception) -> Response:
+def _http(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
-    known = refusal(error.status_code)
-    return Response(error_body(known.code, known.message), known.status, error.headers, media_type="application/json")
+    known, headers = refusal(error.status_code), dict(error.headers or {})
+    if known.status == 405:  # each route knows its own method only
+        headers["Allow"] = ", ".join(sorted(_methods(request)))
+    return Response(error_body(known.code, known.message), known.status, headers, media_type="application/json")
+
+
+def _methods(request: Request) -> set[str]:
+    """What may be done at an address."""
+    here = (route for route in request.app.routes if route.matches(request.scope)[0] is not Match.NONE)
+    return {method for route in here for method in getattr(route, "methods", None) or ()}
 
 
 def _without_foreign_errors(schema: dict[str, Any]) -> dict[str, Any]:

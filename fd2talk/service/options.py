@@ -25,12 +25,8 @@ _WORD = "^[A-Za-z0-9_+-]{1,64}$"
 _BOX = r"^-?[0-9]{1,6}(\.[0-9]{1,6})?(,-?[0-9]{1,6}(\.[0-9]{1,6})?){3}$"
 # Folders of the server, and what only the renderer diffusion takes.
 _LEFT_OUT = ("person", "render_steps", *FILES)
-_EXCLUDE = (("face_index", "face_box"), ("still", "pose_from"))
-_NOT_BOTH: list[Any] = [
-    {"not": {"required": [*pair], "properties": {name: {"not": {"enum": [None, False]}} for name in pair}}}
-    for pair in _EXCLUDE
-]
 _OFFERED = tuple(option for option in OPTIONS if option.name not in _LEFT_OUT)
+_WHOLE_ONES = {option.name for option in _OFFERED if isinstance(option.type, click.IntRange)}
 _WHOLE = re.compile(r"-?[0-9]{1,30}")
 _NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?")
 
@@ -78,7 +74,7 @@ _FIELDS: dict[str, Any] = {
 }
 VideoRequest = create_model(
     "VideoRequest",
-    __config__=ConfigDict(extra="forbid", strict=True, json_schema_extra={"allOf": _NOT_BOTH}),
+    __config__=ConfigDict(extra="forbid", strict=True),
     __doc__="A video that is wanted. Options are those of `fd2talk generate`, with `_` for `-`.",
     **_FIELDS,
 )
@@ -98,6 +94,9 @@ def checked(values: Mapping[str, Any], files: Mapping[str, Any] | None = None) -
         Refused: something is missing, unknown, or of the wrong kind; the sentence names it.
     """
     given = {str(name).replace("-", "_"): value for name, value in values.items()}
+    for name, value in given.items():
+        if isinstance(value, float) and value.is_integer() and name in _WHOLE_ONES:  # 256.0 is a whole number in JSON
+            given[name] = int(value)
     stand_ins = {name: PREFIX + "0" * 32 for name in files or ()}
     if twice := given.keys() & stand_ins.keys():
         raise Refused(422, "invalid_request", f"{min(twice)}: it is given twice")
@@ -105,10 +104,6 @@ def checked(values: Mapping[str, Any], files: Mapping[str, Any] | None = None) -
         found = VideoRequest.model_validate(given | stand_ins).model_dump(exclude_unset=True, exclude_none=True)
     except ValidationError as error:
         raise Refused(422, "invalid_request", sentence_of(error.errors())) from None
-    for first, second in _EXCLUDE:
-        if all(name in found and found[name] is not False for name in (first, second)):
-            names = (name.replace("_", "-") for name in (first, second))
-            raise Refused(422, "invalid_request", "--{} and --{} exclude each other".format(*names))
     return {name: value for name, value in found.items() if name not in stand_ins}
 
 
@@ -122,7 +117,7 @@ def from_form(values: Mapping[str, str]) -> dict[str, Any]:
         value: Any = text
         if option is not None and option.is_flag and text.lower() in ("true", "false"):
             value = text.lower() == "true"
-        elif option is not None and isinstance(option.type, click.IntRange) and _WHOLE.fullmatch(text):
+        elif name in _WHOLE_ONES and _WHOLE.fullmatch(text):
             value = int(text)
         elif option is not None and isinstance(option.type, click.FloatRange) and _NUMBER.fullmatch(text):
             value = float(text)

@@ -244,7 +244,8 @@ def test_addresses_and_methods_that_do_not_exist(client):
     error_of(client.get("/v1/videos/../../etc/passwd"), 404, "not_found")
     answer = client.put("/v1/videos")
     error_of(answer, 405, "method_not_allowed")
-    assert answer.headers["allow"]
+    assert answer.headers["allow"] == "GET, POST"
+    assert client.post("/v1/videos/x").headers["allow"] == "DELETE, GET"
     error_of(client.post("/health"), 405, "method_not_allowed")
 
 
