@@ -53,8 +53,9 @@ class Folders:
             self.folder.mkdir(parents=True, exist_ok=True)
             for one in (self.incoming, self.uploads, self.inputs, self.work, self.results):
                 one.mkdir(mode=0o700, exist_ok=True)
-            if not os.access(self.folder, os.W_OK):
-                raise PermissionError(13, "it is not writable")
+            for one in (self.folder, self.incoming, self.results):  # as good as any question whether it may be done
+                (one / ".probe").touch()
+                (one / ".probe").unlink()
         except OSError as error:
             raise UsageError(f"cannot use the folder {folder}: {error.strerror}") from error
 

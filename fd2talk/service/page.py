@@ -18,7 +18,7 @@ h2 b { display: inline-block; min-width: 4.5rem; color: #3949ab }
 table { border-collapse: collapse; width: 100% }
 td, th { text-align: left; vertical-align: top; padding: .25rem .8rem .25rem 0; border-bottom: 1px solid #8883 }
 td:first-child { white-space: nowrap }
-@media (max-width: 40rem) { td:first-child { white-space: normal; overflow-wrap: anywhere } }
+@media (max-width: 40rem) { td { display: block; border: 0; padding: 0 } tr { display: block; margin: .7rem 0 } }
 """
 _EXAMPLE = """\
 curl -H "Authorization: Bearer $TOKEN" -F photo=@photo.jpg -F audio=@speech.wav ADDRESS/v1/videos
@@ -85,7 +85,7 @@ def _kind(kind: dict[str, Any]) -> str:
         text = "file, or id of an upload"
     least, most = one.get("minimum"), one.get("maximum")
     if least is not None or most is not None:
-        text += f", {least:g} to {most:g}" if None not in (least, most) else f", from {least:g}"
+        text += f", {least} to {most}" if None not in (least, most) else f", from {least}"
     default = kind.get("default")
     return text if default is None else f"{text}, default {json.dumps(default)}"
 

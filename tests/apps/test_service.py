@@ -1,14 +1,18 @@
 """`fd2talk serve` under bad conditions: any request that its schema allows or not, and ends at any moment."""
 
+import contextlib
 import hashlib
 import os
 import random
 import shutil
+import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 
@@ -16,8 +20,12 @@ for _package in ("fastapi", "prometheus_client", "python_multipart", "uvicorn", 
     pytest.importorskip(_package, reason="the extra serve is not installed")
 
 import httpx  # noqa: E402
-from service_client import TOKEN, Server, error_of, quick, wait_for  # noqa: E402
+from service_client import ROOT, TOKEN, Client, Server, error_of, quick, wait_for  # noqa: E402
 from service_engine import made_of  # noqa: E402
+
+from tests.test_packaging import CONTAINER  # noqa: E402
+
+SPEECH = "sense_and_sensibility_01_austen_64kb-0880.wav"
 
 
 @pytest.mark.parametrize("token", [None, TOKEN])
@@ -49,69 +57,76 @@ def test_every_address_keeps_to_its_schema(tmp_path, token):
 
 
 class Ledger:
-    """What clients were told: it must stay true."""
+    """What a client asked for, and what it was told since: that must stay true."""
 
     def __init__(self):
-        self.asked, self.contents = {}, {}
+        self.number, self.unanswered, self.asked, self.contents = 0, [], {}, {}
 
-    def look(self, client):
-        """Compare everything that was told with what is told now; remember the rest."""
-        for name, begins in self.asked.items():
+    def ask(self, client):
+        """Ask for one more; a request whose answer was lost is sent again, under its key."""
+        if not self.unanswered:
+            self.number += 1
+            self.unanswered.append((quick(random.uniform(0.02, 0.3)), str(self.number).encode(), f"key-{self.number}"))
+        photo, audio, key = self.unanswered[0]
+        answer = client.create(photo, audio, key=key)
+        assert answer.status_code == 202, answer.text
+        self.asked[answer.json()["id"]] = made_of(photo, audio)
+        self.unanswered.pop()
+
+    def look(self, client, names):
+        """Compare what was told of some videos with what is told now; remember the rest."""
+        for name in names:
             video = client.video(name)  # none is lost
             assert video["status"] != "failed", video
             if name in self.contents:
                 assert video["status"] == "completed", "what was published is not published any more"
             if video["status"] == "completed":
                 content = client.content(name)
-                assert content.startswith(begins) and content.endswith(b"the end")  # no half file
+                assert content.startswith(self.asked[name]) and content.endswith(b"the end")  # no half file
                 digest = hashlib.sha256(content).hexdigest()
                 assert self.contents.setdefault(name, digest) == digest, "a result was replaced"
 
+    def ask_until_it_ends(self, server):
+        """Ask, one after the other, until nobody answers."""
+        with contextlib.suppress(httpx.TransportError), server.client() as client:
+            while True:
+                self.ask(client)
+                time.sleep(random.uniform(0, 0.3))
+
 
 def test_fifty_hard_ends_lose_nothing_and_publish_everything_once(tmp_path):
-    """kill -9 of the service and its process at any moment, while clients ask for more; then all of it is made."""
+    """kill -9 of the service and its process at any moment, while clients ask and look; then all of it is made."""
     random.seed(5)
-    data, ledger, number = tmp_path / "data", Ledger(), 0
+    data, ledger, failed = tmp_path / "data", Ledger(), []
+    served = data, "--max-waiting", 10_000
     for end in range(50):
-        with Server(data, log=tmp_path / "log") as server, server.client() as client:
-            timer = threading.Timer(random.uniform(0.05, 1.2), server.kill, [bool(end % 3)])
+        with Server(*served, log=tmp_path / "log") as server, server.client() as client, ThreadPoolExecutor(1) as pool:
+            timer = threading.Timer(random.uniform(0.05, 1.5), server.kill, [bool(end % 3)])
             timer.start()
-            try:
-                ledger.look(client)
+            asking = pool.submit(ledger.ask_until_it_ends, server)
+            with contextlib.suppress(httpx.TransportError):
                 while True:
-                    number += 1
-                    photo, audio = quick(random.uniform(0.02, 0.4)), str(number).encode()
-                    # A request whose answer is lost may be sent again under its key.
-                    answer = client.create(photo, audio, key=f"key-{number}")
-                    assert answer.status_code == 202, answer.text
-                    ledger.asked[answer.json()["id"]] = made_of(photo, audio)
-                    for name in [*ledger.asked][-3:]:
-                        if client.video(name)["status"] == "completed":
-                            ledger.contents.setdefault(name, hashlib.sha256(client.content(name)).hexdigest())
-                    time.sleep(random.uniform(0, 0.3))
-            except httpx.TransportError:
-                pass
+                    names = [*ledger.asked]
+                    ledger.look(client, [*names[-3:], *random.sample(names, min(3, len(names)))])
             timer.join()
             server.process.wait(timeout=20)
-    with Server(data, log=tmp_path / "log") as server, server.client() as client:
+            failed += [error for error in [asking.exception()] if error is not None]
+    assert not failed
+    with Server(*served, log=tmp_path / "log") as server, server.client() as client:
+        while ledger.unanswered:
+            ledger.ask(client)
         for name in ledger.asked:
-            assert client.finished(name, 120)["status"] == "completed"
-        ledger.look(client)
-        assert len(ledger.contents) == len(ledger.asked) >= 50
-
-        def all_completed():
-            rows = listed(client)
-            return rows if all(row["status"] == "completed" for row in rows) else None
-
-        everything = wait_for(all_completed, 120)
-        assert len({row["id"] for row in everything}) == len(everything) >= len(ledger.asked)
-        order = [row["completed_at"] for row in everything]
+            assert client.finished(name, 300)["status"] == "completed"
+        ledger.look(client, [*ledger.asked])
+        rows = listed(client)
+        assert [row["id"] for row in rows] == [*ledger.asked] and len(rows) == ledger.number > 100  # each key once
+        order = [row["completed_at"] for row in rows]
         assert order == sorted(order)
-        kept = [path.name for path in (data / "results").iterdir()]
-        assert len(kept) == len(everything)
-        for folder in ("work", "inputs", "incoming"):
-            wait_for(lambda folder=folder: not [*(data / folder).iterdir()])
-    assert "Traceback" not in (tmp_path / "log").read_text()
+        for folder, left in {"results": len(rows), "work": 0, "inputs": 0, "incoming": 0}.items():
+            wait_for(lambda folder=folder, left=left: len([*(data / folder).iterdir()]) == left)
+    said = (tmp_path / "log").read_text()
+    assert "Traceback" not in said
+    assert said.count("was under way when the service ended") > 15  # the ends did hit something
 
 
 def listed(client):
@@ -170,6 +185,53 @@ def test_fifty_at_once_are_all_answered_in_order_and_in_bounded_memory(tmp_path)
         assert times == sorted(times)
         assert most - before < 100 * 2**20, "400 MB were sent; they are not kept in memory"
         assert max(answering) < 5
+
+
+@pytest.mark.skipif(
+    not hasattr(os, "geteuid") or os.geteuid() != 0 or not (shutil.which("unshare") and shutil.which("setpriv")),
+    reason="needs root, who may mount read-only and become another user",
+)
+def test_what_compose_starts_needs_no_rights(tmp_path, request):
+    """The command of compose.yaml with the environment of the image: a read-only tree, a user who is not root."""
+    import yaml
+
+    service = yaml.safe_load((ROOT / "compose.yaml").read_text())["services"]["fd2talk"]
+    lines = (ROOT / "Dockerfile").read_text().replace("\\\n", " ").splitlines()
+    image = dict(line.split(" ", 1) for line in lines if line[:1].isupper())
+    assert service["read_only"] and service["cap_drop"] == ["ALL"] and list(service["volumes"]) == ["data:/data"]
+    writable = Path(tempfile.mkdtemp())  # others may not enter pytest's folders
+    request.addfinalizer(writable.rmdir)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    places = {"8790": port, "/data": f"{writable}/data"}
+    command = [places.get(word, word) for word in service["command"]]
+    check = [word.replace("8790", port) for word in service["healthcheck"]["test"][1:]]
+    settings = dict(pair.replace("/tmp", str(writable)).split("=") for pair in image["ENV"].split())
+    environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", **settings}
+    environment |= {"WRITABLE": str(writable), "FD2TALK_TOKEN": TOKEN}
+    demo = ROOT / "assets" / "demo"
+    environment |= {"PHOTO": str(demo / "portrait_man.jpg"), "SPEECH": str(demo / SPEECH)}
+    code = "import os, sys; assert os.getuid() == 10001\nfrom fd2talk.cli import main; sys.exit(main(sys.argv[1:]))"
+    run = ["unshare", "-m", "sh", "-c", CONTAINER, "sh", sys.executable, "-c", code, *command]
+    with (tmp_path / "log").open("wb") as log:
+        process = subprocess.Popen(run, stdout=subprocess.PIPE, stderr=log, text=True, env=environment)
+    try:
+        if not process.stdout.readline():
+            said = (tmp_path / "log").read_text()
+            if "mount:" in said or "unshare:" in said:
+                pytest.skip(f"mounts are not allowed here: {said.strip()}")
+            pytest.fail(said)
+        assert subprocess.run([sys.executable, *check[1:]], timeout=30).returncode == 0
+        with Client(f"http://127.0.0.1:{port}", TOKEN) as client:
+            photo, sound = (demo / "portrait_man.jpg").read_bytes(), (demo / SPEECH).read_bytes()[:20_044]
+            video = client.finished(client.queued(photo, sound, renderer="geometry", **{"max-size": "256"}), 120)
+            assert video["status"] == "completed", video["error"]
+            error_of(client.get("/v1/videos", headers={"Authorization": ""}), 401, "unauthorized")
+    finally:
+        process.terminate()
+        assert process.wait(timeout=60) == 143
+        process.stdout.close()
 
 
 FULL = """
