@@ -296,7 +296,8 @@ def _http(request: Request, error: Exception) -> Response:
 
 def _methods(request: Request) -> set[str]:
     """What may be done at an address."""
-    here = (route for route in request.app.routes if route.matches(request.scope)[0] is not Match.NONE)
+    routes = (*router.routes, *public.routes)
+    here = (route for route in routes if route.matches(request.scope)[0] is not Match.NONE)
     return {method for route in here for method in getattr(route, "methods", None) or ()}
 
 

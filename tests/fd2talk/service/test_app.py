@@ -348,6 +348,16 @@ def test_a_token_opens_everything_but_the_page(tmp_path):
             assert client.finished(client.queued())["status"] == "completed"
 
 
+def test_answers_do_not_wait_for_acknowledgements(client):
+    """Forty milliseconds each, where small packets are held back."""
+    times = []
+    for _ in range(20):
+        begun = time.monotonic()
+        client.get("/health")
+        times.append(time.monotonic() - begun)
+    assert sorted(times)[5] < 0.035
+
+
 def test_pages_of_other_sites_are_refused(client, served):
     for headers in ({"Host": "evil.example"}, {"Origin": "http://evil.example"}):
         error_of(client.get("/v1/videos", headers=headers), 403, "forbidden")
