@@ -8,7 +8,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from service_client import TOKEN, Client, error_of, quick, running, wait_for
+from service_client import ROOT, TOKEN, Client, error_of, quick, running, wait_for
 from service_engine import made_of
 
 from fd2talk.service.limits import Limits
@@ -346,6 +346,16 @@ def test_a_token_opens_everything_but_the_page(tmp_path):
                 assert stranger.get(path).status_code == 200
             assert client.get("/v1/videos").status_code == 200 and client.get("/metrics").status_code == 200
             assert client.finished(client.queued())["status"] == "completed"
+
+
+def test_the_example_of_the_documentation_runs(served, tmp_path, monkeypatch):
+    text = (ROOT / "docs" / "service.md").read_text(encoding="utf-8")
+    (code,) = re.findall(r"```python\n(.*?)```", text, re.S)
+    (tmp_path / "photo.jpg").write_bytes(quick())
+    (tmp_path / "speech.wav").write_bytes(b"sound")
+    monkeypatch.chdir(tmp_path)
+    exec(code.replace("http://127.0.0.1:8790", served[1]), {})
+    assert (tmp_path / "talk.mp4").read_bytes().endswith(b"the end")
 
 
 def test_answers_do_not_wait_for_acknowledgements(client):

@@ -114,40 +114,6 @@ def test_a_folder_is_served_once(tmp_path, refused):
         refused("serve", "--data", tmp_path / "data", "--port", 0, folder=tmp_path / "x", saying="another service uses")
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_stopping_finishes_what_is_being_made(tmp_path, number):
-    data = tmp_path / "data"
-    with Server(data) as server, server.client() as client:
-        name, waiting = client.queued(quick(2.0)), client.queued()
-        wait_for(lambda: client.video(name)["status"] == "in_progress")
-        server.process.send_signal(number)
-        wait_for(lambda: client.get("/health").status_code == 503)
-        error_of(client.create(), 503, "stopping")
-        assert client.finished(name)["status"] == "completed"  # clients are answered as long as that takes
-        assert server.process.wait(timeout=20) == 128 + number
-        assert "Traceback" not in server.log.read_text()
-    with Server(data) as server, server.client() as client:
-        assert client.video(name)["status"] == "completed"
-        assert client.finished(waiting)["status"] == "completed"
-
-
-def test_what_is_not_finished_in_time_waits_for_the_next_start(tmp_path):
-    data = tmp_path / "data"
-    with Server(data, "--grace", 0.3) as server, server.client() as client:
-        name = client.queued(quick(3.0))
-        wait_for(lambda: client.video(name)["status"] == "in_progress")
-        begun = time.monotonic()
-        assert server.stop() == 143 and time.monotonic() - begun < 3
-    with Server(data) as server, server.client() as client:
-        assert client.finished(name)["status"] == "completed"
-    with Server(data) as server, server.client() as client:
-        name = client.queued(quick(60))
-        wait_for(lambda: client.video(name)["status"] == "in_progress")
-        server.process.send_signal(signal.SIGINT)
-        time.sleep(0.5)
-        assert server.stop(signal.SIGINT, 5) == 130  # the second Ctrl-C: at once
-
-
 def test_it_leaves_what_comes_for_all_processes_to_the_service(watched, client):
     """A service manager sends SIGTERM to every process."""
     name = client.queued(quick(0.5))
