@@ -125,7 +125,7 @@ class Exchange:
         self._until = time.monotonic() + limits.body_seconds
         self._replaced: Message | None = None
         self.status = 499  # the client left before there was an answer
-        self._started = self._closes = self._left = False
+        self._started = self._ended = self._closes = self._left = False
 
     async def receive(self) -> Message:
         """A piece of the request. Raises Refused: it is too slow."""
@@ -160,7 +160,9 @@ class Exchange:
             await self._body(message)
 
     async def refuse(self, error: Refused) -> None:
-        """Answer with an error, unless an answer has begun."""
+        """Answer with an error; an answer that has begun is broken off."""
+        if self._ended:  # with the error that is said again now
+            return
         if self._started or self._left:
             return self.gone()
         body = error_body(error.code, error.message)
@@ -188,7 +190,7 @@ class Exchange:
         await self._sent({**message, "headers": headers.raw})
 
     async def _body(self, message: Message) -> None:
-        ends = not message.get("more_body", False)
+        self._ended = ends = not message.get("more_body", False)
         if not (ends and self._closes) or self._waits:
             return await self._sent(message)
         await self._sent({**message, "more_body": True})
