@@ -30,6 +30,7 @@ def test_every_command_has_help(run):
         "export",
         "import",
         "live",
+        "manifest",
         "prepare",
         "train",
         "evaluate",
