@@ -1,4 +1,4 @@
-"""`fd2talk studio` and `fd2talk live`, which serve pages, and their options."""
+"""`fd2talk studio`, `fd2talk live` and `fd2talk serve`, which serve pages and programs, and their options."""
 
 from __future__ import annotations
 
@@ -114,4 +114,78 @@ def live(**options: Any) -> None:
     live(**options)
 
 
-COMMANDS = (studio, live)
+@click.command()
+@click.option(
+    "--data",
+    default="fd2talk-data",
+    show_default=True,
+    metavar="FOLDER",
+    help="Folder of everything that is kept: the queue, files and videos. The same folder goes on where it stopped.",
+)
+@_serving(8790)
+@click.option(
+    "--max-upload", type=click.IntRange(1, 10_000), default=50, show_default=True, metavar="MB", help="Largest file."
+)
+@click.option(
+    "--max-pixels",
+    type=common.Number(0.01, 120),
+    default=50,
+    show_default=True,
+    metavar="MILLIONS",
+    help="Largest photo.",
+)
+@click.option(
+    "--max-seconds",
+    type=common.Number(0.1, 14_400),
+    default=120,
+    show_default=True,
+    metavar="SECONDS",
+    help="Longest recording.",
+)
+@click.option(
+    "--max-waiting",
+    type=click.IntRange(1, 100_000),
+    default=100,
+    show_default=True,
+    metavar="N",
+    help="Videos that may wait; further requests are refused.",
+)
+@click.option(
+    "--keep",
+    type=common.Number(0.001, 100_000),
+    default=24,
+    show_default=True,
+    metavar="HOURS",
+    help="How long finished videos, and uploads, are kept.",
+)
+@click.option(
+    "--min-free",
+    type=click.IntRange(0, 10_000_000),
+    default=500,
+    show_default=True,
+    metavar="MB",
+    help="Room on the disk below which nothing is taken.",
+)
+@click.option(
+    "--grace",
+    type=common.Number(0, 3600),
+    default=30,
+    show_default=True,
+    metavar="SECONDS",
+    help="When it is stopped: time to finish the video that is being made; after that it waits for the next start.",
+)
+@click.option("--engine", metavar="MODULE:NAME", hidden=True, help="What makes the videos, for tests of the rest.")
+@common.weights("Folder with weights of the motion model, and of the renderer if it has any.")
+@common.models
+def serve(**options: Any) -> None:
+    """Make videos for programs, over HTTP (docs/service.md).
+
+    Requests wait in a queue that survives a restart, and are made one after the other in a process of their own. It
+    needs the extra: pip install 'fd2talk[serve]'.
+    """
+    from fd2talk.commands.serve import serve
+
+    serve(**options)
+
+
+COMMANDS = (studio, live, serve)

@@ -22,9 +22,10 @@ DISTRIBUTIONS = {
     "PIL": "pillow", "cv2": "opencv-contrib-python", "skimage": "scikit-image", "yaml": "pyyaml",
     "face_alignment": "face-alignment", "pillow_heif": "pillow-heif", "pytorch_fid": "pytorch-fid",
     "livekit": "livekit-agents", "pipecat": "pipecat-ai", "c2pa": "c2pa-python",
+    "prometheus_client": "prometheus-client", "python_multipart": "python-multipart",
 }  # fmt: skip
 # Packages of the extras of the same names: nothing else imports them, but the commands when they run.
-APPS = {"fd2talk.live": "live", "fd2talk.studio": "studio"}
+APPS = {"fd2talk.live": "live", "fd2talk.service": "serve", "fd2talk.studio": "studio"}
 OURS = {"fd2talk", "shared", "stage1_motion", "stage2_render"}
 HELPERS = {path.stem for path in (ROOT / "tests").rglob("*") if path.suffix in ("", ".py")}
 

@@ -37,6 +37,7 @@ def test_every_command_has_help(run):
         "evaluate",
         "doctor",
         "benchmark",
+        "serve",
         "studio",
         "verify",
     }
@@ -52,6 +53,7 @@ def test_whatever_takes_a_photo_offers_trackers_and_their_models():
         "evaluate",
         "doctor",
         "edit",
+        "serve",
         "studio",
     }
 

@@ -1,0 +1,39 @@
+"""`fd2talk serve`: videos over HTTP."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+from pathlib import Path
+
+from fd2talk.serving import check_address
+from fd2talk.terminal import announce
+from shared.errors import UsageError
+
+_NEEDED = ("fastapi", "prometheus_client", "python_multipart", "uvicorn")
+
+
+def serve(
+    *, data: str, host: str, port: int, token: str | None, max_upload: int, max_pixels: float, max_seconds: float,
+    max_waiting: int, keep: float, min_free: int, grace: float, weights: str, device: str, engine: str | None,
+) -> None:  # fmt: skip
+    """Serve until it is stopped; see `fd2talk.service.server.serve`."""
+    if missing := [name for name in _NEEDED if find_spec(name) is None]:
+        raise UsageError(f"fd2talk serve needs {missing[0]}: pip install 'fd2talk[serve]'")
+    check_address(host, token)
+    if device != "cpu":
+        from shared.device import require_device  # takes seconds
+
+        require_device(device)
+
+    from fd2talk.service.engine import ENGINE
+    from fd2talk.service.limits import Limits
+    from fd2talk.service.server import serve
+
+    limits = Limits(
+        upload_bytes=max_upload * 2**20, pixels=round(max_pixels * 1e6), seconds=max_seconds, waiting=max_waiting,
+        keep_seconds=keep * 3600, free_bytes=min_free * 2**20,
+    )  # fmt: skip
+    serve(
+        Path(data), limits, host=host, port=port, token=token, weights=weights, device=device,
+        engine=engine or ENGINE, grace=grace, ready=announce,
+    )  # fmt: skip

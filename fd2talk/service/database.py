@@ -1,0 +1,140 @@
+"""One file of SQLite that holds everything the service knows; it survives whatever ends the process."""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from shared.errors import UsageError
+
+_VERSION = 1
+_SCHEMA = """
+CREATE TABLE videos (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT,  -- the order of the queue
+    id TEXT NOT NULL UNIQUE,
+    status TEXT NOT NULL CHECK (status IN ('queued', 'in_progress', 'completed', 'failed')),
+    progress INTEGER NOT NULL DEFAULT 0,
+    stage TEXT,
+    created REAL NOT NULL,
+    started REAL,
+    updated REAL,
+    completed REAL,
+    expires REAL,
+    options TEXT NOT NULL,      -- JSON, as the client gave them
+    folder TEXT NOT NULL,       -- of its files, in inputs/
+    files TEXT NOT NULL,        -- JSON: what a file is for -> its name
+    lease TEXT,                 -- who works on it: only they may publish
+    crashes INTEGER NOT NULL DEFAULT 0,
+    interruptions INTEGER NOT NULL DEFAULT 0,
+    result TEXT,                -- name in results/; set once, together with the status
+    bytes INTEGER,
+    sha256 TEXT,
+    seconds REAL,
+    width INTEGER,
+    height INTEGER,
+    error_code TEXT,
+    error_message TEXT
+);
+CREATE INDEX videos_by_status ON videos (status, seq);
+CREATE TABLE keys (
+    key TEXT PRIMARY KEY,
+    digest TEXT NOT NULL,       -- of the request
+    video TEXT NOT NULL REFERENCES videos (id) ON DELETE CASCADE
+);
+CREATE INDEX keys_by_video ON keys (video);
+CREATE TABLE uploads (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT,
+    id TEXT NOT NULL UNIQUE,
+    name TEXT NOT NULL,
+    bytes INTEGER NOT NULL,
+    sha256 TEXT NOT NULL,
+    created REAL NOT NULL,
+    expires REAL NOT NULL
+);
+CREATE TABLE totals (name TEXT PRIMARY KEY, value REAL NOT NULL);
+"""
+
+
+class Database:
+    """A connection, for several threads of one process; every process has its own.
+
+    Args:
+        path: of the file, which is made where there is none.
+
+    Raises:
+        UsageError: it is no such file, or of another version.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._lock = threading.RLock()
+        try:
+            self._connection = sqlite3.connect(path, timeout=60, isolation_level=None, check_same_thread=False)
+            self._connection.row_factory = sqlite3.Row
+            self._connection.execute("PRAGMA journal_mode = WAL")  # readers do not wait for who writes
+            self._connection.execute("PRAGMA synchronous = FULL")  # what was answered is on the disk
+            self._connection.execute("PRAGMA foreign_keys = ON")
+            self._make()
+        except sqlite3.Error as error:
+            raise UsageError(f"cannot use {path}: {error}") from error
+
+    def _make(self) -> None:
+        with self.writing() as connection:
+            version = connection.execute("PRAGMA user_version").fetchone()[0]
+            if version == 0:
+                for statement in _SCHEMA.split(";\n"):
+                    connection.execute(statement)
+                connection.execute(f"PRAGMA user_version = {_VERSION}")
+            elif version != _VERSION:
+                raise UsageError(f"its videos were kept by another version of fd2talk (format {version})")
+
+    @contextmanager
+    def reading(self) -> Iterator[sqlite3.Connection]:
+        """One statement, or several whose results need not belong together."""
+        with self._lock:
+            yield self._connection
+
+    @contextmanager
+    def writing(self) -> Iterator[sqlite3.Connection]:
+        """A transaction: all of it happens, and is on the disk when the block has ended, or nothing of it."""
+        with self._lock:
+            self._connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield self._connection
+                self._connection.execute("COMMIT")
+            except BaseException:
+                if self._connection.in_transaction:
+                    self._connection.execute("ROLLBACK")
+                raise
+
+    def close(self) -> None:
+        """Close the file."""
+        with self._lock:
+            self._connection.close()
+
+
+class Claim:
+    """Says that a folder is in use, until the process ends, whatever ends it.
+
+    A lock of SQLite on a file of its own, as it is the same on every system.
+
+    Args:
+        path: of the file.
+
+    Raises:
+        UsageError: another process uses the folder.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._connection = sqlite3.connect(path, timeout=0.5, isolation_level=None, check_same_thread=False)
+        try:
+            self._connection.execute("BEGIN EXCLUSIVE")
+        except sqlite3.OperationalError as error:
+            self._connection.close()
+            raise UsageError(f"another service uses the folder {path.parent} ({error})") from error
+
+    def close(self) -> None:
+        """Let others use it."""
+        self._connection.close()

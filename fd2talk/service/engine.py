@@ -1,0 +1,89 @@
+"""What makes a video, in a process of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from fd2talk.service.limits import Limits
+
+ENGINE = "fd2talk.service.engine:VideoEngine"
+
+
+@dataclass(frozen=True)
+class Work:
+    """What is asked for.
+
+    Args:
+        files: by what they are for: `photo` and `audio`, perhaps `style` and `pose_from`.
+        options: checked, by the names of `fd2talk.request.OPTIONS`.
+        output: the MP4 to write, in a folder of its own.
+    """
+
+    files: dict[str, Path]
+    options: dict[str, Any]
+    output: Path
+
+
+@dataclass(frozen=True)
+class Facts:
+    """Of a video that was written: seconds, and pixels; None where they are not known."""
+
+    seconds: float | None = None
+    width: int | None = None
+    height: int | None = None
+
+
+Tell = Callable[[str, int, int], None]
+"""Told what is being done, how much of it is done, and how much there is; what it raises ends the work."""
+
+
+class Engine(Protocol):
+    """Makes videos, one after the other.
+
+    `fd2talk serve --engine MODULE:NAME` takes another one, for tests of what is around it: called with weights, device
+    and limits it must return such an object.
+    """
+
+    def __call__(self, work: Work, tell: Tell) -> Facts:
+        """Make one. Raises Fd2TalkError: why it cannot be made, in a sentence for the client."""
+
+
+class VideoEngine:
+    """The real one.
+
+    Args:
+        weights: `bundled`, or a folder.
+        device: for the networks.
+        limits: of photos and sound.
+    """
+
+    def __init__(self, weights: str, device: str, limits: Limits) -> None:
+        from fd2talk.generation import Generator
+        from fd2talk.studio.limits import Limits as OfMedia
+
+        self._generator = Generator(weights, device)
+        self._limits = OfMedia(pixels=limits.pixels, seconds=limits.seconds)
+
+    def __call__(self, work: Work, tell: Tell) -> Facts:
+        """Make a video. Raises as `Generator.write`, and InputError: a file beyond the limits."""
+        from fd2talk.request import request_from
+        from fd2talk.studio.media import check_clip, check_pixels, read_speech
+        from shared.images import is_photo
+        from shared.media import video_info
+
+        tell("reading the files", 0, 1)
+        check_pixels(work.files["photo"], self._limits)
+        read_speech(work.files["audio"], self._limits)
+        given = {role: str(path) for role, path in work.files.items() if role in ("style", "pose_from")}
+        for path in given.values():
+            if is_photo(path):
+                check_pixels(Path(path), self._limits)
+            else:
+                check_clip(Path(path), self._limits)
+        request = request_from(str(work.files["photo"]), str(work.files["audio"]), work.options | given)
+        self._generator.write(request, work.output, progress=tell)
+        info = video_info(work.output)
+        return Facts(info.duration, info.width, info.height)

@@ -1,0 +1,71 @@
+"""What is answered instead of what was asked for: one shape, `{"error": {"code": ..., "message": ...}}`."""
+
+from __future__ import annotations
+
+import errno
+import json
+import sqlite3
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from http import HTTPStatus
+
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_CODES = {
+    400: ("bad_request", "this is no request that is understood here"),
+    401: ("unauthorized", "the token is missing or wrong: send `Authorization: Bearer TOKEN`"),
+    403: ("forbidden", "this address or page may not use this service"),
+    404: ("not_found", "there is nothing at this address"),
+    405: ("method_not_allowed", "this address does not take this method"),
+    416: ("range_not_satisfiable", "the video has no such range of bytes"),
+    500: ("internal_error", "something went wrong here; the log of the service says what"),
+}
+
+
+class Refused(Exception):
+    """A request that is refused.
+
+    Args:
+        status: of HTTP.
+        code: for programs.
+        message: for people, one sentence.
+        headers: of the answer.
+    """
+
+    def __init__(self, status: int, code: str, message: str, headers: Mapping[str, str] | None = None) -> None:
+        super().__init__(message)
+        self.status, self.code, self.message, self.headers = status, code, message, dict(headers or {})
+
+
+def refusal(status: int) -> Refused:
+    """What is said of a status when nothing more is known."""
+    code, message = _CODES.get(status, (HTTPStatus(status).phrase.lower().replace(" ", "_"), HTTPStatus(status).phrase))
+    return Refused(status, code, message)
+
+
+def error_body(code: str, message: str) -> bytes:
+    """The body of an answer that refuses."""
+    return json.dumps({"error": {"code": code, "message": message}}).encode()
+
+
+def disk_full() -> Refused:
+    """There is no room for what was sent."""
+    sentence = "the disk of the service is full; nothing of this request was kept, try again later"
+    return Refused(507, "storage_full", sentence, {"Retry-After": "60"})
+
+
+def is_full(error: BaseException) -> bool:
+    """Whether the disk was full."""
+    if isinstance(error, OSError):
+        return error.errno in _FULL
+    return isinstance(error, sqlite3.OperationalError) and "full" in str(error)
+
+
+@contextmanager
+def storing() -> Iterator[None]:
+    """Say that the disk is full where that is what goes wrong. Raises Refused."""
+    try:
+        yield
+    except (OSError, sqlite3.OperationalError) as error:
+        if is_full(error):
+            raise disk_full() from error
+        raise

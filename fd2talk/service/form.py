@@ -1,0 +1,185 @@
+"""What clients send: forms, of which files go straight to the disk, and JSON."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection
+from dataclasses import dataclass, field
+from typing import Any
+
+from python_multipart.exceptions import FormParserError
+from python_multipart.multipart import MultipartParser, parse_options_header
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+
+from fd2talk.service.errors import Refused, storing
+from fd2talk.service.folders import Folders, Incoming, Received
+
+_MOST_TEXT = 64_000
+"""Bytes of all that is no file."""
+
+
+@dataclass
+class Form:
+    """The fields of a request: `values` by name, and `files` that lie in the folder `incoming`.
+
+    Use it as a context manager: files that were not put elsewhere go at the end.
+    """
+
+    values: dict[str, Any] = field(default_factory=dict)
+    files: dict[str, Received] = field(default_factory=dict)
+    open: list[Incoming] = field(default_factory=list)
+
+    def __enter__(self) -> Form:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for one in self.open:
+            one.discard()
+
+
+async def receive_json(request: Request) -> dict[str, Any]:
+    """A JSON object. Raises Refused: it is none."""
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > _MOST_TEXT:
+            raise Refused(413, "request_too_large", f"JSON has at most {_MOST_TEXT} bytes here; files are uploaded")
+    try:
+        found = json.loads(bytes(body), parse_constant=_no_number)
+    except (ValueError, RecursionError):
+        raise Refused(422, "invalid_request", "the body is no JSON") from None
+    if not isinstance(found, dict):
+        raise Refused(422, "invalid_request", "the body is no JSON object")
+    return found
+
+
+async def receive_form(request: Request, form: Form, folders: Folders, files: Collection[str], most: int) -> None:
+    """Receive a form; its files are written while they arrive.
+
+    Args:
+        request: whose body is `multipart/form-data`.
+        form: to be filled.
+        folders: where files go.
+        files: fields that may be files.
+        most: bytes of a file.
+
+    Raises:
+        Refused: a form that cannot be read, is too large, or has other files, or the disk is full.
+    """
+    limit = most * len(files) + _MOST_TEXT
+    announced = request.headers.get("content-length", "")
+    if announced.isdecimal() and int(announced) > limit:  # before any of it is read
+        raise _too_large(limit)
+    with storing():
+        folders.check_room()
+        reader = _Reader(request.headers["content-type"], form, folders, files)
+        received = 0
+        async for chunk in request.stream():
+            received += len(chunk)
+            if received > limit:
+                raise _too_large(limit)
+            reader.parse(chunk)
+            if reader.pending:
+                await run_in_threadpool(reader.write)
+        if not reader.ended:
+            raise Refused(400, "bad_request", "the form ends in the middle")
+
+
+def _too_large(limit: int) -> Refused:
+    return Refused(413, "request_too_large", f"this is more than {limit / 2**20:.3g} MB, which may be sent at once")
+
+
+def _no_number(text: str) -> float:
+    raise ValueError(f"{text} is no number of JSON")
+
+
+class _Reader:
+    """Parses a form piece by piece."""
+
+    def __init__(self, content_type: str, form: Form, folders: Folders, files: Collection[str]) -> None:
+        boundary = parse_options_header(content_type)[1].get(b"boundary")
+        if not boundary:
+            raise Refused(400, "bad_request", "the content-type names no boundary")
+        self._form, self._folders, self._allowed = form, folders, files
+        self.pending: list[tuple[str, Incoming, bytes | None]] = []
+        self.ended = False
+        self._header = [b"", b""]
+        self._disposition = b""
+        self._name, self._text, self._file = "", bytearray(), None  # type: tuple[str, bytearray, Incoming | None]
+        self._length = 0
+        try:
+            self._parser = MultipartParser(
+                boundary,
+                {
+                    "on_part_begin": self._begin,
+                    "on_part_data": self._data,
+                    "on_part_end": self._end,
+                    "on_header_field": lambda data, start, end: self._head(0, data[start:end]),
+                    "on_header_value": lambda data, start, end: self._head(1, data[start:end]),
+                    "on_header_end": self._head_ends,
+                    "on_headers_finished": self._heads_end,
+                    "on_end": self._all,
+                },
+            )
+        except FormParserError:
+            raise Refused(400, "bad_request", "the content-type has a boundary that cannot be used") from None
+
+    def parse(self, chunk: bytes) -> None:
+        """Take a piece. Raises Refused."""
+        try:
+            self._parser.write(chunk)
+        except FormParserError:
+            raise Refused(400, "bad_request", "the body is no form") from None
+
+    def write(self) -> None:
+        """Write what came for files, in a thread, as disks may be slow."""
+        for name, file, data in self.pending:
+            if data is None:
+                self._form.files[name] = file.finish()
+            else:
+                file.write(data)
+        self.pending.clear()
+
+    def _begin(self) -> None:
+        self._header, self._disposition = [b"", b""], b""
+        self._text, self._file = bytearray(), None
+
+    def _head(self, part: int, data: bytes) -> None:
+        self._header[part] += data
+
+    def _head_ends(self) -> None:
+        if self._header[0].lower() == b"content-disposition":
+            self._disposition = self._header[1]
+        self._header = [b"", b""]
+
+    def _heads_end(self) -> None:
+        options = parse_options_header(self._disposition)[1]
+        self._name = options.get(b"name", b"").decode("utf-8", "replace")
+        if not self._name:
+            raise Refused(400, "bad_request", "a part of the form has no name")
+        if self._name in self._form.values or self._name in {*self._form.files, *(one[0] for one in self.pending)}:
+            raise Refused(422, "invalid_request", f"{self._name[:60]}: it is given twice")
+        if b"filename" in options:
+            if self._name not in self._allowed:
+                raise Refused(422, "invalid_request", f"{self._name[:60]}: no file is expected here")
+            self._file = self._folders.incoming_file(options[b"filename"].decode("utf-8", "replace"))
+            self._form.open.append(self._file)
+
+    def _data(self, data: bytes, start: int, end: int) -> None:
+        if self._file is not None:
+            self.pending.append((self._name, self._file, data[start:end]))
+            return
+        self._length += end - start
+        if self._length > _MOST_TEXT:
+            raise Refused(413, "request_too_large", f"all fields together have at most {_MOST_TEXT} bytes")
+        self._text += data[start:end]
+
+    def _end(self) -> None:
+        if self._file is not None:
+            self.pending.append((self._name, self._file, None))
+        else:
+            self._form.values[self._name] = self._text.decode("utf-8", "replace")
+
+    def _all(self) -> None:
+        self.ended = True

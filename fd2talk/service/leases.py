@@ -1,0 +1,175 @@
+"""Who works on a video: a lease is given out once, and only who holds it may publish, so that nobody does twice."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+from fd2talk.service.database import Database
+from fd2talk.service.videos import Made, Video, count
+
+_MINE = "lease = ? AND status = 'in_progress'"
+_STARTS = "SELECT value FROM totals WHERE name = 'starts'"
+
+
+@dataclass(frozen=True)
+class Lost:
+    """A video whose work ended without a result: its id, and why it has failed, or None where it waits again."""
+
+    id: str
+    failed: str | None
+
+
+class Leases:
+    """The part of the table of videos that those use who make them.
+
+    Args:
+        database: that holds it.
+        keep_seconds: after which finished videos expire.
+    """
+
+    def __init__(self, database: Database, keep_seconds: float) -> None:
+        self._database, self._keep = database, keep_seconds
+
+    def begin(self) -> int:
+        """Begin to look after the videos; nobody who began earlier can claim any more.
+
+        Returns:
+            The number to claim with.
+        """
+        with self._database.writing() as connection:
+            count(connection, "starts")
+            return int(connection.execute(_STARTS).fetchone()[0])
+
+    def claim(self, lease: str, start: int) -> Video | None:
+        """Begin the video that has waited longest; None where none waits.
+
+        Args:
+            lease: a name that nobody had before.
+            start: from `begin`; a process that has outlived its service gets nothing.
+        """
+        with self._database.reading() as connection:  # most of the time nothing waits, and nothing is written
+            if connection.execute("SELECT 1 FROM videos WHERE status = 'queued' LIMIT 1").fetchone() is None:
+                return None
+        with self._database.writing() as connection:
+            latest = connection.execute(_STARTS).fetchone()[0]
+            row = connection.execute("SELECT seq FROM videos WHERE status = 'queued' ORDER BY seq LIMIT 1").fetchone()
+            if row is None or latest != start:
+                return None
+            now = time.time()
+            connection.execute(
+                "UPDATE videos SET status = 'in_progress', lease = ?, started = ?, updated = ?, progress = 0, "
+                "stage = 'starting' WHERE seq = ?",
+                (lease, now, now, row["seq"]),
+            )
+            row = connection.execute("SELECT *, NULL AS ahead FROM videos WHERE seq = ?", (row["seq"],)).fetchone()
+        return Video.of(row)
+
+    def progress(self, lease: str, stage: str, percent: int) -> bool:
+        """Say how far it is. False: the video was deleted, or given to somebody else."""
+        with self._database.writing() as connection:
+            done = connection.execute(
+                f"UPDATE videos SET stage = ?, progress = max(progress, ?), updated = ? WHERE {_MINE}",
+                (stage, min(percent, 99), time.time(), lease),
+            )
+        return done.rowcount == 1
+
+    def publish(self, lease: str, made: Made) -> bool:
+        """Publish a video whose file is complete and on the disk: from this transaction on clients get it.
+
+        Returns:
+            False: the video was deleted, or given to somebody else, and the file is of no use.
+        """
+        now = time.time()
+        with self._database.writing() as connection:
+            done = connection.execute(
+                "UPDATE videos SET status = 'completed', progress = 100, stage = NULL, lease = NULL, completed = ?, "
+                "expires = ?, updated = ?, result = ?, bytes = ?, sha256 = ?, seconds = ?, width = ?, height = ? "
+                f"WHERE result IS NULL AND {_MINE}",
+                (now, now + self._keep, now, made.result, made.bytes, made.sha256, made.seconds, made.width,
+                 made.height, lease),
+            )  # fmt: skip
+            if done.rowcount == 1:
+                began = connection.execute("SELECT started FROM videos WHERE result = ?", (made.result,)).fetchone()[0]
+                count(connection, "completed")
+                count(connection, "work_seconds", now - began)
+                count(connection, "video_seconds", made.seconds or 0)
+        return done.rowcount == 1
+
+    def fail(self, lease: str, code: str, message: str) -> bool:
+        """Say that a video cannot be made. False as `progress`."""
+        now = time.time()
+        with self._database.writing() as connection:
+            done = connection.execute(
+                "UPDATE videos SET status = 'failed', stage = NULL, lease = NULL, completed = ?, expires = ?, "
+                f"updated = ?, error_code = ?, error_message = ? WHERE {_MINE}",
+                (now, now + self._keep, now, code, message, lease),
+            )
+            if done.rowcount == 1:
+                count(connection, "failed")
+        return done.rowcount == 1
+
+    def needs(self, name: str) -> bool:
+        """Whether a video waits or is under way, so that its files are needed."""
+        with self._database.reading() as connection:
+            query = "SELECT 1 FROM videos WHERE id = ? AND status IN ('queued', 'in_progress')"
+            return connection.execute(query, (name,)).fetchone() is not None
+
+    def is_busy(self) -> bool:
+        """Whether a video is under way."""
+        with self._database.reading() as connection:
+            query = "SELECT 1 FROM videos WHERE status = 'in_progress' LIMIT 1"
+            return connection.execute(query).fetchone() is not None
+
+    def give_back(self) -> list[Lost]:
+        """Queue again what was under way when the service was stopped, which counts as no try."""
+        return self._again(None, 0, "")
+
+    def crashed(self, most: int, how: str) -> list[Lost]:
+        """Queue again what was under way when the process that made it ended, or give it up after so many times.
+
+        Args:
+            most: how often.
+            how: it ended, for the sentence.
+        """
+        sentence = f"the process that made this video {how}, {{}} times; it is not tried again"
+        return self._again("crashes", most, sentence)
+
+    def interrupted(self, most: int) -> list[Lost]:
+        """The same when the service ended without having been stopped, noticed at its next start."""
+        return self._again("interruptions", most, "the service ended {} times while it made this video")
+
+    def _again(self, column: str | None, most: int, sentence: str) -> list[Lost]:
+        now, outcomes = time.time(), []
+        with self._database.writing() as connection:
+            rows = connection.execute("SELECT * FROM videos WHERE status = 'in_progress'").fetchall()
+            for row in rows:
+                times = 0 if column is None else row[column] + 1
+                why = sentence.format(times) if column is not None and times >= most else None
+                if why is None:
+                    connection.execute(
+                        "UPDATE videos SET status = 'queued', lease = NULL, started = NULL, progress = 0, stage = NULL "
+                        "WHERE seq = ?",
+                        (row["seq"],),
+                    )
+                else:
+                    connection.execute(
+                        "UPDATE videos SET status = 'failed', lease = NULL, stage = NULL, completed = ?, expires = ?, "
+                        "error_code = 'worker_crashed', error_message = ? WHERE seq = ?",
+                        (now, now + self._keep, why, row["seq"]),
+                    )
+                    count(connection, "failed")
+                if column is not None:
+                    connection.execute(f"UPDATE videos SET {column} = ? WHERE seq = ?", (times, row["seq"]))
+                    count(connection, column)
+                outcomes.append(Lost(row["id"], why))
+        return outcomes
+
+    def stalled(self, seconds: float) -> Video | None:
+        """A video that is under way and has not come any further for so long."""
+        with self._database.reading() as connection:
+            row = connection.execute(
+                "SELECT *, NULL AS ahead FROM videos WHERE status = 'in_progress' AND updated < ?",
+                (time.time() - seconds,),
+            ).fetchone()
+        return None if row is None else Video.of(row)

@@ -1,0 +1,150 @@
+"""What a request for a video may say, derived from the options of `fd2talk generate`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+import click
+from pydantic import ConfigDict, Field, ValidationError, create_model
+
+from fd2talk.request import OPTIONS
+from fd2talk.service.errors import Refused
+from fd2talk.service.uploads import PREFIX
+
+FILES = ("photo", "audio", "style", "pose_from")
+"""Fields that are files, or ids of uploads; `style` may also be the name of one."""
+
+RENDERERS = ("geometry", "repair")
+"""Those that are offered: the third one, diffusion, takes minutes for a second of video."""
+
+_UPLOAD = f"^{PREFIX}[0-9a-f]{{32}}$"
+# No dots and no slashes: on the command line these may be paths.
+_WORD = "^[A-Za-z0-9_+-]{1,64}$"
+_BOX = r"^-?[0-9]{1,6}(\.[0-9]{1,6})?(,-?[0-9]{1,6}(\.[0-9]{1,6})?){3}$"
+# Folders of the server, and what only the renderer diffusion takes.
+_LEFT_OUT = ("person", "render_steps", *FILES)
+_OFFERED = tuple(option for option in OPTIONS if option.name not in _LEFT_OUT)
+_WHOLE_ONES = {option.name for option in _OFFERED if isinstance(option.type, click.IntRange)}
+_WHOLE = re.compile(r"-?[0-9]{1,30}")
+_NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?")
+
+
+def _type(option: click.Option) -> Any:
+    if option.name == "renderer":
+        return Literal[RENDERERS]
+    kind = option.type
+    if isinstance(kind, click.Choice):
+        return Literal[tuple(kind.choices)]
+    if isinstance(kind, (click.IntRange, click.FloatRange)):
+        ends: dict[str, Any] = {"gt" if kind.min_open else "ge": kind.min, "lt" if kind.max_open else "le": kind.max}
+        if isinstance(kind, click.IntRange):
+            return Annotated[int, Field(**ends)]
+        return Annotated[float, Field(allow_inf_nan=False, **ends)]
+    if option.name == "face_box":
+        return Annotated[str, Field(pattern=_BOX)]
+    return Annotated[str, Field(pattern=_WORD)]
+
+
+def _field(option: click.Option) -> tuple[Any, Any]:
+    if option.is_flag:
+        return bool, Field(option.default is True, description=option.help)
+    default = option.default if isinstance(option.default, (str, int, float)) else None
+    return _type(option) | None if default is None else _type(option), Field(default, description=option.help)
+
+
+_UPLOADED = "id of an upload; in a form, the file itself or an id."
+_FIELDS: dict[str, Any] = {
+    "photo": (Annotated[str, Field(pattern=_UPLOAD)], Field(description=f"Photo of the person: {_UPLOADED}")),
+    "audio": (Annotated[str, Field(pattern=_UPLOAD)], Field(description=f"Speech, as sound or video: {_UPLOADED}")),
+    "style": (
+        Annotated[str, Field(pattern=_WORD)] | None,
+        Field(
+            None,
+            description="Speaking style, for the model diffposetalk: a name such as `calm`, or the id of an upload of "
+            "a clip, a motion or a style; in a form, also the file itself.",
+        ),
+    ),
+    "pose_from": (
+        Annotated[str, Field(pattern=_UPLOAD)] | None,
+        Field(None, description=f"Motion, video or photo that the head's motion is taken from: {_UPLOADED}"),
+    ),
+    **{str(option.name): _field(option) for option in _OFFERED},
+}
+VideoRequest = create_model(
+    "VideoRequest",
+    __config__=ConfigDict(extra="forbid", strict=True),
+    __doc__="A video that is wanted. Options are those of `fd2talk generate`, with `_` for `-`.",
+    **_FIELDS,
+)
+
+
+def checked(values: Mapping[str, Any], files: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """Check the options of a request.
+
+    Args:
+        values: of JSON, by name.
+        files: those of a form by their fields, which are not among the values.
+
+    Returns:
+        What was given, without what only says the default of a file.
+
+    Raises:
+        Refused: something is missing, unknown, or of the wrong kind; the sentence names it.
+    """
+    given = {str(name).replace("-", "_"): value for name, value in values.items()}
+    for name, value in given.items():
+        if isinstance(value, float) and value.is_integer() and name in _WHOLE_ONES:  # 256.0 is a whole number in JSON
+            given[name] = int(value)
+    stand_ins = {name: PREFIX + "0" * 32 for name in files or ()}
+    if twice := given.keys() & stand_ins.keys():
+        raise Refused(422, "invalid_request", f"{min(twice)}: it is given twice")
+    try:
+        found = VideoRequest.model_validate(given | stand_ins).model_dump(exclude_unset=True, exclude_none=True)
+    except ValidationError as error:
+        raise Refused(422, "invalid_request", sentence_of(error.errors())) from None
+    return {name: value for name, value in found.items() if name not in stand_ins}
+
+
+def from_form(values: Mapping[str, str]) -> dict[str, Any]:
+    """The fields of a form, which are all text, as JSON has them; what does not fit stays text, and is refused."""
+    kinds = {str(option.name): option for option in _OFFERED}
+    found: dict[str, Any] = {}
+    for key, text in values.items():
+        name = key.replace("-", "_")
+        option = kinds.get(name)
+        value: Any = text
+        if option is not None and option.is_flag and text.lower() in ("true", "false"):
+            value = text.lower() == "true"
+        elif name in _WHOLE_ONES and _WHOLE.fullmatch(text):
+            value = int(text)
+        elif option is not None and isinstance(option.type, click.FloatRange) and _NUMBER.fullmatch(text):
+            value = float(text)
+        if name in found:
+            raise Refused(422, "invalid_request", f"{name[:60]}: it is given twice")
+        found[name] = value
+    return found
+
+
+def sentence_of(errors: Any) -> str:
+    """One sentence of what pydantic found: the first error, and where."""
+    first = errors[0]
+    place = next((str(part) for part in first["loc"] if part not in ("query", "path", "header", "body")), "")
+    message = {"missing": "it is missing", "extra_forbidden": "there is no such option"}.get(
+        first["type"], first["msg"]
+    )
+    return f"{place[:80]}: {message[:1].lower()}{message[1:]}" if place else message
+
+
+def form_schema() -> dict[str, Any]:
+    """The schema of a request as a form: that of JSON, with files."""
+    schema = VideoRequest.model_json_schema()
+    for name, field in schema["properties"].items():  # text cannot be null
+        kinds = [kind for kind in field.pop("anyOf", ()) if kind != {"type": "null"}]
+        schema["properties"][name] = {**(kinds[0] if kinds else {}), **field}
+    file = {"type": "string", "format": "binary"}
+    for name in FILES:
+        field = schema["properties"][name]
+        schema["properties"][name] = file | {"description": field["description"]}
+    return schema

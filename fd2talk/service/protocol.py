@@ -1,0 +1,67 @@
+"""HTTP/1.1 as uvicorn speaks it, with an end to the patience that uvicorn has with slow clients."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import h11
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from fd2talk.service.errors import error_body
+from fd2talk.service.limits import Limits
+
+
+def protocol(limits: Limits) -> Callable[..., asyncio.Protocol]:
+    """The class of connections, for `uvicorn.Config(http=...)`."""
+    return type("Connection", (_Connection,), {"limits": limits})
+
+
+class _Connection(H11Protocol):
+    limits: Limits
+    _patience: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self.app_state = {**self.app_state, "abort": transport.abort}
+        if len(self.connections) > self.limits.connections:
+            transport.abort()
+        else:
+            self._expect()
+
+    def data_received(self, data: bytes) -> None:
+        if self._patience is None and not self._is_answering():
+            self._expect()
+        super().data_received(data)
+        if self._is_answering():
+            self._calm()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._calm()
+        super().connection_lost(exc)
+
+    def send_400_response(self, msg: str) -> None:
+        """Say that this is no HTTP, as all other errors are said."""
+        body = error_body("bad_request", "this is no request of HTTP/1.1")
+        headers = [("content-type", "application/json"), ("content-length", str(len(body))), ("connection", "close")]
+        begin = h11.Response(status_code=400, headers=headers, reason=b"Bad Request")
+        events: tuple[Any, ...] = (begin, h11.Data(data=body), h11.EndOfMessage())
+        try:
+            for event in events:
+                self.transport.write(self.conn.send(event) or b"")
+        except h11.LocalProtocolError:  # in the middle of an answer
+            pass
+        self.transport.close()
+
+    def _is_answering(self) -> bool:
+        return self.cycle is not None and not self.cycle.response_complete
+
+    def _expect(self) -> None:
+        """The head of a request must arrive from now on."""
+        self._patience = self.loop.call_later(self.limits.header_seconds, self.transport.abort)
+
+    def _calm(self) -> None:
+        if self._patience is not None:
+            self._patience.cancel()
+            self._patience = None

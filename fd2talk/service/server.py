@@ -1,0 +1,127 @@
+"""Serve a folder over HTTP until a signal stops it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+import socket
+import sys
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+from types import FrameType
+
+import uvicorn
+
+from fd2talk.service.app import application
+from fd2talk.service.engine import ENGINE
+from fd2talk.service.guard import LOG
+from fd2talk.service.limits import Limits
+from fd2talk.service.protocol import protocol
+from fd2talk.service.service import Service
+from fd2talk.service.supervisor import Supervisor
+from fd2talk.serving import check_address
+from shared.errors import UsageError
+
+
+def serve(
+    folder: Path,
+    limits: Limits,
+    *,
+    host: str,
+    port: int,
+    token: str | None,
+    weights: str = "bundled",
+    device: str = "cpu",
+    engine: str = ENGINE,
+    grace: float = 30.0,
+    ready: Callable[[str], None] = lambda address: None,
+) -> None:
+    """Serve until a signal stops it; what was not finished then waits for the next time.
+
+    Args:
+        folder: of everything that is kept.
+        limits: of clients.
+        host: address to bind to.
+        port: 0 for any that is free.
+        token: that clients must know; needed where other computers can reach the address.
+        weights: of the models.
+        device: for the networks.
+        engine: what makes the videos, MODULE:NAME.
+        grace: seconds in which the video that is being made may be finished when the service is stopped.
+        ready: called with the address.
+
+    Raises:
+        UsageError: the address or the folder cannot be used, or the address needs a token.
+    """
+    check_address(host, token)
+    _log_to_standard_error()
+    with closing(_bound(host, port)) as listening, closing(Service(folder, limits, LOG.info)) as service:
+        supervisor = Supervisor(service, engine, weights, device)
+        config = uvicorn.Config(
+            application(service, token),
+            http=protocol(limits),  # type: ignore[arg-type]  # it makes connections, as a class does
+            lifespan="off",
+            ws="none",
+            log_config=None,
+            access_log=False,
+            proxy_headers=False,
+            server_header=False,
+            timeout_graceful_shutdown=5,
+        )
+        supervisor.start()
+        try:
+            name = f"[{host}]" if ":" in host else host
+            ready(f"http://{name}:{listening.getsockname()[1]}")
+            _Server(config, service, supervisor, grace).run(sockets=[listening])
+        finally:
+            service.stopping.set()
+            supervisor.stop(0)
+
+
+class _Server(uvicorn.Server):
+    """Clients are answered until the video that is being made is finished."""
+
+    def __init__(self, config: uvicorn.Config, service: Service, supervisor: Supervisor, grace: float) -> None:
+        super().__init__(config)
+        self._service, self._supervisor, self._grace = service, supervisor, grace
+        self._signals = 0
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Begin to stop; at the second Ctrl-C at once."""
+        self._signals += 1
+        super().handle_exit(signal.SIGINT if self._signals > 1 else sig, frame)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Finish, while clients may still ask, but not for more."""
+        self._service.stopping.set()
+        if self._service.leases.is_busy():
+            LOG.info("stopping: the video that is being made has %g seconds to be finished", self._grace)
+        await asyncio.to_thread(self._supervisor.stop, self._grace, lambda: self.force_exit)
+        await super().shutdown(sockets)
+
+
+def _log_to_standard_error() -> None:
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(logging.Formatter("%(asctime)s %(message)s"))
+    LOG.handlers, LOG.propagate = [handler], False
+    LOG.setLevel(logging.INFO)
+    noise = logging.getLogger("uvicorn")
+    noise.handlers, noise.propagate = [handler], False
+    noise.setLevel(logging.CRITICAL)  # what it says of clients is in our log
+
+
+def _bound(host: str, port: int) -> socket.socket:
+    """A socket at the address. Raises UsageError: it is in use, or none of this computer's."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    # The protocol is named, as asyncio switches Nagle's algorithm off only then: every answer would take 40 ms more.
+    listening = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    try:
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind((host, port))
+    except (OSError, OverflowError) as error:
+        listening.close()
+        reason = getattr(error, "strerror", None) or str(error)
+        raise UsageError(f"cannot serve at {host}, port {port}: {reason}") from error
+    return listening

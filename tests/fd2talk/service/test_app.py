@@ -1,0 +1,373 @@
+"""What clients see: every address, and one shape of errors."""
+
+import hashlib
+import json
+import re
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from service_client import ROOT, TOKEN, Client, error_of, quick, running, wait_for
+from service_engine import made_of
+
+from fd2talk.service.limits import Limits
+
+
+def test_a_video_from_a_form_from_beginning_to_end(client, served):
+    photo, audio = quick(0.3), b"the sound"
+    answer = client.create(photo, audio, seed="7", **{"max-size": "256"})
+    assert answer.status_code == 202, answer.text
+    video = answer.json()
+    assert answer.headers["location"] == f"/v1/videos/{video['id']}"
+    assert video["object"] == "video" and video["model"] == "fd2talk" and video["error"] is None
+    assert video["options"] == {"seed": 7, "max_size": 256}
+    assert abs(video["created_at"] - time.time()) < 5 and video["completed_at"] is None and video["expires_at"] is None
+    seen = set()
+
+    def look():
+        now = client.video(video["id"])
+        seen.add((now["status"], now["stage"]))
+        return now if now["status"] == "completed" else None
+
+    done = wait_for(look)
+    assert ("in_progress", "rendering") in seen or ("in_progress", "reading the files") in seen
+    assert (done["progress"], done["seconds"], done["size"], done["stage"]) == (100, 2.5, "64x48", None)
+    assert done["expires_at"] - done["completed_at"] == 24 * 3600
+    content = client.content(video["id"])
+    assert content.startswith(made_of(photo, audio)) and content.endswith(b"the end")
+    assert len(content) == done["bytes"]
+    service = served[0]
+    wait_for(lambda: not [*service.folders.inputs.iterdir()])  # what was given is not kept longer than needed
+    assert not [*service.folders.incoming.iterdir()] and not [*service.folders.work.iterdir()]
+    assert client.delete(f"/v1/videos/{video['id']}").json() == {
+        "id": video["id"], "object": "video.deleted", "deleted": True
+    }  # fmt: skip
+    for answer in (client.get(f"/v1/videos/{video['id']}"), client.delete(f"/v1/videos/{video['id']}")):
+        error_of(answer, 404, "not_found")
+    error_of(client.get(f"/v1/videos/{video['id']}/content"), 404, "not_found")
+
+
+def test_a_video_from_uploads(client, served):
+    photo, audio = client.upload(quick(), "me.png"), client.upload(b"uploaded sound", "s.wav")
+    bodies = [{"photo": photo, "audio": audio, "seed": seed} for seed in (1, 2)]
+    names = [client.post("/v1/videos", json=body).json()["id"] for body in bodies]
+    assert client.delete(f"/v1/uploads/{photo}").json()["deleted"]  # they have their own copies
+    for name in names:
+        assert client.finished(name)["status"] == "completed"
+        assert client.content(name).startswith(made_of(quick(), b"uploaded sound"))
+    said = error_of(client.post("/v1/videos", json=bodies[0]), 404, "not_found")
+    assert "there is no upload" in said
+    answer = client.post("/v1/videos", data={"photo": audio, "audio": audio})  # a form of ids alone is no multipart
+    error_of(answer, 415, "unsupported_media_type")
+    error_of(client.delete("/v1/uploads/none"), 404, "not_found")
+
+
+def test_a_form_may_name_uploads_too(client):
+    audio = client.upload(b"sound", "s.wav")
+    answer = client.post("/v1/videos", files={"photo": ("p.png", quick())}, data={"audio": audio})
+    assert client.finished(answer.json()["id"])["status"] == "completed"
+
+
+def test_a_style_is_a_name_or_a_file(client):
+    said = client.finished(client.queued(quick(do="style"), style="calm"))["error"]["message"]
+    assert said == "style: calm False"
+    clip = client.upload(b"a clip", "clip.mp4")
+    said = client.finished(client.queued(quick(do="style"), style=clip))["error"]["message"]
+    assert said == "style: None True"
+
+
+def test_what_goes_wrong_is_said_with_the_client_s_names(client, served):
+    video = client.finished(client.queued(quick(do="fail")))
+    assert video["status"] == "failed" and video["error"]["code"] == "invalid_input"
+    assert video["error"]["message"] == "cannot use photo.png: no face found"
+    assert str(served[0].folders.folder) not in json.dumps(video)
+    assert "no face found" in error_of(client.get(f"/v1/videos/{video['id']}/content"), 409, "failed")
+    assert client.finished(client.queued(quick(do="bug")))["error"]["code"] == "internal_error"
+    assert client.finished(client.queued(quick(do="memory")))["error"]["code"] == "out_of_memory"
+    assert client.finished(client.queued())["status"] == "completed"
+
+
+def test_ranges_and_etags(client):
+    name = client.queued()
+    client.finished(name)
+    whole = client.get(f"/v1/videos/{name}/content")
+    content, url = whole.content, f"/v1/videos/{name}/content"
+    assert whole.headers["content-type"] == "video/mp4" and whole.headers["accept-ranges"] == "bytes"
+    etag = whole.headers["etag"]
+    assert etag == f'"{hashlib.sha256(content).hexdigest()}"'
+    for asked, expected in (("0-9", content[:10]), ("100-", content[100:]), ("-5", content[-5:])):
+        part = client.get(url, headers={"Range": f"bytes={asked}"})
+        assert part.status_code == 206 and part.content == expected
+        assert part.headers["content-range"].endswith(f"/{len(content)}") and part.headers["etag"] == etag
+    assert client.get(url, headers={"Range": "bytes=0-9", "If-Range": etag}).status_code == 206
+    assert client.get(url, headers={"Range": "bytes=0-9", "If-Range": '"other"'}).content == content
+    beyond = client.get(url, headers={"Range": "bytes=999999-"})
+    error_of(beyond, 416, "range_not_satisfiable")
+    assert beyond.headers["content-range"] == f"bytes */{len(content)}"
+    error_of(client.get(url, headers={"Range": "lines=1-2"}), 400, "bad_request")
+    same = client.get(url, headers={"If-None-Match": etag})
+    assert same.status_code == 304 and same.content == b""
+    head = client.head(url)
+    assert head.status_code == 200 and int(head.headers["content-length"]) == len(content) and head.content == b""
+
+
+def test_events_tell_everything_until_the_end(client):
+    name = client.queued(quick(0.8))
+    kinds, progress = [], []
+    with client.stream("GET", f"/v1/videos/{name}/events") as stream:
+        assert stream.headers["content-type"].startswith("text/event-stream")
+        for line in stream.iter_lines():
+            if line.startswith("event: "):
+                kinds.append(line[7:])
+            elif line.startswith("data: "):
+                progress.append(json.loads(line[6:])["progress"])
+    assert kinds[-1] == "completed" and "in_progress" in kinds
+    assert progress == sorted(progress) and progress[-1] == 100 and len(progress) >= 3
+    name = client.queued(quick(do="hang"))
+    with client.stream("GET", f"/v1/videos/{name}/events") as stream:
+        lines = stream.iter_lines()
+        next(line for line in lines if line == "event: in_progress")
+        threading.Timer(0.1, lambda: client.delete(f"/v1/videos/{name}")).start()
+        assert "event: deleted" in list(lines)
+    error_of(client.get("/v1/videos/video_0/events"), 404, "not_found")
+
+
+def test_what_is_not_complete_has_no_content(client):
+    name = client.queued(quick(1.0))
+    answer = client.get(f"/v1/videos/{name}/content")
+    error_of(answer, 409, "not_ready")
+    assert answer.headers["retry-after"] == "1"
+    client.delete(f"/v1/videos/{name}")
+
+
+def test_a_deleted_video_is_not_made_to_its_end(tmp_path):
+    with running(tmp_path / "data") as (service, address, _), Client(address) as client:
+        name, after = client.queued(quick(30)), client.queued()
+        wait_for(lambda: client.video(name)["status"] == "in_progress")
+        assert client.video(after)["position"] == 1
+        client.delete(f"/v1/videos/{name}")
+        assert client.finished(after, seconds=8)["status"] == "completed"
+        assert not [*service.folders.work.iterdir()] and len([*service.folders.results.iterdir()]) == 1
+        assert "fd2talk_videos_cancelled_total 1.0" in client.get("/metrics").text
+
+
+def test_pages(tmp_path):
+    with running(tmp_path / "data") as (_, address, _), Client(address) as client:
+        names = [client.queued() for _ in range(5)]
+        first = client.get("/v1/videos", params={"limit": 2}).json()
+        assert [one["id"] for one in first["data"]] == [names[4], names[3]] and first["has_more"]
+        assert (first["object"], first["first_id"], first["last_id"]) == ("list", names[4], names[3])
+        second = client.get("/v1/videos", params={"limit": 3, "after": first["last_id"]}).json()
+        assert [one["id"] for one in second["data"]] == names[2::-1] and not second["has_more"]
+        client.finished(names[-1])
+        done = client.get("/v1/videos", params={"status": "completed", "order": "asc"}).json()
+        assert [one["id"] for one in done["data"]] == names
+        empty = client.get("/v1/videos", params={"status": "failed"}).json()
+        assert empty == {"object": "list", "data": [], "first_id": None, "last_id": None, "has_more": False}
+        for wrong in ({"limit": 0}, {"limit": 101}, {"limit": "x"}, {"after": "x"}, {"order": "up"}, {"status": "x"}):
+            said = error_of(client.get("/v1/videos", params=wrong), 422, "invalid_request")
+            assert said.startswith(f"{[*wrong][0]}: ")
+
+
+def test_the_same_key_and_request_is_the_same_video(client):
+    first = client.create(key="key 1".replace(" ", "-"), seed="1")
+    again = client.create(key="key-1", seed="1")  # with another boundary
+    assert again.status_code == 202 and again.json()["id"] == first.json()["id"]
+    assert again.headers["idempotent-replayed"] == "true" and "idempotent-replayed" not in first.headers
+    for other in (client.create(key="key-1", seed="2"), client.create(key="key-1", audio=b"other", seed="1")):
+        error_of(other, 409, "idempotency_key_reused")
+    body = {"photo": client.upload(quick()), "audio": client.upload(b"sound"), "seed": 1}
+    same = client.post("/v1/videos", json=body, headers={"Idempotency-Key": "key-1"})
+    assert same.json()["id"] == first.json()["id"]  # the same files, wherever they come from
+    client.finished(first.json()["id"])
+    assert client.create(key="key-1", seed="1").json()["status"] == "completed"
+    error_of(client.create(key="ä".encode("latin-1"), seed="1"), 422, "invalid_request")
+
+
+def test_the_same_key_many_times_at_once_is_one_video(client, served):
+    before = len(client.get("/v1/videos", params={"limit": 100}).json()["data"])
+    with ThreadPoolExecutor(8) as pool:
+        answers = [*pool.map(lambda _: client.create(key="at-once").json()["id"], range(16))]
+    assert len(set(answers)) == 1
+    assert len(client.get("/v1/videos", params={"limit": 100}).json()["data"]) == before + 1
+    client.finished(answers[0])
+    wait_for(lambda: not [*served[0].folders.inputs.iterdir()])
+
+
+@pytest.mark.parametrize(
+    ("files", "data", "status", "code", "sentence"),
+    [
+        ({}, {"x": "y"}, 415, "unsupported_media_type", "multipart"),
+        ({"photo": ("p", b"x")}, {}, 422, "invalid_request", "audio: it is missing"),
+        ({"photo": ("p", b"x"), "audio": ("a", b"x")}, {"seed": "-1"}, 422, "invalid_request", "seed: "),
+        ({"photo": ("p", b"x"), "audio": ("a", b"x")}, {"sed": "1"}, 422, "invalid_request", "sed: "),
+        ({"photo": ("p", b"x"), "audio": ("a", b"x"), "seed": ("s", b"1")}, {}, 422, "invalid_request", "no file"),
+        ({"photo": ("p", b"x"), "audio": ("a", b"x")}, {"photo": "y"}, 422, "invalid_request", "twice"),
+        ({"photo": ("p", b"x"), "audio": ("a", b"x")}, {"style": "../x"}, 422, "invalid_request", "style: "),
+        ({"photo": ("p", b"x"), "audio": ("a", b"x")}, {"a": "x" * 70_000}, 413, "request_too_large", "64000"),
+    ],
+)
+def test_what_cannot_be_asked_for(client, served, files, data, status, code, sentence):
+    said = error_of(client.post("/v1/videos", files=files, data=data), status, code)
+    assert sentence in said
+    assert not [*served[0].folders.incoming.iterdir()]
+
+
+HALF = b'--b\r\nContent-Disposition: form-data; name="photo"; filename="p"\r\n\r\nhalf'
+
+
+@pytest.mark.parametrize(
+    ("content", "kind", "status", "code"),
+    [
+        (b"{", "application/json", 422, "invalid_request"),
+        (b"[]", "application/json", 422, "invalid_request"),
+        (b'{"seed": NaN}', "application/json", 422, "invalid_request"),
+        (b"[" * 50_000, "application/json", 422, "invalid_request"),
+        (b"{}" + b" " * 100_000, "application/json", 413, "request_too_large"),
+        (b"", "application/json", 422, "invalid_request"),
+        (b"x", "text/plain", 415, "unsupported_media_type"),
+        (b"x", "multipart/form-data", 400, "bad_request"),
+        (b"no form", "multipart/form-data; boundary=b", 400, "bad_request"),
+        (b"--b\r\n\r\nx\r\n--b--\r\n", "multipart/form-data; boundary=b", 400, "bad_request"),
+        (HALF, "multipart/form-data; boundary=b", 400, "bad_request"),
+        (b"x", "multipart/form-data; boundary=" + "b" * 300, 400, "bad_request"),
+    ],
+)  # fmt: skip
+def test_bodies_that_are_no_request(client, served, content, kind, status, code):
+    error_of(client.post("/v1/videos", content=content, headers={"Content-Type": kind}), status, code)
+    assert not [*served[0].folders.incoming.iterdir()]
+
+
+def test_addresses_and_methods_that_do_not_exist(client):
+    error_of(client.get("/none"), 404, "not_found")
+    error_of(client.get("/v1/videos/../../etc/passwd"), 404, "not_found")
+    answer = client.put("/v1/videos")
+    error_of(answer, 405, "method_not_allowed")
+    assert answer.headers["allow"] == "GET, POST"
+    assert client.post("/v1/videos/x").headers["allow"] == "DELETE, GET"
+    error_of(client.post("/health"), 405, "method_not_allowed")
+
+
+def test_the_largest_file_and_the_fullest_queue(tmp_path):
+    limits = Limits(upload_bytes=100_000, waiting=2, free_bytes=0)
+    with running(tmp_path / "data", limits) as (service, address, _), Client(address) as client:
+        assert "larger than" in error_of(client.create(audio=b"x" * 100_001), 413, "file_too_large")
+        assert "may be sent" in error_of(client.create(audio=b"x" * 3_000_000), 413, "request_too_large")
+        name = client.queued(quick(20))
+        wait_for(lambda: client.video(name)["status"] == "in_progress")
+        names = [client.queued(key=f"key-{n}") for n in range(2)]
+        answer = client.create(audio=b"x" * 90_000)
+        error_of(answer, 429, "queue_full")
+        assert 1 <= int(answer.headers["retry-after"]) <= 600
+        assert client.create(key="key-0").json()["id"] == names[0]
+        client.delete(f"/v1/videos/{name}")
+        for name in names:
+            assert client.finished(name)["status"] == "completed"
+        assert client.create().status_code == 202
+        wait_for(lambda: not [*service.folders.incoming.iterdir()])
+
+
+def test_a_full_disk_is_said_and_nothing_is_lost(tmp_path, monkeypatch):
+    with running(tmp_path / "data") as (service, address, _), Client(address) as client:
+        name = client.queued(quick(1.0))
+        full = threading.Event()
+        write = type(service.folders.incoming_file("x")).write
+
+        def none_left(self, data):
+            if full.is_set():
+                raise OSError(28, "No space left on device")
+            return write(self, data)
+
+        monkeypatch.setattr("fd2talk.service.folders.Incoming.write", none_left)
+        full.set()
+        for answer in (client.create(), client.post("/v1/uploads", files={"file": ("f", b"x")})):
+            assert "the disk of the service is full" in error_of(answer, 507, "storage_full")
+            assert answer.headers["retry-after"]
+        assert client.finished(name)["status"] == "completed"  # what was taken before
+        assert not [path for path in service.folders.incoming.iterdir() if path.stat().st_size]
+        full.clear()
+        assert client.finished(client.queued())["status"] == "completed"
+
+
+def test_health_and_metrics(client):
+    client.finished(client.queued())
+    health = client.get("/health")
+    assert health.status_code == 200 and health.json()["status"] == "ok"
+    client.get("/v1/videos/video_1")
+    text = client.get("/metrics").text
+    assert re.search(r'fd2talk_videos\{status="completed"\} [1-9]', text)
+    assert re.search(r"fd2talk_videos_completed_total [1-9]", text) and "fd2talk_worker_up 1.0" in text
+    assert 'fd2talk_http_requests_total{method="GET",route="/v1/videos/{video_id}",status="404"}' in text
+    from prometheus_client.parser import text_string_to_metric_families
+
+    assert len([*text_string_to_metric_families(text)]) > 10
+
+
+def test_the_page_and_the_schema(client):
+    page = client.get("/", follow_redirects=True)
+    assert page.status_code == 200 and "/v1/videos/{video_id}/content" in page.text and "max_size" in page.text
+    assert "<script" not in page.text
+    assert not re.findall(r'(?:src|href)="(?!/openapi.json)', page.text)  # nothing of other hosts
+    schema = client.get("/openapi.json").json()
+    fields = schema["paths"]["/v1/videos"]["post"]["requestBody"]["content"]
+    assert fields["application/json"]["schema"]["properties"]["max_size"]["maximum"] == 4096
+    for path, methods in schema["paths"].items():
+        for operation in methods.values():
+            for status, answer in operation["responses"].items():
+                if int(status) >= 400 and path != "/health":
+                    assert answer["content"]["application/json"]["schema"]["$ref"].endswith("/ErrorBody"), (
+                        path,
+                        status,
+                    )
+
+
+def test_a_token_opens_everything_but_the_page(tmp_path):
+    with running(tmp_path / "data", token=TOKEN) as (_, address, _):
+        with Client(address) as stranger, Client(address, TOKEN) as client:
+            for path in (
+                "/v1/videos",
+                "/v1/videos/x",
+                "/v1/videos/x/content",
+                "/v1/videos/x/events",
+                "/metrics",
+                "/none",
+            ):
+                answer = stranger.get(path)
+                error_of(answer, 401, "unauthorized")
+                assert answer.headers["www-authenticate"] == "Bearer"
+            error_of(stranger.create(audio=b"x" * 1_000_000), 401, "unauthorized")
+            for wrong in (f"Bearer {TOKEN}x", "Bearer", f"Basic {TOKEN}", TOKEN, "Bearer \xff"):
+                error_of(
+                    stranger.get("/v1/videos", headers={"Authorization": wrong.encode("latin-1")}), 401, "unauthorized"
+                )
+            error_of(stranger.get("/v1/videos", params={"token": TOKEN}), 401, "unauthorized")
+            for path in ("/health", "/docs", "/openapi.json"):
+                assert stranger.get(path).status_code == 200
+            assert client.get("/v1/videos").status_code == 200 and client.get("/metrics").status_code == 200
+            assert client.finished(client.queued())["status"] == "completed"
+
+
+def test_the_example_of_the_documentation_runs(served, tmp_path, monkeypatch):
+    text = (ROOT / "docs" / "service.md").read_text(encoding="utf-8")
+    (code,) = re.findall(r"```python\n(.*?)```", text, re.S)
+    (tmp_path / "photo.jpg").write_bytes(quick())
+    (tmp_path / "speech.wav").write_bytes(b"sound")
+    monkeypatch.chdir(tmp_path)
+    exec(code.replace("http://127.0.0.1:8790", served[1]), {})
+    assert (tmp_path / "talk.mp4").read_bytes().endswith(b"the end")
+
+
+def test_answers_do_not_wait_for_acknowledgements(client):
+    """Forty milliseconds each, where small packets are held back."""
+    times = []
+    for _ in range(20):
+        begun = time.monotonic()
+        client.get("/health")
+        times.append(time.monotonic() - begun)
+    assert sorted(times)[5] < 0.035
+
+
+def test_pages_of_other_sites_are_refused(client, served):
+    for headers in ({"Host": "evil.example"}, {"Origin": "http://evil.example"}):
+        error_of(client.get("/v1/videos", headers=headers), 403, "forbidden")
