@@ -10,6 +10,7 @@ import click
 
 from fd2talk import cli_options as common
 from fd2talk.cli_apps import COMMANDS as APPS
+from fd2talk.cli_batch import batch
 from fd2talk.cli_edit import edit
 from fd2talk.cli_research import COMMANDS
 from fd2talk.terminal import Stopped, command, native_output_hidden, notes, say, signals
@@ -200,7 +201,7 @@ def import_(**options: Any) -> None:
     import_curves(**options)
 
 
-for _command in (*COMMANDS, edit, *APPS):
+for _command in (batch, *COMMANDS, edit, *APPS):
     cli.add_command(_command)
 
 
