@@ -24,8 +24,8 @@ from fd2talk import cli_options as common
 @click.option(
     "--address",
     metavar="RAY",
-    help="Work on a Ray cluster: its address (auto, HOST:6379), or `local` for one on this computer. All computers of it "
-    "see MANIFEST.csv, the files that it names, and OUT under the same paths.",
+    help="Work on a Ray cluster: its address (auto, HOST:6379), or `local` for one on this computer. All computers of "
+    "it see MANIFEST.csv, the files that it names, and OUT under the same paths.",
 )
 @click.option(
     "--config",
@@ -42,11 +42,11 @@ def batch(**options: Any) -> None:
     """Make the videos of a table of photos, recordings and options.
 
     MANIFEST.csv has the columns photo and audio, optionally output (the video's name in OUT), and any options of
-    `fd2talk generate` (seed, still, style, crop ...); an empty cell is the default. Paths count from its folder. A photo or
-    recording may be a folder or a pattern (photos/*.jpg): each photo of the row is made with each recording.
+    `fd2talk generate` (seed, still, style, crop ...); an empty cell is the default. Paths count from its folder. A
+    photo or recording may be a folder or a pattern (photos/*.jpg): each photo of the row is made with each recording.
 
-    Models are loaded once a process. Every row is checked before the work, and one that fails stops no other: report.csv
-    and report.html in OUT say what became of each. The same command continues a run that was stopped or killed, and
+    Models are loaded once a process. Every row is checked before the work, and one that fails stops no other:
+    report.csv and report.html in OUT say what became of each. The same command continues a run that was stopped or killed, and
     leaves what is done as it is.
     """
     from fd2talk.commands.batch import batch

@@ -78,6 +78,7 @@ def write_video(
     fps: float = FPS,
     overwrite: bool = False,
     crf: int = CRF,
+    threads: int | None = None,
 ) -> None:
     """Write an MP4 video that is tagged as synthetic. Its folder is created with the first frame.
 
@@ -88,6 +89,7 @@ def write_video(
         fps: frames per second.
         overwrite: replace an existing file.
         crf: constant rate factor of the encoder, smaller is better.
+        threads: of the encoder; None: as many as it likes.
 
     Raises:
         UsageError: the output cannot be written to, or exists and `overwrite` is not set.
@@ -107,7 +109,7 @@ def write_video(
             raise ValueError("there are no frames to write")
         make_folder(path)
         size = frame.shape[1], frame.shape[0]
-        with VideoWriter(path, size, fps=fps, audio=audio, overwrite=overwrite, crf=crf) as writer:
+        with VideoWriter(path, size, fps=fps, audio=audio, overwrite=overwrite, crf=crf, threads=threads) as writer:
             while frame is not None:
                 writer.write(frame)
                 frame = next(frames, None)

@@ -29,7 +29,7 @@ _TEAMS = ((1, 1), (2, 1), (1, 2))  # workers, threads of each
 @click.command(help=__doc__)
 @click.option("--rows", type=click.IntRange(1), default=8, show_default=True, help="Videos of each run.")
 def main(rows: int) -> None:
-    print_head(["workers", "threads of each", "time, s", "speed, x real time", "over one worker", "memory a worker, MiB"])
+    print_head(["workers", "threads of each", "time, s", "x real time", "over one worker", "memory a worker, MiB"])
     first = 0.0
     with tempfile.TemporaryDirectory() as folder:
         manifest = _manifest(Path(folder) / "manifest.csv", rows)

@@ -55,6 +55,7 @@ class VideoWriter:
         overwrite: replace an existing file.
         metadata: further tags; `synthetic_media` is always set.
         crf: constant rate factor of the encoder, smaller is better.
+        threads: of the encoder; None: as many as it likes.
 
     Raises:
         UsageError: the output cannot be written to (see `check_output`).
@@ -73,6 +74,7 @@ class VideoWriter:
         overwrite: bool = False,
         metadata: Mapping[str, str] | None = None,
         crf: int = CRF,
+        threads: int | None = None,
     ) -> None:
         width, height = size
         if width < 2 or height < 2 or width % 2 or height % 2:
@@ -86,6 +88,7 @@ class VideoWriter:
         self._audio = audio
         self._overwrite = overwrite
         self._crf = crf
+        self._threads = threads
         self._tags = SYNTHETIC_TAGS | dict(metadata or {}) | {"synthetic_media": SYNTHETIC_TAGS["synthetic_media"]}
         self.frames_written = 0
 
@@ -134,6 +137,8 @@ class VideoWriter:
         self._video.options = {"preset": "veryfast", "crf": str(self._crf)}
         context = self._video.codec_context
         context.time_base = 1 / self._fps
+        if self._threads is not None:
+            context.thread_count = self._threads
         context.colorspace = context.color_primaries = context.color_trc = 1  # BT.709
         context.color_range = 1  # limited
 

@@ -51,7 +51,7 @@ def read_manifest(path: str, defaults: Mapping[str, object] | None = None) -> li
 
     Args:
         path: columns `photo` and `audio`, optionally `output`, and any options of `fd2talk generate`. A photo or
-            recording may be a folder or a pattern such as `photos/*.jpg`: each of its photos with each of the recordings.
+            recording may be a folder or a pattern such as `photos/*.jpg`: each photo of the row with each recording.
             Paths count from the file's folder. An empty cell is the default.
         defaults: options of all rows, which the cells of a row replace.
 

@@ -117,10 +117,11 @@ def _facts(request: Request, weights: str) -> dict[str, str]:
 
 
 def _leaves(values: Mapping[str, Any]) -> Iterable[tuple[str, Any]]:
-    """Name and value of everything in nested groups of options; `face.index` where a name says too little."""
+    """Name and value of everything in nested groups of options; `face index` where a name says too little."""
     for name, value in values.items():
         if isinstance(value, Mapping):
-            yield from ((f"{name} {inner}" if name in ("face", "renderer") else inner, of) for inner, of in _leaves(value))
+            for inner, of in _leaves(value):
+                yield (f"{name} {inner}" if name in ("face", "renderer") else inner), of
         else:
             yield name, value
 

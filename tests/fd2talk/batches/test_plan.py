@@ -123,8 +123,8 @@ def test_the_digest_changes_with_whatever_the_video_depends_on(planned, table, t
     table("in/copy.png,in/other.wav,x.mp4,07,in/d.npz", header=header)
     assert digest() == first  # the same contents under other names, the same seed
     found = {first}
-    for row in ("in/a.png,in/a.wav,x.mp4,8,in/d.npz", "in/a.png,in/a.wav,y.mp4,7,in/d.npz", "in/a.png,in/a.wav,x.mp4,7,"):
-        table(row, header=header)
+    for rest in ("x.mp4,8,in/d.npz", "y.mp4,7,in/d.npz", "x.mp4,7,"):
+        table(f"in/a.png,in/a.wav,{rest}", header=header)
         found.add(digest())
     table("in/a.png,in/a.wav,x.mp4,7,in/d.npz", header=header)
     assert digest() == first

@@ -108,7 +108,8 @@ def test_what_is_done_is_not_made_again(table, made, tmp_path, photo):
     first = made(table(*TWO, header=SEED))
     times = {path.name: path.stat().st_mtime_ns for path in (tmp_path / "out").glob("*.mp4")}
     (tmp_path / "renamed.png").write_bytes(photo.read_bytes())
-    again = made(table("renamed.png,in/a.wav,b-a-seed-2.mp4,02", "in/c.png,in/a.wav,c,3", header="photo,audio,output,seed"))
+    rows = ("renamed.png,in/a.wav,b-a-seed-2.mp4,02", "in/c.png,in/a.wav,c,3")
+    again = made(table(*rows, header="photo,audio,output,seed"))
     assert [again[n]["state"] for n in "12"] == ["kept", "made"] and calls(tmp_path / "in") == 3
     assert again["1"]["work_seconds"] == first["2"]["work_seconds"]
     assert {name: (tmp_path / "out" / name).stat().st_mtime_ns for name in times} == times
@@ -186,8 +187,8 @@ def killed_and_continued(table, started, tmp_path, kills, seed):
         running.communicate()
         for path in out.glob("*.mp4"):  # whole, and never another file than when it was first seen
             assert len(list(read_video(path))) == 10
-            status = path.stat()
-            assert seen.setdefault(path.name, (status.st_ino, status.st_mtime_ns)) == (status.st_ino, status.st_mtime_ns)
+            found = path.stat().st_ino, path.stat().st_mtime_ns
+            assert seen.setdefault(path.name, found) == found
     running = started(manifest, "-o", out, "--workers", 2)
     _, err = running.communicate(timeout=120)
     assert running.returncode == 0, err
