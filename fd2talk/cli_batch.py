@@ -43,11 +43,12 @@ def batch(**options: Any) -> None:
 
     MANIFEST.csv has the columns photo and audio, optionally output (the video's name in OUT), and any options of
     `fd2talk generate` (seed, still, style, crop ...); an empty cell is the default. Paths count from its folder. A
-    photo or recording may be a folder or a pattern (photos/*.jpg): each photo of the row is made with each recording.
+    photo or recording may be a folder or a pattern (photos/*.jpg): each photo of the row is made with each recording of
+    it.
 
     Models are loaded once a process. Every row is checked before the work, and one that fails stops no other:
-    report.csv and report.html in OUT say what became of each. The same command continues a run that was stopped or killed, and
-    leaves what is done as it is.
+    report.csv and report.html in OUT say what became of each. The same command continues a run that was stopped or
+    killed, and leaves what is done as it is.
     """
     from fd2talk.commands.batch import batch
 

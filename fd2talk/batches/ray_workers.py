@@ -9,6 +9,8 @@ from __future__ import annotations
 import json
 import logging
 import os
+import signal
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -23,6 +25,10 @@ LOCAL = "local"
 
 _MOST_BLOCKS = 10_000
 """Beyond, several jobs are one task of Ray's."""
+
+
+_STORE_BYTES = 128 * 2**20
+"""Memory of a local cluster for what its processes exchange: names of files."""
 
 
 class Actor:
@@ -63,7 +69,7 @@ def in_cluster(jobs: Sequence[Job], settings: Settings, workers: int | None, add
         The outcome of each job, in the order in which they are done.
 
     Raises:
-        UsageError: Ray is not installed, or there is no cluster at this address.
+        UsageError: there is no cluster at this address.
         Fd2TalkError: the cluster failed.
     """
     with _connected(address) as ray:
@@ -94,16 +100,20 @@ def in_cluster(jobs: Sequence[Job], settings: Settings, workers: int | None, add
 @contextmanager
 def _connected(address: str) -> Iterator[Any]:
     """Connect to a cluster, quietly, and leave it in the end."""
-    try:
-        import ray
-        import ray.data
-    except ImportError as error:
-        raise UsageError("fd2talk batch --address needs ray: pip install 'fd2talk[cluster]'") from error
+    import ray
+    import ray.data
+
     if ray.is_initialized():
         raise UsageError("this process is connected to a Ray cluster already")
-    settings: dict[str, Any] = {"include_dashboard": False} if address == LOCAL else {}
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing is sent anywhere
+    small: dict[str, Any] = {}
+    if address == LOCAL:
+        small = {"include_dashboard": False, "object_store_memory": _STORE_BYTES}
+    ours = signal.getsignal(signal.SIGTERM)
     try:
-        ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR, **settings)
+        ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR, **small)
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, ours)  # Ray takes it, and would end the program without its report
     except (ConnectionError, ValueError, RuntimeError, TimeoutError) as error:
         reason = str(error).strip().splitlines()[0]
         raise UsageError(f"cannot connect to the Ray cluster {address}: {reason}") from error

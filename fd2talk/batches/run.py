@@ -12,13 +12,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from fd2talk.batches.job import FAILED, KEPT, OPEN, Job, Outcome
+from fd2talk.batches.job import FAILED, OPEN, Job, Outcome
 from fd2talk.batches.local_workers import Event, in_workers
 from fd2talk.batches.lock import only_run
 from fd2talk.batches.maker import Maker, Settings, existing
 from fd2talk.batches.ray_workers import in_cluster
 from fd2talk.batches.report import Summary, write_report
 from fd2talk.progress import progress
+from shared.errors import UsageError
 
 
 @dataclass(frozen=True)
@@ -80,15 +81,23 @@ def run(planned: Sequence[Job | Outcome], settings: Settings, team: Team, *, com
                 shutil.rmtree(left, ignore_errors=True)
         begun, outcomes = time.monotonic(), _known(planned, settings)
         waiting = [job for job in planned if isinstance(job, Job) and job.row not in outcomes]
+
+        def report() -> Summary:
+            made = [outcomes.get(one.row) or _open(one) for one in planned]
+            return write_report(Path(settings.out), made, seconds=time.monotonic() - begun, command=command)
+
         try:
             if waiting:
                 with closing(_events(waiting, settings, team)) as events:
                     _follow(waiting, events, outcomes)
+            return report()
+        except UsageError:  # nothing has begun: there is no such cluster
+            raise
+        except BaseException:
+            report()
+            raise
         finally:
-            made = [outcomes.get(one.row) or _open(one) for one in planned]
-            summary = write_report(Path(settings.out), made, seconds=time.monotonic() - begun, command=command)
             shutil.rmtree(settings.parts, ignore_errors=True)
-    return summary
 
 
 def _known(planned: Iterable[Job | Outcome], settings: Settings) -> dict[str, Outcome]:

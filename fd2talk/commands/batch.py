@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 import sys
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 
 from fd2talk.batches.job import Job, Outcome
@@ -55,6 +56,8 @@ def batch(
         if not Path(weights).is_dir():
             raise InputError(f"{weights}: there is no such folder of weights")
         weights = str(Path(weights).resolve())
+    if address is not None and find_spec("ray") is None:
+        raise UsageError("fd2talk batch --address needs ray: pip install 'fd2talk[cluster]'")
     if address is None:
         require_device(device)
         workers, threads = shares(workers, threads, device)
