@@ -19,13 +19,18 @@ def only_run(file: Path, of: str) -> Iterator[None]:
     """Hold the lock of a folder while the block runs.
 
     Args:
-        file: is created where it is missing, says who holds it, and stays.
+        file: is created where it is missing, and stays.
         of: the folder, for the message.
 
     Raises:
-        UsageError: another process holds it.
+        UsageError: another process holds it, or the folder cannot be written to.
     """
-    with open(file, "a+", encoding="utf-8") as handle:
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        opened = open(file, "a+", encoding="utf-8")
+    except OSError as error:
+        raise UsageError(f"cannot write to {of}: {error.strerror}") from error
+    with opened as handle:
         try:
             _take(handle)
         except (BlockingIOError, PermissionError):

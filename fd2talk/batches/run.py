@@ -74,8 +74,8 @@ def run(planned: Sequence[Job | Outcome], settings: Settings, team: Team, *, com
         Fd2TalkError: the Ray cluster failed.
     """
     settings = replace(settings, run=settings.run or secrets.token_hex(6))
-    settings.make_folders()
     with only_run(settings.state / "lock", settings.out):
+        settings.make_folders()
         for left in (settings.state / "parts").iterdir():  # of runs that were killed
             if left != settings.parts:
                 shutil.rmtree(left, ignore_errors=True)
