@@ -64,7 +64,7 @@ def test_a_bug_shows_its_traceback(monkeypatch, sine, photo, audio, tmp_path):
     def broken(*_, **__):
         raise ZeroDivisionError("a bug")
 
-    monkeypatch.setattr("fd2talk.commands.generate.read_image", broken)
+    monkeypatch.setattr("fd2talk.generation.read_image", broken)
     with pytest.raises(ZeroDivisionError):
         cli.main(["generate", str(photo), str(audio), "-o", str(tmp_path / "o.mp4")])
     assert not list(tmp_path.iterdir())
@@ -74,5 +74,5 @@ def test_out_of_memory_is_one_line(monkeypatch, refused, photo, audio, tmp_path)
     def exhausted(*_, **__):
         raise MemoryError
 
-    monkeypatch.setattr("fd2talk.commands.generate.read_image", exhausted)
+    monkeypatch.setattr("fd2talk.generation.read_image", exhausted)
     refused("generate", photo, audio, "-o", tmp_path / "o.mp4", folder=tmp_path, saying="out of memory", code=1)
