@@ -1,6 +1,6 @@
 """The picture of a batch's report in docs/batch.md: the bundled portraits and recordings, a row that fails, one kept.
 
-    python scripts/make_batch_report.py            # docs/batch-report.jpg; needs the extra apps, and Chromium
+python scripts/make_batch_report.py            # docs/batch-report.jpg; needs the extra apps, and Chromium
 """
 
 from __future__ import annotations

@@ -115,7 +115,8 @@ class Maker:
         Returns:
             What became of it: a row that fails, for whichever reason, stops no other.
         """
-        begun, notes = time.perf_counter(), []
+        begun = time.perf_counter()
+        notes: list[str] = []
         try:
             with _collected(notes):
                 entry = self._made(job, progress, begun, notes)

@@ -73,7 +73,8 @@ def read_manifest(path: str, defaults: Mapping[str, object] | None = None) -> li
         raise InputError(f"{path}: no rows; a table with the columns photo and audio is needed")
     columns = [cell.strip().replace("-", "_") for cell in table[0]]
     _check(path, columns)
-    folder, rows = Path(os.path.abspath(path)).parent, []
+    folder = Path(os.path.abspath(path)).parent
+    rows: list[Row] = []
     for number, cells in enumerate(table[1:], 1):
         rows += _rows(str(number), columns, [cell.strip() for cell in cells], folder, defaults or {})
     return rows

@@ -109,11 +109,12 @@ def _same(name: str) -> str:
 
 def _facts(request: Request, weights: str) -> dict[str, str]:
     """What the video depends on, by name."""
-    facts = {name: json.dumps(value, default=str) for name, value in _leaves(asdict(request))}
+    facts: dict[str, str] = {name: json.dumps(value, default=str) for name, value in _leaves(asdict(request))}
     for name in ("photo", "audio", *_FILES):
         if (path := json.loads(facts[name])) and Path(path).exists():
             facts[name] = _digest(path)
-    return {**facts, "version": fd2talk.__version__, **({"weights": weights} if weights else {})}
+    facts["version"] = str(fd2talk.__version__)
+    return {**facts, "weights": weights} if weights else facts
 
 
 def _leaves(values: Mapping[str, Any]) -> Iterable[tuple[str, Any]]:

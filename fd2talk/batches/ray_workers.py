@@ -10,6 +10,7 @@ import json
 import logging
 import os
 import signal
+import socket
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -26,6 +27,7 @@ LOCAL = "local"
 _MOST_BLOCKS = 10_000
 """Beyond, several jobs are one task of Ray's."""
 
+_SECONDS_TO_ANSWER = 10.0
 
 _STORE_BYTES = 128 * 2**20
 """Memory of a local cluster for what its processes exchange: names of files."""
@@ -105,6 +107,7 @@ def _connected(address: str) -> Iterator[Any]:
 
     if ray.is_initialized():
         raise UsageError("this process is connected to a Ray cluster already")
+    _reachable(address)
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing is sent anywhere
     small: dict[str, Any] = {}
     if address == LOCAL:
@@ -125,6 +128,18 @@ def _connected(address: str) -> Iterator[Any]:
         yield ray
     finally:
         ray.shutdown()
+
+
+def _reachable(address: str) -> None:
+    """Raise UsageError where nothing listens at HOST:PORT, for which Ray would wait many minutes."""
+    host, _, port = address.rpartition(":")
+    if not host or "/" in host or not port.isdigit():
+        return
+    try:
+        socket.create_connection((host, int(port)), timeout=_SECONDS_TO_ANSWER).close()
+    except (OSError, OverflowError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise UsageError(f"cannot connect to the Ray cluster {address}: {reason}") from error
 
 
 def _environment() -> dict[str, str]:

@@ -9,8 +9,8 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from fd2talk.batches.job import Job, Outcome
-from fd2talk.batches.manifest import read_defaults, read_manifest
 from fd2talk.batches.maker import Settings, Writes, load_generator
+from fd2talk.batches.manifest import read_defaults, read_manifest
 from fd2talk.batches.plan import plan
 from fd2talk.batches.report import CSV, PAGE
 from fd2talk.batches.run import Team, run, shares

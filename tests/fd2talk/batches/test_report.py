@@ -6,7 +6,7 @@ from PIL import Image
 from fd2talk.batches.job import Outcome
 from fd2talk.batches.report import write_report
 
-HOSTILE = '<script>alert("x")</script> & \'quote\', ü'
+HOSTILE = "<script>alert(\"x\")</script> & 'quote', ü"
 
 
 def outcomes():

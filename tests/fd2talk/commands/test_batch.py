@@ -1,15 +1,11 @@
 """`fd2talk batch`: what stays, what is made, and what is said."""
 
-import os
-import random
 import signal
-import subprocess
-import sys
-import time
 
 import pytest
 from batch_tables import read_report, write_table
 from material import portrait
+from stub_commands import stub_commands, wait_for
 from stub_generator import StubGenerator, calls
 
 from fd2talk.commands.batch import batch
@@ -18,17 +14,6 @@ from shared.media import read_video
 
 TWO = ("in/a.png,in/a.wav,1", "in/b.png,in/a.wav,2")
 SEED = "photo,audio,seed"
-
-STUB = """
-import sys
-from fd2talk import cli
-from fd2talk.commands import batch
-from stub_generator import StubGenerator
-
-if __name__ == "__main__":
-    batch.batch.__kwdefaults__["generator"] = StubGenerator
-    sys.exit(cli.main())
-"""
 
 
 @pytest.fixture
@@ -51,20 +36,8 @@ def made(tmp_path):
 @pytest.fixture
 def started(tmp_path):
     """Starts the command line with the stub, as a process."""
-    (tmp_path / "fd2talk_stub.py").write_text(STUB)
-    processes = []
-
-    def started(*arguments):
-        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
-        command = [sys.executable, tmp_path / "fd2talk_stub.py", "batch", *map(str, arguments)]
-        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-        processes.append(subprocess.Popen(command, text=True, env=environment, **pipes))
-        return processes[-1]
-
-    yield started
-    for process in processes:
-        process.kill()
-        process.communicate()
+    with stub_commands(tmp_path) as start:
+        yield start
 
 
 def brightness(path):
@@ -143,13 +116,6 @@ def test_two_runs_at_once_are_refused(table, made, started, tmp_path):
     assert made(manifest)["1"]["state"] == "kept"
 
 
-def wait_for(what, seconds=60):
-    until = time.monotonic() + seconds
-    while not what():
-        assert time.monotonic() < until
-        time.sleep(0.02)
-
-
 def test_ctrl_c_leaves_whole_videos_and_a_report(table, started, tmp_path):
     manifest = table("in/a.png,in/a.wav", "in/slow.png,in/a.wav", "in/slow2.png,in/a.wav")
     running = started(manifest, "-o", tmp_path / "out", "--workers", 1)
@@ -160,52 +126,6 @@ def test_ctrl_c_leaves_whole_videos_and_a_report(table, started, tmp_path):
     found = read_report(tmp_path / "out")
     assert [found[n]["state"] for n in "123"] == ["made", "not made", "not made"]
     assert [path.name for path in (tmp_path / "out").glob("**/*.mp4")] == ["a-a.mp4"]
-
-
-def killed_and_continued(table, started, tmp_path, kills, seed):
-    """Kill the command, or one of its workers, at random moments, until a run is left to its end."""
-    import psutil
-
-    chance = random.Random(seed)
-    names = [f"{'slow' if n % 3 == 0 else 'p'}{n}" for n in range(8)]
-    manifest, out = table(*(f"in/{name}.png,in/a.wav" for name in names)), tmp_path / "out"
-    seen = {}
-    for _ in range(kills):
-        running = started(manifest, "-o", out, "--workers", 2)
-        begun = calls(tmp_path / "in")
-        wait_for(lambda: calls(tmp_path / "in") > begun or running.poll() is not None)  # noqa: B023
-        time.sleep(chance.uniform(0, 1.5))
-        victims = [psutil.Process(running.pid)] if running.poll() is None else []
-        if victims and chance.random() < 0.5:
-            children = [child for child in victims[0].children() if "spawn_main" in " ".join(child.cmdline())]
-            victims = [chance.choice(children)] if children else victims
-        for victim in victims:
-            victim.kill()
-        if not (victims and victims[0].pid == running.pid):
-            time.sleep(chance.uniform(0, 0.5))
-            running.kill()
-        running.communicate()
-        for path in out.glob("*.mp4"):  # whole, and never another file than when it was first seen
-            assert len(list(read_video(path))) == 10
-            found = path.stat().st_ino, path.stat().st_mtime_ns
-            assert seen.setdefault(path.name, found) == found
-    running = started(manifest, "-o", out, "--workers", 2)
-    _, err = running.communicate(timeout=120)
-    assert running.returncode == 0, err
-    assert sorted(path.name for path in out.glob("**/*.mp4")) == sorted(f"{name}-a.mp4" for name in names)
-    assert all((out / name).stat().st_ino == inode for name, (inode, _) in seen.items())
-    states = [row["state"] for row in read_report(out).values()]
-    assert states.count("kept") >= len(seen) and set(states) <= {"kept", "made"}
-
-
-def test_killed_at_any_moment_each_video_appears_once(table, started, tmp_path):
-    killed_and_continued(table, started, tmp_path, kills=2, seed=0)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("seed", range(1, 6))
-def test_killed_often_each_video_appears_once(table, started, tmp_path, seed):
-    killed_and_continued(table, started, tmp_path, kills=10, seed=seed)
 
 
 @pytest.mark.parametrize(
