@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from fd2talk import cli_options as common
+from fd2talk import request
 from fd2talk.cli_apps import COMMANDS as APPS
 from fd2talk.cli_batch import batch
 from fd2talk.cli_edit import edit
@@ -27,19 +28,16 @@ def cli() -> None:
 @click.argument("photo")
 @click.argument("audio")
 @common.output("OUT.mp4")
-@common.motion_model
-@common.motion
+@request.options
+@common.models
 @common.weights("Folder with weights of the motion model, and of the renderer if it has any.")
-@click.option("--pose-from", metavar="MOTION", help="Take the head motion from this motion file, video or photo.")
-@common.renderer
-@common.framing
-@common.face
 @common.running
-def generate(**options: Any) -> None:
+def generate(photo: str, audio: str, output: str, weights: str, device: str, overwrite: bool, **options: Any) -> None:
     """Generate a video of the person in PHOTO saying AUDIO."""
     from fd2talk.commands.generate import generate
 
-    generate(**options)
+    wanted = request.Request(photo, audio, **options)
+    generate(wanted, output, weights=weights, device=device, overwrite=overwrite)
 
 
 @cli.command()

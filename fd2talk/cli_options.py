@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 
+from fd2talk.cli_config import read_config
 from fd2talk.options import (
     ExportOptions,
     FaceChoice,
@@ -97,40 +98,6 @@ def _renderer_options(
         if renderer != "diffusion":
             raise UsageError(f"{option} is for --renderer diffusion")
     return RendererOptions(renderer, precision, render_steps, not no_shared_noise)
-
-
-def _read_config(ctx: click.Context, _: click.Parameter, path: str | None) -> None:
-    """Set the options' defaults from a YAML file; what the command line says takes precedence."""
-    if path is None:
-        return
-    import yaml
-
-    try:
-        with open(path, encoding="utf-8") as file:
-            values = yaml.safe_load(file) or {}
-    except (OSError, UnicodeError, yaml.YAMLError) as error:
-        reason = getattr(error, "strerror", None) or " ".join(str(error).split())
-        raise UsageError(f"cannot read {path}: {reason}") from error
-    if not isinstance(values, dict):
-        raise UsageError(f"{path}: not a config; it must consist of lines `option: value`")
-    options = {p.name for p in ctx.command.params if isinstance(p, click.Option)} - {"config", "output"}
-    defaults = {}
-    for key, value in values.items():
-        name = str(key).replace("-", "_")
-        opposite = "full" if name == "crop" else name.removeprefix("no_") if name.startswith("no_") else f"no_{name}"
-        if name not in options and opposite in options and isinstance(value, bool):
-            name, value = opposite, not value
-        if name not in options:
-            known = ", ".join(sorted(options)).replace("_", "-")
-            raise UsageError(f"{path}: there is no option {key} (there are: {known})")
-        parameter = next(p for p in ctx.command.params if p.name == name)
-        is_switch = isinstance(parameter, click.Option) and parameter.is_flag
-        if isinstance(value, (dict, list)) or (is_switch and not isinstance(value, (bool, str))):
-            raise UsageError(f"{path}: {key} takes {'true or false' if is_switch else 'one value'}, not {value!r}")
-        if not is_switch and isinstance(value, (bool, float)) and isinstance(parameter.type, click.IntRange):
-            raise UsageError(f"{path}: {key} takes a whole number, not {value!r}")
-        defaults[name] = value
-    ctx.default_map = defaults
 
 
 def _face(face_index: int | None, face_box: tuple[float, ...] | None, face_tracker: str = "auto") -> FaceChoice:
@@ -268,7 +235,8 @@ _which_face = (
     click.option("--face-box", type=_FaceBox(), help="Where the face is, in pixels, if it is not detected."),
 )
 filmed_face = several(group("face", _face, *_which_face), models)
-face = several(group("face", _face, *_which_face, face_tracker), models)
+photo_face = group("face", _face, *_which_face, face_tracker)
+face = several(photo_face, models)
 framing = group(
     "framing",
     Framing,
@@ -336,7 +304,7 @@ config_and_overwrite = several(
         metavar="FILE.yaml",
         is_eager=True,
         expose_value=False,
-        callback=_read_config,
+        callback=read_config,
         help="YAML file with values for these options; the command line takes precedence.",
     ),
     overwrite,

@@ -80,7 +80,7 @@ def main(
     jobs: dict[str, Callable[[], Any]] = {
         "receiver": lambda: asyncio.run(_receiver(size, seconds, options)),
         "browser": lambda: _browser(256, seconds, options),
-        "soak": lambda: asyncio.run(_soak(size, minutes, options, identity, path)),
+        "soak": lambda: asyncio.run(_soak(size, minutes, options, identity)),
     }
     for name, job in jobs.items():
         if only not in (None, name) or (name == "soak" and not minutes) or (name in found and not anew):
@@ -203,9 +203,7 @@ def _browser(size: int, seconds: float, options: list[str]) -> dict[str, Any]:
     }
 
 
-async def _soak(
-    size: int, minutes: float, options: list[str], identity: str | None, path: Path
-) -> list[dict[str, Any]]:
+async def _soak(size: int, minutes: float, options: list[str], identity: str | None) -> list[dict[str, Any]]:
     compare, rows = _comparison(size, identity), []
     marks = [mark for mark in _MARKS if mark < minutes] + [minutes]
     with _server(size, options) as (address, process):
@@ -227,13 +225,15 @@ async def _soak(
                         "cores": (sum(process.cpu_times()[:2]) - used) / (time.monotonic() - since),
                         "queued": visitor.states[-1]["queued"],
                         "size": visitor.states[-1]["width"],
-                        **await asyncio.to_thread(compare, list(visitor.images)),
+                        "images": list(visitor.images),
                         "notes": list(visitor.notes),
                     }
                 )
-                path.parent.mkdir(parents=True, exist_ok=True)
-                path.with_suffix(".soak.json").write_text(json.dumps(rows, indent=2), encoding="utf-8")
+                shown = {key: value for key, value in rows[-1].items() if key != "images"}
+                click.echo(f"minute {mark:g}: {json.dumps(shown)}", err=True)
             speaking.cancel()
+    for row in rows:  # at the end, as it would take time from the server
+        row |= compare(row.pop("images"))
     return rows
 
 

@@ -130,7 +130,7 @@ class PhotoFit:
         try:
             if tracker == "face-alignment":
                 raise FaceNotFoundError
-            box = choose_face(image, face_index, face_box)
+            box = choose_face(image, face_index, face_box, warn=True)
             fitted = cls._either_way_up(image, model, box)
         except FaceNotFoundError as nothing:
             if not _asks_second(tracker):

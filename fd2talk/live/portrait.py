@@ -19,7 +19,7 @@ import numpy as np
 
 from fd2talk.live.maker import FrameMaker
 from fd2talk.live.resampling import check_rate
-from fd2talk.live.size_control import SizeControl
+from fd2talk.live.size_control import SIZES, SizeControl
 from shared.errors import InputError, UsageError
 from shared.images import read_image
 from shared.media import SAMPLE_RATE
@@ -115,6 +115,7 @@ class LivePortrait:
         self.sound_rate, self.size = sound_rate, _checked_size(size)
         stream = speech_to_motion.stream(photo, seed=seed, style=style, options=options)
         self._renderer = render.live(photo, full=full, max_size=size)
+        self._renderers = {size: self._renderer}
         self._control = SizeControl(max(self._renderer.width, self._renderer.height))
         self._delay: float | None = None
         self._frames = self._late_frames = 0
@@ -300,13 +301,18 @@ class LivePortrait:
 
         def resize() -> None:
             self._maker.guarded(lambda: self._set_size(size))
+            with self._changed:
+                self._control.changed()
 
         self._resizing = threading.Thread(target=resize, name="live-resize", daemon=True)
         self._resizing.start()
 
     def _set_size(self, size: int) -> LiveRenderer:
-        renderer = self._pipeline.live(self._photo, full=self._full, max_size=size)
+        # Preparing one takes time from the frames: it is done once for each size.
+        renderer = self._renderers.get(size) or self._pipeline.live(self._photo, full=self._full, max_size=size)
         with self._changed:
+            if size in SIZES:
+                self._renderers[size] = renderer
             self._maker.render = self._renderer = renderer
             self.size = size
         return renderer

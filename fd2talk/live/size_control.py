@@ -33,11 +33,19 @@ class SizeControl:
         self._calm = _CALM
         self._frames = self._late = 0  # at this size
         self._raised = False  # to this size, not lowered or asked for
+        self._is_changing = False
 
     def ask(self, size: int) -> None:
-        """Somebody wants this size from now on."""
+        """Somebody wants this size, and gets it, from now on."""
         self._asked, self._calm = size, _CALM
         self._change(size, raised=False)
+        self.changed()
+
+    def changed(self) -> None:
+        """Frames have the size that was due: those before, while it was prepared, do not count."""
+        self._recent.clear()
+        self._frames = self._late = 0
+        self._is_changing = False
 
     def seen(self, late: bool) -> int | None:
         """Count a frame.
@@ -46,8 +54,10 @@ class SizeControl:
             late: its picture was not ready.
 
         Returns:
-            Another size that frames should have from now on, or None.
+            Another size that frames should have; `changed` is called when they do. Or None.
         """
+        if self._is_changing:
+            return None
         self._recent.append(late)
         self._frames, self._late = self._frames + 1, self._late + late
         if len(self._recent) == _WATCHED and sum(self._recent) >= _TOO_MANY:
@@ -61,14 +71,12 @@ class SizeControl:
     def _lower(self) -> int | None:
         smaller = next((size for size in SIZES if size < self.size), None)
         if smaller is None:
-            self._change(self.size, raised=False)
+            self.changed()
             return None
         held = self._frames >= self._calm
         self._calm = min(2 * self._calm, _LONGEST_CALM) if self._raised and not held else _CALM
         return self._change(smaller, raised=False)
 
     def _change(self, size: int, *, raised: bool) -> int:
-        self._recent.clear()
-        self._frames = self._late = 0
-        self.size, self._raised = size, raised
+        self.size, self._raised, self._is_changing = size, raised, True
         return size

@@ -74,7 +74,17 @@ def largest_face(image: np.ndarray, *, upside_down: bool = False) -> FaceBox | N
 
     `upside_down` is that of `detect_faces`.
     """
-    found = _turned(lambda turned: [box for box in [largest_face(turned)] if box], image) if upside_down else []
+    return next(iter(large_faces(image, upside_down=upside_down)), None)
+
+
+def large_faces(image: np.ndarray, *, upside_down: bool = False) -> list[FaceBox]:
+    """Return the largest face of a picture and what else is found on the way to it, the largest first.
+
+    Args:
+        image: uint8 [H, W, 3] RGB.
+        upside_down: that of `detect_faces`.
+    """
+    found = _turned(lambda turned: large_faces(turned)[:1], image) if upside_down else []
     with _detectors(image) as (tiles, detect):
         side = max(image.shape[:2])
         for tile in tiles:
@@ -83,7 +93,7 @@ def largest_face(image: np.ndarray, *, upside_down: bool = False) -> FaceBox | N
                     break
                 side = tile.side
             found += detect(tile)
-    return max(_distinct(found), key=lambda box: box.side, default=None)
+    return sorted(_distinct(found), key=lambda box: box.side, reverse=True)
 
 
 def _turned(detect: Callable[[np.ndarray], list[FaceBox]], image: np.ndarray) -> list[FaceBox]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 
@@ -11,13 +12,15 @@ from PIL import Image
 from shared.errors import FaceNotFoundError, InputError
 from shared.faces.crop import Crop
 from shared.faces.cuts import CutDetector
-from shared.faces.detection import FaceBox, detect_faces, largest_face
+from shared.faces.detection import FaceBox, detect_faces, large_faces, largest_face
 from shared.faces.face_tracker import FaceTracker, open_face_tracker
 
 # A face of lower height has too few pixels on the lips for a reliable track.
 MIN_FACE_PIXELS = 56
 # Frames up to this size are head crops or nearly so: a search before tracking improves nothing.
 _SMALL_FRAME = 400
+# Other faces of this share of the largest one's side, and of this score, are worth a note.
+_AS_LARGE, _SURE = 0.6, 0.75
 # The input of the mesh network is a square around the face, from the detector at first and from its own last result
 # afterwards. The detector's square differs, and the mesh found in it is 2 % smaller: the network is applied again until
 # the points (mean shift over the eye distance) no longer move, which takes three to six passes.
@@ -70,6 +73,7 @@ def choose_face(
     face_index: int | None = None,
     face_box: tuple[float, float, float, float] | None = None,
     detect: Callable[[np.ndarray], list[FaceBox]] | None = None,
+    warn: bool = False,
 ) -> FaceBox:
     """Return where a face of a still picture is.
 
@@ -78,6 +82,7 @@ def choose_face(
         face_index: its number among the faces in reading order, as `detect_faces` returns them; None: the largest.
         face_box: left, top, right, bottom in pixels, for faces that the detector misses.
         detect: another detector, which returns faces in reading order.
+        warn: say so when the largest is used and there are others of nearly its size.
 
     Returns:
         Its box; where none is detected, as in drawings, the whole picture with a score of 0: the mesh network often
@@ -96,7 +101,14 @@ def choose_face(
     whole = FaceBox(0, 0, image.shape[1], image.shape[0], score=0)
     if face_index is None:
         if detect is None:
-            return largest_face(image, upside_down=True) or whole
+            faces = large_faces(image, upside_down=True)
+            if warn and any(box.side >= _AS_LARGE * faces[0].side and box.score >= _SURE for box in faces[1:]):
+                warnings.warn(
+                    "the photo shows several faces; the largest is used (`fd2talk faces` lists them, --face-index "
+                    "takes another)",
+                    stacklevel=2,
+                )
+            return faces[0] if faces else whole
         return max(detect(image), key=lambda box: box.side, default=whole)
     boxes = detect(image) if detect else detect_faces(image, upside_down=True)
     count = len(boxes or [whole])

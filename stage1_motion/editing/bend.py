@@ -107,6 +107,7 @@ def faded(offsets: dict[int, float], given: np.ndarray, reach: int) -> np.ndarra
             room = 2 * reach if nearest in offsets else reach
             if nearest is None or abs(nearest - frame) > room:
                 knots[frame + side * reach] = 0.0
+                knots.setdefault(frame + side * (reach + 1), 0.0)  # it ends level, whatever lies beyond
     at = np.array(sorted(knots))
     values = np.array([knots[frame] for frame in at.tolist()])
     if len(at) == 1:  # in a motion of one frame

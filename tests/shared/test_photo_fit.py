@@ -54,3 +54,15 @@ def test_a_covered_mouth_is_noted_and_a_bare_one_is_not(model):
         points = PhotoFit.fit(photo, model).landmarks
     with pytest.warns(UserWarning, match="covered"):
         PhotoFit.fit(covered.mask(photo, points), model)
+
+
+@pytest.mark.situation("Faces", "several large faces in a photo", "the largest speaks; a note says so")
+def test_a_photo_of_several_people_is_noted(model):
+    two = np.concatenate([np.asarray(portrait(300)), np.asarray(portrait(300, "portrait_man"))], axis=1)
+    with pytest.warns(UserWarning, match="several faces; the largest is used"):
+        PhotoFit.fit(two, model)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        chosen = PhotoFit.fit(two, model, face_index=1)
+        PhotoFit.fit(np.asarray(portrait(300)), model)
+    assert chosen.landmarks[:, 0].mean() > 300

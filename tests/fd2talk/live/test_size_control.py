@@ -13,6 +13,7 @@ def changes(control, late):
     for frame in range(1000 * SECOND):
         if (size := control.seen(late(frame, control.size))) is not None:
             found.append((frame / SECOND, size))
+            control.changed()
     return found
 
 
@@ -55,3 +56,12 @@ def test_one_late_frame_in_ten_is_too_many_to_grow():
     while control.seen(True) is None:
         pass
     assert changes(control, lambda frame, size: frame % 10 == 0) == []
+
+
+def test_frames_while_a_size_is_prepared_do_not_count():
+    control = SizeControl(512)
+    while control.seen(True) is None:
+        pass
+    assert control.size == 384 and not any(control.seen(True) for _ in range(200))
+    control.changed()
+    assert not any(control.seen(True) for _ in range(49)) and control.seen(True) == 256

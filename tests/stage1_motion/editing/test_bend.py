@@ -68,3 +68,12 @@ def test_a_difference_fades_without_overshooting():
     near = faded({20: 4.0, 30: 4.0}, np.zeros(60, bool), 8)
     assert (near[20:31] == 4).all()  # closer than twice the reach: they pass into each other
     assert faded({0: 1.0}, np.zeros(1, bool), 8).tolist() == [1] and faded({0: 1.0}, np.zeros(5, bool), 8)[0] == 1
+
+
+def test_a_lock_out_of_reach_changes_nothing():
+    free_around, locked = np.zeros(80, bool), np.zeros(80, bool)
+    locked[[5, 60, 61, 62]] = True
+    keys = {30: 4.0, 36: -1.0}
+    np.testing.assert_array_equal(faded(keys, free_around, 8), faded(keys, locked, 8))
+    locked[40] = True  # within reach
+    assert faded(keys, locked, 8)[40] == 0 != faded(keys, free_around, 8)[40]

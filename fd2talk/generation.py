@@ -1,0 +1,164 @@
+"""Requests -> videos, by pipelines that are loaded once."""
+
+from __future__ import annotations
+
+import os
+from collections import OrderedDict
+from collections.abc import Callable, Hashable, Iterator
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import numpy as np
+
+from fd2talk.commands.inputs import fit_photo, load_motion
+from fd2talk.commands.style import read_style
+from fd2talk.output import require_output, write_video
+from fd2talk.request import Request
+from fd2talk.talking_head import TalkingHead
+from shared.device import require_device
+from shared.files import check_input
+from shared.media import read_audio, read_image
+from stage2_render.pipeline import RenderPipeline
+
+if TYPE_CHECKING:
+    from stage1_motion.pipeline import MotionPipeline
+
+T = TypeVar("T")
+_KEPT = 4
+"""Of each kind (motion models, photos, styles, head motions) that were used last."""
+
+Progress = Callable[[str, int, int], None]
+"""Told what is being done, how much of it is done, and how much there is."""
+
+
+class Generator:
+    """Generates any number of videos; what several of them need is loaded once. Not for several threads at once.
+
+    Args:
+        weights: `bundled`, or a folder.
+        device: for the networks.
+
+    Raises:
+        UsageError: no such device.
+    """
+
+    def __init__(self, weights: str | Path = "bundled", device: str = "cpu") -> None:
+        require_device(device)
+        self._weights, self._device = weights, device
+        self._recent: dict[str, OrderedDict[Hashable, Any]] = {}
+
+    def talk(self, request: Request, progress: Callable[[int, int], None] | None = None) -> TalkingHead:
+        """Generate the motion; frames are rendered when the result is saved or iterated over.
+
+        Args:
+            request: what is wanted.
+            progress: called with the number of motion frames that are done, and of all of them.
+
+        Raises:
+            InputError: a file that cannot be used.
+            UsageError: an option that does not fit the model, or is out of range.
+        """
+        image, speech = read_image(request.photo), read_audio(request.audio)
+        if request.pose_from:
+            check_input(request.pose_from)
+        render = self._renderer(request)
+        photo = self._photo(request, image, render)
+        pose = None
+        if request.pose_from:
+            path = request.pose_from
+            pose = self._kept("pose", _version(path), lambda: load_motion(path, render.model))
+
+        # Importing stage one takes seconds, so it waits until the inputs have been checked.
+        from fd2talk.pipeline import TalkingHeadPipeline
+
+        motion = self._motion(request)
+        style = request.motion_model.style
+        read = None
+        if style is not None:
+            key = (_version(style), request.motion_model)
+            read = self._kept("style", key, lambda: read_style(style, motion))
+        talk = TalkingHeadPipeline(motion, render)(
+            photo,
+            speech,
+            **vars(request.motion_options),
+            style=read,
+            pose_from=pose,
+            **vars(request.framing),
+            render_settings=request.renderer.settings,
+            progress=progress,
+        )
+        return replace(talk, sound=request.audio)  # the file's own, at its own rate
+
+    def write(
+        self, request: Request, path: str | os.PathLike, *, overwrite: bool = False, progress: Progress | None = None
+    ) -> None:
+        """Generate and write a video.
+
+        Args:
+            request: what is wanted.
+            path: of the video, ending in .mp4. It appears only when the video is complete.
+            overwrite: replace an existing file.
+            progress: told about each step; what it raises ends the work, and no file is left.
+
+        Raises:
+            InputError, UsageError: as `talk`, and an output that cannot be written to.
+            Fd2TalkError: writing failed, for example because the disk is full.
+        """
+        inputs = (request.photo, request.audio, request.pose_from, request.motion_model.style)
+        require_output(path, suffixes=(".mp4",), overwrite=overwrite, inputs=inputs)
+        tell = progress or _quiet
+        talk = self.talk(request, lambda done, total: tell("generating motion", done, total))
+        write_video(path, _told(talk, tell), audio=talk.sound, overwrite=overwrite)
+
+    def _renderer(self, request: Request) -> RenderPipeline:
+        return self._kept(
+            "renderer",
+            tuple(request.renderer.loading.items()),
+            lambda: RenderPipeline.from_pretrained(self._weights, **request.renderer.loading, device=self._device),
+        )
+
+    def _motion(self, request: Request) -> MotionPipeline:
+        from stage1_motion.pipeline import MotionPipeline
+
+        loading = request.motion_model.loading
+        return self._kept(
+            "motion",
+            tuple(loading.items()),
+            lambda: MotionPipeline.from_pretrained(self._weights, **loading, device=self._device),
+        )
+
+    def _photo(self, request: Request, image: np.ndarray, render: RenderPipeline) -> Any:
+        key = (_version(request.photo), request.face)
+        return self._kept("photo", key, lambda: fit_photo(render.model, request.photo, image, request.face))
+
+    def _kept(self, kind: str, key: Hashable, make: Callable[[], T]) -> T:
+        """What has been made under this key, or is made now."""
+        recent = self._recent.setdefault(kind, OrderedDict())
+        if key not in recent:
+            recent[key] = make()
+            if len(recent) > _KEPT:
+                recent.popitem(last=False)
+        recent.move_to_end(key)
+        return recent[key]
+
+
+def _version(path: str) -> Hashable:
+    """Changes when the file does; of what is no file, such as the name of a style, the name alone."""
+    try:
+        facts = os.stat(path)
+    except (OSError, ValueError):
+        return path
+    return path, facts.st_ino, facts.st_size, facts.st_mtime_ns
+
+
+def _quiet(what: str, done: int, total: int) -> None:
+    pass
+
+
+def _told(talk: TalkingHead, tell: Progress) -> Iterator[np.ndarray]:
+    with closing(iter(talk.frames)) as frames:
+        for number, frame in enumerate(frames, 1):
+            yield frame
+            tell("rendering", number, len(talk))
