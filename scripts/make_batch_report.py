@@ -16,20 +16,21 @@ from playwright.sync_api import sync_playwright
 
 ROOT = Path(__file__).parent.parent
 OUT = ROOT / "docs" / "batch-report.jpg"
-_RECORDINGS = ("0880", "0930")
+_RECORDINGS = {"hello.wav": "0880", "goodbye.wav": "0930"}
 
 
 def main() -> None:
-    with tempfile.TemporaryDirectory() as name:
+    demo = ROOT / "assets" / "demo"
+    with tempfile.TemporaryDirectory(prefix="portraits-") as name:
         folder = Path(name)
-        for path in (ROOT / "assets" / "demo").iterdir():
-            if path.suffix == ".jpg" or path.stem.endswith(_RECORDINGS):
-                (folder / path.name).symlink_to(path)
+        for path in demo.glob("*.jpg"):
+            (folder / path.name).symlink_to(path)
+        for sound, number in _RECORDINGS.items():
+            (folder / sound).symlink_to(demo / f"sense_and_sensibility_01_austen_64kb-{number}.wav")
         (folder / "landscape.png").write_bytes(_landscape())
-        sound, other = (f"sense_and_sensibility_01_austen_64kb-{number}.wav" for number in _RECORDINGS)
-        first = [f"portrait_woman.jpg,{sound},hello.mp4,7,"]
-        rest = [f"landscape.png,{sound},,,", f"portrait_*.jpg,{other},,3,", f"portrait_man.jpg,{sound},,many,"]
-        rest += [f"portrait_man_2.jpg,{sound},,,true"]
+        first = ["portrait_woman.jpg,hello.wav,welcome.mp4,7,"]
+        rest = ["landscape.png,hello.wav,,,", "portrait_*.jpg,goodbye.wav,,3,", "portrait_man.jpg,hello.wav,,many,"]
+        rest += ["portrait_man_2.jpg,hello.wav,,,true"]
         _run(folder, first)
         _run(folder, first + rest)
         _picture(folder / "videos" / "report.html")
