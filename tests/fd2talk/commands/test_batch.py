@@ -151,6 +151,12 @@ def test_bad_options_are_one_line(refused, table, tmp_path):
     refused("batch", manifest, "-o", tmp_path / "file", folder=tmp_path, saying="cannot write to")
 
 
+def test_a_cluster_needs_its_extra(refused, table, tmp_path, monkeypatch):
+    monkeypatch.setattr("fd2talk.commands.batch.find_spec", lambda _: None)
+    options = ("-o", tmp_path / "out", "--address", "auto")
+    refused("batch", table("in/a.png,in/a.wav"), *options, folder=tmp_path, saying="pip install 'fd2talk[cluster]'")
+
+
 def test_a_real_video(run, table, tmp_path):
     """With models: two rows by one process, and the options of each."""
     rows = ("in/a.png,in/a.wav,64,true", "in/a.png,in/a.wav,128,")
