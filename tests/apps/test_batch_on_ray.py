@@ -1,6 +1,7 @@
 """`fd2talk batch --address`: a real Ray cluster of local nodes, with a stand-in for the models."""
 
 import os
+import signal
 import sys
 import threading
 import time
@@ -8,6 +9,7 @@ import time
 import pytest
 from batch_tables import read_report, write_table
 from material import portrait, short_speech, write_wav
+from stub_commands import stub_commands, wait_for
 from stub_generator import FRAMES, StubGenerator, calls
 
 from fd2talk.commands.batch import batch
@@ -88,6 +90,20 @@ def test_a_cluster_of_this_computer_and_the_real_models(table, tmp_path):
     manifest, out = table("in/a.png,in/a.wav"), tmp_path / "out"
     batch(str(manifest), str(out), address="local")
     assert whole(out) == ["a-a.mp4"] and not ray.is_initialized()
+
+
+@pytest.mark.parametrize(("stop", "code", "said"), [("SIGINT", 130, "interrupted"), ("SIGTERM", 143, "terminated")])
+def test_a_stop_leaves_whole_videos_and_a_report(table, tmp_path, stop, code, said):
+    manifest, out = table(*(f"in/slow{n}.png,in/a.wav" for n in range(20))), tmp_path / "out"
+    with stub_commands(tmp_path) as start:
+        running = start(manifest, "-o", out, "--workers", 1, "--address", "local")
+        wait_for(lambda: calls(tmp_path / "in") == 2, 120)
+        running.send_signal(getattr(signal, stop))
+        _, err = running.communicate(timeout=60)
+    assert running.returncode == code and err.splitlines()[-1] == f"fd2talk: {said}", err
+    assert "Traceback" not in err
+    states = [row["state"] for row in read_report(out).values()]
+    assert states.count("made") in (0, 1) and states.count("not made") >= 19 and len(whole(out)) <= 2
 
 
 def test_no_cluster_is_one_line(table, tmp_path):
