@@ -48,7 +48,7 @@ test-integrations:
 	@tests/fd2talk/integrations/run.sh
 
 lint: install
-	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
+	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/mypy integrations/comfyui
 
 $(VENV)/.docs: $(VENV)/.installed
 	@echo "installing what the documentation needs into $(VENV)"

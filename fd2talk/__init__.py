@@ -17,6 +17,7 @@ _MODULES = {
     "PostProcessing": "stage1_motion.postprocessing",
     "RenderPipeline": "stage2_render.pipeline",
     "SamplingOptions": "stage1_motion.interface",
+    "Signer": "fd2talk.provenance.signer",
     "Style": "stage1_motion.style",
     "TalkingHeadPipeline": "fd2talk.pipeline",
     "read_audio": "shared.media",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -14,8 +14,13 @@ from fd2talk.cli_apps import COMMANDS as APPS
 from fd2talk.cli_batch import batch
 from fd2talk.cli_edit import edit
 from fd2talk.cli_research import COMMANDS
+from fd2talk.cli_signing import COMMANDS as SIGNING
+from fd2talk.cli_signing import signing
 from fd2talk.terminal import Stopped, command, native_output_hidden, notes, say, signals
 from shared.errors import Fd2TalkError
+
+if TYPE_CHECKING:
+    from fd2talk.provenance.signer import Signer
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
@@ -31,13 +36,23 @@ def cli() -> None:
 @request.options
 @common.models
 @common.weights("Folder with weights of the motion model, and of the renderer if it has any.")
+@signing
 @common.running
-def generate(photo: str, audio: str, output: str, weights: str, device: str, overwrite: bool, **options: Any) -> None:
+def generate(
+    photo: str,
+    audio: str,
+    output: str,
+    weights: str,
+    device: str,
+    overwrite: bool,
+    signer: Signer | None,
+    **options: Any,
+) -> None:
     """Generate a video of the person in PHOTO saying AUDIO."""
     from fd2talk.commands.generate import generate
 
     wanted = request.Request(photo, audio, **options)
-    generate(wanted, output, weights=weights, device=device, overwrite=overwrite)
+    generate(wanted, output, weights=weights, device=device, overwrite=overwrite, signer=signer)
 
 
 @cli.command()
@@ -80,6 +95,7 @@ def motion(**options: Any) -> None:
 )
 @common.framing
 @common.face
+@signing
 @common.running
 def render(**options: Any) -> None:
     """Render a motion file with the face of a photo.
@@ -199,7 +215,7 @@ def import_(**options: Any) -> None:
     import_curves(**options)
 
 
-for _command in (batch, *COMMANDS, edit, *APPS):
+for _command in (batch, *COMMANDS, edit, *SIGNING, *APPS):
     cli.add_command(_command)
 
 

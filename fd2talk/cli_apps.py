@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from fd2talk import cli_options as common
+from fd2talk.cli_signing import signing
 
 
 def _serving(port: int) -> Callable[[Callable[..., None]], Callable[..., None]]:
@@ -67,6 +68,7 @@ def _serving(port: int) -> Callable[[Callable[..., None]], Callable[..., None]]:
     help="Jobs that may wait.",
 )
 @common.weights("Folder with weights of the motion model, and of the renderer if it has any.")
+@signing
 @common.models
 def studio(**options: Any) -> None:
     """Open a page on which portraits are made to speak, and their motion is edited.

@@ -7,9 +7,10 @@ from typing import Any
 import click
 
 from fd2talk import cli_options as common
+from fd2talk.cli_signing import signing
 from fd2talk.options import EditOptions
 
-_edits = common.group(
+edits = common.group(
     "edits",
     EditOptions,
     click.option("--keep", metavar="FROM:TO,...", help="Parts that stay, in seconds, such as 0:1.2,3.5:5."),
@@ -42,12 +43,13 @@ _edits = common.group(
 @click.argument("source", metavar="VIDEO|MOTION.npz")
 @common.output("OUT.mp4|OUT.npz")
 @click.option("--audio", metavar="AUDIO", help="Speech to edit the motion to (default: its own sound).")
-@_edits
+@edits
 @common.motion_model
 @common.motion
 @common.renderer
 @common.filmed_face
 @common.weights("Folder with weights of the motion model, and of the renderer.")
+@signing
 @common.running
 def edit(**options: Any) -> None:
     """Generate parts of the motion of a video, or of a motion file, anew; the rest stays.

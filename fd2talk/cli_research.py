@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from fd2talk import cli_options as common
+from fd2talk.datasets.names import LAYOUTS, SPLITS
 from fd2talk.evaluation.system_names import SYSTEMS
 from shared.errors import Fd2TalkError
 
@@ -19,8 +20,14 @@ _workers = click.option(
 @click.argument("clips")
 @click.argument("out")
 @click.option("--photos", metavar="FOLDER", help="Folder with portrait photos, to train the face model on them too.")
+@click.option("--manifest", metavar="FILE", help="CSV that lists the videos (default: manifest.csv in CLIPS).")
 @common.models
 @_workers
+@click.option(
+    "--address",
+    metavar="RAY",
+    help="Work on the machines of a Ray cluster: local, auto or HOST:PORT of its head node.",
+)
 def prepare(**options: Any) -> None:
     """Track a folder of talking clips for training.
 
@@ -29,6 +36,30 @@ def prepare(**options: Any) -> None:
     from fd2talk.commands.prepare import prepare
 
     prepare(**options)
+
+
+@click.command(
+    help=f"""List the clips of published data sets for `fd2talk prepare`.
+
+    SOURCES: DATASET=FOLDER each; DATASET is one of {", ".join(LAYOUTS)}.
+    """
+)
+@click.argument("sources", nargs=-1, required=True, metavar="SOURCES...")
+@common.output("MANIFEST.csv")
+@click.option(
+    "--split",
+    type=click.Choice(SPLITS),
+    help="Split people as a paper does (its sizes, not its people), or as the data set publishes it.",
+)
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Seed of the draw of people.")
+@click.option("--clips", metavar="FOLDER", help="Folder for the clips that are made of pictures or meshes.")
+@_workers
+@click.option("--overwrite", is_flag=True, help="Replace an existing manifest.")
+def manifest(sources: tuple[str, ...], **options: Any) -> None:
+    """List the clips that `fd2talk.commands.manifest` finds."""
+    from fd2talk.commands.manifest import manifest
+
+    manifest(sources, **options)
 
 
 @click.command()
@@ -140,4 +171,4 @@ def benchmark(**options: Any) -> None:
     benchmark(**options)
 
 
-COMMANDS = (prepare, train, evaluate, doctor, benchmark)
+COMMANDS = (manifest, prepare, train, evaluate, doctor, benchmark)

@@ -23,6 +23,7 @@ from shared.media import read_audio, read_image
 from stage2_render.pipeline import RenderPipeline
 
 if TYPE_CHECKING:
+    from fd2talk.provenance.signer import Signer
     from stage1_motion.pipeline import MotionPipeline
 
 T = TypeVar("T")
@@ -93,7 +94,13 @@ class Generator:
         return replace(talk, sound=request.audio)  # the file's own, at its own rate
 
     def write(
-        self, request: Request, path: str | os.PathLike, *, overwrite: bool = False, progress: Progress | None = None
+        self,
+        request: Request,
+        path: str | os.PathLike,
+        *,
+        overwrite: bool = False,
+        progress: Progress | None = None,
+        signer: Signer | None = None,
     ) -> None:
         """Generate and write a video.
 
@@ -102,6 +109,7 @@ class Generator:
             path: of the video, ending in .mp4. It appears only when the video is complete.
             overwrite: replace an existing file.
             progress: told about each step; what it raises ends the work, and no file is left.
+            signer: signs the video with C2PA before it appears.
 
         Raises:
             InputError, UsageError: as `talk`, and an output that cannot be written to.
@@ -111,7 +119,15 @@ class Generator:
         require_output(path, suffixes=(".mp4",), overwrite=overwrite, inputs=inputs)
         tell = progress or _quiet
         talk = self.talk(request, lambda done, total: tell("generating motion", done, total))
-        write_video(path, _told(talk, tell), audio=talk.sound, overwrite=overwrite, threads=self._threads)
+        write_video(
+            path,
+            _told(talk, tell),
+            audio=talk.sound,
+            overwrite=overwrite,
+            source=talk.motion.source,
+            signer=signer,
+            threads=self._threads,
+        )
 
     @property
     def _workers(self) -> dict[str, int]:

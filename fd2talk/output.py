@@ -5,17 +5,23 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
 
+from fd2talk.provenance.tags import tags
 from shared.errors import UsageError
 from shared.files import check_output
 from shared.media import FPS
 from shared.motion import Motion
 from shared.spliced_sound import SplicedSound
 from shared.video_writer import CRF, VideoWriter
+
+if TYPE_CHECKING:
+    from fd2talk.provenance.signer import Signer
 
 
 def require_output(
@@ -79,6 +85,8 @@ def write_video(
     overwrite: bool = False,
     crf: int = CRF,
     threads: int | None = None,
+    source: str = "",
+    signer: Signer | None = None,
 ) -> None:
     """Write an MP4 video that is tagged as synthetic. Its folder is created with the first frame.
 
@@ -90,11 +98,13 @@ def write_video(
         overwrite: replace an existing file.
         crf: constant rate factor of the encoder, smaller is better.
         threads: of the encoder; None: as many as it likes.
+        source: what the pictures were made from, for a tag: `Motion.source`.
+        signer: signs the video with C2PA before it appears.
 
     Raises:
         UsageError: the output cannot be written to, or exists and `overwrite` is not set.
         ValueError: no frames, or frames that are not as described.
-        Fd2TalkError: writing failed, for example because the disk is full.
+        Fd2TalkError: writing or signing failed, for example because the disk is full.
     """
     path = require_output(path, suffixes=(".mp4",), overwrite=overwrite)
     frames = iter(frames)
@@ -109,7 +119,18 @@ def write_video(
             raise ValueError("there are no frames to write")
         make_folder(path)
         size = frame.shape[1], frame.shape[0]
-        with VideoWriter(path, size, fps=fps, audio=audio, overwrite=overwrite, crf=crf, threads=threads) as writer:
+        finish = None if signer is None else partial(signer.sign, title=path.name)
+        with VideoWriter(
+            path,
+            size,
+            fps=fps,
+            audio=audio,
+            overwrite=overwrite,
+            metadata=tags(source),
+            crf=crf,
+            threads=threads,
+            finish=finish,
+        ) as writer:
             while frame is not None:
                 writer.write(frame)
                 frame = next(frames, None)

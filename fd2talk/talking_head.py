@@ -5,12 +5,16 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from fd2talk.output import write_video
 from shared.media import FPS
 from shared.motion import Motion
+
+if TYPE_CHECKING:
+    from fd2talk.provenance.signer import Signer
 
 
 @dataclass(frozen=True)
@@ -60,14 +64,18 @@ class TalkingHead:
     def __len__(self) -> int:
         return len(self.frames)
 
-    def save(self, path: str | os.PathLike, *, overwrite: bool = False) -> None:
+    def save(self, path: str | os.PathLike, *, overwrite: bool = False, signer: Signer | None = None) -> None:
         """Render the frames and write them with the sound to an MP4 video that is tagged as synthetic.
 
         Args:
             path: of the video, ending in .mp4. It appears only when the video is complete.
             overwrite: replace an existing file.
+            signer: signs it with C2PA (`fd2talk.Signer`).
 
         Raises:
             UsageError, Fd2TalkError: as `fd2talk.write_video`, and what rendering raises.
         """
-        write_video(path, self.frames, audio=self.sound, fps=self.fps, overwrite=overwrite)
+        write_video(
+            path, self.frames, audio=self.sound, fps=self.fps, overwrite=overwrite,
+            source=self.motion.source, signer=signer,
+        )  # fmt: skip

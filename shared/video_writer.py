@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from fractions import Fraction
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import av
@@ -56,6 +58,8 @@ class VideoWriter:
         metadata: further tags; `synthetic_media` is always set.
         crf: constant rate factor of the encoder, smaller is better.
         threads: of the encoder; None: as many as it likes.
+        finish: called with the complete file before it gets its name, for example to sign it; if it raises no file is
+            left.
 
     Raises:
         UsageError: the output cannot be written to (see `check_output`).
@@ -75,6 +79,7 @@ class VideoWriter:
         metadata: Mapping[str, str] | None = None,
         crf: int = CRF,
         threads: int | None = None,
+        finish: Callable[[Path], None] | None = None,
     ) -> None:
         width, height = size
         if width < 2 or height < 2 or width % 2 or height % 2:
@@ -89,12 +94,15 @@ class VideoWriter:
         self._overwrite = overwrite
         self._crf = crf
         self._threads = threads
+        self._crf, self._finish = crf, finish
         self._tags = SYNTHETIC_TAGS | dict(metadata or {}) | {"synthetic_media": SYNTHETIC_TAGS["synthetic_media"]}
         self.frames_written = 0
 
     def __enter__(self) -> VideoWriter:
         with ExitStack() as stack:
             temporary = stack.enter_context(atomic_output(self._path, self._overwrite))
+            if self._finish is not None:
+                stack.push(partial(_finished, self._finish, temporary))
             track: AudioTrack | SplicedSound | None = None
             if isinstance(self._audio, SplicedSound):
                 track = self._audio
@@ -200,6 +208,12 @@ class VideoWriter:
             yield
         except av.FFmpegError as error:
             raise Fd2TalkError(f"cannot write {self._path}: {error.strerror}") from error
+
+
+def _finished(finish: Callable[[Path], None], path: Path, kind: type[BaseException] | None, *_: object) -> None:
+    """Part of leaving the writer, after the file has been closed without an exception."""
+    if kind is None:
+        finish(path)
 
 
 def _planes(frame: np.ndarray) -> np.ndarray:

@@ -132,7 +132,9 @@ def test_every_package_is_installed():
 
 
 @pytest.mark.parametrize(
-    "path", [*FILES, *(ROOT / "scripts").glob("*.py")], ids=lambda p: p.relative_to(ROOT).as_posix()
+    "path",
+    [*FILES, *(ROOT / "scripts").glob("*.py"), *(ROOT / "integrations").rglob("*.py")],
+    ids=lambda p: p.relative_to(ROOT).as_posix(),
 )
 def test_no_file_is_too_long(path):
     assert path.read_text(encoding="utf-8").count("\n") <= 350

@@ -21,7 +21,7 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["
 DISTRIBUTIONS = {
     "PIL": "pillow", "cv2": "opencv-contrib-python", "skimage": "scikit-image", "yaml": "pyyaml",
     "face_alignment": "face-alignment", "pillow_heif": "pillow-heif", "pytorch_fid": "pytorch-fid",
-    "livekit": "livekit-agents", "pipecat": "pipecat-ai",
+    "livekit": "livekit-agents", "pipecat": "pipecat-ai", "c2pa": "c2pa-python",
 }  # fmt: skip
 # Packages of the extras of the same names: nothing else imports them, but the commands when they run.
 APPS = {"fd2talk.live": "live", "fd2talk.studio": "studio"}

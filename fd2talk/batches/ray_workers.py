@@ -9,28 +9,17 @@ from __future__ import annotations
 import json
 import logging
 import os
-import signal
-import socket
-import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from typing import Any
 
 from fd2talk.batches.job import FAILED, Job, Outcome
 from fd2talk.batches.local_workers import ATTEMPTS, killed
 from fd2talk.batches.maker import Maker, Settings
+from fd2talk.cluster import connected
 from shared.errors import Fd2TalkError, UsageError
-
-LOCAL = "local"
-"""In the place of an address: a cluster of this computer alone, for this run."""
 
 _MOST_BLOCKS = 10_000
 """Beyond, several jobs are one task of Ray's."""
-
-_SECONDS_TO_ANSWER = 10.0
-
-_STORE_BYTES = 128 * 2**20
-"""Memory of a local cluster for what its processes exchange: names of files."""
 
 
 class Actor:
@@ -65,7 +54,7 @@ def in_cluster(jobs: Sequence[Job], settings: Settings, workers: int | None, add
         jobs: what to make.
         settings: of the run; its folder, the inputs and fd2talk are on all computers under the same paths.
         workers: number of actors in the cluster; None: as many as it has cores for.
-        address: of the cluster, as `ray.init` takes it, or `local`.
+        address: of the cluster, see `fd2talk.cluster.connected`.
 
     Yields:
         The outcome of each job, in the order in which they are done.
@@ -74,7 +63,13 @@ def in_cluster(jobs: Sequence[Job], settings: Settings, workers: int | None, add
         UsageError: there is no cluster at this address.
         Fd2TalkError: the cluster failed.
     """
-    with _connected(address) as ray:
+    with connected(address, num_cpus=workers * settings.threads if workers else None) as ray:
+        import ray.data
+
+        logging.getLogger("ray.data").setLevel(logging.ERROR)
+        context = ray.data.DataContext.get_current()
+        context.enable_progress_bars = False
+        context.print_on_execution_start = False
         cores = ray.cluster_resources().get("CPU", 0)
         if cores < settings.threads:
             raise UsageError(f"no computer of the Ray cluster has {settings.threads} CPU cores for a worker")
@@ -97,49 +92,6 @@ def in_cluster(jobs: Sequence[Job], settings: Settings, workers: int | None, add
                 yield Outcome(**json.loads(row["outcome"]))
         except ray.exceptions.RayError as error:
             raise Fd2TalkError(f"the Ray cluster failed: {str(error).strip().splitlines()[0]}") from error
-
-
-@contextmanager
-def _connected(address: str) -> Iterator[Any]:
-    """Connect to a cluster, quietly, and leave it in the end."""
-    import ray
-    import ray.data
-
-    if ray.is_initialized():
-        raise UsageError("this process is connected to a Ray cluster already")
-    _reachable(address)
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing is sent anywhere
-    small: dict[str, Any] = {}
-    if address == LOCAL:
-        small = {"include_dashboard": False, "object_store_memory": _STORE_BYTES}
-    ours = signal.getsignal(signal.SIGTERM)
-    try:
-        ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR, **small)
-        if threading.current_thread() is threading.main_thread():
-            signal.signal(signal.SIGTERM, ours)  # Ray takes it, and would end the program without its report
-    except (ConnectionError, ValueError, RuntimeError, TimeoutError) as error:
-        reason = str(error).strip().splitlines()[0]
-        raise UsageError(f"cannot connect to the Ray cluster {address}: {reason}") from error
-    try:
-        logging.getLogger("ray.data").setLevel(logging.ERROR)
-        context = ray.data.DataContext.get_current()
-        context.enable_progress_bars = False
-        context.print_on_execution_start = False
-        yield ray
-    finally:
-        ray.shutdown()
-
-
-def _reachable(address: str) -> None:
-    """Raise UsageError where nothing listens at HOST:PORT, for which Ray would wait many minutes."""
-    host, _, port = address.rpartition(":")
-    if not host or "/" in host or not port.isdigit():
-        return
-    try:
-        socket.create_connection((host, int(port)), timeout=_SECONDS_TO_ANSWER).close()
-    except (OSError, OverflowError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise UsageError(f"cannot connect to the Ray cluster {address}: {reason}") from error
 
 
 def _environment() -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -28,6 +29,7 @@ from stage2_render.editing.renderer import render_edit
 from stage2_render.pipeline import RenderPipeline
 
 if TYPE_CHECKING:
+    from fd2talk.provenance.signer import Signer
     from stage1_motion.editing.request import EditRequest, Plan
 
 
@@ -44,6 +46,7 @@ def edit(
     weights: str,
     device: str,
     overwrite: bool,
+    signer: Signer | None = None,
 ) -> None:
     """Write an edited motion, or video; see `MotionPipeline.edit`, `stage1_motion.editing.request`, `render_edit`."""
     inserts = [_insert(text) for text in edits.insert]
@@ -54,6 +57,8 @@ def edit(
         raise UsageError(f"{source} is a motion file, whose edit is one, too: -o must end in .npz")
     if of_video and renderer.name == "diffusion":
         raise UsageError("--renderer diffusion paints photos; videos are edited with repair or geometry")
+    if signer and not of_video:
+        warnings.warn(f"{path.name} is a motion file, which is not signed; videos are", stacklevel=2)
     if face and not of_video:
         raise UsageError("--face-index and --face-box are for the edit of a video (-o OUT.mp4)")
     picture = path.with_suffix(".png")
@@ -99,7 +104,10 @@ def edit(
         frames = {}
         order = sorted(range(len(inserts)), key=lambda i: round(inserts[i][0] * FPS))
         added = [(inserts[i][1], frame_count(len(request.inserts[i].sound))) for i in order]
-        _write_video(path, source, footage, render, result, plan, audio, added, frames, overwrite=overwrite)
+        signer = signer and signer.editing(source)
+        _write_video(
+            path, source, footage, render, result, plan, audio, added, frames, overwrite=overwrite, signer=signer
+        )
     else:
         save_motion(path, result, overwrite=overwrite)
     if edits.preview:
@@ -119,6 +127,7 @@ def _write_video(
     seen: dict[int, np.ndarray],
     *,
     overwrite: bool,
+    signer: Signer | None,
 ) -> None:
     """Render the edited motion with its sound; the frames of the preview are put into `seen`."""
     from stage1_motion.editing.request import changed_frames
@@ -128,7 +137,8 @@ def _write_video(
     seconds = len(result) / FPS if result.audio is None else len(result.audio) / SAMPLE_RATE
     sound = edited_sound(source, audio, inserts, heard=plan.heard, changed=changed, seconds=seconds)
     frames = watched(render_edit(pipeline, footage, result, changed, origin), moments(len(result)), seen)
-    write_video(path, counted(frames, len(result), "rendering"), audio=sound, overwrite=overwrite, crf=KEEPING_CRF)
+    frames = counted(frames, len(result), "rendering")
+    write_video(path, frames, audio=sound, overwrite=overwrite, crf=KEEPING_CRF, source=result.source, signer=signer)
 
 
 def _request(edits: EditOptions, inserts: list[tuple[float, str]], model: MorphableModel) -> EditRequest:

@@ -1,4 +1,4 @@
-"""`fd2talk prepare`: a folder of talking clips -> tracks and motions for training.
+"""`fd2talk prepare`: a folder of talking clips -> tracks and motions for training, here or on many machines.
 
 A video with cuts (or jumps of the zoom) becomes several clips, and parts that show another person than most of its
 frames are left out. See `shared.prepared` for the files that are written.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import io
+import os
 import re
 import zlib
 from dataclasses import dataclass, field
@@ -16,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from fd2talk.processes import in_processes
+from fd2talk.cluster import Run, spread
 from fd2talk.terminal import announce, say
 from fd2talk.track import track_audio, track_file
 from shared.errors import Fd2TalkError, InputError, UsageError
@@ -24,9 +25,11 @@ from shared.face_model import MorphableModel, load_bundled
 from shared.faces.crop import CROP_FACTOR, Crop
 from shared.faces.tracker import track_photo
 from shared.files import atomic_output
-from shared.media import FPS, SAMPLE_RATE, read_image
+from shared.media import FPS, SAMPLE_RATE, read_audio, read_image
 from shared.motion import Motion
 from shared.npz import read_npz
+from shared.point_clip import SUFFIX as POINTS
+from shared.point_clip import load_points
 from shared.prepared import load_track, save_arrays, save_track
 from shared.tracking import Track, motion_from_track, of_one_person
 
@@ -66,7 +69,15 @@ class Clip:
         return f"{self.person}__{stem}".replace("/", "__") if stem != self.person else stem
 
 
-def prepare(clips: str, out: str, *, photos: str | None = None, workers: int | None = None) -> None:
+def prepare(
+    clips: str,
+    out: str,
+    *,
+    photos: str | None = None,
+    manifest: str | None = None,
+    workers: int | None = None,
+    address: str | None = None,
+) -> None:
     """Track all clips (and photos) that have not been tracked yet, and write the index.
 
     A clip that cannot be used is reported on standard error and left out of the index.
@@ -75,14 +86,20 @@ def prepare(clips: str, out: str, *, photos: str | None = None, workers: int | N
         clips: folder of videos.
         out: folder of the data set.
         photos: folder of portrait photos.
-        workers: number of processes; None for one per CPU core.
+        manifest: CSV that lists the videos (see `find_clips`), in the place of the folder's own.
+        workers: number of clips at a time; None for one per CPU core.
+        address: of a Ray cluster (see `fd2talk.cluster.connected`) whose machines do the work, and on which `clips` and
+            `out` lie at the same place; None for this machine.
 
     Raises:
-        UsageError: there is no such folder, or `out` cannot be written to.
+        UsageError: there is no such folder, `out` cannot be written to, or there is no cluster at the address.
         InputError: an empty folder, a manifest without the column `file`, or two clips with the same name.
         Fd2TalkError: none of the clips could be used.
     """
-    found = find_clips(clips, VIDEOS)
+    given = out
+    if address is not None:  # the other machines have another current folder
+        clips, out, photos = os.path.abspath(clips), os.path.abspath(out), photos and os.path.abspath(photos)
+    found = find_clips(clips, VIDEOS, manifest)
     by_name: dict[str, Clip] = {}
     for clip in found:
         if (other := by_name.setdefault(clip.name, clip)) is not clip:
@@ -91,32 +108,40 @@ def prepare(clips: str, out: str, *, photos: str | None = None, workers: int | N
         if (whole := re.sub(r"__part\d+$", "", name)) != name and whole in by_name:
             raise InputError(f"{clips}: rename {clip.file}; parts of {by_name[whole].file} may be called {name}")
     stills = find_clips(photos, PHOTOS) if photos else []
-    for folder in ("motions", "tracks"):
-        try:
-            (Path(out) / folder).mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise UsageError(f"cannot write to {out}: {error.strerror}") from error
-    jobs = [(clip, str(Path(clips) / clip.file), out) for clip in found]
-    tracked: list[Any] = [result for result in in_processes(_track_clip, jobs, workers, "clips", "clip") if result]
+    sounds = [str(Path(clips, clip.facts.get("sound", ""))) for clip in found]
+    jobs = [(clip, str(Path(clips, clip.file)), sound, out) for clip, sound in zip(found, sounds)]
+    with spread(address, workers) as run:
+        for folder in ("motions", "tracks"):
+            try:
+                (Path(out) / folder).mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                raise UsageError(f"cannot write to {out}: {error.strerror}") from error
+        tracked: list[Any] = [result for result in run(_track_clip, jobs, what="clips", unit="clip") if result]
+        _finish(tracked, len(found), clips, out)
+        if photos and stills:
+            _prepare_photos(stills, photos, Path(out) / "portraits.npz", run)
+    announce(given)
+
+
+def _finish(tracked: list[Any], clips: int, folder: str, out: str) -> None:
+    """Say what was found, and write the index."""
     rows = [row for of_clip, _ in tracked for row in of_clip]
     for _, note in tracked:
         if note:
             say(f"note: {note}", 0)
     if not rows:
-        raise Fd2TalkError(f"none of the {len(found)} clips in {clips} could be used")
+        raise Fd2TalkError(f"none of the {clips} clips in {folder} could be used")
     _write_index(Path(out) / "index.csv", rows)
-    if photos and stills:
-        _prepare_photos(stills, photos, Path(out) / "portraits.npz", workers)
-    announce(out)
 
 
-def find_clips(folder: str, suffixes: tuple[str, ...]) -> list[Clip]:
+def find_clips(folder: str, suffixes: tuple[str, ...], manifest: str | None = None) -> list[Clip]:
     """List the videos or photos of a folder.
 
     Args:
         folder: with a manifest.csv (columns `file` and, optionally, `person`, `split` and others), or with files at any
             depth: the person is the topmost folder, or without one the name of the file.
         suffixes: of the files, where there is no manifest.
+        manifest: another file than the folder's; its paths are relative to the folder.
 
     Returns:
         In the order of the manifest, or sorted. Where the split is not known a tenth of the people, chosen by their
@@ -129,15 +154,15 @@ def find_clips(folder: str, suffixes: tuple[str, ...]) -> list[Clip]:
     root = Path(folder)
     if not root.is_dir():
         raise UsageError(f"cannot read {folder}: there is no such folder")
-    manifest = root / MANIFEST
-    if manifest.is_file():
+    listed = Path(manifest) if manifest else root / MANIFEST
+    if manifest or listed.is_file():
         try:
-            with open(manifest, newline="", encoding="utf-8") as file:
+            with open(listed, newline="", encoding="utf-8") as file:
                 rows = [row for row in csv.DictReader(file) if row.get("file")]
         except (OSError, UnicodeError, csv.Error) as error:
-            raise InputError(f"cannot read {manifest}: {' '.join(str(error).split())}") from None
+            raise InputError(f"cannot read {listed}: {' '.join(str(error).split())}") from None
         if not rows:
-            raise InputError(f"{manifest}: no rows with a column `file`")
+            raise InputError(f"{listed}: no rows with a column `file`")
         facts = [{key: value or "" for key, value in row.items() if key} for row in rows]
     else:
         files = sorted(p for p in root.rglob("*") if p.suffix.lower() in suffixes and p.is_file())
@@ -158,8 +183,14 @@ def split_of(person: str) -> str:
     return "val" if zlib.crc32(person.encode()) % 1000 < 1000 * _VALIDATION_SHARE else "train"
 
 
-def _track_clip(clip: Clip, path: str, out: str) -> tuple[list[dict[str, object]], str]:
+def _track_clip(clip: Clip, path: str, sound: str, out: str) -> tuple[list[dict[str, object]], str]:
     """Track one video and fit the face model, each unless that has been done.
+
+    Args:
+        clip: from the manifest.
+        path: of the video, or of a clip of points.
+        sound: of a file with its sound, if its facts name one.
+        out: folder of the data set.
 
     Returns:
         The rows of its parts, and a sentence about its cuts where it has just been split.
@@ -167,13 +198,13 @@ def _track_clip(clip: Clip, path: str, out: str) -> tuple[list[dict[str, object]
     model, folder = load_bundled(), Path(out)
     names, note = _tracked_parts(clip, folder), ""
     if names is None:
-        parts, note = _parts(path, track_file(path, quiet=True), model)
+        parts, note = _parts(path, _track(path), model)
         names = _part_names(clip, len(parts))
         # The file of the first part, which holds the number of parts, is written last.
         for name, (start, part) in reversed(list(zip(names, parts))):
             (folder / "motions" / f"{name}.npz").unlink(missing_ok=True)
             save_track(folder / "tracks" / f"{name}.npz", part, start=start, parts=len(parts), tracker=_TRACKER)
-    return [_row(clip, path, name, folder, model) for name in names], note
+    return [_row(clip, (path, sound), name, folder, model) for name in names], note
 
 
 def _tracked_parts(clip: Clip, folder: Path) -> list[str] | None:
@@ -218,7 +249,7 @@ def _parts(path: str, track: Track, model: MorphableModel) -> tuple[list[tuple[i
     return kept, f"{path} has cuts at {cuts} s: kept {of_all}{left_out}"
 
 
-def _row(clip: Clip, path: str, name: str, folder: Path, model: MorphableModel) -> dict[str, object]:
+def _row(clip: Clip, files: tuple[str, str], name: str, folder: Path, model: MorphableModel) -> dict[str, object]:
     """Fit one part, unless that has been done with this face model, and return its row of the index."""
     track_path, motion_path = (folder / kind / f"{name}.npz" for kind in ("tracks", "motions"))
     track = load_track(track_path)
@@ -227,7 +258,7 @@ def _row(clip: Clip, path: str, name: str, folder: Path, model: MorphableModel) 
     try:
         motion = Motion.load(motion_path, face_model=model.fingerprint)
     except InputError:  # not fitted yet, fitted with another face model, or damaged
-        audio = track_audio(path, start + len(track.landmarks))
+        audio = _sound(clip, *files, start + len(track.landmarks))
         track.audio = None if audio is None else audio[start * SAMPLE_RATE // FPS :]
         motion = motion_from_track(model, track, source=clip.file)
         motion.save(motion_path, overwrite=True)
@@ -245,16 +276,32 @@ def _row(clip: Clip, path: str, name: str, folder: Path, model: MorphableModel) 
     }
 
 
+def _track(path: str) -> Track:
+    return load_points(path) if path.endswith(POINTS) else track_file(path, quiet=True)
+
+
+def _sound(clip: Clip, path: str, sound: str, frames: int) -> np.ndarray | None:
+    """The sound under the first frames of a clip: its own, or that of the file that the manifest names."""
+    samples = frames * SAMPLE_RATE // FPS
+    if path.endswith(POINTS):
+        audio = load_points(path).audio
+        return None if audio is None else audio[:samples]
+    audio = track_audio(path, frames)
+    if audio is None and clip.facts.get("sound"):
+        audio = read_audio(sound)[:samples]
+    return audio
+
+
 def _track_photo(name: str, path: str) -> tuple[str, np.ndarray]:
     return name, track_photo(read_image(path))
 
 
-def _prepare_photos(stills: list[Clip], folder: str, path: Path, workers: int | None) -> None:
+def _prepare_photos(stills: list[Clip], folder: str, path: Path, run: Run) -> None:
     """Track all photos, unless that has been done; they take little time, so there is nothing to resume."""
     if path.exists():
         return
     jobs = [(still.file, str(Path(folder) / still.file)) for still in stills]
-    tracked: list[Any] = in_processes(_track_photo, jobs, workers, "photos", "photo")
+    tracked: list[Any] = run(_track_photo, jobs, what="photos", unit="photo")
     points = dict(result for result in tracked if result)
     if not points:
         return

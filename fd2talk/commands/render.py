@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from fd2talk.commands.inputs import fit_photo, load_motion
 from fd2talk.options import FaceChoice, Framing, RendererOptions
 from fd2talk.output import require_output, write_video
@@ -12,6 +14,9 @@ from shared.errors import UsageError
 from shared.files import check_input
 from shared.media import FPS, read_image, read_video
 from stage2_render.pipeline import RenderPipeline
+
+if TYPE_CHECKING:
+    from fd2talk.provenance.signer import Signer
 
 
 def render(
@@ -27,6 +32,7 @@ def render(
     weights: str,
     device: str,
     overwrite: bool,
+    signer: Signer | None = None,
 ) -> None:
     """Write the video of a photo moved by a motion file (or video), with the motion's own sound.
 
@@ -54,5 +60,6 @@ def render(
         frames = side_by_side(panels | ({"real": read_video(real)} if real else {}))
     has_sound = moves.audio is not None and moves.audio.size > 0
     frames = counted(frames, len(moves), "rendering")
-    write_video(path, frames, audio=moves.audio if has_sound else None, overwrite=overwrite)
+    sound = moves.audio if has_sound else None
+    write_video(path, frames, audio=sound, overwrite=overwrite, source=moves.source, signer=signer)
     announce(path)

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from importlib.util import find_spec
+from typing import TYPE_CHECKING
 
 from fd2talk.serving import check_address
 from fd2talk.terminal import announce
 from shared.device import require_device
 from shared.errors import UsageError
 
+if TYPE_CHECKING:
+    from fd2talk.provenance.signer import Signer
+
 
 def studio(
     *, host: str, port: int, token: str | None, max_upload: int, max_seconds: float, max_waiting: int, weights: str,
-    device: str,
+    device: str, signer: Signer | None = None,
 ) -> None:  # fmt: skip
     """Serve the page until it is stopped; see `fd2talk.studio.server.serve`."""
     if find_spec("gradio") is None:
@@ -25,4 +29,4 @@ def studio(
     from fd2talk.studio.server import serve
 
     limits = Limits(upload_bytes=max_upload * 2**20, seconds=max_seconds, waiting=max_waiting)
-    serve(Engine(weights, device), limits, host=host, port=port, token=token, ready=announce)
+    serve(Engine(weights, device, signer), limits, host=host, port=port, token=token, ready=announce)

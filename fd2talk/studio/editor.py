@@ -239,7 +239,8 @@ class Editor:
 
         video = workspace.new(".mp4")
         sound = SplicedSound(edit.sound) if edit.sound else motion.audio
-        write_video(video, watched(self.cache.frames(motion, told)), audio=sound)
+        frames, signer = watched(self.cache.frames(motion, told)), self.studio.engine.signer
+        write_video(video, frames, audio=sound, source=motion.source, signer=signer)
         files = {"mp4": video, "npz": workspace.new(".npz"), "csv": workspace.new(".csv")}
         motion.save(files["npz"])
         files["csv"].write_text(self.session.keys_csv(), encoding="utf-8")

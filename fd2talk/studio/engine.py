@@ -6,6 +6,7 @@ import threading
 from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -19,6 +20,9 @@ from stage1_motion.pipeline import MotionPipeline
 from stage1_motion.registry import BUNDLED
 from stage2_render.pipeline import RenderPipeline
 
+if TYPE_CHECKING:
+    from fd2talk.provenance.signer import Signer
+
 RENDERERS = ("repair", "geometry")
 """Those that a page offers: the third one, diffusion, takes minutes for seconds of video."""
 
@@ -29,10 +33,11 @@ class Engine:
     Args:
         weights: `bundled`, or a folder.
         device: for the networks.
+        signer: signs the videos that are made, or None.
     """
 
-    def __init__(self, weights: str | Path = "bundled", device: str = "cpu") -> None:
-        self._weights, self._device = weights, device
+    def __init__(self, weights: str | Path = "bundled", device: str = "cpu", signer: Signer | None = None) -> None:
+        self._weights, self._device, self.signer = weights, device, signer
         self._motion: dict[str, MotionPipeline] = {}
         self._render: dict[str, RenderPipeline] = {}
         self._lock = threading.RLock()

@@ -140,7 +140,7 @@ def generate(
         motion = motion_of(speech)
         video = workspace.new(".mp4")
         watched = _watched(frames_of(motion), len(motion), report, label, None if is_long else (speech, preview))
-        write_video(video, watched, audio=sound)
+        write_video(video, watched, audio=sound, source=motion.source, signer=engine.signer)
         report(f"{label}writing the files")
         made = Generated(photo, motion, sound, settings, face, {"mp4": video})
         write_files(made, workspace)

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import io
-import pickle
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
+from shared.array_pickle import as_array, read_pickle
 from shared.errors import InputError
 from shared.face_model.convention import conventional
 from shared.face_model.morphable import MorphableModel
@@ -24,13 +22,13 @@ _SHAPES = {
 _JAW, _EYEBALLS = 2, (3, 4)  # joints; 0 is the head, 1 the neck
 # Radians of jaw rotation for coefficient 1 of the three jaw directions: about the opening of a jaw in speech.
 JAW_STEP = 0.1
-# The skin vertices nearest to the 68 static landmarks that are published with FLAME as points on triangles.
-_LANDMARKS = (
+LANDMARKS = (
     2210, 1935, 868, 3424, 3385, 3389, 3419, 3415, 3414, 3634, 3643, 3587, 3581, 3652, 184, 560, 728, 1985, 3157, 335,
     3705, 3684, 3851, 3863, 16, 2138, 572, 3553, 3561, 3501, 3526, 2748, 2792, 3556, 1675, 1612, 2437, 2383, 2494, 3632,
     2278, 2296, 3833, 1343, 1034, 1175, 884, 829, 2715, 2813, 2774, 3543, 1657, 1696, 1579, 1795, 1865, 3503, 2948,
     2898, 2845, 2785, 3533, 1668, 1730, 1668, 3509, 2785,
 )  # fmt: skip
+"""The skin vertices nearest to the 68 static landmarks that are published with FLAME as points on triangles."""
 
 
 def load_flame(path: str | Path) -> MorphableModel:
@@ -48,11 +46,11 @@ def load_flame(path: str | Path) -> MorphableModel:
     Raises:
         InputError: no such file, not such a pickle, an array missing or of a wrong shape.
     """
-    data = _unpickle(path)
+    data = read_pickle(path, "FLAME model", "a face model")
     try:
-        arrays = {name: _array(data[name]) for name in _SHAPES}
+        arrays = {name: as_array(data[name]) for name in _SHAPES}
         mean, betas = (arrays[name].astype(np.float32) for name in ("v_template", "shapedirs"))
-        triangles = _array(data["f"]).astype(np.int64)
+        triangles = as_array(data["f"]).astype(np.int64)
     except (KeyError, TypeError, ValueError) as error:
         raise InputError(f"{path}: not a FLAME model (it lacks {error})") from None
     for name, shape in _SHAPES.items():
@@ -63,7 +61,7 @@ def load_flame(path: str | Path) -> MorphableModel:
     betas = np.moveaxis(betas, -1, 0)
     identity, expression = betas[:_NUM_IDENTITY], np.concatenate([betas[_NUM_IDENTITY:], jaw])
     skin = np.flatnonzero(weights[:, _EYEBALLS].sum(1) < 0.5)
-    return conventional(path, "flame", mean, identity, expression, triangles, np.array(_LANDMARKS), skin)
+    return conventional(path, "flame", mean, identity, expression, triangles, np.array(LANDMARKS), skin)
 
 
 def _jaw_directions(mean: np.ndarray, joint: np.ndarray, weights: np.ndarray, correctives: np.ndarray) -> np.ndarray:
@@ -76,61 +74,3 @@ def _jaw_directions(mean: np.ndarray, joint: np.ndarray, weights: np.ndarray, co
         corrective = correctives[:, :, (_JAW - 1) * 9 : _JAW * 9] @ generator.ravel()
         directions.append(weights[:, None] * ((mean - joint) @ generator.T) + corrective)
     return (np.array(directions) * JAW_STEP).astype(np.float32)
-
-
-class _Wrapped:
-    """Stand-in for chumpy's classes, which wrap an array as ``x``."""
-
-    def __setstate__(self, state: dict) -> None:
-        self.x = state["x"]
-
-
-_NAMES = {
-    "numpy": ("ndarray", "dtype"),
-    "numpy.core.multiarray": ("_reconstruct", "scalar"),
-    "numpy.core.numeric": ("_frombuffer",),
-    "scipy.sparse": ("csc_matrix", "csr_matrix", "coo_matrix"),
-    "copyreg": ("_reconstructor",),
-    "copy_reg": ("_reconstructor",),
-    "builtins": ("object", "set"),
-    "__builtin__": ("object", "set"),
-    "collections": ("OrderedDict",),
-    "_codecs": ("encode",),
-}
-
-
-class _Reader(pickle.Unpickler):
-    """A pickle reader that resolves no functions except those that rebuild arrays."""
-
-    def find_class(self, module: str, name: str) -> Any:
-        if module.split(".")[0] == "chumpy":
-            return _Wrapped
-        if module.startswith("scipy.sparse."):  # the module of each class has changed its name over the years
-            module = "scipy.sparse"
-        if module.startswith("numpy._core"):
-            module = module.replace("numpy._core", "numpy.core")  # written by numpy 2, read by numpy 1
-        if name not in _NAMES.get(module, ()):
-            raise pickle.UnpicklingError(f"it contains {module}.{name}, which is not allowed in a face model")
-        return super().find_class(module, name)
-
-
-def _unpickle(path: str | Path) -> dict:
-    try:
-        content = Path(path).read_bytes()
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file") from None
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror})") from None
-    try:
-        data = _Reader(io.BytesIO(content), encoding="latin1").load()
-    except Exception as error:  # a damaged pickle fails in any way
-        raise InputError(f"{path}: not a FLAME model ({error})") from None
-    if not isinstance(data, dict):
-        raise InputError(f"{path}: not a FLAME model (it contains no dictionary)")
-    return data
-
-
-def _array(value: Any) -> np.ndarray:
-    if isinstance(value, _Wrapped):
-        value = value.x
-    return np.asarray(value.toarray() if hasattr(value, "toarray") else value)

@@ -71,6 +71,22 @@ class MorphableModel:
         shape = shape + np.tensordot(np.asarray(expression, np.float32), self.exp_basis, 1)
         return shape + self.mean
 
+    def part(self, index: np.ndarray) -> MorphableModel:
+        """Return the model of some of the vertices alone, without triangles and extras.
+
+        Args:
+            index: [n], the vertices, in their new order.
+        """
+        return MorphableModel(
+            name=self.name,
+            mean=self.mean[index],
+            id_basis=self.id_basis[:, index],
+            exp_basis=self.exp_basis[:, index],
+            triangles=np.zeros((0, 3), np.int32),
+            groups={name: np.flatnonzero(np.isin(index, members)) for name, members in self.groups.items()},
+            extra={},
+        )
+
     def save(self, path: str | Path, *, overwrite: bool = False, half: bool = True) -> None:
         """Write one safetensors file, in fp16 by default.
 

@@ -136,15 +136,7 @@ def mesh_of_68(points: np.ndarray, model: MorphableModel) -> np.ndarray:
         InputError: the points are not those of a face.
     """
     index = np.array(MESH_68)
-    small = MorphableModel(
-        name=model.name,
-        mean=model.mean[index],
-        id_basis=model.id_basis[:, index],
-        exp_basis=model.exp_basis[:, index],
-        triangles=np.zeros((0, 3), np.int32),
-        groups={name: np.flatnonzero(np.isin(index, members)) for name, members in model.groups.items()},
-        extra={},
-    )
+    small = model.part(index)
     low, high = points.min(0), points.max(0)
     if not np.isfinite(points).all() or (high - low).min() < 2:
         raise InputError("face-alignment finds no face")

@@ -107,5 +107,5 @@ def test_a_stop_leaves_whole_videos_and_a_report(table, tmp_path, stop, code, sa
 
 
 def test_no_cluster_is_one_line(table, tmp_path):
-    with pytest.raises(UsageError, match="cannot connect to the Ray cluster 127.0.0.1:9"):
+    with pytest.raises(UsageError, match="no Ray cluster at 127.0.0.1:9"):
         batch(str(table("in/a.png,in/a.wav")), str(tmp_path / "out"), address="127.0.0.1:9", generator=StubGenerator)

@@ -31,12 +31,14 @@ def test_every_command_has_help(run):
         "export",
         "import",
         "live",
+        "manifest",
         "prepare",
         "train",
         "evaluate",
         "doctor",
         "benchmark",
         "studio",
+        "verify",
     }
     assert set(cli.cli.commands) == expected
 

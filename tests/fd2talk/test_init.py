@@ -26,7 +26,14 @@ def test_the_import_is_light():
 
 def test_every_name_is_there():
     classes = "TalkingHeadPipeline MotionPipeline RenderPipeline Motion PhotoFit SamplingOptions PostProcessing Style"
-    assert set(fd2talk.__all__) == {*classes.split(), "read_audio", "read_image", "write_video", "__version__"}
+    assert set(fd2talk.__all__) == {
+        *classes.split(),
+        "Signer",
+        "read_audio",
+        "read_image",
+        "write_video",
+        "__version__",
+    }
     for name in fd2talk.__all__:
         assert getattr(fd2talk, name) is not None and name in dir(fd2talk)
     assert fd2talk.__version__ == importlib.metadata.version("fd2talk")

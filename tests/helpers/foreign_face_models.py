@@ -12,7 +12,7 @@ from scipy.io import savemat
 from scipy.sparse import csc_matrix
 
 from shared.face_model import MorphableModel
-from shared.face_model.flame import _LANDMARKS as FLAME_LANDMARKS
+from shared.face_model.flame import LANDMARKS as FLAME_LANDMARKS
 from shared.face_model.morphable import GROUPS
 from shared.faces.face_alignment_tracker import MESH_68
 

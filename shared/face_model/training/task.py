@@ -94,8 +94,10 @@ def lip_residual(model: MorphableModel, clips: list[np.ndarray]) -> float:
 
 def _read_clips(prepared: Path) -> list[tuple[dict[str, str], np.ndarray]]:
     """Index rows and points [T, 478, 3] in crop coordinates of the frames with a detected face."""
-    rows, clips = read_index(prepared), []
-    for row in tqdm((r for r in rows if r["split"] in ("train", "val")), desc="tracks", total=len(rows), leave=False):
+    # Points that a face model has drawn (`face_px` 0: scanned meshes) teach none.
+    rows = [r for r in read_index(prepared) if r["split"] in ("train", "val") and r.get("face_px") != "0"]
+    clips = []
+    for row in tqdm(rows, desc="tracks", leave=False):
         track = load_track(prepared / "tracks" / f"{row['name']}.npz")
         seen = track.landmarks[track.confidence > 0]
         if len(seen) >= _MIN_FRAMES:

@@ -122,3 +122,17 @@ def test_the_command_names_what_was_chosen():
         "fd2talk generate PHOTO SPEECH -o talk.mp4 --face-index 2 --model diffposetalk --style clip.mp4 --seed 4 "
         "--still --crop"
     )
+
+
+def test_videos_are_signed_where_the_studio_has_a_certificate(photo, workspace, tmp_path):
+    pytest.importorskip("c2pa", reason="signing needs the extra provenance")
+    from certificates import Authority
+
+    from fd2talk.provenance.manifest import read_manifest
+    from fd2talk.provenance.signer import Signer
+
+    engine, sound = SmallEngine(), sound_of(tmp_path, 0.4)
+    engine.signer = Signer.load(*Authority(tmp_path / "authority").signer("Studio"))
+    made = generate(engine, workspace, photo.fit, sound, read_audio(sound), Settings(max_size=64), Told())
+    found = read_manifest(made.files["mp4"])
+    assert found.intact and found.signer == "Studio"

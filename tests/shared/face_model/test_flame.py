@@ -8,8 +8,8 @@ from foreign_face_models import check_convention, flame_arrays, write_flame
 from scipy.spatial.transform import Rotation
 
 from shared.errors import InputError
-from shared.face_model.flame import _LANDMARKS as FLAME_LANDMARKS
 from shared.face_model.flame import JAW_STEP
+from shared.face_model.flame import LANDMARKS as FLAME_LANDMARKS
 from shared.face_model.loaders import load_face_model
 
 

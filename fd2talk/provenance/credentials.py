@@ -1,0 +1,108 @@
+"""A certificate chain and its private key, read from files and checked before anything is signed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+from fd2talk.provenance.c2pa_library import c2pa
+from shared.errors import InputError
+from shared.files import check_input
+
+
+@dataclass(frozen=True)
+class Credentials:
+    """What the library signs with; never printed.
+
+    Args:
+        algorithm: name of C2PA's, such as `es256`.
+        chain: certificates in PEM, the signer's first.
+        key: private key in PEM (PKCS #8).
+    """
+
+    algorithm: str
+    chain: bytes = field(repr=False)
+    key: bytes = field(repr=False)
+
+
+def read_credentials(certificate: Path, key: Path) -> Credentials:
+    """Read both files.
+
+    Raises:
+        UsageError: c2pa-python is missing.
+        InputError: a file that cannot be read or holds something else, a key that belongs to another certificate, a
+            certificate that is self-signed, expired or not yet valid, or a kind of key that C2PA does not know.
+    """
+    c2pa("signing")  # with which cryptography comes
+    from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
+
+    chain, private = _certificates(certificate), _private_key(key)
+    public = [
+        of.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo) for of in (chain[0], private)
+    ]
+    if public[0] != public[1]:
+        raise InputError(f"the key {key} does not belong to the certificate {certificate} (the first one in it)")
+    if chain[0].issuer == chain[0].subject:
+        raise InputError(
+            f"{certificate} is self-signed, which C2PA refuses; an authority has to issue it, be it your own "
+            "(docs/provenance.md)"
+        )
+    now = datetime.now(timezone.utc)
+    for one in chain:
+        name = _name(one)
+        if now > one.not_valid_after_utc:
+            raise InputError(f"{certificate}: the certificate of {name} expired on {one.not_valid_after_utc:%Y-%m-%d}")
+        if now < one.not_valid_before_utc:
+            raise InputError(f"{certificate}: the certificate of {name} begins on {one.not_valid_before_utc:%Y-%m-%d}")
+    algorithm = _algorithm(private, key)
+    pem = b"".join(one.public_bytes(Encoding.PEM) for one in chain)
+    # The library reads no other form of a key than this.
+    return Credentials(algorithm, pem, private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+
+
+def _certificates(path: Path) -> list[Any]:
+    from cryptography import x509
+
+    try:
+        return x509.load_pem_x509_certificates(check_input(path).read_bytes())
+    except ValueError:
+        raise InputError(f"{path}: no certificate in PEM form (-----BEGIN CERTIFICATE-----)") from None
+
+
+def _private_key(path: Path) -> Any:
+    from cryptography.exceptions import UnsupportedAlgorithm
+    from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
+    # What is wrong with a key is not repeated: a message could show a part of it.
+    try:
+        return load_pem_private_key(check_input(path).read_bytes(), password=None)
+    except TypeError:
+        raise InputError(f"{path}: the key is encrypted; a file without a password is needed") from None
+    except (ValueError, UnsupportedAlgorithm):
+        raise InputError(f"{path}: no private key in PEM form (-----BEGIN PRIVATE KEY-----)") from None
+
+
+def _algorithm(private: Any, path: Path) -> str:
+    from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+    from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
+
+    curves = {"secp256r1": "es256", "secp384r1": "es384", "secp521r1": "es512"}
+    if isinstance(private, EllipticCurvePrivateKey) and private.curve.name in curves:
+        return curves[private.curve.name]
+    if isinstance(private, Ed25519PrivateKey):
+        return "ed25519"
+    if isinstance(private, RSAPrivateKey) and private.key_size >= 2048:
+        return "ps256"
+    raise InputError(f"{path}: C2PA takes keys of P-256, P-384, P-521, Ed25519, or RSA from 2048 bits on")
+
+
+def _name(certificate: Any) -> str:
+    from cryptography.x509.oid import NameOID
+
+    for attribute in (NameOID.COMMON_NAME, NameOID.ORGANIZATION_NAME):
+        if found := certificate.subject.get_attributes_for_oid(attribute):
+            return str(found[0].value)
+    return certificate.subject.rfc4514_string()

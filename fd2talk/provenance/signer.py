@@ -1,0 +1,187 @@
+"""Sign videos with C2PA: a manifest in the file says that it is synthetic, and a signature who says so."""
+
+from __future__ import annotations
+
+import io
+import mimetypes
+import os
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from fd2talk.provenance.c2pa_library import c2pa, context, reason
+from fd2talk.provenance.credentials import Credentials, read_credentials
+from fd2talk.provenance.tags import version
+from shared.errors import Fd2TalkError, InputError, UsageError
+from shared.files import atomic_output
+
+CERTIFICATE_VARIABLE, KEY_VARIABLE = "FD2TALK_C2PA_CERTIFICATE", "FD2TALK_C2PA_KEY"
+TIMESTAMP_VARIABLE = "FD2TALK_C2PA_TIMESTAMP"
+"""Variables of the environment with the two files, and the address."""
+
+_KINDS = "http://cv.iptc.org/newscodes/digitalsourcetype/"
+SYNTHETIC = f"{_KINDS}trainedAlgorithmicMedia"
+"""IPTC's term for media that a trained model made."""
+PARTLY_SYNTHETIC = f"{_KINDS}compositeWithTrainedAlgorithmicMedia"
+"""For filmed media, parts of which a trained model made."""
+
+
+@dataclass(frozen=True)
+class Signer:
+    """Signs videos with a certificate. It holds the names of files, no keys: it may be printed, and sent to workers.
+
+    Build it with `load`, which checks both files.
+
+    Args:
+        certificate: chain in PEM, the signer's first.
+        key: its private key in PEM, without a password.
+        timestamp: address of a time stamp authority (RFC 3161), which is sent a hash of each signature; None: nobody.
+        original: the video of which the signed one is an edit, or None.
+    """
+
+    certificate: Path
+    key: Path
+    timestamp: str | None = None
+    original: Path | None = None
+
+    @classmethod
+    def load(cls, certificate: str | os.PathLike, key: str | os.PathLike, *, timestamp: str | None = None) -> Signer:
+        """Check that these sign something that C2PA accepts.
+
+        Raises:
+            UsageError: c2pa-python is missing.
+            InputError: as `read_credentials`, or C2PA refuses the certificate.
+            Fd2TalkError: the time stamp authority gives none.
+        """
+        signer = cls(Path(certificate), Path(key), timestamp)
+        credentials, picture = read_credentials(signer.certificate, signer.key), io.BytesIO()
+        Image.new("RGB", (8, 8)).save(picture, "PNG")
+        for address in dict.fromkeys((None, timestamp)):  # first without: then it is the certificate's fault
+            picture.seek(0)
+            try:
+                _sign(credentials, "image/png", picture, io.BytesIO(), _claim("trial", SYNTHETIC), address)
+            except c2pa("signing").C2paError as error:
+                if address is not None:
+                    raise Fd2TalkError(f"no time stamp from {address}: {reason(error)}") from None
+                raise InputError(f"{certificate}: C2PA refuses this certificate: {reason(error)}") from None
+        return signer
+
+    @classmethod
+    def from_options(cls, certificate: str | None, key: str | None, timestamp: str | None = None) -> Signer | None:
+        """The same from options, of which certificate and key or none are given: None.
+
+        Raises:
+            UsageError: only one of them is given, or as `load`.
+            InputError: as `load`.
+        """
+        if certificate is None and key is None and timestamp is None:
+            return None
+        if certificate is None or key is None:
+            lacking, variable = ("--c2pa-certificate", CERTIFICATE_VARIABLE)
+            if certificate is not None:
+                lacking, variable = "--c2pa-key", KEY_VARIABLE
+            raise UsageError(f"a signature needs a certificate and its key: {lacking} (or {variable}) is missing")
+        return cls.load(certificate, key, timestamp=timestamp)
+
+    @classmethod
+    def from_environment(cls) -> Signer | None:
+        """The same from the variables of the environment, for what has no command line."""
+        names = CERTIFICATE_VARIABLE, KEY_VARIABLE, TIMESTAMP_VARIABLE
+        return cls.from_options(*(os.environ.get(name) or None for name in names))
+
+    def editing(self, original: str | os.PathLike) -> Signer:
+        """For an edit of a video: the manifest names the original, with its own manifest if it has one."""
+        return replace(self, original=Path(original))
+
+    def sign(self, path: Path, *, title: str) -> None:
+        """Sign a video in its place; when that fails the file is as it was.
+
+        Args:
+            path: of the MP4 video.
+            title: its name for readers of the manifest, such as that of the file that it will become.
+
+        Raises:
+            InputError: the certificate or the key has changed since `load`, and cannot be used any more.
+            Fd2TalkError: signing failed, for example because the disk is full.
+        """
+        credentials = read_credentials(self.certificate, self.key)
+        kind = SYNTHETIC if self.original is None else PARTLY_SYNTHETIC
+        claims: list[tuple[dict[str, Any], Path | None]] = [(_claim(title, kind), None)]
+        if self.original is not None:
+            claims.insert(0, (_claim(title, kind, "c2pa.edited"), self.original))
+        for claim, original in claims:
+            with _failures(title), atomic_output(path, overwrite=True) as temporary:
+                with open(path, "rb") as source, open(temporary, "w+b") as target:
+                    _sign(credentials, "video/mp4", source, target, claim, self.timestamp, original)
+                return
+
+
+def _claim(title: str, kind: str, action: str = "c2pa.created") -> dict[str, Any]:
+    """What the manifest says: what was done, when, with what, and what kind of media came out."""
+    agent = {"name": "fd2talk", "version": version() or "unknown"}
+    now = datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+    done = {"action": action, "when": now, "softwareAgent": agent, "digitalSourceType": kind}
+    return {
+        "title": title,
+        "claim_generator_info": [agent],
+        "assertions": [{"label": "c2pa.actions.v2", "data": {"actions": [done]}}],
+    }
+
+
+class _NotNamed(Exception):
+    """The original of an edit cannot be part of a manifest."""
+
+
+def _sign(
+    credentials: Credentials,
+    kind: str,
+    source: Any,
+    target: Any,
+    claim: dict[str, Any],
+    timestamp: str | None = None,
+    original: Path | None = None,
+) -> None:
+    """Write `source` to `target` with a manifest.
+
+    Raises:
+        C2paError: the library refuses something.
+        _NotNamed: the original.
+    """
+    library = c2pa("signing")
+    info = library.C2paSignerInfo(credentials.algorithm, credentials.chain, credentials.key, timestamp)
+    with (
+        context() as settings,
+        library.Signer.from_info(info) as signer,
+        library.Builder({**claim, "format": kind}, settings) as builder,
+    ):
+        if original is not None:
+            _name_original(builder, original)
+        builder.sign(signer, kind, source, target)
+
+
+def _name_original(builder: Any, original: Path) -> None:
+    library = c2pa("signing")
+    kind = mimetypes.guess_type(original.name)[0] or "application/octet-stream"
+    try:
+        with open(original, "rb") as file:
+            builder.add_ingredient({"title": original.name, "relationship": "parentOf"}, kind, file)
+        builder.set_intent(library.C2paBuilderIntent.EDIT)
+    except library.C2paError as error:
+        raise _NotNamed(reason(error)) from None
+
+
+@contextmanager
+def _failures(title: str) -> Iterator[None]:
+    """Turn errors of the library into a sentence; go on without an original that cannot be named, with a note."""
+    try:
+        yield
+    except _NotNamed as error:
+        warnings.warn(f"the C2PA manifest of {title} does not name the original: {error}", stacklevel=3)
+    except c2pa("signing").C2paError as error:
+        raise Fd2TalkError(f"cannot sign {title}: {reason(error)}") from error
