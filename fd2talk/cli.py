@@ -11,6 +11,7 @@ import click
 from fd2talk import cli_options as common
 from fd2talk import request
 from fd2talk.cli_apps import COMMANDS as APPS
+from fd2talk.cli_batch import batch
 from fd2talk.cli_edit import edit
 from fd2talk.cli_research import COMMANDS
 from fd2talk.cli_signing import COMMANDS as SIGNING
@@ -214,7 +215,7 @@ def import_(**options: Any) -> None:
     import_curves(**options)
 
 
-for _command in (*COMMANDS, edit, *SIGNING, *APPS):
+for _command in (batch, *COMMANDS, edit, *SIGNING, *APPS):
     cli.add_command(_command)
 
 

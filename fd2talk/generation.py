@@ -40,14 +40,15 @@ class Generator:
     Args:
         weights: `bundled`, or a folder.
         device: for the networks.
+        threads: that warp, and of the encoder; 1: everything in the calling thread. None: as `fd2talk generate`.
 
     Raises:
         UsageError: no such device.
     """
 
-    def __init__(self, weights: str | Path = "bundled", device: str = "cpu") -> None:
+    def __init__(self, weights: str | Path = "bundled", device: str = "cpu", threads: int | None = None) -> None:
         require_device(device)
-        self._weights, self._device = weights, device
+        self._weights, self._device, self._threads = weights, device, threads
         self._recent: dict[str, OrderedDict[Hashable, Any]] = {}
 
     def talk(self, request: Request, progress: Callable[[int, int], None] | None = None) -> TalkingHead:
@@ -87,7 +88,7 @@ class Generator:
             style=read,
             pose_from=pose,
             **vars(request.framing),
-            render_settings=request.renderer.settings,
+            render_settings={**request.renderer.settings, **self._workers},
             progress=progress,
         )
         return replace(talk, sound=request.audio)  # the file's own, at its own rate
@@ -125,7 +126,13 @@ class Generator:
             overwrite=overwrite,
             source=talk.motion.source,
             signer=signer,
+            threads=self._threads,
         )
+
+    @property
+    def _workers(self) -> dict[str, int]:
+        """Keyword arguments of `RenderPipeline.__call__`."""
+        return {} if self._threads is None else {"workers": 0 if self._threads == 1 else self._threads}
 
     def _renderer(self, request: Request) -> RenderPipeline:
         return self._kept(

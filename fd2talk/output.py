@@ -84,6 +84,7 @@ def write_video(
     fps: float = FPS,
     overwrite: bool = False,
     crf: int = CRF,
+    threads: int | None = None,
     source: str = "",
     signer: Signer | None = None,
 ) -> None:
@@ -96,6 +97,7 @@ def write_video(
         fps: frames per second.
         overwrite: replace an existing file.
         crf: constant rate factor of the encoder, smaller is better.
+        threads: of the encoder; None: as many as it likes.
         source: what the pictures were made from, for a tag: `Motion.source`.
         signer: signs the video with C2PA before it appears.
 
@@ -119,7 +121,15 @@ def write_video(
         size = frame.shape[1], frame.shape[0]
         finish = None if signer is None else partial(signer.sign, title=path.name)
         with VideoWriter(
-            path, size, fps=fps, audio=audio, overwrite=overwrite, metadata=tags(source), crf=crf, finish=finish
+            path,
+            size,
+            fps=fps,
+            audio=audio,
+            overwrite=overwrite,
+            metadata=tags(source),
+            crf=crf,
+            threads=threads,
+            finish=finish,
         ) as writer:
             while frame is not None:
                 writer.write(frame)

@@ -57,6 +57,7 @@ class VideoWriter:
         overwrite: replace an existing file.
         metadata: further tags; `synthetic_media` is always set.
         crf: constant rate factor of the encoder, smaller is better.
+        threads: of the encoder; None: as many as it likes.
         finish: called with the complete file before it gets its name, for example to sign it; if it raises no file is
             left.
 
@@ -77,6 +78,7 @@ class VideoWriter:
         overwrite: bool = False,
         metadata: Mapping[str, str] | None = None,
         crf: int = CRF,
+        threads: int | None = None,
         finish: Callable[[Path], None] | None = None,
     ) -> None:
         width, height = size
@@ -90,6 +92,8 @@ class VideoWriter:
         self._fps = Fraction(fps).limit_denominator(1001)
         self._audio = audio
         self._overwrite = overwrite
+        self._crf = crf
+        self._threads = threads
         self._crf, self._finish = crf, finish
         self._tags = SYNTHETIC_TAGS | dict(metadata or {}) | {"synthetic_media": SYNTHETIC_TAGS["synthetic_media"]}
         self.frames_written = 0
@@ -141,6 +145,8 @@ class VideoWriter:
         self._video.options = {"preset": "veryfast", "crf": str(self._crf)}
         context = self._video.codec_context
         context.time_base = 1 / self._fps
+        if self._threads is not None:
+            context.thread_count = self._threads
         context.colorspace = context.color_primaries = context.color_trc = 1  # BT.709
         context.color_range = 1  # limited
 

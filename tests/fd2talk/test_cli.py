@@ -19,6 +19,7 @@ def test_every_command_has_help(run):
         code, out, _ = run(name, "--help")
         assert code == 0 and "Usage: fd2talk" in out
     expected = {
+        "batch",
         "generate",
         "motion",
         "edit",
@@ -49,6 +50,7 @@ def test_whatever_takes_a_photo_offers_trackers_and_their_models():
     tracking = {"generate", "motion", "render", "track", "faces", "style", "personalise", "export", "live"}
     assert {name for name in options if "--face-tracker" in options[name]} == tracking
     assert {name for name in options if "--models" in options[name]} == tracking | {
+        "batch",
         "prepare",
         "evaluate",
         "doctor",

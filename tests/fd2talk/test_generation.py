@@ -1,6 +1,7 @@
 """Many videos from one `Generator`."""
 
 import shutil
+import threading
 
 import numpy as np
 import pytest
@@ -94,3 +95,16 @@ def test_a_bad_request_leaves_the_generator_as_it_was(tmp_path, photo, audio):
     with pytest.raises(UsageError, match="already exists"):
         generator.write(request_from(str(photo), str(audio), {}), tmp_path / "a.mp4")
     assert len(frames(tmp_path / "a.mp4")) == 10
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_one_thread_is_the_caller_s_own(tmp_path, photo, audio, threads):
+    working = set()
+
+    def watch(what, done, total):
+        working.update(thread.name.split("_")[0] for thread in threading.enumerate())
+
+    path = tmp_path / "a.mp4"
+    Generator(threads=threads).write(request_from(str(photo), str(audio), {}), path, progress=watch)
+    assert bool({"warp", "paint"} & working) == (threads == 2)
+    assert f"threads={threads} ".encode() in path.read_bytes()  # as x264 notes it

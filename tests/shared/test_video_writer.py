@@ -103,6 +103,13 @@ def test_what_is_in_the_file(tmp_path):
     assert data.index(b"moov") < data.index(b"mdat"), "a browser must be able to start at once"
 
 
+def test_the_encoder_uses_as_many_threads_as_it_is_told(tmp_path):
+    for threads in (1, 3):
+        with VideoWriter(tmp_path / f"{threads}.mp4", (256, 256), threads=threads) as writer:
+            writer.write(np.zeros((256, 256, 3), np.uint8))
+        assert f"threads={threads} ".encode() in (tmp_path / f"{threads}.mp4").read_bytes()  # as x264 notes it
+
+
 def test_synthetic_tag_cannot_be_taken_away(tmp_path):
     path = write_video(tmp_path / "v.mp4", grey_frames(1), metadata={"synthetic_media": "no"})
     with av.open(str(path)) as container:

@@ -1,0 +1,1 @@
+"""Many videos from a table of photos, recordings and options: read, checked, made by several processes, reported."""

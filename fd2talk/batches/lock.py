@@ -1,0 +1,67 @@
+"""One run at a time in a folder: a lock that the operating system takes from a process that has died."""
+
+from __future__ import annotations
+
+import os
+import platform
+import sys
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
+
+from shared.errors import UsageError
+
+
+@contextmanager
+def only_run(file: Path, of: str) -> Iterator[None]:
+    """Hold the lock of a folder while the block runs.
+
+    Args:
+        file: is created where it is missing, and stays.
+        of: the folder, for the message.
+
+    Raises:
+        UsageError: another process holds it, or the folder cannot be written to.
+    """
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        opened = open(file, "a+", encoding="utf-8")
+    except OSError as error:
+        raise UsageError(f"cannot write to {of}: {error.strerror}") from error
+    with opened as handle:
+        try:
+            _take(handle)
+        except (BlockingIOError, PermissionError):
+            raise UsageError(f"another `fd2talk batch` is writing to {of}{_holder(file)}") from None
+        except OSError as error:  # some network file systems have no locks
+            warnings.warn(f"{of} cannot be locked ({error.strerror}): see that no other run writes there", stacklevel=2)
+        _note(file)
+        yield
+
+
+def _note(file: Path) -> None:
+    """Say who holds the lock, beside it: Windows keeps others from reading a locked file."""
+    file.with_suffix(".holder").write_text(f"process {os.getpid()} on {platform.node()}", encoding="utf-8")
+
+
+def _holder(file: Path) -> str:
+    try:
+        return f" ({file.with_suffix('.holder').read_text(encoding='utf-8')})"
+    except (OSError, UnicodeError):
+        return ""
+
+
+if sys.platform == "win32":
+    import msvcrt
+
+    def _take(handle: IO[str]) -> None:
+        handle.seek(0)
+        msvcrt.locking(handle.fileno(), msvcrt.LK_NBLCK, 1)
+
+else:
+    import fcntl
+
+    def _take(handle: IO[str]) -> None:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)

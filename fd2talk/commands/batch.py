@@ -1,0 +1,76 @@
+"""`fd2talk batch`: a table of photos, recordings and options -> a folder of videos, and a report."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from collections.abc import Callable
+from importlib.util import find_spec
+from pathlib import Path
+
+from fd2talk.batches.job import Job, Outcome
+from fd2talk.batches.maker import Settings, Writes, load_generator
+from fd2talk.batches.manifest import read_defaults, read_manifest
+from fd2talk.batches.plan import plan
+from fd2talk.batches.report import CSV, PAGE
+from fd2talk.batches.run import Team, run, shares
+from fd2talk.terminal import announce, say
+from shared.device import require_device
+from shared.errors import Fd2TalkError, InputError, UsageError
+
+
+def batch(
+    manifest: str,
+    output: str,
+    *,
+    workers: int | None = None,
+    threads: int | None = None,
+    address: str | None = None,
+    config: str | None = None,
+    weights: str = "bundled",
+    device: str = "cpu",
+    overwrite: bool = False,
+    generator: Callable[[str, str, int], Writes] = load_generator,
+) -> None:
+    """Make the videos of a table, as many at once as there are workers.
+
+    Args:
+        manifest: the table, see `read_manifest`.
+        output: folder of the videos and the report; what an earlier run made there is kept.
+        workers: number of processes; None: one for each core, or for every `threads` of them.
+        threads: of each; None: as many as keep every core busy.
+        address: of a Ray cluster, or `local`; None: processes of this computer.
+        config: YAML file with options of all rows.
+        weights: `bundled`, or a folder.
+        device: for the networks.
+        overwrite: replace videos that other rows, inputs or versions made.
+        generator: see `Settings`.
+
+    Raises:
+        UsageError, InputError: the table as a whole cannot be used, the folder cannot be written to or is in use, or
+            there is no such device, weights or cluster.
+        Fd2TalkError: rows failed; the others have been made.
+    """
+    rows = read_manifest(manifest, read_defaults(config) if config else None)
+    if weights != "bundled":
+        if not Path(weights).is_dir():
+            raise InputError(f"{weights}: there is no such folder of weights")
+        weights = str(Path(weights).resolve())
+    if address is not None and find_spec("ray") is None:
+        raise UsageError("fd2talk batch --address needs ray: pip install 'fd2talk[cluster]'")
+    if address is None:
+        require_device(device)
+        workers, threads = shares(workers, threads, device)
+    out = Path(output).absolute()
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"cannot write to {output}: {error.strerror}") from error
+    planned: list[Job | Outcome] = plan(rows, out, weights)
+    settings = Settings(str(out), "", weights, device, threads or 1, overwrite, generator)
+    command = shlex.join(["fd2talk", *sys.argv[1:]]) if sys.argv[1:2] == ["batch"] else ""
+    summary = run(planned, settings, Team(workers, address), command=command)
+    announce(Path(output) / PAGE)
+    if summary.failed:
+        raise Fd2TalkError(f"{summary.failed} of {summary.rows} rows failed, see {Path(output) / CSV}")
+    say(summary.sentence, 0)

@@ -1,0 +1,166 @@
+"""`fd2talk batch`: what stays, what is made, and what is said."""
+
+import signal
+
+import pytest
+from batch_tables import read_report, write_table
+from material import portrait
+from stub_commands import stub_commands, wait_for
+from stub_generator import StubGenerator, calls
+
+from fd2talk.commands.batch import batch
+from shared.errors import Fd2TalkError, UsageError
+from shared.media import read_video
+
+TWO = ("in/a.png,in/a.wav,1", "in/b.png,in/a.wav,2")
+SEED = "photo,audio,seed"
+
+
+@pytest.fixture
+def table(tmp_path, photo, audio):
+    """Writes a manifest, with the files that it names."""
+    return lambda *rows, **names: write_table(tmp_path, photo, audio, rows, **names)
+
+
+@pytest.fixture
+def made(tmp_path):
+    """Runs the command with the stub in this process, and returns the rows of its report by number."""
+
+    def made(manifest, **options):
+        batch(str(manifest), str(tmp_path / "out"), **{"workers": 1, "generator": StubGenerator, **options})
+        return read_report(tmp_path / "out")
+
+    return made
+
+
+@pytest.fixture
+def started(tmp_path):
+    """Starts the command line with the stub, as a process."""
+    with stub_commands(tmp_path) as start:
+        yield start
+
+
+def brightness(path):
+    return round(next(read_video(path)).mean(), -1)
+
+
+def test_all_rows_and_a_report(table, made, tmp_path, capsys):
+    rows = made(table(*TWO, "in/*.png,in/a.wav,3", header=SEED), workers=2)
+    assert {number: (row["state"], row["output"]) for number, row in rows.items()} == {
+        "1": ("made", "a-a-seed-1.mp4"),
+        "2": ("made", "b-a-seed-2.mp4"),
+        "3.1": ("made", "a-a-seed-3.mp4"),
+        "3.2": ("made", "b-a-seed-3.mp4"),
+    }
+    for row in rows.values():
+        assert brightness(tmp_path / "out" / row["output"]) == 10 * int(row["output"][-5])
+        assert float(row["video_seconds"]) == 0.4 and float(row["work_seconds"]) > 0 and not row["error"]
+    out, err = capsys.readouterr()
+    assert out == f"{tmp_path}/out/report.html\n" and "4 videos made" in err
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
+        ".fd2talk-batch", *sorted(row["output"] for row in rows.values()), "report.csv", "report.html",
+    ]  # fmt: skip
+    assert not [*(tmp_path / "out" / ".fd2talk-batch" / "parts").iterdir()]
+
+
+def test_one_bad_row_stops_no_other(table, tmp_path, capsys):
+    rows = (*TWO, "in/faceless.png,in/a.wav,3", "in/none.jpg,in/a.wav,4", "in/c.png,in/a.wav,many", "in/d.png,,")
+    with pytest.raises(Fd2TalkError, match=r"4 of 6 rows failed, see .*out/report.csv") as raised:
+        batch(str(table(*rows, header=SEED)), str(tmp_path / "out"), workers=1, generator=StubGenerator)
+    assert raised.value.exit_code == 1
+    found = read_report(tmp_path / "out")
+    assert [found[str(n)]["state"] for n in range(1, 7)] == ["made", "made", "failed", "failed", "failed", "failed"]
+    errors = [found[str(n)]["error"] for n in range(3, 7)]
+    sayings = ["no face found", "there is no such file", "'many' is not a valid integer", "no audio is named"]
+    assert all(saying in error for saying, error in zip(sayings, errors, strict=True))
+    err = capsys.readouterr().err
+    assert all(f"row {n} fails: {error}" in err for n, error in zip(range(3, 7), errors, strict=True))
+
+
+def test_what_is_done_is_not_made_again(table, made, tmp_path, photo):
+    first = made(table(*TWO, header=SEED))
+    times = {path.name: path.stat().st_mtime_ns for path in (tmp_path / "out").glob("*.mp4")}
+    (tmp_path / "renamed.png").write_bytes(photo.read_bytes())
+    rows = ("renamed.png,in/a.wav,b-a-seed-2.mp4,02", "in/c.png,in/a.wav,c,3")
+    again = made(table(*rows, header="photo,audio,output,seed"))
+    assert [again[n]["state"] for n in "12"] == ["kept", "made"] and calls(tmp_path / "in") == 3
+    assert again["1"]["work_seconds"] == first["2"]["work_seconds"]
+    assert {name: (tmp_path / "out" / name).stat().st_mtime_ns for name in times} == times
+
+
+def test_what_has_changed_is_said_and_replaced_only_if_asked(table, made, tmp_path):
+    header = "photo,audio,output,seed"
+    made(table("in/a.png,in/a.wav,x,1", "in/b.png,in/a.wav,y,2", header=header))
+    changed = table("in/a.png,in/a.wav,x,8", "in/b.png,in/a.wav,y,2", "in/a.png,in/a.wav,z,3", header=header)
+    portrait(64).save(tmp_path / "in" / "b.png")
+    with pytest.raises(Fd2TalkError, match="2 of 3 rows failed"):
+        made(changed)
+    found = read_report(tmp_path / "out")
+    assert found["1"]["error"] == "x.mp4 exists (made with another seed); --overwrite replaces it"
+    assert found["2"]["error"] == "y.mp4 exists (made with another photo); --overwrite replaces it"
+    assert brightness(tmp_path / "out" / "x.mp4") == 10
+    again = made(changed, overwrite=True)
+    assert [again[n]["state"] for n in "123"] == ["made", "made", "kept"]
+    assert brightness(tmp_path / "out" / "x.mp4") == 80
+    assert [made(changed, overwrite=True)[n]["state"] for n in "123"] == ["kept"] * 3  # nothing changed since
+
+
+def test_two_runs_at_once_are_refused(table, made, started, tmp_path):
+    manifest = table("in/slow.png,in/a.wav")
+    running = started(manifest, "-o", tmp_path / "out", "--workers", 1)
+    wait_for(lambda: calls(tmp_path / "in"))
+    with pytest.raises(UsageError, match=rf"another `fd2talk batch` is writing to .*out \(process {running.pid} on"):
+        made(manifest)
+    out, err = running.communicate(timeout=60)
+    assert running.returncode == 0 and out == f"{tmp_path}/out/report.html\n", err
+    assert made(manifest)["1"]["state"] == "kept"
+
+
+def test_ctrl_c_leaves_whole_videos_and_a_report(table, started, tmp_path):
+    manifest = table("in/a.png,in/a.wav", "in/slow.png,in/a.wav", "in/slow2.png,in/a.wav")
+    running = started(manifest, "-o", tmp_path / "out", "--workers", 1)
+    wait_for(lambda: calls(tmp_path / "in") == 2)
+    running.send_signal(signal.SIGINT)
+    out, err = running.communicate(timeout=60)
+    assert running.returncode == 130 and err == "fd2talk: interrupted\n" and out == ""
+    found = read_report(tmp_path / "out")
+    assert [found[n]["state"] for n in "123"] == ["made", "not made", "not made"]
+    assert [path.name for path in (tmp_path / "out").glob("**/*.mp4")] == ["a-a.mp4"]
+
+
+@pytest.mark.parametrize(
+    ("text", "saying"),
+    [("photo,sound\na,b\n", "no column audio"), ("photo,audio,sead\na,b,1\n", "no option sead"), ("", "no rows")],
+)
+def test_a_bad_table_is_one_line(refused, tmp_path, text, saying):
+    (tmp_path / "m.csv").write_text(text)
+    refused("batch", tmp_path / "m.csv", "-o", tmp_path / "out", folder=tmp_path, saying=saying)
+
+
+def test_bad_options_are_one_line(refused, table, tmp_path):
+    manifest = table("in/a.png,in/a.wav")
+    (tmp_path / "c.yaml").write_text("sead: 1")
+    (tmp_path / "file").touch()
+    for options, saying in [
+        (("--config", tmp_path / "c.yaml"), "no option sead"),
+        (("--weights", tmp_path / "none"), "no such folder of weights"),
+        (("--device", "abacus"), "'abacus' is not available"),
+        (("--workers", 0), "--workers"),
+    ]:
+        refused("batch", manifest, "-o", tmp_path / "out", *options, folder=tmp_path, saying=saying)
+    refused("batch", manifest, "-o", tmp_path / "file", folder=tmp_path, saying="cannot write to")
+
+
+def test_a_cluster_needs_its_extra(refused, table, tmp_path, monkeypatch):
+    monkeypatch.setattr("fd2talk.commands.batch.find_spec", lambda _: None)
+    options = ("-o", tmp_path / "out", "--address", "auto")
+    refused("batch", table("in/a.png,in/a.wav"), *options, folder=tmp_path, saying="pip install 'fd2talk[cluster]'")
+
+
+def test_a_real_video(run, table, tmp_path):
+    """With models: two rows by one process, and the options of each."""
+    rows = ("in/a.png,in/a.wav,64,true", "in/a.png,in/a.wav,128,")
+    code, out, err = run("batch", table(*rows, header="photo,audio,max-size,no-rest"), "-o", tmp_path / "out")
+    assert code == 0 and "2 videos made" in err, err
+    shapes = [next(read_video(tmp_path / "out" / f"a-a-max-size-{name}.mp4")).shape for name in ("64-no-rest", "128")]
+    assert shapes == [(64, 64, 3), (128, 128, 3)]
