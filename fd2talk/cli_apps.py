@@ -175,6 +175,7 @@ def live(**options: Any) -> None:
     help="When it is stopped: time to finish the video that is being made; after that it waits for the next start.",
 )
 @click.option("--engine", metavar="MODULE:NAME", hidden=True, help="What makes the videos, for tests of the rest.")
+@signing
 @common.weights("Folder with weights of the motion model, and of the renderer if it has any.")
 @common.models
 def serve(**options: Any) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from fd2talk import cli_options as common
+from fd2talk.cli_signing import signing
 
 
 @click.command()
@@ -35,6 +36,7 @@ from fd2talk import cli_options as common
 @common.models
 @common.weights("Folder with weights of the motion model, and of the renderer if it has any.")
 @click.option("--device", default="cpu", show_default=True, help="Device for the networks: cpu, cuda, cuda:1, mps.")
+@signing
 @click.option(
     "--overwrite", is_flag=True, help="Replace videos whose row, inputs or version have changed, or that no batch made."
 )

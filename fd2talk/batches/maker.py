@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import secrets
+import shutil
 import time
 import traceback
 import warnings
@@ -22,6 +23,7 @@ from shared.weights import sha256
 
 if TYPE_CHECKING:
     from fd2talk.generation import Progress
+    from fd2talk.provenance.signer import Signer
 
 STATE = ".fd2talk-batch"
 """Folder beside the videos: the ledger, thumbnails, and what is not finished."""
@@ -32,7 +34,9 @@ _OURS = r"(fd2talk|shared|stage1_motion|stage2_render)(\.|$)"
 class Writes(Protocol):
     """What makes a video: `fd2talk.generation.Generator`."""
 
-    def write(self, request: Request, path: Path, *, progress: Progress | None = None) -> None:
+    def write(
+        self, request: Request, path: Path, *, progress: Progress | None = None, signer: Signer | None = None
+    ) -> None:
         """Write the video of a request."""
 
 
@@ -59,6 +63,7 @@ class Settings:
         device: for the networks.
         threads: of each process.
         overwrite: replace videos that other rows, inputs or versions made.
+        signer: signs the videos, or None.
         generator: makes what makes the videos, from weights, device and threads; other processes can import it.
     """
 
@@ -68,6 +73,7 @@ class Settings:
     device: str = "cpu"
     threads: int = 1
     overwrite: bool = False
+    signer: Signer | None = None
     generator: Callable[[str, str, int], Writes] = load_generator
 
     @property
@@ -155,9 +161,12 @@ class Maker:
                 raise UsageError(existing(job, self._ledger.difference(job, target)))
         if self._generator is None:
             self._generator = settings.generator(settings.weights, settings.device, settings.threads)
-        part = settings.parts / f"{job.digest[:16]}-{secrets.token_hex(4)}.mp4"
+        # Under its own name, which a signature has in it.
+        part = settings.parts / f"{job.digest[:16]}-{secrets.token_hex(4)}" / target.name
+        part.parent.mkdir()
         try:
-            self._generator.write(request_from(job.photo, job.audio, job.values), part, progress=progress)
+            wanted = request_from(job.photo, job.audio, job.values)
+            self._generator.write(wanted, part, progress=progress, signer=settings.signer)
             with open(part, "rb+") as file:
                 os.fsync(file.fileno())
             seconds = _thumbnail(part, settings.state / "thumbnails" / f"{job.digest}.jpg")
@@ -172,8 +181,7 @@ class Maker:
                 raise UsageError(existing(job, "no batch made it"))
             return entry
         finally:
-            with suppress(OSError):
-                part.unlink(missing_ok=True)
+            shutil.rmtree(part.parent, ignore_errors=True)
 
     def _unexpected(self, job: Job, error: Exception) -> str:
         from fd2talk.dependencies import broken_dependency

@@ -10,7 +10,7 @@ import unicodedata
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import fd2talk
 from fd2talk.batches.job import FAILED, Job, Outcome
@@ -22,6 +22,9 @@ from shared.files import check_input
 from shared.media import FPS
 from shared.published_files import digest
 
+if TYPE_CHECKING:
+    from fd2talk.provenance.signer import Signer
+
 _LONGEST_NAME = 100
 # Of a row's options, those that name files.
 _FILES = ("style", "person", "pose_from")
@@ -30,19 +33,21 @@ _VALUED = {option.name for option in OPTIONS if not option.is_flag}
 _YES = ("true", "yes", "on", "1", "t", "y")
 
 
-def plan(rows: Iterable[Row], out: Path, weights: str) -> list[Job | Outcome]:
+def plan(rows: Iterable[Row], out: Path, weights: str, signer: Signer | None = None) -> list[Job | Outcome]:
     """Check rows, in their order.
 
     Args:
         rows: of the table.
         out: folder of the videos.
         weights: `bundled`, or a folder.
+        signer: signs the videos, or None.
 
     Returns:
         A job for each row, or an outcome that says why it fails: a missing file, a value that its option does not take,
         an output outside of the folder, or that of a row before.
     """
     weights_digest = "" if weights == "bundled" else _digest(weights)
+    signed = {"certificate": _digest(str(signer.certificate))} if signer else {}
     planned: list[Job | Outcome] = []
     taken: dict[str, str] = {}
     lengths: dict[str, int] = {}
@@ -56,7 +61,7 @@ def plan(rows: Iterable[Row], out: Path, weights: str) -> list[Job | Outcome]:
                 lengths[row.audio] = _frames(row.audio)
             request = request_from(row.photo, row.audio, row.values)
             output = _output(row, taken, out)
-            facts = _facts(request, weights_digest)
+            facts = _facts(request, weights_digest) | signed
             key = hashlib.sha256(json.dumps([output, facts], sort_keys=True).encode()).hexdigest()
             planned.append(Job(row.number, row.photo, row.audio, output, row.values, facts, key, lengths[row.audio]))
         except Fd2TalkError as error:

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from fd2talk.batches.job import Job, Outcome
 from fd2talk.batches.maker import Settings, Writes, load_generator
@@ -17,6 +18,9 @@ from fd2talk.batches.run import Team, run, shares
 from fd2talk.terminal import announce, say
 from shared.device import require_device
 from shared.errors import Fd2TalkError, InputError, UsageError
+
+if TYPE_CHECKING:
+    from fd2talk.provenance.signer import Signer
 
 
 def batch(
@@ -30,6 +34,7 @@ def batch(
     weights: str = "bundled",
     device: str = "cpu",
     overwrite: bool = False,
+    signer: Signer | None = None,
     generator: Callable[[str, str, int], Writes] = load_generator,
 ) -> None:
     """Make the videos of a table, as many at once as there are workers.
@@ -44,6 +49,7 @@ def batch(
         weights: `bundled`, or a folder.
         device: for the networks.
         overwrite: replace videos that other rows, inputs or versions made.
+        signer: signs the videos, or None; on a cluster every machine needs its two files.
         generator: see `Settings`.
 
     Raises:
@@ -66,8 +72,8 @@ def batch(
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UsageError(f"cannot write to {output}: {error.strerror}") from error
-    planned: list[Job | Outcome] = plan(rows, out, weights)
-    settings = Settings(str(out), "", weights, device, threads or 1, overwrite, generator)
+    planned: list[Job | Outcome] = plan(rows, out, weights, signer)
+    settings = Settings(str(out), "", weights, device, threads or 1, overwrite, signer, generator)
     command = shlex.join(["fd2talk", *sys.argv[1:]]) if sys.argv[1:2] == ["batch"] else ""
     summary = run(planned, settings, Team(workers, address), command=command)
     announce(Path(output) / PAGE)

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import os
 from importlib.util import find_spec
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from fd2talk.serving import check_address
 from fd2talk.terminal import announce
 from shared.errors import UsageError
+
+if TYPE_CHECKING:
+    from fd2talk.provenance.signer import Signer
 
 _NEEDED = ("fastapi", "prometheus_client", "python_multipart", "uvicorn")
 
@@ -15,11 +20,14 @@ _NEEDED = ("fastapi", "prometheus_client", "python_multipart", "uvicorn")
 def serve(
     *, data: str, host: str, port: int, token: str | None, max_upload: int, max_pixels: float, max_seconds: float,
     max_waiting: int, keep: float, min_free: int, grace: float, weights: str, device: str, engine: str | None,
+    signer: Signer | None = None,
 ) -> None:  # fmt: skip
     """Serve until it is stopped; see `fd2talk.service.server.serve`."""
     if missing := [name for name in _NEEDED if find_spec(name) is None]:
         raise UsageError(f"fd2talk serve needs {missing[0]}: pip install 'fd2talk[serve]'")
     check_address(host, token)
+    if signer is not None:
+        os.environ |= signer.environment  # for the process that makes videos
     if device != "cpu":
         from shared.device import require_device  # takes seconds
 

@@ -95,6 +95,12 @@ class Signer:
         names = CERTIFICATE_VARIABLE, KEY_VARIABLE, TIMESTAMP_VARIABLE
         return cls.from_options(*(os.environ.get(name) or None for name in names))
 
+    @property
+    def environment(self) -> dict[str, str]:
+        """The variables from which `from_environment` makes it again, for processes that are started."""
+        named = {CERTIFICATE_VARIABLE: self.certificate, KEY_VARIABLE: self.key, TIMESTAMP_VARIABLE: self.timestamp}
+        return {name: str(value) for name, value in named.items() if value is not None}
+
     def editing(self, original: str | os.PathLike) -> Signer:
         """For an edit of a video: the manifest names the original, with its own manifest if it has one."""
         return replace(self, original=Path(original))

@@ -52,7 +52,7 @@ class Engine(Protocol):
 
 
 class VideoEngine:
-    """The real one.
+    """The real one. It signs videos where the environment says with what (`Signer.from_environment`).
 
     Args:
         weights: `bundled`, or a folder.
@@ -62,9 +62,10 @@ class VideoEngine:
 
     def __init__(self, weights: str, device: str, limits: Limits) -> None:
         from fd2talk.generation import Generator
+        from fd2talk.provenance.signer import Signer
         from fd2talk.studio.limits import Limits as OfMedia
 
-        self._generator = Generator(weights, device)
+        self._generator, self._signer = Generator(weights, device), Signer.from_environment()
         self._limits = OfMedia(pixels=limits.pixels, seconds=limits.seconds)
 
     def __call__(self, work: Work, tell: Tell) -> Facts:
@@ -84,6 +85,6 @@ class VideoEngine:
             else:
                 check_clip(Path(path), self._limits)
         request = request_from(str(work.files["photo"]), str(work.files["audio"]), work.options | given)
-        self._generator.write(request, work.output, progress=tell)
+        self._generator.write(request, work.output, progress=tell, signer=self._signer)
         info = video_info(work.output)
         return Facts(info.duration, info.width, info.height)

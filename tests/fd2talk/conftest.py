@@ -40,6 +40,21 @@ def motion_file(tmp_path_factory, speech):
     return path
 
 
+@pytest.fixture(scope="session")
+def authority(tmp_path_factory):
+    pytest.importorskip("c2pa", reason="signing needs the extra provenance")
+    from certificates import Authority
+
+    return Authority(tmp_path_factory.mktemp("authority"))
+
+
+@pytest.fixture(scope="session")
+def signer(authority):
+    from fd2talk.provenance.signer import Signer
+
+    return Signer.load(*authority.signer("Anna"))
+
+
 @pytest.fixture
 def run(capsys):
     """Run the command line in this process: (exit code, standard output, standard error)."""

@@ -25,7 +25,7 @@ class StubGenerator:
     def __init__(self, weights="bundled", device="cpu", threads=1):
         self.threads = threads
 
-    def write(self, request, path, *, progress=None):
+    def write(self, request, path, *, progress=None, signer=None):
         photo = Path(request.photo)
         calls = photo.parent / "calls"
         calls.mkdir(exist_ok=True)
@@ -40,7 +40,7 @@ class StubGenerator:
         if "noisy" in photo.stem:
             warn()
         with closing(self._frames(request, 0.2 if "slow" in photo.stem else 0.0, progress)) as frames:
-            write_video(path, frames, audio=request.audio)
+            write_video(path, frames, audio=request.audio, signer=signer)
 
     def _frames(self, request, pause, progress):
         for number in range(1, FRAMES + 1):

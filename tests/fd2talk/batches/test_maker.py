@@ -10,6 +10,7 @@ from fd2talk.batches.ledger import Ledger
 from fd2talk.batches.maker import Maker
 from fd2talk.batches.manifest import read_manifest
 from fd2talk.batches.plan import plan
+from fd2talk.provenance.manifest import read_manifest as read_manifest_of
 from shared.media import read_video
 
 
@@ -45,6 +46,17 @@ def test_a_video_is_made_once(jobs, settings, tmp_path):
     later = Maker(replace(settings, run="later"))
     settings.parts.with_name("later").mkdir()
     assert later(job).state == KEPT and video.stat() == before
+
+
+def test_videos_are_signed_and_who_signs_them_is_part_of_what_they_are(table, settings, signer):
+    rows, out = read_manifest(str(table("in/a.png,in/a.wav,9", header="photo,audio,seed"))), Path(settings.out)
+    (plain,), (job,) = plan(rows, out, "bundled"), plan(rows, out, "bundled", signer)
+    assert Maker(settings)(plain).state == MADE
+    refused = Maker(replace(settings, signer=signer))(job)
+    assert refused.state == FAILED and "--overwrite replaces it" in refused.error
+    assert Maker(replace(settings, signer=signer, overwrite=True))(job).state == MADE
+    manifest = read_manifest_of(out / job.output)
+    assert manifest.intact and manifest.signer == "Anna" and manifest.title == job.output
 
 
 def test_models_are_loaded_once(jobs, settings):
@@ -102,7 +114,7 @@ def test_of_two_that_make_the_same_one_gives_the_name(jobs, settings, tmp_path, 
     video, made, contents = tmp_path / "out" / job.output, [], []
 
     class Slower(StubGenerator):
-        def write(self, request, path, *, progress=None):
+        def write(self, request, path, *, progress=None, signer=None):
             super().write(request, path, progress=progress)
             if not made:
                 made.append(None)
@@ -119,7 +131,7 @@ def test_a_name_that_is_taken_meanwhile_is_not_replaced(jobs, settings, tmp_path
     video = tmp_path / "out" / job.output
 
     class Late(StubGenerator):
-        def write(self, request, path, *, progress=None):
+        def write(self, request, path, *, progress=None, signer=None):
             super().write(request, path, progress=progress)
             video.write_bytes(b"precious")
 

@@ -3,21 +3,6 @@ import pytest
 
 
 @pytest.fixture(scope="session")
-def authority(tmp_path_factory):
-    pytest.importorskip("c2pa", reason="signing needs the extra provenance")
-    from certificates import Authority
-
-    return Authority(tmp_path_factory.mktemp("authority"))
-
-
-@pytest.fixture(scope="session")
-def signer(authority):
-    from fd2talk.provenance.signer import Signer
-
-    return Signer.load(*authority.signer("Anna"))
-
-
-@pytest.fixture(scope="session")
 def frames():
     random = np.random.default_rng(0)
     return [random.integers(0, 255, (64, 64, 3), dtype=np.uint8) for _ in range(10)]
