@@ -202,8 +202,8 @@ def harmless_signals():
 @pytest.mark.usefixtures("harmless_signals")
 def test_kills_at_any_moment(tmp_path, run, monkeypatch, photo, audio, motion_file):
     fitted = PhotoFit.fit(np.asarray(portrait(160)))
-    for command in ("generate", "render"):
-        monkeypatch.setattr(f"fd2talk.commands.{command}.fit_photo", lambda *_: fitted)
+    for module in ("generation", "commands.render"):
+        monkeypatch.setattr(f"fd2talk.{module}.fit_photo", lambda *_: fitted)
     warp = ("--renderer", "geometry", "-o", tmp_path / "new" / "o.mp4")
     stopped = 0
     for arguments in (
