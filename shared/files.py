@@ -55,7 +55,7 @@ def check_output(path: PathLike, overwrite: bool = False) -> Path:
         UsageError: the file exists and `overwrite` is false, the path is a folder or a device, its folder is missing or
             not writable, or the name is not valid.
     """
-    file = Path(path)
+    file, path = Path(path), _shown(path)
     try:
         mode = file.stat().st_mode
     except (FileNotFoundError, NotADirectoryError):

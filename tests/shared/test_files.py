@@ -102,3 +102,6 @@ def test_no_name_and_one_that_is_too_long():
     with pytest.raises(InputError) as caught:
         check_input("x" * 5000)
     assert len(str(caught.value)) < 300 and "too long" in str(caught.value)
+    with pytest.raises(UsageError) as caught:
+        check_output("x" * 5000)
+    assert len(str(caught.value)) < 300 and "too long" in str(caught.value)
