@@ -244,7 +244,8 @@ def main(arguments: list[str] | None = None) -> int:
             return error.exit_code
         except click.ClickException as error:
             of = getattr(getattr(error, "ctx", None), "command_path", "fd2talk")
-            return say(f"{error.format_message().rstrip('.')} (see `{of} --help`)", error.exit_code)
+            told = " ".join(error.format_message().split()).rstrip(".")
+            return say(f"{told} (see `{of} --help`)", error.exit_code)
         except Stopped as stopped:
             sys.stderr = errors  # a signal may have come just while mediapipe's output was hidden, or shown again
             return say(stopped.sentence, stopped.exit_code)

@@ -10,7 +10,7 @@ from typing import TypeVar
 
 from tqdm import tqdm
 
-from fd2talk.terminal import commands, say, seconds_of_silence
+from fd2talk.terminal import commands, printable, say, seconds_of_silence
 
 T = TypeVar("T")
 _FORMAT = "{desc}: {percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} [{elapsed}, {remaining} left, {rate_fmt}]"
@@ -58,7 +58,7 @@ class _Bar(tqdm):
 
     def tell(self, line: str) -> None:
         """Print a line above the bar."""
-        self.write(f"fd2talk: {line}", file=sys.stderr)
+        self.write(f"fd2talk: {printable(line)}", file=sys.stderr)
 
 
 class _Lines:

@@ -28,8 +28,19 @@ def say(sentence: str, exit_code: int) -> int:
     global _last_line
     _last_line = time.monotonic()
     with contextlib.suppress(OSError, ValueError, AttributeError):
-        print(f"fd2talk: {sentence}", file=sys.stdout if _stderr_closed and exit_code else sys.stderr, flush=True)
+        stream = sys.stdout if _stderr_closed and exit_code else sys.stderr
+        print(f"fd2talk: {printable(sentence)}", file=stream, flush=True)
     return exit_code
+
+
+def printable(text: str) -> str:
+    """Return a text with codes instead of what a terminal would not print: new lines, colours, moves of the cursor.
+
+    Names of files, and texts out of files, would otherwise look like further lines of ours.
+    """
+    if text.isprintable():
+        return text
+    return "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in text)
 
 
 def seconds_of_silence() -> float:
@@ -85,6 +96,8 @@ def announce(line: object) -> None:
     """Print a result on standard output. A closed pipe (`fd2talk ... | head`) is not an error."""
     try:
         print(line, flush=True)
+    except UnicodeEncodeError:  # a name of a file that is not text
+        print(printable(str(line)), flush=True)
     except BrokenPipeError:
         redirect_to_nowhere(sys.stdout.fileno())
     except OSError as error:  # a full disk; what is left in the buffer must not fail again at the end

@@ -17,6 +17,8 @@ PathLike = str | os.PathLike
 # Errors of the storage itself; any other error inside `atomic_output` is passed on unchanged.
 _STORAGE_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO}
 
+_LONGEST = 4096
+
 
 def check_input(path: PathLike) -> Path:
     """Return `path` as a Path if it is a readable file with at least one byte.
@@ -24,7 +26,9 @@ def check_input(path: PathLike) -> Path:
     Raises:
         InputError: the path is missing, a folder, not a plain file, not readable, or empty.
     """
-    file = Path(path)
+    if not os.fspath(path):
+        raise InputError("cannot read a file without a name")
+    file, path = Path(path), _shown(path)
     try:
         mode = file.stat().st_mode
         if stat.S_ISDIR(mode):
@@ -51,7 +55,7 @@ def check_output(path: PathLike, overwrite: bool = False) -> Path:
         UsageError: the file exists and `overwrite` is false, the path is a folder or a device, its folder is missing or
             not writable, or the name is not valid.
     """
-    file = Path(path)
+    file, path = Path(path), _shown(path)
     try:
         mode = file.stat().st_mode
     except (FileNotFoundError, NotADirectoryError):
@@ -107,6 +111,12 @@ def atomic_output(path: PathLike, overwrite: bool = False) -> Iterator[Path]:
     finally:
         with suppress(FileNotFoundError):
             temporary.unlink()
+
+
+def _shown(path: PathLike) -> str:
+    """A path for messages: of one that is longer than any that a system takes, the ends."""
+    name = str(path)
+    return name if len(name) <= _LONGEST else f"{name[:100]}...{name[-100:]}"
 
 
 def _reason(error: Exception) -> str:

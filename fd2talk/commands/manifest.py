@@ -5,11 +5,13 @@ from __future__ import annotations
 import csv
 import io
 import os
+import shlex
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
-from fd2talk.datasets.found import Found
+from fd2talk.datasets.found import Found, counted
 from fd2talk.datasets.layouts import assign_splits, read_layout
 from fd2talk.datasets.names import LAYOUTS
 from fd2talk.datasets.splits import NAMES
@@ -38,17 +40,22 @@ def manifest(
         output: the manifest to write. Its paths are relative to the folder that holds all clips.
         split: see `assign_splits`.
         seed: of the split.
-        clips: folder for the clips that are made; those that are there already stay as they are.
+        clips: folder for the clips that are made, outside of the data sets'; those that are there already stay as they
+            are.
         workers: number of processes that make clips; None for one per CPU core.
         overwrite: replace an existing manifest.
 
     Raises:
-        UsageError: a source that is not LAYOUT=FOLDER, no `clips` where some have to be made, or the output exists.
+        UsageError: a source that is not LAYOUT=FOLDER, no `clips` where some have to be made, `clips` inside a data
+            set, a name that is not UTF-8, or the output exists.
         InputError: as `read_layout` and `assign_splits`.
         Fd2TalkError: none of the clips could be made.
     """
     check_output(output, overwrite)
-    readings = {name: read_layout(name, folder) for name, folder in map(_source, sources)}
+    named = [_source(text) for text in sources]
+    if clips:
+        _require_outside(clips, [folder for _, folder in named])
+    readings = {name: read_layout(name, folder) for name, folder in named}
     if len(readings) < len(sources):
         raise UsageError("give each data set once")
     found = [(name, clip) for name, reading in readings.items() for clip in reading.clips]
@@ -58,7 +65,7 @@ def manifest(
     made = [clip for _, clip in found if clip.make]
     if made and clips is None:
         sets = ", ".join(LAYOUTS[name] for name, reading in readings.items() if any(c.make for c in reading.clips))
-        what = f"{len(made)} clips are pictures or meshes"
+        what = f"{counted(len(made), 'clip')} {'is' if len(made) == 1 else 'are'} pictures or meshes"
         raise UsageError(f"{sets}: {what}; give --clips FOLDER for what is made of them")
     for name, reading in readings.items():
         for note in reading.notes:
@@ -78,11 +85,11 @@ def manifest(
         row = {"file": os.path.relpath(file, root), "person": clip.person, "split": chosen or "", "dataset": name}
         rows.append(row | {"sound": sound} | clip.facts)
     if not rows:
-        raise Fd2TalkError(f"none of the {len(found)} clips could be made")
+        raise Fd2TalkError(f"none of the {counted(len(found), 'clip')} could be made")
     rows.sort(key=lambda row: row["file"])
     _write(output, rows, overwrite)
     say(_summary(rows), 0)
-    say(f"next: fd2talk prepare {root} OUT --manifest {output}", 0)
+    say(f"next: fd2talk prepare {shlex.quote(str(root))} OUT --manifest {shlex.quote(os.fspath(output))}", 0)
     announce(output)
 
 
@@ -91,6 +98,14 @@ def _source(text: str) -> tuple[str, str]:
     if not found or not folder or layout not in LAYOUTS:
         raise UsageError(f"{text}: give DATASET=FOLDER, with one of {', '.join(LAYOUTS)}")
     return layout, folder
+
+
+def _require_outside(clips: str, folders: Sequence[str]) -> None:
+    """Clips that are made must not be found as the data set's own the next time."""
+    place = os.path.realpath(clips)
+    for folder in folders:
+        if Path(place).is_relative_to(os.path.realpath(folder)):
+            raise UsageError(f"--clips {clips} lies in the data set's folder {folder}; give one outside of it")
 
 
 def _make(clips: list[Found], folder: Path, workers: int | None) -> set[Path]:
@@ -102,12 +117,22 @@ def _make(clips: list[Found], folder: Path, workers: int | None) -> set[Path]:
             raise UsageError(f"cannot write to {folder}: {error.strerror}") from error
     jobs = [(clip, folder / clip.file) for clip in clips if not (folder / clip.file).exists()]
     in_processes(_make_clip, jobs, workers, "clips", "clip")
+    for person in {path.parent for _, path in jobs}:
+        with suppress(OSError):  # not empty, for all but those of whom no clip could be made
+            person.rmdir()
     return {clip.file for clip in clips if (folder / clip.file).exists()}
 
 
 def _make_clip(clip: Found, path: Path) -> None:
     assert clip.make
-    clip.make(path)
+    try:
+        clip.make(path)
+    except Fd2TalkError:
+        raise
+    except MemoryError:
+        raise Fd2TalkError(f"{clip.file}: takes more memory than there is") from None
+    except Exception as error:  # one damaged clip must not stop the others, however it fails
+        raise Fd2TalkError(f"{clip.file}: cannot be made ({type(error).__name__}: {str(error)[:200]})") from None
 
 
 def _write(output: str, rows: list[dict[str, str]], overwrite: bool) -> None:
@@ -117,12 +142,16 @@ def _write(output: str, rows: list[dict[str, str]], overwrite: bool) -> None:
     writer = csv.DictWriter(text, columns, restval="", extrasaction="ignore")
     writer.writeheader()
     writer.writerows(rows)
+    try:
+        content = text.getvalue().encode()
+    except UnicodeEncodeError:  # of the folders; clips with such names are left out before
+        raise UsageError(f"cannot write {output}: a folder of the clips has a name that is not UTF-8") from None
     with atomic_output(output, overwrite) as temporary:
-        temporary.write_text(text.getvalue(), encoding="utf-8", newline="")
+        temporary.write_bytes(content)
 
 
 def _summary(rows: list[dict[str, str]]) -> str:
     people = {row["person"]: row["split"] for row in rows}
     counts = Counter(people.values())
     parts = ", ".join(f"{counts[name]} {name}" for name in NAMES if counts[name])
-    return f"{len(rows)} clips of {len(people)} people{f' ({parts})' if parts else ''}"
+    return f"{counted(len(rows), 'clip')} of {counted(len(people), 'person', 'people')}{f' ({parts})' if parts else ''}"

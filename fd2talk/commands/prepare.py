@@ -173,6 +173,10 @@ def find_clips(folder: str, suffixes: tuple[str, ...], manifest: str | None = No
     for fact in facts:
         path = Path(fact["file"])
         person = fact.pop("person", "") or (path.parts[0] if len(path.parts) > 1 else path.stem)
+        try:
+            f"{path}{person}".encode()
+        except UnicodeEncodeError:  # no index could hold it
+            raise InputError(f"{folder}: the name of {path} is not UTF-8; rename it") from None
         split = fact.pop("split", "") or split_of(person)
         clips.append(Clip(fact.pop("file"), person, split, fact))
     return clips

@@ -8,6 +8,7 @@ from pathlib import Path
 import av
 import numpy as np
 
+from fd2talk.datasets.found import is_hidden
 from shared.errors import Fd2TalkError, InputError
 from shared.files import atomic_output
 from shared.images import read_image
@@ -30,10 +31,11 @@ def join_frames(folder: Path, rate: float, path: Path) -> None:
         path: the video to write (H.264 in MP4, BT.709); replaced if it is there.
 
     Raises:
-        InputError: there are no pictures, one cannot be read, or two differ in size.
+        InputError: there are no pictures, one cannot be read or is a single row or column, or two differ in size.
         Fd2TalkError: the video cannot be written.
     """
-    files = sorted(file for file in folder.iterdir() if file.suffix.lower() in PICTURE_SUFFIXES)
+    found = (file for file in folder.iterdir() if not is_hidden(file.name))
+    files = sorted(file for file in found if file.suffix.lower() in PICTURE_SUFFIXES)
     if not files:
         raise InputError(f"{folder}: contains no pictures")
     fps = Fraction(rate).limit_denominator(1001)
@@ -45,6 +47,8 @@ def join_frames(folder: Path, rate: float, path: Path) -> None:
                     picture = read_image(file)
                     if not size:
                         size = picture.shape
+                        if min(size[:2]) < 2:
+                            raise InputError(f"{file}: {size[1]} x {size[0]} pixels are too few for a video")
                         stream = _stream(container, fps, size[1] // 2 * 2, size[0] // 2 * 2)
                     if picture.shape != size:
                         raise InputError(f"{file}: its size is not that of {files[0].name}")

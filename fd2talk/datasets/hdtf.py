@@ -38,12 +38,21 @@ def read(folder: Path) -> Reading:
     if not reading.clips:
         return reading
     reading.without_duplicates(keys)
-    reading.note("videos are left out, because their names are not those of HDTF's clips", others)
+    reading.note(
+        "{videos are|video is} left out, because {their names are not those|its name is not that} of HDTF's clips",
+        others,
+    )
     listed = _listed(folder)
     there = set(keys.values())
-    reading.note("clips that HDTF's lists name are not there", (f"{name}_{number}" for name, number in listed - there))
+    reading.note(
+        "{clips that HDTF's lists name are|clip that HDTF's lists name is} not there",
+        (f"{name}_{number}" for name, number in listed - there),
+    )
     if listed:
-        reading.note("clips are not in HDTF's lists; they are taken", (f"{n}_{k}" for n, k in there - listed))
+        reading.note(
+            "{clips are not in HDTF's lists; they are|clip is not in HDTF's lists; it is} taken",
+            (f"{n}_{k}" for n, k in there - listed),
+        )
     return reading
 
 

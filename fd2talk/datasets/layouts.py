@@ -8,7 +8,7 @@ from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
 
-from fd2talk.datasets.found import Found, Reading
+from fd2talk.datasets.found import Found, Reading, counted
 from fd2talk.datasets.names import LAYOUTS, PUBLISHED, SHARES
 from fd2talk.datasets.splits import NAMES, split_people
 from shared.errors import InputError, UsageError
@@ -29,7 +29,11 @@ def read_layout(layout: str, folder: str | os.PathLike) -> Reading:
     if not root.is_dir():
         raise UsageError(f"cannot read {folder}: there is no such folder")
     module = import_module(f"fd2talk.datasets.{layout}")
-    reading: Reading = module.read(root)
+    try:
+        reading: Reading = module.read(root)
+    except OSError as error:
+        raise InputError(f"cannot read {error.filename or folder}: {error.strerror}") from None
+    _leave_out_unreadable_names(reading)
     if not reading.clips:
         raise InputError(f"{folder}: no clips of {LAYOUTS[layout]}{_other(layout, root)} (expected {module.EXPECTED})")
     return reading
@@ -43,9 +47,23 @@ def _other(layout: str, folder: Path) -> str:
             try:
                 if read(folder).clips:
                     return f"; it looks like {LAYOUTS[other]}"
-            except InputError:
+            except Exception:  # a guess; what another reader makes of this folder is nobody's concern
                 continue
     return ""
+
+
+def _leave_out_unreadable_names(reading: Reading) -> None:
+    """Names that are not UTF-8 cannot be written into a manifest."""
+    kept, odd = [], []
+    for clip in reading.clips:
+        try:
+            for name in (clip.person, reading.name(clip.file), reading.name(clip.sound or clip.file)):
+                name.encode()
+            kept.append(clip)
+        except UnicodeEncodeError:
+            odd.append(reading.name(clip.file))
+    reading.clips = kept
+    reading.note("{clips are left out, because their names are|clip is left out, because its name is} not UTF-8", odd)
 
 
 def assign_splits(clips: list[Found], split: str | None, seed: int) -> tuple[list[str | None], list[str]]:
@@ -71,9 +89,11 @@ def assign_splits(clips: list[Found], split: str | None, seed: int) -> tuple[lis
     counts, notes = Counter(people.values()), []
     if len(people) != sum(SHARES[split]) and split != "fd2talk":
         wanted = "/".join(map(str, SHARES[split]))
-        notes.append(f"{len(people)} people instead of {sum(SHARES[split])}: split in the proportions {wanted}")
+        there = counted(len(people), "person", "people")
+        notes.append(f"{there} instead of {sum(SHARES[split])}: split in the proportions {wanted}")
     if empty := [name for name in NAMES if not counts[name]]:
-        notes.append(f"{len(people)} people are too few: nobody is in {' or '.join(empty)}")
+        few = "1 person is" if len(people) == 1 else f"{len(people)} people are"
+        notes.append(f"{few} too few: nobody is in {' or '.join(empty)}")
     return [people[clip.person] for clip in clips], notes
 
 
@@ -89,7 +109,6 @@ def _published(clips: list[Found]) -> tuple[list[str | None], list[str]]:
             raise InputError(f"{person} is in the published splits {' and '.join(sorted(splits))}")
     notes = []
     if without:
-        notes.append(
-            f"{len(without)} clips are in no published split and left out (such as {without[0].file.as_posix()})"
-        )
+        several = "1 clip is" if len(without) == 1 else f"{len(without)} clips are"
+        notes.append(f"{several} in no published split and left out (such as {without[0].file.as_posix()})")
     return [clip.published or None for clip in clips], notes

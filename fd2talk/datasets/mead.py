@@ -32,5 +32,5 @@ def read(folder: Path) -> Reading:
         reading.clips.append(Found(path, actor, sound=next(sounds, None), facts=facts))
     reading.without_duplicates(keys)
     if reading.clips:
-        reading.note("clips of other views than the front are left out", aside)
+        reading.note("{clips of other views than the front are|clip of another view than the front is} left out", aside)
     return reading

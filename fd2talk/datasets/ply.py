@@ -15,6 +15,7 @@ _TYPES = {
 }  # fmt: skip
 _ORDERS = {"ascii": "", "binary_little_endian": "<", "binary_big_endian": ">"}
 _END = b"end_header\n"
+_MOST = 10**8
 
 
 def read_ply_vertices(path: Path) -> np.ndarray:
@@ -39,11 +40,13 @@ def read_ply_vertices(path: Path) -> np.ndarray:
             rows = [line.split() for line in body.decode("latin1").splitlines() if line.strip()][:count]
             places = [[name for name, _ in fields].index(axis) for axis in "xyz"]
             points = np.array([[float(row[place]) for place in places] for row in rows])
+        with np.errstate(over="ignore"):  # what becomes infinite is refused
+            points = points.astype(np.float32)
         if len(points) != count or not np.isfinite(points).all():
             raise ValueError("vertices are missing or not finite")
-    except (ValueError, KeyError, IndexError) as error:
+    except (ValueError, LookupError, TypeError, ArithmeticError) as error:
         raise InputError(f"{path}: not a PLY mesh ({' '.join(str(error).split())[:80]})") from None
-    return points.astype(np.float32)
+    return points
 
 
 def _layout(lines: list[list[str]]) -> tuple[str, int, list[tuple[str, str]]]:
@@ -60,6 +63,6 @@ def _layout(lines: list[list[str]]) -> tuple[str, int, list[tuple[str, str]]]:
                 count = int(words[2])
         elif words[:1] == ["property"] and element == 1:
             fields.append((words[2], _TYPES[words[1]]))
-    if count < 1:
-        raise ValueError("no vertices")
+    if not 1 <= count <= _MOST:
+        raise ValueError("no vertices, or too many")
     return order, count, fields

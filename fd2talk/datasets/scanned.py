@@ -20,6 +20,9 @@ from shared.media import FPS, SAMPLE_RATE
 
 FLAME_VERTICES = 5023
 
+# Samples a second; others are damaged, and would ask for any amount of memory.
+_RATES = (1000, 384_000)
+
 # A virtual camera: a face of 200 mm is 400 pixels high in a frame of 512.
 _FRAME, _PIXELS_PER_MM = 512, 2.0
 # Of the landmarks those that have a vertex of their own: four of the inner lips share two, and would not part.
@@ -45,8 +48,11 @@ def points_of_meshes(vertices: np.ndarray, times: np.ndarray, template: np.ndarr
     Raises:
         InputError: shapes are others, or a number is not finite.
     """
-    if vertices.shape[1:] != (FLAME_VERTICES, 3) or template.shape != (FLAME_VERTICES, 3) or not len(vertices):
-        raise InputError(f"meshes have shape {list(vertices.shape[1:])}, FLAME's is [{FLAME_VERTICES}, 3]")
+    if not len(vertices):
+        raise InputError("there are no meshes")
+    for what, shape in (("meshes have", vertices.shape[1:]), ("the neutral mesh has", template.shape)):
+        if shape != (FLAME_VERTICES, 3):
+            raise InputError(f"{what} shape {list(shape)}, FLAME's is [{FLAME_VERTICES}, 3]")
     marks, neutral = (1000 * np.asarray(mesh[..., _FLAME, :], np.float64) for mesh in (vertices, template))
     if not (np.isfinite(marks).all() and np.isfinite(neutral).all()):
         raise InputError("a vertex of the meshes is not finite")
@@ -63,9 +69,17 @@ def points_of_meshes(vertices: np.ndarray, times: np.ndarray, template: np.ndarr
 
 
 def speech_at_16_khz(samples: np.ndarray, rate: int) -> np.ndarray:
-    """Convert sound of integers or floats [n] at any rate to float32 at 16 kHz in [-1, 1]."""
+    """Convert sound of integers or floats [n] at any rate to float32 at 16 kHz in [-1, 1].
+
+    Raises:
+        InputError: samples of another shape or kind, one that is not finite, or a rate that no recorder has.
+    """
     if samples.ndim != 1 or not len(samples):
         raise InputError(f"sound has shape {list(samples.shape)}, expected [n]")
+    if samples.dtype.kind not in "iuf" or not np.isfinite(samples).all():
+        raise InputError("samples of the sound are not finite numbers")
+    if not _RATES[0] <= rate <= _RATES[1]:
+        raise InputError(f"{str(rate)[:20]} samples a second is not a rate of sound")
     full = np.iinfo(samples.dtype).max if samples.dtype.kind in "iu" else 1.0
     step = gcd(SAMPLE_RATE, rate)
     sound = resample_poly(samples.astype(np.float64) / full, SAMPLE_RATE // step, rate // step)

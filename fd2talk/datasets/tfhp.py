@@ -37,7 +37,10 @@ def read(folder: Path) -> Reading:
         raise InputError(f"{folder}: holds {what}")
     reading.without_duplicates(keys)
     there = {"/".join(key) for key in keys.values()}
-    reading.note("clips of TFHP's lists are not there", (c for c in lists if c.startswith("TH") and c not in there))
+    reading.note(
+        "{clips of TFHP's lists are|clip of TFHP's lists is} not there",
+        (c for c in lists if c.startswith("TH") and c not in there),
+    )
     return reading
 
 

@@ -7,12 +7,11 @@ of meta_info).
 
 from __future__ import annotations
 
-import os
 import re
 from functools import partial
 from pathlib import Path
 
-from fd2talk.datasets.found import VIDEO_SUFFIXES, Found, Reading, files_below
+from fd2talk.datasets.found import VIDEO_SUFFIXES, Found, Reading, files_below, folders_below
 from fd2talk.datasets.frames import PICTURE_SUFFIXES, join_frames
 from shared.errors import InputError
 
@@ -47,19 +46,18 @@ def read(folder: Path) -> Reading:
         keys[target] = place.name
         reading.clips.append(Found(target, person, _split(folder, place), facts={"audio": "none"}, make=make))
     reading.without_duplicates(keys)
-    reading.note("folders of pictures are there twice; the second is left out", again)
-    reading.note(f"clips have no file of facts; {_RATE:g} frames a second are assumed", unknown)
+    reading.note("{folders of pictures are|folder of pictures is} there twice; the second is left out", again)
+    reading.note(f"{{clips have|clip has}} no file of facts; {_RATE:g} frames a second are assumed", unknown)
     return reading
 
 
 def _picture_folders(folder: Path) -> list[Path]:
     """Folders that are named as clips and hold pictures."""
-    found = []
-    for place, folders, names in os.walk(folder):
-        folders.sort()
-        if _CLIP.fullmatch(Path(place).name) and any(Path(n).suffix.lower() in PICTURE_SUFFIXES for n in names):
-            found.append(Path(place))
-    return found
+    return [
+        place
+        for place, names in folders_below(folder)
+        if _CLIP.fullmatch(place.name) and any(Path(name).suffix.lower() in PICTURE_SUFFIXES for name in names)
+    ]
 
 
 def _person(name: str) -> str:

@@ -8,12 +8,14 @@ Two layouts are read: the training data (`data_verts.npy`, `subj_seq_to_idx.pkl`
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from functools import lru_cache, partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from fd2talk.datasets.found import Found, Reading
+from fd2talk.datasets.found import Found, Reading, is_hidden
 from fd2talk.datasets.ply import read_ply_vertices
 from fd2talk.datasets.scanned import FLAME_VERTICES, points_of_meshes, speech_at_16_khz
 from shared.array_pickle import as_array, read_pickle
@@ -24,6 +26,8 @@ from shared.point_clip import save_points
 EXPECTED = "data_verts.npy with three .pkl files, or unposedcleaneddata/SUBJECT/sentenceNN/*.ply"
 
 _RATE = 60.0  # meshes a second
+# A sentence takes seconds. What a damaged number asks for must not be allocated.
+_LONGEST = 3600.0
 _SUBJECT, _SENTENCE = re.compile(r"FaceTalk_\d+_\d+_TA"), re.compile(r"sentence\d\d")
 _MESH = re.compile(r"sentence\d\d\.(\d+)\.ply")
 _ARRAYS = ("data_verts.npy", "subj_seq_to_idx.pkl", "raw_audio_fixed.pkl", "templates.pkl")
@@ -44,7 +48,7 @@ def read(folder: Path) -> Reading:
     Raises:
         InputError: one of the files is damaged, or a part of the release is missing.
     """
-    for place in (folder, *sorted(path for path in folder.glob("*") if path.is_dir())):
+    for place in (folder, *sorted(path for path in folder.glob("*") if path.is_dir() and not is_hidden(path.name))):
         if (place / _ARRAYS[1]).is_file():
             return _read_arrays(folder, place)
     meshes = next((place for place in (folder, folder / "unposedcleaneddata") if _subjects(place)), None)
@@ -54,16 +58,24 @@ def read(folder: Path) -> Reading:
 def _read_arrays(folder: Path, place: Path) -> Reading:
     if missing := [name for name in _ARRAYS if not (place / name).is_file()]:
         raise InputError(f"{place}: lacks {', '.join(missing)} of VOCASET's training data")
-    reading, silent = Reading(folder), []
-    index, sounds = _pickle(place / _ARRAYS[1]), _pickle(place / _ARRAYS[2])
+    reading, silent, odd = Reading(folder), [], []
+    index, sounds = _subjects_of(place / _ARRAYS[1]), _subjects_of(place / _ARRAYS[2])
     templates = _pickle(place / _ARRAYS[3])
-    for subject in sorted(index):
-        for sequence in sorted(index[subject]):
-            if sequence not in sounds.get(subject, {}) or subject not in templates:
-                silent.append(f"{subject}/{sequence}")
-            else:
-                reading.clips.append(_found(subject, sequence, partial(_from_arrays, place, subject, sequence)))
-    reading.note("sequences without sound or template are left out", silent)
+    for subject, sequence in sorted(((one, other) for one in index for other in index[one]), key=repr):
+        if not (_matches(_SUBJECT, subject) and _matches(_SENTENCE, sequence)):  # names become paths
+            odd.append(f"{str(subject)[:80]}/{str(sequence)[:80]}")
+        elif sequence not in sounds.get(subject, {}) or subject not in templates:
+            silent.append(f"{subject}/{sequence}")
+        else:
+            reading.clips.append(_found(subject, sequence, partial(_from_arrays, place, subject, sequence)))
+    if reading.clips:
+        _vertices(place / _ARRAYS[0])  # said once, not of every clip
+    reading.note(
+        "{sequences are left out, because their names are not those|sequence is left out, because its name is not one} "
+        "of VOCASET",
+        odd,
+    )
+    reading.note("{sequences without sound or template are|sequence without sound or template is} left out", silent)
     return reading
 
 
@@ -79,7 +91,7 @@ def _read_meshes(folder: Path, meshes: Path) -> Reading:
                 reading.clips.append(_found(subject.name, sequence.name, make))
             else:
                 silent.append(f"{subject.name}/{sequence.name}")
-    reading.note("sequences without sound or template are left out", silent)
+    reading.note("{sequences without sound or template are|sequence without sound or template is} left out", silent)
     if silent and not reading.clips:
         raise InputError(f"{root}: lacks audio/SUBJECT/sentenceNN.wav or templates/SUBJECT.ply of VOCASET")
     return reading
@@ -94,21 +106,49 @@ def _subjects(place: Path) -> list[Path]:
     return sorted(path for path in place.glob("FaceTalk_*") if _SUBJECT.fullmatch(path.name) and path.is_dir())
 
 
+def _matches(pattern: re.Pattern, name: object) -> bool:
+    return isinstance(name, str) and pattern.fullmatch(name) is not None
+
+
 def _from_arrays(place: Path, subject: str, sequence: str, path: Path) -> None:
     """Make a clip from the training data."""
+    vertices = _vertices(place / _ARRAYS[0])
     try:
-        vertices = np.load(place / _ARRAYS[0], mmap_mode="r", allow_pickle=False)
-        if vertices.ndim != 3 or vertices.shape[1:] != (FLAME_VERTICES, 3):
-            raise ValueError(f"its shape is {list(vertices.shape)}")
         frames = sorted((int(frame), int(row)) for frame, row in _pickle(place / _ARRAYS[1])[subject][sequence].items())
-        meshes = np.asarray(vertices[[row for _, row in frames]])
+        if not frames:
+            raise ValueError("it has no frames")
+        times = _times([frame for frame, _ in frames])
+        if not all(0 <= row < len(vertices) for _, row in frames):
+            raise ValueError(f"it names meshes beyond the {len(vertices)} that are there")
         sound = _pickle(place / _ARRAYS[2])[subject][sequence]
         audio = speech_at_16_khz(as_array(sound["audio"]), int(sound["sample_rate"]))
         template = as_array(_pickle(place / _ARRAYS[3])[subject])
-    except (OSError, AttributeError, KeyError, IndexError, TypeError, ValueError) as error:
+        meshes = np.asarray(vertices[[row for _, row in frames]])
+    except InputError as error:
+        raise InputError(f"{place}: {subject}/{sequence}: {error}") from None
+    except (OSError, AttributeError, ArithmeticError, LookupError, TypeError, ValueError) as error:
         raise InputError(f"{place}: not VOCASET's training data ({subject}/{sequence}: {error})") from None
-    times = np.array([frame for frame, _ in frames]) / _RATE
     _save(path, meshes, times, template, audio)
+
+
+def _vertices(path: Path) -> np.ndarray:
+    """All meshes, which stay on the disk until they are used."""
+    try:
+        vertices = np.load(path, mmap_mode="r", allow_pickle=False)
+        if vertices.ndim != 3 or vertices.shape[1:] != (FLAME_VERTICES, 3) or vertices.dtype.kind != "f":
+            raise ValueError(f"its shape is {list(vertices.shape)} of {vertices.dtype}")
+    except (OSError, EOFError, ArithmeticError, AttributeError, TypeError, ValueError) as error:
+        why = " ".join(str(error).split())[:120]
+        raise InputError(f"{path}: not the meshes of VOCASET's training data ({why})") from None
+    return vertices
+
+
+def _times(numbers: Iterable[int], of: Path | None = None) -> np.ndarray:
+    """Seconds of meshes with these numbers."""
+    numbers = list(numbers)
+    if (odd := next((number for number in numbers if not 0 <= number <= _LONGEST * _RATE), None)) is not None:
+        raise InputError(f"{f'{of}: ' if of else ''}{str(odd)[:20]} is not the number of a frame")
+    return np.array(numbers) / _RATE
 
 
 def _from_meshes(folder: Path, sound: Path, template: Path, path: Path) -> None:
@@ -116,10 +156,10 @@ def _from_meshes(folder: Path, sound: Path, template: Path, path: Path) -> None:
     files = sorted((int(match[1]), file) for file in folder.iterdir() if (match := _MESH.fullmatch(file.name)))
     if not files:
         raise InputError(f"{folder}: contains no meshes such as {folder.name}.000001.ply")
+    times = _times((number for number, _ in files), folder) - 1 / _RATE  # number 1 is where the sound begins
     meshes = [read_ply_vertices(file) for _, file in files]
     if odd := next((file for mesh, (_, file) in zip(meshes, files) if mesh.shape != (FLAME_VERTICES, 3)), None):
         raise InputError(f"{odd}: has another number of vertices than {FLAME_VERTICES}")
-    times = np.array([number - 1 for number, _ in files]) / _RATE  # number 1 is where the sound begins
     _save(path, np.stack(meshes), times, read_ply_vertices(template), read_audio(sound))
 
 
@@ -129,6 +169,16 @@ def _save(path: Path, meshes: np.ndarray, times: np.ndarray, template: np.ndarra
     except InputError as error:
         raise InputError(f"{path.parent.name}/{path.stem}: {error}") from None
     save_points(path, points, audio[round(max(times[0], 0) * SAMPLE_RATE) :])
+
+
+def _subjects_of(path: Path) -> dict[Any, dict]:
+    """A table of subjects, with a table of sequences each."""
+    table = _pickle(path)
+    for subject, inner in table.items():
+        if not isinstance(inner, dict):
+            what = f"{str(subject)[:80]} has no sequences"
+            raise InputError(f"{path}: not a part of VOCASET's training data ({what})")
+    return table
 
 
 @lru_cache(maxsize=4)

@@ -44,9 +44,9 @@ def _genders(folder: Path) -> dict[str, str]:
         raise InputError(f"cannot read {path}: {' '.join(str(error).split())}") from None
     # Published with commas and with tabs, and with blanks before them.
     delimiter = "\t" if lines and "\t" in lines[0] else ","
-    rows = [[cell.strip() for cell in row] for row in csv.reader(lines, delimiter=delimiter) if row]
     try:
+        rows = [[cell.strip() for cell in row] for row in csv.reader(lines, delimiter=delimiter) if row]
         column = [name.lower() for name in rows[0]].index("gender")
         return {row[0]: row[column] for row in rows[1:]}
-    except (ValueError, IndexError):
+    except (ValueError, IndexError, csv.Error):
         raise InputError(f"{path}: not VoxCeleb2's table (it lacks a column Gender, or has shorter rows)") from None

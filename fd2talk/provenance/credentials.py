@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import re
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
@@ -36,12 +38,18 @@ def read_credentials(certificate: Path, key: Path) -> Credentials:
             certificate that is self-signed, expired or not yet valid, or a kind of key that C2PA does not know.
     """
     c2pa("signing")  # with which cryptography comes
+    from cryptography.exceptions import UnsupportedAlgorithm
     from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
-    chain, private = _certificates(certificate), _private_key(key)
-    public = [
-        of.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo) for of in (chain[0], private)
-    ]
+    for what, named in (("certificate", certificate), ("key", key)):
+        _require_name(what, named)
+    chain, private = read_certificates(certificate), _private_key(key)
+    try:
+        public = [
+            of.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo) for of in (chain[0], private)
+        ]
+    except (ValueError, UnsupportedAlgorithm):
+        raise InputError(f"{certificate}: the certificate's key is damaged, or of an unknown kind") from None
     if public[0] != public[1]:
         raise InputError(f"the key {key} does not belong to the certificate {certificate} (the first one in it)")
     if chain[0].issuer == chain[0].subject:
@@ -62,13 +70,36 @@ def read_credentials(certificate: Path, key: Path) -> Credentials:
     return Credentials(algorithm, pem, private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
 
 
-def _certificates(path: Path) -> list[Any]:
+def _require_name(what: str, path: Path) -> None:
+    """Refuse content where the name of a file is expected. It is not repeated: it may be a private key."""
+    text = str(path)
+    looks_so = "-----BEGIN" in text or "\n" in text or re.fullmatch(r"[A-Za-z0-9+/=\s]{60,}", text)
+    if looks_so and not os.path.exists(path):
+        kind = "a key or a certificate" if "-----BEGIN" in text else "no name of a file"
+        raise InputError(
+            f"where the {what}'s file is to be named stands {kind}, which is not shown here: --c2pa-{what} and "
+            f"FD2TALK_C2PA_{what.upper()} take the name of a file"
+        )
+
+
+def read_certificates(path: Path) -> list[Any]:
+    """Read the certificates of a file, of the package cryptography.
+
+    Raises:
+        InputError: there are none, or one is damaged.
+    """
     from cryptography import x509
 
+    content = check_input(path).read_bytes()
+    if b"-----BEGIN CERTIFICATE-----" not in content:
+        raise InputError(f"{path}: no certificate in PEM form (-----BEGIN CERTIFICATE-----)")
     try:
-        return x509.load_pem_x509_certificates(check_input(path).read_bytes())
+        found = x509.load_pem_x509_certificates(content)
+        for one in found:  # parts are only read when they are asked for
+            _ = one.subject, one.issuer, one.not_valid_before_utc, one.not_valid_after_utc
     except ValueError:
-        raise InputError(f"{path}: no certificate in PEM form (-----BEGIN CERTIFICATE-----)") from None
+        raise InputError(f"{path}: not a certificate (what stands between its PEM lines is damaged)") from None
+    return found
 
 
 def _private_key(path: Path) -> Any:

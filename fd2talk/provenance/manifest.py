@@ -102,7 +102,10 @@ def read_manifest(path: Path, trust: str | None = None) -> Manifest | None:
             if reader is None:
                 return None
             with reader:
-                return _manifest(json.loads(reader.json()))
+                try:
+                    return _manifest(json.loads(reader.json()))
+                except (AttributeError, LookupError, TypeError, ValueError, RecursionError):
+                    return Manifest(("its claims are not of the form that C2PA gives them",))
     except library.C2paError as error:
         return Manifest((reason(error),)) if has_box(path) else None
 

@@ -10,6 +10,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from fd2talk.provenance.c2pa_library import c2pa
+from fd2talk.provenance.credentials import read_certificates
 from fd2talk.provenance.manifest import Manifest, has_box, read_manifest
 from shared.containers import open_media
 from shared.errors import InputError
@@ -67,11 +69,11 @@ def read_marks(path: str | os.PathLike, trust: str | os.PathLike | None = None) 
         trust: file with certificates (PEM) of authorities; then only what their signers signed is valid.
 
     Raises:
-        InputError: a file that cannot be read.
+        InputError: a file that cannot be read, or no certificates in `trust`.
         UsageError: `trust` without c2pa-python.
     """
     file = check_input(path)
-    authorities = None if trust is None else _authorities(check_input(trust))
+    authorities = None if trust is None else _authorities(Path(trust))
     kind, tag = _kind_and_tag(file)
     if find_spec("c2pa") is None and authorities is None:
         return Marks(kind, tag, unchecked=has_box(file))
@@ -79,10 +81,10 @@ def read_marks(path: str | os.PathLike, trust: str | os.PathLike | None = None) 
 
 
 def _authorities(path: Path) -> str:
-    text = path.read_bytes().decode("ascii", "replace")
-    if "-----BEGIN CERTIFICATE-----" not in text:
-        raise InputError(f"{path}: no certificate in PEM form (-----BEGIN CERTIFICATE-----)")
-    return text
+    c2pa("--trust")  # with which cryptography comes
+    from cryptography.hazmat.primitives.serialization import Encoding
+
+    return "".join(one.public_bytes(Encoding.PEM).decode() for one in read_certificates(path))
 
 
 def _kind_and_tag(path: Path) -> tuple[str, dict[str, str]]:
@@ -126,7 +128,7 @@ def _of_gltf(path: Path) -> dict[str, str]:
             return {}
         try:
             asset = json.loads(file.read(min(size, 1 << 28))).get("asset", {})
-        except (ValueError, AttributeError):
+        except (ValueError, AttributeError, RecursionError):
             return {}
     extras = asset.get("extras") if isinstance(asset, dict) else None
     if not isinstance(extras, dict) or not extras.get("synthetic_media"):

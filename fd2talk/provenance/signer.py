@@ -6,12 +6,14 @@ import io
 import mimetypes
 import os
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
+from urllib.parse import urlsplit
 
 from PIL import Image
 
@@ -55,10 +57,13 @@ class Signer:
         """Check that these sign something that C2PA accepts.
 
         Raises:
-            UsageError: c2pa-python is missing.
+            UsageError: c2pa-python is missing, or `timestamp` is no address.
             InputError: as `read_credentials`, or C2PA refuses the certificate.
             Fd2TalkError: the time stamp authority gives none.
         """
+        if timestamp is not None and not _is_address(timestamp):  # not repeated: it may be anything
+            what = "the address of a time stamp authority, such as http://timestamp.example"
+            raise UsageError(f"--c2pa-timestamp (or {TIMESTAMP_VARIABLE}) takes {what}")
         signer = cls(Path(certificate), Path(key), timestamp)
         credentials, picture = read_credentials(signer.certificate, signer.key), io.BytesIO()
         Image.new("RGB", (8, 8)).save(picture, "PNG")
@@ -123,8 +128,13 @@ class Signer:
             claims.insert(0, (_claim(title, kind, "c2pa.edited"), self.original))
         for claim, original in claims:
             with _failures(title), atomic_output(path, overwrite=True) as temporary:
-                with open(path, "rb") as source, open(temporary, "w+b") as target:
-                    _sign(credentials, "video/mp4", source, target, claim, self.timestamp, original)
+                try:
+                    with open(path, "rb") as source, open(temporary, "w+b") as file:
+                        target = _Target(file)
+                        with target.errors():
+                            _sign(credentials, "video/mp4", source, target, claim, self.timestamp, original)
+                except OSError as error:  # the names are those of temporary files
+                    raise Fd2TalkError(f"cannot sign {title}: {error.strerror or error}") from error
                 return
 
 
@@ -138,6 +148,40 @@ def _claim(title: str, kind: str, action: str = "c2pa.created") -> dict[str, Any
         "claim_generator_info": [agent],
         "assertions": [{"label": "c2pa.actions.v2", "data": {"actions": [done]}}],
     }
+
+
+def _is_address(text: str) -> bool:
+    try:
+        parts = urlsplit(text)
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and text.isprintable() and " " not in text
+    except ValueError:
+        return False
+
+
+class _Target:
+    """A file for the library to write to, which keeps the error of the system: the library does not tell it."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._error: OSError | None = None
+        for name in ("read", "write", "seek", "tell", "flush"):
+            setattr(self, name, partial(self._call, getattr(file, name)))
+
+    def _call(self, method: Callable, *given: Any) -> Any:
+        try:
+            return method(*given)
+        except OSError as error:
+            self._error = self._error or error
+            raise
+
+    @contextmanager
+    def errors(self) -> Iterator[None]:
+        """Raise the system's error instead of what the library makes of it."""
+        try:
+            yield
+        except c2pa("signing").C2paError:
+            if self._error is not None:
+                raise self._error from None
+            raise
 
 
 class _NotNamed(Exception):

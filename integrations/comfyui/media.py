@@ -20,27 +20,34 @@ from scipy.signal import resample_poly
 from shared.errors import InputError
 from shared.media import SAMPLE_RATE
 
+from .checks import check_audio, check_images
+
+_CHANNELS = 8
+
 
 def picture(image: torch.Tensor) -> np.ndarray:
     """One picture of ComfyUI -> uint8 [H, W, 3].
 
     Raises:
-        InputError: several pictures.
+        InputError: several pictures, none, or no pictures.
     """
-    if image.ndim != 4 or len(image) != 1:
+    if len(check_images(image, "image")) != 1:
         raise InputError(f"one photo is needed, not a batch of {len(image)} pictures")
     return _bytes(image[0])
 
 
 def pictures(images: torch.Tensor) -> Iterator[np.ndarray]:
-    """Yield uint8 [H, W, 3]."""
-    for image in images:
+    """Yield uint8 [H, W, 3]. Raises InputError: no pictures, or one that is not finite."""
+    for image in check_images(images):
         yield _bytes(image)
 
 
 def _bytes(image: torch.Tensor) -> np.ndarray:
     grey = image.shape[-1] == 1
-    values = image.detach().to("cpu", torch.float32)[..., :3].clamp(0, 1)
+    values = image.detach().to("cpu", torch.float32)[..., :3]
+    if not torch.isfinite(values).all():
+        raise InputError("a pixel of the pictures is not finite")
+    values = values.clamp(0, 1)
     values = values.expand(*values.shape[:-1], 3) if grey else values
     return np.ascontiguousarray((values * 255).round().to(torch.uint8).numpy())
 
@@ -67,9 +74,9 @@ def speech(audio: dict[str, Any]) -> np.ndarray:
     """AUDIO -> float32 [n], mono, 16 kHz.
 
     Raises:
-        InputError: several recordings, or an empty one.
+        InputError: as `check_audio`.
     """
-    samples, rate = _samples(audio)
+    samples, rate = check_audio(audio)
     mono = samples.mean(0)
     if rate != SAMPLE_RATE:
         common = gcd(rate, SAMPLE_RATE)
@@ -86,23 +93,18 @@ def sound(samples: np.ndarray | None) -> dict[str, Any]:
 
 @contextmanager
 def sound_file(audio: dict[str, Any] | None) -> Iterator[Path | None]:
-    """AUDIO as a file, so that a video gets it at its own rate, with its channels; None: none."""
+    """AUDIO as a file, so that a video gets it at its own rate, with its channels; None: none.
+
+    Raises:
+        InputError: as `check_audio`, or it has more channels than files of sound have.
+    """
     if audio is None:
         yield None
         return
-    samples, rate = _samples(audio)
+    samples, rate = check_audio(audio)
+    if len(samples) > _CHANNELS:
+        raise InputError(f"audio: {len(samples)} channels are too many for a video (at most {_CHANNELS})")
     with TemporaryDirectory(prefix="fd2talk-") as folder:
         path = Path(folder) / "sound.wav"
         wavfile.write(path, rate, np.ascontiguousarray(samples.T))
         yield path
-
-
-def _samples(audio: dict[str, Any]) -> tuple[np.ndarray, int]:
-    """Samples float32 [C, T] of the only recording, and their rate in Hz."""
-    waveform, rate = audio["waveform"], int(audio["sample_rate"])
-    if waveform.ndim != 3 or len(waveform) != 1:
-        raise InputError(f"one recording is needed, not a batch of {len(waveform)}")
-    samples = np.nan_to_num(waveform[0].detach().to("cpu", torch.float32).numpy(), posinf=0.0, neginf=0.0)
-    if not samples.size:
-        raise InputError("the recording has no samples")
-    return samples, rate

@@ -19,10 +19,13 @@ from shared.motion import Motion
 from shared.photo_fit import PhotoFit
 
 from . import engine, host, media
+from .checks import check_images, connected, in_terms_of_widgets
 from .speech import CATEGORY, MOTION, PHOTO
 from .widgets import Widgets
 
 _FORMATS = ("glb", "csv", "json", "vrma", "npz")
+
+_MOST_FPS = 120.0
 
 _render = Widgets(
     common.renderer_with_switches,
@@ -48,8 +51,11 @@ class Render:
         """See ComfyUI."""
         return {"required": {"photo": (PHOTO, {}), "motion": (MOTION, {}), **_render.inputs()}}
 
+    @in_terms_of_widgets()
     def render(self, photo: PhotoFit, motion: Motion, **values: Any) -> tuple[torch.Tensor, dict[str, Any], float]:
         """Run the node. Raises as `RenderPipeline.__call__`."""
+        connected(photo, PhotoFit, "photo")
+        connected(motion, Motion, "motion")
         options = _render.read(values)
         moves = motion.resample(FPS)
         with host.noted():
@@ -75,7 +81,7 @@ class SaveVideo:
     @classmethod
     def INPUT_TYPES(cls) -> dict[str, dict]:
         """See ComfyUI."""
-        fps = {"default": float(FPS), "min": 1.0, "max": 120.0, "step": 0.01, "tooltip": "Frames a second."}
+        fps = {"default": float(FPS), "min": 1.0, "max": _MOST_FPS, "step": 0.01, "tooltip": "Frames a second."}
         return {
             "required": {
                 "images": ("IMAGE", {}),
@@ -85,12 +91,15 @@ class SaveVideo:
             "optional": {"audio": ("AUDIO", {"tooltip": "Sound; kept at its own sampling rate."})},
         }
 
+    @in_terms_of_widgets()
     def save(
         self, images: torch.Tensor, fps: float, filename_prefix: str, audio: dict[str, Any] | None = None
     ) -> dict[str, Any]:
         """Run the node. Raises as `write_video`."""
         signer = Signer.from_environment()
-        height, width = images.shape[1:3]
+        height, width = check_images(images).shape[1:3]
+        if not 1 <= fps <= _MOST_FPS:
+            raise InputError(f"fps: {fps:g} frames a second are not from 1 to {_MOST_FPS:g}")
         if height % 2 or width % 2:
             raise InputError(f"a video needs an even width and height, not {width} x {height}")
         path, shown = host.new_file(filename_prefix, ".mp4", width, height)
@@ -125,10 +134,12 @@ class Export:
             "optional": {"photo": (PHOTO, {"tooltip": "Texture of a glb."})},
         }
 
+    @in_terms_of_widgets()
     def export(
         self, motion: Motion, format: str, filename_prefix: str, photo: PhotoFit | None = None, **values: Any
     ) -> dict[str, Any]:
         """Run the node. Raises as `fd2talk.export.writer.export`."""
+        connected(motion, Motion, "motion")
         options = _export.read(values)["options"]
         path, _ = host.new_file(filename_prefix, f".{format}")
         if format == "npz":

@@ -20,6 +20,7 @@ from stage1_motion.editing.timeline import Insert
 from stage1_motion.style import Style
 
 from . import engine, host, media
+from .checks import connected, in_terms_of_widgets
 from .widgets import Widgets
 
 CATEGORY = "fd2talk"
@@ -56,6 +57,7 @@ class Photo:
         """See ComfyUI."""
         return {"required": {"image": ("IMAGE", {"tooltip": "One photo."}), **_face.inputs()}}
 
+    @in_terms_of_widgets()
     def fit(self, image: torch.Tensor, **values: Any) -> tuple[PhotoFit]:
         """Run the node. Raises as `PhotoFit.fit`."""
         face = _face.read(values)["face"]
@@ -85,6 +87,7 @@ class StyleOf:
             "optional": {"motion": (MOTION, {"tooltip": "Instead: the style of this motion, a second or longer."})},
         }
 
+    @in_terms_of_widgets()
     def read(self, name: str, motion: Motion | None = None) -> tuple[Style]:
         """Run the node. Raises as `MotionPipeline.style_of`."""
         with host.noted():
@@ -112,6 +115,7 @@ class SpeechToMotion:
             },
         }
 
+    @in_terms_of_widgets()
     def generate(
         self, audio: dict[str, Any], photo: PhotoFit | None = None, style: Style | None = None, **values: Any
     ) -> tuple[Motion]:
@@ -154,6 +158,7 @@ class Edit:
             },
         }
 
+    @in_terms_of_widgets()
     def edit(
         self,
         motion: Motion,
@@ -166,6 +171,7 @@ class Edit:
         **values: Any,
     ) -> tuple[Motion]:
         """Run the node. Raises as `MotionPipeline.edit` and `planned`."""
+        connected(motion, Motion, "motion")
         options = _motion.read(values)
         chosen = _edits.read({**values, "part": _several(part), "cut": _several(cut)})["edits"]
         speech = None if audio is None else media.speech(audio)

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from fd2talk.terminal import Stopped, notes, signals
+from fd2talk.progress import progress
+from fd2talk.terminal import Stopped, notes, printable, say, signals
 
 
 class StoppedInFinalizer:
@@ -131,3 +132,13 @@ def test_read_only_home(tmp_path, photo, motion_file):
     # On a busy machine it may take so long that a line says how much is done.
     noise = [line for line in done.stderr.splitlines() if not line.startswith("fd2talk: rendering: ")]
     assert (done.returncode, done.stdout, noise) == (0, f"{tmp_path}/o.mp4\n", [])
+
+
+def test_texts_of_others_stay_in_their_line(capsys):
+    assert printable("a photo, große Bilder (2).mp4") == "a photo, große Bilder (2).mp4"
+    assert printable("a\nb\x1b[31m\u202ec\udcff\x9b") == r"a\nb\x1b[31m\u202ec\udcff\x9b"
+    say("a\nfd2talk: b\r\x1b[2K", 0)
+    assert capsys.readouterr().err == "fd2talk: a\\nfd2talk: b\\r\\x1b[2K\n"
+    with progress(1, "clips", "clip") as bar:
+        bar.tell("left out: a\nb")
+    assert "left out: a\\nb\n" in capsys.readouterr().err

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from media_files import leftovers
 
-from shared.errors import Fd2TalkError, UsageError
-from shared.files import atomic_output, check_output
+from shared.errors import Fd2TalkError, InputError, UsageError
+from shared.files import atomic_output, check_input, check_output
 from shared.video_writer import VideoWriter
 
 
@@ -94,3 +94,14 @@ def test_outputs_that_are_refused_before_any_work(tmp_path, monkeypatch):
     monkeypatch.setattr(os, "access", lambda *_: False)
     with pytest.raises(UsageError, match="not writable"):
         check_output(tmp_path / "new.mp4")
+
+
+def test_no_name_and_one_that_is_too_long():
+    with pytest.raises(InputError, match="a file without a name"):
+        check_input("")
+    with pytest.raises(InputError) as caught:
+        check_input("x" * 5000)
+    assert len(str(caught.value)) < 300 and "too long" in str(caught.value)
+    with pytest.raises(UsageError) as caught:
+        check_output("x" * 5000)
+    assert len(str(caught.value)) < 300 and "too long" in str(caught.value)

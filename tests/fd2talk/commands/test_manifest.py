@@ -1,4 +1,6 @@
 import csv
+import shlex
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -6,7 +8,10 @@ from data_set_trees import SUBJECTS, touch, write_voca_arrays
 from material import DEMO
 from PIL import Image
 
+from fd2talk.commands.manifest import _make_clip
 from fd2talk.commands.prepare import find_clips
+from fd2talk.datasets.found import Found
+from shared.errors import Fd2TalkError
 from shared.motion import Motion
 from shared.prepared import read_index
 
@@ -134,10 +139,57 @@ def test_pictures_and_videos_of_one_data_set_have_a_common_root(tmp_path, run):
     places = ("-o", tmp_path / "m.csv", "--clips", tmp_path / "data" / "made")
     arguments = (f"vfhq={tmp_path}/data/VFHQ", *places, "--workers", 1, "--split", "published")
     code, _, err = run("manifest", *arguments)
-    assert code == 0 and "1 clips have no file of facts" in err, err
+    assert code == 0 and "1 clip has no file of facts" in err, err
     assert f"next: fd2talk prepare {tmp_path}/data OUT" in err
     assert [(row["file"], row["split"], row["audio"]) for row in rows(tmp_path / "m.csv")] == [
         (f"VFHQ/VFHQ-Test/{names[1]}.mp4", "test", ""),
         (f"made/_5rNOD1nsDg+P0/{names[0]}.mp4", "train", "none"),
     ]
     assert (tmp_path / "data" / "made" / "_5rNOD1nsDg+P0" / f"{names[0]}.mp4").stat().st_size > 500
+
+
+def test_the_next_command_can_be_pasted(tmp_path, run):
+    touch(tmp_path / "my 'data'", "RD_Radio1_000.mp4")
+    code, _, err = run("manifest", f"hdtf={tmp_path}/my 'data'", "-o", tmp_path / "a b.csv")
+    assert code == 0 and "1 clip of 1 person\n" in err
+    words = shlex.split(err.split("next: ")[1].strip())
+    assert words == ["fd2talk", "prepare", f"{tmp_path}/my 'data'", "OUT", "--manifest", f"{tmp_path}/a b.csv"]
+
+
+def test_clips_inside_the_data_set(tmp_path, refused):
+    folder = write_voca_arrays(tmp_path / "voca")
+    (tmp_path / "link").symlink_to(folder)
+    for place in (folder / "clips", folder, tmp_path / "link" / "clips"):
+        arguments = ("manifest", f"vocaset={folder}", "-o", tmp_path / "m.csv", "--clips", place)
+        refused(*arguments, folder=tmp_path, saying=f"--clips {place} lies in the data set's folder {folder}")
+
+
+def test_a_clip_that_fails_in_any_way_is_left_out_by_name(tmp_path):
+    def fail(error):
+        def make(_):
+            raise error
+
+        return Found(Path("a", "b.mp4"), "a", make=make)
+
+    with pytest.raises(Fd2TalkError, match=r"a/b.mp4: cannot be made \(IndexError: out of range\)"):
+        _make_clip(fail(IndexError("out of range")), tmp_path / "b.mp4")
+    with pytest.raises(Fd2TalkError, match="a/b.mp4: takes more memory than there is"):
+        _make_clip(fail(MemoryError()), tmp_path / "b.mp4")
+
+
+def test_no_empty_folders_of_people_stay(tmp_path, run):
+    names = ("Clip+_5rNOD1nsDg+P0+C0+F575-769", "Clip+XCHmk9jOypY+P1+C2+F10-12")
+    for name, size in zip(names, (32, 1)):
+        (tmp_path / "VFHQ" / name).mkdir(parents=True)
+        Image.new("RGB", (size, size)).save(tmp_path / "VFHQ" / name / "00000001.png")
+    places = ("-o", tmp_path / "m.csv", "--clips", tmp_path / "made")
+    code, _, err = run("manifest", f"vfhq={tmp_path}/VFHQ", *places, "--workers", 1)
+    assert code == 0 and "left out" in err and "1 x 1 pixels" in err
+    assert [path.name for path in (tmp_path / "made").iterdir()] == ["_5rNOD1nsDg+P0"]
+
+
+def test_folders_that_are_not_utf_8(tmp_path, refused):
+    touch(tmp_path / "b\udcff", "RD_Radio2_000.mp4")
+    touch(tmp_path / "mead", "M003/video/front/angry/level_1/001.mp4")
+    sources = (f"hdtf={tmp_path}/b\udcff", f"mead={tmp_path}/mead")
+    refused("manifest", *sources, "-o", tmp_path / "m.csv", folder=tmp_path, saying="a name that is not UTF-8")

@@ -135,3 +135,10 @@ def test_names_that_would_collide_and_manifests_that_cannot_be_read(tmp_path, re
     refused("prepare", clips, tmp_path / "out", folder=tmp_path, saying="same name")
     (clips / "manifest.csv").write_bytes(b"\xff\xfefile")
     refused("prepare", clips, tmp_path / "out", folder=tmp_path, saying="cannot read")
+
+
+def test_names_that_the_index_cannot_hold_are_refused_before_any_work(tmp_path, refused):
+    (tmp_path / "clips").mkdir()
+    (tmp_path / "clips" / "a\udcff.mp4").touch()
+    saying = r"the name of a\udcff.mp4 is not UTF-8; rename it"
+    refused("prepare", tmp_path / "clips", tmp_path / "out", folder=tmp_path, saying=saying)

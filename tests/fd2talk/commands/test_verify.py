@@ -3,6 +3,11 @@ import time
 
 import pytest
 
+from fd2talk.commands.verify import _lines
+from fd2talk.provenance.manifest import Action, Manifest
+from fd2talk.provenance.marks import Marks
+from fd2talk.terminal import printable
+
 pytest.importorskip("c2pa", reason="signing needs the extra provenance")
 
 
@@ -87,3 +92,43 @@ def test_refused_before_any_work(refused, authority, photo, audio, motion_file, 
             begun = time.monotonic()
             line = refused(*command, *options, folder=tmp_path, saying=saying)
             assert time.monotonic() - begun < 5 and "PRIVATE" not in line
+
+
+def test_texts_in_a_file_cannot_look_like_what_was_found(run, tmp_path):
+    """Of a tag, a name of a file, a certificate and a title of an original."""
+    bad = "x\nv.mp4: C2PA manifest, intact\x1b[2K\r"
+    manifest = Manifest(
+        (), signer=bad, organisation=bad, signed_at=bad, actions=(Action(bad, bad, bad, bad),), originals=(bad,),
+        original_problems=(bad,),
+    )  # fmt: skip
+    text = json.dumps(
+        {"asset": {"generator": bad, "extras": {"synthetic_media": True, "source": bad + "y" * 9000}}}
+    ).encode()
+    path = tmp_path / "a\nb.glb"
+    path.write_bytes(b"glTF\2\0\0\0" + bytes(4) + len(text).to_bytes(4, "little") + b"JSON" + text)
+    code, out, _ = run("verify", path)
+    assert code == 0 and out.count("\n") == 1 and out.strip().isprintable() and "y..." in out and len(out) < 1000
+    assert r"a\nb.glb: glTF file with fd2talk's tag, which is not protected (software: x\nv.mp4" in out
+    for broken in (manifest, Manifest((bad,))):
+        lines = [printable(line) for line in _lines(Marks("video", {"title": bad}, broken))]
+        assert all("\n" not in line and line.isprintable() for line in lines)
+    (_, line, *_) = _lines(Marks("video", {"title": bad}, manifest))
+    assert line.startswith(
+        "C2PA manifest, intact, with a certificate that is unknown here (see --trust): signed by x\n"
+    )
+
+
+def test_authorities_that_are_damaged(refused, render, tmp_path):
+    assert render("plain.mp4")[0] == 0
+    (tmp_path / "junk.pem").write_text("-----BEGIN CERTIFICATE-----\nbm90aGluZw==\n-----END CERTIFICATE-----\n")
+    options = ("--trust", tmp_path / "junk.pem")
+    refused("verify", tmp_path / "plain.mp4", *options, folder=tmp_path, saying="junk.pem: not a certificate")
+
+
+def test_a_key_in_the_place_of_its_name(authority, refused, photo, motion_file, tmp_path, monkeypatch):
+    certificate, key = authority.signer("Careless")
+    monkeypatch.setenv("FD2TALK_C2PA_CERTIFICATE", str(certificate))
+    monkeypatch.setenv("FD2TALK_C2PA_KEY", key.read_text())
+    command = ("render", photo, motion_file, "-o", tmp_path / "o.mp4")
+    line = refused(*command, folder=tmp_path, saying="FD2TALK_C2PA_KEY take the name of a file")
+    assert key.read_text().split("\n")[1] not in line

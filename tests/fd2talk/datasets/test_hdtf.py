@@ -36,7 +36,7 @@ def test_clips_speakers_and_sounds(tree):
     assert clips["RD_Radio34_001"].sound == tree / "audios" / "RD_Radio34_001.wav"
     assert clips["RD_Radio34_001"].facts == {"subset": "RD"}
     assert reading.notes == [
-        "1 clips that HDTF's lists name are not there (such as TimScott_0)",
+        "1 clip that HDTF's lists name is not there (such as TimScott_0)",
         "5 clips are not in HDTF's lists; they are taken (such as AmyKlobuchar0_0)",
     ]
 
@@ -45,9 +45,9 @@ def test_names_of_the_instructions_and_clips_that_are_there_twice(tree):
     touch(tree, "clips/Radio34_0.mp4", "clips/holiday.mp4")
     reading = read_layout("hdtf", tree)
     assert len(reading.clips) == 8 and "RD_Radio34_000" in {clip.file.stem for clip in reading.clips}
-    assert "clips are there twice; the second is left out (such as clips/Radio34_0.mp4" in reading.notes[0]
+    assert "clip is there twice; the second is left out (such as clips/Radio34_0.mp4" in reading.notes[0]
     assert "which is clips/RD_Radio34_000.mp4" in reading.notes[0]
-    assert reading.notes[1].startswith("1 videos are left out") and "clips/holiday.mp4" in reading.notes[1]
+    assert reading.notes[1].startswith("1 video is left out") and "clips/holiday.mp4" in reading.notes[1]
 
 
 def test_a_list_that_is_no_text(tree):

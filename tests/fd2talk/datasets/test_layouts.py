@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import pytest
 from data_set_trees import touch, write_voca_arrays
 
@@ -44,5 +46,27 @@ def test_splits_are_of_people_and_say_what_they_cannot_do():
     _, notes = assign_splits(clips, "diffposetalk", 0)
     assert notes == ["12 people instead of 588: split in the proportions 460/64/64"]
     _, notes = assign_splits(clips[:3], "fd2talk", 0)
-    assert notes == ["1 people are too few: nobody is in val or test"]
+    assert notes == ["1 person is too few: nobody is in val or test"]
     assert assign_splits(clips, None, 0) == ([""] * 36, [])
+
+
+def test_names_that_are_not_utf_8(tmp_path):
+    touch(tmp_path, "RD_Radio1_000.mp4", "b\udcff/RD_Radio2_000.mp4")
+    reading = read_layout("hdtf", tmp_path)
+    assert [clip.file.name for clip in reading.clips] == ["RD_Radio1_000.mp4"]
+    assert reading.notes == ["1 clip is left out, because its name is not UTF-8 (such as b\udcff/RD_Radio2_000.mp4)"]
+
+
+def test_another_reader_that_fails_does_not_hide_what_is_wrong(tmp_path, monkeypatch):
+    def fail(_):
+        raise TypeError("a damaged file of another data set")
+
+    monkeypatch.setattr("fd2talk.datasets.hdtf.read", fail)
+    with pytest.raises(InputError, match="no clips of MEAD"):
+        read_layout("mead", tmp_path)
+
+
+@pytest.mark.parametrize("file", ["/tmp/a/b.mp4", "../a.mp4", "a/../b.mp4", "b.mp4", "a/b/c.mp4", "a/.."])
+def test_no_name_of_a_clip_leads_out_of_the_folder(file):
+    with pytest.raises(InputError, match="not a name of a person and a clip"):
+        Found(Path(file), "a", make=print)

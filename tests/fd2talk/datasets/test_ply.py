@@ -45,3 +45,16 @@ def test_numbers_that_are_not_finite_and_no_file(tmp_path):
         read_ply_vertices(write_ply(tmp_path / "mesh.ply", POINTS * np.nan))
     with pytest.raises(InputError, match="cannot read"):
         read_ply_vertices(tmp_path / "none.ply")
+
+
+@pytest.mark.parametrize("kind", ["ascii", "binary_little_endian"])
+def test_numbers_that_nothing_can_hold(tmp_path, kind):
+    path = tmp_path / "a.ply"
+    head = f"ply\nformat {kind} 1.0\nelement vertex COUNT\n" + "".join(f"property double {a}\n" for a in "xyz")
+    path.write_text(head.replace("COUNT", "99999999999999999999") + "end_header\n1 2 3\n")
+    with pytest.raises(InputError, match="not a PLY mesh .*too many"):
+        read_ply_vertices(path)
+    body = b"1e300 0 0\n" if kind == "ascii" else np.array([1e300, 0, 0], "<f8").tobytes()
+    path.write_bytes((head.replace("COUNT", "1") + "end_header\n").encode() + body)
+    with pytest.raises(InputError, match="not finite"):
+        read_ply_vertices(path)

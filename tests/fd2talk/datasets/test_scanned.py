@@ -41,9 +41,13 @@ def test_the_neutral_mesh_does_not_matter_to_the_movement():
 def test_one_mesh_and_what_is_no_mesh():
     meshes, template, _ = speech_meshes(0.1)
     assert points_of_meshes(meshes[:1], np.zeros(1), template).shape == (1, 478, 3)
-    for wrong in (meshes[:, :100], meshes[:0]):
-        with pytest.raises(InputError, match="meshes have shape"):
-            points_of_meshes(wrong, np.arange(len(wrong)) / 60, template)
+    for wrong, neutral, saying in [
+        (meshes[:, :100], template, r"meshes have shape \[100, 3\]"),
+        (meshes[:0], template, "there are no meshes"),
+        (meshes, template[:7], r"the neutral mesh has shape \[7, 3\]"),
+    ]:
+        with pytest.raises(InputError, match=saying):
+            points_of_meshes(wrong, np.arange(len(wrong)) / 60, neutral)
     meshes[2, 3533] = np.nan
     with pytest.raises(InputError, match="not finite"):
         points_of_meshes(meshes, np.arange(len(meshes)) / 60, template)
@@ -56,3 +60,15 @@ def test_sound_keeps_pitch_and_size():
     assert np.abs(np.fft.rfft(sound)).argmax() == 1000 and np.abs(sound[100:-100]).max() == pytest.approx(0.5, abs=0.01)
     with pytest.raises(InputError, match="expected"):
         speech_at_16_khz(np.zeros((2, 5), np.int16), 16000)
+
+
+@pytest.mark.parametrize("rate", [0, -16000, 999, 2**40 + 1])
+def test_rates_that_would_ask_for_any_memory(rate):
+    with pytest.raises(InputError, match="is not a rate of sound"):
+        speech_at_16_khz(np.ones(100, np.int16), rate)
+
+
+def test_samples_that_are_no_numbers():
+    for samples in (np.array([0.1, np.nan]), np.array([1, "x"], dtype=object), np.array([1j])):
+        with pytest.raises(InputError, match="not finite numbers"):
+            speech_at_16_khz(samples, 16000)

@@ -28,7 +28,7 @@ def test_videos_and_the_lists_of_the_release(tree):
     ]
     assert assign_splits(reading.clips, "published", 0)[0] == ["train", "train", "val"]
     # Clips of HDTF, which the lists name too, are not expected here.
-    assert reading.notes == ["1 clips of TFHP's lists are not there (such as TH_00002/000)"]
+    assert reading.notes == ["1 clip of TFHP's lists is not there (such as TH_00002/000)"]
 
 
 def test_without_lists_nothing_is_published(tree):
@@ -47,4 +47,4 @@ def test_a_video_that_the_lists_do_not_name(tree):
     touch(tree, "data/TH_00009/000.mp4")
     splits, notes = assign_splits(read_layout("tfhp", tree).clips, "published", 0)
     assert splits == ["train", "train", "val", None]
-    assert notes == [f"1 clips are in no published split and left out (such as {tree}/data/TH_00009/000.mp4)"]
+    assert notes == [f"1 clip is in no published split and left out (such as {tree}/data/TH_00009/000.mp4)"]

@@ -46,7 +46,7 @@ def test_pictures_become_a_video_at_their_rate(tree, tmp_path_factory):
 def test_a_clip_without_facts_and_one_that_is_there_as_a_video(tree):
     (tree / f"meta_info/{ONE}.txt").unlink()
     assert read_layout("vfhq", tree).notes == [
-        f"1 clips have no file of facts; 25 frames a second are assumed (such as {ONE})"
+        f"1 clip has no file of facts; 25 frames a second are assumed (such as {ONE})"
     ]
     touch(tree, f"VFHQ-Train/{ONE}.mp4")
     assert all(clip.make is None for clip in read_layout("vfhq", tree).clips)
@@ -66,3 +66,21 @@ def test_pictures_that_differ_in_size_leave_no_video(tree, tmp_path_factory):
     with pytest.raises(InputError, match="00000011.png: its size is not that of 00000001.png"):
         made.make(folder / "clip.mp4")
     assert not list(folder.iterdir())
+
+
+def test_hidden_files_and_what_macos_adds(tree, tmp_path_factory):
+    touch(tree, f"__MACOSX/{PICTURES}/00000001.png", f".cache/{ONE}/00000001.png", f"VFHQ-Train/{TWO}x/._1.png")
+    (tree / PICTURES / "._00000001.png").write_bytes(b"no picture")
+    reading = read_layout("vfhq", tree)
+    assert len(reading.clips) == 2 and not reading.notes
+    path = tmp_path_factory.mktemp("made") / "clip.mp4"
+    next(clip for clip in reading.clips if clip.make).make(path)
+    assert video_info(path).frames == 3
+
+
+def test_pictures_too_small_for_a_video(tree, tmp_path_factory):
+    for file in (tree / PICTURES).iterdir():
+        Image.new("RGB", (1, 1)).save(file)
+    made = next(clip for clip in read_layout("vfhq", tree).clips if clip.make)
+    with pytest.raises(InputError, match="1 x 1 pixels are too few for a video"):
+        made.make(tmp_path_factory.mktemp("made") / "clip.mp4")

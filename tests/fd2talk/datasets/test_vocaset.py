@@ -21,7 +21,7 @@ def made(clip, folder):
 def test_training_data(tmp_path):
     write_voca_arrays(tmp_path / "voca" / "trainingdata")
     reading = read_layout("vocaset", tmp_path / "voca")
-    assert reading.notes == [f"1 sequences without sound or template are left out (such as {SUBJECTS[2]}/sentence40)"]
+    assert reading.notes == [f"1 sequence without sound or template is left out (such as {SUBJECTS[2]}/sentence40)"]
     assert [clip.file.as_posix() for clip in reading.clips] == sorted(f"{s}/sentence01.npz" for s in SUBJECTS)
     splits = dict(zip((clip.person for clip in reading.clips), assign_splits(reading.clips, "published", 0)[0]))
     assert splits == dict(zip(SUBJECTS, ("train", "val", "test")))
@@ -89,3 +89,65 @@ def test_pickles_run_no_code(tmp_path):
     with pytest.raises(InputError, match="not allowed in a data set"):
         read_layout("vocaset", folder)
     assert not (tmp_path / "pwned").exists()
+
+
+def changed(folder, name, change):
+    """Replace one of the pickles."""
+    path = folder / f"{name}.pkl"
+    path.write_bytes(pickle.dumps(change(pickle.loads(path.read_bytes())), protocol=2))
+
+
+@pytest.mark.parametrize("name", ["../../../escaped", "/tmp/escaped", "FaceTalk_1_1_TA/..", "", 7])
+def test_names_in_the_pickles_never_become_other_paths(tmp_path, name):
+    folder = write_voca_arrays(tmp_path / "voca")
+    subject = SUBJECTS[0]
+    for table in ("subj_seq_to_idx", "raw_audio_fixed"):  # as the name of a subject, and of a sentence
+        changed(folder, table, lambda one: {**one, name: one[subject], SUBJECTS[1]: {name: one[subject]["sentence01"]}})
+    changed(folder, "templates", lambda one: {**one, name: one[subject]})
+    reading = read_layout("vocaset", folder)
+    assert [clip.file.as_posix() for clip in reading.clips] == sorted(f"{SUBJECTS[i]}/sentence01.npz" for i in (0, 2))
+    assert reading.notes[0].startswith("2 sequences are left out, because their names are not those of VOCASET")
+
+
+@pytest.mark.parametrize(
+    ("table", "content"), [("subj_seq_to_idx", {SUBJECTS[0]: 3}), ("raw_audio_fixed", {SUBJECTS[0]: 7})]
+)
+def test_pickles_of_another_shape(tmp_path, table, content):
+    folder = write_voca_arrays(tmp_path / "voca")
+    changed(folder, table, lambda _: content)
+    with pytest.raises(InputError, match=rf"{table}.pkl: not a part of VOCASET's .*{SUBJECTS[0]} has no sequences"):
+        read_layout("vocaset", folder)
+
+
+@pytest.mark.parametrize(
+    ("frames", "saying"),
+    [
+        ({0: 0, 10**12: 1}, "1000000000000 is not the number of a frame"),
+        ({-1: 0}, "-1 is not the number of a frame"),
+        ({0: 10**30}, "names meshes beyond the 360"),
+        ({0: -1}, "names meshes beyond the 360"),
+        ({}, "no frames"),
+        (3, "not VOCASET's training data"),
+        ({"x": 1}, "not VOCASET's training data"),
+    ],
+)
+def test_numbers_that_are_damaged(tmp_path, frames, saying):
+    folder = write_voca_arrays(tmp_path / "voca")
+    changed(folder, "subj_seq_to_idx", lambda one: {SUBJECTS[0]: {"sentence01": frames}})
+    with pytest.raises(InputError, match=f"{SUBJECTS[0]}/sentence01.*{saying}|{saying}.*{SUBJECTS[0]}/sentence01"):
+        made(read_layout("vocaset", folder).clips[0], tmp_path / "made")
+
+
+def test_damaged_meshes_are_said_once_and_not_of_every_clip(tmp_path):
+    folder = write_voca_arrays(tmp_path / "voca")
+    (folder / "data_verts.npy").write_bytes((folder / "data_verts.npy").read_bytes()[:1000])
+    with pytest.raises(InputError, match="data_verts.npy: not the meshes of VOCASET"):
+        read_layout("vocaset", folder)
+
+
+def test_a_mesh_with_a_huge_number(tmp_path):
+    write_voca_meshes(tmp_path / "voca")
+    mesh = next((tmp_path / "voca").rglob("sentence01.000060.ply"))
+    mesh.rename(mesh.with_name(f"sentence01.{10**12}.ply"))
+    with pytest.raises(InputError, match="sentence01: 1000000000000 is not the number of a frame"):
+        made(read_layout("vocaset", tmp_path / "voca").clips[0], tmp_path / "made")

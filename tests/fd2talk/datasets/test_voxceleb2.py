@@ -44,10 +44,16 @@ def test_a_speaker_in_both_parts(tree):
     reading = read_layout("voxceleb2", tree)
     assert len(reading.clips) == 4  # by another video; the copy of a clip counts once
     assert (
-        "1 clips are there twice" in reading.notes[0]
+        "1 clip is there twice" in reading.notes[0]
         and "dev/mp4/id00012/21Uxsk56VDQ/00001.mp4, which is" in reading.notes[0]
     )
     with pytest.raises(InputError, match="id00012 is in the published splits test and train"):
         assign_splits(reading.clips, "published", 0)
     splits, _ = assign_splits(reading.clips, "fd2talk", 0)
     assert len({split for clip, split in zip(reading.clips, splits) if clip.person == "id00012"}) == 1
+
+
+def test_a_table_with_an_endless_field(tree):
+    (tree / "vox2_meta.csv").write_text("id, Gender\nid00012," + "m" * 200_000 + "\n")
+    with pytest.raises(InputError, match="vox2_meta.csv: not VoxCeleb2's table"):
+        read_layout("voxceleb2", tree)

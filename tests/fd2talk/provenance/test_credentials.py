@@ -1,5 +1,7 @@
 """Everything that is wrong with a certificate or a key is said in one line, without a part of the key."""
 
+from pathlib import Path
+
 import pytest
 
 pytest.importorskip("c2pa", reason="signing needs the extra provenance")
@@ -63,3 +65,27 @@ def _issued(authority, key, folder):
         return authority.signer("odd", algorithm="odd")
     finally:
         del KEYS["odd"]
+
+
+def test_content_instead_of_a_name_is_never_repeated(authority):
+    certificate, key = authority.signer("named")
+    text = key.read_text()
+    body = "".join(text.split("\n")[1:-2])
+    for content in (text, text.replace("\n", "\\n"), text.replace("\n", " "), body, body + "\n"):
+        for given, what in [((certificate, Path(content)), "key"), ((Path(content), key), "certificate")]:
+            with pytest.raises(
+                InputError, match=f"--c2pa-{what} and FD2TALK_C2PA_{what.upper()} take the name of"
+            ) as caught:
+                read_credentials(*given)
+            assert body[:12] not in str(caught.value) and body[-12:] not in str(caught.value)
+    with pytest.raises(InputError, match="no/such/file.key"):
+        read_credentials(certificate, Path("no/such/file.key"))
+
+
+def test_damaged_certificates_are_said_to_be_damaged(authority, tmp_path):
+    certificate, key = authority.signer("whole")
+    lines = certificate.read_text().split("\n")
+    for inner in (["bm90aGluZw=="], ["%%%"], lines[1:4]):
+        (tmp_path / "junk.pem").write_text("\n".join([lines[0], *inner, lines[-2], ""]))
+        with pytest.raises(InputError, match="junk.pem: not a certificate"):
+            read_credentials(tmp_path / "junk.pem", key)

@@ -102,3 +102,12 @@ def test_files_without(tmp_path):
 
 def test_the_box_is_found_without_the_library(signed):
     assert has_box(signed)
+
+
+@pytest.mark.parametrize(
+    "claims",
+    [[], {"manifests": {"a": {"assertions": [{"label": "c2pa.actions", "data": [1]}]}}, "active_manifest": "a"}],
+)
+def test_claims_of_another_form(signed, monkeypatch, claims):
+    monkeypatch.setattr("fd2talk.provenance.manifest.json.loads", lambda _: claims)
+    assert read_manifest(signed).problems == ("its claims are not of the form that C2PA gives them",)

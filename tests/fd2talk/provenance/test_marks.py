@@ -122,3 +122,20 @@ def test_without_the_package_a_manifest_is_mentioned(signed, tmp_path, frames, m
     assert found.unchecked and not found.valid and found.tag
     write_video(tmp_path / "plain.mp4", frames)
     assert read_marks(tmp_path / "plain.mp4").valid
+
+
+def test_damaged_authorities_are_the_fault_of_nobody_s_video(signed, tmp_path, frames):
+    junk = tmp_path / "junk.pem"
+    junk.write_text("-----BEGIN CERTIFICATE-----\nbm90aGluZw==\n-----END CERTIFICATE-----\n")
+    write_video(tmp_path / "plain.mp4", frames)
+    for path in (signed, tmp_path / "plain.mp4"):
+        with pytest.raises(InputError, match="junk.pem: not a certificate"):
+            read_marks(path, junk)
+
+
+def test_a_mesh_of_endless_brackets(tmp_path):
+    (tmp_path / "deep.glb").write_bytes(
+        b"glTF\2\0\0\0" + bytes(4) + (200_000).to_bytes(4, "little") + b"JSON" + b"[" * 200_000
+    )
+    found = read_marks(tmp_path / "deep.glb")
+    assert not found.valid and not found.tag

@@ -198,3 +198,27 @@ def test_an_authority_that_does_not_answer(authority):
     assert "\n" not in str(caught.value)
     with pytest.raises(UsageError, match="--c2pa-certificate"):
         Signer.from_options(None, None, address)
+
+
+def test_a_full_disk_is_said(signer, frames, tmp_path):
+    """A limit on the size of files fails as a full disk does: in the middle of what the library writes."""
+    resource = pytest.importorskip("resource")
+    write_video(tmp_path / "o.mp4", frames)
+    before = (tmp_path / "o.mp4").read_bytes()
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (len(before) // 2, limits[1]))
+    try:
+        with pytest.raises(Fd2TalkError, match="^cannot sign o.mp4: File too large$"):
+            signer.sign(tmp_path / "o.mp4", title="o.mp4")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert [path.name for path in tmp_path.iterdir()] == ["o.mp4"] and (tmp_path / "o.mp4").read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    "address", ["garbage", "http://", "ftp://a.b", "http://a b", "http://[", "-----BEGIN KEY-----"]
+)
+def test_no_address_of_an_authority(authority, address):
+    with pytest.raises(UsageError, match="takes the address of a time stamp authority") as caught:
+        Signer.load(*authority.signer("clockless"), timestamp=address)
+    assert "BEGIN" not in str(caught.value)

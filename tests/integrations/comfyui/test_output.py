@@ -31,6 +31,10 @@ def test_videos_carry_the_tag_and_a_signature(part, host, tmp_path, monkeypatch)
     monkeypatch.setenv("FD2TALK_C2PA_KEY", str(certificate))
     with pytest.raises(InputError, match="no private key"):
         save(frames(), 25.0, "clips/a")
+    monkeypatch.setenv("FD2TALK_C2PA_KEY", key.read_text())
+    with pytest.raises(InputError, match="FD2TALK_C2PA_KEY take the name of a file") as caught:
+        save(frames(), 25.0, "clips/a")
+    assert key.read_text()[30:50] not in str(caught.value)
 
 
 def test_odd_sizes(part, host):
