@@ -10,6 +10,8 @@ PYTHON ?= $(shell for p in python3.12 python3.11 python3.10 python3 python3.13 p
   echo $$p && break; done)
 VENV := .venv
 BIN := $(VENV)/bin
+# Tests on as many cores as there are, one thread each, but in no more processes than the memory of small machines holds.
+SIDE_BY_SIDE := -n auto --maxprocesses 4 --dist worksteal
 # With its progress on a terminal.
 PIP = $(BIN)/python -m pip install $$(test -t 2 || echo --quiet)
 
@@ -31,13 +33,13 @@ demo: install
 	  assets/demo/sense_and_sensibility_01_austen_64kb-0880.wav -o out/demo.mp4 --overwrite
 
 test: install
-	@$(BIN)/python -m pytest
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(SIDE_BY_SIDE)
 
 test-all: install
 	@echo "installing what training and measuring need into $(VENV)"
 	@$(PIP) -c constraints.txt -e ".[dev,train,metrics]"
 	@$(PIP) -e ".[blender]" || echo "no Blender (bpy) for this Python: its test is skipped"
-	@$(BIN)/python -m pytest -m "not apps"
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(SIDE_BY_SIDE) -m "not apps"
 
 test-apps: docs
 	@$(PIP) -e ".[apps]"
