@@ -83,7 +83,7 @@ def test_extras_declare_nothing_that_is_not_used():
         *(imported(path) for folder in (*OURS, "scripts", "tests") for path in (ROOT / folder).rglob("*.py"))
     )
     # Programs, and what LPIPS gets its network from.
-    used |= {"mkdocs", "mkdocs-material", "mkdocstrings", "mypy", "ruff", "torchvision"}
+    used |= {"mkdocs", "mkdocs-material", "mkdocstrings", "mypy", "pytest-xdist", "ruff", "torchvision"}
     for extra in PROJECT["optional-dependencies"]:
         unused = {name for name in declared(extra) - used - {"fd2talk"} if not name.startswith("types-")}
         assert not unused, (extra, unused)
