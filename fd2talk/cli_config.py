@@ -57,7 +57,7 @@ def defaults_of(command: click.Command, values: Mapping[Any, object], without: t
         UsageError: there is no such option, or it takes no value of this kind.
     """
     options = _options(command, without)
-    defaults = {}
+    defaults: dict[str, Any] = {}
     for key, value in values.items():
         name = str(key).replace("-", "_")
         option, opposite = options.get(name), None if name in options else _opposite(options, name)

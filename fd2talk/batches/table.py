@@ -40,7 +40,10 @@ def read_table(path: str) -> Table:
         lines = _lines(text)
     except OSError as error:
         raise InputError(f"cannot read {path}: {error.strerror}") from None
-    except (ValueError, csv.Error) as error:
+    except csv.Error as error:
+        open_quote = "unexpected end" in str(error)
+        raise InputError(f"cannot read {path}: {'a quotation mark is not closed' if open_quote else error}") from None
+    except ValueError as error:
         raise InputError(f"cannot read {path}: {error}") from None
     if len(lines) < 2:
         raise InputError(f"{path}: no rows; a table with the columns photo and audio is needed")

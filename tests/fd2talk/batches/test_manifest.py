@@ -88,7 +88,7 @@ def test_opposites_of_switches_take_true_and_false(tmp_path):
         ("photo,audio,weights\na,b,1\n", "there is no option weights"),
         ("photo,audio,pose-from,pose_from\na,b,1,2\n", "two columns pose_from"),
         ("photo,audio,\na,b,\n\nc,d,1\n", "there is no option without a name"),
-        ('photo,audio\n"a,b\n', "cannot read"),
+        ('photo,audio\n"a,b\n', "cannot read .*: a quotation mark is not closed"),
     ],
 )
 def test_a_table_that_cannot_be_used_is_refused(tmp_path, text, saying):
