@@ -207,12 +207,3 @@ def test_a_cluster_needs_its_extra(refused, table, tmp_path, monkeypatch):
     monkeypatch.setattr("fd2talk.commands.batch.find_spec", lambda _: None)
     options = ("-o", tmp_path / "out", "--address", "auto")
     refused("batch", table("in/a.png,in/a.wav"), *options, folder=tmp_path, saying="pip install 'fd2talk[cluster]'")
-
-
-def test_a_real_video(run, table, tmp_path):
-    """With models: two rows by one process, and the options of each."""
-    rows = ("in/a.png,in/a.wav,64,true", "in/a.png,in/a.wav,128,")
-    code, out, err = run("batch", table(*rows, header="photo,audio,max-size,no-rest"), "-o", tmp_path / "out")
-    assert code == 0 and "2 videos made" in err, err
-    shapes = [next(read_video(tmp_path / "out" / f"a-a-max-size-{name}.mp4")).shape for name in ("64-no-rest", "128")]
-    assert shapes == [(64, 64, 3), (128, 128, 3)]
