@@ -75,7 +75,10 @@ def _with_suffix(name: str) -> str:
 
 
 def _checked(name: str, out: Path, taken: dict[str, str], number: str) -> str:
-    """The name as the report has it. `taken` holds those of rows before, and their numbers. Raises UsageError."""
+    """The name as the report has it. Raises UsageError.
+
+    `taken` holds those of rows before, and the folders that they lie in, with `/` behind, and the numbers of the rows.
+    """
     shown = f"output {name[:80] + '…' if len(name) > 80 else name}"
     if any(unicodedata.category(letter) in ("Cc", "Zl", "Zp") for letter in name):
         raise UsageError(f"{' '.join(shown.split())}: a name has no line breaks and other control characters")
@@ -104,6 +107,11 @@ def _checked(name: str, out: Path, taken: dict[str, str], number: str) -> str:
     name = Path(name).as_posix()
     if (other := taken.setdefault(_same(name), number)) != number:
         raise UsageError(f"{shown}: row {other} has the same")
+    above_it = [f"{_same(str(above))}/" for above in PurePosixPath(name).parents]
+    if clash := taken.get(f"{_same(name)}/") or next((taken[of[:-1]] for of in above_it if of[:-1] in taken), None):
+        raise UsageError(f"{shown}: the video of row {clash} cannot be a folder, or lie in a video")
+    for folder in above_it:
+        taken.setdefault(folder, number)
     return name
 
 

@@ -117,6 +117,13 @@ def test_the_second_of_two_rows_with_one_output_fails(planned, table):
     assert second.error == "output X.MP4: row 2 has the same" and third.error == "output x.mp4: row 2 has the same"
 
 
+@pytest.mark.parametrize("outputs", [("x.mp4", "X.mp4/y.mp4"), ("x.mp4/y", "x.mp4")])
+def test_no_video_is_the_folder_of_another(planned, table, outputs):
+    rows = (f"in/{name}.png,in/a.wav,{output}" for name, output in zip("ab", outputs, strict=True))
+    good, bad = planned(table(*rows, header="photo,audio,output"))
+    assert isinstance(good, Job) and "the video of row 2 cannot be a folder" in bad.error
+
+
 def test_every_row_is_checked(planned, table, tmp_path):
     manifest = table(
         "in/none.jpg,in/a.wav,",

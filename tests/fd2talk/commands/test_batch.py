@@ -203,6 +203,22 @@ def test_bad_options_are_one_line(refused, table, tmp_path):
     refused("batch", manifest, "-o", tmp_path / "file", folder=tmp_path, saying="cannot write to")
 
 
+def test_a_cluster_that_is_not_there_is_all_that_is_said(table, made, here, tmp_path, monkeypatch, capsys):
+    def nowhere(*_):
+        raise UsageError("no Ray cluster at auto")
+        yield
+
+    monkeypatch.setattr("fd2talk.batches.run.in_cluster", nowhere)
+    pytest.importorskip("ray")
+    manifest = table("in/a.png,in/a.wav", "in/none.jpg,in/a.wav")
+    with pytest.raises(UsageError, match="no Ray cluster"):
+        made(manifest, address="auto")
+    assert capsys.readouterr().err == "" and not (tmp_path / "out" / "report.csv").exists()
+    with pytest.raises(Fd2TalkError, match="1 of 1 rows failed"):
+        made(table("in/none.jpg,in/a.wav"))
+    assert "row 2 fails: cannot read" in capsys.readouterr().err  # also where nothing is left to make
+
+
 def test_a_cluster_needs_its_extra(refused, table, tmp_path, monkeypatch):
     monkeypatch.setattr("fd2talk.commands.batch.find_spec", lambda _: None)
     options = ("-o", tmp_path / "out", "--address", "auto")
