@@ -38,15 +38,18 @@ from fd2talk.cli_signing import signing
 @click.option("--device", default="cpu", show_default=True, help="Device for the networks: cpu, cuda, cuda:1, mps.")
 @signing
 @click.option(
-    "--overwrite", is_flag=True, help="Replace videos whose row, inputs or version have changed, or that no batch made."
+    "--overwrite",
+    is_flag=True,
+    help="Replace videos whose row, inputs or version have changed, or that no batch made; likewise report.csv and "
+    "report.html.",
 )
 def batch(**options: Any) -> None:
     """Make the videos of a table of photos, recordings and options.
 
-    MANIFEST.csv has the columns photo and audio, optionally output (the video's name in OUT), and any options of
-    `fd2talk generate` (seed, still, style, crop ...); an empty cell is the default. Paths count from its folder. A
-    photo or recording may be a folder or a pattern (photos/*.jpg): each photo of the row is made with each recording of
-    it.
+    MANIFEST.csv (commas, semicolons or tabs) has the columns photo and audio, optionally output (the video's name in
+    OUT), and any options of `fd2talk generate` (seed, still, style, crop ...); an empty cell is the default. Paths
+    count from its folder. A photo or recording may be a folder or a pattern (photos/*.jpg): each photo of the row is
+    made with each recording of it.
 
     Models are loaded once a process. Every row is checked before the work, and one that fails stops no other:
     report.csv and report.html in OUT say what became of each. The same command continues a run that was stopped or

@@ -76,8 +76,8 @@ def connected(address: str, *, num_cpus: int | None = None, store_bytes: int = _
     settings: dict[str, Any] = {"logging_level": logging.ERROR, "log_to_driver": False}
     if address == LOCAL:
         settings |= {"num_cpus": num_cpus, "object_store_memory": store_bytes, "include_dashboard": False}
-    elif address != "auto":
-        _require_listener(address)
+    else:
+        require_address(address)
     with redirect_stdout(open(os.devnull, "w")):  # noqa: SIM115 - that thread may print a moment later
         try:
             with _signals_kept():
@@ -110,8 +110,10 @@ def _ray() -> Any:
     return ray
 
 
-def _require_listener(address: str) -> None:
-    """Raise UsageError unless something listens there: Ray itself would wait for minutes."""
+def require_address(address: str) -> None:
+    """Raise UsageError unless something listens at HOST:PORT: Ray itself would wait for minutes."""
+    if address in (LOCAL, "auto"):
+        return
     host, _, port = address.rpartition(":")
     if not host or "/" in host or not port.isdigit() or int(port) > 65535:
         raise UsageError(f"{address} is no address of a Ray cluster: give local, auto or HOST:PORT")

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from fd2talk import cli_options as common
-from fd2talk.cli_config import defaults_of
+from fd2talk.cli_config import defaults_of, names_of, refusal
 from fd2talk.options import FaceChoice, Framing, MotionModelOptions, MotionOptions, RendererOptions
 from shared.errors import UsageError
 
@@ -66,6 +66,9 @@ def _grouped(**values: Any) -> dict[str, Any]:
 OPTIONS = tuple(option for option in _grouped.params if isinstance(option, click.Option))
 """The same as a list: names, types, ranges, defaults and help."""
 
+NAMES = names_of(_grouped)
+"""All names that values may have, with `-`."""
+
 
 def request_from(photo: str, audio: str, values: Mapping[str, object]) -> Request:
     """Make a request from options by name, such as the cells of a table or a JSON object.
@@ -73,8 +76,8 @@ def request_from(photo: str, audio: str, values: Mapping[str, object]) -> Reques
     Args:
         photo: file.
         audio: file with the speech.
-        values: by the names of `OPTIONS`, with `-` or `_`; as text, or numbers and truth values. Switches take true and
-            false.
+        values: by the names of `OPTIONS`, with `-` or `_`; as text, or numbers and truth values. Switches, and their
+            opposites such as `crop`, take true and false; None is not given.
 
     Raises:
         UsageError: an option that does not exist, or a value that it does not take.
@@ -84,4 +87,4 @@ def request_from(photo: str, audio: str, values: Mapping[str, object]) -> Reques
         with context:
             return Request(photo, audio, **_grouped.invoke(context))
     except click.ClickException as error:
-        raise UsageError(error.format_message().rstrip(".")) from None
+        raise UsageError(refusal(error)) from None

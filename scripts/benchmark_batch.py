@@ -37,7 +37,7 @@ def main(rows: int) -> None:
             out = Path(folder) / f"{workers}x{threads}"
             seconds, memory = _run(manifest, out, workers, threads)
             first = first or seconds
-            with open(out / "report.csv", newline="", encoding="utf-8") as file:
+            with open(out / "report.csv", newline="", encoding="utf-8-sig") as file:
                 made = [float(row["video_seconds"]) for row in csv.DictReader(file) if row["state"] == "made"]
             assert len(made) == rows
             speed = f"{sum(made) / seconds:.2f}"

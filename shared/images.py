@@ -6,6 +6,7 @@ import io
 import os
 import warnings
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -69,16 +70,29 @@ def read_image(path: str | os.PathLike, max_side: int = 20_000) -> np.ndarray:
     Raises:
         InputError: the file is missing, empty, not an image, damaged, or larger than `MAX_PIXELS`.
     """
+    with _understood(path) as file, _opened(file) as image:
+        if image.width * image.height > MAX_PIXELS:
+            raise Image.DecompressionBombError
+        image.draft(None, (max_side, max_side))  # JPEG only: decode at 1/2, 1/4 or 1/8 when that is enough
+        image.load()
+        return _to_rgb(image, max_side)
+
+
+def check_image(path: str | os.PathLike) -> None:
+    """Check the header of a photo, without decoding it. Raises InputError as `read_image`."""
+    with _understood(path) as file, _opened(file) as image:
+        if image.width * image.height > MAX_PIXELS:
+            raise Image.DecompressionBombError
+
+
+@contextmanager
+def _understood(path: str | os.PathLike) -> Iterator[Path]:
+    """Give the file, and turn what Pillow raises into what `read_image` raises."""
     file = check_input(path)
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # the limit is checked below
-            with _opened(file) as image:
-                if image.width * image.height > MAX_PIXELS:
-                    raise Image.DecompressionBombError
-                image.draft(None, (max_side, max_side))  # JPEG only: decode at 1/2, 1/4 or 1/8 when that is enough
-                image.load()
-                return _to_rgb(image, max_side)
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # the limit is checked by itself
+            yield file
     except InputError:
         raise
     except Image.DecompressionBombError as error:

@@ -27,6 +27,8 @@ MODELS = {
 }
 BUNDLED = ("fd2talk", "diffposetalk", "diface", "facepolicy")
 """Those that speech drives and whose weights are in the repository; the first is the default."""
+STYLED = ("diffposetalk",)
+"""Those of them that take a speaking style (`MotionModel.accepts`)."""
 PERSONALISED = "diface"
 """The one that can be fine-tuned on a person."""
 

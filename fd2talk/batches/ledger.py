@@ -82,8 +82,18 @@ class Ledger:
         names = sorted(name for name in {*entry.facts, *job.facts} if entry.facts.get(name) != job.facts.get(name))
         return f"made with another {', '.join(name.replace('_', ' ') for name in names)}"
 
+    def outputs(self) -> set[str]:
+        """Names of all videos that were ever made."""
+        self._update()
+        return set(self._entries)
+
     def _of(self, output: str) -> list[Entry]:
         """All entries for an output, the oldest of each process first."""
+        self._update()
+        return self._entries.get(output, [])
+
+    def _update(self) -> None:
+        """Read what has been added to the files."""
         for path in sorted(self._folder.glob("*.jsonl")):
             with open(path, "rb") as file:
                 file.seek(self._read.get(path, 0))
@@ -96,4 +106,3 @@ class Ledger:
                     except (ValueError, TypeError):
                         continue
                     self._entries.setdefault(entry.output, []).append(entry)
-        return self._entries.get(output, [])

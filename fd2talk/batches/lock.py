@@ -7,7 +7,7 @@ import platform
 import sys
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
@@ -43,7 +43,8 @@ def only_run(file: Path, of: str) -> Iterator[None]:
 
 def _note(file: Path) -> None:
     """Say who holds the lock, beside it: Windows keeps others from reading a locked file."""
-    file.with_suffix(".holder").write_text(f"process {os.getpid()} on {platform.node()}", encoding="utf-8")
+    with suppress(OSError):  # of somebody else's run; the lock itself is held
+        file.with_suffix(".holder").write_text(f"process {os.getpid()} on {platform.node()}", encoding="utf-8")
 
 
 def _holder(file: Path) -> str:

@@ -44,8 +44,10 @@ th { font-weight: 600; color: var(--soft); white-space: nowrap; }
 img { display: block; border-radius: 4px; max-width: 107px; max-height: 80px; }
 a { color: var(--kept); }
 .made { color: var(--good); } .kept { color: var(--kept); } .failed { color: var(--bad); } .open { color: var(--open); }
+.failed-rows td:nth-child(2) { min-width: 14rem; } .failed-rows td:nth-child(3) { min-width: 9rem; }
 .state { font-weight: 600; white-space: nowrap; }
 """
+_MARK = '<meta name="generator" content="fd2talk batch">'
 _CLASSES = {MADE: "made", KEPT: "kept", FAILED: "failed", OPEN: "open"}
 
 
@@ -75,12 +77,18 @@ def page(outcomes: Sequence[Outcome], summary: Summary, out: Path, command: str 
         parts.append("<h2>Workers of this run</h2>" + _workers(made))
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
+        f"{_MARK}"
         f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         f"<title>{escape(summary.sentence)}</title><style>{_STYLE}</style></head>\n<body>\n"
         + "\n".join(parts)
         + "\n</body></html>\n"
     )
+
+
+def is_page(head: str) -> bool:
+    """Whether this is how a page of ours begins."""
+    return _MARK in head
 
 
 def _totals(summary: Summary) -> str:

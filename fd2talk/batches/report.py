@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import csv
 import io
+import os
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from fd2talk.batches.job import FAILED, KEPT, MADE, OPEN, Outcome
-from fd2talk.batches.page import page
+from fd2talk.batches.page import is_page, page
+from shared.errors import UsageError
 from shared.files import atomic_output
 
 CSV, PAGE = "report.csv", "report.html"
@@ -59,6 +62,40 @@ class Summary:
         return ", ".join(parts)
 
 
+def check_report(out: Path, inputs: Sequence[str | None], overwrite: bool) -> None:
+    """Refuse a folder where the report would replace what is not a report.
+
+    Args:
+        out: folder of the videos.
+        inputs: files that it must not replace; None is passed over.
+        overwrite: replace other files of these names.
+
+    Raises:
+        UsageError: a report file is one of the inputs, a folder, or a file that no batch wrote.
+    """
+    for name, is_ours in ((CSV, _is_table), (PAGE, is_page)):
+        file = out / name
+        if not file.exists():
+            continue
+        if any(other and os.path.exists(other) and os.path.samefile(file, other) for other in inputs):
+            raise UsageError(f"{file}: the report would replace it; rename it, or give another folder for the videos")
+        try:
+            if not file.is_file():
+                raise UsageError(f"{file}: it is no file, but the place of the report; give another folder")
+            with open(file, encoding="utf-8-sig", errors="replace") as opened:
+                head = opened.read(2000)
+        except OSError as error:
+            raise UsageError(f"cannot read {file}: {error.strerror}") from error
+        if not overwrite and not is_ours(head):
+            raise UsageError(f"{file}: no batch wrote it, and the report would replace it (to allow this: --overwrite)")
+
+
+def _is_table(head: str) -> bool:
+    """Whether this is how the table of a report begins, also one that a spreadsheet has saved."""
+    columns = re.split(r"[,;\t]", head.partition("\n")[0].strip().replace('"', ""))
+    return columns[: len(COLUMNS)] == list(COLUMNS)
+
+
 def write_report(out: Path, outcomes: Sequence[Outcome], *, seconds: float, command: str = "") -> Summary:
     """Write both files, over those of the run before.
 
@@ -75,7 +112,7 @@ def write_report(out: Path, outcomes: Sequence[Outcome], *, seconds: float, comm
     made = sum(outcome.video_seconds for outcome in outcomes if outcome.state == MADE)
     summary = Summary(len(outcomes), count[MADE], count[KEPT], count[FAILED], count[OPEN], made, seconds)
     with atomic_output(out / CSV, overwrite=True) as temporary:
-        temporary.write_text(_table(outcomes), encoding="utf-8")
+        temporary.write_text(_table(outcomes), encoding="utf-8-sig")  # with a mark, for spreadsheets
     with atomic_output(out / PAGE, overwrite=True) as temporary:
         temporary.write_text(page(outcomes, summary, out, command), encoding="utf-8")
     return summary

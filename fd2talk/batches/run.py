@@ -19,6 +19,7 @@ from fd2talk.batches.maker import Maker, Settings, existing
 from fd2talk.batches.ray_workers import in_cluster
 from fd2talk.batches.report import Summary, write_report
 from fd2talk.progress import progress
+from fd2talk.terminal import say
 from shared.errors import UsageError
 
 
@@ -90,6 +91,9 @@ def run(planned: Sequence[Job | Outcome], settings: Settings, team: Team, *, com
             if waiting:
                 with closing(_events(waiting, settings, team)) as events:
                     _follow(waiting, events, outcomes)
+            else:
+                for outcome in (one for one in outcomes.values() if one.state == FAILED):
+                    say(_failure(outcome), 0)
             return report()
         except UsageError:  # nothing has begun: there is no such cluster
             raise
@@ -126,9 +130,10 @@ def _follow(jobs: Sequence[Job], events: Iterator[Event], outcomes: dict[str, Ou
     expected = {job.row: max(job.frames, 1) for job in jobs}
     done = dict.fromkeys(expected, 0)
     with progress(sum(expected.values()), f"making {len(jobs)} video{'s' if len(jobs) > 1 else ''}") as bar:
-        for outcome in (one for one in outcomes.values() if one.state == FAILED):
-            bar.tell(_failure(outcome))
+        failed = [one for one in outcomes.values() if one.state == FAILED]
         for event in events:
+            while failed:  # said when the first event shows that there is somebody who works
+                bar.tell(_failure(failed.pop(0)))
             if isinstance(event, Outcome):
                 outcomes[event.row] = event
                 if event.state == FAILED:

@@ -13,8 +13,9 @@ from fd2talk.batches.job import Job, Outcome
 from fd2talk.batches.maker import Settings, Writes, load_generator
 from fd2talk.batches.manifest import read_defaults, read_manifest
 from fd2talk.batches.plan import plan
-from fd2talk.batches.report import CSV, PAGE
+from fd2talk.batches.report import CSV, PAGE, check_report
 from fd2talk.batches.run import Team, run, shares
+from fd2talk.cluster import require_address
 from fd2talk.terminal import announce, say
 from shared.device import require_device
 from shared.errors import Fd2TalkError, InputError, UsageError
@@ -48,7 +49,7 @@ def batch(
         config: YAML file with options of all rows.
         weights: `bundled`, or a folder.
         device: for the networks.
-        overwrite: replace videos that other rows, inputs or versions made.
+        overwrite: replace videos that other rows, inputs or versions made, and files in the place of the report.
         signer: signs the videos, or None; on a cluster every machine needs its two files.
         generator: see `Settings`.
 
@@ -64,10 +65,13 @@ def batch(
         weights = str(Path(weights).resolve())
     if address is not None and find_spec("ray") is None:
         raise UsageError("fd2talk batch --address needs ray: pip install 'fd2talk[cluster]'")
-    if address is None:
+    if address is not None:
+        require_address(address)
+    else:
         require_device(device)
         workers, threads = shares(workers, threads, device)
     out = Path(output).absolute()
+    check_report(out, (manifest, config), overwrite)
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:

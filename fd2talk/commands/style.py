@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -55,7 +56,7 @@ def read_style(value: str | None, pipeline: MotionPipeline) -> Style | None:
     if not value:
         known = ", ".join(pipeline.style_names)
         raise UsageError(f"--style is empty: give a clip, a file or a name (there are: {known})")
-    is_file = Path(value).suffix or Path(value).exists()
+    is_file = Path(value).suffix or os.path.exists(value)  # which takes any text, however long
     if value in pipeline.style_names or not is_file:  # a name wins over a file that is called so
         return pipeline.named_style(value)
     check_input(value)

@@ -81,7 +81,7 @@ def test_a_row_that_kills_its_process_fails_and_the_others_are_made(table, clust
     with pytest.raises(Fd2TalkError, match="1 of 3 rows failed"):
         batch(str(manifest), str(out), address=cluster.address, generator=StubGenerator)
     rows = read_report(out)
-    assert [rows[n]["state"] for n in "123"] == ["failed", "made", "made"] and "killed, 2 times" in rows["1"]["error"]
+    assert [rows[n]["state"] for n in "234"] == ["failed", "made", "made"] and "killed, 2 times" in rows["2"]["error"]
     assert [calls(tmp_path / "in", stem) for stem in ("dies.", "dies-once", "p.")] == [2, 2, 1]
     assert whole(out) == ["dies-once-a.mp4", "p-a.mp4"]
 

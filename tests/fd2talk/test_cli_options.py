@@ -21,7 +21,17 @@ def test_config_sets_defaults_and_the_command_line_wins(run, refused, sine, tmp_
         ("sead: 1", "sead"),
         ("seed: many", "--seed"),
         ("steps: 0", "--steps"),
-        ("blinks: often", "no option blinks"),
+        ("blinks: often", "blinks takes true or false, not 'often'"),
+        ("crop: maybe", "crop takes true or false, not 'maybe'"),
+        ("crops: true", ", crop, device, ease, "),
+        ("no_seed: true", "no option no_seed"),
+        ("seed: 2024-01-01", "seed takes one value, as text or a number, not datetime.date(2024, 1, 1)"),
+        ("seed: 2024-13-45", "c.yaml: month must be in 1..12"),
+        ("style: 2024-01-01 10:00:00", "style takes one value"),
+        ("model: no", "model takes text (in quotes), not False"),
+        ("guidance: yes", "guidance takes a number, not True"),
+        (f"guidance: {'9' * 400}", "none of so many digits"),
+        ("seed: !!binary aaaa", "seed takes one value"),
         ("- 1", "option: value"),
         ("a: [", "cannot"),
         ("no_blinks: 3", "takes true or false"),
@@ -83,6 +93,17 @@ def test_a_config_may_name_what_is_left_on(run, sine, tmp_path, audio):
     (tmp_path / "c.yaml").write_text("blinks: false\nrest: true\n")
     assert run("motion", audio, "-o", tmp_path / "m.npz", "--config", tmp_path / "c.yaml")[0] == 0
     assert sine.last["postprocessing"] == PostProcessing(blinks=False)
+
+
+def test_a_config_may_write_truth_and_whole_numbers_as_text_and_leave_out_values(run, sine, tmp_path, audio, photo):
+    config = tmp_path / "c.yaml"
+    config.write_text("blinks: 'false'\nno_rest: 'no'\nseed: '7.0'\nsteps:\nmodels: []\n")
+    assert run("motion", audio, "-o", tmp_path / "m.npz", "--config", config)[0] == 0
+    assert sine.last["postprocessing"] == PostProcessing(blinks=False)
+    assert sine.last["seed"] == 7 and sine.last["options"] == SamplingOptions()
+    config.write_text("crop: 'true'\nmax-size: 64\n")
+    assert run("generate", photo, audio, "-o", tmp_path / "o.mp4", "--config", config)[0] == 0
+    assert next(read_video(tmp_path / "o.mp4")).shape == (64, 64, 3)
 
 
 def test_options_that_make_no_sense(tmp_path, sine, refused, photo, audio, motion_file):

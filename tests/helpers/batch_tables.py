@@ -18,5 +18,5 @@ def write_table(folder, photo, audio, rows, header="photo,audio", name="m.csv"):
 
 def read_report(out):
     """The rows of report.csv by number."""
-    with open(out / "report.csv", newline="", encoding="utf-8") as file:
+    with open(out / "report.csv", newline="", encoding="utf-8-sig") as file:
         return {row["row"]: row for row in csv.DictReader(file)}

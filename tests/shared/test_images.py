@@ -8,7 +8,7 @@ from PIL import Image, ImageCms
 import shared.audio
 import shared.images
 from shared.errors import InputError
-from shared.images import is_photo, read_animation, read_image
+from shared.images import check_image, is_photo, read_animation, read_image
 
 
 def ramp(mode: str) -> Image.Image:
@@ -107,8 +107,18 @@ def test_more_pixels_than_the_limit(tmp_path, monkeypatch):
 
 def test_decompression_bomb(tmp_path):
     Image.new("1", (20000, 20000)).save(tmp_path / "p.png")
-    with pytest.raises(InputError, match="more than 120 million pixels"):
-        read_image(tmp_path / "p.png")
+    for read in (read_image, check_image):
+        with pytest.raises(InputError, match="more than 120 million pixels"):
+            read(tmp_path / "p.png")
+
+
+def test_a_header_is_checked_without_decoding(tmp_path, monkeypatch):
+    Image.new("RGB", (32, 32)).save(tmp_path / "p.png")
+    monkeypatch.setattr(Image.Image, "load", lambda _: pytest.fail("decoded"))
+    check_image(tmp_path / "p.png")
+    (tmp_path / "t.png").write_text("no picture")
+    with pytest.raises(InputError, match=r"t.png: it is"):
+        check_image(tmp_path / "t.png")
 
 
 def test_animation_gives_its_first_frame(tmp_path):

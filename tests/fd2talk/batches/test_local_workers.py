@@ -31,17 +31,17 @@ def test_workers_take_turns_and_tell_how_far_they_are(jobs, settings, tmp_path):
     workers = [outcome.worker for outcome in found.values()]
     assert len(set(workers)) == 2 and str(os.getpid()) not in {worker.split(":")[-1] for worker in workers}
     told = [(event[0].row, *event[1:]) for event in events if isinstance(event, tuple)]
-    assert {row for row, *_ in told} >= {"1", "2"} and all(0 < done <= total == 10 for _, done, total in told)
+    assert {row for row, *_ in told} >= {"2", "3"} and all(0 < done <= total == 10 for _, done, total in told)
     assert calls(tmp_path / "in") == 6
 
 
 def test_a_process_that_dies_is_replaced_and_its_row_tried_once_more(jobs, settings, tmp_path):
     wanted = jobs("in/dies-once.png,in/a.wav", "in/dies.png,in/a.wav", "in/p.png,in/a.wav")
     found = outcomes(in_workers(wanted, settings, 1))
-    assert {row: outcome.state for row, outcome in found.items()} == {"1": MADE, "2": FAILED, "3": MADE}
-    assert "killed (SIGKILL), 2 times; possibly out of memory" in found["2"].error
+    assert {row: outcome.state for row, outcome in found.items()} == {"2": MADE, "3": FAILED, "4": MADE}
+    assert "killed (SIGKILL), 2 times; possibly out of memory" in found["3"].error
     assert [calls(tmp_path / "in", stem) for stem in ("dies-once", "dies.", "p.")] == [2, 2, 1]
-    assert not (tmp_path / "out" / found["2"].output).exists()
+    assert not (tmp_path / "out" / found["3"].output).exists()
 
 
 def test_closing_ends_the_processes_and_removes_what_is_unfinished(jobs, settings):

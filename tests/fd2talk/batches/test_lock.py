@@ -36,3 +36,9 @@ def test_one_at_a_time_and_a_dead_owner_holds_nothing(tmp_path):
     with only_run(tmp_path / "lock", "OUT"):  # given back
         pass
     assert time.monotonic() - begun < 5
+
+
+def test_a_note_on_the_holder_that_cannot_be_written_stops_nothing(tmp_path):
+    (tmp_path / "lock.holder").mkdir()
+    with only_run(tmp_path / "lock", "OUT"):
+        pass

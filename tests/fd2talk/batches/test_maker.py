@@ -162,6 +162,6 @@ def test_killed_between_note_and_name_it_is_made_again(jobs, settings, tmp_path,
 def test_folders_of_outputs_are_created_and_a_lost_folder_is_one_row_s_failure(jobs, settings, tmp_path):
     (job,) = jobs("in/a.png,in/a.wav,deep/er/x.mp4", header="photo,audio,output")
     assert Maker(settings)(job).state == MADE and (tmp_path / "out/deep/er/x.mp4").is_file()
-    (tmp_path / "out" / "file").write_text("no folder")
     (job,) = jobs("in/a.png,in/a.wav,file/x.mp4", header="photo,audio,output")
+    (tmp_path / "out" / "file").write_text("no folder")
     assert "cannot write file/x.mp4" in Maker(settings)(job).error

@@ -46,10 +46,27 @@ def test_names_are_unique_and_stay_when_rows_are_added(planned, table, tmp_path,
         (tmp_path / folder / "anna.png").write_bytes(photo.read_bytes())
     rows = ["p/anna.png,in/a.wav", "q/anna.png,in/a.wav", "r/anna.png,in/a.wav"]
     first = outputs(planned(table(*rows[:2])))
-    assert first[0] == "anna-a.mp4" and first[1].startswith("anna-a-") and len(first[1]) == len("anna-a-12345678.mp4")
+    assert all(name.startswith("anna-a-") and len(name) == len("anna-a-12345678.mp4") for name in first)
     more = outputs(planned(table(*rows)))
     assert more[:2] == first and len(set(more)) == 3
-    assert outputs(planned(table(rows[0], rows[2], rows[1]))) == [more[0], more[2], more[1]]
+    assert outputs(planned(table(rows[2], rows[0], rows[1]))) == [more[2], more[0], more[1]]
+    assert outputs(planned(table(rows[1]))) == ["anna-a.mp4"]
+    named = ("p/anna.png,in/a.wav,", "q/anna.png,in/b.wav,Anna-A.mp4")
+    one, other = outputs(planned(table(*named, header="photo,audio,output")))
+    assert one == first[0] and other == "Anna-A.mp4"  # a name that the table gives stays whatever comes before
+
+
+def test_a_row_that_is_there_twice_is_named_once(planned, table):
+    rows = (
+        "in/a.png,in/a.wav,7,",
+        "in/a.png,in/b.wav,7,",
+        "in/*.png,in/a.wav,7,",
+        "in/a.png,in/a.wav,8,x",
+        "in/a.png,in/a.wav,8,x",
+    )
+    found = planned(table(*rows, header="photo,audio,seed,output"))
+    assert outputs(found[:2]) == ["a-a-seed-7.mp4", "a-b-seed-7.mp4"]
+    assert [one.error for one in found[2:3]] == ["row 2 is the same"] and found[4].error == "row 5 is the same"
 
 
 def test_names_hold_nothing_that_file_systems_refuse(planned, table, tmp_path, photo):
@@ -70,6 +87,13 @@ def test_names_hold_nothing_that_file_systems_refuse(planned, table, tmp_path, p
         ("/tmp/x.mp4", "must lie in the output folder"),
         ("link/x.mp4", "must lie in the output folder"),
         ("x.avi", "must end in .mp4"),
+        ("folder/", "names a folder; name a file in it, such as folder/talk.mp4"),
+        ("there.mp4", "there is a folder of this name"),
+        ("m.csv/x.mp4", "m.csv is not a folder"),
+        ("x" * 300, "xxx…: the name is too long"),
+        ("a\0b", "control characters"),
+        ('"a\nb"', "no line breaks"),
+        ("a\x07b", "control characters"),
         (".fd2talk-batch/x.mp4", "begin with a dot"),
     ],
 )
@@ -77,17 +101,27 @@ def test_outputs_stay_in_their_folder(planned, table, tmp_path, output, saying):
     (tmp_path / "out").mkdir()
     (tmp_path / "link").mkdir()
     os.symlink(tmp_path / "link", tmp_path / "out" / "link")
-    rows = (f"in/a.png,in/a.wav,{output}", "in/a.png,in/a.wav,sub/good", "in/a.png,in/a.wav,")
+    (tmp_path / "out" / "there.mp4").mkdir()
+    (tmp_path / "out" / "m.csv").touch()
+    rows = (f"in/a.png,in/a.wav,{output}", "in/a.png,in/a.wav,sub/talk v1.2", "in/a.png,in/a.wav,")
     bad, named, other = planned(table(*rows, header="photo,audio,output"))
-    assert bad.state == FAILED and saying in bad.error
-    assert named.output == "sub/good.mp4" and other.output == "a-a.mp4"
+    assert bad.state == FAILED and saying in bad.error and "\n" not in bad.error and "overwrite" not in bad.error
+    assert bad.output == output.strip('"')  # as the table has it
+    assert named.output == "sub/talk v1.2.mp4" and other.output == "a-a.mp4"
 
 
 def test_the_second_of_two_rows_with_one_output_fails(planned, table):
     rows = ("in/a.png,in/a.wav,x.mp4", "in/b.png,in/a.wav,X.MP4", "in/b.png,in/a.wav,x", "in/b.png,in/a.wav,y")
     first, second, third, fourth = planned(table(*rows, header="photo,audio,output"))
     assert isinstance(first, Job) and isinstance(fourth, Job)
-    assert second.error == "output X.MP4: row 1 has the same" and third.error == "output x.mp4: row 1 has the same"
+    assert second.error == "output X.MP4: row 2 has the same" and third.error == "output x.mp4: row 2 has the same"
+
+
+@pytest.mark.parametrize("outputs", [("x.mp4", "X.mp4/y.mp4"), ("x.mp4/y", "x.mp4")])
+def test_no_video_is_the_folder_of_another(planned, table, outputs):
+    rows = (f"in/{name}.png,in/a.wav,{output}" for name, output in zip("ab", outputs, strict=True))
+    good, bad = planned(table(*rows, header="photo,audio,output"))
+    assert isinstance(good, Job) and "the video of row 2 cannot be a folder" in bad.error
 
 
 def test_every_row_is_checked(planned, table, tmp_path):
@@ -97,15 +131,41 @@ def test_every_row_is_checked(planned, table, tmp_path):
         "in/a.png,in/text.txt,",
         "in/a.png,in/a.png,",
         "in/a.png,in/a.wav,many",
-        "in/a.png,in/a.wav,3",
-        header="photo,audio,seed",
+        "in/text.txt,in/a.wav,",
+        "in/a.png,in/a.wav,,calm",
+        "in/a.png,in/a.wav,,clam,diffposetalk",
+        "in/a.png,in/a.wav,,in/none.npz,diffposetalk",
+        "in/a.png,in/a.wav,,,,in/none.npz",
+        "in/a.png,in/a.wav,,,,,in/none",
+        f"in/a.png,in/a.wav,,{'s' * 300},diffposetalk",
+        f"in/a.png,in/a.wav,,,,{'s' * 300}",
+        f"in/a.png,in/a.wav,,,,,{'s' * 300}",
+        f"in/{'s' * 300},in/a.wav",
+        f"in/a.png,in/{'s' * 300}",
+        "nul\0.png,in/a.wav",
+        "in/a.png,nul\0.wav",
+        "in/a.png,in/a.wav,3.0",
+        "in/a.png,in/a.wav,,calm,diffposetalk",
+        header="photo,audio,seed,style,model,pose-from,person",
     )
     (tmp_path / "in" / "text.txt").write_text("hello " * 99)
     rows = planned(manifest)
-    sayings = ["in/none.jpg: there is no such file", "none.mp3: there is no", "text.txt", "no sound track", "'many'"]
-    for row, saying in zip(rows, sayings, strict=False):
+    sayings = ["in/none.jpg: there is no such file", "none.mp3: there is no", "text.txt", "no sound track"]
+    sayings += ["seed: 'many' is no whole number from 0 on", "text.txt: it is not an image", "fd2talk takes no style"]
+    sayings += ["no style 'clam' (there are: ", "none.npz: there is no", "none.npz: there is no", "is no folder"]
+    sayings += [
+        "there is no style 'sss",
+        "name too long",
+        "is no folder",
+        "name too long",
+        "name too long",
+        "null byte",
+        "null byte",
+    ]
+    *bad, good, styled = rows
+    for row, saying in zip(bad, sayings, strict=True):
         assert row.state == FAILED and saying in row.error and "\n" not in row.error
-    assert isinstance(rows[5], Job) and rows[5].frames == 10 and rows[5].values == {"seed": "3"}
+    assert isinstance(styled, Job) and isinstance(good, Job) and good.frames == 10 and good.facts["seed"] == "3"
 
 
 def test_the_digest_changes_with_whatever_the_video_depends_on(planned, table, tmp_path, monkeypatch):

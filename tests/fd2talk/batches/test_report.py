@@ -1,10 +1,13 @@
 import csv
+import os
 import re
 
+import pytest
 from PIL import Image
 
 from fd2talk.batches.job import Outcome
-from fd2talk.batches.report import write_report
+from fd2talk.batches.report import check_report, write_report
+from shared.errors import UsageError
 
 HOSTILE = "<script>alert(\"x\")</script> & 'quote', ü"
 
@@ -35,7 +38,8 @@ def test_summary(tmp_path):
 
 def test_the_table_has_a_line_a_row(tmp_path):
     _, path, _ = written(tmp_path)
-    with open(path, newline="", encoding="utf-8") as file:
+    assert path.read_bytes().startswith(b"\xef\xbb\xbfrow,")  # by which a spreadsheet knows UTF-8
+    with open(path, newline="", encoding="utf-8-sig") as file:
         rows = [*csv.DictReader(file)]
     assert [row["row"] for row in rows] == ["1", "2", "3", "4", "5"]
     assert rows[0] == {
@@ -61,3 +65,24 @@ def test_reports_replace_those_of_the_run_before(tmp_path):
     write_report(tmp_path, outcomes()[:1], seconds=1.0)
     assert len((tmp_path / "report.csv").read_text().splitlines()) == 2
     assert "Failed" not in (tmp_path / "report.html").read_text()
+
+
+@pytest.mark.parametrize("name", ["report.csv", "report.html"])
+def test_a_report_replaces_reports_and_nothing_else(tmp_path, name):
+    check_report(tmp_path / "none", (), False)
+    written(tmp_path)
+    check_report(tmp_path, (), False)  # our own
+    file = tmp_path / name
+    file.write_text(file.read_text(encoding="utf-8-sig").replace(",", ";"), encoding="utf-8")  # saved by a spreadsheet
+    check_report(tmp_path, (None, str(tmp_path / "none")), False)
+    os.symlink(file, tmp_path / "m.csv")
+    with pytest.raises(UsageError, match=f"{name}: the report would replace it; rename it"):
+        check_report(tmp_path, (str(tmp_path / "m.csv"),), True)
+    file.write_text("photo,audio\n")
+    with pytest.raises(UsageError, match=f"{name}: no batch wrote it"):
+        check_report(tmp_path, (), False)
+    check_report(tmp_path, (), True)
+    file.unlink()
+    file.mkdir()
+    with pytest.raises(UsageError, match=f"{name}: it is no file"):
+        check_report(tmp_path, (), True)

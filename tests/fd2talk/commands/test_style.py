@@ -67,6 +67,7 @@ def test_what_is_no_style_is_one_line(run, weights, talking, audio, photo, tmp_p
         (("style", photo), "is a photo; a clip of somebody who talks is needed"),
         (("style", nothing), "no such file"),
         (("motion", audio, "--style", "angry"), "there is no style 'angry' (there are: calm)"),
+        (("motion", audio, "--style", "s" * 300), "sss' (there are: calm)"),
         (("motion", audio, "--style", tmp_path / "short.npz"), "5 frames are too few"),
         (("motion", audio, "--style", nothing), "no such file"),
         (("motion", audio, "--model", "fd2talk"), "not of fd2talk"),
