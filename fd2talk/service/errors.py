@@ -60,6 +60,18 @@ def is_full(error: BaseException) -> bool:
     return isinstance(error, sqlite3.OperationalError) and "full" in str(error)
 
 
+def is_caused_by_full_disk(error: BaseException) -> bool:
+    """Whether the disk was full when libraries raised this, who say so in several ways."""
+    seen: set[int] = set()
+    cause: BaseException | None = error
+    while cause is not None and id(cause) not in seen:  # an error may be its own cause
+        if is_full(cause) or "No space left on device" in str(cause):
+            return True
+        seen.add(id(cause))
+        cause = cause.__cause__
+    return False
+
+
 @contextmanager
 def storing() -> Iterator[None]:
     """Say that the disk is full where that is what goes wrong. Raises Refused."""

@@ -27,7 +27,7 @@ from typing import Any, TypeVar
 
 from fd2talk.service.database import Database
 from fd2talk.service.engine import Engine, Work
-from fd2talk.service.errors import is_full
+from fd2talk.service.errors import is_caused_by_full_disk, is_full
 from fd2talk.service.folders import Folders, remove, sync_folder
 from fd2talk.service.leases import Leases
 from fd2talk.service.limits import Limits
@@ -126,7 +126,7 @@ class Worker:
         except Cancelled as error:
             LOG.info("%s is cancelled: %s", video.id, error)
         except (Exception, SystemExit) as error:  # whatever it is, the next video is none the worse for it
-            if _is_full(error):
+            if is_caused_by_full_disk(error):
                 LOG.warning("%s: the disk is full", video.id)
                 os._exit(_FULL)  # counted by who watches this process, and tried again when there is room
             code, sentence = self._why(error, video)
@@ -193,15 +193,6 @@ class Worker:
 
 _FULL = 28
 """Exit code of the process when the disk was full in the middle of a video."""
-
-
-def _is_full(error: BaseException | None) -> bool:
-    """Whether the disk was full, which libraries say in several ways."""
-    while error is not None:
-        if is_full(error) or "No space left on device" in str(error):
-            return True
-        error = error.__cause__
-    return False
 
 
 @contextlib.contextmanager
