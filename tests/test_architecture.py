@@ -130,6 +130,13 @@ def test_no_error_is_its_own_cause(path):
             assert not same, f"{path}:{node.lineno}"
 
 
+@pytest.mark.parametrize("path", FILES, ids=name_of)
+def test_processes_end_with_who_started_them(path):
+    text = path.read_text(encoding="utf-8")
+    if "ProcessPoolExecutor(" in text or "get_context(" in text:
+        assert "end_with_parent()" in text or "target=_end_with_parent" in text
+
+
 def test_nothing_else_lies_at_the_top():
     packages = {path.parent.name for path in ROOT.glob("*/__init__.py")}
     assert packages == set(MAY_IMPORT)

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from shared.errors import InputError
-from shared.shards.format import INDEX, Part, metadata_of, pyarrow, shard_name
+from shared.shards.format import INDEX, PLAN, Part, metadata_of, pyarrow, shard_name
 
 # Files that are kept open; a process may often have no more than 1024.
 _OPEN_FILES = 256
@@ -164,8 +164,13 @@ class _File:
 
 
 def is_sharded(folder: str | Path) -> bool:
-    """Whether a folder is one of shards."""
-    return (Path(folder) / INDEX).is_file()
+    """Whether a folder is one of shards. Raises InputError: it is one, but unfinished."""
+    folder = Path(folder)
+    if (folder / INDEX).is_file():
+        return True
+    if (folder / PLAN).is_file():
+        raise InputError(f"{folder}: these shards are not finished; run the same `fd2talk shard` again, which goes on")
+    return False
 
 
 def open_shards(folder: str | Path) -> Shards:
