@@ -29,8 +29,7 @@ def in_processes(
     given: tuple = (),
     failed: Callable[[int, Fd2TalkError], None] | None = None,
 ) -> list[_Result | None]:
-    """Call `work(*job)` for every job. An exception that stops this process stops the workers too, as does
-    whatever kills it.
+    """Call `work(*job)` for every job. What stops this process, be it an exception or a kill, stops the workers too.
 
     Args:
         work: a function that other processes can import.

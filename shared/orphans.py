@@ -12,9 +12,9 @@ _SECONDS_TO_CLEAN_UP = 5.0
 
 
 def end_with_parent() -> None:
-    """Have this process of `multiprocessing` end soon after its parent: asked as by SIGTERM first, so that it cleans up.
+    """Have this process of `multiprocessing` end soon after its parent; called in it, at its start.
 
-    To be called in the process at its start. Without a parent nothing happens.
+    It is asked as by SIGTERM first, so that it cleans up. Without a parent nothing happens.
     """
     if parent_process() is not None:
         threading.Thread(target=_watch, name="parent", daemon=True).start()

@@ -47,6 +47,11 @@ def error_body(code: str, message: str) -> bytes:
     return json.dumps({"error": {"code": code, "message": message}}).encode()
 
 
+def given_twice(name: str) -> Refused:
+    """A field that is there more than once."""
+    return Refused(422, "invalid_request", f"{name[:60]}: it is given twice")
+
+
 def disk_full() -> Refused:
     """There is no room for what was sent."""
     sentence = "the disk of the service is full; nothing of this request was kept, try again later"

@@ -12,7 +12,7 @@ from python_multipart.multipart import MultipartParser, parse_options_header
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 
-from fd2talk.service.errors import Refused, storing
+from fd2talk.service.errors import Refused, given_twice, storing
 from fd2talk.service.folders import Folders, Incoming, Received
 
 _MOST_TEXT = 64_000
@@ -101,11 +101,6 @@ async def receive_form(request: Request, form: Form, folders: Folders, files: Co
             raise Refused(400, "bad_request", "the form ends in the middle")
 
 
-def given_twice(name: str) -> Refused:
-    """A field that is there more than once."""
-    return Refused(422, "invalid_request", f"{name[:60]}: it is given twice")
-
-
 def _too_large(most: int, files: int) -> Refused:
     """More than so many files of the largest size, and text."""
     if files == 1:
@@ -164,7 +159,9 @@ class _Reader:
         """Write what came for files, in a thread, as disks may be slow."""
         for name, file, data in self.pending:
             if data is None:
-                self._form.files[name] = file.finish()
+                self._form.files[name] = received = file.finish()
+                if not received.bytes:
+                    raise Refused(422, "invalid_request", f"{name}: the file is empty")
             else:
                 file.write(data)
         self.pending.clear()

@@ -13,6 +13,7 @@ import importlib
 import json
 import logging
 import os
+import re
 import secrets
 import signal
 import sqlite3
@@ -36,6 +37,8 @@ from shared.errors import Fd2TalkError
 
 LOG = logging.getLogger("fd2talk.service")
 T = TypeVar("T")
+_PATH = re.compile(r"(?:^|[\s'\"`(:=])(?:/|[A-Za-z]:[\\/])[^\s/]")
+"""Of a file of this computer, in a sentence."""
 _SECONDS_BETWEEN_REPORTS = 0.25
 _SECONDS_WITHOUT_ROOM = 5.0
 _PARTS = {"reading the files": (0, 2), "generating motion": (2, 25), "rendering": (25, 99)}
@@ -176,8 +179,11 @@ class Worker:
         sentence = " ".join(str(error).split())
         for role, path in self._folders.input_paths(video.folder, video.files).items():
             sentence = sentence.replace(str(path), video.files[role])
-        code = "invalid_input" if error.exit_code == 2 else "failed"
-        return code, sentence.replace(str(self._folders.folder), "")
+        if _PATH.search(sentence):  # weights, or a folder that cannot be written to: no fault of the client's
+            LOG.error("%s", sentence)
+            return "internal_error", "something is wrong with the service, not with the request; its log says what"
+        of_service = error.exit_code != 2 or "pip install" in sentence
+        return "failed" if of_service else "invalid_input", sentence
 
     def _insist(self, ask: Callable[[], T]) -> T:
         """Ask the table until the disk has room for the answer; what is not written down has not happened."""
