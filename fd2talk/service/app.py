@@ -23,7 +23,7 @@ from fd2talk.service.events import events
 from fd2talk.service.form import Form, receive_form, receive_json
 from fd2talk.service.guard import Guard
 from fd2talk.service.metrics import Metrics
-from fd2talk.service.options import FILES, VideoRequest, checked, form_schema, from_form, sentence_of
+from fd2talk.service.options import FILE_SCHEMA, FILES, VideoRequest, checked, form_schema, from_form, sentence_of
 from fd2talk.service.page import page
 from fd2talk.service.schemas import Deleted, ErrorBody, Health, Upload, Video, VideoList
 from fd2talk.service.service import Service
@@ -204,7 +204,7 @@ def delete_video(service: Served, video_id: VideoId) -> Deleted:
                 "multipart/form-data": {
                     "schema": {
                         "type": "object",
-                        "properties": {"file": {"type": "string", "format": "binary"}},
+                        "properties": {"file": FILE_SCHEMA},
                         "required": ["file"],
                         "additionalProperties": False,
                     }

@@ -16,6 +16,9 @@ from fd2talk.service.uploads import PREFIX
 FILES = ("photo", "audio", "style", "pose_from")
 """Fields that are files, or ids of uploads; `style` may also be the name of one."""
 
+FILE_SCHEMA = {"type": "string", "format": "binary", "minLength": 1}
+"""Of a file in a form."""
+
 RENDERERS = ("geometry", "repair")
 """Those that are offered: the third one, diffusion, takes minutes for a second of video."""
 
@@ -181,8 +184,7 @@ def form_schema() -> dict[str, Any]:
     for name, field in schema["properties"].items():  # text cannot be null
         kinds = [kind for kind in field.pop("anyOf", ()) if kind != {"type": "null"}]
         schema["properties"][name] = {**(kinds[0] if kinds else {}), **field}
-    file = {"type": "string", "format": "binary"}
     for name in FILES:
         field = schema["properties"][name]
-        schema["properties"][name] = file | {"description": field["description"]}
+        schema["properties"][name] = FILE_SCHEMA | {"description": field["description"]}
     return schema

@@ -93,6 +93,10 @@ class Shards:
         """How many rows this array of each clip has, int64 [clips]."""
         return self.numbers(f"{part}.rows")
 
+    def path(self, clip: int, part: str) -> Path:
+        """The file that an array of a clip lies in."""
+        return self.folder / shard_name(self.parts[part].group, int(self.numbers("shard")[clip]))
+
     def read(self, clip: int, part: str, start: int = 0, stop: int | None = None) -> np.ndarray:
         """Read rows of an array of a clip; with the default, all of them.
 
@@ -114,7 +118,7 @@ class Shards:
         count = max(stop - start, 0)
         if not count:
             return np.zeros((0, *kind.shape), kind.dtype)
-        path = self.folder / shard_name(kind.group, int(self.numbers("shard")[clip]))
+        path = self.path(clip, part)
         at = int(self.numbers(f"{part}.at")[clip]) + start * kind.row_bytes
         data = self._files.read(path, at, count * kind.row_bytes)
         return np.frombuffer(data, kind.dtype).reshape(count, *kind.shape)
