@@ -182,7 +182,7 @@ class Worker:
         if _PATH.search(sentence):  # weights, or a folder that cannot be written to: no fault of the client's
             LOG.error("%s", sentence)
             return "internal_error", "something is wrong with the service, not with the request; its log says what"
-        of_service = error.exit_code != 2 or "pip install" in sentence
+        of_service = error.exit_code != 2 or "pip install" in sentence or "reinstall" in sentence
         return "failed" if of_service else "invalid_input", sentence
 
     def _insist(self, ask: Callable[[], T]) -> T:
