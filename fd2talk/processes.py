@@ -13,6 +13,7 @@ from typing import TypeVar
 from fd2talk.progress import progress
 from fd2talk.terminal import redirect_to_nowhere
 from shared.errors import Fd2TalkError
+from shared.orphans import end_with_parent
 
 _Result = TypeVar("_Result")
 
@@ -28,7 +29,7 @@ def in_processes(
     given: tuple = (),
     failed: Callable[[int, Fd2TalkError], None] | None = None,
 ) -> list[_Result | None]:
-    """Call `work(*job)` for every job. An exception that stops this process stops the workers too.
+    """Call `work(*job)` for every job. What stops this process, be it an exception or a kill, stops the workers too.
 
     Args:
         work: a function that other processes can import.
@@ -106,6 +107,7 @@ def _start(start: Callable | None, given: tuple) -> None:
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, _stop)
+    end_with_parent()
     torch.set_num_threads(1)
     cv2.setNumThreads(1)
     redirect_to_nowhere(2)  # the face tracker's native code prints notices there

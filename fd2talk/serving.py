@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hmac
+import re
 import socket
 from urllib.parse import quote, urlsplit
 
@@ -12,6 +13,7 @@ LOCAL = "127.0.0.1"
 MIN_TOKEN = 16
 """Characters of a token at least: fewer can be guessed."""
 
+_SENDABLE = re.compile(r"[!-~]+")
 _LOOPBACK = {LOCAL, "localhost", "::1"}
 _EVERY = {"0.0.0.0", "::", ""}
 
@@ -24,12 +26,39 @@ def check_address(host: str, token: str | None) -> None:
         token: what visitors must know, or None.
 
     Raises:
-        UsageError: another address than this computer's own without a token, or a token that can be guessed.
+        UsageError: another address than this computer's own without a token, or one that does not exist, or a token
+            that can be guessed or that no header holds.
     """
     if token is not None and len(token) < MIN_TOKEN:
         raise UsageError(f"a token of {len(token)} characters can be guessed: use at least {MIN_TOKEN}")
+    if token is not None and not _SENDABLE.fullmatch(token):
+        raise UsageError("a token has only ASCII letters, digits and marks, without spaces: clients could not send it")
     if token is None and host not in _LOOPBACK:
+        _check_exists(host)
         raise UsageError(f"{host} can be reached from other computers: give a --token that visitors must know")
+
+
+def bound(host: str, port: int) -> socket.socket:
+    """A socket at an address, which does not listen yet.
+
+    Args:
+        host: address of this computer, or its name.
+        port: 0 for any that is free.
+
+    Raises:
+        UsageError: it is in use, or none of this computer's.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    # The protocol is named, as asyncio switches Nagle's algorithm off only then: every answer would take 40 ms more.
+    listening = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    try:
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind((host, port))
+    except (OSError, OverflowError, TypeError, UnicodeError) as error:  # a port, and names, that cannot be
+        listening.close()
+        reason = getattr(error, "strerror", None) or str(error)
+        raise UsageError(f"cannot serve at {host}, port {port}: {reason}") from error
+    return listening
 
 
 def knows(token: str | None, given: str | None) -> bool:
@@ -66,6 +95,13 @@ def page_address(host: str, port: int, token: str | None) -> str:
         host = _seen_by_others(socket.AF_INET6 if host == "::" else socket.AF_INET)
     name = f"[{host}]" if ":" in host else host
     return f"http://{name}:{port}/" + (f"?token={quote(token, safe='')}" if token else "")
+
+
+def _check_exists(host: str) -> None:
+    try:
+        socket.getaddrinfo(host or None, 0)
+    except (OSError, UnicodeError):
+        raise UsageError(f"cannot serve at {host}: there is no such address") from None
 
 
 def _seen_by_others(family: socket.AddressFamily) -> str:

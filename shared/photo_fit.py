@@ -140,7 +140,9 @@ class PhotoFit:
                     box = choose_face(image, face_index, face_box, detect=s3fd_faces)
                 fitted = cls.from_landmarks(image, face_alignment_mesh(image, box, model), model)
             except UsageError as error:
-                raise error if tracker == "face-alignment" else InputError(f"{nothing}; {error}") from error
+                if tracker == "face-alignment":
+                    raise
+                raise InputError(f"{nothing}; {error}") from error
         if mouth_is_covered(image, fitted.landmarks):
             warnings.warn(
                 "the mouth seems to be covered (mask, microphone, hand): lips move on top of it", stacklevel=2

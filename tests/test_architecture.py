@@ -120,6 +120,23 @@ def test_no_module_imports_itself_through_others():
     TopologicalSorter(graph).prepare()
 
 
+@pytest.mark.parametrize("path", FILES, ids=name_of)
+def test_no_error_is_its_own_cause(path):
+    """Whoever followed the causes of such an error would never come to an end."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Raise) and isinstance(node.cause, ast.Name):
+            raised = [node.exc.body, node.exc.orelse] if isinstance(node.exc, ast.IfExp) else [node.exc]
+            same = [one for one in raised if isinstance(one, ast.Name) and one.id == node.cause.id]
+            assert not same, f"{path}:{node.lineno}"
+
+
+@pytest.mark.parametrize("path", FILES, ids=name_of)
+def test_processes_end_with_who_started_them(path):
+    text = path.read_text(encoding="utf-8")
+    if "ProcessPoolExecutor(" in text or "get_context(" in text:
+        assert "end_with_parent()" in text or "target=_end_with_parent" in text
+
+
 def test_nothing_else_lies_at_the_top():
     packages = {path.parent.name for path in ROOT.glob("*/__init__.py")}
     assert packages == set(MAY_IMPORT)

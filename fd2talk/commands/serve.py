@@ -26,6 +26,8 @@ def serve(
     if missing := [name for name in _NEEDED if find_spec(name) is None]:
         raise UsageError(f"fd2talk serve needs {missing[0]}: pip install 'fd2talk[serve]'")
     check_address(host, token)
+    if weights != "bundled" and not Path(weights).is_dir():
+        raise UsageError(f"{weights}: there is no such folder of weights")
     if signer is not None:
         os.environ |= signer.environment  # for the process that makes videos
     if device != "cpu":

@@ -20,7 +20,7 @@ from shared.errors import Fd2TalkError, InputError, UsageError
 from shared.face_model import load_bundled
 from shared.prepared import index_digest, read_index
 from shared.shards.clip_arrays import motion_parts, track_parts
-from shared.shards.format import Part, pyarrow
+from shared.shards.format import INDEX, Part, pyarrow
 from shared.shards.index import read_plan, write_index, write_plan
 from shared.shards.reader import Shards, is_sharded
 from stage1_motion.dataset import ClipsConfig
@@ -101,7 +101,7 @@ def shard(
         _write_frames(config, prepared, folder, size, quality, workers)
     metadata = {"face_model": model.fingerprint, "index_sha256": plan["index"], **space}
     write_index(folder, rows, place, parts, numbers, metadata)
-    announce(out)
+    announce(f"{len(rows)} clips in {len(shards)} shard{'s' if len(shards) > 1 else ''}, {out}")
 
 
 def _features(config: ClipsConfig) -> Features:
@@ -137,7 +137,7 @@ def _call(function: Callable[..., None], arguments: tuple) -> None:
 
 def _kept(folder: Path) -> dict[str, Part]:
     """Arrays of features that earlier runs have added."""
-    if not is_sharded(folder):
+    if not (folder / INDEX).is_file():
         return {}
     return {name: part for name, part in Shards(folder).parts.items() if part.group == name}
 

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Depends, FastAPI, Header, Path, Query, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import FileResponse, HTMLResponse, JSONResponse, RedirectResponse, Response, StreamingResponse
+from fastapi.routing import APIRoute
 from fastapi.security import HTTPBearer
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from pydantic import Field
@@ -17,12 +18,12 @@ from starlette.exceptions import HTTPException
 from starlette.routing import Match
 
 from fd2talk import __version__
-from fd2talk.service.errors import Refused, error_body, refusal
+from fd2talk.service.errors import Refused, error_body, given_twice, refusal
 from fd2talk.service.events import events
 from fd2talk.service.form import Form, receive_form, receive_json
 from fd2talk.service.guard import Guard
 from fd2talk.service.metrics import Metrics
-from fd2talk.service.options import FILES, VideoRequest, checked, form_schema, from_form, sentence_of
+from fd2talk.service.options import FILE_SCHEMA, FILES, VideoRequest, checked, form_schema, from_form, sentence_of
 from fd2talk.service.page import page
 from fd2talk.service.schemas import Deleted, ErrorBody, Health, Upload, Video, VideoList
 from fd2talk.service.service import Service
@@ -58,7 +59,9 @@ IdempotencyKey = Annotated[
 
 
 def _errors(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    return {status: {"model": ErrorBody, "description": _STATUSES[status]} for status in (*statuses, 401, 403, 503)}
+    return {
+        status: {"model": ErrorBody, "description": _STATUSES[status]} for status in (*statuses, 401, 403, 422, 503)
+    }
 
 
 def service_of(request: Request) -> Service:
@@ -67,15 +70,26 @@ def service_of(request: Request) -> Service:
     return found
 
 
+def _known_parameters(request: Request) -> None:
+    """Refuse parameters of a query that nobody reads. Raises Refused."""
+    known = {parameter.alias for parameter in request.scope["route"].dependant.query_params}
+    given = [name for name, _ in request.query_params.multi_items()]
+    for name in given:
+        if name not in known:
+            raise Refused(422, "invalid_request", f"{name[:60]}: there is no such parameter")
+        if given.count(name) > 1:
+            raise given_twice(name)
+
+
 Served = Annotated[Service, Depends(service_of)]
-router = APIRouter()
+router = APIRouter(dependencies=[Depends(_known_parameters)])
 
 
 @router.post(
     "/v1/videos",
     status_code=202,
     response_model=Video,
-    responses=_errors(400, 404, 408, 409, 413, 415, 422, 429, 507),
+    responses=_errors(400, 404, 408, 409, 413, 415, 429, 507),
     openapi_extra={
         "requestBody": {
             "required": True,
@@ -109,7 +123,7 @@ async def create_video(
     return Video.of(video)
 
 
-@router.get("/v1/videos", response_model=VideoList, responses=_errors(422))
+@router.get("/v1/videos", response_model=VideoList, responses=_errors())
 def list_videos(
     service: Served,
     limit: Annotated[int, Query(ge=1, le=100, description="Videos of a page.")] = 20,
@@ -156,9 +170,6 @@ def get_content(request: Request, service: Served, video_id: VideoId) -> Respons
     return FileResponse(path, media_type="video/mp4", filename=f"{video.id}.mp4", stat_result=facts, headers=headers)
 
 
-router.add_api_route("/v1/videos/{video_id}/content", get_content, methods=["HEAD"], include_in_schema=False)
-
-
 @router.get(
     "/v1/videos/{video_id}/events",
     response_class=StreamingResponse,
@@ -185,7 +196,7 @@ def delete_video(service: Served, video_id: VideoId) -> Deleted:
     "/v1/uploads",
     status_code=201,
     response_model=Upload,
-    responses=_errors(400, 408, 413, 415, 422, 507),
+    responses=_errors(400, 408, 413, 415, 507),
     openapi_extra={
         "requestBody": {
             "required": True,
@@ -193,7 +204,7 @@ def delete_video(service: Served, video_id: VideoId) -> Deleted:
                 "multipart/form-data": {
                     "schema": {
                         "type": "object",
-                        "properties": {"file": {"type": "string", "format": "binary"}},
+                        "properties": {"file": FILE_SCHEMA},
                         "required": ["file"],
                         "additionalProperties": False,
                     }
@@ -256,6 +267,19 @@ def first_page() -> Response:
 def read_page(request: Request) -> Response:
     """The description of everything here, for people."""
     return HTMLResponse(page(request.app.openapi()))
+
+
+def _answer_head() -> None:
+    """Answer HEAD wherever GET is, but where the answer does not end by itself."""
+    for part in (router, public):
+        for route in [*part.routes]:
+            if isinstance(route, APIRoute) and route.methods == {"GET"} and route.endpoint is not get_events:
+                part.add_api_route(
+                    route.path, route.endpoint, methods=["HEAD"], include_in_schema=False, response_model=None
+                )
+
+
+_answer_head()
 
 
 def application(service: Service, token: str | None) -> Guard:

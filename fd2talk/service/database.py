@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from shared.errors import UsageError
@@ -70,6 +70,7 @@ class Database:
 
     def __init__(self, path: Path) -> None:
         self._lock = threading.RLock()
+        _keep_private(path)
         try:
             self._connection = sqlite3.connect(path, timeout=60, isolation_level=None, check_same_thread=False)
             self._connection.row_factory = sqlite3.Row
@@ -115,6 +116,13 @@ class Database:
             self._connection.close()
 
 
+def _keep_private(path: Path) -> None:
+    """Make a file that is only for this user; SQLite gives the files beside it the same rights."""
+    with suppress(OSError):  # said by SQLite, if it matters
+        path.touch(0o600)
+        path.chmod(0o600)
+
+
 class Claim:
     """Says that a folder is in use, until the process ends, whatever ends it.
 
@@ -128,6 +136,7 @@ class Claim:
     """
 
     def __init__(self, path: Path) -> None:
+        _keep_private(path)
         self._connection = sqlite3.connect(path, timeout=0.5, isolation_level=None, check_same_thread=False)
         try:
             self._connection.execute("BEGIN EXCLUSIVE")

@@ -47,6 +47,11 @@ def error_body(code: str, message: str) -> bytes:
     return json.dumps({"error": {"code": code, "message": message}}).encode()
 
 
+def given_twice(name: str) -> Refused:
+    """A field that is there more than once."""
+    return Refused(422, "invalid_request", f"{name[:60]}: it is given twice")
+
+
 def disk_full() -> Refused:
     """There is no room for what was sent."""
     sentence = "the disk of the service is full; nothing of this request was kept, try again later"
@@ -58,6 +63,18 @@ def is_full(error: BaseException) -> bool:
     if isinstance(error, OSError):
         return error.errno in _FULL
     return isinstance(error, sqlite3.OperationalError) and "full" in str(error)
+
+
+def is_caused_by_full_disk(error: BaseException) -> bool:
+    """Whether the disk was full when libraries raised this, who say so in several ways."""
+    seen: set[int] = set()
+    cause: BaseException | None = error
+    while cause is not None and id(cause) not in seen:  # an error may be its own cause
+        if is_full(cause) or "No space left on device" in str(cause):
+            return True
+        seen.add(id(cause))
+        cause = cause.__cause__
+    return False
 
 
 @contextmanager

@@ -50,7 +50,7 @@ class Folders:
             self.folder / name for name in ("incoming", "uploads", "inputs", "work", "results")
         )
         try:
-            self.folder.mkdir(parents=True, exist_ok=True)
+            self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             for one in (self.incoming, self.uploads, self.inputs, self.work, self.results):
                 one.mkdir(mode=0o700, exist_ok=True)
             for one in (self.folder, self.incoming, self.results):  # as good as any question whether it may be done

@@ -12,11 +12,13 @@ from python_multipart.multipart import MultipartParser, parse_options_header
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 
-from fd2talk.service.errors import Refused, storing
+from fd2talk.service.errors import Refused, given_twice, storing
 from fd2talk.service.folders import Folders, Incoming, Received
 
 _MOST_TEXT = 64_000
-"""Bytes of all that is no file."""
+"""Bytes of all that is no file, the names and headers of the parts of a form among them."""
+_MOST_FIELDS = 64
+"""Parts of a form, and members of a JSON object."""
 
 
 @dataclass
@@ -46,11 +48,24 @@ async def receive_json(request: Request) -> dict[str, Any]:
         if len(body) > _MOST_TEXT:
             raise Refused(413, "request_too_large", f"JSON has at most {_MOST_TEXT} bytes here; files are uploaded")
     try:
-        found = json.loads(bytes(body), parse_constant=_no_number)
+        found = json.loads(bytes(body), parse_constant=_no_number, object_pairs_hook=_members)
     except (ValueError, RecursionError):
         raise Refused(422, "invalid_request", "the body is no JSON") from None
     if not isinstance(found, dict):
         raise Refused(422, "invalid_request", "the body is no JSON object")
+    return found
+
+
+def _members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object of JSON. Raises Refused: it has a name twice, as `max_size` and `max-size` are one, or too many."""
+    if len(pairs) > _MOST_FIELDS:
+        raise _too_many()
+    found = {}
+    for key, value in pairs:
+        name = key.replace("-", "_")
+        if name in found:
+            raise given_twice(name)
+        found[name] = value
     return found
 
 
@@ -70,7 +85,7 @@ async def receive_form(request: Request, form: Form, folders: Folders, files: Co
     limit = most * len(files) + _MOST_TEXT
     announced = request.headers.get("content-length", "")
     if announced.isdecimal() and int(announced) > limit:  # before any of it is read
-        raise _too_large(limit)
+        raise _too_large(most, len(files))
     with storing():
         folders.check_room()
         reader = _Reader(request.headers["content-type"], form, folders, files)
@@ -78,7 +93,7 @@ async def receive_form(request: Request, form: Form, folders: Folders, files: Co
         async for chunk in request.stream():
             received += len(chunk)
             if received > limit:
-                raise _too_large(limit)
+                raise _too_large(most, len(files))
             reader.parse(chunk)
             if reader.pending:
                 await run_in_threadpool(reader.write)
@@ -86,8 +101,16 @@ async def receive_form(request: Request, form: Form, folders: Folders, files: Co
             raise Refused(400, "bad_request", "the form ends in the middle")
 
 
-def _too_large(limit: int) -> Refused:
-    return Refused(413, "request_too_large", f"this is more than {limit / 2**20:.3g} MB, which may be sent at once")
+def _too_large(most: int, files: int) -> Refused:
+    """More than so many files of the largest size, and text."""
+    if files == 1:
+        return Refused(413, "file_too_large", f"the file is larger than {most / 2**20:g} MB")
+    sentence = f"this is more than {(most * files + _MOST_TEXT) / 2**20:.3g} MB, which may be sent at once"
+    return Refused(413, "request_too_large", sentence)
+
+
+def _too_many() -> Refused:
+    return Refused(422, "invalid_request", f"a request has at most {_MOST_FIELDS} fields")
 
 
 def _no_number(text: str) -> float:
@@ -107,7 +130,7 @@ class _Reader:
         self._header = [b"", b""]
         self._disposition = b""
         self._name, self._text, self._file = "", bytearray(), None  # type: tuple[str, bytearray, Incoming | None]
-        self._length = 0
+        self._length = self._parts = 0
         try:
             self._parser = MultipartParser(
                 boundary,
@@ -136,16 +159,28 @@ class _Reader:
         """Write what came for files, in a thread, as disks may be slow."""
         for name, file, data in self.pending:
             if data is None:
-                self._form.files[name] = file.finish()
+                self._form.files[name] = received = file.finish()
+                if not received.bytes:
+                    raise Refused(422, "invalid_request", f"{name}: the file is empty")
             else:
                 file.write(data)
         self.pending.clear()
 
+    def _count(self, size: int) -> None:
+        """Count what is no file. Raises Refused: it is too much."""
+        self._length += size
+        if self._length > _MOST_TEXT:
+            raise Refused(413, "request_too_large", f"all fields together have at most {_MOST_TEXT} bytes")
+
     def _begin(self) -> None:
+        self._parts += 1
+        if self._parts > _MOST_FIELDS:
+            raise _too_many()
         self._header, self._disposition = [b"", b""], b""
         self._text, self._file = bytearray(), None
 
     def _head(self, part: int, data: bytes) -> None:
+        self._count(len(data))
         self._header[part] += data
 
     def _head_ends(self) -> None:
@@ -159,7 +194,7 @@ class _Reader:
         if not self._name:
             raise Refused(400, "bad_request", "a part of the form has no name")
         if self._name in self._form.values or self._name in {*self._form.files, *(one[0] for one in self.pending)}:
-            raise Refused(422, "invalid_request", f"{self._name[:60]}: it is given twice")
+            raise given_twice(self._name)
         if b"filename" in options:
             if self._name not in self._allowed:
                 raise Refused(422, "invalid_request", f"{self._name[:60]}: no file is expected here")
@@ -170,9 +205,7 @@ class _Reader:
         if self._file is not None:
             self.pending.append((self._name, self._file, data[start:end]))
             return
-        self._length += end - start
-        if self._length > _MOST_TEXT:
-            raise Refused(413, "request_too_large", f"all fields together have at most {_MOST_TEXT} bytes")
+        self._count(end - start)
         self._text += data[start:end]
 
     def _end(self) -> None:

@@ -10,11 +10,14 @@ import click
 from pydantic import ConfigDict, Field, ValidationError, create_model
 
 from fd2talk.request import OPTIONS
-from fd2talk.service.errors import Refused
+from fd2talk.service.errors import Refused, given_twice
 from fd2talk.service.uploads import PREFIX
 
 FILES = ("photo", "audio", "style", "pose_from")
 """Fields that are files, or ids of uploads; `style` may also be the name of one."""
+
+FILE_SCHEMA = {"type": "string", "format": "binary", "minLength": 1}
+"""Of a file in a form."""
 
 RENDERERS = ("geometry", "repair")
 """Those that are offered: the third one, diffusion, takes minutes for a second of video."""
@@ -23,12 +26,38 @@ _UPLOAD = f"^{PREFIX}[0-9a-f]{{32}}$"
 # No dots and no slashes: on the command line these may be paths.
 _WORD = "^[A-Za-z0-9_+-]{1,64}$"
 _BOX = r"^-?[0-9]{1,6}(\.[0-9]{1,6})?(,-?[0-9]{1,6}(\.[0-9]{1,6})?){3}$"
+_SOLVER = r"^(ddim|renoise|dpm-solver\+\+|[A-Za-z0-9]{1,54}Scheduler)$"
 # Folders of the server, and what only the renderer diffusion takes.
 _LEFT_OUT = ("person", "render_steps", *FILES)
 _OFFERED = tuple(option for option in OPTIONS if option.name not in _LEFT_OUT)
+_SWITCHES = {str(option.name): option for option in _OFFERED if option.is_flag}
 _WHOLE_ONES = {option.name for option in _OFFERED if isinstance(option.type, click.IntRange)}
 _WHOLE = re.compile(r"-?[0-9]{1,30}")
 _NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?")
+_HINTS = {
+    "photo": "send a file (-F photo=@photo.jpg) or the id of an upload",
+    "audio": "send a file (-F audio=@speech.wav) or the id of an upload",
+    "style": "give the name of a style, such as calm, send a file (-F style=@clip.mp4) or the id of an upload",
+    "pose_from": "send a file (-F pose_from=@motion.npz) or the id of an upload",
+    "face_box": "give left, top, right and bottom in pixels, as in 120,80,360,340",
+    "solver": "give ddim, renoise, dpm-solver++, or a scheduler of diffusers, such as UniPCMultistepScheduler",
+    "after": "give the id of a video, the `last_id` of the page before",
+    "Idempotency-Key": "give 1 to 200 printable ASCII characters without spaces",
+}
+"""What to do instead of what cannot be read."""
+
+
+def _opposites() -> dict[str, str]:
+    """Names that the command line has for switches that are off, such as `crop` and `no_ease` -> the switch."""
+    found = {}
+    for name, option in _SWITCHES.items():
+        names = [one.lstrip("-").replace("-", "_") for one in option.secondary_opts]
+        for opposite in names or [name.removeprefix("no_") if name.startswith("no_") else f"no_{name}"]:
+            found[opposite] = name
+    return found
+
+
+_OPPOSITES = _opposites()
 
 
 def _type(option: click.Option) -> Any:
@@ -44,7 +73,7 @@ def _type(option: click.Option) -> Any:
         return Annotated[float, Field(allow_inf_nan=False, **ends)]
     if option.name == "face_box":
         return Annotated[str, Field(pattern=_BOX)]
-    return Annotated[str, Field(pattern=_WORD)]
+    return Annotated[str, Field(pattern=_SOLVER if option.name == "solver" else _WORD)]
 
 
 def _field(option: click.Option) -> tuple[Any, Any]:
@@ -97,9 +126,16 @@ def checked(values: Mapping[str, Any], files: Mapping[str, Any] | None = None) -
     for name, value in given.items():
         if isinstance(value, float) and value.is_integer() and name in _WHOLE_ONES:  # 256.0 is a whole number in JSON
             given[name] = int(value)
+    for opposite in given.keys() & _OPPOSITES.keys():
+        name, value = _OPPOSITES[opposite], given.pop(opposite)
+        if not isinstance(value, bool):
+            raise Refused(422, "invalid_request", f"{opposite}: give true or false")
+        if name in given:
+            raise Refused(422, "invalid_request", f"{opposite}: {name} is given, too")
+        given[name] = not value
     stand_ins = {name: PREFIX + "0" * 32 for name in files or ()}
     if twice := given.keys() & stand_ins.keys():
-        raise Refused(422, "invalid_request", f"{min(twice)}: it is given twice")
+        raise given_twice(min(twice))
     try:
         found = VideoRequest.model_validate(given | stand_ins).model_dump(exclude_unset=True, exclude_none=True)
     except ValidationError as error:
@@ -115,14 +151,14 @@ def from_form(values: Mapping[str, str]) -> dict[str, Any]:
         name = key.replace("-", "_")
         option = kinds.get(name)
         value: Any = text
-        if option is not None and option.is_flag and text.lower() in ("true", "false"):
+        if (name in _SWITCHES or name in _OPPOSITES) and text.lower() in ("true", "false"):
             value = text.lower() == "true"
         elif name in _WHOLE_ONES and _WHOLE.fullmatch(text):
             value = int(text)
         elif option is not None and isinstance(option.type, click.FloatRange) and _NUMBER.fullmatch(text):
             value = float(text)
         if name in found:
-            raise Refused(422, "invalid_request", f"{name[:60]}: it is given twice")
+            raise given_twice(name)
         found[name] = value
     return found
 
@@ -131,9 +167,14 @@ def sentence_of(errors: Any) -> str:
     """One sentence of what pydantic found: the first error, and where."""
     first = errors[0]
     place = next((str(part) for part in first["loc"] if part not in ("query", "path", "header", "body")), "")
+    hint = _HINTS.get(place)
     message = {"missing": "it is missing", "extra_forbidden": "there is no such option"}.get(
         first["type"], first["msg"]
     )
+    if hint and first["type"] == "missing":
+        message = f"{message}: {hint}"
+    elif hint or first["type"] == "string_pattern_mismatch":  # nobody reads regular expressions
+        message = hint or "this is none of its values"
     return f"{place[:80]}: {message[:1].lower()}{message[1:]}" if place else message
 
 
@@ -143,8 +184,7 @@ def form_schema() -> dict[str, Any]:
     for name, field in schema["properties"].items():  # text cannot be null
         kinds = [kind for kind in field.pop("anyOf", ()) if kind != {"type": "null"}]
         schema["properties"][name] = {**(kinds[0] if kinds else {}), **field}
-    file = {"type": "string", "format": "binary"}
     for name in FILES:
         field = schema["properties"][name]
-        schema["properties"][name] = file | {"description": field["description"]}
+        schema["properties"][name] = FILE_SCHEMA | {"description": field["description"]}
     return schema

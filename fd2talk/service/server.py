@@ -21,8 +21,7 @@ from fd2talk.service.limits import Limits
 from fd2talk.service.protocol import protocol
 from fd2talk.service.service import Service
 from fd2talk.service.supervisor import Supervisor
-from fd2talk.serving import check_address
-from shared.errors import UsageError
+from fd2talk.serving import bound, check_address
 
 
 def serve(
@@ -57,7 +56,7 @@ def serve(
     """
     check_address(host, token)
     _log_to_standard_error()
-    with closing(_bound(host, port)) as listening, closing(Service(folder, limits, LOG.info)) as service:
+    with closing(bound(host, port)) as listening, closing(Service(folder, limits, LOG.info)) as service:
         supervisor = Supervisor(service, engine, weights, device)
         config = uvicorn.Config(
             application(service, token),
@@ -107,21 +106,7 @@ def _log_to_standard_error() -> None:
     handler.setFormatter(logging.Formatter("%(asctime)s %(message)s"))
     LOG.handlers, LOG.propagate = [handler], False
     LOG.setLevel(logging.INFO)
-    noise = logging.getLogger("uvicorn")
-    noise.handlers, noise.propagate = [handler], False
-    noise.setLevel(logging.CRITICAL)  # what it says of clients is in our log
-
-
-def _bound(host: str, port: int) -> socket.socket:
-    """A socket at the address. Raises UsageError: it is in use, or none of this computer's."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    # The protocol is named, as asyncio switches Nagle's algorithm off only then: every answer would take 40 ms more.
-    listening = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    try:
-        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listening.bind((host, port))
-    except (OSError, OverflowError) as error:
-        listening.close()
-        reason = getattr(error, "strerror", None) or str(error)
-        raise UsageError(f"cannot serve at {host}, port {port}: {reason}") from error
-    return listening
+    for name in ("uvicorn", "python_multipart"):
+        noise = logging.getLogger(name)
+        noise.handlers, noise.propagate = [handler], False
+        noise.setLevel(logging.CRITICAL)  # what they say of clients is in our log

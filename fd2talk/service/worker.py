@@ -13,6 +13,7 @@ import importlib
 import json
 import logging
 import os
+import re
 import secrets
 import signal
 import sqlite3
@@ -27,7 +28,7 @@ from typing import Any, TypeVar
 
 from fd2talk.service.database import Database
 from fd2talk.service.engine import Engine, Work
-from fd2talk.service.errors import is_full
+from fd2talk.service.errors import is_caused_by_full_disk, is_full
 from fd2talk.service.folders import Folders, remove, sync_folder
 from fd2talk.service.leases import Leases
 from fd2talk.service.limits import Limits
@@ -36,6 +37,8 @@ from shared.errors import Fd2TalkError
 
 LOG = logging.getLogger("fd2talk.service")
 T = TypeVar("T")
+_PATH = re.compile(r"(?:^|[\s'\"`(:=])(?:/|[A-Za-z]:[\\/])[^\s/]")
+"""Of a file of this computer, in a sentence."""
 _SECONDS_BETWEEN_REPORTS = 0.25
 _SECONDS_WITHOUT_ROOM = 5.0
 _PARTS = {"reading the files": (0, 2), "generating motion": (2, 25), "rendering": (25, 99)}
@@ -126,7 +129,7 @@ class Worker:
         except Cancelled as error:
             LOG.info("%s is cancelled: %s", video.id, error)
         except (Exception, SystemExit) as error:  # whatever it is, the next video is none the worse for it
-            if _is_full(error):
+            if is_caused_by_full_disk(error):
                 LOG.warning("%s: the disk is full", video.id)
                 os._exit(_FULL)  # counted by who watches this process, and tried again when there is room
             code, sentence = self._why(error, video)
@@ -176,8 +179,11 @@ class Worker:
         sentence = " ".join(str(error).split())
         for role, path in self._folders.input_paths(video.folder, video.files).items():
             sentence = sentence.replace(str(path), video.files[role])
-        code = "invalid_input" if error.exit_code == 2 else "failed"
-        return code, sentence.replace(str(self._folders.folder), "")
+        if _PATH.search(sentence):  # weights, or a folder that cannot be written to: no fault of the client's
+            LOG.error("%s", sentence)
+            return "internal_error", "something is wrong with the service, not with the request; its log says what"
+        of_service = error.exit_code != 2 or "pip install" in sentence or "reinstall" in sentence
+        return "failed" if of_service else "invalid_input", sentence
 
     def _insist(self, ask: Callable[[], T]) -> T:
         """Ask the table until the disk has room for the answer; what is not written down has not happened."""
@@ -193,15 +199,6 @@ class Worker:
 
 _FULL = 28
 """Exit code of the process when the disk was full in the middle of a video."""
-
-
-def _is_full(error: BaseException | None) -> bool:
-    """Whether the disk was full, which libraries say in several ways."""
-    while error is not None:
-        if is_full(error) or "No space left on device" in str(error):
-            return True
-        error = error.__cause__
-    return False
 
 
 @contextlib.contextmanager

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import os
-import socket
 import threading
 from collections.abc import Callable
 from contextlib import closing
 from typing import TYPE_CHECKING
 
-from fd2talk.serving import check_address
+from fd2talk.serving import bound, check_address
 from fd2talk.studio.engine import Engine
 from fd2talk.studio.limits import Limits
-from shared.errors import UsageError
 
 if TYPE_CHECKING:
     from fd2talk.studio.studio import Studio
@@ -41,7 +39,7 @@ def serve(
         UsageError: the address cannot be used, or needs a token.
     """
     check_address(host, token)
-    with closing(_bound(host, port)) as listening:
+    with closing(bound(host, port)) as listening:
         os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
         import uvicorn
 
@@ -68,20 +66,6 @@ def serve(
                 uvicorn.Server(config).run(sockets=[listening])
             finally:
                 stopped.set()
-
-
-def _bound(host: str, port: int) -> socket.socket:
-    """A socket at the address. Raises UsageError: it is in use, or none of this computer's."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listening = socket.socket(family)
-    try:
-        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listening.bind((host, port))
-    except (OSError, OverflowError) as error:
-        listening.close()
-        reason = getattr(error, "strerror", None) or str(error)
-        raise UsageError(f"cannot serve at {host}, port {port}: {reason}") from error
-    return listening
 
 
 def _tidy(studio: Studio, stopped: threading.Event) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from shared.errors import Fd2TalkError, InputError
 from shared.faces.crop import Crop
 from shared.motion import Motion
 from shared.shards.format import Part
@@ -57,21 +58,24 @@ def motion_arrays(motion: Motion) -> Mapping[str, np.ndarray | None]:
 
 
 def read_motion(shards: Shards, clip: int) -> Motion:
-    """The motion of a clip, with its sound."""
+    """The motion of a clip, with its sound. Raises InputError: it is damaged."""
     rows, identity = shards.read(clip, "motion"), shards.read(clip, "identity")
     audio, count = shards.read(clip, "audio"), rows.shape[1] - 7
-    confidence = rows[:, -1]
-    return Motion(
-        expression=rows[:, :count],
-        rotation=rows[:, count : count + 3],
-        translation=rows[:, count + 3 : count + 6],
-        face_model=shards.metadata["face_model"],
-        fps=float(shards.read(clip, "fps")[0]),
-        audio=audio.astype(np.float32) / _LOUDEST if len(audio) else None,
-        identity=identity[0].copy() if len(identity) else None,
-        confidence=None if (confidence == _UNKNOWN).all() else confidence,
-        source=shards.read(clip, "source").tobytes().decode(),
-    )
+    confidence, source = rows[:, -1], shards.read(clip, "source")
+    try:
+        return Motion(
+            expression=rows[:, :count],
+            rotation=rows[:, count : count + 3],
+            translation=rows[:, count + 3 : count + 6],
+            face_model=shards.metadata["face_model"],
+            fps=float(shards.read(clip, "fps")[0]),
+            audio=audio.astype(np.float32) / _LOUDEST if len(audio) else None,
+            identity=identity[0].copy() if len(identity) else None,
+            confidence=None if (confidence == _UNKNOWN).all() else confidence,
+            source=source.tobytes().decode(),
+        )
+    except (Fd2TalkError, ValueError) as error:
+        raise InputError(f"{shards.path(clip, 'motion')}: the clip {shards.name(clip)} is damaged: {error}") from error
 
 
 def track_arrays(track: Track | None) -> Mapping[str, np.ndarray | None]:

@@ -16,6 +16,8 @@ from shared.files import atomic_output
 
 INDEX = "index.parquet"
 """Name of the index; a folder without it is incomplete, or no folder of shards."""
+PLAN = "plan.json"
+"""Name of the file that says what shards are made of; it is written before all others."""
 
 _KEY = b"fd2talk"
 _VERSION = 1

@@ -11,7 +11,7 @@ import numpy as np
 
 from shared.errors import InputError
 from shared.files import atomic_output
-from shared.shards.format import INDEX, Part, pyarrow, shard_name, shard_ranges, with_metadata
+from shared.shards.format import INDEX, PLAN, Part, pyarrow, shard_name, shard_ranges, with_metadata
 
 # Rows of the index in a row group.
 _GROUP_ROWS = 1 << 17
@@ -74,11 +74,11 @@ def write_columns(
 
 def read_plan(folder: Path) -> dict[str, Any] | None:
     """What the shards in a folder are made of; None: nothing has been written there."""
-    path = folder / "plan.json"
+    path = folder / PLAN
     return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
 
 
 def write_plan(folder: Path, plan: Mapping[str, Any]) -> None:
     """Say what the shards that will be written are made of."""
-    with atomic_output(folder / "plan.json", overwrite=True) as temporary:
+    with atomic_output(folder / PLAN, overwrite=True) as temporary:
         temporary.write_text(json.dumps(plan, indent=1) + "\n", encoding="utf-8")

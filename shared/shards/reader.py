@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from shared.errors import InputError
-from shared.shards.format import INDEX, Part, metadata_of, pyarrow, shard_name
+from shared.shards.format import INDEX, PLAN, Part, metadata_of, pyarrow, shard_name
 
 # Files that are kept open; a process may often have no more than 1024.
 _OPEN_FILES = 256
@@ -93,6 +93,10 @@ class Shards:
         """How many rows this array of each clip has, int64 [clips]."""
         return self.numbers(f"{part}.rows")
 
+    def path(self, clip: int, part: str) -> Path:
+        """The file that an array of a clip lies in."""
+        return self.folder / shard_name(self.parts[part].group, int(self.numbers("shard")[clip]))
+
     def read(self, clip: int, part: str, start: int = 0, stop: int | None = None) -> np.ndarray:
         """Read rows of an array of a clip; with the default, all of them.
 
@@ -114,7 +118,7 @@ class Shards:
         count = max(stop - start, 0)
         if not count:
             return np.zeros((0, *kind.shape), kind.dtype)
-        path = self.folder / shard_name(kind.group, int(self.numbers("shard")[clip]))
+        path = self.path(clip, part)
         at = int(self.numbers(f"{part}.at")[clip]) + start * kind.row_bytes
         data = self._files.read(path, at, count * kind.row_bytes)
         return np.frombuffer(data, kind.dtype).reshape(count, *kind.shape)
@@ -164,8 +168,13 @@ class _File:
 
 
 def is_sharded(folder: str | Path) -> bool:
-    """Whether a folder is one of shards."""
-    return (Path(folder) / INDEX).is_file()
+    """Whether a folder is one of shards. Raises InputError: it is one, but unfinished."""
+    folder = Path(folder)
+    if (folder / INDEX).is_file():
+        return True
+    if (folder / PLAN).is_file():
+        raise InputError(f"{folder}: these shards are not finished; run the same `fd2talk shard` again, which goes on")
+    return False
 
 
 def open_shards(folder: str | Path) -> Shards:

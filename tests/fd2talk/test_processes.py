@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 
+import psutil
 import pytest
 
 from fd2talk.processes import in_processes
@@ -45,9 +46,9 @@ def test_a_killed_process_is_reported_in_one_sentence():
         in_processes(os._exit, [(9,)], 1, "files", "file")
 
 
-@pytest.mark.parametrize("send", [os.kill, os.killpg])
-def test_a_stop_ends_the_running_work_and_leaves_no_file(tmp_path, send):
-    """Whether the signal goes to the command alone or to all of its processes, as schedulers of clusters do."""
+@pytest.fixture
+def running(tmp_path):
+    """A command whose worker process is in the middle of a file."""
     (tmp_path / "slow.py").write_text(SLOW)
     (tmp_path / "out").mkdir()
     command = [sys.executable, str(tmp_path / "slow.py"), str(tmp_path / "out")]
@@ -56,8 +57,26 @@ def test_a_stop_ends_the_running_work_and_leaves_no_file(tmp_path, send):
         until = time.monotonic() + 120
         while not list((tmp_path / "out").glob(".*.begun")) and time.monotonic() < until:
             time.sleep(0.1)
-        send(running.pid, signal.SIGTERM)
-        assert running.wait(120) == 128 + signal.SIGTERM
-        assert [path.suffix for path in (tmp_path / "out").iterdir()] == [".begun"]
+        yield running
     finally:
         running.kill()
+
+
+@pytest.mark.parametrize("send", [os.kill, os.killpg])
+def test_a_stop_ends_the_running_work_and_leaves_no_file(tmp_path, running, send):
+    """Whether the signal goes to the command alone or to all of its processes, as schedulers of clusters do."""
+    send(running.pid, signal.SIGTERM)
+    assert running.wait(120) == 128 + signal.SIGTERM
+    assert [path.suffix for path in (tmp_path / "out").iterdir()] == [".begun"]
+
+
+def test_nobody_works_for_a_killed_command_and_no_file_is_left(tmp_path, running):
+    workers = psutil.Process(running.pid).children(recursive=True)
+    assert workers
+    running.kill()
+    running.wait()
+    ended, alive = psutil.wait_procs(workers, timeout=15)
+    for worker in alive:
+        worker.kill()
+    assert not alive
+    assert [path.suffix for path in (tmp_path / "out").iterdir()] == [".begun"]

@@ -1,8 +1,10 @@
+import asyncio
+import socket
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from fd2talk.serving import check_address, is_own_page, knows, page_address
+from fd2talk.serving import bound, check_address, is_own_page, knows, page_address
 from shared.errors import UsageError
 
 TOKEN = "correct-horse-battery"
@@ -23,6 +25,42 @@ def test_other_addresses_need_a_token(host: str) -> None:
 def test_a_token_cannot_be_guessed() -> None:
     with pytest.raises(UsageError, match="at least 16"):
         check_address("127.0.0.1", "short")
+
+
+@pytest.mark.parametrize("token", ["correct-hörse-battery", "correct horse battery", "correct-horse-battery\n"])
+def test_a_token_can_be_sent_in_a_header(token: str) -> None:
+    with pytest.raises(UsageError, match="only ASCII letters"):
+        check_address("127.0.0.1", token)
+
+
+@pytest.mark.parametrize("host", ["nope.invalid", "1.2.3.4.5", "ä" * 80])
+def test_an_address_that_does_not_exist_is_not_asked_for_a_token(host: str) -> None:
+    with pytest.raises(UsageError, match="there is no such address"):
+        check_address(host, None)
+    with pytest.raises(UsageError, match="cannot serve at"):
+        bound(host, 0)
+
+
+def test_small_answers_are_sent_at_once() -> None:
+    """Where the socket names its protocol asyncio switches Nagle's algorithm off, for every connection."""
+
+    async def is_off() -> bool:
+        seen: list[int] = []
+
+        def answer(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            at = writer.get_extra_info("socket")
+            seen.append(at.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
+            writer.close()
+
+        listening = bound("127.0.0.1", 0)
+        server = await asyncio.start_server(answer, sock=listening)
+        reader, writer = await asyncio.open_connection(*listening.getsockname())
+        await reader.read()
+        writer.close()
+        server.close()
+        return bool(seen[0])
+
+    assert asyncio.run(is_off())
 
 
 def test_only_the_token_opens() -> None:

@@ -93,12 +93,12 @@ def running(folder, limits=None, token=None, engine=STUB):
     from fd2talk.service.app import application
     from fd2talk.service.limits import Limits
     from fd2talk.service.protocol import protocol
-    from fd2talk.service.server import _bound
     from fd2talk.service.service import Service
     from fd2talk.service.supervisor import Supervisor
+    from fd2talk.serving import bound
 
     limits = limits or Limits(free_bytes=0, cancel_seconds=0.5)
-    with closing(Service(folder, limits)) as service, closing(_bound("127.0.0.1", 0)) as listening:
+    with closing(Service(folder, limits)) as service, closing(bound("127.0.0.1", 0)) as listening:
         with helpers_in_path():
             supervisor = Supervisor(service, engine, "bundled", "cpu")
             supervisor.start()

@@ -14,7 +14,7 @@ import time
 from pathlib import Path
 
 from fd2talk.service.engine import Facts
-from shared.errors import InputError
+from shared.errors import InputError, UsageError
 
 PARTS = 10
 
@@ -51,6 +51,10 @@ class StubEngine:
             os.kill(os.getpid(), signal.SIGKILL)
         elif what == "fail":
             raise InputError(f"cannot use {work.files['photo']}: no face found")
+        elif what == "no weights":
+            raise InputError(f"{self.given[0]}: /srv/weights/config.yaml is missing")
+        elif what == "no package":
+            raise UsageError("face_tracker needs face-alignment: pip install 'fd2talk[faces]'")
         elif what == "bug":
             raise ZeroDivisionError("a bug")
         elif what == "memory":

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from material import portrait
 
+from shared.errors import InputError, UsageError
 from shared.face_model import MorphableModel, load_bundled
 from shared.images import read_image
 from shared.photo_fit import PhotoFit
@@ -66,3 +67,15 @@ def test_a_photo_of_several_people_is_noted(model):
         chosen = PhotoFit.fit(two, model, face_index=1)
         PhotoFit.fit(np.asarray(portrait(300)), model)
     assert chosen.landmarks[:, 0].mean() > 300
+
+
+@pytest.mark.parametrize(("tracker", "kind"), [("face-alignment", UsageError), ("auto", InputError)])
+def test_a_missing_package_is_an_error_whose_causes_end(model, monkeypatch, tracker, kind):
+    def missing(*_, **__):
+        raise UsageError("it needs face-alignment")
+
+    monkeypatch.setattr("shared.photo_fit.is_installed", lambda: True)
+    monkeypatch.setattr("shared.photo_fit.s3fd_faces", missing)
+    with pytest.raises(kind, match="it needs face-alignment") as raised:
+        PhotoFit.fit(np.zeros((64, 64, 3), np.uint8), model, tracker=tracker)
+    assert raised.value.__cause__ is not raised.value

@@ -16,6 +16,7 @@ import cv2
 import numpy as np
 
 from shared.errors import InputError, UsageError
+from shared.orphans import end_with_parent
 from shared.prepared import read_index
 from stage2_render.training.growing_array import GrowingArray
 from stage2_render.training.repair.clip_pairs import person_pairs
@@ -87,7 +88,7 @@ def build(
     try:
         # Not forked: threads of numerical libraries do not survive that.
         context = get_context("spawn")
-        with ProcessPoolExecutor(workers, context, initializer=cv2.setNumThreads, initargs=(1,)) as pool:
+        with ProcessPoolExecutor(workers, context, initializer=_start) as pool:
             for split in ("train", "val"):
                 of_people = _person_jobs(people[split], split, limits)
                 of_stills = _portrait_jobs(stills[split], split, limits)
@@ -98,6 +99,12 @@ def build(
     except BaseException:
         shutil.rmtree(temporary, ignore_errors=True)
         raise
+
+
+def _start() -> None:
+    """Prepare a worker process."""
+    end_with_parent()
+    cv2.setNumThreads(1)
 
 
 def _people(prepared: Path, limits: Limits) -> tuple[dict[str, dict[str, list[dict]]], list[str]]:

@@ -1,5 +1,6 @@
 """`fd2talk serve`: what it refuses, and the whole way with a real portrait."""
 
+import re
 import signal
 import subprocess
 import sys
@@ -17,6 +18,7 @@ from shared.media import read_audio, read_video, video_info
         (["--token", "short"], "can be guessed"),
         (["--port", "99999"], "--port"),
         (["--device", "cuda:99"], "cuda:99"),
+        (["--weights", "none"], "none: there is no such folder of weights"),
         (["--max-seconds", "nan"], "not a number"),
         (["--max-waiting", "0"], "--max-waiting"),
         (["--keep", "0"], "--keep"),
@@ -75,6 +77,7 @@ def test_the_demo_portrait_over_plain_http(tmp_path):
         failed = client.video(no_face)
         assert failed["status"] == "failed" and failed["error"]["code"] == "invalid_input"
         assert failed["error"]["message"].startswith("cannot") and str(tmp_path) not in failed["error"]["message"]
+        client.post("/v1/videos", content=b"x", headers={"Content-Type": "multipart/form-data; boundary=b"})
         assert server.stop() == 128 + signal.SIGTERM
     frames = [*read_video(tmp_path / "talk.mp4")]
     assert len(frames) == 10 and frames[0].shape == (256, 256, 3)
@@ -83,6 +86,7 @@ def test_the_demo_portrait_over_plain_http(tmp_path):
     assert max(moved) > 0.3  # it speaks
     lines = server.log.read_text().splitlines()
     assert lines[-1] == "fd2talk: terminated" and not any("Traceback" in line for line in lines)
+    assert not [line for line in lines[:-1] if not re.match(r"\d{4}-\d\d-\d\d \d\d:", line)]  # none of a library
     import av
 
     with av.open(str(tmp_path / "talk.mp4")) as container:

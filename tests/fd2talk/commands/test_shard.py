@@ -1,6 +1,7 @@
 """`fd2talk shard`: resumed, extended, refused."""
 
 import builtins
+import re
 import shutil
 
 import pytest
@@ -27,7 +28,7 @@ def test_shards_are_written_resumed_and_trained_on(tmp_path, run, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr("fd2talk.commands.shard.in_processes", in_this_process)
         code, printed, err = run("shard", prepared, out, "--size", 1)
-    assert code == 0 and printed.strip() == str(out), err
+    assert code == 0 and re.fullmatch(rf"\d+ clips in 6 shards, {out}\n", printed), (printed, err)
     files = {path.name: path.stat().st_mtime_ns for path in out.iterdir()}
     assert {"clips-00000.parquet", "clips-00001.parquet", "tracks-00001.parquet", INDEX, "portraits.npz"} <= set(files)
     assert [dict(row) for row in read_index(prepared)] == read_index(out)
@@ -38,6 +39,8 @@ def test_shards_are_written_resumed_and_trained_on(tmp_path, run, monkeypatch):
     (out / INDEX).unlink()
     (out / "clips-00001.parquet").unlink()
     own = config(tmp_path / "lips.yaml", prepared)
+    code, _, err = run("train", own, f"prepared={out}")
+    assert code == 2 and f"{out}: these shards are not finished; run the same `fd2talk shard` again" in err
     code, _, err = run("shard", prepared, out, "--size", 1, "--workers", 1, "--for", own)
     assert code == 0, err
     now = {path.name: path.stat().st_mtime_ns for path in out.iterdir()}

@@ -83,6 +83,9 @@ def test_what_goes_wrong_is_said_with_the_client_s_names(client, served):
     assert video["error"]["message"] == "cannot use photo.png: no face found"
     assert str(served[0].folders.folder) not in json.dumps(video)
     assert "no face found" in error_of(client.get(f"/v1/videos/{video['id']}/content"), 409, "failed")
+    error = client.finished(client.queued(quick(do="no weights")))["error"]  # the operator's fault, and path
+    assert error["code"] == "internal_error" and "/srv" not in error["message"]
+    assert client.finished(client.queued(quick(do="no package")))["error"]["code"] == "failed"
     assert client.finished(client.queued(quick(do="bug")))["error"]["code"] == "internal_error"
     assert client.finished(client.queued(quick(do="memory")))["error"]["code"] == "out_of_memory"
     assert client.finished(client.queued())["status"] == "completed"
@@ -167,7 +170,7 @@ def test_pages(tmp_path):
         assert empty == {"object": "list", "data": [], "first_id": None, "last_id": None, "has_more": False}
         for wrong in ({"limit": 0}, {"limit": 101}, {"limit": "x"}, {"after": "x"}, {"order": "up"}, {"status": "x"}):
             said = error_of(client.get("/v1/videos", params=wrong), 422, "invalid_request")
-            assert said.startswith(f"{[*wrong][0]}: ")
+            assert said.startswith(f"{[*wrong][0]}: ") and "pattern" not in said
 
 
 def test_the_same_key_and_request_is_the_same_video(client):
@@ -182,7 +185,8 @@ def test_the_same_key_and_request_is_the_same_video(client):
     assert same.json()["id"] == first.json()["id"]  # the same files, wherever they come from
     client.finished(first.json()["id"])
     assert client.create(key="key-1", seed="1").json()["status"] == "completed"
-    error_of(client.create(key="ä".encode("latin-1"), seed="1"), 422, "invalid_request")
+    said = error_of(client.create(key="ä".encode("latin-1"), seed="1"), 422, "invalid_request")
+    assert said == "Idempotency-Key: give 1 to 200 printable ASCII characters without spaces"
 
 
 def test_the_same_key_many_times_at_once_is_one_video(client, served):
@@ -200,6 +204,7 @@ def test_the_same_key_many_times_at_once_is_one_video(client, served):
     [
         ({}, {"x": "y"}, 415, "unsupported_media_type", "multipart"),
         ({"photo": ("p", b"x")}, {}, 422, "invalid_request", "audio: it is missing"),
+        ({"photo": ("p", b""), "audio": ("a", b"x")}, {}, 422, "invalid_request", "photo: the file is empty"),
         ({"photo": ("p", b"x"), "audio": ("a", b"x")}, {"seed": "-1"}, 422, "invalid_request", "seed: "),
         ({"photo": ("p", b"x"), "audio": ("a", b"x")}, {"sed": "1"}, 422, "invalid_request", "sed: "),
         ({"photo": ("p", b"x"), "audio": ("a", b"x"), "seed": ("s", b"1")}, {}, 422, "invalid_request", "no file"),
@@ -244,9 +249,28 @@ def test_addresses_and_methods_that_do_not_exist(client):
     error_of(client.get("/v1/videos/../../etc/passwd"), 404, "not_found")
     answer = client.put("/v1/videos")
     error_of(answer, 405, "method_not_allowed")
-    assert answer.headers["allow"] == "GET, POST"
-    assert client.post("/v1/videos/x").headers["allow"] == "DELETE, GET"
+    assert answer.headers["allow"] == "GET, HEAD, POST"
+    assert client.post("/v1/videos/x").headers["allow"] == "DELETE, GET, HEAD"
     error_of(client.post("/health"), 405, "method_not_allowed")
+
+
+def test_head_is_get_without_the_body(client):
+    name = client.queued()
+    for path in ("/health", "/docs", "/openapi.json", "/metrics", "/v1/videos", f"/v1/videos/{name}"):
+        answer = client.head(path)
+        assert answer.status_code == 200 and answer.content == b"", path
+        assert answer.headers["content-type"] == client.get(path).headers["content-type"]
+    assert client.head("/v1/videos/none").status_code == 404
+    error_of(client.get("/none"), 404, "not_found")
+
+
+def test_parameters_that_nobody_reads_are_refused(client):
+    said = error_of(client.get("/v1/videos", params={"limits": 3}), 422, "invalid_request")
+    assert said == "limits: there is no such parameter"
+    error_of(client.get("/v1/videos?limit=3&limit=4"), 422, "invalid_request")
+    files = {"photo": ("p", quick()), "audio": ("a", b"x")}
+    assert "seed: " in error_of(client.post("/v1/videos?seed=3", files=files), 422, "invalid_request")
+    error_of(client.delete("/v1/uploads/none?force=1"), 422, "invalid_request")
 
 
 def test_the_largest_file_and_the_fullest_queue(tmp_path):

@@ -1,12 +1,14 @@
 """Files of clients: harmless names, limits while they arrive, nothing left of what was not finished."""
 
 import errno
+from contextlib import closing
 
 import pytest
 
 from fd2talk.service.errors import Refused, storing
 from fd2talk.service.folders import Folders, harmless
 from fd2talk.service.limits import Limits
+from fd2talk.service.service import Service
 from shared.errors import UsageError
 
 
@@ -109,3 +111,13 @@ def test_a_folder_that_cannot_be_made_is_said(tmp_path):
     (tmp_path / "file").write_bytes(b"x")
     with pytest.raises(UsageError, match="cannot use the folder"):
         Folders(tmp_path / "file" / "data", Limits())
+
+
+def test_nobody_else_reads_what_is_kept(tmp_path):
+    (tmp_path / "old").mkdir()
+    (tmp_path / "old" / "service.db").touch(0o644)
+    for folder in (tmp_path / "new", tmp_path / "old"):
+        with closing(Service(folder, Limits(free_bytes=0))):
+            for path in folder.iterdir():
+                assert not path.stat().st_mode & 0o077, path
+    assert not (tmp_path / "new").stat().st_mode & 0o077

@@ -70,6 +70,10 @@ def test_a_hyphen_is_as_good():
     [
         ({"sed": 1}, "sed: there is no such option"),
         ({"seed": "3"}, "seed: "),
+        ({"crop": 1}, "crop: give true or false"),
+        ({"crop": True, "full": False}, "crop: full is given, too"),
+        ({"solver": "nonsense"}, "solver: give ddim, renoise, dpm-solver"),
+        ({"face_box": "1,2"}, "face_box: give left, top, right and bottom"),
         ({"seed": True}, "seed: "),
         ({"seed": -1}, "greater than or equal to 0"),
         ({"seed": 1.5}, "seed: "),
@@ -81,10 +85,10 @@ def test_a_hyphen_is_as_good():
         ({"render_steps": 3}, "there is no such option"),
         ({"person": "folder"}, "there is no such option"),
         ({"weights": "folder"}, "there is no such option"),
-        ({"style": "../secret.npz"}, "style: "),
+        ({"style": "../secret.npz"}, "style: give the name of a style"),
         ({"style": "/etc/passwd"}, "style: "),
         ({"pose_from": "m.npz"}, "pose_from: "),
-        ({"photo": "photo.jpg"}, "photo: "),
+        ({"photo": "photo.jpg"}, "photo: send a file .-F photo=@photo.jpg. or the id of an upload"),
         ({"photo": None}, "photo: "),
     ],
 )
@@ -92,10 +96,28 @@ def test_what_does_not_fit_is_refused_in_one_sentence(values, sentence):
     with pytest.raises(Refused, match=sentence) as raised:
         checked(FILES | values)
     assert raised.value.status == 422 and "\n" not in raised.value.message
+    assert "pattern" not in raised.value.message
+
+
+@pytest.mark.parametrize("name", SCHEMA["properties"])
+@pytest.mark.parametrize("value", ["$ nonsense", "x" * 200, None, {}])
+def test_no_sentence_is_a_regular_expression(name, value):
+    try:
+        checked(FILES | {name: value})
+    except Refused as refused:
+        assert refused.message.startswith(f"{name}: ") and "pattern" not in refused.message and "^" not in str(refused)
+
+
+def test_switches_have_the_opposites_of_the_command_line():
+    assert checked(FILES | {"crop": True, "no-ease": True}) == FILES | {"full": False, "ease": False}
+    assert checked(FILES | from_form({"crop": "false", "rest": "true"})) == FILES | {"full": True, "no_rest": False}
+    for option in OPTIONS:
+        for name in option.secondary_opts:
+            assert checked(FILES | {name.lstrip("-"): True})[option.name] is False
 
 
 def test_what_is_missing_is_named():
-    with pytest.raises(Refused, match="audio: it is missing"):
+    with pytest.raises(Refused, match="audio: it is missing: send a file"):
         checked({"photo": UPLOAD})
     with pytest.raises(Refused, match="photo: it is given twice"):
         checked(FILES, {"photo": 1})

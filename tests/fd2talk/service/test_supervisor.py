@@ -33,36 +33,6 @@ def test_a_crash_costs_one_try(client, watched):
     assert "fd2talk_worker_crashes_total" in client.get("/metrics").text
 
 
-def test_who_crashes_it_every_time_has_failed_and_others_go_on(client, watched):
-    name, after = client.queued(quick(do="crash")), client.queued()
-    video = client.finished(name)
-    assert video["error"]["code"] == "worker_crashed"
-    assert "SIGKILL, perhaps for lack of memory, 3 times" in video["error"]["message"]
-    assert client.finished(after)["status"] == "completed"
-    service = watched[0]
-    wait_for(lambda: not [*service.folders.inputs.iterdir()] and not [*service.folders.work.iterdir()])
-    assert client.get("/health").status_code == 200
-
-
-def test_what_does_not_come_further_is_ended(client, watched):
-    name = client.queued(quick(do="hang once"))
-    assert client.finished(name)["status"] == "completed"
-    assert watched[0].videos.find(name).crashes == 1
-    said = client.finished(client.queued(quick(do="hang")))["error"]["message"]
-    assert (
-        said
-        == "the process that made this video did not come further with it for 1 seconds, 3 times; it is not tried again"
-    )
-
-
-def test_a_disk_that_fills_in_the_middle_is_waited_for(client, watched):
-    name, after = client.queued(quick(do="full once")), client.queued()
-    assert client.finished(name)["status"] == "completed"
-    assert client.finished(after)["status"] == "completed"
-    name = client.queued(quick(do="full"))
-    assert "found the disk full, 3 times" in client.finished(name, 40)["error"]["message"]
-
-
 def test_little_room_stops_the_work_and_is_said(tmp_path, monkeypatch):
     with running(tmp_path / "data", Limits(free_bytes=2**60)) as (service, address, _), Client(address) as client:
         error_of(client.create(), 507, "storage_full")
@@ -77,15 +47,6 @@ def test_an_engine_that_cannot_be_loaded_is_said_and_videos_wait(tmp_path):
         health = wait_for(lambda: a.json() if (a := client.get("/health")).status_code == 503 else None)
         assert health["status"] == "degraded" and "ended with code 1" in health["reason"] and health["queued"] == 1
         assert client.video(name)["status"] == "queued"
-
-
-def test_the_process_ends_with_the_service_whatever_ends_that(tmp_path):
-    with Server(tmp_path / "data") as server, server.client() as client:
-        name = client.queued(quick(60))
-        wait_for(lambda: client.video(name)["status"] == "in_progress")
-        (worker,) = server.workers()
-        server.kill(with_workers=False)
-        assert worker.wait(timeout=5) is not None or not worker.is_running()
 
 
 def test_a_restart_goes_on_where_it_stopped(tmp_path):
@@ -108,9 +69,9 @@ def test_a_restart_goes_on_where_it_stopped(tmp_path):
         assert f"{slow} was under way when the service ended: it waits again" in server.log.read_text()
 
 
-def test_a_folder_is_served_once(tmp_path, refused):
-    with Server(tmp_path / "data"):
-        refused("serve", "--data", tmp_path / "data", "--port", 0, folder=tmp_path / "x", saying="another service uses")
+def test_a_folder_is_served_once(watched, tmp_path, refused):
+    folder = watched[0].folders.folder
+    refused("serve", "--data", folder, "--port", 0, folder=tmp_path / "x", saying="another service uses")
 
 
 def test_it_leaves_what_comes_for_all_processes_to_the_service(watched, client):
@@ -121,12 +82,16 @@ def test_it_leaves_what_comes_for_all_processes_to_the_service(watched, client):
     assert client.finished(name)["status"] == "completed" and watched[0].videos.find(name).crashes == 0
 
 
-def test_the_process_does_not_know_the_token(tmp_path):
-    with Server(tmp_path / "data", token="correct-horse-battery") as server:
+def test_the_process_does_not_know_the_token_and_ends_with_the_service_whatever_ends_that(tmp_path):
+    with Server(tmp_path / "data", token="correct-horse-battery") as server, server.client() as client:
         (worker,) = wait_for(server.workers)
         said = " ".join([*worker.cmdline(), *map(str, worker.environ().items())])
         assert "battery" not in said and "service.worker" in said
         assert "battery" not in " ".join(psutil.Process(server.process.pid).cmdline())
+        name = client.queued(quick(60))
+        wait_for(lambda: client.video(name)["status"] == "in_progress")
+        server.kill(with_workers=False)
+        assert worker.wait(timeout=5) is not None or not worker.is_running()
 
 
 def test_a_deleted_video_whose_process_hangs_costs_only_the_process(tmp_path):

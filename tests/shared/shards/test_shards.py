@@ -185,3 +185,10 @@ def test_motions_and_tracks_come_back(tmp_path, confidence):
     assert (found.fps, found.source, found.face_model) == (30.0, "clip é.mp4", model.fingerprint)
     np.testing.assert_array_equal(seen.landmarks, track.landmarks)
     assert seen.crop == track.crop
+    path = tmp_path / shard_name("clips", 0)
+    whole = path.read_bytes()
+    for part in ("motion", "source", "fps"):  # bytes that were changed
+        at = shards.numbers(f"{part}.at")[0]
+        path.write_bytes(whole[:at] + b"\xff" * 8 + whole[at + 8 :])
+        with pytest.raises(InputError, match=f"{path}: the clip one is damaged: "):
+            read_motion(Shards(tmp_path), 0)
