@@ -14,7 +14,7 @@ from typing import Any
 
 from fd2talk.commands.train import check_training
 from fd2talk.processes import in_processes
-from fd2talk.terminal import announce
+from fd2talk.terminal import announce, say
 from shared.config import Config
 from shared.errors import Fd2TalkError, InputError, UsageError
 from shared.face_model import load_bundled
@@ -101,7 +101,8 @@ def shard(
         _write_frames(config, prepared, folder, size, quality, workers)
     metadata = {"face_model": model.fingerprint, "index_sha256": plan["index"], **space}
     write_index(folder, rows, place, parts, numbers, metadata)
-    announce(f"{len(rows)} clips in {len(shards)} shard{'s' if len(shards) > 1 else ''}, {out}")
+    say(f"{len(rows)} clip{'s' if len(rows) > 1 else ''} in {len(shards)} shard{'s' if len(shards) > 1 else ''}", 0)
+    announce(out)
 
 
 def _features(config: ClipsConfig) -> Features:
