@@ -1,3 +1,5 @@
+"""Processes of `fd2talk batch`: each of them imports everything, which takes seconds."""
+
 import os
 import signal
 import time
@@ -6,12 +8,31 @@ from pathlib import Path
 
 import psutil
 import pytest
-from stub_generator import calls
+from batch_tables import write_table
+from material import portrait, short_speech, write_wav
+from stub_generator import StubGenerator, calls
 
 from fd2talk.batches.job import FAILED, MADE, Outcome
 from fd2talk.batches.local_workers import in_workers
+from fd2talk.batches.maker import Settings
 from fd2talk.batches.manifest import read_manifest
 from fd2talk.batches.plan import plan
+
+
+@pytest.fixture
+def table(tmp_path):
+    """Writes a manifest, with the files that it names."""
+    portrait().save(tmp_path / "photo.png")
+    audio = write_wav(tmp_path / "speech.wav", short_speech())
+    return lambda *rows: write_table(tmp_path, tmp_path / "photo.png", audio, rows)
+
+
+@pytest.fixture
+def settings(tmp_path):
+    """Of a run with the stub."""
+    made = Settings(str(tmp_path / "out"), "run", generator=StubGenerator)
+    made.make_folders()
+    return made
 
 
 @pytest.fixture
