@@ -5,14 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 import torch
 
 from shared.errors import Fd2TalkError, InputError
-
-_Value = TypeVar("_Value")
 
 # Samples a second. At less a short recording would become hours of sound.
 _RATES = (1000, 384_000)
@@ -32,8 +30,8 @@ def in_terms_of_widgets() -> Iterator[None]:
         raise type(error)(message) from error
 
 
-def connected(value: Any, kind: type[_Value], name: str) -> _Value:
-    """Return what is connected to an input.
+def check_connected(value: Any, kind: type, name: str) -> None:
+    """Check what is connected to an input.
 
     Raises:
         InputError: nothing is, or something else.
@@ -41,7 +39,6 @@ def connected(value: Any, kind: type[_Value], name: str) -> _Value:
     if not isinstance(value, kind):
         came = "nothing" if value is None else f"a {type(value).__name__}"
         raise InputError(f"{name}: {came} came from the node that is connected, a {kind.__name__} is needed")
-    return value
 
 
 def check_images(images: Any, name: str = "images") -> torch.Tensor:
@@ -50,7 +47,7 @@ def check_images(images: Any, name: str = "images") -> torch.Tensor:
     Raises:
         InputError: it is not float [B, H, W, C] with pictures of some size; values are checked as they are used.
     """
-    connected(images, torch.Tensor, name)
+    check_connected(images, torch.Tensor, name)
     shape = " x ".join(map(str, images.shape))
     if images.ndim != 4 or images.shape[-1] not in _CHANNELS or not images.is_floating_point():
         raise InputError(
@@ -68,7 +65,7 @@ def check_audio(audio: Any, name: str = "audio") -> tuple[np.ndarray, int]:
     Raises:
         InputError: it is no AUDIO, several recordings, an empty one, not finite, or at no rate of sound.
     """
-    connected(audio, Mapping, name)
+    check_connected(audio, Mapping, name)
     waveform, rate = audio.get("waveform"), audio.get("sample_rate")
     if not isinstance(waveform, torch.Tensor) or waveform.ndim != 3 or not waveform.is_floating_point():
         has = f"[{' x '.join(map(str, waveform.shape))}]" if isinstance(waveform, torch.Tensor) else "none"

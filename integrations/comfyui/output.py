@@ -19,7 +19,7 @@ from shared.motion import Motion
 from shared.photo_fit import PhotoFit
 
 from . import engine, host, media
-from .checks import check_images, connected, in_terms_of_widgets
+from .checks import check_connected, check_images, in_terms_of_widgets
 from .speech import CATEGORY, MOTION, PHOTO
 from .widgets import Widgets
 
@@ -54,8 +54,8 @@ class Render:
     @in_terms_of_widgets()
     def render(self, photo: PhotoFit, motion: Motion, **values: Any) -> tuple[torch.Tensor, dict[str, Any], float]:
         """Run the node. Raises as `RenderPipeline.__call__`."""
-        connected(photo, PhotoFit, "photo")
-        connected(motion, Motion, "motion")
+        check_connected(photo, PhotoFit, "photo")
+        check_connected(motion, Motion, "motion")
         options = _render.read(values)
         moves = motion.resample(FPS)
         with host.noted():
@@ -139,7 +139,7 @@ class Export:
         self, motion: Motion, format: str, filename_prefix: str, photo: PhotoFit | None = None, **values: Any
     ) -> dict[str, Any]:
         """Run the node. Raises as `fd2talk.export.writer.export`."""
-        connected(motion, Motion, "motion")
+        check_connected(motion, Motion, "motion")
         options = _export.read(values)["options"]
         path, _ = host.new_file(filename_prefix, f".{format}")
         if format == "npz":

@@ -20,7 +20,7 @@ from stage1_motion.editing.timeline import Insert
 from stage1_motion.style import Style
 
 from . import engine, host, media
-from .checks import connected, in_terms_of_widgets
+from .checks import check_connected, in_terms_of_widgets
 from .widgets import Widgets
 
 CATEGORY = "fd2talk"
@@ -171,7 +171,7 @@ class Edit:
         **values: Any,
     ) -> tuple[Motion]:
         """Run the node. Raises as `MotionPipeline.edit` and `planned`."""
-        connected(motion, Motion, "motion")
+        check_connected(motion, Motion, "motion")
         options = _motion.read(values)
         chosen = _edits.read({**values, "part": _several(part), "cut": _several(cut)})["edits"]
         speech = None if audio is None else media.speech(audio)
