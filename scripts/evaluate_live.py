@@ -11,9 +11,10 @@ does. Three measurements, each kept in the file; those that are there are not ma
   server, in cores. Apart: how much later sound arrives than the pictures of the same time.
 * browser: 256 pixels, shown by Chromium on the same cores (extra: apps). Delay: as the page says, with what waits in
   the browser. Apart: of what it plays, as it estimates itself.
-* soak: `--minutes`, 512 pixels, decoded. Identity: cosine of a face embedding (with `--identity`), else correlation of
-  the aligned face with the photo. Sharpness: variance of the Laplacian of the face over the photo's. Colour: difference
-  of the mean colours in grey levels.
+* soak: `--minutes`, 512 pixels; the visitor decodes for five seconds after each mark, or all the time (`--decode`).
+  Identity: cosine of a face embedding (with `--identity`), else correlation of the aligned face with the photo.
+  Sharpness: variance of the Laplacian of the face over the photo's. Colour: difference of the mean colours in grey
+  levels.
 
 Prints Markdown. Nothing else should run meanwhile.
 """
@@ -62,6 +63,7 @@ _SIDE = 96  # of the aligned face that is compared
 @click.option("--size", default=512, show_default=True, help="Of the first and the third, pixels.")
 @click.option("--model", help="Motion model.")
 @click.option("--identity", type=click.Path(exists=True), help="Face-recognition network (ONNX).")
+@click.option("--decode", is_flag=True, help="Decode the pictures of the third all the time, on the same cores.")
 @click.option("--anew", is_flag=True, help="Measure again what is in the file.")
 def main(
     output: str,
@@ -71,6 +73,7 @@ def main(
     size: int,
     model: str | None,
     identity: str | None,
+    decode: bool,
     anew: bool,
 ) -> None:
     path, found = Path(output), {}
@@ -80,7 +83,7 @@ def main(
     jobs: dict[str, Callable[[], Any]] = {
         "receiver": lambda: asyncio.run(_receiver(size, seconds, options)),
         "browser": lambda: _browser(256, seconds, options),
-        "soak": lambda: asyncio.run(_soak(size, minutes, options, identity)),
+        "soak": lambda: asyncio.run(_soak(size, minutes, options, identity, decode)),
     }
     for name, job in jobs.items():
         if only not in (None, name) or (name == "soak" and not minutes) or (name in found and not anew):
@@ -203,17 +206,21 @@ def _browser(size: int, seconds: float, options: list[str]) -> dict[str, Any]:
     }
 
 
-async def _soak(size: int, minutes: float, options: list[str], identity: str | None) -> list[dict[str, Any]]:
+async def _soak(
+    size: int, minutes: float, options: list[str], identity: str | None, decode: bool
+) -> list[dict[str, Any]]:
     compare, rows = _comparison(size, identity), []
     marks = [mark for mark in _MARKS if mark < minutes] + [minutes]
     with _server(size, options) as (address, process):
-        async with received(address, decode=True) as visitor:
+        async with received(address, decode=decode) as visitor:
             speaking = asyncio.ensure_future(visitor.speak(_speech(), 60 * minutes + 60))
             begun = time.monotonic()
             for mark in marks:
                 await asyncio.sleep(max(15.0 if not mark else 0.0, begun + 60 * mark - time.monotonic()))
                 used, since = sum(process.cpu_times()[:2]), time.monotonic()
                 await asyncio.sleep(5)
+                # Figures of the server are taken before the visitor takes from its time.
+                cores = (sum(process.cpu_times()[:2]) - used) / (time.monotonic() - since)
                 rows.append(
                     {
                         "minute": mark,
@@ -222,15 +229,17 @@ async def _soak(size: int, minutes: float, options: list[str], identity: str | N
                         "late": np.percentile(visitor.lateness(), [50, 95, 99, 100]).tolist(),
                         "apart": visitor.apart(),
                         "memory": process.memory_info().rss / 2**20,
-                        "cores": (sum(process.cpu_times()[:2]) - used) / (time.monotonic() - since),
+                        "cores": cores,
                         "queued": visitor.states[-1]["queued"],
                         "size": visitor.states[-1]["width"],
-                        "images": list(visitor.images),
                         "notes": list(visitor.notes),
                     }
                 )
-                shown = {key: value for key, value in rows[-1].items() if key != "images"}
-                click.echo(f"minute {mark:g}: {json.dumps(shown)}", err=True)
+                click.echo(f"minute {mark:g}: {json.dumps(rows[-1])}", err=True)
+                visitor.decoding.wanted = True
+                await asyncio.sleep(5)
+                visitor.decoding.wanted = decode
+                rows[-1]["images"] = list(visitor.images)
             speaking.cancel()
     for row in rows:  # at the end, as it would take time from the server
         row |= compare(row.pop("images"))
@@ -323,10 +332,10 @@ def _numbers(values: list[float] | None, digits: int) -> str:
 async def _speak(address: str, seconds: float) -> None:
     """Only speak, in a process of its own beside the browser."""
     import aiohttp
-    from live_receiver import Receiver
+    from live_receiver import Decoding, Receiver
 
     async with aiohttp.ClientSession() as http:
-        await Receiver(http, address, {}).speak(_speech(), seconds)
+        await Receiver(http, address, {}, Decoding(False)).speak(_speech(), seconds)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """A visitor of `fd2talk live` that measures: when packets arrive, how late the sound is, and what the frames look like.
 
-Pictures are decoded only where they are asked for; arrival is noted before any buffer.
+Pictures are decoded only where and while they are asked for; arrival is noted before any buffer.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ import asyncio
 import json
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
@@ -28,19 +28,35 @@ _ALIKE = 0.5  # correlation, at least, of what was sent and what arrived
 _GRID = 1000  # Hz, of the envelopes that are compared
 
 
-class _NoPictures:
-    """In the place of a decoder."""
+class Decoding:
+    """Whether pictures are decoded, now: begun in mid-call, the first that fails asks the server for a whole one."""
 
-    def decode(self, encoded: object) -> list:
-        return []
+    def __init__(self, wanted: bool) -> None:
+        self.wanted = wanted
+
+    def decoder(self, codec: Any, make: Callable[[Any], Any]) -> Any:
+        """Return a decoder of pictures that rests while none is wanted; `make` makes those of aiortc."""
+        decoding = self
+
+        class _Decoder:
+            real: Any = None
+
+            def decode(self, encoded: object) -> list:
+                if not decoding.wanted:
+                    self.real = None  # what it knows of earlier pictures would be wrong after a gap
+                    return []
+                self.real = self.real or make(codec)
+                return self.real.decode(encoded)
+
+        return _Decoder()
 
 
 @contextmanager
-def noted_arrivals(decode: bool, arrivals: dict[str, deque]) -> Iterator[None]:
+def noted_arrivals(decoding: Decoding, arrivals: dict[str, deque]) -> Iterator[None]:
     """In all connections of the block: arrivals of video and audio, as (timestamp, seconds), of each first packet.
 
     Args:
-        decode: whether pictures are decoded.
+        decoding: of the pictures.
         arrivals: filled, by kind.
     """
     receiver = rtcrtpreceiver.RTCRtpReceiver
@@ -53,7 +69,7 @@ def noted_arrivals(decode: bool, arrivals: dict[str, deque]) -> Iterator[None]:
         await handle(self, packet, arrival_time_ms)
 
     def decoder(codec: Any) -> Any:
-        return make(codec) if decode or codec.mimeType.startswith("audio") else _NoPictures()
+        return make(codec) if codec.mimeType.startswith("audio") else decoding.decoder(codec, make)
 
     receiver._handle_rtp_packet, rtcrtpreceiver.get_decoder = noted, decoder
     try:
@@ -69,10 +85,13 @@ class Receiver:
         http: the client's session.
         address: of the server.
         arrivals: see `noted_arrivals`.
+        decoding: of the pictures; it may be switched at any time.
     """
 
-    def __init__(self, http: aiohttp.ClientSession, address: str, arrivals: dict[str, deque]) -> None:
-        self._http, self.address, self.arrivals = http, address, arrivals
+    def __init__(
+        self, http: aiohttp.ClientSession, address: str, arrivals: dict[str, deque], decoding: Decoding
+    ) -> None:
+        self._http, self.address, self.arrivals, self.decoding = http, address, arrivals, decoding
         self.sound: deque[tuple[int, np.ndarray]] = deque(maxlen=_KEPT)  # samples since the first, int16 [960]
         self.sent: deque[tuple[float, np.ndarray]] = deque(maxlen=_KEPT)  # time, float32 [960]
         self.images: deque[np.ndarray] = deque(maxlen=25)
@@ -206,12 +225,13 @@ def _unwrapped(stamps: np.ndarray) -> np.ndarray:
 
 @asynccontextmanager
 async def received(address: str, *, decode: bool) -> AsyncIterator[Receiver]:
-    """A call with a local server; `decode`: whether pictures are decoded."""
+    """A call with a local server; `decode`: whether pictures are decoded from the start."""
     offer_addresses("127.0.0.1")
     arrivals = {kind: deque(maxlen=_KEPT) for kind in ("video", "audio")}
-    with noted_arrivals(decode, arrivals):
+    decoding = Decoding(decode)
+    with noted_arrivals(decoding, arrivals):
         async with aiohttp.ClientSession() as http:
-            receiver = Receiver(http, address, arrivals)
+            receiver = Receiver(http, address, arrivals, decoding)
             await receiver.open()
             try:
                 yield receiver
