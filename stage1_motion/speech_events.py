@@ -19,8 +19,8 @@ from shared.media import FPS, SAMPLE_RATE
 # At 25 fps: pauses shorter than this are left to the motion model, shorter bursts are no speech; lips part before a
 # word is heard and settle after it.
 _PAUSE, _BURST, _BEFORE, _AFTER = 20, 3, 4, 6
-# Of a shorter pause at the end nobody knows whether it goes on, but a mouth that stayed open in the last frames would
-# be seen; in less than _SETTLE frames it stays.
+# Of a shorter pause at the beginning or the end nobody knows how long it is, but a mouth that stands open before the
+# first word or in the last frames would be seen; in less than _SETTLE frames it stays.
 _SETTLE, _SETTLING = 4, 8
 _EDGE = np.hanning(11)[1:-1].astype(np.float32)
 _SILENCE = 3e-4  # root mean square below which a frame is inaudible
@@ -37,8 +37,8 @@ class SpeechEvents:
     Args:
         speaks: float32 [T] in [0, 1], 1 while somebody speaks; soft edges.
         bilabials: float32 [T] in [0, 1], 1 where lips must be closed (b, p, m).
-        settled: float32 [T] in [0, 1]: how far the mouth has closed in a silence at the end that is too short to count
-            as one in `speaks`; None: nowhere.
+        settled: float32 [T] in [0, 1]: how far the mouth has closed in a silence at the beginning or the end that is
+            too short to count as one in `speaks`; None: nowhere.
     """
 
     speaks: np.ndarray
@@ -151,13 +151,24 @@ def _in_use(active: np.ndarray) -> np.ndarray:
 
 
 def _settled(active: np.ndarray) -> np.ndarray:
-    """Speech or not, bool [T] -> `SpeechEvents.settled` [T]: as late as after a long silence, if it can."""
-    spoken = np.flatnonzero(binary_opening(active, np.ones(_BURST)))
+    """Speech or not, bool [T] -> `SpeechEvents.settled` [T], in the short silences at both ends."""
+    active = binary_opening(active, np.ones(_BURST))
+    return np.maximum(_closed(active[::-1], _BEFORE)[::-1], _closed(active, _AFTER))
+
+
+def _closed(active: np.ndarray, hold: int) -> np.ndarray:
+    """How far the mouth has closed in a short silence at the end, [T]: as late as after a long one, if it can.
+
+    Args:
+        active: speech or not, bool [T].
+        hold: frames after the last word until the mouth is half closed.
+    """
+    spoken = np.flatnonzero(active)
     silence = len(active) - 1 - spoken[-1] if len(spoken) else 0
     if not _SETTLE <= silence < _PAUSE:
         return np.zeros(len(active), np.float32)
     duration = min(_SETTLING, silence)
-    done = min(_AFTER + _SETTLING // 2, silence)  # frames after the last word
+    done = min(hold + _SETTLING // 2, silence)  # frames after the last word
     share = np.clip((np.arange(len(active)) - spoken[-1] - done + duration) / duration, 0, 1)
     return (share * share * (3 - 2 * share)).astype(np.float32)
 

@@ -21,6 +21,7 @@ from stage2_render.on_device.tone import DeviceTone
 from stage2_render.repair.network import PhotoFeatures
 from stage2_render.repair.parts import CLIP_SIZES, CROP_SCALE, MAP_FACTOR, PARTS, SHIFT, Part, window
 from stage2_render.repair.renderer import MOVED, STILL, RepairRenderer
+from stage2_render.repair.shares import Share
 
 # Degrees between the corners of the polygon as which `cv2.circle` fills a circle, by its radius in pixels.
 _CIRCLE_STEPS = ((3, 90.0), (10, 30.0), (15, 18.0))
@@ -47,6 +48,7 @@ class DevicePart(PreparedModule):
         part: which one.
         outline: its points in the photo's crop, [n, 2].
         features: of the photo, from the network's `encode_photo`.
+        share: of what is painted.
     """
 
     anchor: Tensor
@@ -59,7 +61,7 @@ class DevicePart(PreparedModule):
     angles: Tensor
     opening: Tensor
 
-    def __init__(self, part: Part, outline: np.ndarray, features: PhotoFeatures, share: float) -> None:
+    def __init__(self, part: Part, outline: np.ndarray, features: PhotoFeatures, share: Share) -> None:
         super().__init__()
         self.part, self._share = part, share
         self.inner = Rims(np.array(part.inner))
@@ -110,7 +112,7 @@ class DevicePart(PreparedModule):
     def strength(self, points: Tensor) -> Tensor:
         """How much of the repair is laid over frames with these points [B, 478, 2], float32 [B]."""
         distance = (points[:, self.vertices] - self.outline).square().sum(2).mean(1).sqrt()
-        return self._share * smoothstep((distance - STILL) / (MOVED - STILL)).float()
+        return (self._share(points) * smoothstep((distance - STILL) / (MOVED - STILL))).float()
 
     def _filled(self, outline: Tensor) -> Tensor:
         limit = CLIP_SIZES * max(self.part.size)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 import cv2
 import numpy as np
@@ -69,6 +70,12 @@ class Part:
             linear = linear * [[-1], [1]]
         anchor = np.asarray(vertices, np.float64)[list(self.anchor), :2].mean(0)
         return AlignedCrop(np.concatenate([linear, (self.at - linear @ anchor)[:, None]], 1), self.size)
+
+    def height(self, points: Any) -> Any:
+        """Return the height of the opening in its middle, [...], of points [..., 478, 2] in pixels of the crop."""
+        quarter = len(self.inner) // 4
+        upper, lower = self.inner[quarter - 1 : quarter + 2], self.inner[-quarter - 1 : 2 - quarter]
+        return (points[..., list(lower), 1] - points[..., list(upper), 1]).mean(-1)
 
     def maps(self, points: np.ndarray) -> np.ndarray:
         """Draw the maps of a mesh [478, 2] in pixels of the crop: uint8 [2, h, w], 255 where a cell is covered."""

@@ -24,6 +24,7 @@ from stage2_render.diffusion.tensors import to_tensor
 from stage2_render.face_crop import face_crop
 from stage2_render.repair.networks import RepairNetworks
 from stage2_render.repair.parts import MOUTH, PARTS, Part, window
+from stage2_render.repair.shares import Share
 from stage2_render.warp.compositing import smoothstep
 from stage2_render.warp.mesh_warp import MeshWarp
 from stage2_render.warp.tone import Tone
@@ -42,8 +43,6 @@ STILL, MOVED = 0.4, 1.5
 # Pixels of the mouth's crop for each of the photo. Up to the first number the photo's detail outside the opening is
 # kept; from the second on the crop shows all of it, and the network may cover it.
 _KEPT_UP_TO, _COVERED_FROM = 0.7, 1.0
-# Where detail is kept, this share of the mouth stays the warp's, whose teeth are drawn as sharp as the photo.
-_DRAWN = 0.45
 
 
 @dataclass(frozen=True)
@@ -87,12 +86,13 @@ class RepairRenderer:
         self.tone = Tone(face_crop(photo.landmarks).take(photo.image))
         scale = MOUTH.crop(photo.landmarks).scale
         self.detail = float(smoothstep((_COVERED_FROM - scale) / (_COVERED_FROM - _KEPT_UP_TO)))
-        self.shares = [1 - _DRAWN * self.detail if part is MOUTH else 1.0 for part in PARTS]
+        self.shares: list[Share] = []
         self.outlines, self.features = [], []
         for part in PARTS:
             crop = part.crop(photo.landmarks)
             points = crop.points(photo.landmarks)
             self.outlines.append(_outline(part, points))
+            self.shares.append(Share.of(part, points, crop.scale))
             with torch.inference_mode():
                 picture = to_tensor(crop.take(photo.image)[None], self.device)
                 maps = self._maps_tensor([part.maps(points)])
@@ -129,8 +129,8 @@ class RepairRenderer:
         moved = [_outline(part, one) - before for part, one, before in zip(PARTS, points, self.outlines)]
         distances = [np.sqrt(np.square(one).sum(1).mean()) for one in moved]
         strengths = [
-            share * float(smoothstep((distance - STILL) / (MOVED - STILL)))
-            for share, distance in zip(self.shares, distances)
+            float(share(one) * smoothstep((distance - STILL) / (MOVED - STILL)))
+            for share, one, distance in zip(self.shares, points, distances)
         ]
         return Prepared(frame, crops, [crop.take(frame) for crop in crops], maps, strengths)
 

@@ -64,8 +64,21 @@ def test_the_mouth_closes_in_the_silence_at_the_end_whatever_its_length(silence)
         assert np.abs(long - found[60:]).max() < 0.2
 
 
+@pytest.mark.parametrize("silence", [4, 8, 12, 19])
+def test_the_mouth_stays_closed_in_a_short_silence_before_the_first_word(silence):
+    found = events_of((silence, False), (60, True)).articulates
+    assert found[0] == 0 and (found[silence:50] == 1).all()
+    steps = np.diff(found[: silence + 1])
+    assert (steps >= 0).all() and steps.max() < 0.5
+    if silence > 12:  # as late as after a long silence
+        long = events_of((60, False), (60, True)).articulates[60 - silence : 60]
+        assert np.abs(long - found[:silence]).max() < 0.2
+        assert found[: silence - 8].max() == 0
+
+
 def test_speech_to_the_end_and_pauses_within_leave_the_mouth_to_the_model():
-    for runs in (((50, True),), ((50, True), (3, False)), ((40, True), (12, False), (40, True))):
+    runs_of = ((50, True),), ((50, True), (3, False)), ((3, False), (50, True)), ((40, True), (12, False), (40, True))
+    for runs in runs_of:
         assert (events_of(*runs).articulates[10:] == 1).all(), runs
     assert events_of((30, False)).articulates.max() == 0
 
