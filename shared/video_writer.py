@@ -26,8 +26,8 @@ SYNTHETIC_TAGS = {
 }
 """Metadata of every video, which mark it as generated."""
 
-CRF = 18
-"""Quality of the pictures: hardly to be told from what was encoded."""
+CRF = 16
+"""Quality of the pictures: moving skin keeps four fifths of its sharpness; at 18 seven tenths, for 0.75 of the size."""
 
 KEEPING_CRF = 6
 """Quality for pictures that were a video before: 45 dB and more, and another encoding later costs little."""
