@@ -116,7 +116,8 @@ def test_a_sharp_photo_keeps_half_of_the_warp_in_its_mouth_and_in_lids_that_are_
             (frame,) = one.frames([moved])
             warp = one.warp(moved)
             shown[size, closed] = [
-                (at(frame, part, moved).astype(float) - at(warp, part, moved)).sum() / (255 - at(warp, part, moved)).sum()
+                (at(frame, part, moved).astype(float) - at(warp, part, moved)).sum()
+                / (255 - at(warp, part, moved)).sum()
                 for part in (MOUTH, RIGHT)
             ]
     assert shown[250, 0.4] == pytest.approx([1, 1], abs=0.03) and shown[250, 1.0] == pytest.approx([1, 1], abs=0.03)
