@@ -13,7 +13,6 @@ from stage2_render.repair.networks import RepairNetworks
 from stage2_render.repair.parts import LEFT, MOUTH, PARTS, RIGHT
 from stage2_render.repair.renderer import RepairRenderer
 
-
 SIZE = 250
 """Side of the photo in pixels: no sharper than what networks learn from, so that they paint in full."""
 
