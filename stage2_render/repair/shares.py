@@ -3,7 +3,8 @@
 The networks have learned from films whose faces are small: a crop has twice as many pixels as what it shows. Of sharper
 photos they paint wide mouths as a pale veil without a dark interior, and lids that are half-way as a dark smear through
 which the iris shows. The warp's drawn teeth and its lids have edges there, though harder ones than real: half of each
-looks right, and is as sharp as filmed mouths.
+looks right, and is as sharp as filmed mouths. Of a mouth that is open in the photo they know the inside, and paint it
+well.
 """
 
 from __future__ import annotations
@@ -23,6 +24,8 @@ _MOUTH, _LIDS = 0.45, 0.6
 _SHUT, _PARTED, _WIDE, _OPEN = 0.25, 0.45, 0.8, 0.95
 # Lower openings of a photo, in pixels of the crop, are closed eyes.
 _CLOSED = 2.0
+# Openings in the same pixels, about 2 and 5 mm, from which a photo shows some of the mouth's inside, and enough of it.
+_SHOWN, _KNOWN = 3.0, 7.0
 
 
 @dataclass(frozen=True)
@@ -48,8 +51,9 @@ class Share:
             points: of the photo's mesh in the crop, [478, 2] in its pixels.
             scale: pixels of the crop for each of the photo.
         """
-        sharp = float(smoothstep((_SOFT - scale) / (_SOFT - _SHARP)))
-        return cls(part, sharp * (_MOUTH if part is MOUTH else _LIDS), max(float(part.height(points)), _CLOSED))
+        height, sharp = float(part.height(points)), float(smoothstep((_SOFT - scale) / (_SOFT - _SHARP)))
+        hidden = 1 - float(smoothstep((height - _SHOWN) / (_KNOWN - _SHOWN)))
+        return cls(part, sharp * (_MOUTH * hidden if part is MOUTH else _LIDS), max(height, _CLOSED))
 
     def __call__(self, points: Any) -> Any:
         """Return the share in frames with these points [..., 478, 2], an array or a tensor, in pixels of the crop."""

@@ -37,6 +37,16 @@ def test_lids_are_painted_where_the_photo_does_not_show_them(part):
     assert np.abs(np.diff(found)).max() < 0.15  # nothing flickers where lids stop between
 
 
+def test_the_inside_of_a_mouth_that_the_photo_shows_is_painted_in_full():
+    _, mesh = portrait()
+    found = []
+    for amount in (0, 0.012, 0.016, 0.1):
+        photo = opened(mesh, amount)
+        points = MOUTH.crop(photo).points(photo)
+        found.append(float(Share.of(MOUTH, points, 1.0)(points)))
+    assert found[0] == pytest.approx(0.55) and found[-1] == 1 and 0.55 < found[1] < found[2] < 1
+
+
 def test_a_photo_of_closed_eyes_and_tensors():
     closed = Share.of(RIGHT, lids(RIGHT, 1), 1.0)
     assert closed(lids(RIGHT, 1)) == 1
