@@ -1,16 +1,15 @@
-"""Photos, sound and clips of visitors: refused before they fill the memory."""
+"""Photos, sound and clips that visitors of a server of ours send: refused before they fill the memory."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 import numpy as np
 from PIL import Image
 
 from fd2talk.commands.inputs import is_motion_file
-from fd2talk.studio.limits import Limits
 from shared.audio import AudioTrack, read_audio
 from shared.containers import open_media, video_stream
 from shared.errors import InputError
@@ -18,7 +17,19 @@ from shared.errors import InputError
 T = TypeVar("T")
 
 
-def check_pixels(path: Path, limits: Limits) -> None:
+class MediaLimits(Protocol):
+    """What of the limits of a server counts here."""
+
+    @property
+    def pixels(self) -> int:
+        """Of a photo."""
+
+    @property
+    def seconds(self) -> float:
+        """Of sound, and of a clip."""
+
+
+def check_pixels(path: Path, limits: MediaLimits) -> None:
     """Refuse a photo that would be too large in memory, by its header alone.
 
     Raises:
@@ -35,7 +46,7 @@ def check_pixels(path: Path, limits: Limits) -> None:
         raise InputError(f"the photo has more than {limits.pixels / 1e6:.3g} million pixels: make it smaller first")
 
 
-def read_speech(path: Path, limits: Limits) -> np.ndarray:
+def read_speech(path: Path, limits: MediaLimits) -> np.ndarray:
     """Read speech as float32 [n] at 16 kHz, no more than may be asked for.
 
     Raises:
@@ -54,7 +65,7 @@ def read_speech(path: Path, limits: Limits) -> np.ndarray:
     return named(within, path)
 
 
-def check_clip(path: Path, limits: Limits) -> None:
+def check_clip(path: Path, limits: MediaLimits) -> None:
     """Refuse a clip that would take long to track, by the times in it, without decoding. Other files pass.
 
     Raises:
