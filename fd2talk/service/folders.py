@@ -7,6 +7,7 @@ import os
 import re
 import secrets
 import shutil
+from collections.abc import Collection
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -84,13 +85,17 @@ class Folders:
         if not self.has_room:
             raise disk_full()
 
-    def sweep(self, results: set[str]) -> int:
+    def sweep(self, results: set[str], processes: Collection[str] = ()) -> int:
         """Remove unfinished videos, and complete ones that are not named here: they were never published.
+
+        Args:
+            results: names of those that were.
+            processes: names of those that make videos now; what is theirs stays.
 
         Returns:
             How many files and folders.
         """
-        return _swept(self.work, set()) + _swept(self.results, results)
+        return _swept(self.work, set(), processes) + _swept(self.results, results, processes)
 
     def sweep_received(self, inputs: set[str], uploads: set[str]) -> int:
         """Remove what was received and is not named here, before anything is being received. Returns as `sweep`."""
@@ -182,8 +187,9 @@ class Incoming:
         remove(self._path)
 
 
-def _swept(folder: Path, kept: set[str]) -> int:
-    paths = [path for path in folder.iterdir() if path.name not in kept]
+def _swept(folder: Path, kept: set[str], processes: Collection[str] = ()) -> int:
+    theirs = tuple(f"{name}-" for name in processes)
+    paths = [path for path in folder.iterdir() if path.name not in kept and not path.name.startswith(theirs)]
     for path in paths:
         remove(path)
     return len(paths)

@@ -86,8 +86,8 @@ def error_of(answer, status, code):
 
 
 @contextmanager
-def running(folder, limits=None, token=None, engine=STUB):
-    """Serve in a thread of this process, videos in a process of their own; yields (service, address, supervisor)."""
+def running(folder, limits=None, token=None, engine=STUB, workers=1):
+    """Serve in a thread of this process, videos in processes of their own; yields (service, address, supervisor)."""
     import uvicorn
 
     from fd2talk.service.app import application
@@ -100,7 +100,7 @@ def running(folder, limits=None, token=None, engine=STUB):
     limits = limits or Limits(free_bytes=0, cancel_seconds=0.5)
     with closing(Service(folder, limits)) as service, closing(bound("127.0.0.1", 0)) as listening:
         with helpers_in_path():
-            supervisor = Supervisor(service, engine, "bundled", "cpu")
+            supervisor = Supervisor(service, engine, "bundled", "cpu", workers)
             supervisor.start()
             config = uvicorn.Config(
                 application(service, token), http=protocol(limits), lifespan="off", ws="none", log_config=None,

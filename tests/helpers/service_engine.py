@@ -25,8 +25,8 @@ def made_of(photo, audio):
 
 
 class StubEngine:
-    def __init__(self, weights, device, limits):
-        self.given = weights, device, limits
+    def __init__(self, weights, device, limits, threads):
+        self.given = weights, device, limits, threads
 
     def __call__(self, work, tell):
         photo, audio = work.files["photo"].read_bytes(), work.files["audio"].read_bytes()

@@ -321,7 +321,7 @@ def test_health_and_metrics(client):
     client.get("/v1/videos/video_1")
     text = client.get("/metrics").text
     assert re.search(r'fd2talk_videos\{status="completed"\} [1-9]', text)
-    assert re.search(r"fd2talk_videos_completed_total [1-9]", text) and "fd2talk_worker_up 1.0" in text
+    assert re.search(r"fd2talk_videos_completed_total [1-9]", text) and 'fd2talk_worker_up{worker="1"} 1.0' in text
     assert 'fd2talk_http_requests_total{method="GET",route="/v1/videos/{video_id}",status="404"}' in text
     from prometheus_client.parser import text_string_to_metric_families
 

@@ -38,7 +38,7 @@ def test_little_room_stops_the_work_and_is_said(tmp_path, monkeypatch):
         error_of(client.create(), 507, "storage_full")
         answer = client.get("/health")
         assert answer.status_code == 503 and answer.json()["reason"] == "the disk is nearly full"
-        assert "fd2talk_worker_up 0.0" in client.get("/metrics").text
+        assert 'fd2talk_worker_up{worker="1"} 0.0' in client.get("/metrics").text
 
 
 def test_an_engine_that_cannot_be_loaded_is_said_and_videos_wait(tmp_path):
@@ -78,7 +78,7 @@ def test_it_leaves_what_comes_for_all_processes_to_the_service(watched, client):
     """A service manager sends SIGTERM to every process."""
     name = client.queued(quick(0.5))
     wait_for(lambda: client.video(name)["status"] == "in_progress")
-    os.kill(watched[2].process.pid, signal.SIGTERM)
+    os.kill(watched[2].processes[0].pid, signal.SIGTERM)
     assert client.finished(name)["status"] == "completed" and watched[0].videos.find(name).crashes == 0
 
 
