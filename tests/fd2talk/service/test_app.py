@@ -136,6 +136,37 @@ def test_events_tell_everything_until_the_end(client):
     error_of(client.get("/v1/videos/video_0/events"), 404, "not_found")
 
 
+def test_some_may_follow_and_the_others_are_answered_all_the_same(tmp_path):
+    limits = Limits(free_bytes=0, followers=2, follow_seconds=60, cancel_seconds=0.5)
+    with running(tmp_path / "data", limits) as (_, address, _), Client(address) as client:
+        name = client.queued(quick(60))
+        url = f"/v1/videos/{name}/events"
+        with client.stream("GET", url) as first, Client(address) as other, other.stream("GET", url) as second:
+            told = [stream.iter_lines() for stream in (first, second)]  # which are kept: they hold the connections
+            for lines in told:
+                next(line for line in lines if line.startswith("event: "))
+            refused = client.get(url)
+            assert "too many" in error_of(refused, 503, "busy") and refused.headers["retry-after"] == "5"
+            assert client.video(name)["status"] == "in_progress"
+
+        def follows():
+            with client.stream("GET", url) as stream:
+                return stream.status_code == 200
+
+        wait_for(follows)  # those who left make room
+        client.delete(f"/v1/videos/{name}")
+
+
+def test_a_stream_ends_after_a_while_though_the_video_does_not(tmp_path):
+    limits = Limits(free_bytes=0, follow_seconds=0.6, cancel_seconds=0.5)
+    with running(tmp_path / "data", limits) as (_, address, _), Client(address) as client:
+        name, begun = client.queued(quick(do="hang")), time.monotonic()
+        kinds = {line for line in client.get(f"/v1/videos/{name}/events").iter_lines() if line.startswith("event: ")}
+        assert 0.5 < time.monotonic() - begun < 10 and kinds <= {"event: queued", "event: in_progress"}
+        assert client.get(f"/v1/videos/{name}/events").status_code == 200  # it may come back
+        client.delete(f"/v1/videos/{name}")
+
+
 def test_what_is_not_complete_has_no_content(client):
     name = client.queued(quick(1.0))
     answer = client.get(f"/v1/videos/{name}/content")

@@ -121,3 +121,14 @@ def test_nobody_else_reads_what_is_kept(tmp_path):
             for path in folder.iterdir():
                 assert not path.stat().st_mode & 0o077, path
     assert not (tmp_path / "new").stat().st_mode & 0o077
+
+
+def test_what_other_processes_make_now_is_not_swept(tmp_path):
+    folders = Folders(tmp_path, Limits())
+    for folder in (folders.work, folders.results):
+        for name in ("a-1", "b-1", "ab-1", "old"):
+            (folder / name).mkdir()
+    assert folders.sweep({"old"}, ["a"]) == 5
+    assert sorted(path.name for path in folders.work.iterdir()) == ["a-1"]
+    assert sorted(path.name for path in folders.results.iterdir()) == ["a-1", "old"]
+    assert folders.sweep(set()) == 3

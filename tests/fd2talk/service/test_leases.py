@@ -1,6 +1,7 @@
 """The queue: its order, and that a result is published once and never replaced, whoever dies when."""
 
 import sqlite3
+import threading
 import time
 
 import pytest
@@ -75,6 +76,44 @@ def test_a_process_that_has_outlived_its_service_gets_no_video(tables):
     tables.start = tables.leases.begin()
     assert tables.leases.claim("a", old) is None
     assert tables.claim("b") is not None
+
+
+def test_the_end_of_one_process_is_no_business_of_the_others(tables):
+    first, second, third = (tables.add()[0].id for _ in range(3))
+    assert (tables.claim("1", "a").id, tables.claim("1", "b").id) == (first, second)
+    assert tables.videos.find(third).ahead == 2
+    assert tables.leases.progress("b-1", "rendering", 50)
+    assert [lost.id for lost in tables.crashed(process="a")] == [first] and tables.crashed(process="a") == []
+    assert tables.videos.find(first).status == "queued" and tables.videos.find(second).progress == 50
+    assert tables.claim("2", "c").id == first  # before the third
+    assert not tables.leases.publish("a-1", Made("a-1.mp4", 1, "0"))
+    assert tables.leases.publish("b-1", Made("b-1.mp4", 1, "0"))
+    assert (tables.videos.find(first).crashes, tables.videos.find(second).crashes) == (1, 0)
+    time.sleep(0.02)
+    assert tables.leases.stalled("a", 0.01) is tables.leases.stalled("b", 0.01) is None
+    assert tables.leases.stalled("c", 0.01).id == first
+    assert tables.leases.under_way() == 1
+    assert [lost.id for lost in tables.leases.give_back()] == [first]
+
+
+def test_no_video_is_claimed_twice_and_all_are_begun_in_order(tables, tmp_path):
+    names = [tables.add()[0].id for _ in range(120)]
+    claimed = {process: [] for process in "abcd"}
+
+    def work(process):
+        own = Leases(Database(tmp_path / "t.db"), 3600.0)
+        while (video := own.claim(f"{process}-{len(claimed[process])}", tables.start)) is not None:
+            claimed[process].append(video.id)
+
+    threads = [
+        threading.Thread(target=work, args=[process]) for process in "abcd" if claimed.setdefault(process, []) == []
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(sum(claimed.values(), [])) == names
+    assert all(theirs == sorted(theirs) for theirs in claimed.values())
 
 
 def test_crashes_are_counted_and_then_it_has_failed(tables):
