@@ -1,5 +1,6 @@
 """A service in this process or in one of its own, and programs that talk to it over HTTP."""
 
+import contextlib
 import json
 import os
 import re
@@ -171,13 +172,13 @@ class Server:
         return Client(self.address, self.token, **options)
 
     def workers(self):
-        """The processes that it started."""
+        """The processes that it started, and that have not ended."""
         import psutil
 
-        try:
-            return psutil.Process(self.process.pid).children(recursive=True)
-        except psutil.NoSuchProcess:
-            return []
+        with contextlib.suppress(psutil.NoSuchProcess):
+            children = psutil.Process(self.process.pid).children(recursive=True)
+            return [child for child in children if child.status() != psutil.STATUS_ZOMBIE]
+        return []
 
     def kill(self, with_workers=True):
         """End it as a loss of power would: without a word."""

@@ -37,5 +37,5 @@ def test_with_one_thread_everything_is_done_by_one(tmp_path, photo, audio, monke
     monkeypatch.setattr(cv2, "setNumThreads", lambda number: asked.append(("cv2", number)))
     work = Work({"photo": photo, "audio": audio}, {"max_size": 128}, tmp_path / "video.mp4")
     VideoEngine("bundled", "cpu", Limits(), 1)(work, lambda *what: None)
-    assert set(asked) == {("torch", 1), ("cv2", 1)}
+    assert asked[:2] == [("torch", 1), ("cv2", 1)]
     assert b"threads=1 " in work.output.read_bytes()  # as x264 notes it

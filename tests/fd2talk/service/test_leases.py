@@ -97,7 +97,7 @@ def test_the_end_of_one_process_is_no_business_of_the_others(tables):
 
 
 def test_no_video_is_claimed_twice_and_all_are_begun_in_order(tables, tmp_path):
-    names = [tables.add()[0].id for _ in range(120)]
+    names = [tables.add(most=200)[0].id for _ in range(120)]
     claimed = {process: [] for process in "abcd"}
 
     def work(process):
