@@ -121,8 +121,10 @@ class Folders:
             except OSError:  # a file system without links
                 shutil.copyfile(source, path)
         except FileNotFoundError as error:
-            remove(path)
             raise Refused(404, "not_found", f"there is no upload {name}; it may have expired") from error
+        except BaseException:  # a full disk: a part of it is there
+            remove(path)
+            raise
         return Received(path, file_name, size, sha256)
 
     def keep_upload(self, received: Received, name: str) -> None:
@@ -137,13 +139,17 @@ class Folders:
             files: by what they are for, such as `photo`.
         """
         name = secrets.token_hex(16)
-        for role, received in files.items():
-            folder = self.inputs / name / role
-            folder.mkdir(parents=True)
-            os.replace(received.path, folder / received.name)
-            sync_folder(folder)
-            sync_folder(folder.parent)
-        sync_folder(self.inputs)
+        try:
+            for role, received in files.items():
+                folder = self.inputs / name / role
+                folder.mkdir(parents=True)
+                os.replace(received.path, folder / received.name)
+                sync_folder(folder)
+                sync_folder(folder.parent)
+            sync_folder(self.inputs)
+        except BaseException:  # a full disk: some of them are there already
+            remove(self.inputs / name)
+            raise
         return name
 
     def input_paths(self, folder: str, files: dict[str, str]) -> dict[str, Path]:

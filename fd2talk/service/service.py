@@ -113,16 +113,16 @@ class Service:
         Raises:
             Refused: an upload does not exist, too many videos wait, the disk is full.
         """
-        for role in FILES:
-            name = options.get(role)
-            if role in form.files or not isinstance(name, str) or not name.startswith(PREFIX):
-                continue
-            if (upload := self.uploads.find(name)) is None:
-                raise Refused(404, "not_found", f"{role}: there is no upload {name}; it may have expired")
-            with storing():
-                copy = self.folders.copy_of_upload(name, upload.name, upload.bytes, upload.sha256)
-            form.files[role] = copy
         try:
+            for role in FILES:
+                name = options.get(role)
+                if role in form.files or not isinstance(name, str) or not name.startswith(PREFIX):
+                    continue
+                if (upload := self.uploads.find(name)) is None:
+                    raise Refused(404, "not_found", f"{role}: there is no upload {name}; it may have expired")
+                with storing():
+                    copy = self.folders.copy_of_upload(name, upload.name, upload.bytes, upload.sha256)
+                form.files[role] = copy
             return self._queue(options, form.files, key)
         finally:
             for received in form.files.values():

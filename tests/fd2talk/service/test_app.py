@@ -58,6 +58,9 @@ def test_a_video_from_uploads(client, served):
         assert client.content(name).startswith(made_of(quick(), b"uploaded sound"))
     said = error_of(client.post("/v1/videos", json=bodies[0]), 404, "not_found")
     assert "there is no upload" in said
+    bodies[0] |= {"photo": audio, "audio": photo}  # the first one is there, the second one is not
+    error_of(client.post("/v1/videos", json=bodies[0]), 404, "not_found")
+    assert not [*served[0].folders.incoming.iterdir()]
     answer = client.post("/v1/videos", data={"photo": audio, "audio": audio})  # a form of ids alone is no multipart
     error_of(answer, 415, "unsupported_media_type")
     error_of(client.delete("/v1/uploads/none"), 404, "not_found")
