@@ -124,6 +124,7 @@ def under_way(client):
 
 def test_two_make_two_at_once_and_the_end_of_one_does_not_disturb_the_other(two, client_of_two):
     (service, _, supervisor), client = two, client_of_two
+    wait_for(lambda: client.get("/health").json()["workers_up"] == 2)  # another test may have ended one
     names = [client.queued(quick(2.0)), client.queued(quick(2.0))]
     wait_for(lambda: under_way(client) == names)
     health = client.get("/health").json()
