@@ -172,7 +172,16 @@ def live(**options: Any) -> None:
     default=30,
     show_default=True,
     metavar="SECONDS",
-    help="When it is stopped: time to finish the video that is being made; after that it waits for the next start.",
+    help="When it is stopped: time to finish what is being made; after that it waits for the next start.",
+)
+@click.option(
+    "--workers",
+    type=click.IntRange(1, 64),
+    default=1,
+    show_default=True,
+    metavar="N",
+    help="Processes that make videos, one each at a time: more videos an hour, each of them slower, and as many copies "
+    "of the models in memory.",
 )
 @click.option("--engine", metavar="MODULE:NAME", hidden=True, help="What makes the videos, for tests of the rest.")
 @signing
@@ -181,8 +190,8 @@ def live(**options: Any) -> None:
 def serve(**options: Any) -> None:
     """Make videos for programs, over HTTP (docs/service.md).
 
-    Requests wait in a queue that survives a restart, and are made one after the other in a process of their own. It
-    needs the extra: pip install 'fd2talk[serve]'.
+    Requests wait in a queue that survives a restart, and are made one after the other in a process of their own, or in
+    several. It needs the extra: pip install 'fd2talk[serve]'.
     """
     from fd2talk.commands.serve import serve
 

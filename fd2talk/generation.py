@@ -3,32 +3,30 @@
 from __future__ import annotations
 
 import os
-from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterator
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from fd2talk.commands.inputs import fit_photo, load_motion
 from fd2talk.commands.style import read_style
 from fd2talk.output import require_output, write_video
+from fd2talk.pipelines import Pipelines
+from fd2talk.recent import Recent
 from fd2talk.request import Request
 from fd2talk.talking_head import TalkingHead
 from shared.device import require_device
 from shared.files import check_input
 from shared.media import read_audio, read_image
-from stage2_render.pipeline import RenderPipeline
 
 if TYPE_CHECKING:
     from fd2talk.provenance.signer import Signer
-    from stage1_motion.pipeline import MotionPipeline
 
-T = TypeVar("T")
 _KEPT = 4
-"""Of each kind (motion models, photos, styles, head motions) that were used last."""
+"""Of each kind (motion models, renderers, photos, styles, head motions): those that were used last."""
 
 Progress = Callable[[str, int, int], None]
 """Told what is being done, how much of it is done, and how much there is."""
@@ -48,8 +46,8 @@ class Generator:
 
     def __init__(self, weights: str | Path = "bundled", device: str = "cpu", threads: int | None = None) -> None:
         require_device(device)
-        self._weights, self._device, self._threads = weights, device, threads
-        self._recent: dict[str, OrderedDict[Hashable, Any]] = {}
+        self._threads = threads
+        self._pipelines, self._recent = Pipelines(weights, device, _KEPT), Recent(_KEPT)
 
     def talk(self, request: Request, progress: Callable[[int, int], None] | None = None) -> TalkingHead:
         """Generate the motion; frames are rendered when the result is saved or iterated over.
@@ -65,22 +63,23 @@ class Generator:
         image, speech = read_image(request.photo), read_audio(request.audio)
         if request.pose_from:
             check_input(request.pose_from)
-        render = self._renderer(request)
-        photo = self._photo(request, image, render)
+        render = self._pipelines.renderer(**request.renderer.loading)
+        key: Hashable = (_version(request.photo), request.face)
+        photo = self._recent.kept("photo", key, lambda: fit_photo(render.model, request.photo, image, request.face))
         pose = None
         if request.pose_from:
             path = request.pose_from
-            pose = self._kept("pose", _version(path), lambda: load_motion(path, render.model))
+            pose = self._recent.kept("pose", _version(path), lambda: load_motion(path, render.model))
 
         # Importing stage one takes seconds, so it waits until the inputs have been checked.
         from fd2talk.pipeline import TalkingHeadPipeline
 
-        motion = self._motion(request)
+        motion = self._pipelines.motion(**request.motion_model.loading)
         style = request.motion_model.style
         read = None
         if style is not None:
             key = (_version(style), request.motion_model)
-            read = self._kept("style", key, lambda: read_style(style, motion))
+            read = self._recent.kept("style", key, lambda: read_style(style, motion))
         talk = TalkingHeadPipeline(motion, render)(
             photo,
             speech,
@@ -133,37 +132,6 @@ class Generator:
     def _workers(self) -> dict[str, int]:
         """Keyword arguments of `RenderPipeline.__call__`."""
         return {} if self._threads is None else {"workers": 0 if self._threads == 1 else self._threads}
-
-    def _renderer(self, request: Request) -> RenderPipeline:
-        return self._kept(
-            "renderer",
-            tuple(request.renderer.loading.items()),
-            lambda: RenderPipeline.from_pretrained(self._weights, **request.renderer.loading, device=self._device),
-        )
-
-    def _motion(self, request: Request) -> MotionPipeline:
-        from stage1_motion.pipeline import MotionPipeline
-
-        loading = request.motion_model.loading
-        return self._kept(
-            "motion",
-            tuple(loading.items()),
-            lambda: MotionPipeline.from_pretrained(self._weights, **loading, device=self._device),
-        )
-
-    def _photo(self, request: Request, image: np.ndarray, render: RenderPipeline) -> Any:
-        key = (_version(request.photo), request.face)
-        return self._kept("photo", key, lambda: fit_photo(render.model, request.photo, image, request.face))
-
-    def _kept(self, kind: str, key: Hashable, make: Callable[[], T]) -> T:
-        """What has been made under this key, or is made now."""
-        recent = self._recent.setdefault(kind, OrderedDict())
-        if key not in recent:
-            recent[key] = make()
-            if len(recent) > _KEPT:
-                recent.popitem(last=False)
-        recent.move_to_end(key)
-        return recent[key]
 
 
 def _version(path: str) -> Hashable:

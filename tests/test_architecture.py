@@ -15,6 +15,13 @@ MAY_IMPORT = {
     "fd2talk": {"shared", "stage1_motion", "stage2_render", "fd2talk"},
 }
 FRAMEWORKS = {"fd2talk.integrations.pipecat": "pipecat", "fd2talk.integrations.livekit": "livekit.agents"}
+# Applications, and who else may import one: the command that starts it, and adapters that are made of its parts.
+APPLICATIONS = {
+    "fd2talk.batches": ("fd2talk.commands.batch",),
+    "fd2talk.live": ("fd2talk.commands.live", "fd2talk.integrations"),
+    "fd2talk.service": ("fd2talk.commands.serve",),
+    "fd2talk.studio": ("fd2talk.commands.studio",),
+}
 FILES = sorted(path for room in MAY_IMPORT for path in (ROOT / room).rglob("*.py"))
 # What trains may import what trains: `fd2talk train`, `shard` and `personalise`, and the ablations with their variants.
 TRAINERS = (
@@ -105,6 +112,18 @@ def test_stage_one_knows_models_by_the_registry_alone():
 @pytest.mark.parametrize("name", [name for name in MODULES if not trains(name) and not name.startswith(TRAINERS)])
 def test_training_is_imported_by_nothing_that_runs_at_inference(name):
     assert not {other for other in imports(MODULES[name]) if trains(other)}
+
+
+def lies_in(name, rooms):
+    return any(name == room or name.startswith(f"{room}.") for room in rooms)
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_applications_do_not_import_each_other(name):
+    """What several of them need lies beside them: `generation`, `pipelines`, `media_checks`, `serving`."""
+    for application, others in APPLICATIONS.items():
+        if not lies_in(name, (application, *others)):
+            assert not {other for other in imports(MODULES[name]) if lies_in(other, (application,))}
 
 
 def test_the_warp_does_without_diffusion():

@@ -19,8 +19,8 @@ _NEEDED = ("fastapi", "prometheus_client", "python_multipart", "uvicorn")
 
 def serve(
     *, data: str, host: str, port: int, token: str | None, max_upload: int, max_pixels: float, max_seconds: float,
-    max_waiting: int, keep: float, min_free: int, grace: float, weights: str, device: str, engine: str | None,
-    signer: Signer | None = None,
+    max_waiting: int, keep: float, min_free: int, grace: float, workers: int, weights: str, device: str,
+    engine: str | None, signer: Signer | None = None,
 ) -> None:  # fmt: skip
     """Serve until it is stopped; see `fd2talk.service.server.serve`."""
     if missing := [name for name in _NEEDED if find_spec(name) is None]:
@@ -29,7 +29,7 @@ def serve(
     if weights != "bundled" and not Path(weights).is_dir():
         raise UsageError(f"{weights}: there is no such folder of weights")
     if signer is not None:
-        os.environ |= signer.environment  # for the process that makes videos
+        os.environ |= signer.environment  # for the processes that make videos
     if device != "cpu":
         from shared.device import require_device  # takes seconds
 
@@ -45,5 +45,5 @@ def serve(
     )  # fmt: skip
     serve(
         Path(data), limits, host=host, port=port, token=token, weights=weights, device=device,
-        engine=engine or ENGINE, grace=grace, ready=announce,
+        engine=engine or ENGINE, grace=grace, workers=workers, ready=announce,
     )  # fmt: skip

@@ -19,9 +19,10 @@ from starlette.routing import Match
 
 from fd2talk import __version__
 from fd2talk.service.errors import Refused, error_body, given_twice, refusal
-from fd2talk.service.events import events
+from fd2talk.service.events import EVENT_SCHEMA, Followers
 from fd2talk.service.form import Form, receive_form, receive_json
 from fd2talk.service.guard import Guard
+from fd2talk.service.health import health_of
 from fd2talk.service.metrics import Metrics
 from fd2talk.service.options import FILE_SCHEMA, FILES, VideoRequest, checked, form_schema, from_form, sentence_of
 from fd2talk.service.page import page
@@ -81,7 +82,14 @@ def _known_parameters(request: Request) -> None:
             raise given_twice(name)
 
 
+def followers_of(request: Request) -> Followers:
+    """Those who follow videos of an application."""
+    found: Followers = request.app.state.followers
+    return found
+
+
 Served = Annotated[Service, Depends(service_of)]
+Following = Annotated[Followers, Depends(followers_of)]
 router = APIRouter(dependencies=[Depends(_known_parameters)])
 
 
@@ -173,16 +181,17 @@ def get_content(request: Request, service: Served, video_id: VideoId) -> Respons
 @router.get(
     "/v1/videos/{video_id}/events",
     response_class=StreamingResponse,
-    responses={200: {"content": {"text/event-stream": {"schema": {"type": "string"}}}}, **_errors(404)},
+    responses={200: {"content": {"text/event-stream": {"itemSchema": EVENT_SCHEMA}}}, **_errors(404)},
 )
-def get_events(service: Served, video_id: VideoId) -> Response:
+def get_events(service: Served, followers: Following, video_id: VideoId) -> Response:
     """Follow a video: server-sent events `queued`, `in_progress`, `completed`, `failed` and `deleted`.
 
-    The data of each event is the video as `GET /v1/videos/{video_id}` has it. The stream ends with the video.
+    The data of each event is the video as `GET /v1/videos/{video_id}` has it. The stream ends with the video, or after
+    an hour, when a client may come back.
     """
     service.video(video_id)
     headers = {"X-Accel-Buffering": "no"}
-    return StreamingResponse(events(service, video_id), media_type="text/event-stream", headers=headers)
+    return StreamingResponse(followers.events(video_id), media_type="text/event-stream", headers=headers)
 
 
 @router.delete("/v1/videos/{video_id}", response_model=Deleted, responses=_errors(404))
@@ -245,16 +254,12 @@ public = APIRouter()
 
 @public.get("/health", response_model=Health, responses={503: {"model": Health, "description": "No videos are made."}})
 def get_health(service: Served, response: Response) -> Health:
-    """Say whether videos are being made; needs no token."""
-    with service.database.reading() as connection:
-        counts = dict(connection.execute("SELECT status, count(*) FROM videos GROUP BY status").fetchall())
-    reason = "the service is being stopped" if service.stopping.is_set() else service.trouble()
-    status: Literal["ok", "stopping", "degraded"] = "ok"
-    if reason is not None:
-        status, response.status_code = "stopping" if service.stopping.is_set() else "degraded", 503
-    return Health(
-        status=status, reason=reason, queued=counts.get("queued", 0), in_progress=counts.get("in_progress", 0)
-    )
+    """Say whether videos are being made; needs no token.
+
+    It is `degraded` with a status of 200 while some of several processes cannot make any, and with 503 when none can.
+    """
+    response.status_code, found = health_of(service)
+    return found
 
 
 @public.get("/", include_in_schema=False)
@@ -301,7 +306,7 @@ def application(service: Service, token: str | None) -> Guard:
     app.add_exception_handler(HTTPException, _http)
     describe = app.openapi
     app.openapi = lambda: _without_foreign_errors(describe())  # type: ignore[method-assign]
-    app.state.service, app.state.metrics = service, Metrics(service)
+    app.state.service, app.state.metrics, app.state.followers = service, Metrics(service), Followers(service)
     return Guard(app, service.limits, token, app.state.metrics)
 
 

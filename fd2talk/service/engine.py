@@ -43,8 +43,8 @@ Tell = Callable[[str, int, int], None]
 class Engine(Protocol):
     """Makes videos, one after the other.
 
-    `fd2talk serve --engine MODULE:NAME` takes another one, for tests of what is around it: called with weights, device
-    and limits it must return such an object.
+    `fd2talk serve --engine MODULE:NAME` takes another one, for tests of what is around it: called with weights, device,
+    limits and threads (see `VideoEngine`) it must return such an object.
     """
 
     def __call__(self, work: Work, tell: Tell) -> Facts:
@@ -58,20 +58,26 @@ class VideoEngine:
         weights: `bundled`, or a folder.
         device: for the networks.
         limits: of photos and sound.
+        threads: that compute; None: as many as suit one process that has the computer to itself.
     """
 
-    def __init__(self, weights: str, device: str, limits: Limits) -> None:
+    def __init__(self, weights: str, device: str, limits: Limits, threads: int | None = None) -> None:
+        if threads is not None:
+            import cv2
+            import torch
+
+            torch.set_num_threads(threads)
+            cv2.setNumThreads(1)
         from fd2talk.generation import Generator
         from fd2talk.provenance.signer import Signer
-        from fd2talk.studio.limits import Limits as OfMedia
 
-        self._generator, self._signer = Generator(weights, device), Signer.from_environment()
-        self._limits = OfMedia(pixels=limits.pixels, seconds=limits.seconds)
+        self._generator, self._signer = Generator(weights, device, threads), Signer.from_environment()
+        self._limits = limits
 
     def __call__(self, work: Work, tell: Tell) -> Facts:
         """Make a video. Raises as `Generator.write`, and InputError: a file beyond the limits."""
+        from fd2talk.media_checks import check_clip, check_pixels, read_speech
         from fd2talk.request import request_from
-        from fd2talk.studio.media import check_clip, check_pixels, read_speech
         from shared.images import is_photo
         from shared.media import video_info
 

@@ -9,36 +9,83 @@ from collections.abc import AsyncIterator
 
 from starlette.concurrency import run_in_threadpool
 
+from fd2talk.service.errors import Refused
 from fd2talk.service.schemas import Video
 from fd2talk.service.service import Service
 
 _SECONDS_BETWEEN_LOOKS = 0.25
 _SECONDS_OF_SILENCE = 10.0  # after which proxies might close the connection
 
+EVENT_SCHEMA = {
+    "type": "object",
+    "required": ["event", "data"],
+    "properties": {
+        "event": {"type": "string", "enum": ["queued", "in_progress", "completed", "failed", "deleted"]},
+        "data": {
+            "type": "string",
+            "contentMediaType": "application/json",
+            "contentSchema": {
+                "anyOf": [{"$ref": "#/components/schemas/Video"}, {"$ref": "#/components/schemas/Deleted"}]
+            },
+        },
+        "retry": {"type": "integer", "description": "Milliseconds after which a client whose stream ended comes back."},
+    },
+}
+"""Of one event."""
 
-async def events(service: Service, name: str) -> AsyncIterator[str]:
-    """The events of a video: `queued`, `in_progress`, and at the end `completed`, `failed` or `deleted`.
 
-    The data of each is the whole video, so that a client may come back at any time. Where the service stops before, the
-    stream ends, and clients ask again.
+class Followers:
+    """Clients that follow videos of a service.
+
+    Args:
+        service: whose videos, and limits.
     """
-    yield "retry: 2000\n\n"
-    last, said = "", time.monotonic()
-    while not service.stopping.is_set():
-        row = await run_in_threadpool(service.videos.find, name)
-        if row is None:
-            yield _event("deleted", json.dumps({"id": name, "object": "video.deleted", "deleted": True}))
-            return
-        data = Video.of(row).model_dump_json()
-        if data != last:
-            yield _event(row.status, data)
-            last, said = data, time.monotonic()
-        elif time.monotonic() - said > _SECONDS_OF_SILENCE:
-            yield ": nothing new\n\n"
-            said = time.monotonic()
-        if row.status in ("completed", "failed"):
-            return
-        await asyncio.sleep(_SECONDS_BETWEEN_LOOKS)
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+        self._count = 0
+
+    def events(self, name: str) -> AsyncIterator[str]:
+        """The events of a video: `queued`, `in_progress`, and at the end `completed`, `failed` or `deleted`.
+
+        The data of each is the whole video, so that a client may come back at any time. Where the service stops before,
+        or the client has followed for long, the stream ends, and clients ask again.
+
+        Raises:
+            Refused: too many follow already.
+        """
+        if self._count >= self._service.limits.followers:
+            sentence = "too many clients follow videos; ask for the video itself, now and then"
+            raise Refused(503, "busy", sentence, {"Retry-After": "5"})
+        return self._told(name)
+
+    async def _told(self, name: str) -> AsyncIterator[str]:
+        self._count += 1
+        try:
+            async for said in self._changes(name):
+                yield said
+        finally:
+            self._count -= 1
+
+    async def _changes(self, name: str) -> AsyncIterator[str]:
+        yield "retry: 2000\n\n"
+        service, last, said = self._service, "", time.monotonic()
+        until = said + service.limits.follow_seconds
+        while not service.stopping.is_set() and time.monotonic() < until:
+            row = await run_in_threadpool(service.videos.find, name)
+            if row is None:
+                yield _event("deleted", json.dumps({"id": name, "object": "video.deleted", "deleted": True}))
+                return
+            data = Video.of(row).model_dump_json()
+            if data != last:
+                yield _event(row.status, data)
+                last, said = data, time.monotonic()
+            elif time.monotonic() - said > _SECONDS_OF_SILENCE:
+                yield ": nothing new\n\n"
+                said = time.monotonic()
+            if row.status in ("completed", "failed"):
+                return
+            await asyncio.sleep(_SECONDS_BETWEEN_LOOKS)
 
 
 def _event(kind: str, data: str) -> str:

@@ -7,6 +7,7 @@ import os
 import re
 import secrets
 import shutil
+from collections.abc import Collection
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -84,13 +85,17 @@ class Folders:
         if not self.has_room:
             raise disk_full()
 
-    def sweep(self, results: set[str]) -> int:
+    def sweep(self, results: set[str], processes: Collection[str] = ()) -> int:
         """Remove unfinished videos, and complete ones that are not named here: they were never published.
+
+        Args:
+            results: names of those that were.
+            processes: names of those that make videos now; what is theirs stays.
 
         Returns:
             How many files and folders.
         """
-        return _swept(self.work, set()) + _swept(self.results, results)
+        return _swept(self.work, set(), processes) + _swept(self.results, results, processes)
 
     def sweep_received(self, inputs: set[str], uploads: set[str]) -> int:
         """Remove what was received and is not named here, before anything is being received. Returns as `sweep`."""
@@ -116,8 +121,10 @@ class Folders:
             except OSError:  # a file system without links
                 shutil.copyfile(source, path)
         except FileNotFoundError as error:
-            remove(path)
             raise Refused(404, "not_found", f"there is no upload {name}; it may have expired") from error
+        except BaseException:  # a full disk: a part of it is there
+            remove(path)
+            raise
         return Received(path, file_name, size, sha256)
 
     def keep_upload(self, received: Received, name: str) -> None:
@@ -132,13 +139,17 @@ class Folders:
             files: by what they are for, such as `photo`.
         """
         name = secrets.token_hex(16)
-        for role, received in files.items():
-            folder = self.inputs / name / role
-            folder.mkdir(parents=True)
-            os.replace(received.path, folder / received.name)
-            sync_folder(folder)
-            sync_folder(folder.parent)
-        sync_folder(self.inputs)
+        try:
+            for role, received in files.items():
+                folder = self.inputs / name / role
+                folder.mkdir(parents=True)
+                os.replace(received.path, folder / received.name)
+                sync_folder(folder)
+                sync_folder(folder.parent)
+            sync_folder(self.inputs)
+        except BaseException:  # a full disk: some of them are there already
+            remove(self.inputs / name)
+            raise
         return name
 
     def input_paths(self, folder: str, files: dict[str, str]) -> dict[str, Path]:
@@ -182,8 +193,9 @@ class Incoming:
         remove(self._path)
 
 
-def _swept(folder: Path, kept: set[str]) -> int:
-    paths = [path for path in folder.iterdir() if path.name not in kept]
+def _swept(folder: Path, kept: set[str], processes: Collection[str] = ()) -> int:
+    theirs = tuple(f"{name}-" for name in processes)
+    paths = [path for path in folder.iterdir() if path.name not in kept and not path.name.startswith(theirs)]
     for path in paths:
         remove(path)
     return len(paths)

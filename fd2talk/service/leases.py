@@ -1,4 +1,8 @@
-"""Who works on a video: a lease is given out once, and only who holds it may publish, so that nobody does twice."""
+"""Who works on a video: a lease is given out once, and only who holds it may publish, so that nobody does twice.
+
+A lease is called after the process that asks for it, `{process}-{anything}`, so that it is known what a process had
+when it has ended.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +13,7 @@ from fd2talk.service.database import Database
 from fd2talk.service.videos import Made, Video, count
 
 _MINE = "lease = ? AND status = 'in_progress'"
+_OF_PROCESS = "status = 'in_progress' AND lease GLOB ?"
 _STARTS = "SELECT value FROM totals WHERE name = 'starts'"
 
 
@@ -45,7 +50,7 @@ class Leases:
         """Begin the video that has waited longest; None where none waits.
 
         Args:
-            lease: a name that nobody had before.
+            lease: a name that nobody had before, of the process that asks.
             start: from `begin`; a process that has outlived its service gets nothing.
         """
         with self._database.reading() as connection:  # most of the time nothing waits, and nothing is written
@@ -115,34 +120,36 @@ class Leases:
             query = "SELECT 1 FROM videos WHERE id = ? AND status IN ('queued', 'in_progress')"
             return connection.execute(query, (name,)).fetchone() is not None
 
-    def is_busy(self) -> bool:
-        """Whether a video is under way."""
+    def under_way(self) -> int:
+        """How many videos are being made."""
         with self._database.reading() as connection:
-            query = "SELECT 1 FROM videos WHERE status = 'in_progress' LIMIT 1"
-            return connection.execute(query).fetchone() is not None
+            query = "SELECT count(*) FROM videos WHERE status = 'in_progress'"
+            return int(connection.execute(query).fetchone()[0])
 
     def give_back(self) -> list[Lost]:
         """Queue again what was under way when the service was stopped, which counts as no try."""
         return self._again(None, 0, "")
 
-    def crashed(self, most: int, how: str) -> list[Lost]:
-        """Queue again what was under way when the process that made it ended, or give it up after so many times.
+    def crashed(self, process: str, most: int, how: str) -> list[Lost]:
+        """Queue again what a process made when it ended, or give it up after so many times.
 
         Args:
+            process: its name, with which its leases begin; it has ended, so that nobody works on the video any more.
             most: how often.
             how: it ended, for the sentence.
         """
         sentence = f"the process that made this video {how}, {{}} times; it is not tried again"
-        return self._again("crashes", most, sentence)
+        return self._again("crashes", most, sentence, process)
 
     def interrupted(self, most: int) -> list[Lost]:
         """The same when the service ended without having been stopped, noticed at its next start."""
         return self._again("interruptions", most, "the service ended {} times while it made this video")
 
-    def _again(self, column: str | None, most: int, sentence: str) -> list[Lost]:
+    def _again(self, column: str | None, most: int, sentence: str, process: str = "") -> list[Lost]:
+        """What was under way waits again, or has failed; of one process, or of all."""
         now, outcomes = time.time(), []
         with self._database.writing() as connection:
-            rows = connection.execute("SELECT * FROM videos WHERE status = 'in_progress'").fetchall()
+            rows = connection.execute(f"SELECT * FROM videos WHERE {_OF_PROCESS}", (_leases_of(process),)).fetchall()
             for row in rows:
                 times = 0 if column is None else row[column] + 1
                 why = sentence.format(times) if column is not None and times >= most else None
@@ -165,11 +172,15 @@ class Leases:
                 outcomes.append(Lost(row["id"], why))
         return outcomes
 
-    def stalled(self, seconds: float) -> Video | None:
-        """A video that is under way and has not come any further for so long."""
+    def stalled(self, process: str, seconds: float) -> Video | None:
+        """A video that a process makes and that has not come any further for so long."""
         with self._database.reading() as connection:
             row = connection.execute(
-                "SELECT *, NULL AS ahead FROM videos WHERE status = 'in_progress' AND updated < ?",
-                (time.time() - seconds,),
+                f"SELECT *, NULL AS ahead FROM videos WHERE {_OF_PROCESS} AND updated < ?",
+                (_leases_of(process), time.time() - seconds),
             ).fetchone()
         return None if row is None else Video.of(row)
+
+
+def _leases_of(process: str) -> str:
+    return f"{process}-*" if process else "*"

@@ -19,8 +19,10 @@ class Limits:
         crashes: of the process that makes videos, during one video, after which that video has failed.
         interruptions: hard ends of the whole service during one video, likewise.
         stall_seconds: without any progress of a video, after which its process is ended.
-        cancel_seconds: in which that process must leave a video that was deleted, before it is ended.
+        cancel_seconds: in which a process must leave a video that was deleted, before it is ended.
         requests: that are answered at the same time; further ones are refused.
+        followers: of them, those that follow videos by events; likewise, so that others are answered, too.
+        follow_seconds: after which such a stream ends; clients come back by themselves.
         connections: that are open at the same time.
         header_seconds: in which the head of a request must arrive.
         idle_seconds: in which something more of a body must arrive, and a client must take something of an answer.
@@ -38,6 +40,8 @@ class Limits:
     stall_seconds: float = 900.0
     cancel_seconds: float = 10.0
     requests: int = 200
+    followers: int = 100
+    follow_seconds: float = 3600.0
     connections: int = 500
     header_seconds: float = 10.0
     idle_seconds: float = 30.0

@@ -18,7 +18,7 @@ _TOTALS = {
     "completed": ("fd2talk_videos_completed", "Videos that were completed."),
     "failed": ("fd2talk_videos_failed", "Videos that have failed."),
     "cancelled": ("fd2talk_videos_cancelled", "Videos that were deleted before they were finished."),
-    "crashes": ("fd2talk_worker_crashes", "Times that the process that makes videos ended in the middle of one."),
+    "crashes": ("fd2talk_worker_crashes", "Times that a process that makes videos ended in the middle of one."),
     "interruptions": ("fd2talk_interruptions", "Videos that a hard end of the service interrupted."),
     "video_seconds": ("fd2talk_video_seconds", "Seconds of video that were made."),
     "work_seconds": ("fd2talk_work_seconds", "Seconds that this took."),
@@ -72,8 +72,12 @@ class _Tables(Collector):
             "fd2talk_queue_oldest_seconds", "How long the first video of the queue has waited.", waits
         )
         yield GaugeMetricFamily("fd2talk_disk_free_bytes", "Free bytes of the disk.", self._service.folders.free)
-        working = self._service.trouble() is None
-        yield GaugeMetricFamily("fd2talk_worker_up", "1 while the process that makes videos runs.", int(working))
+        up = GaugeMetricFamily(
+            "fd2talk_worker_up", "1 while a process makes videos, or waits for one.", labels=["worker"]
+        )
+        for number, trouble in enumerate(self._service.troubles(), 1):
+            up.add_metric([str(number)], int(trouble is None))
+        yield up
 
     def describe(self) -> Iterator[Metric]:
         """Nothing: the names are known only when it is collected."""

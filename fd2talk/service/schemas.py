@@ -109,9 +109,11 @@ class Health(BaseModel):
     """Whether videos are being made."""
 
     status: Literal["ok", "stopping", "degraded"]
-    reason: str | None = Field(description="Why not.")
+    reason: str | None = Field(description="What is wrong.")
     queued: int
     in_progress: int
+    workers: int = Field(description="Processes that make videos.")
+    workers_up: int = Field(description="Those of them that do, or could.")
 
 
 def _whole(seconds: float | None) -> int | None:

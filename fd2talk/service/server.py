@@ -35,6 +35,7 @@ def serve(
     device: str = "cpu",
     engine: str = ENGINE,
     grace: float = 30.0,
+    workers: int = 1,
     ready: Callable[[str], None] = lambda address: None,
 ) -> None:
     """Serve until a signal stops it; what was not finished then waits for the next time.
@@ -48,7 +49,8 @@ def serve(
         weights: of the models.
         device: for the networks.
         engine: what makes the videos, MODULE:NAME.
-        grace: seconds in which the video that is being made may be finished when the service is stopped.
+        grace: seconds in which what is being made may be finished when the service is stopped.
+        workers: processes that make videos.
         ready: called with the address.
 
     Raises:
@@ -57,7 +59,7 @@ def serve(
     check_address(host, token)
     _log_to_standard_error()
     with closing(bound(host, port)) as listening, closing(Service(folder, limits, LOG.info)) as service:
-        supervisor = Supervisor(service, engine, weights, device)
+        supervisor = Supervisor(service, engine, weights, device, workers)
         config = uvicorn.Config(
             application(service, token),
             http=protocol(limits),  # type: ignore[arg-type]  # it makes connections, as a class does
@@ -69,8 +71,8 @@ def serve(
             server_header=False,
             timeout_graceful_shutdown=5,
         )
-        supervisor.start()
         try:
+            supervisor.start()
             name = f"[{host}]" if ":" in host else host
             ready(f"http://{name}:{listening.getsockname()[1]}")
             _Server(config, service, supervisor, grace).run(sockets=[listening])
@@ -80,7 +82,7 @@ def serve(
 
 
 class _Server(uvicorn.Server):
-    """Clients are answered until the video that is being made is finished."""
+    """Clients are answered until what is being made is finished."""
 
     def __init__(self, config: uvicorn.Config, service: Service, supervisor: Supervisor, grace: float) -> None:
         super().__init__(config)
@@ -95,8 +97,9 @@ class _Server(uvicorn.Server):
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Finish, while clients may still ask, but not for more."""
         self._service.stopping.set()
-        if self._service.leases.is_busy():
-            LOG.info("stopping: the video that is being made has %g seconds to be finished", self._grace)
+        if number := self._service.leases.under_way():
+            what = "the video that is being made has" if number == 1 else f"{number} videos that are being made have"
+            LOG.info("stopping: %s %g seconds to be finished", what, self._grace)
         await asyncio.to_thread(self._supervisor.stop, self._grace, lambda: self.force_exit)
         await super().shutdown(sockets)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
 
@@ -46,8 +46,8 @@ class Service:
         """Called when a video waits."""
         self.cancel: Callable[[str], None] = lambda lease: None
         """Called with the lease of a video that is being made, and is not wanted any more."""
-        self.trouble: Callable[[], str | None] = lambda: None
-        """Says why no videos are being made, or None."""
+        self.troubles: Callable[[], list[str | None]] = list
+        """For each process that makes videos, why it makes none, or None."""
         self.start = self.leases.begin()
         """What those claim with who make videos."""
         for lost in self.leases.interrupted(limits.interruptions):
@@ -68,14 +68,20 @@ class Service:
         for name in self.uploads.remove_expired():
             remove(self.folders.uploads / name)
 
-    def sweep(self) -> int:
-        """Remove unfinished videos; only while no process makes any. Returns how many files."""
-        return self.folders.sweep(self.videos.known()[1])
+    def sweep(self, processes: Collection[str] = ()) -> int:
+        """Remove what processes that have ended left: unfinished videos, and what finished ones were made from.
 
-    def give_up(self, name: str) -> None:
-        """Remove what was given for a video that has failed."""
-        if (video := self.videos.find(name)) is not None:
-            remove(self.folders.inputs / video.folder)
+        Args:
+            processes: names of those that make videos now; what is theirs stays.
+
+        Returns:
+            How many files and folders.
+        """
+        finished = self.videos.finished()
+        left = [path for path in self.folders.inputs.iterdir() if path.name in finished]
+        for path in left:
+            remove(path)
+        return len(left) + self.folders.sweep(self.videos.known()[1], processes)
 
     def add_upload(self, form: Form) -> Upload:
         """Keep a file for later. Raises Refused: there is none, or the disk is full."""
@@ -107,16 +113,16 @@ class Service:
         Raises:
             Refused: an upload does not exist, too many videos wait, the disk is full.
         """
-        for role in FILES:
-            name = options.get(role)
-            if role in form.files or not isinstance(name, str) or not name.startswith(PREFIX):
-                continue
-            if (upload := self.uploads.find(name)) is None:
-                raise Refused(404, "not_found", f"{role}: there is no upload {name}; it may have expired")
-            with storing():
-                copy = self.folders.copy_of_upload(name, upload.name, upload.bytes, upload.sha256)
-            form.files[role] = copy
         try:
+            for role in FILES:
+                name = options.get(role)
+                if role in form.files or not isinstance(name, str) or not name.startswith(PREFIX):
+                    continue
+                if (upload := self.uploads.find(name)) is None:
+                    raise Refused(404, "not_found", f"{role}: there is no upload {name}; it may have expired")
+                with storing():
+                    copy = self.folders.copy_of_upload(name, upload.name, upload.bytes, upload.sha256)
+                form.files[role] = copy
             return self._queue(options, form.files, key)
         finally:
             for received in form.files.values():

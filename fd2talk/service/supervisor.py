@@ -1,80 +1,69 @@
-"""Starts the process that makes videos, notices when it ends, and starts it again."""
+"""Starts the processes that make videos, notices when one ends, hangs or stands still, and starts another one."""
 
 from __future__ import annotations
 
 import dataclasses
-import json
 import os
-import signal
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable
-from pathlib import Path
-from typing import Any
 
 from fd2talk.service.errors import storing
+from fd2talk.service.process import Process
 from fd2talk.service.service import Service
 
-_ROOT = Path(__file__).parents[2]
-_LONGEST_PAUSE = 30.0
 _SECONDS_BETWEEN_LOOKS = 0.2
 _SECONDS_BETWEEN_TIDYING = 30.0
-_SECONDS_OF_HEALTH = 10.0  # that the process lives, after which nothing is wrong with it any more
-_FULL = 28  # see `fd2talk.service.worker`; not imported from there, as that is another program
 
 
 class Supervisor:
-    """Watches the process that makes the videos of a service, from a thread.
+    """Watches the processes that make the videos of a service, from a thread.
 
     Args:
         service: whose videos.
         engine: what makes them, MODULE:NAME.
         weights: for it.
         device: likewise.
+        workers: number of processes. One alone may use the whole computer; of several, each has its share of the cores.
     """
 
-    def __init__(self, service: Service, engine: str, weights: str, device: str) -> None:
+    def __init__(self, service: Service, engine: str, weights: str, device: str, workers: int = 1) -> None:
         self._service = service
         settings = {
             "folder": str(service.folders.folder), "engine": engine,
             "weights": weights if weights == "bundled" else os.path.abspath(weights), "device": device,
-            "limits": dataclasses.asdict(service.limits), "start": service.start,
+            "limits": dataclasses.asdict(service.limits), "start": service.start, "threads": _share(workers),
         }  # fmt: skip
-        self._command = [sys.executable, "-m", "fd2talk.service.worker", json.dumps(settings)]
-        self.process: subprocess.Popen[str] | None = None
-        self._lock = threading.Lock()
-        self._ended, self._failures = threading.Event(), 0
+        self.processes = [Process(settings, service.folders.work) for _ in range(workers)]
+        self._ended, self._lock = threading.Event(), threading.Lock()
         self._cancelled: dict[str, float] = {}  # leases, and until when they must have been left
-        self._reason: str | None = None  # why the process was ended from here
-        self._begun = 0.0
-        self._trouble: str | None = None
         self._thread = threading.Thread(target=self._run, name="supervisor", daemon=True)
-        service.wake, service.cancel, service.trouble = self.wake, self.cancel, lambda: self.trouble
+        service.wake, service.cancel, service.troubles = self.wake, self.cancel, self.troubles
 
-    @property
-    def trouble(self) -> str | None:
-        """Why no videos are being made, or None."""
+    def troubles(self) -> list[str | None]:
+        """For each process, why it makes no videos, or None."""
         if not self._service.folders.has_room:
-            return "the disk is nearly full"
-        return self._trouble
+            return ["the disk is nearly full"] * len(self.processes)
+        return [one.trouble for one in self.processes]
 
     def start(self) -> None:
         """Begin."""
-        self._begin()
+        for one in self.processes:
+            one.begin()
         self._thread.start()
 
     def wake(self) -> None:
-        """Tell the process to look for videos."""
-        self._order("wake")
+        """Tell the processes to look for videos."""
+        for one in self.processes:
+            one.order("wake")
 
     def cancel(self, lease: str) -> None:
-        """Have work left that is not wanted any more; the process notices, unless it hangs."""
-        self._cancelled[lease] = time.monotonic() + self._service.limits.cancel_seconds
+        """Have work left that is not wanted any more; its process notices, unless it hangs."""
+        with self._lock:
+            self._cancelled[lease] = time.monotonic() + self._service.limits.cancel_seconds
 
     def stop(self, grace: float, hurry: Callable[[], bool] = lambda: False) -> None:
-        """End the process when it has finished the video that it makes; after that time the video waits again.
+        """End each process when it has finished the video that it makes; after that time the video waits again.
 
         Args:
             grace: seconds.
@@ -83,122 +72,72 @@ class Supervisor:
         self._ended.set()
         if self._thread.is_alive():
             self._thread.join()
-        self._order("stop")
+        for one in self.processes:
+            one.order("stop")
         until = time.monotonic() + grace
-        process = self.process
-        if process is not None:
-            while process.poll() is None and time.monotonic() < until and not hurry():
-                time.sleep(0.05)
-            process.kill()
-            process.wait()
+        while any(one.runs() for one in self.processes) and time.monotonic() < until and not hurry():
+            time.sleep(0.05)
+        for one in self.processes:
+            one.kill()
         for lost in self._service.leases.give_back():
             self._service.say(f"{lost.id} was under way and waits again")
-
-    def _begin(self) -> None:
-        environment = {name: value for name, value in os.environ.items() if name != "FD2TALK_TOKEN"}
-        # It works in a folder where no file has the name of a style; paths that are relative here lead to the same.
-        environment["PYTHONPATH"] = _absolute([str(_ROOT), *os.environ.get("PYTHONPATH", "").split(os.pathsep)])
-        if models := os.environ.get("FD2TALK_MODELS"):
-            environment["FD2TALK_MODELS"] = _absolute(models.split(os.pathsep))
-        new_group: dict[str, Any] = {"start_new_session": True}  # Ctrl-C is for this process
-        if os.name == "nt":
-            new_group = {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP}  # type: ignore[attr-defined]
-        self._begun = time.monotonic()
-        with self._lock:
-            self.process = subprocess.Popen(
-                self._command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=_stderr(), text=True,
-                env=environment, cwd=self._service.folders.work, **new_group,
-            )  # fmt: skip
-
-    def _order(self, line: str) -> None:
-        with self._lock:
-            process = self.process
-            try:
-                if process is not None and process.stdin is not None:
-                    process.stdin.write(f"{line}\n")
-                    process.stdin.flush()
-            except (OSError, ValueError):  # it has just ended
-                pass
 
     def _run(self) -> None:
         tidied = time.monotonic()
         while not self._ended.wait(_SECONDS_BETWEEN_LOOKS):
-            try:
-                with storing():
-                    self._look()
-                    if time.monotonic() - tidied > _SECONDS_BETWEEN_TIDYING:
-                        tidied = time.monotonic()
-                        self._service.tidy()
-            except Exception as error:  # a full disk: what was not written down is tried again
-                self._service.say(f"cannot look after the videos: {error}")
-                self._ended.wait(2)
+            for one in self.processes:
+                self._try(lambda one=one: self._look(one))  # type: ignore[misc]
+            self._try(self._look_at_cancelled)
+            if time.monotonic() - tidied > _SECONDS_BETWEEN_TIDYING:
+                tidied = time.monotonic()
+                self._try(self._service.tidy)
 
-    def _hangs(self) -> bool:
-        """Whether it still has a video that was deleted a while ago."""
-        work, now = self._service.folders.work, time.monotonic()
-        for lease in [*self._cancelled]:
-            if not (work / lease).exists():
-                self._cancelled.pop(lease)
-        return any(now > until for until in self._cancelled.values())
-
-    def _end(self, process: subprocess.Popen[str], reason: str) -> None:
-        self._reason = reason
-        process.kill()
-        process.wait()
-
-    def _look(self) -> None:
-        process, service = self.process, self._service
-        if process is None:  # it could not be started
-            return self._begin()
-        code = process.poll()
-        if code is None:
-            if (video := service.leases.stalled(service.limits.stall_seconds)) is not None:
-                self._end(process, f"did not come further with it for {service.limits.stall_seconds:g} seconds")
-                service.say(f"{video.id}: its process {self._reason}")
-            elif self._hangs():
-                self._end(process, "did not leave a video that was deleted")
-                service.say(f"the process that makes videos {self._reason}")
-            elif self._failures and time.monotonic() - self._begun > _SECONDS_OF_HEALTH:
-                self._failures, self._trouble = 0, None
-            return
-        how, wanted = self._reason or _how_it_ended(code), self._reason is not None
-        lost = service.leases.crashed(service.limits.crashes, how)
-        self._reason = None
-        for one in lost:
-            service.say(f"{one.id}: {one.failed or f'the process that made it {how}; it waits again'}")
-            if one.failed is not None:
-                service.give_up(one.id)
-        service.sweep()
-        if not lost and not wanted:
-            self._failures += 1
-            self._trouble = f"the process that makes videos {how}"
-            service.say(self._trouble)
-        with self._lock:
-            self.process = None
-        pause = min(0.1 * 2**self._failures, _LONGEST_PAUSE) if self._failures else 2.0 if code == _FULL else 0.0
-        if not self._ended.wait(pause):
-            self._begin()
-
-
-def _how_it_ended(code: int) -> str:
-    if code == _FULL:
-        return "found the disk full"
-    if code < 0:
+    def _try(self, look: Callable[[], None]) -> None:
+        """One of several things to look after; what goes wrong with it is tried again, and does not stop the others."""
         try:
-            name = signal.Signals(-code).name
-        except ValueError:
-            name = str(-code)
-        return f"was ended by the signal {name}" + (", perhaps for lack of memory" if -code == 9 else "")
-    return f"ended with code {code}"
+            with storing():
+                look()
+        except Exception as error:  # a full disk: nothing was written down
+            self._service.say(f"cannot look after the videos: {error}")
+            self._ended.wait(2)
+
+    def _look(self, one: Process) -> None:
+        if one.is_expected:
+            return one.begin()
+        if (how := one.ended()) is not None:
+            return self._replace(one, how)
+        seconds = self._service.limits.stall_seconds
+        if not one.is_ending and (video := self._service.leases.stalled(one.name, seconds)) is not None:
+            one.end(f"did not come further with it for {seconds:g} seconds")
+            self._service.say(f"{video.id} does not come further; its process is ended")
+
+    def _look_at_cancelled(self) -> None:
+        """End a process that still has a video which was deleted a while ago."""
+        with self._lock:
+            now = time.monotonic()
+            late = [lease for lease, until in self._cancelled.items() if now > until]
+            for lease in late:
+                del self._cancelled[lease]
+        for lease in late:
+            if not (self._service.folders.work / lease).exists():  # it was left in time
+                continue
+            for one in self.processes:
+                if lease.startswith(f"{one.name}-") and not one.is_ending:
+                    one.end("did not leave a video that was deleted")
+                    self._service.say("a process does not leave a video that was deleted; it is ended")
+
+    def _replace(self, one: Process, how: str) -> None:
+        """Have its video made again, or given up, and remove what it has left."""
+        service = self._service
+        lost = service.leases.crashed(one.name, service.limits.crashes, how)
+        for video in lost:
+            service.say(f"{video.id}: {video.failed or f'the process that made it {how}; it waits again'}")
+        service.sweep([other.name for other in self.processes if other is not one])
+        if one.rest(blamed=not lost):
+            service.say(f"{one.trouble}")
+        if lost:
+            self.wake()  # another one may have time for it
 
 
-def _absolute(paths: list[str]) -> str:
-    return os.pathsep.join(os.path.abspath(path) for path in paths if path)
-
-
-def _stderr() -> Any:
-    """Where our own lines go: file descriptor 2 may lead nowhere, see `fd2talk.terminal.native_output_hidden`."""
-    try:
-        return sys.stderr.fileno()
-    except (OSError, ValueError, AttributeError):  # it has been replaced: a test, a notebook
-        return None
+def _share(workers: int) -> int | None:
+    return None if workers == 1 else max((os.cpu_count() or 1) // workers, 1)

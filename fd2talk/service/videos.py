@@ -225,6 +225,12 @@ class Videos:
         waiting = {row["folder"] for row in rows if row["status"] in ("queued", "in_progress")}
         return waiting, {row["result"] for row in rows if row["result"] is not None}
 
+    def finished(self) -> set[str]:
+        """Folders of inputs that are needed no more; others may belong to a request that is coming in."""
+        with self._database.reading() as connection:
+            query = "SELECT folder FROM videos WHERE status IN ('completed', 'failed')"
+            return {row["folder"] for row in connection.execute(query)}
+
     @staticmethod
     def _one(connection: sqlite3.Connection, name: str) -> Video:
         return Video.of(connection.execute(f"{_AHEAD} WHERE v.id = ?", (name,)).fetchone())

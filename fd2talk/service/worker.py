@@ -1,4 +1,4 @@
-"""The process that makes videos: it takes them in order from the table, one at a time.
+"""A process that makes videos: it takes them in order from the table, one at a time; there may be several of them.
 
 It is apart from the process that answers clients, so that it may take all of the processor, or end for lack of memory,
 while clients are answered. It reads orders from its standard input, and ends when that is closed: with the process that
@@ -47,7 +47,7 @@ _PARTS = {"reading the files": (0, 2), "generating motion": (2, 25), "rendering"
 
 @dataclass(frozen=True)
 class Settings:
-    """What the process is started with, as JSON."""
+    """What the process is started with, as JSON: where, by what, its threads, and its name, which no other one had."""
 
     folder: str
     engine: str
@@ -55,6 +55,8 @@ class Settings:
     device: str
     limits: dict[str, Any]
     start: int
+    threads: int | None
+    name: str
 
 
 class Cancelled(Fd2TalkError):
@@ -75,8 +77,10 @@ class Orders:
         self._changed.clear()
 
     def _read(self) -> None:
-        while order := os.read(0, 4096):  # not by sys.stdin, whose lock would be held when this process ends
-            self.stopped |= b"stop" in order
+        said = b""
+        while more := os.read(0, 4096):  # not by sys.stdin, whose lock would be held when this process ends
+            said = said[-3:] + more  # a word may come in two pieces
+            self.stopped |= b"stop" in said
             self._changed.set()
         os._exit(3)  # whoever started this process is gone: nothing may be published any more
 
@@ -93,10 +97,10 @@ class Worker:
         self._limits = Limits(**settings.limits)
         self._folders = Folders(Path(settings.folder), self._limits)
         self._leases = Leases(Database(self._folders.database), self._limits.keep_seconds)
-        self._orders, self._start = orders, settings.start
+        self._orders, self._start, self._name = orders, settings.start, settings.name
         module, _, name = settings.engine.partition(":")
         make = getattr(importlib.import_module(module), name)
-        self._engine: Engine = make(settings.weights, settings.device, self._limits)
+        self._engine: Engine = make(settings.weights, settings.device, self._limits, settings.threads)
 
     def run(self) -> None:
         """Until it is stopped."""
@@ -104,7 +108,7 @@ class Worker:
             if not self._folders.has_room:
                 self._orders.wait(_SECONDS_WITHOUT_ROOM)
                 continue
-            if not self._make_next(secrets.token_hex(12)):
+            if not self._make_next(f"{self._name}-{secrets.token_hex(12)}"):
                 self._orders.wait(1.0)
 
     def _make_next(self, lease: str) -> bool:
@@ -124,7 +128,7 @@ class Worker:
             if self._insist(lambda: self._leases.publish(lease, made)):
                 LOG.info("%s is completed", video.id)
             else:
-                remove(self._folders.results / made.result)
+                remove(self._result(lease))
                 raise Cancelled("it was deleted")
         except Cancelled as error:
             LOG.info("%s is cancelled: %s", video.id, error)
@@ -134,7 +138,8 @@ class Worker:
                 os._exit(_FULL)  # counted by who watches this process, and tried again when there is room
             code, sentence = self._why(error, video)
             LOG.warning("%s has failed: %s", video.id, sentence)
-            self._insist(lambda: self._leases.fail(lease, code, sentence))
+            if self._insist(lambda: self._leases.fail(lease, code, sentence)):
+                remove(self._result(lease))  # what was complete, and could not be published
         finally:
             remove(folder)
             if not self._insist(lambda: self._leases.needs(video.id)):
@@ -164,10 +169,14 @@ class Worker:
                 digest.update(block)
             os.fsync(file.fileno())
             size = file.tell()
-        name = f"{lease}.mp4"
-        os.rename(output, self._folders.results / name)
+        result = self._result(lease)
+        os.rename(output, result)
         sync_folder(self._folders.results)
-        return Made(name, size, digest.hexdigest(), facts.seconds, facts.width, facts.height)
+        return Made(result.name, size, digest.hexdigest(), facts.seconds, facts.width, facts.height)
+
+    def _result(self, lease: str) -> Path:
+        """Where the complete video of a lease lies."""
+        return self._folders.results / f"{lease}.mp4"
 
     def _why(self, error: BaseException, video: Video) -> tuple[str, str]:
         """What the client is told: files are called as the client called them."""

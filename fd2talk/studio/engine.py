@@ -10,18 +10,19 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from fd2talk.pipelines import Pipelines
 from shared.audio import SAMPLE_RATE
 from shared.errors import Fd2TalkError
 from shared.face_model import MorphableModel, load_bundled
 from shared.images import read_image
 from shared.photo_fit import PhotoFit
 from shared.weights import bundled
-from stage1_motion.pipeline import MotionPipeline
 from stage1_motion.registry import BUNDLED
-from stage2_render.pipeline import RenderPipeline
 
 if TYPE_CHECKING:
     from fd2talk.provenance.signer import Signer
+    from stage1_motion.pipeline import MotionPipeline
+    from stage2_render.pipeline import RenderPipeline
 
 RENDERERS = ("repair", "geometry")
 """Those that a page offers: the third one, diffusion, takes minutes for seconds of video."""
@@ -37,21 +38,18 @@ class Engine:
     """
 
     def __init__(self, weights: str | Path = "bundled", device: str = "cpu", signer: Signer | None = None) -> None:
-        self._weights, self._device, self.signer = weights, device, signer
-        self._motion: dict[str, MotionPipeline] = {}
-        self._render: dict[str, RenderPipeline] = {}
-        self._lock = threading.RLock()
+        self._pipelines, self.signer = Pipelines(weights, device), signer
         self.tracking = threading.Lock()
         """Hold it while faces are looked for: the tracker's networks are not made for several threads."""
 
-    @property
+    @cached_property
     def models(self) -> tuple[str, ...]:
         """Motion models that can be chosen; the first is the default."""
-        return BUNDLED if str(self._weights) == "bundled" else (self._own.name,)
+        return BUNDLED if self._is_bundled else (self.speech_to_motion().name,)
 
-    @cached_property
-    def _own(self) -> MotionPipeline:
-        return MotionPipeline.from_pretrained(self._weights, device=self._device)
+    @property
+    def _is_bundled(self) -> bool:
+        return str(self._pipelines.weights) == "bundled"
 
     @property
     def face_model(self) -> MorphableModel:
@@ -59,21 +57,12 @@ class Engine:
         return load_bundled()
 
     def speech_to_motion(self, model: str | None = None) -> MotionPipeline:
-        """Stage one with a motion model. Raises as `MotionPipeline.from_pretrained`."""
-        with self._lock:
-            if str(self._weights) != "bundled":
-                return self._own
-            name = model or BUNDLED[0]
-            if name not in self._motion:
-                self._motion[name] = MotionPipeline.from_pretrained(model=name, device=self._device)
-            return self._motion[name]
+        """Stage one with a motion model; a folder's weights have one. Raises as `MotionPipeline.from_pretrained`."""
+        return self._pipelines.motion(**({"model": model or BUNDLED[0]} if self._is_bundled else {}))
 
     def renderer(self, name: str = RENDERERS[0]) -> RenderPipeline:
         """Stage two. Raises as `RenderPipeline.from_pretrained`."""
-        with self._lock:
-            if name not in self._render:
-                self._render[name] = RenderPipeline.from_pretrained(self._weights, renderer=name, device=self._device)
-            return self._render[name]
+        return self._pipelines.renderer(renderer=name)
 
     def warm(self) -> None:
         """Load what most visitors use, and run it once: the first of them shall not wait longer than others."""

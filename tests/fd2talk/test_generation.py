@@ -12,6 +12,7 @@ from fd2talk.generation import Generator
 from fd2talk.request import request_from
 from shared.errors import InputError, UsageError
 from shared.media import read_video
+from stage2_render.pipeline import RenderPipeline
 
 pytestmark = pytest.mark.usefixtures("sine")
 
@@ -20,7 +21,7 @@ pytestmark = pytest.mark.usefixtures("sine")
 def counted(monkeypatch):
     """How often photos are fitted and renderers loaded."""
     counts = {"fit_photo": 0, "load": 0}
-    fit, load = generation.fit_photo, generation.RenderPipeline.from_pretrained
+    fit, load = generation.fit_photo, RenderPipeline.from_pretrained
 
     def counting(name, function):
         def call(*arguments, **options):
@@ -30,7 +31,7 @@ def counted(monkeypatch):
         return call
 
     monkeypatch.setattr(generation, "fit_photo", counting("fit_photo", fit))
-    monkeypatch.setattr(generation.RenderPipeline, "from_pretrained", counting("load", load))
+    monkeypatch.setattr(RenderPipeline, "from_pretrained", counting("load", load))
     return counts
 
 

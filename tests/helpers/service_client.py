@@ -1,5 +1,6 @@
 """A service in this process or in one of its own, and programs that talk to it over HTTP."""
 
+import contextlib
 import json
 import os
 import re
@@ -86,8 +87,8 @@ def error_of(answer, status, code):
 
 
 @contextmanager
-def running(folder, limits=None, token=None, engine=STUB):
-    """Serve in a thread of this process, videos in a process of their own; yields (service, address, supervisor)."""
+def running(folder, limits=None, token=None, engine=STUB, workers=1):
+    """Serve in a thread of this process, videos in processes of their own; yields (service, address, supervisor)."""
     import uvicorn
 
     from fd2talk.service.app import application
@@ -100,7 +101,7 @@ def running(folder, limits=None, token=None, engine=STUB):
     limits = limits or Limits(free_bytes=0, cancel_seconds=0.5)
     with closing(Service(folder, limits)) as service, closing(bound("127.0.0.1", 0)) as listening:
         with helpers_in_path():
-            supervisor = Supervisor(service, engine, "bundled", "cpu")
+            supervisor = Supervisor(service, engine, "bundled", "cpu", workers)
             supervisor.start()
             config = uvicorn.Config(
                 application(service, token), http=protocol(limits), lifespan="off", ws="none", log_config=None,
@@ -171,13 +172,13 @@ class Server:
         return Client(self.address, self.token, **options)
 
     def workers(self):
-        """The processes that it started."""
+        """The processes that it started, and that have not ended."""
         import psutil
 
-        try:
-            return psutil.Process(self.process.pid).children(recursive=True)
-        except psutil.NoSuchProcess:
-            return []
+        with contextlib.suppress(psutil.NoSuchProcess):
+            children = psutil.Process(self.process.pid).children(recursive=True)
+            return [child for child in children if child.status() != psutil.STATUS_ZOMBIE]
+        return []
 
     def kill(self, with_workers=True):
         """End it as a loss of power would: without a word."""

@@ -4,6 +4,7 @@ The photo may be JSON: {"seconds": how long it takes, "do": what goes wrong}. Th
 and has a number of its own, so that another attempt gives another file.
 """
 
+import contextlib
 import errno
 import hashlib
 import json
@@ -16,6 +17,11 @@ from pathlib import Path
 from fd2talk.service.engine import Facts
 from shared.errors import InputError, UsageError
 
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None
+
 PARTS = 10
 
 
@@ -24,9 +30,30 @@ def made_of(photo, audio):
     return b"made of " + hashlib.sha256(photo).digest() + hashlib.sha256(audio).digest()
 
 
+@contextlib.contextmanager
+def alone(work):
+    """Note in the folder of the service where a video is made twice at the same time; see `made_twice`."""
+    data, name = work.output.parents[2], work.files["photo"].parents[1].name
+    if fcntl is None:
+        yield
+        return
+    (data / "making").mkdir(exist_ok=True)
+    with (data / "making" / name).open("w") as file:  # the lock ends with the process, whatever ends that
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            (data / "twice").write_text(name)
+        yield
+
+
+def made_twice(data):
+    """Whether stub engines have made a video twice at the same time."""
+    return (data / "twice").exists()
+
+
 class StubEngine:
-    def __init__(self, weights, device, limits):
-        self.given = weights, device, limits
+    def __init__(self, weights, device, limits, threads):
+        self.given = weights, device, limits, threads
 
     def __call__(self, work, tell):
         photo, audio = work.files["photo"].read_bytes(), work.files["audio"].read_bytes()
@@ -34,6 +61,10 @@ class StubEngine:
             wish = json.loads(photo)
         except ValueError:
             wish = {}
+        with alone(work):
+            return self.make(work, tell, photo, audio, wish if isinstance(wish, dict) else {})
+
+    def make(self, work, tell, photo, audio, wish):
         tell("reading the files", 0, 1)
         self.misbehave(wish.get("do"), work)
         with work.output.open("wb") as file:  # by and by, so that an end in the middle leaves half of it
@@ -63,6 +94,8 @@ class StubEngine:
             time.sleep(1000)
         elif what == "full" or (what == "full once" and not self.been_here(work)):
             raise OSError(errno.ENOSPC, "No space left on device")
+        elif what == "threads":
+            raise InputError(f"threads: {self.given[3]}")
         elif what == "style":
             Path(work.files["photo"].parent / "style").write_text(str(work.options.get("style")))
             raise InputError(f"style: {work.options.get('style')} {'style' in work.files}")
@@ -81,3 +114,14 @@ class BrokenEngine:
 
     def __init__(self, *_):
         raise RuntimeError("no weights")
+
+
+class SecondBrokenEngine(StubEngine):
+    """One that can be loaded in one process alone."""
+
+    def __init__(self, *given):
+        super().__init__(*given)
+        try:
+            Path("../first").touch(exist_ok=False)  # processes work in a folder of the service
+        except FileExistsError:
+            raise RuntimeError("there is one already") from None

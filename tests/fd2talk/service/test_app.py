@@ -58,6 +58,9 @@ def test_a_video_from_uploads(client, served):
         assert client.content(name).startswith(made_of(quick(), b"uploaded sound"))
     said = error_of(client.post("/v1/videos", json=bodies[0]), 404, "not_found")
     assert "there is no upload" in said
+    bodies[0] |= {"photo": audio, "audio": photo}  # the first one is there, the second one is not
+    error_of(client.post("/v1/videos", json=bodies[0]), 404, "not_found")
+    assert not [*served[0].folders.incoming.iterdir()]
     answer = client.post("/v1/videos", data={"photo": audio, "audio": audio})  # a form of ids alone is no multipart
     error_of(answer, 415, "unsupported_media_type")
     error_of(client.delete("/v1/uploads/none"), 404, "not_found")
@@ -134,6 +137,37 @@ def test_events_tell_everything_until_the_end(client):
         threading.Timer(0.1, lambda: client.delete(f"/v1/videos/{name}")).start()
         assert "event: deleted" in list(lines)
     error_of(client.get("/v1/videos/video_0/events"), 404, "not_found")
+
+
+def test_some_may_follow_and_the_others_are_answered_all_the_same(tmp_path):
+    limits = Limits(free_bytes=0, followers=2, follow_seconds=60, cancel_seconds=0.5)
+    with running(tmp_path / "data", limits) as (_, address, _), Client(address) as client:
+        name = client.queued(quick(60))
+        url = f"/v1/videos/{name}/events"
+        with client.stream("GET", url) as first, Client(address) as other, other.stream("GET", url) as second:
+            told = [stream.iter_lines() for stream in (first, second)]  # which are kept: they hold the connections
+            for lines in told:
+                next(line for line in lines if line.startswith("event: "))
+            refused = client.get(url)
+            assert "too many" in error_of(refused, 503, "busy") and refused.headers["retry-after"] == "5"
+            assert client.video(name)["status"] == "in_progress"
+
+        def follows():
+            with client.stream("GET", url) as stream:
+                return stream.status_code == 200
+
+        wait_for(follows)  # those who left make room
+        client.delete(f"/v1/videos/{name}")
+
+
+def test_a_stream_ends_after_a_while_though_the_video_does_not(tmp_path):
+    limits = Limits(free_bytes=0, follow_seconds=0.6, cancel_seconds=0.5)
+    with running(tmp_path / "data", limits) as (_, address, _), Client(address) as client:
+        name, begun = client.queued(quick(do="hang")), time.monotonic()
+        kinds = {line for line in client.get(f"/v1/videos/{name}/events").iter_lines() if line.startswith("event: ")}
+        assert 0.5 < time.monotonic() - begun < 10 and kinds <= {"event: queued", "event: in_progress"}
+        assert client.get(f"/v1/videos/{name}/events").status_code == 200  # it may come back
+        client.delete(f"/v1/videos/{name}")
 
 
 def test_what_is_not_complete_has_no_content(client):
@@ -321,7 +355,7 @@ def test_health_and_metrics(client):
     client.get("/v1/videos/video_1")
     text = client.get("/metrics").text
     assert re.search(r'fd2talk_videos\{status="completed"\} [1-9]', text)
-    assert re.search(r"fd2talk_videos_completed_total [1-9]", text) and "fd2talk_worker_up 1.0" in text
+    assert re.search(r"fd2talk_videos_completed_total [1-9]", text) and 'fd2talk_worker_up{worker="1"} 1.0' in text
     assert 'fd2talk_http_requests_total{method="GET",route="/v1/videos/{video_id}",status="404"}' in text
     from prometheus_client.parser import text_string_to_metric_families
 

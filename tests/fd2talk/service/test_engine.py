@@ -26,3 +26,16 @@ def test_what_is_beyond_the_limits_is_refused_before_the_work(tmp_path, photo, a
         with pytest.raises(InputError):
             VideoEngine("bundled", "cpu", limits)(work, lambda *what: None)
     assert not list(tmp_path.iterdir())
+
+
+def test_with_one_thread_everything_is_done_by_one(tmp_path, photo, audio, monkeypatch):
+    import cv2
+    import torch
+
+    asked = []
+    monkeypatch.setattr(torch, "set_num_threads", lambda number: asked.append(("torch", number)))
+    monkeypatch.setattr(cv2, "setNumThreads", lambda number: asked.append(("cv2", number)))
+    work = Work({"photo": photo, "audio": audio}, {"max_size": 128}, tmp_path / "video.mp4")
+    VideoEngine("bundled", "cpu", Limits(), 1)(work, lambda *what: None)
+    assert asked[:2] == [("torch", 1), ("cv2", 1)]
+    assert b"threads=1 " in work.output.read_bytes()  # as x264 notes it

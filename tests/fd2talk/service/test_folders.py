@@ -5,6 +5,7 @@ from contextlib import closing
 
 import pytest
 
+from fd2talk.service import folders as module
 from fd2talk.service.errors import Refused, storing
 from fd2talk.service.folders import Folders, harmless
 from fd2talk.service.limits import Limits
@@ -121,3 +122,45 @@ def test_nobody_else_reads_what_is_kept(tmp_path):
             for path in folder.iterdir():
                 assert not path.stat().st_mode & 0o077, path
     assert not (tmp_path / "new").stat().st_mode & 0o077
+
+
+def test_what_other_processes_make_now_is_not_swept(tmp_path):
+    folders = Folders(tmp_path, Limits())
+    for folder in (folders.work, folders.results):
+        for name in ("a-1", "b-1", "ab-1", "old"):
+            (folder / name).mkdir()
+    assert folders.sweep({"old"}, ["a"]) == 5
+    assert sorted(path.name for path in folders.work.iterdir()) == ["a-1"]
+    assert sorted(path.name for path in folders.results.iterdir()) == ["a-1", "old"]
+    assert folders.sweep(set()) == 3
+
+
+def full(*_, **__):
+    raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def test_a_disk_that_fills_while_files_are_put_away_keeps_none_of_them(folders, monkeypatch):
+    files = {}
+    for role in ("photo", "audio"):
+        incoming = folders.incoming_file(role)
+        incoming.write(b"x")
+        files[role] = incoming.finish()
+    synced = []
+    monkeypatch.setattr(module, "sync_folder", lambda folder: synced.append(folder) or (len(synced) > 2 and full()))
+    with pytest.raises(OSError, match="No space"):
+        folders.keep_inputs(files)
+    assert len(synced) == 3 and not [*folders.inputs.iterdir()]
+
+
+def test_a_copy_of_which_only_a_part_fits_is_removed(folders, monkeypatch):
+    (folders.uploads / "upload").write_bytes(b"12345")
+
+    def half(source, target):
+        target.write_bytes(source.read_bytes()[:2])
+        full()
+
+    monkeypatch.setattr(module.os, "link", lambda *_: (_ for _ in ()).throw(OSError(errno.EPERM, "no links here")))
+    monkeypatch.setattr(module.shutil, "copyfile", half)
+    with pytest.raises(OSError, match="No space"):
+        folders.copy_of_upload("upload", "a", 5, "")
+    assert not [*folders.incoming.iterdir()]

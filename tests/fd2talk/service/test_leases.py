@@ -1,6 +1,7 @@
 """The queue: its order, and that a result is published once and never replaced, whoever dies when."""
 
 import sqlite3
+import threading
 import time
 
 import pytest
@@ -21,8 +22,11 @@ class Tables:
     def add(self, key=None, digest="", most=100, **options):
         return self.videos.add(options, "folder", {"photo": "p.png"}, most=most, key=key, digest=digest)
 
-    def claim(self, lease):
-        return self.leases.claim(lease, self.start)
+    def claim(self, lease, process="p"):
+        return self.leases.claim(f"{process}-{lease}", self.start)
+
+    def crashed(self, most=3, how="was ended by the signal SIGKILL", process="p"):
+        return self.leases.crashed(process, most, how)
 
 
 @pytest.fixture
@@ -49,17 +53,17 @@ def test_only_who_holds_the_lease_publishes_and_only_once(tables):
     name = tables.add()[0].id
     tables.claim("old")
     tables.leases.interrupted(20)
-    assert not tables.leases.publish("old", Made("old.mp4", 1, "0"))  # its process has outlived the service
-    assert not tables.leases.progress("old", "rendering", 50) and not tables.leases.fail("old", "x", "y")
+    assert not tables.leases.publish("p-old", Made("old.mp4", 1, "0"))  # its process has outlived the service
+    assert not tables.leases.progress("p-old", "rendering", 50) and not tables.leases.fail("p-old", "x", "y")
     assert tables.videos.find(name).status == "queued"
     tables.claim("new")
-    assert not tables.leases.publish("old", Made("old.mp4", 1, "0"))
-    assert tables.leases.publish("new", Made("new.mp4", 5, "1", 2.0, 64, 48))
-    assert not tables.leases.publish("new", Made("twice.mp4", 6, "2"))
-    assert not tables.leases.fail("new", "x", "y")
+    assert not tables.leases.publish("p-old", Made("old.mp4", 1, "0"))
+    assert tables.leases.publish("p-new", Made("new.mp4", 5, "1", 2.0, 64, 48))
+    assert not tables.leases.publish("p-new", Made("twice.mp4", 6, "2"))
+    assert not tables.leases.fail("p-new", "x", "y")
     video = tables.videos.find(name)
     assert (video.status, video.result, video.bytes, video.progress) == ("completed", "new.mp4", 5, 100)
-    tables.leases.interrupted(20), tables.leases.crashed(3, ""), tables.leases.give_back()
+    tables.leases.interrupted(20), tables.crashed(), tables.leases.give_back()
     assert tables.videos.find(name).result == "new.mp4"
     with tables.database.reading() as connection:
         totals = dict(connection.execute("SELECT name, value FROM totals").fetchall())
@@ -74,11 +78,49 @@ def test_a_process_that_has_outlived_its_service_gets_no_video(tables):
     assert tables.claim("b") is not None
 
 
+def test_the_end_of_one_process_is_no_business_of_the_others(tables):
+    first, second, third = (tables.add()[0].id for _ in range(3))
+    assert (tables.claim("1", "a").id, tables.claim("1", "b").id) == (first, second)
+    assert tables.videos.find(third).ahead == 2
+    assert tables.leases.progress("b-1", "rendering", 50)
+    assert [lost.id for lost in tables.crashed(process="a")] == [first] and tables.crashed(process="a") == []
+    assert tables.videos.find(first).status == "queued" and tables.videos.find(second).progress == 50
+    assert tables.claim("2", "c").id == first  # before the third
+    assert not tables.leases.publish("a-1", Made("a-1.mp4", 1, "0"))
+    assert tables.leases.publish("b-1", Made("b-1.mp4", 1, "0"))
+    assert (tables.videos.find(first).crashes, tables.videos.find(second).crashes) == (1, 0)
+    time.sleep(0.02)
+    assert tables.leases.stalled("a", 0.01) is tables.leases.stalled("b", 0.01) is None
+    assert tables.leases.stalled("c", 0.01).id == first
+    assert tables.leases.under_way() == 1
+    assert [lost.id for lost in tables.leases.give_back()] == [first]
+
+
+def test_no_video_is_claimed_twice_and_all_are_begun_in_order(tables, tmp_path):
+    names = [tables.add(most=200)[0].id for _ in range(120)]
+    claimed = {process: [] for process in "abcd"}
+
+    def work(process):
+        own = Leases(Database(tmp_path / "t.db"), 3600.0)
+        while (video := own.claim(f"{process}-{len(claimed[process])}", tables.start)) is not None:
+            claimed[process].append(video.id)
+
+    threads = [
+        threading.Thread(target=work, args=[process]) for process in "abcd" if claimed.setdefault(process, []) == []
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(sum(claimed.values(), [])) == names
+    assert all(theirs == sorted(theirs) for theirs in claimed.values())
+
+
 def test_crashes_are_counted_and_then_it_has_failed(tables):
     name = tables.add()[0].id
     for number in range(3):
         assert tables.claim(f"lease {number}").crashes == number
-        (lost,) = tables.leases.crashed(3, "was ended by the signal SIGKILL")
+        (lost,) = tables.crashed()
         assert (lost.failed is None) == (number < 2)
     video = tables.videos.find(name)
     assert (video.status, video.error_code) == ("failed", "worker_crashed")
@@ -98,20 +140,20 @@ def test_progress_only_grows_and_ends_before_it_is_complete(tables):
     name = tables.add()[0].id
     tables.claim("a")
     for percent in (10, 5, 100):
-        assert tables.leases.progress("a", "rendering", percent)
+        assert tables.leases.progress("p-a", "rendering", percent)
     assert tables.videos.find(name).progress == 99
     tables.videos.delete(name)
-    assert not tables.leases.progress("a", "rendering", 100)
+    assert not tables.leases.progress("p-a", "rendering", 100)
 
 
 def test_a_video_that_stands_still_is_noticed(tables):
     tables.add()
     tables.claim("a")
-    assert tables.leases.stalled(60) is None
+    assert tables.leases.stalled("p", 60) is None
     time.sleep(0.02)
-    assert tables.leases.stalled(0.01) is not None
-    tables.leases.progress("a", "rendering", 1)
-    assert tables.leases.stalled(0.5) is None
+    assert tables.leases.stalled("p", 0.01) is not None
+    tables.leases.progress("p-a", "rendering", 1)
+    assert tables.leases.stalled("p", 0.5) is None
 
 
 def test_the_same_key_is_the_same_video(tables):
@@ -158,7 +200,7 @@ def test_what_has_expired_is_gone(tmp_path):
     tables = Tables(tmp_path / "t.db", keep=0.05)
     name, waiting = tables.add("key", "digest")[0].id, tables.add()[0].id
     tables.claim("a")
-    tables.leases.publish("a", Made("a.mp4", 1, "0"))
+    tables.leases.publish("p-a", Made("a.mp4", 1, "0"))
     time.sleep(0.06)
     assert tables.videos.find(name) is None and tables.videos.page(10)[0][0].id == waiting
     assert tables.add("key", "other")[1]  # its key has expired with it

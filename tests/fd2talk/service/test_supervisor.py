@@ -6,6 +6,7 @@ import signal
 import psutil
 import pytest
 from service_client import Client, Server, error_of, quick, running, wait_for
+from service_engine import made_twice
 
 from fd2talk.service.limits import Limits
 
@@ -38,7 +39,7 @@ def test_little_room_stops_the_work_and_is_said(tmp_path, monkeypatch):
         error_of(client.create(), 507, "storage_full")
         answer = client.get("/health")
         assert answer.status_code == 503 and answer.json()["reason"] == "the disk is nearly full"
-        assert "fd2talk_worker_up 0.0" in client.get("/metrics").text
+        assert 'fd2talk_worker_up{worker="1"} 0.0' in client.get("/metrics").text
 
 
 def test_an_engine_that_cannot_be_loaded_is_said_and_videos_wait(tmp_path):
@@ -78,7 +79,7 @@ def test_it_leaves_what_comes_for_all_processes_to_the_service(watched, client):
     """A service manager sends SIGTERM to every process."""
     name = client.queued(quick(0.5))
     wait_for(lambda: client.video(name)["status"] == "in_progress")
-    os.kill(watched[2].process.pid, signal.SIGTERM)
+    os.kill(watched[2].processes[0].pid, signal.SIGTERM)
     assert client.finished(name)["status"] == "completed" and watched[0].videos.find(name).crashes == 0
 
 
@@ -102,3 +103,107 @@ def test_a_deleted_video_whose_process_hangs_costs_only_the_process(tmp_path):
         client.delete(f"/v1/videos/{name}")
         assert client.finished(after, 8)["status"] == "completed"
         assert service.videos.find(after).crashes == 0 and client.get("/health").status_code == 200
+
+
+@pytest.fixture(scope="module")
+def two(tmp_path_factory):
+    with running(tmp_path_factory.mktemp("two") / "data", workers=2) as one:
+        yield one
+
+
+@pytest.fixture
+def client_of_two(two):
+    with Client(two[1]) as client:
+        yield client
+
+
+def under_way(client):
+    rows = client.get("/v1/videos", params={"status": "in_progress"}).json()["data"]
+    return sorted(row["id"] for row in rows)
+
+
+def test_two_make_two_at_once_and_the_end_of_one_does_not_disturb_the_other(two, client_of_two):
+    (service, _, supervisor), client = two, client_of_two
+    wait_for(lambda: client.get("/health").json()["workers_up"] == 2)  # another test may have ended one
+    names = [client.queued(quick(2.0)), client.queued(quick(2.0))]
+    wait_for(lambda: under_way(client) == names)
+    health = client.get("/health").json()
+    assert (health["status"], health["in_progress"], health["workers"], health["workers_up"]) == ("ok", 2, 2, 2)
+    pids = {one.name: one.pid for one in supervisor.processes}
+    victim = service.videos.find(names[0]).lease.partition("-")[0]
+    other = service.videos.find(names[1]).lease
+    os.kill(pids[victim], signal.SIGKILL)
+    assert {client.finished(name)["status"] for name in names} == {"completed"}
+    assert [service.videos.find(name).crashes for name in names] == [1, 0]
+    assert service.videos.find(names[1]).result == f"{other}.mp4"  # the one that it was making all the time
+    assert service.videos.find(names[0]).started > service.videos.find(names[1]).started  # made again, after that
+    still = {one.name: one.pid for one in supervisor.processes}
+    assert len(still.keys() & pids.keys()) == 1 and still[other.partition("-")[0]] == pids[other.partition("-")[0]]
+    text = wait_for(lambda: t if '_up{worker="1"} 1.0' in (t := client.get("/metrics").text) else None)
+    assert 'fd2talk_worker_up{worker="2"} 1.0' in text and "fd2talk_worker_crashes_total 1.0" in text
+    assert not made_twice(service.folders.folder)
+
+
+def test_processes_are_begun_again_each_with_its_share_of_the_cores(two, client_of_two):
+    share = max((os.cpu_count() or 1) // 2, 1)
+    for _ in range(2):
+        said = client_of_two.finished(client_of_two.queued(quick(do="threads")))["error"]["message"]
+        assert said == f"threads: {share}"
+
+
+def test_a_deleted_video_whose_process_hangs_costs_only_that_one_of_two(two, client_of_two):
+    (service, _, supervisor), client = two, client_of_two
+    hanging, slow = client.queued(quick(do="hang")), client.queued(quick(1.5))
+    wait_for(lambda: under_way(client) == sorted([hanging, slow]))
+    client.delete(f"/v1/videos/{hanging}")
+    before = {one.name for one in supervisor.processes}
+    wait_for(lambda: {one.name for one in supervisor.processes} != before)
+    assert client.finished(slow)["status"] == "completed" and service.videos.find(slow).crashes == 0
+
+
+def test_one_that_stands_still_does_not_stop_the_other(tmp_path):
+    with running(tmp_path / "data", QUICK, workers=2) as (service, address, _), Client(address) as client:
+        hanging = client.queued(quick(do="hang once"))
+        others = [client.queued(quick(0.3)) for _ in range(8)]
+        assert {client.finished(name)["status"] for name in others} == {"completed"}
+        assert client.finished(hanging)["status"] == "completed"
+        assert [service.videos.find(name).crashes for name in (hanging, *others)] == [1] + [0] * 8
+
+
+def test_where_one_of_two_cannot_work_the_other_does_and_it_is_said(tmp_path):
+    engine = "service_engine:SecondBrokenEngine"
+    with running(tmp_path / "data", engine=engine, workers=2) as (_, address, _), Client(address) as client:
+        answer = wait_for(lambda: a if (a := client.get("/health")).json()["status"] == "degraded" else None)
+        assert answer.status_code == 200 and "ended with code 1" in answer.json()["reason"]
+        assert (answer.json()["workers"], answer.json()["workers_up"]) == (2, 1)
+        text = client.get("/metrics").text
+        assert sorted(line[-3:] for line in text.splitlines() if line.startswith("fd2talk_worker_up{")) == [
+            "0.0",
+            "1.0",
+        ]
+        assert client.finished(client.queued())["status"] == "completed"
+
+
+def test_what_a_process_left_is_removed_and_nothing_else(two, client_of_two):
+    (service, _, supervisor), client = two, client_of_two
+    done = client.queued()
+    client.finished(done)
+    wait_for(lambda: not [*service.folders.inputs.iterdir()])
+    busy = client.queued(quick(1.5))
+    wait_for(lambda: under_way(client) == [busy])
+    working = service.videos.find(busy).lease.partition("-")[0]
+    (idle,) = (one for one in supervisor.processes if one.name != working)
+    left = [
+        service.folders.inputs / service.videos.find(done).folder,  # it ended after it had published
+        service.folders.work / f"{idle.name}-1",
+        service.folders.results / f"{idle.name}-2.mp4",
+    ]
+    coming = service.folders.inputs / "of a request that is coming in"
+    for path in (*left, coming):
+        path.mkdir()
+    os.kill(idle.pid, signal.SIGKILL)
+    wait_for(lambda: not any(path.exists() for path in left))
+    assert coming.exists()
+    coming.rmdir()
+    assert client.finished(busy)["status"] == "completed" and client.content(busy)
+    assert client.content(done)
