@@ -12,7 +12,8 @@ Columns: size of the index; seconds of the processor to open it for a training (
 packages); milliseconds for the choice of a batch among all clips; windows of 64 frames that `MotionTask.batch` makes in
 a second of one processor, in batches of 32 that are in the page cache; the same by the clock, one thread and two; and
 by the clock where files were dropped from the cache; milliseconds of the processor that one process of N needs for its
-32 of a batch of N x 32.
+32 of a batch of N x 32; milliseconds of the processor to check the end of a shard, as happens when it is first opened,
+and gigabytes of shards of which `fd2talk shard --check` checks every byte in a second of one processor.
 """
 
 from __future__ import annotations
@@ -33,9 +34,12 @@ from markdown_tables import print_head, print_row
 
 from fd2talk.processes import in_processes
 from shared.face_model import load_bundled
+from shared.shards.check import check_file
+from shared.shards.checksums import Checksum, check_end, checksum_of
 from shared.shards.clip_arrays import CLIPS, motion_parts, track_parts
 from shared.shards.format import INDEX, Part, pyarrow, shard_name, shard_ranges, write_shard
 from shared.shards.index import write_columns
+from shared.shards.reader import Shards
 from shared.training import batches
 from stage1_motion.models.fd2talk.network import MotionTransformerConfig
 from stage1_motion.models.fd2talk.training import ExpressionTask
@@ -105,6 +109,9 @@ def write_simulated(folder: Path, source: Path, hours: float, files: int, clips:
     for key, typical in (("lip_std", 4.8), ("head_std", 0.035)):
         columns[f"@{key}"] = np.repeat(typical * random.uniform(0.7, 1.4, -(-total // per_person)), per_person)[:total]
     columns["@shard"] = shard.astype(np.int32)
+    known = {path.name: checksum_of(path) for path in source.iterdir()}
+    made_up = next(iter(known.values()))
+    checksums: dict[str, Checksum] = {}
     for group in dict.fromkeys(part.group for part in parts().values()):
         of_group = [key for key, part in parts().items() if part.group == group]
         real = (source / shard_name(group, 0)).exists()
@@ -114,11 +121,14 @@ def write_simulated(folder: Path, source: Path, hours: float, files: int, clips:
             starts, sizes = ranges.get(key, (np.arange(clips) * size * frames + 400, np.full(clips, size * frames)))
             columns[f"@{key}.at"] = starts[within]
             columns[f"@{key}.rows"] = (sizes[within] // size).astype(np.int32)
-        for number in range(shard.max() + 1) if real else ():
-            (folder / shard_name(group, int(number))).symlink_to(source / shard_name(group, int(number) % files))
+        for number in range(int(shard.max()) + 1):
+            name = shard_name(group, number)
+            checksums[name] = known.get(shard_name(group, number % files), made_up)
+            if real:
+                (folder / name).symlink_to(source / shard_name(group, number % files))
     model = load_bundled()
     metadata = {"face_model": model.fingerprint, "expression_std": [1.0] * model.num_expression, "pose_std": [1.0] * 6}
-    write_columns(folder, columns, parts(), {**metadata, "index_sha256": ""})
+    write_columns(folder, columns, parts(), {**metadata, "index_sha256": "", "checksums": checksums})
 
 
 def unlike(folder: Path, total: int) -> float:
@@ -135,9 +145,12 @@ def unlike(folder: Path, total: int) -> float:
         elif key.endswith(".rows"):
             values = arrow.array(random.integers(50, 400, len(values)).astype(np.int32))
         columns[key] = values
+    checksums = {"checksums": Shards(folder).checksums}
     with tempfile.TemporaryDirectory() as other:
         write_columns(Path(other), columns, parts(), {})
-        return (Path(other) / INDEX).stat().st_size / len(table) * total / 1e6
+        rows = (Path(other) / INDEX).stat().st_size / len(table) * total
+        write_columns(Path(other), {key: values[:0] for key, values in columns.items()}, parts(), checksums)
+        return (rows + (Path(other) / INDEX).stat().st_size) / 1e6
 
 
 def measure(folder: Path) -> dict[str, float]:
@@ -182,7 +195,23 @@ def measure(folder: Path) -> dict[str, float]:
         for step in range(count):
             draw(step, processes)
         found[f"share of {processes}"] = (time.process_time() - begun) / count
+    found["end"], found["whole"] = checks(clips.shards)
     return found
+
+
+def checks(shards: Shards) -> tuple[float, float]:
+    """Seconds for the end of a shard, and bytes a second where all of it is read, of the processor."""
+    names = [name for name in shards.checksums if (shards.folder / name).exists()]
+    chosen = [names[place] for place in np.random.default_rng(3).integers(len(names), size=500)]
+    begun = time.process_time()
+    for name in chosen:
+        check_end(shards.folder / name, shards.checksums[name])
+    end = (time.process_time() - begun) / len(chosen)
+    begun = time.process_time()
+    for name in names[:2]:
+        if line := check_file(shards.folder / name, shards.checksums[name]):
+            sys.exit(line)
+    return end, sum(shards.checksums[name].bytes for name in names[:2]) / (time.process_time() - begun)
 
 
 def drop(folder: Path) -> None:
@@ -215,6 +244,8 @@ def main(hours: tuple[float, ...], clip_seconds: float, files: int, clips: int, 
                 "dropped",
                 "its 32 of 8 x 32, ms",
                 "of 64 x 32, ms",
+                "end of a shard, ms",
+                "all of it, GB/s",
             ]
         )
         for count in hours:
@@ -231,6 +262,7 @@ def main(hours: tuple[float, ...], clip_seconds: float, files: int, clips: int, 
                 + [f"{found['memory']:.0f}", f"{1e3 * found['choice']:.0f}"]
                 + [f"{found[key]:.0f}" for key in ("processor", "cached", "two threads", "dropped")]
                 + [f"{1e3 * found[f'share of {processes}']:.0f}" for processes in (8, 64)]
+                + [f"{1e3 * found['end']:.2f}", f"{found['whole'] / 1e9:.1f}"]
             )
 
 

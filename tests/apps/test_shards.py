@@ -18,7 +18,7 @@ from synthetic_shards import write_shards
 pytest.importorskip("pyarrow")
 
 ROOT = Path(__file__).parents[2]
-STEPS = {"stage one": 200, "stage two": 70}
+STEPS = {"stage one": 200, "stage two": 70, "style encoder": 200}
 COMMON = {"batch_size": 4, "precision": "no", "validate_every": 10_000, "save_every": 0}
 
 
@@ -34,8 +34,13 @@ def trainings(tmp_path_factory):
         "data": {"frames": "unused", "clips": "none", "prepared": shards},
         "network": NETWORK,
     }
+    style = {"model": "style_encoder", "network": {"size": 16, "layers": 1, "heads": 2, "frames": 20, "shortest": 12}}
     found = {}
-    for name, values in (("stage one", {**one, "prepared": shards}), ("stage two", two)):
+    for name, values in (
+        ("stage one", {**one, "prepared": shards}),
+        ("stage two", two),
+        ("style encoder", {**style, "prepared": shards}),
+    ):
         found[name] = root / f"{name}.yaml"
         found[name].write_text(
             yaml.safe_dump({**values, "training": {**COMMON, "max_steps": STEPS[name], "output": "run"}})
@@ -91,7 +96,7 @@ def state(output):
     return torch.load(output / "checkpoint.pt", weights_only=True)
 
 
-@pytest.mark.parametrize("stage", ["stage one", "stage two"])
+@pytest.mark.parametrize("stage", list(STEPS))
 def test_a_killed_process_costs_no_bit(trainings, tmp_path, stage):
     config = trainings[stage]
     finish(config, tmp_path / "whole")

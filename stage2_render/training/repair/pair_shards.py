@@ -47,7 +47,7 @@ _PAIR, _REFERENCE = (
 )
 _PARTS = {**_FACTS, **{name: Part(_GROUP, "|u1") for name in FILES}}
 # Bytes of a pair, for the number of jobs in a file: of quality 90, and without loss.
-_TYPICAL, _TYPICAL_LOSSLESS = 16_000, 110_000
+_TYPICAL, _TYPICAL_LOSSLESS = 7_500, 50_000
 
 
 def pairs_folder(limits: Limits, shards: str | Path) -> Path:
