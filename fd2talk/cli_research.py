@@ -70,7 +70,7 @@ def manifest(sources: tuple[str, ...], **options: Any) -> None:
     "configs",
     multiple=True,
     metavar="CONFIG",
-    help="Also store what this training needs: features of its speech encoder, or its frames (repeatable).",
+    help="Also store what this training needs: features of its speech encoder, frames, or pairs (repeatable).",
 )
 @click.option(
     "--size", type=click.IntRange(1, 8192), default=256, show_default=True, metavar="MB", help="Size of a file."
@@ -81,9 +81,9 @@ def manifest(sources: tuple[str, ...], **options: Any) -> None:
     default=90,
     show_default=True,
     metavar="N",
-    help="Quality of frames as WebP, 1 to 100.",
+    help="Quality of frames and pairs as WebP, 1 to 100.",
 )
-@click.option("--lossless", is_flag=True, help="Store frames without loss, six times as large.")
+@click.option("--lossless", is_flag=True, help="Store frames and pairs without loss, six times as large.")
 @click.option("--tracks/--no-tracks", default=True, show_default=True, help="Keep the tracked points.")
 @click.option("--check", metavar="SHARDS", help="Check every byte of these shards instead of writing any.")
 @_workers

@@ -21,7 +21,7 @@ from shared.face_model import load_bundled
 from shared.prepared import index_digest, read_index
 from shared.shards.check import check_known
 from shared.shards.clip_arrays import motion_parts, track_parts
-from shared.shards.format import INDEX, Part, pyarrow
+from shared.shards.format import INDEX, Part, pyarrow, shard_name
 from shared.shards.index import read_plan, write_index, write_plan
 from shared.shards.reader import Shards, is_sharded
 from stage1_motion.dataset import ClipsConfig
@@ -106,7 +106,7 @@ def shard(
     _run(work, workers, "shards")
     parts = {**motion_parts(model.num_expression, model.num_identity), **learned_parts(model.num_expression)}
     parts |= track_parts() if tracks else {}
-    parts |= dict(speech.values()) | _kept(folder)
+    parts |= dict(speech.values()) | _kept(folder, len(shards))
     numbers, space = collect_scales(out, len(shards), rows)
     place = {row["name"]: number for number, of_shard in enumerate(shards) for row in of_shard}
     portraits = [name for name in ("portraits.npz",) if (Path(prepared) / name).exists()]
@@ -153,11 +153,15 @@ def _call(function: Callable[..., None], arguments: tuple) -> None:
     function(*arguments)
 
 
-def _kept(folder: Path) -> dict[str, Part]:
-    """Arrays of features that earlier runs have added."""
+def _kept(folder: Path, shards: int) -> dict[str, Part]:
+    """Arrays of features that earlier runs have added. Raises InputError: a file of theirs is missing."""
     if not (folder / INDEX).is_file():
         return {}
-    return {name: part for name, part in Shards(folder).parts.items() if part.group == name}
+    kept = {name: part for name, part in Shards(folder).parts.items() if part.group == name}
+    for path in (folder / shard_name(name, number) for name in kept for number in range(shards)):
+        if not path.exists():
+            raise InputError(f"{path}: missing; with --for the training that reads these features it is written again")
+    return kept
 
 
 def _write_frames(

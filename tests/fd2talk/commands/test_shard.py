@@ -52,6 +52,11 @@ def test_shards_are_written_resumed_and_trained_on(tmp_path, run, monkeypatch):
     monkeypatch.setattr("fd2talk.commands.shard.in_processes", in_this_process)
     code, _, err = run("shard", prepared, out, "--size", 1)
     assert code == 0 and set(Shards(out).parts) == parts, err
+    lost = next(out.glob("speech-*-00003.parquet"))
+    lost.unlink()
+    code, _, err = run("shard", prepared, out, "--size", 1)
+    assert code == 2 and f"{lost}: missing; with --for the training" in err
+    assert run("shard", prepared, out, "--size", 1, "--for", own)[0] == 0 and lost.exists()
 
 
 def test_what_cannot_be_packed_is_refused(tmp_path, refused):
