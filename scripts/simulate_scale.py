@@ -14,6 +14,9 @@ a second of one processor, in batches of 32 that are in the page cache; the same
 by the clock where files were dropped from the cache; milliseconds of the processor that one process of N needs for its
 32 of a batch of N x 32; milliseconds of the processor to check the end of a shard, as happens when it is first opened,
 and gigabytes of shards of which `fd2talk shard --check` checks every byte in a second of one processor.
+
+A second table has trainings that do not read windows of stored features: seconds of the processor until they are ready,
+memory, and milliseconds of the processor for a batch of 32; of ridge regression, for 32 clips.
 """
 
 from __future__ import annotations
@@ -22,6 +25,7 @@ import os
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -40,11 +44,18 @@ from shared.shards.clip_arrays import CLIPS, motion_parts, track_parts
 from shared.shards.format import INDEX, Part, pyarrow, shard_name, shard_ranges, write_shard
 from shared.shards.index import write_columns
 from shared.shards.reader import Shards
+from shared.speech.encoder import SpeechEncoder
 from shared.training import batches
+from stage1_motion.models.diffposetalk.network import DenoiserConfig
+from stage1_motion.models.diffposetalk.speech_training import SpeechAndDenoiserTask
 from stage1_motion.models.fd2talk.network import MotionTransformerConfig
 from stage1_motion.models.fd2talk.training import ExpressionTask
+from stage1_motion.models.ridge.training import Moments, _clips
+from stage1_motion.style.encoder import StyleEncoderConfig
+from stage1_motion.style.training import StyleTask
 from stage1_motion.training.learned_arrays import learned_parts
 from stage1_motion.training.sharded_clips import open_clips
+from stage1_motion.training.sharded_people import open_people
 
 FPS, SPEECH, FEATURES = 25, "speech-simulated", 256
 MINUTES_PER_PERSON = 5
@@ -214,6 +225,47 @@ def checks(shards: Shards) -> tuple[float, float]:
     return end, sum(shards.checksums[name].bytes for name in names[:2]) / (time.process_time() - begun)
 
 
+def measure_others(folder: Path) -> list[list[str]]:
+    """Rows of the second table; in a process of its own."""
+    torch.set_num_threads(1)
+    model, encoder, process = (
+        load_bundled(),
+        SpeechEncoder.from_pretrained("bundled", resample="stem"),
+        psutil.Process(),
+    )
+    rows = []
+
+    def row(name: str, make: Callable[[], Callable[[int], object]]) -> None:
+        before, begun = process.memory_full_info().uss, time.process_time()
+        work = make()
+        ready, memory = time.process_time() - begun, process.memory_full_info().uss - before
+        work(0)
+        begun = time.process_time()
+        for step in range(1, 6):
+            work(step)
+        rows.append([name, f"{ready:.1f}", f"{memory / 1e6:.0f}", f"{200 * (time.process_time() - begun):.0f}"])
+
+    def style() -> Callable[[int], object]:
+        people, space = open_people(folder, model, "train")
+        task = StyleTask(people, space, StyleEncoderConfig(model.num_expression + 6))
+        return lambda step: task.batch(torch.Generator().manual_seed(step), BATCH)
+
+    def speech() -> Callable[[int], object]:
+        clips = open_clips(folder, model, None, "train")
+        network = DenoiserConfig(model.num_expression + 6, encoder.size, model.num_identity, 0, frames=WINDOW)
+        task = SpeechAndDenoiserTask(clips, clips.space, network, None, encoder=encoder)
+        return lambda step: task.batch(torch.Generator().manual_seed(step), BATCH)
+
+    def ridge() -> Callable[[int], object]:
+        clips, _ = _clips(str(folder), model, "train")
+        return lambda step: Moments(clips[BATCH * step :][:BATCH])
+
+    row("style encoder", style)
+    row("DiffPoseTalk with its speech encoder", speech)
+    row("ridge regression", ridge)
+    return rows
+
+
 def drop(folder: Path) -> None:
     """Take the files that exist out of the page cache."""
     for path in {file.resolve() for file in folder.glob("*.parquet") if file.is_symlink()}:
@@ -248,6 +300,7 @@ def main(hours: tuple[float, ...], clip_seconds: float, files: int, clips: int, 
                 "all of it, GB/s",
             ]
         )
+        others: list[list[str]] = []
         for count in hours:
             simulated = Path(temporary) / f"{count:g}"
             simulated.mkdir()
@@ -264,6 +317,13 @@ def main(hours: tuple[float, ...], clip_seconds: float, files: int, clips: int, 
                 + [f"{1e3 * found[f'share of {processes}']:.0f}" for processes in (8, 64)]
                 + [f"{1e3 * found['end']:.2f}", f"{found['whole'] / 1e9:.1f}"]
             )
+            others += [
+                [f"{count:g}", *row]
+                for row in in_processes(measure_others, [(simulated,)], 1, "more", "folder")[0] or []
+            ]
+        print_head(["hours", "training", "ready, s", "memory, MB", "ms for 32"], "others")
+        for row in others:
+            print_row(row)
 
 
 def sizes(source: Path, hours: float) -> None:

@@ -50,7 +50,12 @@ def check_file(path: Path, expected: Checksum) -> str | None:
     try:
         if path.suffix == ".parquet":
             check_end(path, expected)
-            check_whole(path, expected, shard_metadata(path).get("sha256"))
+            of_data = shard_metadata(path).get("sha256")
+            if of_data is None:
+                return (
+                    f"{path}: written without a checksum of its bytes; remove it, and `fd2talk shard` writes it again"
+                )
+            check_whole(path, expected, of_data)
         else:
             check_all(path, expected)
     except InputError as error:

@@ -11,7 +11,7 @@ pytest.importorskip("pyarrow")
 from shared.errors import InputError  # noqa: E402
 from shared.shards.check import check_file, check_known, checksums_of_folder  # noqa: E402
 from shared.shards.checksums import Checksum, checksum_of, checksum_of_all  # noqa: E402
-from shared.shards.format import INDEX, Part, shard_metadata, shard_name, write_shard  # noqa: E402
+from shared.shards.format import INDEX, Part, shard_metadata, shard_name, shard_ranges, write_shard  # noqa: E402
 from shared.shards.index import write_columns, write_index  # noqa: E402
 from shared.shards.reader import CHECK_VARIABLE, OpenFiles, Shards  # noqa: E402
 from shared.shards.rows import StoredRows, decode, encode, save_arrays, save_description  # noqa: E402
@@ -141,6 +141,11 @@ def test_shards_without_checksums_open(folder):
     assert checksums_of_folder(folder) == {folder / INDEX: {}}
 
 
+def test_a_shard_without_a_checksum_is_not_called_intact(folder, monkeypatch):
+    monkeypatch.setattr("shared.shards.check.shard_metadata", lambda path: {})
+    assert len(wrong(folder)) == 2 and all("written without a checksum of its bytes" in line for line in wrong(folder))
+
+
 def test_rows_beside_shards(tmp_path):
     images = np.random.default_rng(0).integers(0, 255, (3, 16, 24, 3), np.uint8)
     path = tmp_path / shard_name("pictures", 0)
@@ -149,8 +154,6 @@ def test_rows_beside_shards(tmp_path):
     write_shard(path, part, [("", {"picture": one}) for one in data], {})
     others = save_arrays(tmp_path, {"at": np.arange(3)})
     save_description(tmp_path / "pictures.json", {"people": []}, [path], others)
-    from shared.shards.format import shard_ranges
-
     starts, sizes = shard_ranges(path, ["picture"])[1]["picture"]
     rows = StoredRows(OpenFiles(), tmp_path, "pictures", np.zeros(3, int), starts, sizes)
     for row in range(3):
