@@ -258,7 +258,7 @@ def measure_others(folder: Path) -> list[list[str]]:
 
     def ridge() -> Callable[[int], object]:
         clips, _ = _clips(str(folder), model, "train")
-        return lambda step: Moments(clips[BATCH * step :][:BATCH])
+        return lambda step: Moments(clips[BATCH * step : BATCH * (step + 1)])
 
     row("style encoder", style)
     row("DiffPoseTalk with its speech encoder", speech)

@@ -77,7 +77,7 @@ def kill(config, output, rank):
     goal = logged(output) + 20
     launcher = launch(config, output)
     try:
-        deadline = time.monotonic() + 120
+        deadline = time.monotonic() + 300
         while logged(output) < goal:
             assert launcher.poll() is None and time.monotonic() < deadline, Path(f"{output}.log").read_text()[-3000:]
             time.sleep(0.05)
@@ -86,7 +86,7 @@ def kill(config, output, rank):
             if "train" in child.cmdline() and (number := child.environ().get("LOCAL_RANK")):
                 workers[int(number)] = child
         os.kill(workers[rank].pid, signal.SIGKILL)
-        assert launcher.wait(120) != 0
+        assert launcher.wait(300) != 0
     finally:
         launcher.kill()
         launcher.wait()
