@@ -63,14 +63,14 @@ def manifest(sources: tuple[str, ...], **options: Any) -> None:
 
 
 @click.command()
-@click.argument("prepared")
-@click.argument("out")
+@click.argument("prepared", required=False)
+@click.argument("out", required=False)
 @click.option(
     "--for",
     "configs",
     multiple=True,
     metavar="CONFIG",
-    help="Also store what this training needs: features of its speech encoder, or its frames (repeatable).",
+    help="Also store what this training needs: features of its speech encoder, frames, or pairs (repeatable).",
 )
 @click.option(
     "--size", type=click.IntRange(1, 8192), default=256, show_default=True, metavar="MB", help="Size of a file."
@@ -81,23 +81,34 @@ def manifest(sources: tuple[str, ...], **options: Any) -> None:
     default=90,
     show_default=True,
     metavar="N",
-    help="Quality of frames as WebP, 1 to 100.",
+    help="Quality of frames and pairs as WebP, 1 to 100.",
 )
-@click.option("--lossless", is_flag=True, help="Store frames without loss, six times as large.")
+@click.option("--lossless", is_flag=True, help="Store frames and pairs without loss, six times as large.")
 @click.option("--tracks/--no-tracks", default=True, show_default=True, help="Keep the tracked points.")
+@click.option("--check", metavar="SHARDS", help="Check every byte of these shards instead of writing any.")
 @_workers
-def shard(lossless: bool, quality: int, **options: Any) -> None:
+def shard(
+    prepared: str | None, out: str | None, lossless: bool, quality: int, check: str | None, **options: Any
+) -> None:
     """Pack a prepared data set into few large files.
 
     Reads the folder PREPARED of `fd2talk prepare` and writes the folder OUT, which `fd2talk train` takes in its place
     (`prepared: OUT`): thousands of hours are then read from disk as they are needed. Resumes where it stopped.
     """
+    if check is not None:
+        if prepared is not None:
+            raise click.UsageError("--check takes the folder of shards, and nothing else")
+        from fd2talk.commands.check_shards import check_shards
+
+        return check_shards(check, workers=options["workers"])
+    if prepared is None or out is None:
+        raise click.UsageError(f"Missing argument '{'PREPARED' if prepared is None else 'OUT'}'.")
     try:
         from fd2talk.commands.shard import shard
     except ModuleNotFoundError as error:
         raise Fd2TalkError(f'shards need the package {error.name}: pip install "fd2talk[train]"') from error
 
-    shard(quality=None if lossless else quality, **options)
+    shard(prepared, out, quality=None if lossless else quality, **options)
 
 
 @click.command()

@@ -27,18 +27,12 @@ from markdown_tables import print_head, print_row
 
 from shared.face_model import load_bundled
 from shared.media import read_video
+from shared.shards.rows import decode, encode
 from shared.training import batches
 from stage2_render.face_crop import SIZE
 from stage2_render.training.frame_sampler import FrameSampler
 from stage2_render.training.frame_set import FramesConfig
-from stage2_render.training.picture_shards import (
-    ShardedFrameSet,
-    decode,
-    encode,
-    finish_pictures,
-    pictures_folder,
-    write_frames,
-)
+from stage2_render.training.picture_shards import ShardedFrameSet, finish_pictures, pictures_folder, write_frames
 
 _READS = 300
 

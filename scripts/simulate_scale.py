@@ -12,7 +12,11 @@ Columns: size of the index; seconds of the processor to open it for a training (
 packages); milliseconds for the choice of a batch among all clips; windows of 64 frames that `MotionTask.batch` makes in
 a second of one processor, in batches of 32 that are in the page cache; the same by the clock, one thread and two; and
 by the clock where files were dropped from the cache; milliseconds of the processor that one process of N needs for its
-32 of a batch of N x 32.
+32 of a batch of N x 32; milliseconds of the processor to check the end of a shard, as happens when it is first opened,
+and gigabytes of shards of which `fd2talk shard --check` checks every byte in a second of one processor.
+
+A second table has trainings that do not read windows of stored features: seconds of the processor until they are ready,
+memory, and milliseconds of the processor for a batch of 32; of ridge regression, for 32 clips.
 """
 
 from __future__ import annotations
@@ -21,6 +25,7 @@ import os
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -33,14 +38,24 @@ from markdown_tables import print_head, print_row
 
 from fd2talk.processes import in_processes
 from shared.face_model import load_bundled
+from shared.shards.check import check_file
+from shared.shards.checksums import Checksum, check_end, checksum_of
 from shared.shards.clip_arrays import CLIPS, motion_parts, track_parts
 from shared.shards.format import INDEX, Part, pyarrow, shard_name, shard_ranges, write_shard
 from shared.shards.index import write_columns
+from shared.shards.reader import Shards
+from shared.speech.encoder import SpeechEncoder
 from shared.training import batches
+from stage1_motion.models.diffposetalk.network import DenoiserConfig
+from stage1_motion.models.diffposetalk.speech_training import SpeechAndDenoiserTask
 from stage1_motion.models.fd2talk.network import MotionTransformerConfig
 from stage1_motion.models.fd2talk.training import ExpressionTask
+from stage1_motion.models.ridge.training import Moments, _clips
+from stage1_motion.style.encoder import StyleEncoderConfig
+from stage1_motion.style.training import StyleTask
 from stage1_motion.training.learned_arrays import learned_parts
 from stage1_motion.training.sharded_clips import open_clips
+from stage1_motion.training.sharded_people import open_people
 
 FPS, SPEECH, FEATURES = 25, "speech-simulated", 256
 MINUTES_PER_PERSON = 5
@@ -105,6 +120,9 @@ def write_simulated(folder: Path, source: Path, hours: float, files: int, clips:
     for key, typical in (("lip_std", 4.8), ("head_std", 0.035)):
         columns[f"@{key}"] = np.repeat(typical * random.uniform(0.7, 1.4, -(-total // per_person)), per_person)[:total]
     columns["@shard"] = shard.astype(np.int32)
+    known = {path.name: checksum_of(path) for path in source.iterdir()}
+    made_up = next(iter(known.values()))
+    checksums: dict[str, Checksum] = {}
     for group in dict.fromkeys(part.group for part in parts().values()):
         of_group = [key for key, part in parts().items() if part.group == group]
         real = (source / shard_name(group, 0)).exists()
@@ -114,11 +132,14 @@ def write_simulated(folder: Path, source: Path, hours: float, files: int, clips:
             starts, sizes = ranges.get(key, (np.arange(clips) * size * frames + 400, np.full(clips, size * frames)))
             columns[f"@{key}.at"] = starts[within]
             columns[f"@{key}.rows"] = (sizes[within] // size).astype(np.int32)
-        for number in range(shard.max() + 1) if real else ():
-            (folder / shard_name(group, int(number))).symlink_to(source / shard_name(group, int(number) % files))
+        for number in range(int(shard.max()) + 1):
+            name = shard_name(group, number)
+            checksums[name] = known.get(shard_name(group, number % files), made_up)
+            if real:
+                (folder / name).symlink_to(source / shard_name(group, number % files))
     model = load_bundled()
     metadata = {"face_model": model.fingerprint, "expression_std": [1.0] * model.num_expression, "pose_std": [1.0] * 6}
-    write_columns(folder, columns, parts(), {**metadata, "index_sha256": ""})
+    write_columns(folder, columns, parts(), {**metadata, "index_sha256": "", "checksums": checksums})
 
 
 def unlike(folder: Path, total: int) -> float:
@@ -135,9 +156,12 @@ def unlike(folder: Path, total: int) -> float:
         elif key.endswith(".rows"):
             values = arrow.array(random.integers(50, 400, len(values)).astype(np.int32))
         columns[key] = values
+    checksums = {"checksums": Shards(folder).checksums}
     with tempfile.TemporaryDirectory() as other:
         write_columns(Path(other), columns, parts(), {})
-        return (Path(other) / INDEX).stat().st_size / len(table) * total / 1e6
+        rows = (Path(other) / INDEX).stat().st_size / len(table) * total
+        write_columns(Path(other), {key: values[:0] for key, values in columns.items()}, parts(), checksums)
+        return (rows + (Path(other) / INDEX).stat().st_size) / 1e6
 
 
 def measure(folder: Path) -> dict[str, float]:
@@ -182,7 +206,64 @@ def measure(folder: Path) -> dict[str, float]:
         for step in range(count):
             draw(step, processes)
         found[f"share of {processes}"] = (time.process_time() - begun) / count
+    found["end"], found["whole"] = checks(clips.shards)
     return found
+
+
+def checks(shards: Shards) -> tuple[float, float]:
+    """Seconds for the end of a shard, and bytes a second where all of it is read, of the processor."""
+    names = [name for name in shards.checksums if (shards.folder / name).exists()]
+    chosen = [names[place] for place in np.random.default_rng(3).integers(len(names), size=500)]
+    begun = time.process_time()
+    for name in chosen:
+        check_end(shards.folder / name, shards.checksums[name])
+    end = (time.process_time() - begun) / len(chosen)
+    begun = time.process_time()
+    for name in names[:2]:
+        if line := check_file(shards.folder / name, shards.checksums[name]):
+            sys.exit(line)
+    return end, sum(shards.checksums[name].bytes for name in names[:2]) / (time.process_time() - begun)
+
+
+def measure_others(folder: Path) -> list[list[str]]:
+    """Rows of the second table; in a process of its own."""
+    torch.set_num_threads(1)
+    model, encoder, process = (
+        load_bundled(),
+        SpeechEncoder.from_pretrained("bundled", resample="stem"),
+        psutil.Process(),
+    )
+    rows = []
+
+    def row(name: str, make: Callable[[], Callable[[int], object]]) -> None:
+        before, begun = process.memory_full_info().uss, time.process_time()
+        work = make()
+        ready, memory = time.process_time() - begun, process.memory_full_info().uss - before
+        work(0)
+        begun = time.process_time()
+        for step in range(1, 6):
+            work(step)
+        rows.append([name, f"{ready:.1f}", f"{memory / 1e6:.0f}", f"{200 * (time.process_time() - begun):.0f}"])
+
+    def style() -> Callable[[int], object]:
+        people, space = open_people(folder, model, "train")
+        task = StyleTask(people, space, StyleEncoderConfig(model.num_expression + 6))
+        return lambda step: task.batch(torch.Generator().manual_seed(step), BATCH)
+
+    def speech() -> Callable[[int], object]:
+        clips = open_clips(folder, model, None, "train")
+        network = DenoiserConfig(model.num_expression + 6, encoder.size, model.num_identity, 0, frames=WINDOW)
+        task = SpeechAndDenoiserTask(clips, clips.space, network, None, encoder=encoder)
+        return lambda step: task.batch(torch.Generator().manual_seed(step), BATCH)
+
+    def ridge() -> Callable[[int], object]:
+        clips, _ = _clips(str(folder), model, "train")
+        return lambda step: Moments(clips[BATCH * step : BATCH * (step + 1)])
+
+    row("style encoder", style)
+    row("DiffPoseTalk with its speech encoder", speech)
+    row("ridge regression", ridge)
+    return rows
 
 
 def drop(folder: Path) -> None:
@@ -215,8 +296,11 @@ def main(hours: tuple[float, ...], clip_seconds: float, files: int, clips: int, 
                 "dropped",
                 "its 32 of 8 x 32, ms",
                 "of 64 x 32, ms",
+                "end of a shard, ms",
+                "all of it, GB/s",
             ]
         )
+        others: list[list[str]] = []
         for count in hours:
             simulated = Path(temporary) / f"{count:g}"
             simulated.mkdir()
@@ -231,7 +315,15 @@ def main(hours: tuple[float, ...], clip_seconds: float, files: int, clips: int, 
                 + [f"{found['memory']:.0f}", f"{1e3 * found['choice']:.0f}"]
                 + [f"{found[key]:.0f}" for key in ("processor", "cached", "two threads", "dropped")]
                 + [f"{1e3 * found[f'share of {processes}']:.0f}" for processes in (8, 64)]
+                + [f"{1e3 * found['end']:.2f}", f"{found['whole'] / 1e9:.1f}"]
             )
+            others += [
+                [f"{count:g}", *row]
+                for row in in_processes(measure_others, [(simulated,)], 1, "more", "folder")[0] or []
+            ]
+        print_head(["hours", "training", "ready, s", "memory, MB", "ms for 32"], "others")
+        for row in others:
+            print_row(row)
 
 
 def sizes(source: Path, hours: float) -> None:

@@ -45,6 +45,11 @@ class ClipsConfig:
     cache: str = ".cache"
     people: float = 1.0
 
+    @property
+    def needs_features(self) -> bool:
+        """Whether it reads features, and not sound."""
+        return True
+
     def load(self, split: str) -> tuple[Sequence[Clip], MotionSpace]:
         """Clips of a split with features, and the motion space fitted on them, of the bundled face model."""
         encoder = SpeechEncoder.from_pretrained(self.speech_encoder, layer=self.layer)

@@ -6,7 +6,7 @@ clips, so that it knows what people do rather than what the transcript says.
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,14 +14,19 @@ from typing import Any
 import numpy as np
 import torch
 
+from shared.errors import InputError
 from shared.face_model import load_bundled
 from shared.face_model.measures import lip_gap
 from shared.media import frame_count
-from shared.prepared import load_motions, read_index
+from shared.motion import Motion
+from shared.prepared import load_motion, read_index
+from shared.shards.reader import is_sharded
 from shared.speech.encoder import SpeechEncoder
 from shared.speech.training.augment import add_noise, degrade, noise
 from shared.speech.training.recordings import PHONES, Recording, RecordingsConfig
 from stage1_motion.speech_events import Probe, SpeechEventDetector, with_neighbours
+from stage1_motion.training.clips import by_person, spread
+from stage1_motion.training.sharded_clips import open_clips
 
 _BILABIALS = [PHONES.index(phone) for phone in ("B", "P", "M")]
 # Lips are closed where the gap is within this many standard deviations of the person's smallest.
@@ -56,10 +61,12 @@ class Config(RecordingsConfig):
     """`model: speech_events` of `fd2talk train`.
 
     Args:
-        prepared: folder of `fd2talk prepare`.
+        prepared: folder of `fd2talk prepare`, or what `fd2talk shard` made of it.
         speech_encoder: "bundled", a folder, or a name of the hub: whose features the detector is for.
         layer: its hidden state that is read; None: see `SpeechEncoder`.
         sentences: how many are used.
+        clips: about so many filmed clips are learned from, of whole people evenly spread over all; 0: all. Their
+            features are in memory, two gigabytes for a thousand clips of ten seconds.
         output: folder of the weights.
     """
 
@@ -67,6 +74,7 @@ class Config(RecordingsConfig):
     speech_encoder: str = "bundled"
     layer: int | None = None
     sentences: int = 1600
+    clips: int = 1000
     output: str
 
 
@@ -84,7 +92,8 @@ def run(config: Config) -> dict[str, Any]:
         sets[split] = _examples(encoder, [recordings[i] for i in picks], generator)
     features, labels = sets["train"]
     detector = SpeechEventDetector({name: fit(features, labels[:, k]) for k, name in enumerate(("speaks", "bilabial"))})
-    detector.probes["closed"] = fit(*_filmed_lips(encoder, detector, config.prepared), penalty=3e-3)
+    filmed = _talking_people(config.prepared, config.clips)
+    detector.probes["closed"] = fit(*_filmed_lips(encoder, detector, filmed), penalty=3e-3)
     features, labels = sets["test"]
     figures = {}
     for k, name in enumerate(("speaks", "bilabial")):
@@ -126,26 +135,55 @@ def _examples(
     return np.concatenate(features), np.concatenate(labels).astype(np.float32)
 
 
-def _filmed_lips(encoder: SpeechEncoder, detector: SpeechEventDetector, prepared: str) -> tuple[np.ndarray, np.ndarray]:
-    """Features [n, 3 S] of the frames in which training people speak, and whether their lips are closed [n]."""
+def _talking_people(prepared: str, most: int) -> Iterator[list[Motion]]:
+    """Motions of training people with sound, of one person after another.
+
+    Args:
+        prepared: the folder.
+        most: about how many clips; 0: all.
+
+    Raises:
+        InputError: there are none, or they belong to another face model.
+    """
     model = load_bundled()
-    rows = [row for row in read_index(prepared) if row["split"] == "train" and row["audio"] == "ok"]
-    motions = load_motions(prepared, rows, model)
-    gaps, of_person = {}, defaultdict(list)
-    for row in rows:
-        motion = motions[row["name"]]
-        assert motion.identity is not None  # that of the person in the clip
-        gaps[row["name"]] = lip_gap(model.vertices(motion.identity, motion.expression))
-        of_person[row["person"]].append(gaps[row["name"]])
+    if is_sharded(prepared):
+        clips = open_clips(prepared, model, None, "train")
+        people: Sequence[Any] | np.ndarray = clips.people
+    else:
+        rows = [row for row in read_index(prepared) if row["split"] == "train" and row["audio"] == "ok"]
+        people = [row["person"] for row in rows]
+
+    def motion(place: int) -> Motion:
+        if is_sharded(prepared):
+            return clips.clip(place).motion
+        return load_motion(prepared, rows[place]["name"], face_model=model.fingerprint)
+
+    if not len(people):
+        raise InputError(f"{prepared}: no clips of split train with sound")
+    groups = by_person(people)
+    share = min(1.0, most / len(people)) if most else 1.0
+    for chosen in spread(len(groups), max(1, round(share * len(groups)))):
+        yield [motion(place) for place in groups[chosen].tolist()]
+
+
+def _filmed_lips(
+    encoder: SpeechEncoder, detector: SpeechEventDetector, people: Iterable[list[Motion]]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Features [n, 3 S] of the frames in which people speak, and whether their lips are closed [n]."""
+    model = load_bundled()
     features, labels = [], []
-    for row in rows:
-        every = np.concatenate(of_person[row["person"]])
+    for motions in people:
+        gaps = []
+        for motion in motions:
+            assert motion.identity is not None  # that of the person in the clip
+            gaps.append(lip_gap(model.vertices(motion.identity, motion.expression)))
+        every = np.concatenate(gaps)
         limit = np.percentile(every, 3) + _CLOSED * max(every.std(), 2.0)  # mm; some speak with lips that hardly move
-        audio = motions[row["name"]].audio
-        assert audio is not None  # prepared motions have their sound
-        found = encoder(audio)
-        length = min(len(found), len(gaps[row["name"]]))
-        talking = detector.in_use(found, audio)[:length] > 0.9
-        features.append(with_neighbours(found)[:length][talking])
-        labels.append(gaps[row["name"]][:length][talking] < limit)
+        for motion, gap in zip(motions, gaps):
+            assert motion.audio is not None  # prepared motions have their sound
+            found = encoder(motion.audio)
+            length = min(len(found), len(gap))
+            talking = detector.in_use(found, motion.audio)[:length] > 0.9
+            features.append(with_neighbours(found)[:length][talking])
+            labels.append(gap[:length][talking] < limit)
     return np.concatenate(features), np.concatenate(labels).astype(np.float32)

@@ -19,8 +19,9 @@ from shared.config import Config
 from shared.errors import Fd2TalkError, InputError, UsageError
 from shared.face_model import load_bundled
 from shared.prepared import index_digest, read_index
+from shared.shards.check import check_known
 from shared.shards.clip_arrays import motion_parts, track_parts
-from shared.shards.format import INDEX, Part, pyarrow
+from shared.shards.format import INDEX, Part, pyarrow, shard_name
 from shared.shards.index import read_plan, write_index, write_plan
 from shared.shards.reader import Shards, is_sharded
 from stage1_motion.dataset import ClipsConfig
@@ -36,6 +37,8 @@ from stage1_motion.training.sharding import (
 )
 from stage2_render.training.frame_set import FramesConfig
 from stage2_render.training.picture_shards import finish_pictures, picture_jobs, pictures_folder, write_pictures
+from stage2_render.training.repair.batch_sampler import PairsConfig
+from stage2_render.training.repair.pair_shards import finish_pairs, pair_jobs, pairs_folder, write_pairs
 
 # Bytes of a frame: motion, what is learned of it, and sound.
 _FRAME_BYTES = 4 * (70 + 71) + 2 * 640
@@ -56,32 +59,43 @@ def shard(
     Args:
         prepared: folder of `fd2talk prepare`.
         out: folder of the shards.
-        configs: config files of trainings whose features of speech, or frames, shall be there, too.
+        configs: config files of trainings whose features of speech, frames, or pairs of frames shall be there, too.
         size: of a file of motions and sound, in MB.
-        quality: of the frames as WebP, 1 to 100; None: without loss.
+        quality: of frames and pairs as WebP, 1 to 100; None: without loss.
         tracks: whether tracked points are kept, from which face models and the repair renderer's pairs are made.
         workers: number of processes; None for one per CPU core.
 
     Raises:
         UsageError: `out` holds something else, or cannot be written to.
-        InputError: `prepared` is no prepared folder, belongs to another face model, or a config is none.
+        InputError: `prepared` is no prepared folder, belongs to another face model, or a config is none; a shard that
+            exists is damaged.
         Fd2TalkError: pyarrow is missing, or a clip could not be read.
     """
     pyarrow()
     if is_sharded(prepared):
         raise InputError(f"{prepared}: these are shards already")
     trainings = [check_training(Config.load(path)).config for path in configs]
-    features = dict.fromkeys(_features(training) for training in trainings if isinstance(training, ClipsConfig))
-    frames = [training.data for training in trainings if isinstance(getattr(training, "data", None), FramesConfig)]
+    features: dict[Features, None] = {}
+    frames: list[FramesConfig] = []
+    pairs: list[PairsConfig] = []
     for path, training in zip(configs, trainings):
-        if not isinstance(training, ClipsConfig) and getattr(training, "data", None) not in frames:
-            raise InputError(f"{path}: this training reads neither features of speech nor frames from shards")
+        data = getattr(training, "data", None)
+        if isinstance(training, ClipsConfig) and training.needs_features:
+            features[_features(training)] = None
+        elif isinstance(data, FramesConfig):
+            frames.append(data)
+        elif isinstance(data, PairsConfig):
+            pairs.append(data)
+        else:
+            raise InputError(f"{path}: this training reads nothing that shards do not have anyway; leave out --for")
     speech = {of: features_part(of) for of in features}
     rows, model, folder = read_index(prepared), load_bundled(), Path(out)
     if not rows:
         raise InputError(f"{prepared}: the index is empty")
     plan = {"index": index_digest(prepared), "face_model": model.fingerprint, "size": size, "tracks": tracks}
     _prepare_folder(folder, plan)
+    if (folder / INDEX).is_file():
+        check_known(folder)
     shards = divide(rows, max(1, (size << 20) // _FRAME_BYTES))
     work: list[tuple[Callable[..., None], tuple]] = []
     for number, of_shard in enumerate(shards):
@@ -92,15 +106,18 @@ def shard(
     _run(work, workers, "shards")
     parts = {**motion_parts(model.num_expression, model.num_identity), **learned_parts(model.num_expression)}
     parts |= track_parts() if tracks else {}
-    parts |= dict(speech.values()) | _kept(folder)
+    parts |= dict(speech.values()) | _kept(folder, len(shards))
     numbers, space = collect_scales(out, len(shards), rows)
     place = {row["name"]: number for number, of_shard in enumerate(shards) for row in of_shard}
-    if (Path(prepared) / "portraits.npz").exists():
-        shutil.copyfile(Path(prepared) / "portraits.npz", folder / "portraits.npz")
+    portraits = [name for name in ("portraits.npz",) if (Path(prepared) / name).exists()]
+    for name in portraits:
+        shutil.copyfile(Path(prepared) / name, folder / name)
     for config in frames:
         _write_frames(config, prepared, folder, size, quality, workers)
+    for of_repair in pairs:
+        _write_pairs(of_repair, prepared, folder, size, quality, workers)
     metadata = {"face_model": model.fingerprint, "index_sha256": plan["index"], **space}
-    write_index(folder, rows, place, parts, numbers, metadata)
+    write_index(folder, rows, place, parts, numbers, metadata, [folder / name for name in portraits])
     say(f"{len(rows)} clip{'s' if len(rows) > 1 else ''} in {len(shards)} shard{'s' if len(shards) > 1 else ''}", 0)
     announce(out)
 
@@ -136,11 +153,15 @@ def _call(function: Callable[..., None], arguments: tuple) -> None:
     function(*arguments)
 
 
-def _kept(folder: Path) -> dict[str, Part]:
-    """Arrays of features that earlier runs have added."""
+def _kept(folder: Path, shards: int) -> dict[str, Part]:
+    """Arrays of features that earlier runs have added. Raises InputError: a file of theirs is missing."""
     if not (folder / INDEX).is_file():
         return {}
-    return {name: part for name, part in Shards(folder).parts.items() if part.group == name}
+    kept = {name: part for name, part in Shards(folder).parts.items() if part.group == name}
+    for path in (folder / shard_name(name, number) for name in kept for number in range(shards)):
+        if not path.exists():
+            raise InputError(f"{path}: missing; with --for the training that reads these features it is written again")
+    return kept
 
 
 def _write_frames(
@@ -153,3 +174,13 @@ def _write_frames(
     work = [(write_pictures, (config, pictures, number, people, quality)) for number, people in enumerate(jobs)]
     _run(work, workers, "pictures")
     finish_pictures(config, pictures, range(len(jobs)))
+
+
+def _write_pairs(
+    config: PairsConfig, prepared: str, folder: Path, size: int, quality: int | None, workers: int | None
+) -> None:
+    pairs = pairs_folder(config.limits, folder)
+    pairs.mkdir(exist_ok=True)
+    jobs = pair_jobs((prepared, config.clips, config.portraits), config.limits, quality, size << 20)
+    _run([(write_pairs, (pairs, number, of_file, quality)) for number, of_file in enumerate(jobs)], workers, "pairs")
+    finish_pairs(config.limits, pairs, range(len(jobs)))

@@ -57,10 +57,15 @@ def motion_arrays(motion: Motion) -> Mapping[str, np.ndarray | None]:
     return arrays
 
 
+def read_sound(shards: Shards, clip: int, start: int = 0, stop: int | None = None) -> np.ndarray:
+    """Samples of the sound of a clip, float32 [n] at 16 kHz; with the default all of them, none if it has no sound."""
+    return shards.read(clip, "audio", start, stop).astype(np.float32) / _LOUDEST
+
+
 def read_motion(shards: Shards, clip: int) -> Motion:
     """The motion of a clip, with its sound. Raises InputError: it is damaged."""
     rows, identity = shards.read(clip, "motion"), shards.read(clip, "identity")
-    audio, count = shards.read(clip, "audio"), rows.shape[1] - 7
+    audio, count = read_sound(shards, clip), rows.shape[1] - 7
     confidence, source = rows[:, -1], shards.read(clip, "source")
     try:
         return Motion(
@@ -69,7 +74,7 @@ def read_motion(shards: Shards, clip: int) -> Motion:
             translation=rows[:, count + 3 : count + 6],
             face_model=shards.metadata["face_model"],
             fps=float(shards.read(clip, "fps")[0]),
-            audio=audio.astype(np.float32) / _LOUDEST if len(audio) else None,
+            audio=audio if len(audio) else None,
             identity=identity[0].copy() if len(identity) else None,
             confidence=None if (confidence == _UNKNOWN).all() else confidence,
             source=source.tobytes().decode(),

@@ -13,6 +13,7 @@ import numpy as np
 
 from shared.errors import Fd2TalkError, InputError
 from shared.files import atomic_output
+from shared.shards.checksums import HashedFile, footer_start
 
 INDEX = "index.parquet"
 """Name of the index; a folder without it is incomplete, or no folder of shards."""
@@ -25,6 +26,7 @@ _VERSION = 1
 # below 2 GB.
 _GROUP_BYTES = 64 << 20
 _MAX_PAGE = 1 << 30
+_UNKNOWN_LAYOUT = "this version of pyarrow lays out Parquet pages in a way that is not known"
 
 
 @dataclass(frozen=True)
@@ -113,7 +115,7 @@ def write_shard(
         path: the file.
         parts: the columns.
         clips: of each its name and its arrays.
-        metadata: what else `shard_metadata` shall return, a dict that may be filled while clips are read.
+        metadata: what `shard_metadata` shall return besides `sha256`, a dict that may be filled while clips are read.
     """
     arrow = pyarrow()
     fields = [arrow.field("name", arrow.string(), nullable=False)]
@@ -122,12 +124,19 @@ def write_shard(
     with atomic_output(path, overwrite=True) as temporary:
         # One page for each column of a row group, whatever its size, and nothing between its values but lengths.
         settings = {"compression": "NONE", "use_dictionary": False, "write_statistics": False}
-        with arrow.parquet.ParquetWriter(temporary, schema, data_page_size=_MAX_PAGE, **settings) as file:
+        with (
+            HashedFile(temporary) as raw,
+            arrow.parquet.ParquetWriter(raw, schema, data_page_size=_MAX_PAGE, **settings) as file,
+        ):
             for names, columns in _groups(parts, clips):
                 arrays = [arrow.array(names, arrow.string())]
                 arrays += [arrow.array(columns[part], arrow.binary()) for part in parts]
                 file.write_table(arrow.table(arrays, schema=schema), row_group_size=len(names))
-            file.add_key_value_metadata({_KEY: json.dumps({**metadata, "version": _VERSION}).encode()})
+            described = {**metadata, "sha256": raw.hexdigest(), "version": _VERSION}
+            file.add_key_value_metadata({_KEY: json.dumps(described).encode()})
+            written = raw.tell()
+        if footer_start(temporary) != written:
+            raise Fd2TalkError(_UNKNOWN_LAYOUT)
         _check(temporary, parts)
 
 
@@ -199,5 +208,5 @@ def _check(path: Path, parts: Mapping[str, Part]) -> None:
                 for place in {0, table.num_rows // 2, table.num_rows - 1}:
                     raw.seek(starts[place])
                     if raw.read(sizes[place]) != table[part][place].as_py():
-                        raise Fd2TalkError("this version of pyarrow lays out Parquet pages in a way that is not known")
+                        raise Fd2TalkError(_UNKNOWN_LAYOUT)
             at += table.num_rows

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ import numpy as np
 
 from shared.errors import InputError
 from shared.files import atomic_output
+from shared.shards.checksums import Checksum, checksum_of, checksum_of_all
 from shared.shards.format import INDEX, PLAN, Part, pyarrow, shard_name, shard_ranges, with_metadata
 
 # Rows of the index in a row group.
@@ -24,6 +25,7 @@ def write_index(
     parts: Mapping[str, Part],
     numbers: Mapping[str, np.ndarray],
     metadata: Mapping[str, Any],
+    files: Iterable[Path] = (),
 ) -> None:
     """Write the index, by which the folder becomes complete.
 
@@ -34,10 +36,12 @@ def write_index(
         parts: the arrays.
         numbers: further numbers of each row.
         metadata: what `Shards.metadata` shall hold besides.
+        files: further files in the folder whose checksums the index shall have.
 
     Raises:
-        InputError: a shard lacks a clip.
+        InputError: a shard lacks a clip, or is damaged.
     """
+    checksums: dict[str, Checksum] = {path.name: checksum_of_all(path) for path in files}
     place = {row["name"]: number for number, row in enumerate(rows)}
     places = {part: (np.full(len(rows), -1, np.int64), np.zeros(len(rows), np.int64)) for part in parts}
     groups: dict[str, list[str]] = {}
@@ -45,7 +49,9 @@ def write_index(
         groups.setdefault(part.group, []).append(name)
     for group, of_group in groups.items():
         for number in sorted(set(shards.values())):
-            names, ranges = shard_ranges(folder / shard_name(group, number), of_group)
+            path = folder / shard_name(group, number)
+            names, ranges = shard_ranges(path, of_group)
+            checksums[path.name] = checksum_of(path)
             at = np.array([place[name] for name in names], np.int64)
             for name in of_group:
                 starts, sizes = ranges[name]
@@ -57,7 +63,7 @@ def write_index(
     columns["@shard"] = np.array([shards[row["name"]] for row in rows], np.int32)
     for name, (starts, counts) in places.items():
         columns[f"@{name}.at"], columns[f"@{name}.rows"] = starts, counts.astype(np.int32)
-    write_columns(folder, columns, parts, metadata)
+    write_columns(folder, columns, parts, {**metadata, "checksums": checksums})
 
 
 def write_columns(
@@ -69,7 +75,8 @@ def write_columns(
     described = {"parts": {name: part.to_json() for name, part in parts.items()}, **metadata}
     table = table.replace_schema_metadata(with_metadata(table.schema, described).metadata)
     with atomic_output(folder / INDEX, overwrite=True) as temporary:
-        arrow.parquet.write_table(table, temporary, row_group_size=_GROUP_ROWS, compression="zstd")
+        settings = {"compression": "zstd", "write_page_checksum": True}
+        arrow.parquet.write_table(table, temporary, row_group_size=_GROUP_ROWS, **settings)
 
 
 def read_plan(folder: Path) -> dict[str, Any] | None:

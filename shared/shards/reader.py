@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections import OrderedDict
+from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -12,12 +13,16 @@ from typing import Any
 import numpy as np
 
 from shared.errors import InputError
-from shared.shards.format import INDEX, PLAN, Part, metadata_of, pyarrow, shard_name
+from shared.shards.checksums import Checksum, check_end, check_whole
+from shared.shards.format import INDEX, PLAN, Part, metadata_of, pyarrow, shard_metadata, shard_name
 
 # Files that are kept open; a process may often have no more than 1024.
 _OPEN_FILES = 256
 _OWN = "@"
 """Columns of the index that are not of index.csv begin with it."""
+
+CHECK_VARIABLE = "FD2TALK_CHECK_SHARDS"
+"""Environment variable: 1 checks all bytes of a shard when it is first opened, and not its end alone."""
 
 
 class Shards:
@@ -27,23 +32,26 @@ class Shards:
 
     Attributes:
         folder: the folder.
+        index_path: its index.
         parts: name -> type of a clip's arrays.
+        checksums: name of a file -> its checksum; empty if the shards were written without.
         metadata: what else was written into the index.
     """
 
     def __init__(self, folder: str | Path) -> None:
         """Open a folder. Raises InputError: it has no index of this version; Fd2TalkError: pyarrow is missing."""
-        self.folder = Path(folder)
-        arrow, path = pyarrow(), self.folder / INDEX
+        self.folder, self.index_path = Path(folder), Path(folder) / INDEX
+        arrow, path = pyarrow(), self.index_path
         try:
-            self._index = arrow.parquet.ParquetFile(path, memory_map=True)
+            self._index = arrow.parquet.ParquetFile(path, memory_map=True, page_checksum_verification=True)
         except (OSError, arrow.ArrowException) as error:
             raise InputError(f"{path}: not an index of shards ({' '.join(str(error).split())[:80]})") from error
         self.metadata = metadata_of(self._index, path)
         self.parts = {name: Part.from_json(values) for name, values in self.metadata["parts"].items()}
+        self.checksums = checksums_in(self.metadata)
         self._columns: dict[str, np.ndarray] = {}
         self._texts: dict[str, Any] = {}
-        self._files = OpenFiles()
+        self._files = OpenFiles(self.checksums)
         self._places: dict[str, int] | None = None
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -52,20 +60,34 @@ class Shards:
     def __len__(self) -> int:
         return self._index.metadata.num_rows
 
+    def _read(self, names: list[str], group: int | None = None) -> Any:
+        """Columns of the index, of one row group or all. Raises InputError: its bytes have changed."""
+        try:
+            return self._index.read(names) if group is None else self._index.read_row_group(group, names)
+        except (OSError, pyarrow().ArrowException) as error:
+            why = " ".join(str(error).split())[:80]
+            raise InputError(f"{self.index_path}: damaged ({why}); remove it, and run `fd2talk shard` again") from error
+
+    def check_index(self) -> None:
+        """Read the whole index, a part at a time. Raises InputError: its bytes have changed."""
+        for group in range(self._index.metadata.num_row_groups):
+            for name in self._index.schema_arrow.names:
+                self._read([name], group)
+
     def rows(self) -> list[dict[str, str]]:
         """All rows as `shared.prepared.read_index` returns them; of few hours only, as they are Python objects."""
         names = [name for name in self._index.schema_arrow.names if not name.startswith(_OWN)]
-        return self._index.read(names).to_pylist()
+        return self._read(names).to_pylist()
 
     def numbers(self, name: str) -> np.ndarray:
         """A column of numbers, [clips]; kept once it was read."""
         if name not in self._columns:
-            self._columns[name] = self._index.read([f"{_OWN}{name}"]).column(0).to_numpy()
+            self._columns[name] = self._read([f"{_OWN}{name}"]).column(0).to_numpy()
         return self._columns[name]
 
     def labels(self, name: str) -> tuple[np.ndarray, list[str]]:
         """A column of text as numbers int32 [clips] and what they stand for, in the order of first appearance."""
-        column = self._index.read([name]).column(0).combine_chunks().dictionary_encode()
+        column = self._read([name]).column(0).combine_chunks().dictionary_encode()
         if isinstance(column, pyarrow().ChunkedArray):
             column = column.combine_chunks()
         return column.indices.to_numpy(zero_copy_only=False).astype(np.int32), column.dictionary.to_pylist()
@@ -77,7 +99,7 @@ class Shards:
     def texts(self, name: str) -> Any:
         """A column of text as pyarrow has it; kept once it was read."""
         if name not in self._texts:
-            self._texts[name] = self._index.read([name]).column(0)
+            self._texts[name] = self._read([name]).column(0)
         return self._texts[name]
 
     def place(self, name: str) -> int:
@@ -110,7 +132,7 @@ class Shards:
             [stop - start, *shape], read-only.
 
         Raises:
-            InputError: the file is missing or shorter than the index says.
+            InputError: the file is missing, damaged, or another one than that of which the index was made.
         """
         kind = self.parts[part]
         length = int(self.lengths(part)[clip])
@@ -125,14 +147,29 @@ class Shards:
 
 
 class OpenFiles:
-    """Files that are read at places, of which the least recently used is closed when there are many; thread-safe."""
+    """Files that are read at places, of which the least recently used is closed when there are many; thread-safe.
 
-    def __init__(self, most: int = _OPEN_FILES) -> None:
-        self._most, self._lock = most, threading.Lock()
+    A shard is compared with its checksum when it is first opened: its size and its end, which takes less than a
+    millisecond, or all of it where the environment says so (`CHECK_VARIABLE`).
+    """
+
+    def __init__(self, checksums: Mapping[str, Checksum] | None = None, most: int = _OPEN_FILES) -> None:
+        """Begin with no file open.
+
+        Args:
+            checksums: by name of a file; others are not checked.
+            most: how many may be open.
+        """
+        self._checksums, self._most, self._lock = checksums or {}, most, threading.Lock()
+        self._whole = os.environ.get(CHECK_VARIABLE) == "1"
         self._open: OrderedDict[Path, _File] = OrderedDict()
+        self._checked: set[Path] = set()
 
     def read(self, path: Path, at: int, size: int) -> bytes:
-        """Read bytes of a file. Raises InputError: there is no such file, or it ends before."""
+        """Read bytes of a file. Raises InputError: there is no such file, it is damaged, or it ends before."""
+        if path not in self._checked:  # by several threads at once at worst
+            self._check(path)
+            self._checked.add(path)
         with self._lock:
             file = self._open.get(path)
             if file is None:
@@ -141,6 +178,14 @@ class OpenFiles:
             while len(self._open) > self._most:
                 self._open.popitem(last=False)  # closed when the last thread that reads from it is done
         return file.read(at, size)
+
+    def _check(self, path: Path) -> None:
+        expected = self._checksums.get(path.name)
+        if expected is None:
+            return
+        check_end(path, expected)
+        if self._whole:
+            check_whole(path, expected, shard_metadata(path).get("sha256"))
 
 
 class _File:
@@ -165,6 +210,11 @@ class _File:
         if len(data) != size:
             raise InputError(f"{self._path}: damaged: it ends before what the index says is in it")
         return data
+
+
+def checksums_in(metadata: Mapping[str, Any]) -> dict[str, Checksum]:
+    """Return the checksums of files that an index or another description of shards has."""
+    return {name: Checksum(*values) for name, values in metadata.get("checksums", {}).items()}
 
 
 def is_sharded(folder: str | Path) -> bool:

@@ -42,8 +42,15 @@ def unit_variance(audio: np.ndarray) -> np.ndarray:
     The floor of 1e-3 (-60 dB) keeps silence silent: its faint noise is not amplified to the loudness of speech.
     """
     scaled = audio.astype(np.float32)
-    scaled -= scaled.mean()
-    minutes = np.array_split(scaled, len(scaled) // 960_000 + 1)  # squares of an hour at once would be large
-    variance = sum(float(np.square(minute).sum(dtype=np.float64)) for minute in minutes) / len(scaled)
-    scaled /= np.float32(np.sqrt(variance + 1e-6))
+    mean, deviation = mean_and_deviation(scaled)
+    scaled -= mean
+    scaled /= deviation
     return scaled
+
+
+def mean_and_deviation(audio: np.ndarray) -> tuple[np.float32, np.float32]:
+    """Return what `unit_variance` subtracts from sound float32 [n], and what it then divides by."""
+    mean = audio.mean()
+    minutes = np.array_split(audio, len(audio) // 960_000 + 1)  # squares of an hour at once would be large
+    variance = sum(float(np.square(minute - mean).sum(dtype=np.float64)) for minute in minutes) / len(audio)
+    return mean, np.float32(np.sqrt(variance + 1e-6))

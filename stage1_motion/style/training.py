@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
@@ -17,12 +18,19 @@ from shared.motion import Motion
 from shared.prepared import load_motions, read_index
 from shared.processes import gather
 from shared.schema import Arguments
+from shared.shards.reader import is_sharded
 from shared.splits import is_development
+from shared.training.batches import own_rows
 from stage1_motion.dataset import fit_space
 from stage1_motion.motion_space import MotionSpace
 from stage1_motion.style.encoder import StyleEncoder, StyleEncoderConfig, nt_xent
+from stage1_motion.training.clips import spread
+from stage1_motion.training.learned_arrays import Rows
+from stage1_motion.training.sharded_people import ShardedPeople, open_people
 
 Halves = tuple[Tensor, Tensor]  # motion [T, D] filled up with zeros, and which frames there are, bool [T]
+Frames = np.ndarray | Rows  # [F, D]
+People = Mapping[str, Sequence[Frames]]
 
 
 class StyleTask:
@@ -32,7 +40,7 @@ class StyleTask:
     several clips gives pairs from two of them with a probability of `across`.
 
     Args:
-        people: motion of each person's clips, `MotionSpace.encode_unscaled`.
+        people: motion of each person's clips, `MotionSpace.encode_unscaled`, in memory or in shards.
         space: of the motion.
         config: sizes of the encoder.
         temperature: tau of eq. 9.
@@ -42,14 +50,14 @@ class StyleTask:
             vertices, in mm: finer motion, which nobody sees and trackers err in, cannot tell people apart.
     """
 
-    def __init__(self, people: dict[str, list[np.ndarray]], space: MotionSpace, config: StyleEncoderConfig, *,
+    def __init__(self, people: People, space: MotionSpace, config: StyleEncoderConfig, *,
                  temperature: float = 0.1, across: float = 0.5, noise: float = 0.0, noise_mm: float = 0.0):  # fmt: skip
         shortest = 2 * config.shortest
-        usable = {person: [clip for clip in clips if len(clip) >= shortest] for person, clips in people.items()}
-        usable = {person: clips for person, clips in usable.items() if clips}
-        self.people = [clips for person, clips in usable.items() if not is_development(person)]
-        self.development = [clips for person, clips in usable.items() if is_development(person)]
-        if len(self.people) < 2 or len(self.development) < 2:
+        self.people = _with_clips_of(people, shortest)
+        self.learned = [person for person in self.people if not is_development(person)]
+        held_out = [person for person in self.people if is_development(person)]
+        self.development = [held_out[place] for place in spread(len(held_out))]
+        if len(self.learned) < 2 or len(self.development) < 2:
             raise InputError(f"clips of at least {shortest} frames of two people in each part are needed")
         gap = np.concatenate([space.gap_row(), np.zeros(6)]).astype(np.float32)
         opening = np.concatenate([space.opening(), np.zeros(6)]).astype(np.float32)
@@ -60,16 +68,17 @@ class StyleTask:
         scales = np.concatenate([noise_mm / extent, np.full(6, noise)])
         self.noise = torch.from_numpy(scales.astype(np.float32))  # [D]
 
-    def _piece(self, clip: np.ndarray, start: int, length: int) -> Halves:
-        """Frames start to start + length of a clip, at most T of them."""
+    def _piece(self, clip: Frames, start: int, length: int, own: bool) -> Halves:
+        """Frames start to start + length of a clip, at most T of them; zeros where they are not to be read."""
         frames = self.model.config.frames
         piece = torch.zeros(frames, clip.shape[1])
-        taken = torch.from_numpy(clip[start : start + min(length, frames)])
-        piece[: len(taken)] = taken
-        return piece, torch.arange(frames) < len(taken)
+        stop = min(start + min(length, frames), len(clip))
+        if own:
+            piece[: stop - start] = torch.from_numpy(clip[start:stop])
+        return piece, torch.arange(frames) < stop - start
 
-    def _pair(self, clips: list[np.ndarray], generator: torch.Generator) -> tuple[Halves, Halves]:
-        """Two sequences of a person."""
+    def _pair(self, clips: Sequence[Frames], generator: torch.Generator, own: bool) -> tuple[Halves, Halves]:
+        """Two sequences of a person; see `_piece`."""
 
         def number(below: int) -> int:
             return int(torch.randint(max(below, 1), (1,), generator=generator))
@@ -83,13 +92,14 @@ class StyleTask:
             half = min(len(clip) // 2, frames)
             start = number(len(clip) - 2 * half + 1)
             pieces = [(clip, start, half), (clip, start + half, half)]
-        a, b = (self._piece(*piece) for piece in pieces)
+        a, b = (self._piece(*piece, own) for piece in pieces)
         return a, b
 
     def batch(self, generator: torch.Generator, batch_size: int) -> dict[str, Tensor]:
         """N_s pairs of different people: first and second [B, T, D], and which of their frames there are [B, T]."""
-        picks = torch.randperm(len(self.people), generator=generator)[:batch_size].tolist()
-        pairs = [self._pair(self.people[pick], generator) for pick in picks]
+        picks = torch.randperm(len(self.learned), generator=generator)[:batch_size].tolist()
+        own = own_rows(len(picks))
+        pairs = [self._pair(self.people[self.learned[pick]], generator, row in own) for row, pick in enumerate(picks)]
         batch = {}
         for index, name in enumerate(("first", "second")):
             batch[name] = torch.stack([pair[index][0] for pair in pairs])
@@ -105,14 +115,14 @@ class StyleTask:
 
     @torch.no_grad()
     def validate(self, model: StyleEncoder) -> dict[str, float]:
-        """How often a development person's other half is nearest; of one clip, and of two clips."""
+        """How often a development person's other half is nearest; of one clip, and of two clips; 400 people at most."""
         within, across = [], []
-        for clips in self.development:
+        for clips in (self.people[person] for person in self.development):
             longest = max(clips, key=len)
             middle = len(longest) // 2
             within.append((model.encode(longest[:middle]), model.encode(longest[middle:])))
             if len(clips) > 1:
-                across.append((model.encode(clips[0]), model.encode(clips[1])))
+                across.append((model.encode(np.asarray(clips[0])), model.encode(np.asarray(clips[1]))))
         accuracy, margin = _recognised(within)
         figures = {"within": accuracy, "margin": margin, "people": float(len(within))}
         if len(across) > 1:
@@ -122,6 +132,14 @@ class StyleTask:
     def save(self, model: StyleEncoder, folder: Path) -> None:
         """Write ``style_encoder.safetensors``."""
         model.save(folder / "style_encoder.safetensors", space=self.space)
+
+
+def _with_clips_of(people: People, frames: int) -> People:
+    """People without clips of fewer frames, and without people who have no others."""
+    if isinstance(people, ShardedPeople):
+        return people.at_least(frames)
+    usable = {person: [clip for clip in clips if len(clip) >= frames] for person, clips in people.items()}
+    return {person: clips for person, clips in usable.items() if clips}
 
 
 def _recognised(pairs: list[tuple[np.ndarray, np.ndarray]]) -> tuple[float, float]:
@@ -138,7 +156,7 @@ class Config:
     """`model: style_encoder` of `fd2talk train`.
 
     Args:
-        prepared: folder of `fd2talk prepare`; clips without sound are used too.
+        prepared: folder of `fd2talk prepare`, or what `fd2talk shard` made of it; clips without sound are used too.
         network: sizes of `StyleEncoderConfig`.
         loss: settings of `StyleTask`.
     """
@@ -148,12 +166,15 @@ class Config:
     loss: Annotated[dict[str, Any], Arguments(StyleTask, ("people", "space", "config"))] = field(default_factory=dict)
 
 
-def unscaled_people(prepared: str | Path, split: str) -> tuple[dict[str, list[np.ndarray]], MotionSpace]:
+def unscaled_people(prepared: str | Path, split: str) -> tuple[People, MotionSpace]:
     """Motion of every clip of a split, by person, and the motion space of the clips with sound of `train`.
 
     The space is the one in which motion models are trained.
     """
-    model, rows = load_bundled(), read_index(prepared)
+    model = load_bundled()
+    if is_sharded(prepared):
+        return open_people(prepared, model, split)
+    rows = read_index(prepared)
     spoken = [row for row in rows if row["split"] == "train" and row["audio"] == "ok"]
     wanted = [row for row in rows if row["split"] == split]
     if not spoken or not wanted:
@@ -164,7 +185,7 @@ def unscaled_people(prepared: str | Path, split: str) -> tuple[dict[str, list[np
     for row in spoken:
         of_space[row["person"]].append(motions[row["name"]])
     space = fit_space(model, of_space)
-    people: dict[str, list[np.ndarray]] = defaultdict(list)
+    people: dict[str, list[Frames]] = defaultdict(list)
     for row in wanted:
         people[row["person"]].append(space.encode_unscaled(motions[row["name"]]))
     return people, space

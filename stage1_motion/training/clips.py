@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, overload
 
@@ -108,15 +108,31 @@ def learned_and_development(clips: Sequence[Clip], shortest: int = 0) -> tuple[S
     if isinstance(clips, ClipSet):
         learned: Sequence[Clip] = clips.select(lambda person: not is_development(person), shortest)
         held = clips.select(is_development, shortest)
-        return learned, [held.clip(place).in_memory() for place in _spread(len(held))]
+        return learned, [held.clip(place).in_memory() for place in spread(len(held))]
     clips = [clip for clip in clips if len(clip.speech) >= shortest]
     held_out = [clip for clip in clips if is_development(clip.person)]
-    return [clip for clip in clips if not is_development(clip.person)], [held_out[k] for k in _spread(len(held_out))]
+    return [clip for clip in clips if not is_development(clip.person)], [held_out[k] for k in spread(len(held_out))]
 
 
-def _spread(count: int) -> Iterable[int]:
-    """Places of at most `_DEVELOPMENT_CLIPS` of so many."""
-    return np.linspace(0, count - 1, min(count, _DEVELOPMENT_CLIPS)).astype(int).tolist() if count else []
+def spread(count: int, most: int | None = None) -> list[int]:
+    """Places of at most so many of `count` things, evenly spread; by default as many as development clips are used."""
+    most = _DEVELOPMENT_CLIPS if most is None else most
+    return np.linspace(0, count - 1, min(count, most)).astype(int).tolist() if count else []
+
+
+def by_person(people: Sequence[Any] | np.ndarray) -> list[np.ndarray]:
+    """Group clips by who speaks in them.
+
+    Args:
+        people: of each clip, whatever tells people apart.
+
+    Returns:
+        Places of each person's clips, people in the order of their first clip.
+    """
+    _, codes = np.unique(people, return_inverse=True)
+    order = np.argsort(codes, kind="stable")
+    groups = np.split(order, np.flatnonzero(np.diff(codes[order])) + 1)
+    return sorted((group for group in groups if len(group)), key=lambda group: int(group[0]))
 
 
 def people_of(clips: Sequence[Clip]) -> list[str]:

@@ -12,8 +12,9 @@ import numpy as np
 from shared.errors import InputError
 from shared.face_model.morphable import MorphableModel
 from shared.files import check_input
+from shared.media import FPS, SAMPLE_RATE
 from shared.motion import Motion
-from shared.shards.clip_arrays import read_motion
+from shared.shards.clip_arrays import read_motion, read_sound
 from shared.shards.format import Part
 from shared.shards.reader import Shards, open_shards
 from shared.speech.encoder import SpeechEncoder
@@ -22,6 +23,11 @@ from stage1_motion.training.clips import SECONDS_PER_PERSON, Clip, ClipSet
 from stage1_motion.training.learned_arrays import GAP, LEARNED, Rows, expression_of, pose_of, unscaled_of
 
 _FPS = 25.0
+_SAMPLES = SAMPLE_RATE // FPS
+
+SpeechOfClips = str | Callable[[np.ndarray], np.ndarray] | None
+"""Where the features of a clip come from: the name of an array; a function of its sound, which is called when they are
+asked for; None: there are none."""
 
 
 def speech_part(encoder: SpeechEncoder, speech_events: str | None) -> tuple[str, Part]:
@@ -68,10 +74,23 @@ class ShardedClip(Clip):
         return _FPS
 
     @property
-    def speech(self) -> Rows:  # type: ignore[override]
+    def row(self) -> int:
+        """Of the index."""
+        return self._row
+
+    def sound(self, start: int = 0, stop: int | None = None) -> np.ndarray:
+        """Samples of the sound, float32 [n]; with the default, all."""
+        return read_sound(self._clips.shards, self._row, start, stop)
+
+    @property
+    def speech(self) -> Rows | np.ndarray:  # type: ignore[override]
         """[T, S]."""
-        part = self._clips.speech
-        return self._rows(part, self._clips.shards.parts[part].shape[0])
+        source = self._clips.speech
+        if source is None:
+            return np.zeros((self._frames, 0), np.float32)
+        if isinstance(source, str):
+            return self._rows(source, self._clips.shards.parts[source].shape[0])
+        return source(self.sound())[: self._frames]
 
     @property
     def expression(self) -> Rows:  # type: ignore[override]
@@ -86,8 +105,11 @@ class ShardedClip(Clip):
 
     def unscaled(self, space: MotionSpace) -> Rows:  # type: ignore[override]
         """See `Clip`."""
-        gap = self._clips.shards.read(self._row, GAP)[0]
-        return self._rows(LEARNED, len(space.expression_std) + 6, unscaled_of(space, gap))
+
+        def edit(rows: np.ndarray) -> np.ndarray:
+            return unscaled_of(space, self._clips.shards.read(self._row, GAP)[0])(rows)
+
+        return self._rows(LEARNED, len(space.expression_std) + 6, edit)
 
     def in_memory(self) -> Clip:
         """The clip with arrays of numpy."""
@@ -109,7 +131,7 @@ class ShardedClips(ClipSet):
     Attributes:
         shards: the folder.
         space: motion space of the training people.
-        speech: name of the features' array.
+        speech: where their features come from.
         places: rows of the index, int64 [n].
         frames: numbers of frames [n].
         people: whose clip it is, as a place in `person_names` [n].
@@ -121,7 +143,7 @@ class ShardedClips(ClipSet):
         self,
         shards: Shards,
         space: MotionSpace,
-        speech: str,
+        speech: SpeechOfClips,
         places: np.ndarray,
         frames: np.ndarray,
         people: np.ndarray,
@@ -168,14 +190,17 @@ class ShardedClips(ClipSet):
         return sorted(self.person_names[person] for person in np.unique(self.people))
 
 
-def open_clips(prepared: str | Path, model: MorphableModel, speech: str, split: str) -> ShardedClips:
+def open_clips(
+    prepared: str | Path, model: MorphableModel, speech: SpeechOfClips, split: str, *, silent: bool = False
+) -> ShardedClips:
     """The clips of a split with sound, and the space of the training people's.
 
     Args:
         prepared: folder of shards.
         model: the face model.
-        speech: name of the features' array, see `speech_part`.
+        speech: where their features come from; the name of an array is one of `speech_part`.
         split: of the clips.
+        silent: whether clips without sound are among them, too.
 
     Raises:
         InputError: the shards belong to another face model, or lack these features or clips.
@@ -183,20 +208,24 @@ def open_clips(prepared: str | Path, model: MorphableModel, speech: str, split: 
     shards = open_shards(prepared)
     if shards.metadata["face_model"] != model.fingerprint:
         raise InputError(f"{prepared}: the shards belong to face model {shards.metadata['face_model']}")
-    if speech not in shards.parts:
+    if isinstance(speech, str) and speech not in shards.parts:
         raise InputError(
             f"{prepared}: the shards have no features of this speech encoder and detector of speech events; "
             f"`fd2talk shard PREPARED {prepared} --for CONFIG` adds those of a training"
         )
     codes, splits = shards.labels("split")
-    heard, kinds = shards.labels("audio")
-    wanted = (codes == _place(splits, split)) & (heard == _place(kinds, "ok"))
+    wanted = codes == _place(splits, split)
+    if not silent:
+        heard, kinds = shards.labels("audio")
+        wanted = wanted & (heard == _place(kinds, "ok"))
     places = np.flatnonzero(wanted)
     if not len(places):
-        raise InputError(f"{prepared}: no clips of split {split} with sound")
+        raise InputError(f"{prepared}: no clips of split {split}{'' if silent else ' with sound'}")
     people, names = shards.labels("person")
-    # A container may hold a frame more than its sound.
-    frames = np.minimum(shards.lengths(speech), shards.lengths("motion"))
+    frames = shards.lengths("motion")
+    if speech is not None:  # a container may hold a frame more than its sound
+        heard_frames = shards.lengths(speech) if isinstance(speech, str) else -(-shards.lengths("audio") // _SAMPLES)
+        frames = np.minimum(heard_frames, frames)
     scales = np.zeros((len(names), 2))
     scales[people[places]] = np.stack([shards.numbers(name)[places] for name in ("lip_std", "head_std")], axis=1)
     std = (np.array(shards.metadata[name], np.float32) for name in ("expression_std", "pose_std"))

@@ -6,7 +6,7 @@ SHARDS/pictures-KEY/ holds what `frame_set` describes, KEY for the settings that
     NAME.npy                    the facts of all frames, memory-mapped: take, time, coefficients, boxes, aperture, and
                                 person int32 [F], a place in `people`
     shard.npy, at.npy, size.npy which file a frame's picture lies in, where, and how many bytes it has
-    pictures.json               settings, people, mirror; written last
+    pictures.json               settings, people, mirror, checksums; written last
 
 A picture by itself, not a film: a random frame of an MP4 costs the decoding of all frames since its last key frame,
 and pairs for training are random frames (docs/scale.md has the figures).
@@ -15,20 +15,18 @@ and pairs for training are random frames (docs/scale.md has the figures).
 from __future__ import annotations
 
 import hashlib
-import io
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
 from shared.errors import InputError
 from shared.face_model import load_bundled
-from shared.files import atomic_output
 from shared.shards.format import Part, pyarrow, shard_metadata, shard_name, shard_ranges, write_shard
-from shared.shards.reader import OpenFiles
+from shared.shards.reader import OpenFiles, checksums_in
+from shared.shards.rows import StoredRows, decode, encode, save_arrays, save_description
 from stage2_render.face_crop import SIZE
 from stage2_render.training.frame_set import FramesConfig, FrameSet, mirror_signs, people_with_frames, person_frames
 
@@ -38,8 +36,6 @@ _PLACES = ("shard", "at", "size")
 _SETTINGS = ("frames_per_person", "different", "min_face", "people")
 # Bytes of a picture, for the number of people in a file: of quality 90, and without loss.
 _TYPICAL, _TYPICAL_LOSSLESS = 6_500, 40_000
-# zlib-like effort of the encoder, 0 to 6.
-_METHOD = 4
 
 
 def pictures_folder(config: FramesConfig, shards: str | Path) -> Path:
@@ -83,7 +79,7 @@ class ShardedFrameSet(FrameSet):
             self._names, self._codes = np.array(card["people"]), arrays.pop("person")
             self.take, self.time, self.coefficients, self.boxes, self.aperture = (arrays[name] for name in _FACTS)
             self.mirror = np.array(card["mirror"], np.float32)
-            self.frames: Any = Pictures(self.folder)
+            self.frames: Any = Pictures(self.folder, OpenFiles(checksums_in(card)))
         except (OSError, KeyError, ValueError) as error:
             raise InputError(f"{folder}: not a set of frames ({error})") from error
 
@@ -103,11 +99,11 @@ class ShardedFrameSet(FrameSet):
 class Pictures:
     """Pictures uint8 [F, 256, 256, 3] that are decoded when they are indexed; by any number of threads."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, files: OpenFiles) -> None:
         """Open the table of places."""
-        self._folder, self._files = folder, OpenFiles()
-        self._shard, self._at, self._size = (np.load(folder / f"{name}.npy", mmap_mode="r") for name in _PLACES)
-        self.shape = (len(self._at), SIZE, SIZE, 3)
+        places = (np.load(folder / f"{name}.npy", mmap_mode="r") for name in _PLACES)
+        self._rows = StoredRows(files, folder, _GROUP, *places)
+        self.shape = (len(self._rows), SIZE, SIZE, 3)
 
     def __len__(self) -> int:
         return self.shape[0]
@@ -118,23 +114,7 @@ class Pictures:
         if np.ndim(frame) or isinstance(frame, slice):
             keys = [(one, *part) for one in np.arange(len(self))[frame].tolist()]
             return np.stack([self[key] for key in keys])
-        path = self._folder / shard_name(_GROUP, int(self._shard[frame]))
-        data = self._files.read(path, int(self._at[frame]), int(self._size[frame]))
-        return decode(data)[tuple(part)]
-
-
-def encode(image: np.ndarray, quality: int | None) -> bytes:
-    """WebP of an image uint8 [H, W, 3]; quality 1 to 100, or None: without loss."""
-    file = io.BytesIO()
-    settings: dict[str, Any] = {"lossless": True} if quality is None else {"quality": quality}
-    Image.fromarray(image).save(file, "WEBP", method=_METHOD, **settings)
-    return file.getvalue()
-
-
-def decode(data: bytes) -> np.ndarray:
-    """The way back, uint8 [H, W, 3]."""
-    with Image.open(io.BytesIO(data)) as image:
-        return np.asarray(image.convert("RGB"))
+        return self._rows.read(int(frame), decode)[tuple(part)]
 
 
 def picture_jobs(config: FramesConfig, quality: int | None, size: int) -> list[list[tuple[int, str, list]]]:
@@ -217,10 +197,8 @@ def finish_pictures(
             columns[name].append(values)
     people, codes = np.unique(np.array(names), return_inverse=True)
     columns["person"] = [codes.astype(np.int32)]
-    for name, arrays in columns.items():
-        with atomic_output(folder / f"{name}.npy", overwrite=True) as temporary, open(temporary, "wb") as file:
-            np.save(file, np.concatenate(arrays))
+    paths = save_arrays(folder, {name: np.concatenate(arrays) for name, arrays in columns.items()})
     signs = mirror_signs(load_bundled()) if mirror is None else mirror
     described = {"settings": _settings(config), "quality": card["quality"], "people": people.tolist()}
-    with atomic_output(folder / "pictures.json", overwrite=True) as temporary:
-        temporary.write_text(json.dumps({**described, "mirror": signs.tolist()}), encoding="utf-8")
+    files = [folder / shard_name(_GROUP, shard) for shard in shards]
+    save_description(folder / "pictures.json", {**described, "mirror": signs.tolist()}, files, paths)

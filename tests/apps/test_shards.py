@@ -18,7 +18,7 @@ from synthetic_shards import write_shards
 pytest.importorskip("pyarrow")
 
 ROOT = Path(__file__).parents[2]
-STEPS = {"stage one": 200, "stage two": 70}
+STEPS = {"stage one": 200, "stage two": 70, "style encoder": 200}
 COMMON = {"batch_size": 4, "precision": "no", "validate_every": 10_000, "save_every": 0}
 
 
@@ -34,8 +34,13 @@ def trainings(tmp_path_factory):
         "data": {"frames": "unused", "clips": "none", "prepared": shards},
         "network": NETWORK,
     }
+    style = {"model": "style_encoder", "network": {"size": 16, "layers": 1, "heads": 2, "frames": 20, "shortest": 12}}
     found = {}
-    for name, values in (("stage one", {**one, "prepared": shards}), ("stage two", two)):
+    for name, values in (
+        ("stage one", {**one, "prepared": shards}),
+        ("stage two", two),
+        ("style encoder", {**style, "prepared": shards}),
+    ):
         found[name] = root / f"{name}.yaml"
         found[name].write_text(
             yaml.safe_dump({**values, "training": {**COMMON, "max_steps": STEPS[name], "output": "run"}})
@@ -72,7 +77,7 @@ def kill(config, output, rank):
     goal = logged(output) + 20
     launcher = launch(config, output)
     try:
-        deadline = time.monotonic() + 120
+        deadline = time.monotonic() + 300
         while logged(output) < goal:
             assert launcher.poll() is None and time.monotonic() < deadline, Path(f"{output}.log").read_text()[-3000:]
             time.sleep(0.05)
@@ -81,7 +86,7 @@ def kill(config, output, rank):
             if "train" in child.cmdline() and (number := child.environ().get("LOCAL_RANK")):
                 workers[int(number)] = child
         os.kill(workers[rank].pid, signal.SIGKILL)
-        assert launcher.wait(120) != 0
+        assert launcher.wait(300) != 0
     finally:
         launcher.kill()
         launcher.wait()
@@ -91,7 +96,7 @@ def state(output):
     return torch.load(output / "checkpoint.pt", weights_only=True)
 
 
-@pytest.mark.parametrize("stage", ["stage one", "stage two"])
+@pytest.mark.parametrize("stage", list(STEPS))
 def test_a_killed_process_costs_no_bit(trainings, tmp_path, stage):
     config = trainings[stage]
     finish(config, tmp_path / "whole")

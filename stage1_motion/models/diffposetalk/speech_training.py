@@ -14,10 +14,10 @@ from torch import Tensor, nn
 from shared.media import FPS, SAMPLE_RATE
 from shared.motion import Motion
 from shared.speech.encoder import SpeechEncoder, encode_resampled, frame_positions, receptive_field
-from shared.speech.features import unit_variance
 from stage1_motion.models.diffposetalk.denoiser_training import DiffPoseTalkTask
 from stage1_motion.models.diffposetalk.network import Denoiser
 from stage1_motion.training.clips import Clip
+from stage1_motion.training.sounds import Sounds
 
 _FRAME = SAMPLE_RATE // FPS  # samples
 
@@ -55,26 +55,25 @@ class SpeechAndDenoiserTask(DiffPoseTalkTask):
         super().__init__(*args, **{**settings, "speech_noise": 0.0})
         self.model = SpeechAndDenoiser(cast(Denoiser, self.model), encoder.model)
         self.normalise = encoder.normalise
-        self.audio = {c.name: self._scaled(c) for c in [*self.clips, *self.development]}
+        self.sounds = Sounds(encoder.normalise, self.clips, self.development)
 
-    def _scaled(self, clip: Clip) -> np.ndarray:
-        """A clip's sound, at the encoder's level."""
-        assert clip.motion.audio is not None  # prepared motions have their sound
-        return unit_variance(clip.motion.audio) if self.normalise else clip.motion.audio.astype(np.float32)
+    def _piece(self, clip: Clip, first: int, count: int, own: bool = True) -> Tensor:
+        """[n]: the sound of frames first to first + count and half a field round them; silence beyond the ends.
 
-    def _piece(self, clip: Clip, first: int, count: int) -> Tensor:
-        """[n]: the sound of frames first to first + count and half a field round them; silence beyond the ends."""
+        Silence alone where it is not this process's to read.
+        """
         assert isinstance(self.model, SpeechAndDenoiser)
-        audio, half = self.audio[clip.name], self.model.field // 2
+        half = self.model.field // 2
         start, stop = first * _FRAME - half, (first + count) * _FRAME + half
         piece = np.zeros(stop - start, np.float32)
-        inside = audio[max(start, 0) : max(stop, 0)]
-        piece[max(-start, 0) : max(-start, 0) + len(inside)] = inside
+        if own:
+            inside = self.sounds.piece(clip, max(start, 0), max(stop, 0))
+            piece[max(-start, 0) : max(-start, 0) + len(inside)] = inside
         return torch.from_numpy(piece)
 
     def speech_of(self, clip: Clip, at: np.ndarray, own: bool) -> dict[str, Tensor]:
         """The sound of these frames."""
-        return {"audio": self._piece(clip, int(at[0]), len(at))}
+        return {"audio": self._piece(clip, int(at[0]), len(at), own)}
 
     def features(self, model: nn.Module, clip: Clip) -> Tensor:
         """See the base class."""

@@ -11,6 +11,7 @@ from shared.checkpoint import described_as, load_checkpoint
 from shared.errors import InputError
 from shared.face_model import load_bundled
 from shared.schema import Arguments
+from shared.shards.reader import is_sharded
 from shared.speech.encoder import SpeechEncoder
 from stage1_motion.dataset import ClipsConfig, load_clips
 from stage1_motion.losses.geometric import GeometricWeights
@@ -19,6 +20,7 @@ from stage1_motion.models.diffposetalk.model import KIND, Sampler
 from stage1_motion.models.diffposetalk.network import DenoiserConfig
 from stage1_motion.style.encoder import StyleReader
 from stage1_motion.training.clips import Clip, all_at_rate, learned_and_development, people_of
+from stage1_motion.training.sharded_clips import open_clips
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,6 +58,11 @@ class Config(ClipsConfig):
     ] = field(default_factory=dict)
     sampler: Sampler = field(default_factory=Sampler)
 
+    @property
+    def needs_features(self) -> bool:
+        """See `ClipsConfig`."""
+        return not self.train_speech_encoder
+
 
 def build_task(config: Config) -> DiffPoseTalkTask:
     """Build the task of a config. Raises InputError: a file is missing."""
@@ -65,7 +72,11 @@ def build_task(config: Config) -> DiffPoseTalkTask:
         from stage1_motion.models.diffposetalk.speech_training import SpeechAndDenoiserTask, without_features
 
         encoder = SpeechEncoder.from_pretrained(config.speech_encoder, resample="stem")
-        clips, space = load_clips(config.prepared, load_bundled(), without_features, split="train")
+        if is_sharded(config.prepared):
+            clips = sharded = open_clips(config.prepared, load_bundled(), None, "train")
+            space = sharded.space
+        else:
+            clips, space = load_clips(config.prepared, load_bundled(), without_features, split="train")
         features, task = encoder.size, partial(SpeechAndDenoiserTask, encoder=encoder)
     else:
         clips, space = config.load("train")

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from shared.shards.reader import is_sharded
 from shared.splits import is_development
 from shared.training.batches import OwnRows, own_of, own_rows
 from shared.training.choice import WeightedChoice
@@ -17,6 +18,7 @@ from stage2_render.repair.parts import PARTS
 from stage2_render.training.augmentation import recolour, sharpen
 from stage2_render.training.repair.build_pairs import Limits, build
 from stage2_render.training.repair.pair_dataset import NETWORKS, Pairs
+from stage2_render.training.repair.pair_shards import open_pairs
 
 # Faces up to this height in the source are soft.
 _SOFT = 110.0
@@ -28,7 +30,8 @@ class PairsConfig:
 
     Attributes:
         pairs: their folder.
-        prepared: see `build_pairs.build`, as the next three.
+        prepared: see `build_pairs.build`, as the next three; shards with pairs of these limits are read in the place of
+            `pairs`.
         clips: a folder.
         portraits: a folder.
         limits: sizes of the set.
@@ -41,8 +44,15 @@ class PairsConfig:
     limits: Limits = Limits()
 
     def open(self) -> Pairs:
-        """Open the pairs. Raises InputError: they are damaged, or of another version."""
+        """Open the pairs.
+
+        Raises:
+            InputError: they are damaged, of another version, or the shards have only pairs of other limits.
+        """
         folder = Path(self.pairs)
+        if is_sharded(self.prepared):
+            if (shards := open_pairs(self.prepared, self.limits, folder)) is not None:
+                return shards
         if not folder.exists():
             build(self.prepared, self.clips, self.portraits, folder, limits=self.limits)
         return Pairs(folder / "train")
@@ -75,8 +85,9 @@ class BatchSampler:
 
     def __post_init__(self) -> None:
         pairs = self.pairs
-        development = np.array([is_development(person, "renderer") for person in pairs.person])
-        portrait = pairs.kind == "portrait"
+        names, people = pairs.people()
+        development = np.array([is_development(name, "renderer") for name in names.tolist()], bool)[people]
+        portrait = pairs.of_photos()
         self.development = np.flatnonzero(development & ~portrait)
         shut = pairs.shut & ~portrait & (self.shut > 0)
         clear = np.clip(pairs.face, _SOFT, self.sharp)

@@ -11,6 +11,7 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -26,8 +27,6 @@ from stage2_render.training.repair.portrait_pairs import portrait_pairs
 
 # A smaller face is blurred when it is enlarged to the face crop.
 _MIN_FACE_PX = 110
-# The split of the person kept for personalisation.
-_LEFT_OUT = "personal"
 # Photos in one job, and jobs between two lines of progress.
 _STILLS_PER_JOB, _JOBS_PER_LINE = 8, 20
 
@@ -81,8 +80,9 @@ def build(
     prepared, out = Path(prepared), Path(out)
     if out.exists():
         raise UsageError(f"{out} exists already; remove it first")
-    people, motions = _people(prepared, limits)
-    stills = _stills(prepared / "portraits.npz", limits)
+    jobs = {
+        split: list(split_jobs(prepared, Path(clips), Path(portraits), split, limits)) for split in ("train", "val")
+    }
     out.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent))
     try:
@@ -90,15 +90,28 @@ def build(
         context = get_context("spawn")
         with ProcessPoolExecutor(workers, context, initializer=_start) as pool:
             for split in ("train", "val"):
-                of_people = _person_jobs(people[split], split, limits)
-                of_stills = _portrait_jobs(stills[split], split, limits)
-                jobs = [(person_pairs, (prepared, Path(clips)), *job) for job in of_people]
-                jobs += [(portrait_pairs, (prepared, Path(portraits)), motions, *job) for job in of_stills]
-                _write_split(temporary / split, pool, jobs, seed)
+                _write_split(temporary / split, pool, jobs[split], seed)
         temporary.rename(out)
     except BaseException:
         shutil.rmtree(temporary, ignore_errors=True)
         raise
+
+
+def split_jobs(prepared: Path, clips: Path, portraits: Path, split: str, limits: Limits) -> Iterator[tuple[Any, ...]]:
+    """Divide the work on a split into jobs, which give its pairs in their order.
+
+    Yields:
+        A function and its arguments, without the seed (see `run_job`).
+
+    Raises:
+        InputError: the prepared folder has no index, or no usable clip.
+    """
+    people = _people(prepared, limits)[split]
+    for job in _person_jobs(people, split, limits):
+        yield person_pairs, (prepared, clips), *job
+    stills = _stills(prepared / "portraits.npz", limits)[split]
+    for job in _portrait_jobs(stills, split, limits):
+        yield portrait_pairs, (prepared, portraits), *job
 
 
 def _start() -> None:
@@ -107,17 +120,15 @@ def _start() -> None:
     cv2.setNumThreads(1)
 
 
-def _people(prepared: Path, limits: Limits) -> tuple[dict[str, dict[str, list[dict]]], list[str]]:
-    """Usable rows of the index as split -> person -> rows; and the names of all training motions."""
-    rows = [row for row in read_index(prepared) if row["split"] != _LEFT_OUT]
+def _people(prepared: Path, limits: Limits) -> dict[str, dict[str, list[dict]]]:
+    """Usable rows of the index as split -> person -> rows."""
     people: dict[str, dict[str, list[dict]]] = {"train": {}, "val": {}}
-    for row in rows:
+    for row in read_index(prepared):
         if row["split"] in people and float(row["face_px"]) >= _MIN_FACE_PX:
             people[row["split"]].setdefault(row["person"], []).append(row)
     if not people["train"]:
         raise InputError(f"{prepared}: no training clip has a face of {_MIN_FACE_PX} pixels")
-    people = {split: dict(list(known.items())[: limits.people]) for split, known in people.items()}
-    return people, [row["name"] for row in rows if row["split"] == "train"]
+    return {split: dict(list(known.items())[: limits.people]) for split, known in people.items()}
 
 
 def _stills(path: Path, limits: Limits) -> dict[str, list[int]]:
@@ -151,7 +162,7 @@ def _write_split(folder: Path, pool: ProcessPoolExecutor, jobs: list[tuple], see
     files = {name: GrowingArray(folder / f"{name}.npy", shape) for name, shape in FILES.items()}
     facts: dict[str, list] = {}
     begun = time.monotonic()
-    for done, rows in enumerate(pool.map(_run, [(*job, seed) for job in jobs]), 1):
+    for done, rows in enumerate(pool.map(run_job, [(*job, seed) for job in jobs]), 1):
         before = files["mouth_reference"].length
         for name, values in rows.files.items():
             files[name].extend(values)
@@ -165,6 +176,7 @@ def _write_split(folder: Path, pool: ProcessPoolExecutor, jobs: list[tuple], see
     np.savez(folder / "facts.npz", **{name: np.array(values) for name, values in facts.items()})
 
 
-def _run(job: tuple) -> Rows:
+def run_job(job: tuple[Any, ...]) -> Rows:
+    """Do one of `split_jobs`, with the seed behind its arguments."""
     work, *arguments = job
     return work(*arguments)

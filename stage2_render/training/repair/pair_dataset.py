@@ -19,7 +19,9 @@ is the photo warped to the expression of another face, and warped is that image 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -51,7 +53,7 @@ class Pairs:
     """A split of the set, memory-mapped.
 
     Attributes:
-        files: name in `FILES` -> array.
+        files: name in `FILES` -> array, indexed by rows.
         reference, boxes, face, person, kind, opened, shut: the facts.
     """
 
@@ -59,7 +61,7 @@ class Pairs:
         """Open a split. Raises InputError: the folder has no complete set of pairs."""
         folder = Path(folder)
         try:
-            self.files = {name: np.load(folder / f"{name}.npy", mmap_mode="r") for name in FILES}
+            self.files: Mapping[str, Any] = {name: np.load(folder / f"{name}.npy", mmap_mode="r") for name in FILES}
             with np.load(folder / "facts.npz", allow_pickle=False) as facts:
                 self.reference, self.boxes, self.face = (facts[k] for k in _NUMBERS)
                 self.person, self.kind, self.opened, self.shut = (facts[k] for k in _LABELS)
@@ -71,3 +73,11 @@ class Pairs:
 
     def __len__(self) -> int:
         return len(self.reference)
+
+    def people(self) -> tuple[np.ndarray, np.ndarray]:
+        """Return the names, sorted, and the place among them of each pair's person [N]."""
+        return np.unique(self.person, return_inverse=True)
+
+    def of_photos(self) -> np.ndarray:
+        """Return which pairs are of still photos, bool [N]."""
+        return self.kind == "portrait"

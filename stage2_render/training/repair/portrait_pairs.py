@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ from shared.faces.crop import Crop
 from shared.media import read_image
 from shared.metrics.rendering import APERTURE_STEP
 from shared.photo_fit import PhotoFit
-from shared.prepared import load_motion
+from shared.prepared import load_motion, read_index
 from stage2_render.training.repair.pair_rows import SHUT, Rows, make_pair
 from stage2_render.warp.mesh_warp import MeshWarp
 
@@ -26,12 +27,11 @@ _MOTIONS, _FRAMES = 4, 12
 _ROTATION, _TRANSLATION = (3, 6, 2), (0.03, 0.03, 0.02)
 
 
-def portrait_pairs(folders: tuple[Path, Path], motions: list[str], stills: list[int], pairs: int, seed: int) -> Rows:
+def portrait_pairs(folders: tuple[Path, Path], stills: list[int], pairs: int, seed: int) -> Rows:
     """Make the pairs of a few still photos.
 
     Args:
-        folders: the prepared folder, and that of its photos.
-        motions: names of the motions that expressions are drawn from.
+        folders: the prepared folder, from whose training motions expressions are drawn, and that of its photos.
         stills: rows of portraits.npz.
         pairs: how many of each photo, at most.
         seed: of the choice.
@@ -49,7 +49,7 @@ def portrait_pairs(folders: tuple[Path, Path], motions: list[str], stills: list[
             continue
         warp = MeshWarp(image, landmarks, fit.crop)
         for _ in range(pairs):
-            mesh = _other_mesh(fit, prepared, motions, random)
+            mesh = _other_mesh(fit, prepared, random)
             reference = warp(mesh)
             back = MeshWarp(reference, mesh, Crop.around(mesh))
             pair = make_pair(back, mesh, landmarks, image)
@@ -62,15 +62,22 @@ def portrait_pairs(folders: tuple[Path, Path], motions: list[str], stills: list[
     return out
 
 
-def _other_mesh(fit: PhotoFit, prepared: Path, motions: list[str], random: np.random.Generator) -> np.ndarray:
+@lru_cache(maxsize=1)
+def _training_motions(prepared: Path) -> list[str]:
+    """Names of them; once for all photos that a process works on."""
+    return [row["name"] for row in read_index(prepared) if row["split"] == "train"]
+
+
+def _other_mesh(fit: PhotoFit, prepared: Path, random: np.random.Generator) -> np.ndarray:
     """The photo's mesh [478, 3] with another person's expression and a slightly different pose.
 
     The lips are opened less than, more than or as far as in the photo so that the pair with the photo is of the kinds
     wanted, as far as its mouth allows.
     """
     drawn = []
-    for name in random.choice(motions, _MOTIONS):
-        expression = load_motion(prepared, name).expression
+    motions = _training_motions(prepared)
+    for place in random.choice(len(motions), _MOTIONS):
+        expression = load_motion(prepared, motions[place]).expression
         drawn.append(expression[random.integers(len(expression), size=_FRAMES)])
     expressions = np.concatenate(drawn)  # [48, D]
     gain = lip_aperture(fit.landmarks) - lip_aperture(fit.vertices(expressions))

@@ -52,6 +52,11 @@ def test_shards_are_written_resumed_and_trained_on(tmp_path, run, monkeypatch):
     monkeypatch.setattr("fd2talk.commands.shard.in_processes", in_this_process)
     code, _, err = run("shard", prepared, out, "--size", 1)
     assert code == 0 and set(Shards(out).parts) == parts, err
+    lost = next(out.glob("speech-*-00003.parquet"))
+    lost.unlink()
+    code, _, err = run("shard", prepared, out, "--size", 1)
+    assert code == 2 and f"{lost}: missing; with --for the training" in err
+    assert run("shard", prepared, out, "--size", 1, "--for", own)[0] == 0 and lost.exists()
 
 
 def test_what_cannot_be_packed_is_refused(tmp_path, refused):
@@ -62,7 +67,7 @@ def test_what_cannot_be_packed_is_refused(tmp_path, refused):
     refused("shard", prepared, tmp_path / "other", folder=tmp_path, saying="holds something else than shards")
     own = config(tmp_path / "face.yaml", prepared, model="face_model")
     own.write_text(f"model: face_model\nprepared: {prepared}\noutput: here\n")
-    refused("shard", prepared, out, "--for", own, folder=tmp_path, saying="reads neither features of speech nor frames")
+    refused("shard", prepared, out, "--for", own, folder=tmp_path, saying="reads nothing that shards do not have")
 
 
 def test_shards_of_something_else_are_not_mixed(tmp_path, run, monkeypatch):
@@ -77,6 +82,38 @@ def test_shards_of_something_else_are_not_mixed(tmp_path, run, monkeypatch):
         file.write("another,another,train,ok\n")
     code, _, err = run("shard", prepared, out, "--workers", 1, "--no-tracks")
     assert code == 2 and "shards of another index" in err
+
+
+def test_every_byte_is_checked_and_a_damaged_file_written_again(tmp_path, run, refused, monkeypatch):
+    prepared, out = write_prepared(tmp_path / "prepared", people=3), tmp_path / "shards"
+    monkeypatch.setattr("fd2talk.commands.shard.in_processes", in_this_process)
+    assert run("shard", prepared, out, "--workers", 1)[0] == 0
+    code, printed, err = run("shard", "--check", out, "--workers", 2)
+    assert code == 0 and printed == "" and re.fullmatch(r"fd2talk: 3 files, [\d.]+ GB: as they were written\n", err), (
+        err
+    )
+    path = out / "clips-00000.parquet"
+    written = path.read_bytes()
+    path.write_bytes(written[:5000] + bytes([written[5000] ^ 1]) + written[5001:])
+    refused("shard", "--check", out, folder=tmp_path, saying=f"{path}: damaged: its bytes have changed")
+    path.write_bytes(written[:-1])
+    refused("shard", "--check", out, folder=tmp_path, saying=f"{path}: damaged: it has {len(written) - 1} bytes")
+    refused("shard", prepared, out, folder=tmp_path, saying=f"{path}: damaged: it has {len(written) - 1} bytes")
+    (out / "tracks-00000.parquet").unlink()
+    code, _, err = run("shard", "--check", out)
+    lines = err.splitlines()
+    assert code == 2 and len(lines) == 3 and lines[2] == f"fd2talk: {out}: 2 of 3 files are damaged", err
+    path.unlink()
+    assert run("shard", prepared, out, "--workers", 1)[0] == 0 and path.read_bytes() == written
+    assert run("shard", "--check", out)[0] == 0
+
+
+def test_what_cannot_be_checked_is_refused(tmp_path, refused):
+    prepared = write_prepared(tmp_path / "prepared", people=3)
+    refused("shard", "--check", prepared, folder=tmp_path, saying="no shards; `fd2talk shard PREPARED")
+    refused("shard", prepared, "--check", prepared, folder=tmp_path, saying="--check takes the folder of shards")
+    refused("shard", folder=tmp_path, saying="Missing argument 'PREPARED'")
+    refused("shard", prepared, folder=tmp_path, saying="Missing argument 'OUT'")
 
 
 def test_a_missing_motion_stops_without_an_index(tmp_path, run, monkeypatch):

@@ -13,6 +13,7 @@ from shared.face_model.training.task import _read_clips
 from stage1_motion.dataset import load_clips
 from stage1_motion.style.training import unscaled_people
 from stage2_render.training.repair.build_pairs import Limits, _people
+from stage2_render.training.repair.portrait_pairs import _training_motions
 
 
 def counts(people, shares):
@@ -75,5 +76,5 @@ def test_readers_pass_over_the_third_split(tmp_path):
     assert seen == {"train": {"person_1", "person_2", "person_3"}, "val": {"person_4", "person_5"}}
     assert set(unscaled_people(prepared, "train")[0]) == seen["train"]
     assert {row["person"] for row, _ in _read_clips(prepared)} == seen["train"] | seen["val"]
-    people, motions = _people(prepared, Limits())
-    assert {split: set(found) for split, found in people.items()} == seen and "person_0" not in motions
+    assert {split: set(found) for split, found in _people(prepared, Limits()).items()} == seen
+    assert not any(name.startswith("person_0") for name in _training_motions(prepared))

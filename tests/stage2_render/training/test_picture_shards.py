@@ -14,8 +14,9 @@ pytest.importorskip("pyarrow")
 
 from fd2talk.commands.train import train_config  # noqa: E402
 from shared.errors import InputError  # noqa: E402
+from shared.shards.rows import decode, encode  # noqa: E402
 from stage2_render.training.frame_set import FramesConfig, FrameSet  # noqa: E402
-from stage2_render.training.picture_shards import ShardedFrameSet, decode, encode, open_pictures  # noqa: E402
+from stage2_render.training.picture_shards import ShardedFrameSet, open_pictures  # noqa: E402
 
 FACTS = ("person", "take", "time", "coefficients", "boxes", "aperture", "mirror")
 
