@@ -35,6 +35,9 @@ _PASSING = 4.0
 # Millimetres that the film's mouth has to be worse than the donor's until lips are lent, and lent in full; for how many
 # frames around, and how softly that begins and ends.
 _LENT, _HOLD, _SWELL = (0.8, 3.0), 8, 3.0
+# Millimetres by which donors open further than these until lips of a film that is open itself are better: nothing is
+# lent from there on, and in full up to the first.
+_WIDE, _TOO_WIDE = 15.0, 25.0
 # Degrees between two heads up to which lips are lent in full, and from which on they are not.
 _NEAR, _FAR = 18.0, 32.0
 
@@ -95,6 +98,9 @@ def lip_donors(
     worse = np.where(shares.any(1), before[filmed].excess(then) - lent, 0)
     swelling = gaussian_filter1d(maximum_filter1d(worse, 2 * _HOLD + 1), _SWELL)
     near = (shares * smoothstep((_FAR - _degrees(footage, after, found)) / (_FAR - _NEAR))).sum(1)
+    own = np.maximum(then.gap - before.gap[filmed] - _WIDE, 0)
+    wide = (shares * np.maximum(then.gap[:, None] - before.gap[found] - _WIDE, 0)).sum(1) - own
+    near *= 1 - smoothstep(gaussian_filter1d(wide, 2.0) / (_TOO_WIDE - _WIDE))
     weight = mouths * near * smoothstep((swelling - _LENT[0]) / (_LENT[1] - _LENT[0]))
     weights = (shares * weight[:, None]).astype(np.float32)
     return found[weights.any(0)], weights[:, weights.any(0)]

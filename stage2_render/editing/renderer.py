@@ -40,8 +40,9 @@ from stage2_render.warp.mesh_warp import MeshWarp
 _OTHER_MOUTH = 1.5
 # Standard deviation, in frames, of how that begins and ends; and frames from a kept one to where it may be in full.
 _SWELL, _FROM_KEPT = 2.0, 4
-# Openings in mm up to which the network is shown the closed mouth of a donor, and from which on the open reference.
-_CLOSED, _OPENED = 1.0, 3.0
+# Openings in mm up to which the network is shown the closed mouth of a donor, and from which on the open reference; and
+# the share of its work that is left out there: what is between lips needs it, lips alone become softer.
+_CLOSED, _OPENED, _PLAIN = 1.0, 3.0, 0.8
 # Lids of a frame, relative to the usual, up to which it shows nothing of the eyes, and from which on it does.
 _SHUT, _OPEN = 0.35, 0.7
 # A generated blink is where lids are nearer than the first, and somewhere nearer than the second; within so many frames
@@ -205,7 +206,9 @@ class _Drawing:
         for donor, share in lips:
             if donor.renderer and donor.features:
                 strength += share * (donor.renderer.strength(place, crop.points(target)) - strength)
-                features = mixed(features, donor.features, share * float(self.closed[frame]))
+                closed = share * float(self.closed[frame])
+                strength *= 1 - _PLAIN * closed
+                features = mixed(features, donor.features, closed)
         prepared.strengths[place], renderer.features[place] = strength, features
 
     def _repair(self, photo: PhotoFit) -> RepairRenderer | None:

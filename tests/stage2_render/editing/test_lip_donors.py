@@ -97,3 +97,17 @@ def test_the_choice_costs_least_in_all(seed, monkeypatch):
         return sum(cost[t, k] for t, k in enumerate(path)) + 1.5 * sum(a != b for a, b in zip(path, path[1:]))
 
     assert price(_steady(cost)) == pytest.approx(min(map(price, product(range(3), repeat=7))))
+
+
+def test_wide_open_mouths_keep_their_own_lips_when_they_stay_so(footage, gaps):
+    """The film's mouth is 40 mm open from frame 5 on; in the edit it closes there, and is as wide from frame 14 on."""
+    opening = footage.model.extra["open"]
+    per_mm = opening / lip_gap(np.tensordot(opening, footage.model.exp_basis, 1))
+    closed = still(footage, gaps)
+    wide = closed.expression + 40 * per_mm
+    footage.motion = replace(footage.motion, expression=np.where(ALL[:, None] < 5, closed.expression, wide))
+    after = replace(closed, expression=np.where(ALL[:, None] < 14, closed.expression, wide))
+    footage.usable = ALL < 5  # as nobody tracked the others anew
+    _, weights = chosen(footage, after)
+    assert weights[6:10].sum(1).min() > 0.9 and weights[18:].sum(1).max() < 0.1
+    assert np.abs(np.diff(weights.sum(1))).max() < 0.5
