@@ -5,13 +5,13 @@
 Every film is dubbed with other speech (`--part lips`), and its frames are rendered twice: with lips that are each
 frame's own (`render_edit(donors=False)`), and with those of frames that lend theirs (the default). Measured in the crop
 of the mouth that the repair network sees, which moves with the skull. Frames that count are those whose lips are at
-least `--open` mm apart in the film and at most `--closed` mm in the edit; real ones, of which one would like the edit's to
-be, are frames of the film with nearly closed mouths, without the three on each side of a donor.
+least `--open` mm apart in the film and at most `--closed` mm in the edit. Real ones, for comparison, are
+frames of the film with nearly closed mouths, without the three on each side of a donor.
 
 * sharpness: of the lips, over that of the real ones; 1 is right.
 * likeness: normalised correlation of colours with the real lips that are most alike, shifted by up to 6 pixels; the
   real ones are compared with each other.
-* flicker: mean absolute second difference over time, over that of the film, whole edit. Of other words 1 is a guide only.
+* flicker: mean absolute second difference over time of the whole edit, over that of the film, whose words are others.
 
 Prints Markdown.
 """
@@ -102,8 +102,7 @@ def measured(dub: Dub, least_open: float, most_closed: float) -> dict[str, tuple
     shown, real = np.flatnonzero((dub.gaps[0] >= least_open) & (dub.gaps[1] <= most_closed)).tolist(), real_closed(dub)
     film = crops(dub, dub.film)
     outlines = [MOUTH.crop(points).points(points)[list(OUTER_LIPS)] for points in dub.footage.track.landmarks[real]]
-    size = MOUTH.size[::-1]
-    masks = {k: cv2.fillPoly(np.zeros(size, np.uint8), [np.rint(one).astype(np.int32)], 1) for k, one in zip(real, outlines)}
+    masks = {k: _filled(one) for k, one in zip(real, outlines)}
     mask = np.max([cv2.dilate(one, np.ones((5, 5))) for one in masks.values()], axis=0).astype(bool)
     usual = float(np.median([sharpness(film[k], mask) for k in real]))
 
@@ -112,8 +111,8 @@ def measured(dub: Dub, least_open: float, most_closed: float) -> dict[str, tuple
         for k in others:
             rows, columns = (np.flatnonzero(masks[k].any(axis)) for axis in (1, 0))
             box = np.s_[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
-            low, high = np.maximum([rows[0] - _SHIFT, columns[0] - _SHIFT], 0), [rows[-1] + _SHIFT + 1, columns[-1] + _SHIFT + 1]
-            around = crop[low[0] : high[0], low[1] : high[1]]
+            low = np.maximum([rows[0] - _SHIFT, columns[0] - _SHIFT], 0)
+            around = crop[low[0] : rows[-1] + _SHIFT + 1, low[1] : columns[-1] + _SHIFT + 1]
             found.append(float(cv2.matchTemplate(around, film[k][box], cv2.TM_CCOEFF_NORMED).max()))
         return max(found)
 
@@ -126,6 +125,11 @@ def measured(dub: Dub, least_open: float, most_closed: float) -> dict[str, tuple
         likeness = np.mean([alike(edited[k], real) for k in shown])
         found[name] = float(sharp), float(likeness), temporal_flicker(edited) / temporal_flicker(film)
     return found
+
+
+def _filled(outline: np.ndarray) -> np.ndarray:
+    """Mask of lips with this outline in the crop, uint8."""
+    return cv2.fillPoly(np.zeros(MOUTH.size[::-1], np.uint8), [np.rint(outline).astype(np.int32)], 1)
 
 
 @click.command(help=__doc__)

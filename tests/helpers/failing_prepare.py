@@ -4,7 +4,7 @@ import os
 import subprocess
 import sys
 
-_CODE = '''
+_CODE = """
 import sys
 from fd2talk import cli
 from fd2talk.commands import prepare
@@ -18,7 +18,7 @@ def track(clip, *rest):
 if __name__ == "__main__":  # other processes have the real one
     prepare._track_clip = track
     sys.exit(cli.main())
-'''
+"""
 
 
 def failing_prepare(folder, *arguments):
