@@ -87,17 +87,21 @@ def lip_donors(
     """
     asked = (filmed >= 0) & (mouths > 0)
     before, then = MouthShapes.of(footage, footage.motion), MouthShapes.of(footage, after)
-    found = _closed(footage, reader, np.unique(footage.shots[filmed[asked]]), before)
-    shares = _shares(footage, after, filmed, asked, found, before, then)
-    if (used := shares.any(0)).sum() > _MOST:
-        found = np.sort(found[np.argsort(shares.sum(0))[-_MOST:]])
-        shares = _shares(footage, after, filmed, asked, found, before, then)
-    else:
-        found, shares = found[used], shares[:, used]
+    found = _closed(footage, reader, np.unique(footage.shots[filmed[asked]]))
+    chosen = _chosen(footage, after, filmed, asked, found, before, then)
+    counts = np.bincount(chosen[chosen >= 0], minlength=len(found))
+    if (counts > 0).sum() > _MOST:
+        found = np.sort(found[np.argsort(counts)[-_MOST:]])
+        chosen = _chosen(footage, after, filmed, asked, found, before, then)
+    used = np.unique(chosen[chosen >= 0])
+    found, shares = found[used], (chosen[:, None] == used).astype(np.float64)
+    for shot in np.unique(footage.shots[found]):
+        frames = np.flatnonzero((chosen >= 0) & (footage.shots[filmed] == shot))
+        shares[frames] = gaussian_filter1d(shares[frames], _PASSING, axis=0, mode="nearest")
     lent = (shares * before[found].excess(then[:, None])).sum(1)
-    worse = np.where(shares.any(1), before[filmed].excess(then) - lent, 0)
+    worse = np.where(chosen >= 0, before[filmed].excess(then) - lent, 0)
     swelling = gaussian_filter1d(maximum_filter1d(worse, 2 * _HOLD + 1), _SWELL)
-    near = (shares * smoothstep((_FAR - _degrees(footage, after, found)) / (_FAR - _NEAR))).sum(1)
+    near = (shares * smoothstep((_FAR - _degrees(footage, after.rotation, found)) / (_FAR - _NEAR))).sum(1)
     own = np.maximum(then.gap - before.gap[filmed] - _WIDE, 0)
     wide = (shares * np.maximum(then.gap[:, None] - before.gap[found] - _WIDE, 0)).sum(1) - own
     near *= 1 - smoothstep(gaussian_filter1d(wide, 2.0) / (_TOO_WIDE - _WIDE))
@@ -106,7 +110,7 @@ def lip_donors(
     return found[weights.any(0)], weights[:, weights.any(0)]
 
 
-def _closed(footage: Footage, reader: FrameReader, shots: np.ndarray, before: MouthShapes) -> np.ndarray:
+def _closed(footage: Footage, reader: FrameReader, shots: np.ndarray) -> np.ndarray:
     """Sharp frames of some shots with nearly closed mouths, int [K], in order."""
     corners = footage.model.vertices(footage.identity, 0 * footage.motion.expression[0])[list(OUTER_EYE_CORNERS)]
     gaps = lip_aperture(footage.track.landmarks) * np.linalg.norm(corners[0] - corners[1])
@@ -127,7 +131,7 @@ def _sharpness(image: np.ndarray, points: np.ndarray) -> float:
     return sharpness(MOUTH.crop(points).take(image))
 
 
-def _shares(
+def _chosen(
     footage: Footage,
     after: Motion,
     filmed: np.ndarray,
@@ -136,21 +140,20 @@ def _shares(
     before: MouthShapes,
     then: MouthShapes,
 ) -> np.ndarray:
-    """Whose lips each frame would have, float [T', K] with sums of 1, or 0 where there are none in its shot."""
-    shares = np.zeros((len(filmed), len(found)))
-    if not len(found):
-        return shares
-    excess = before[found].excess(then[:, None])
-    pressed = np.maximum(np.median(before.lips[found]) - before.lips[found], 0)
-    cost = _TOO_OPEN * excess + _PRESSED * pressed + np.square(_degrees(footage, after, found) / _DEGREES)
-    cost += np.abs(filmed[:, None] - found) / _FRAMES
+    """Which of `found` lends to each frame, int [T']; -1: none, as there is none in its shot, or nothing is asked."""
+    chosen = np.full(len(filmed), -1)
     for shot in np.unique(footage.shots[found]):
         own = np.flatnonzero(footage.shots[found] == shot)
         frames = np.flatnonzero(asked & (footage.shots[filmed] == shot))
-        if len(frames):
-            of_shot = np.eye(len(own))[_steady(cost[np.ix_(frames, own)])]
-            shares[np.ix_(frames, own)] = gaussian_filter1d(of_shot, _PASSING, axis=0, mode="nearest")
-    return shares
+        if not len(frames):
+            continue
+        donors = found[own]
+        pressed = np.maximum(np.median(before.lips[donors]) - before.lips[donors], 0)
+        cost = _TOO_OPEN * before[donors].excess(then[frames, None]) + _PRESSED * pressed
+        cost += np.square(_degrees(footage, after.rotation[frames], donors) / _DEGREES)
+        cost += np.abs(filmed[frames, None] - donors) / _FRAMES
+        chosen[frames] = own[_steady(cost)]
+    return chosen
 
 
 def _steady(cost: np.ndarray) -> np.ndarray:
@@ -166,8 +169,8 @@ def _steady(cost: np.ndarray) -> np.ndarray:
     return np.array(path[::-1])
 
 
-def _degrees(footage: Footage, after: Motion, found: np.ndarray) -> np.ndarray:
-    """Angle between the heads of the edit and of some frames, [T', K]."""
-    heads = Rotation.from_rotvec(after.rotation)
+def _degrees(footage: Footage, rotation: np.ndarray, found: np.ndarray) -> np.ndarray:
+    """Angle between heads with a rotation [T, 3] and those of some frames, [T, K]."""
+    heads = Rotation.from_rotvec(rotation)
     turns = [(heads * Rotation.from_rotvec(footage.motion.rotation[k]).inv()).magnitude() for k in found]
-    return np.degrees(np.stack(turns, 1)) if turns else np.zeros((len(after), 0))
+    return np.degrees(np.stack(turns, 1)) if turns else np.zeros((len(rotation), 0))

@@ -111,3 +111,11 @@ def test_wide_open_mouths_keep_their_own_lips_when_they_stay_so(footage, gaps):
     _, weights = chosen(footage, after)
     assert weights[6:10].sum(1).min() > 0.9 and weights[18:].sum(1).max() < 0.1
     assert np.abs(np.diff(weights.sum(1))).max() < 0.5
+
+
+def test_there_are_no_more_donors_than_may_be(footage, gaps, monkeypatch):
+    footage.shots = ALL // 5
+    assert len(chosen(footage, still(footage, gaps))[0]) == 4
+    monkeypatch.setattr(module, "_MOST", 2)
+    donors, weights = chosen(footage, still(footage, gaps))
+    assert len(donors) == 2 and set(np.flatnonzero(weights.any(1)) // 5) == set(footage.shots[donors])
