@@ -28,14 +28,15 @@ _workers = click.option(
     metavar="RAY",
     help="Work on the machines of a Ray cluster: local, auto or HOST:PORT of its head node.",
 )
-def prepare(**options: Any) -> None:
+def prepare(**options: Any) -> int:
     """Track a folder of talking clips for training.
 
-    Reads the videos in CLIPS and writes a data set to the folder OUT. Resumes where it stopped.
+    Reads the videos in CLIPS and writes a data set to the folder OUT. Resumes where it stopped. A clip that
+    cannot be used is left out; the exit code is 1 if that was for an error that nobody expected.
     """
     from fd2talk.commands.prepare import prepare
 
-    prepare(**options)
+    return prepare(**options)
 
 
 @click.command(

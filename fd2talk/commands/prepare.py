@@ -20,6 +20,7 @@ import numpy as np
 from fd2talk.cluster import Run, spread
 from fd2talk.terminal import announce, say
 from fd2talk.track import track_audio, track_file
+from fd2talk.unexpected import Unexpected, guarded
 from shared.errors import Fd2TalkError, InputError, UsageError
 from shared.face_model import MorphableModel, load_bundled
 from shared.faces.crop import CROP_FACTOR, Crop
@@ -77,10 +78,11 @@ def prepare(
     manifest: str | None = None,
     workers: int | None = None,
     address: str | None = None,
-) -> None:
+) -> int:
     """Track all clips (and photos) that have not been tracked yet, and write the index.
 
-    A clip that cannot be used is reported on standard error and left out of the index.
+    A clip that cannot be used is reported on standard error and left out of the index. One at which something fails
+    that nobody expected is left out, too, and reported at the end.
 
     Args:
         clips: folder of videos.
@@ -90,6 +92,9 @@ def prepare(
         workers: number of clips at a time; None for one per CPU core.
         address: of a Ray cluster (see `fd2talk.cluster.connected`) whose machines do the work, and on which `clips` and
             `out` lie at the same place; None for this machine.
+
+    Returns:
+        The exit code: 1 if something unexpected failed at a clip or a photo, else 0.
 
     Raises:
         UsageError: there is no such folder, `out` cannot be written to, or there is no cluster at the address.
@@ -109,29 +114,35 @@ def prepare(
             raise InputError(f"{clips}: rename {clip.file}; parts of {by_name[whole].file} may be called {name}")
     stills = find_clips(photos, PHOTOS) if photos else []
     sounds = [str(Path(clips, clip.facts.get("sound", ""))) for clip in found]
-    jobs = [(clip, str(Path(clips, clip.file)), sound, out) for clip, sound in zip(found, sounds)]
+    paths = [str(Path(clips, clip.file)) for clip in found]
+    jobs = [(_track_clip, path, (clip, path, sound, out)) for clip, path, sound in zip(found, paths, sounds)]
     with spread(address, workers) as run:
         for folder in ("motions", "tracks"):
             try:
                 (Path(out) / folder).mkdir(parents=True, exist_ok=True)
             except OSError as error:
                 raise UsageError(f"cannot write to {out}: {error.strerror}") from error
-        tracked: list[Any] = [result for result in run(_track_clip, jobs, what="clips", unit="clip") if result]
-        _finish(tracked, len(found), clips, out)
-        if photos and stills:
-            _prepare_photos(stills, photos, Path(out) / "portraits.npz", run)
-    announce(given)
-
-
-def _finish(tracked: list[Any], clips: int, folder: str, out: str) -> None:
-    """Say what was found, and write the index."""
-    rows = [row for of_clip, _ in tracked for row in of_clip]
-    for _, note in tracked:
-        if note:
-            say(f"note: {note}", 0)
+        tracked, failed = _divided(run(guarded, jobs, what="clips", unit="clip"))
+        rows = [row for of_clip, _ in tracked for row in of_clip]
+        for _, note in tracked:
+            if note:
+                say(f"note: {note}", 0)
+        if rows:
+            _write_index(Path(out) / "index.csv", rows)
+            if photos and stills:
+                failed += _prepare_photos(stills, photos, Path(out) / "portraits.npz", run)
+    for one in failed:
+        say(f"left out: {one}", 1)
     if not rows:
-        raise Fd2TalkError(f"none of the {clips} clips in {folder} could be used")
-    _write_index(Path(out) / "index.csv", rows)
+        raise Fd2TalkError(f"none of the {len(found)} clips in {clips} could be used")
+    announce(given)
+    return 1 if failed else 0
+
+
+def _divided(results: list[Any]) -> tuple[list[Any], list[Unexpected]]:
+    """Results of jobs, and what ended others unexpectedly; those that failed as expected gave none."""
+    failed = [one for one in results if isinstance(one, Unexpected)]
+    return [one for one in results if one and not isinstance(one, Unexpected)], failed
 
 
 def find_clips(folder: str, suffixes: tuple[str, ...], manifest: str | None = None) -> list[Clip]:
@@ -300,15 +311,20 @@ def _track_photo(name: str, path: str) -> tuple[str, np.ndarray]:
     return name, track_photo(read_image(path))
 
 
-def _prepare_photos(stills: list[Clip], folder: str, path: Path, run: Run) -> None:
-    """Track all photos, unless that has been done; they take little time, so there is nothing to resume."""
+def _prepare_photos(stills: list[Clip], folder: str, path: Path, run: Run) -> list[Unexpected]:
+    """Track all photos, unless that has been done; they take little time, so there is nothing to resume.
+
+    Returns:
+        What ended unexpectedly.
+    """
     if path.exists():
-        return
-    jobs = [(still.file, str(Path(folder) / still.file)) for still in stills]
-    tracked: list[Any] = run(_track_photo, jobs, what="photos", unit="photo")
-    points = dict(result for result in tracked if result)
+        return []
+    paths = [str(Path(folder, still.file)) for still in stills]
+    jobs = [(_track_photo, path, (still.file, path)) for still, path in zip(stills, paths)]
+    tracked, failed = _divided(run(guarded, jobs, what="photos", unit="photo"))
+    points = dict(tracked)
     if not points:
-        return
+        return failed
     kept = [still for still in stills if still.file in points]
     crops = [Crop.around(points[still.file]) for still in kept]
     save_arrays(
@@ -318,6 +334,7 @@ def _prepare_photos(stills: list[Clip], folder: str, path: Path, run: Run) -> No
         points=np.stack([points[still.file] for still in kept]),
         crops=np.array([[crop.center_x, crop.center_y, crop.side] for crop in crops]),
     )
+    return failed
 
 
 def _write_index(path: Path, rows: list[dict[str, object]]) -> None:

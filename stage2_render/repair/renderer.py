@@ -126,13 +126,14 @@ class RepairRenderer:
         crops = [part.crop(target) for part in PARTS]
         points = [crop.points(target) for crop in crops]
         maps = [part.maps(one) for part, one in zip(PARTS, points)]
-        moved = [_outline(part, one) - before for part, one, before in zip(PARTS, points, self.outlines)]
-        distances = [np.sqrt(np.square(one).sum(1).mean()) for one in moved]
-        strengths = [
-            float(share(one) * smoothstep((distance - STILL) / (MOVED - STILL)))
-            for share, one, distance in zip(self.shares, points, distances)
-        ]
+        strengths = [self.strength(index, one) for index, one in enumerate(points)]
         return Prepared(frame, crops, [crop.take(frame) for crop in crops], maps, strengths)
+
+    def strength(self, index: int, points: np.ndarray) -> float:
+        """How much of the repair of one of `PARTS` a mesh [478, 2] in its crop needs, 0 to 1."""
+        moved = _outline(PARTS[index], points) - self.outlines[index]
+        distance = np.sqrt(np.square(moved).sum(1).mean())
+        return float(self.shares[index](points) * smoothstep((distance - STILL) / (MOVED - STILL)))
 
     def paint(self, batch: list[Prepared]) -> list[np.ndarray]:
         """Repair the faces of prepared frames, in place, and return the frames."""

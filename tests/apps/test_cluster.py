@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from failing_prepare import failing_prepare
 from material import DEMO
 from media_files import write_video
 from PIL import Image
@@ -144,3 +145,12 @@ def test_a_cluster_of_this_machine_alone_and_a_stop(tmp_path):
     done = prepare(folder, out, "--address", "local", "--workers", 1)
     _, err = done.communicate(timeout=300)
     assert done.returncode == 0 and len(index(out)) == 8, err
+
+
+def test_a_clip_at_which_something_unexpected_fails_stops_no_other(tmp_path):
+    folder, out = clips(tmp_path / "clips"), tmp_path / "out"
+    (folder / "p3").rename(folder / "bad")
+    code, printed, err = failing_prepare(tmp_path, folder, out, "--address", "local", "--workers", 2)
+    last = f"fd2talk: left out: {folder / 'bad' / 'clip.mp4'}: unexpected RuntimeError: no such tensor: mesh"
+    assert (code, printed.strip(), err.strip().splitlines()[-1]) == (1, str(out), last), err
+    assert len(index(out)) == 7 and "Traceback" not in err

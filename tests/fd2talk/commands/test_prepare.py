@@ -1,7 +1,9 @@
 import csv
+import shutil
 
 import numpy as np
 import pytest
+from failing_prepare import failing_prepare
 from material import DEMO
 from PIL import Image
 
@@ -142,3 +144,28 @@ def test_names_that_the_index_cannot_hold_are_refused_before_any_work(tmp_path, 
     (tmp_path / "clips" / "a\udcff.mp4").touch()
     saying = r"the name of a\udcff.mp4 is not UTF-8; rename it"
     refused("prepare", tmp_path / "clips", tmp_path / "out", folder=tmp_path, saying=saying)
+
+
+def test_a_clip_at_which_something_unexpected_fails_stops_no_other(clips, tmp_path, run):
+    folder, out = tmp_path / "clips", tmp_path / "out"
+    shutil.copytree(clips, folder)
+    (folder / "bad").mkdir()
+    shutil.copy(clips / "man" / "deep" / "one.mp4", folder / "bad" / "two.mp4")
+    code, printed, err = failing_prepare(tmp_path, folder, out, "--workers", 2)
+    lines = [line for line in err.strip().splitlines() if "left out" in line]
+    assert code == 1 and printed.strip() == str(out) and len(lines) == 2 and "Traceback" not in err, err
+    assert lines[1] == err.strip().splitlines()[-1] and "broken.mp4" in lines[0]
+    assert lines[1] == f"fd2talk: left out: {folder / 'bad' / 'two.mp4'}: unexpected RuntimeError: no such tensor: mesh"
+    assert [row["person"] for row in rows(out / "index.csv")] == ["man", "woman"]
+    # The next run, with a tracker that works, does what is missing.
+    assert run("prepare", folder, out, "--workers", 1)[0] == 0
+    assert [row["person"] for row in rows(out / "index.csv")] == ["bad", "man", "woman"]
+
+
+def test_where_every_clip_fails_unexpectedly_there_is_no_index(clips, tmp_path):
+    (tmp_path / "clips" / "bad").mkdir(parents=True)
+    shutil.copy(clips / "man" / "deep" / "one.mp4", tmp_path / "clips" / "bad" / "two.mp4")
+    code, printed, err = failing_prepare(tmp_path, tmp_path / "clips", tmp_path / "out", "--workers", 1)
+    first, last = err.strip().splitlines()[-2:]
+    assert code == 1 and not printed and "two.mp4: unexpected RuntimeError: no such tensor" in first
+    assert "none of the 1 clips" in last and not (tmp_path / "out" / "index.csv").exists()

@@ -1,10 +1,12 @@
 from dataclasses import replace
 
+import cv2
 import numpy as np
 import pytest
 
 from shared.errors import UsageError
-from shared.face_model.measures import lid_gap
+from shared.face_model.measures import lid_gap, lip_gap
+from shared.face_model.mediapipe_mesh import INNER_LIPS, OUTER_LIPS
 from stage2_render.editing.renderer import render_edit
 from stage2_render.pipeline import RenderPipeline
 
@@ -125,3 +127,22 @@ def test_requests_that_are_refused(geometry, footage, talking, renderer_weights)
         diffusion = RenderPipeline.from_pretrained(renderer_weights, renderer="diffusion")
     with pytest.raises(UsageError, match="repair and geometry"):
         render_edit(diffusion, footage, talking[1], some(0))
+
+
+def test_lips_that_close_are_those_of_a_frame_whose_mouth_is_closed(geometry, footage, talking):
+    """Lips of open mouths are painted green in the film: nothing of it is left where they close for the whole edit."""
+    _, motion, frames = talking
+    gaps = lip_gap(footage.model.vertices(motion.identity, motion.expression))
+    painted = []
+    for frame, points, gap in zip(frames, footage.track.landmarks, gaps):
+        outline = [np.rint(points[list(ring), :2]).astype(np.int32) for ring in (OUTER_LIPS, INNER_LIPS)]
+        painted.append(cv2.fillPoly(frame.copy(), outline, (0, 200, 0)) if gap > gaps.min() + 2 else frame)
+    footage.video = lambda: iter(painted)
+    after = replace(motion, expression=np.repeat(motion.expression[[np.argmin(gaps)]], FRAMES, axis=0))
+    green = {}
+    for donors in (True, False):
+        out = list(render_edit(geometry, footage, after, some(*range(1, 19)), workers=0, donors=donors))
+        assert (out[0] == painted[0]).all() and (out[19] == painted[19]).all()
+        mouths = np.stack(out).astype(int)[7:13, 120:190, 80:160]
+        green[donors] = (mouths[..., 1] - mouths[..., 0] > 40).sum((1, 2))
+    assert green[False].max() > 100 and green[True].max() < 10
