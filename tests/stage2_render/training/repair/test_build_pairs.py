@@ -8,6 +8,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from one_process import HereExecutor
 from portraits import portrait
 
 from shared.errors import InputError, UsageError
@@ -82,7 +83,9 @@ def build_small(material: Path, out: Path, **more) -> Path:
 
 @pytest.fixture(scope="module")
 def built(material, tmp_path_factory) -> Path:
-    return build_small(material, tmp_path_factory.mktemp("out") / "pairs", workers=1)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("stage2_render.training.repair.build_pairs.ProcessPoolExecutor", HereExecutor)
+        return build_small(material, tmp_path_factory.mktemp("out") / "pairs", workers=1)
 
 
 @pytest.mark.parametrize("split", ["train", "val"])
