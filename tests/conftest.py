@@ -1,5 +1,6 @@
 """Material for the tests of several rooms."""
 
+import gc
 import os
 import signal
 
@@ -22,6 +23,16 @@ def pytest_addoption(parser):
 def pytest_configure(config):
     if config.getoption("--compatibility"):
         config.pluginmanager.register(Recorder())
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_collection():
+    """What is imported stays: the garbage collector need not look through it, neither meanwhile nor later."""
+    gc.disable()
+    yield
+    gc.collect()
+    gc.freeze()
+    gc.enable()
 
 
 @pytest.fixture(scope="session")

@@ -1,6 +1,7 @@
 """The rooms of the project: every module imports, arrows point one way, and no two modules import each other."""
 
 import ast
+import functools
 import importlib
 from graphlib import TopologicalSorter
 from pathlib import Path
@@ -56,6 +57,7 @@ def tree(path):
     return ast.parse(path.read_text(encoding="utf-8"))
 
 
+@functools.cache
 def imports(path):
     return {name for name in imported(tree(path)) if name in MODULES}
 

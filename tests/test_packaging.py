@@ -1,6 +1,7 @@
 """What is declared is what is imported; the archives hold everything; `make` finds a Python; the image's commands."""
 
 import ast
+import functools
 import os
 import re
 import shutil
@@ -35,6 +36,7 @@ def declared(extra=None):
     return {re.match(r"[\w-]+", line)[0].lower() for line in lines}
 
 
+@functools.cache
 def imported(path, at_import_time=False):
     """Distributions of others that a file imports; those inside functions and `try:` are optional."""
     waiting, found = [*ast.parse(path.read_text(encoding="utf-8")).body], set()
@@ -120,10 +122,20 @@ def checkout(tmp_path_factory):
     return copy
 
 
+# Archives of 40 MB of weights: what is in them counts, not how small they are.
+BUILD = """
+import sys, zlib
+import setuptools.build_meta
+compressobj = zlib.compressobj
+zlib.compressobj = lambda level, *arguments: compressobj(0, *arguments)
+print(getattr(setuptools.build_meta, f"build_{sys.argv[1]}")(sys.argv[2]))
+"""
+
+
 def build(checkout, kind, target):
     pytest.importorskip("setuptools", minversion="68")
-    code = f"import setuptools.build_meta as b, sys; print(b.build_{kind}(sys.argv[1]))"
-    done = subprocess.run([sys.executable, "-c", code, target], cwd=checkout, capture_output=True, text=True)
+    command = [sys.executable, "-c", BUILD, kind, target]
+    done = subprocess.run(command, cwd=checkout, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-2000:]
     return target / done.stdout.split()[-1]
 

@@ -12,7 +12,7 @@ import warnings
 
 import numpy as np
 import pytest
-from material import portrait, short_speech, sine_motion
+from material import fitted_portrait, portrait, short_speech, sine_motion
 from media_files import encode, grey_frames, write_video
 
 from fd2talk.commands.train import check_training
@@ -22,7 +22,6 @@ from shared.errors import Fd2TalkError
 from shared.images import is_photo, read_animation, read_image
 from shared.media import read_video, video_info
 from shared.motion import Motion
-from shared.photo_fit import PhotoFit
 from shared.weights import bundled_config
 
 pytestmark = pytest.mark.usefixtures("sine")
@@ -201,7 +200,7 @@ def harmless_signals():
 )
 @pytest.mark.usefixtures("harmless_signals")
 def test_kills_at_any_moment(tmp_path, run, monkeypatch, photo, audio, motion_file):
-    fitted = PhotoFit.fit(np.asarray(portrait(160)))
+    fitted = fitted_portrait(160)
     for module in ("generation", "commands.render"):
         monkeypatch.setattr(f"fd2talk.{module}.fit_photo", lambda *_: fitted)
     warp = ("--renderer", "geometry", "-o", tmp_path / "new" / "o.mp4")

@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from material import SineStage, sine_motion
+from material import SineStage, fitted_portrait, sine_motion
 
 from fd2talk.pipeline import TalkingHeadPipeline, with_pose
 from shared.errors import InputError, UsageError
@@ -26,8 +26,8 @@ def test_files_arrays_and_fitted_photos_give_the_same(pipeline, photo, audio, sp
     np.testing.assert_allclose(from_files.audio, speech, atol=1e-4)
 
 
-def test_it_is_both_stages_one_after_the_other(pipeline, photo, speech):
-    fitted = PhotoFit.fit(read_image(photo))
+def test_it_is_both_stages_one_after_the_other(pipeline, speech):
+    fitted = fitted_portrait()
     talk = pipeline(fitted, speech, full=False, render_settings={"workers": 1})
     expected = pipeline.render(fitted, sine_motion(speech, fitted), full=False, relative=False)
     for one, other in zip(talk.frames, expected, strict=True):
@@ -42,8 +42,8 @@ def test_options_reach_stage_one(pipeline, photo, speech):
     assert calls == [(10, 10)]
 
 
-def test_the_head_may_follow_another_motion(pipeline, photo, speech):
-    fitted = PhotoFit.fit(read_image(photo))
+def test_the_head_may_follow_another_motion(pipeline, speech):
+    fitted = fitted_portrait()
     other = sine_motion(np.tile(speech, 3))
     other.rotation += 0.3
     options = SamplingOptions(pose_scale=2.0)
@@ -57,8 +57,8 @@ def test_the_head_may_follow_another_motion(pipeline, photo, speech):
         pipeline(fitted, speech, pose_from=other, still=True)
 
 
-def test_a_short_pose_runs_forwards_and_backwards(pipeline, photo, speech):
-    fitted = PhotoFit.fit(read_image(photo))
+def test_a_short_pose_runs_forwards_and_backwards(pipeline, speech):
+    fitted = fitted_portrait()
     long, short = sine_motion(np.tile(speech, 2), fitted), sine_motion(speech).slice(0, 4)
     led = with_pose(long, short, fitted)
     assert len(led) == 20

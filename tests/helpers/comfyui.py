@@ -185,13 +185,17 @@ def _input_errors(name, specification, step, checked, workflow, nodes):
 class Executor:
     """Runs workflows; results of steps whose inputs did not change are kept from one to the next.
 
+    Args:
+        nodes: classes by name.
+        kept: where results are kept, so that executors may share them; None: this one has its own.
+
     Attributes:
         ran: numbers of the steps that the last run executed.
         ui: what output nodes showed.
     """
 
-    def __init__(self, nodes: dict):
-        self._nodes, self._objects, self._kept = nodes, {}, {}
+    def __init__(self, nodes: dict, kept: dict | None = None):
+        self._nodes, self._objects, self._kept = nodes, {}, {} if kept is None else kept
         self.ran, self.ui = [], {}
 
     def run(self, workflow: dict) -> dict[str, tuple]:

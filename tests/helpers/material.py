@@ -1,6 +1,8 @@
 """Small photos, speech and motion made from the bundled demo, and a stand-in for stage one."""
 
+import copy
 import wave
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +11,7 @@ from PIL import Image
 from shared.face_model import load_bundled
 from shared.media import FPS, frame_count, read_audio
 from shared.motion import Motion
+from shared.photo_fit import PhotoFit
 from stage1_motion.interface import SamplingOptions
 from stage1_motion.postprocessing import PostProcessing
 
@@ -16,9 +19,24 @@ DEMO = Path(__file__).parents[2] / "assets" / "demo"
 SPEECH = DEMO / "sense_and_sensibility_01_austen_64kb-0880.wav"
 
 
+@lru_cache(maxsize=32)
+def _portrait(size, name):
+    return Image.open(DEMO / f"{name}.jpg").resize((size, size), Image.Resampling.LANCZOS)
+
+
 def portrait(size=240, name="portrait_woman"):
     """A demo portrait of that size, as PIL has it."""
-    return Image.open(DEMO / f"{name}.jpg").resize((size, size), Image.Resampling.LANCZOS)
+    return _portrait(size, name).copy()
+
+
+@lru_cache(maxsize=8)
+def _fitted(size, name):
+    return PhotoFit.fit(np.array(portrait(size, name)))
+
+
+def fitted_portrait(size=240, name="portrait_woman"):
+    """The fit of a demo portrait of that size. It is made once; whoever asks gets a copy."""
+    return copy.deepcopy(_fitted(size, name))
 
 
 def short_speech():

@@ -24,6 +24,9 @@ portrait().save(_PICTURE, "PNG")
 PNG = _PICTURE.getvalue()
 """A photo, as the bytes of a file."""
 
+PLAIN = {"trust_env": False, "verify": False}
+"""Settings of clients that speak HTTP without TLS: they need not load certificates, which takes longer than they do."""
+
 
 class SmallModel:
     accepts = frozenset({"style"})
@@ -108,7 +111,7 @@ class Client:
     """A browser with one page open."""
 
     def __init__(self, address, session=None):
-        self.http = httpx.Client(base_url=address, timeout=60, trust_env=False)
+        self.http = httpx.Client(base_url=address, timeout=60, **PLAIN)
         self.session = session or secrets.token_hex(8)
         opened = self.http.get("/")
         assert opened.status_code == 200, opened.text
@@ -133,7 +136,7 @@ class Client:
 
     def come(self):
         """Open the connection that tells the server that the page is open."""
-        self.heartbeat = httpx.Client(base_url=self.http.base_url, cookies=self.http.cookies, trust_env=False)
+        self.heartbeat = httpx.Client(base_url=self.http.base_url, cookies=self.http.cookies, **PLAIN)
         self.stream = self.heartbeat.stream("GET", f"/gradio_api/heartbeat/{self.session}", timeout=None)
         self.lines = self.stream.__enter__().iter_lines()  # a generator that is let go closes the connection
         next(self.lines)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from unittest.mock import patch
 
 import numpy as np
 import torch
@@ -11,6 +12,8 @@ from synthetic import BOXES, COEFFICIENTS, face, task_of
 from stage2_render.training import autoencoder
 
 NETWORK = {"latent_channels": 6, "coarse": 16, "fine": 8, "fine_blocks": 1}
+FIRST_IMAGES = 24
+"""Images for the initialisation of an autoencoder: of faces as alike as these, few are enough."""
 
 
 def write_frames(folder: Path, count: int = 60, *, people: int = 20, seed: int = 0) -> Path:
@@ -45,4 +48,5 @@ def autoencoder_task(frames: Path, **changes: object) -> autoencoder.Autoencoder
     """A small autoencoder on these frames."""
     torch.manual_seed(0)
     config = {"data": frames_section(frames), "network": NETWORK, "loss": {"noise": 0.1}}
-    return task_of(autoencoder, **{**config, **changes})
+    with patch.object(autoencoder, "_FIRST_IMAGES", FIRST_IMAGES):
+        return task_of(autoencoder, **{**config, **changes})

@@ -6,22 +6,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from one_process import in_this_process
 from synthetic_frames import write_frames
 from synthetic_prepared import write_prepared
 
 from fd2talk.commands import shard as command
-from shared.errors import Fd2TalkError
 from stage2_render.training import picture_shards
 from stage2_render.training.frame_set import FramesConfig, FrameSet
-
-
-def in_this_process(work, jobs, workers, what, unit, *, failed):
-    """In the place of `fd2talk.processes.in_processes`: starting processes takes seconds."""
-    for number, job in enumerate(jobs):
-        try:
-            work(*job)
-        except Fd2TalkError as error:
-            failed(number, error)
 
 
 def shard(*arguments, **options) -> None:

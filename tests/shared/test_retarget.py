@@ -4,13 +4,12 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from material import portrait, sine_motion
+from material import fitted_portrait, sine_motion
 from scipy.spatial.transform import Rotation
 
 from shared.face_model import load_bundled
 from shared.face_model.measures import gaze, lid_gap, lip_gap
 from shared.motion import Motion
-from shared.photo_fit import PhotoFit
 from shared.retarget import (
     is_of,
     is_still,
@@ -24,7 +23,7 @@ from shared.retarget import (
 
 @pytest.fixture(scope="module")
 def fitted():
-    return PhotoFit.fit(np.asarray(portrait().convert("RGB")), load_bundled())
+    return fitted_portrait()
 
 
 def turning(yaw, translation=(0.0, -0.2, -0.3)):

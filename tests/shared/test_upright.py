@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from material import portrait, short_speech, sine_motion
+from material import fitted_portrait, short_speech, sine_motion
 
 from shared.face_model import load_bundled
 from shared.photo_fit import PhotoFit
@@ -12,7 +12,7 @@ from stage2_render.pipeline import RenderPipeline
 
 @pytest.fixture(scope="module")
 def fitted():
-    return PhotoFit.fit(np.asarray(portrait().convert("RGB")))
+    return fitted_portrait()
 
 
 @pytest.mark.parametrize("turns", [1, 2, 3])

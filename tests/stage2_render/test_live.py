@@ -5,7 +5,7 @@ from dataclasses import replace
 import covered
 import numpy as np
 import pytest
-from material import portrait, short_speech, sine_motion
+from material import fitted_portrait, portrait, short_speech, sine_motion
 
 from shared.errors import InputError, UsageError
 from shared.face_model import load_bundled
@@ -18,7 +18,7 @@ IMAGE = np.asarray(portrait().convert("RGB"))
 
 @pytest.fixture(scope="module")
 def fitted():
-    return PhotoFit.fit(IMAGE)
+    return fitted_portrait()
 
 
 def photos(fitted):

@@ -6,7 +6,7 @@ import covered
 import numpy as np
 import pytest
 import torch
-from material import portrait, short_speech, sine_motion
+from material import fitted_portrait, portrait, short_speech, sine_motion
 
 from shared.errors import InputError, UsageError
 from shared.face_model import load_bundled
@@ -57,8 +57,8 @@ def test_steps_have_limits(diffusion, image, speech, steps):
         diffusion(image, sine_motion(speech), steps=steps)
 
 
-def test_both_render_the_same_number_of_frames_of_one_size(diffusion, image, speech):
-    fitted = PhotoFit.fit(image)
+def test_both_render_the_same_number_of_frames_of_one_size(diffusion, speech):
+    fitted = fitted_portrait()
     motion = sine_motion(speech, fitted)
     for full in (True, False):
         warps = list(RenderPipeline(diffusion.model)(fitted, motion, full=full))
@@ -69,14 +69,14 @@ def test_both_render_the_same_number_of_frames_of_one_size(diffusion, image, spe
 
 
 @pytest.mark.parametrize("full", [True, False])
-def test_frames_are_at_most_of_the_given_size(image, speech, full):
-    fitted = PhotoFit.fit(image)
+def test_frames_are_at_most_of_the_given_size(speech, full):
+    fitted = fitted_portrait()
     frame = next(iter(RenderPipeline(load_bundled())(fitted, sine_motion(speech, fitted), full=full, max_size=100)))
     assert max(frame.shape[:2]) == 100
 
 
-def test_geometry_is_the_warp_alone(diffusion, image, speech):
-    fitted = PhotoFit.fit(image)
+def test_geometry_is_the_warp_alone(diffusion, speech):
+    fitted = fitted_portrait()
     motion = sine_motion(speech, fitted)
     warp = MeshWarp(fitted.image, fitted.landmarks, fitted.crop)
     targets = fitted.vertices_px(motion.expression, motion.rotation, motion.translation)
@@ -84,9 +84,9 @@ def test_geometry_is_the_warp_alone(diffusion, image, speech):
         np.testing.assert_array_equal(frame, warp(target))
 
 
-def test_frames_do_not_depend_on_threads(image, speech):
+def test_frames_do_not_depend_on_threads(speech):
     pipeline = RenderPipeline.from_pretrained()
-    fitted = PhotoFit.fit(image)
+    fitted = fitted_portrait()
     motion = sine_motion(speech, fitted)
     for one, other in zip(pipeline(fitted, motion, workers=3), pipeline(fitted, motion, workers=1), strict=True):
         np.testing.assert_array_equal(one, other)
@@ -101,7 +101,7 @@ def test_stopping_early_leaves_no_threads(image, speech):
 
 @pytest.mark.situation("Faces", "dark glasses", "the eyes do not blink, the glasses keep their shape")
 def test_dark_glasses_do_not_blink(image):
-    bare = PhotoFit.fit(image)
+    bare = fitted_portrait()
     fitted = PhotoFit.fit(covered.dark_glasses(image, bare.landmarks))
     assert fitted.eyes_hidden and not bare.eyes_hidden
     motion = sine_motion(short_speech()[:1280], fitted)
@@ -114,17 +114,17 @@ def test_dark_glasses_do_not_blink(image):
     assert Subject.of(fitted, bare.model).lid_gap == 0 < Subject.of(bare, bare.model).lid_gap
 
 
-def test_precision_changes_frames_by_little(image, speech):
-    fitted = PhotoFit.fit(image)
+def test_precision_changes_frames_by_little(speech):
+    fitted = fitted_portrait()
     motion = sine_motion(speech, fitted).slice(0, 4)
     exact, fast = (RenderPipeline.from_pretrained(precision=name)(fitted, motion) for name in ("float32", "bf16"))
     differences = np.stack([np.abs(one.astype(int) - other) for one, other in zip(exact, fast)])
     assert 0 < differences.max() <= 12 and differences.mean() < 0.1
 
 
-def test_the_folder_of_a_training_is_a_folder_of_weights(tmp_path, image, speech):
+def test_the_folder_of_a_training_is_a_folder_of_weights(tmp_path, speech):
     """The network that it lacks is the bundled one; a folder of weights may have a subfolder `repair`, too."""
-    fitted = PhotoFit.fit(image)
+    fitted = fitted_portrait()
     motion = sine_motion(speech, fitted).slice(3, 5)
     torch.manual_seed(0)
     network = load_network(bundled("repair"), "mouth")

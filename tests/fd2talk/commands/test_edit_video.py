@@ -6,13 +6,12 @@ import av
 import numpy as np
 import pytest
 from av.video.reformatter import Interpolation
-from material import portrait, sine_motion, write_wav
+from material import fitted_portrait, sine_motion, write_wav
 from media_files import tone, write_video
 from PIL import Image
 
 from shared.audio import read_audio
 from shared.media import read_video
-from shared.photo_fit import PhotoFit
 from shared.video_writer import SYNTHETIC_TAGS, _planes
 from stage2_render.pipeline import RenderPipeline
 
@@ -62,7 +61,7 @@ def heard(path):
 def clip(tmp_path_factory):
     """A portrait that talks, and the recording that it shall say."""
     folder = tmp_path_factory.mktemp("clip")
-    photo = PhotoFit.fit(np.asarray(portrait(), np.uint8))
+    photo = fitted_portrait()
     motion = sine_motion(np.zeros(FRAMES * 640, np.float32), photo)
     frames = list(RenderPipeline(photo.model)(photo, motion, workers=0))
     video = write_video(folder / "clip.mp4", frames, audio=clicks("video", 1.2), crf=8)

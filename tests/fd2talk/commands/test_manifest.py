@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from data_set_trees import SUBJECTS, touch, write_voca_arrays
 from material import DEMO
+from one_process import in_this_process
 from PIL import Image
 
 from fd2talk.commands.manifest import _make_clip
@@ -14,6 +15,13 @@ from fd2talk.datasets.found import Found
 from shared.errors import Fd2TalkError
 from shared.motion import Motion
 from shared.prepared import read_index
+
+
+@pytest.fixture
+def here(monkeypatch):
+    """Do the work in this process."""
+    for name in ("commands.manifest", "cluster"):
+        monkeypatch.setattr(f"fd2talk.{name}.in_processes", in_this_process)
 
 
 def rows(path):
@@ -72,6 +80,7 @@ def test_meshes_are_made_once_prepared_and_bad_ones_left_out(tmp_path, run, monk
     monkeypatch.setattr("fd2talk.commands.manifest.in_processes", lambda work, jobs, *rest: tried.extend(jobs))
     assert run(*arguments, "--overwrite")[0] == 0 and rows(made / "manifest.csv") == listed
     assert [path.relative_to(made).as_posix() for _, path in tried] == [f"{SUBJECTS[2]}/sentence01.npz"]
+    monkeypatch.setattr("fd2talk.cluster.in_processes", in_this_process)
     assert run("prepare", made, out, "--workers", 1)[0] == 0
     index = read_index(out)
     assert [(row["split"], row["frames"], row["audio"], row["face_px"]) for row in index] == [
@@ -83,7 +92,7 @@ def test_meshes_are_made_once_prepared_and_bad_ones_left_out(tmp_path, run, monk
     assert not np.abs(motion.audio[:7900]).max() > 0.01
 
 
-def test_sound_of_another_file_and_a_manifest_elsewhere(tmp_path, run):
+def test_sound_of_another_file_and_a_manifest_elsewhere(tmp_path, run, here):
     """MEAD: the video has no sound, the tree of sounds has."""
     from media_files import tone, write_video
     from scipy.io import wavfile
@@ -129,7 +138,7 @@ def test_what_cannot_be_listed(tmp_path, refused, sources, saying):
     refused("manifest", *arguments, *output, folder=tmp_path, saying=saying.format(folder=tmp_path))
 
 
-def test_pictures_and_videos_of_one_data_set_have_a_common_root(tmp_path, run):
+def test_pictures_and_videos_of_one_data_set_have_a_common_root(tmp_path, run, here):
     names = ("Clip+_5rNOD1nsDg+P0+C0+F575-769", "Clip+XCHmk9jOypY+P1+C2+F10-12")
     touch(tmp_path / "data" / "VFHQ", f"VFHQ-Test/{names[1]}.mp4")
     pictures = tmp_path / "data" / "VFHQ" / "VFHQ-Train" / names[0]
@@ -177,7 +186,7 @@ def test_a_clip_that_fails_in_any_way_is_left_out_by_name(tmp_path):
         _make_clip(fail(MemoryError()), tmp_path / "b.mp4")
 
 
-def test_no_empty_folders_of_people_stay(tmp_path, run):
+def test_no_empty_folders_of_people_stay(tmp_path, run, here):
     names = ("Clip+_5rNOD1nsDg+P0+C0+F575-769", "Clip+XCHmk9jOypY+P1+C2+F10-12")
     for name, size in zip(names, (32, 1)):
         (tmp_path / "VFHQ" / name).mkdir(parents=True)

@@ -5,7 +5,9 @@ import numpy as np
 import pytest
 from failing_prepare import failing_prepare
 from material import DEMO
+from one_process import in_this_process
 from PIL import Image
+from said import said
 
 from fd2talk.commands.prepare import find_clips, split_of
 from shared.errors import InputError, UsageError
@@ -33,19 +35,25 @@ def clips(tmp_path_factory):
     return folder
 
 
+@pytest.fixture
+def here(monkeypatch):
+    """Do the work in this process."""
+    return lambda: monkeypatch.setattr("fd2talk.cluster.in_processes", in_this_process)
+
+
 def rows(path):
     with open(path, newline="") as file:
         return list(csv.DictReader(file))
 
 
-def test_prepare_resumes_and_reports_what_it_leaves_out(clips, tmp_path, run):
+def test_prepare_resumes_and_reports_what_it_leaves_out(clips, tmp_path, run, here):
     stills = tmp_path / "stills"
     stills.mkdir()
     Image.open(DEMO / "portrait_woman_2.jpg").resize((300, 300)).save(stills / "a.png")
     out = tmp_path / "out"
     code, printed, err = run("prepare", clips, out, "--photos", stills, "--workers", 1)
     assert code == 0 and printed.strip() == str(out)
-    assert err.count("\n") == 1 and "left out" in err and "broken.mp4" in err
+    assert len(said(err)) == 1 and "left out" in err and "broken.mp4" in err
     index = {row["person"]: row for row in rows(out / "index.csv")}
     assert set(index) == {"woman", "man"}
     assert index["man"]["name"] == "man__deep__one" and index["man"]["frames"] == "10"
@@ -62,12 +70,14 @@ def test_prepare_resumes_and_reports_what_it_leaves_out(clips, tmp_path, run):
 
     before = (out / "motions" / "woman__deep__one.npz").stat().st_mtime_ns
     (out / "motions" / "man__deep__one.npz").unlink()
+    here()
     assert run("prepare", clips, out, "--workers", 1)[0] == 0
     assert (out / "motions" / "woman__deep__one.npz").stat().st_mtime_ns == before
     assert np.array_equal(Motion.load(out / "motions" / "man__deep__one.npz").audio, motion.audio)
 
 
-def test_splits_at_cuts_and_leaves_out_another_person(tmp_path, run):
+def test_splits_at_cuts_and_leaves_out_another_person(tmp_path, run, here):
+    here()
     woman, man = (Image.open(DEMO / f"portrait_{name}.jpg").resize((240, 240)) for name in ("woman", "man"))
     shots = [(woman, 30), (man, 26), (woman.crop((20, 20, 220, 220)).resize((240, 240)), 28), (woman, 10)]
     tone = 0.5 * np.sin(np.arange(94 * 640) * 0.3).astype(np.float32)
@@ -79,7 +89,7 @@ def test_splits_at_cuts_and_leaves_out_another_person(tmp_path, run):
                 writer.write(np.asarray(picture))
     out = tmp_path / "out"
     code, _, err = run("prepare", tmp_path / "clips", out, "--workers", 1)
-    assert code == 0 and err.count("\n") == 1
+    assert code == 0 and len(said(err)) == 1
     assert "cuts at 1.20, 2.24, 3.36 s: kept 58 of 94 frames in 2 parts; left out 26 frames of another person" in err
     first, second = read_index(out)
     assert (first["name"], first["start"], first["frames"]) == ("edited", "0", "30")

@@ -6,8 +6,8 @@ import shutil
 
 import pytest
 import yaml
+from one_process import in_this_process
 from synthetic_prepared import write_prepared
-from synthetic_shards import in_this_process
 
 pytest.importorskip("pyarrow")
 

@@ -4,25 +4,24 @@ import json
 import shutil
 
 import pytest
-from material import SPEECH, sine_motion
+from material import SPEECH, fitted_portrait, sine_motion
 
 from fd2talk.evaluation import runner
 from shared.errors import Fd2TalkError
-from shared.media import VideoWriter, read_audio, read_image
-from shared.photo_fit import PhotoFit
+from shared.media import VideoWriter, read_audio
 
 FRAMES = 22
 PLAIN = "psnr,ssim,psnr_mouth,flicker,sharpness,head,mesh,aperture_correlation,aperture_lag,aperture_spread"
 
 
 @pytest.fixture(scope="session")
-def real(tmp_path_factory, photo):
+def real(tmp_path_factory):
     """A folder of two people's clips, each a video and its motion."""
     folder = tmp_path_factory.mktemp("real")
     from stage2_render.pipeline import RenderPipeline
 
     pipeline = RenderPipeline.from_pretrained(renderer="geometry")
-    fitted, speech = PhotoFit.fit(read_image(photo)), read_audio(SPEECH)
+    fitted, speech = fitted_portrait(), read_audio(SPEECH)
     for name, start in (("anna__1", 8000), ("bob__1", 30000)):
         sound = speech[start : start + 640 * FRAMES]
         motion = sine_motion(sound, fitted)

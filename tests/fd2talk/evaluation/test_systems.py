@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from material import SPEECH, sine_motion
+from material import SPEECH, fitted_portrait, sine_motion
 
 from fd2talk.evaluation import systems
 from fd2talk.evaluation.system_names import NETWORK_ALONE, SYSTEMS
@@ -14,7 +14,7 @@ from fd2talk.track import track_file
 from shared.errors import InputError, UsageError
 from shared.face_model import load_bundled
 from shared.face_model.measures import lip_gap
-from shared.media import VideoWriter, read_audio, read_image, read_video, video_info
+from shared.media import VideoWriter, read_audio, read_video, video_info
 from shared.metrics.rendering import part_boxes
 from shared.motion import Motion
 from shared.photo_fit import PhotoFit
@@ -26,12 +26,12 @@ FRAMES = 10
 
 
 @pytest.fixture(scope="module")
-def recordings(tmp_path_factory, photo):
+def recordings(tmp_path_factory):
     """Two people, of whom one has two clips; the first clip's sound is too short, the second's too long."""
     folder = tmp_path_factory.mktemp("filmed")
     speech = read_audio(SPEECH)
     pipeline = RenderPipeline.from_pretrained(renderer="geometry")
-    fitted = PhotoFit.fit(read_image(photo))
+    fitted = fitted_portrait()
     motion = sine_motion(speech[: 640 * FRAMES], fitted)
     # The first frame is the photo's own, so that it is fitted as the photo is.
     motion.expression[0], motion.rotation[0] = fitted.expression, fitted.rotation

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from gltf_player import Player
-from material import portrait, short_speech, sine_motion
+from material import fitted_portrait, short_speech, sine_motion
 from scipy.spatial.transform import Rotation
 
 from fd2talk.export.face_rig import arkit_shapes
@@ -20,7 +20,6 @@ from shared.arkit import NAMES, load_arkit_map
 from shared.face_model import load_bundled
 from shared.face_model.camera import project
 from shared.face_model.mediapipe_mesh import INNER_LIPS, LEFT_EYE, RIGHT_EYE
-from shared.photo_fit import PhotoFit
 
 OWN = ExportOptions(morphs="expression")
 
@@ -35,7 +34,7 @@ def play(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def fitted():
-    return PhotoFit.fit(np.array(portrait()))
+    return fitted_portrait()
 
 
 @pytest.fixture(scope="module")

@@ -2,7 +2,7 @@ import io
 
 import numpy as np
 import pytest
-from material import portrait
+from material import fitted_portrait
 from PIL import Image
 
 from fd2talk.export.textures import eye_texture, photo_texture
@@ -14,7 +14,7 @@ EYES = [(LEFT_EYE, LEFT_IRIS), (RIGHT_EYE, RIGHT_IRIS)]
 
 @pytest.fixture(scope="module")
 def photo():
-    return PhotoFit.fit(np.array(portrait(480)))
+    return fitted_portrait(480)
 
 
 def decoded(content):

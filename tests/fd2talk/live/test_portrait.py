@@ -7,20 +7,19 @@ import warnings
 import numpy as np
 import pytest
 from flashing import FlashRender, FlashStream, clicks, flashing
-from material import SPEECH, portrait
+from material import SPEECH, fitted_portrait
 
 from fd2talk.live.portrait import LivePortrait
 from shared.errors import InputError, UsageError
 from shared.face_model.measures import lip_gap
 from shared.media import read_audio
-from shared.photo_fit import PhotoFit
 from stage1_motion.pipeline import MotionPipeline
 from stage2_render.pipeline import RenderPipeline
 
 
 @pytest.fixture(scope="module")
 def photo():
-    return PhotoFit.fit(np.asarray(portrait().convert("RGB")))
+    return fitted_portrait()
 
 
 @pytest.fixture(scope="module")

@@ -2,9 +2,8 @@
 
 from types import SimpleNamespace
 
-import numpy as np
 import pytest
-from material import SPEECH, portrait, write_wav
+from material import SPEECH, fitted_portrait, write_wav
 
 pytest.importorskip("gradio", reason="the extra studio is not installed")
 
@@ -18,7 +17,6 @@ from fd2talk.studio.notes import Notes  # noqa: E402
 from fd2talk.studio.workspace import Workspace  # noqa: E402
 from shared.errors import UsageError  # noqa: E402
 from shared.media import read_audio  # noqa: E402
-from shared.photo_fit import PhotoFit  # noqa: E402
 from stage1_motion.pipeline import MotionPipeline  # noqa: E402
 
 
@@ -62,7 +60,7 @@ class Visit:
 def videos(tmp_path_factory):
     """Four of a third of a second, without files."""
     sound = write_wav(tmp_path_factory.mktemp("sound") / "speech.wav", read_audio(SPEECH)[8000:13120])
-    photo = PhotoFit.fit(np.asarray(portrait(160)))
+    photo = fitted_portrait(160)
     motion = MotionPipeline.from_pretrained()(read_audio(sound), photo=photo, seed=2)
     return [
         Generated(photo, motion, sound, Settings(max_size=128, renderer="geometry", seed=seed)) for seed in range(4)

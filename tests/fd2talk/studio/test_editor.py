@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import av
 import numpy as np
 import pytest
-from material import SPEECH, portrait, write_wav
+from material import SPEECH, fitted_portrait, write_wav
 
 pytest.importorskip("gradio", reason="the extra studio is not installed")
 
@@ -21,7 +21,6 @@ from fd2talk.studio.workspace import Workspace  # noqa: E402
 from shared.errors import UsageError  # noqa: E402
 from shared.media import read_audio  # noqa: E402
 from shared.motion import Motion  # noqa: E402
-from shared.photo_fit import PhotoFit  # noqa: E402
 from stage1_motion.pipeline import MotionPipeline  # noqa: E402
 
 
@@ -49,7 +48,7 @@ def made(tmp_path_factory):
     """A second of motion."""
     speech = read_audio(SPEECH)[8000:24000]
     sound = write_wav(tmp_path_factory.mktemp("sound") / "speech.wav", speech)
-    photo = PhotoFit.fit(np.asarray(portrait(160)))
+    photo = fitted_portrait(160)
     motion = MotionPipeline.from_pretrained()(read_audio(sound), photo=photo, seed=2)
     return Generated(photo, motion, sound, Settings(max_size=160))
 

@@ -122,6 +122,12 @@ def test_stop(executor, host):
     assert not [path for path in (host.folder / "output").rglob("*") if path.is_file()]
 
 
+@pytest.fixture(scope="module")
+def kept():
+    """Results of the steps before the one that fails."""
+    return {}
+
+
 @pytest.mark.parametrize(
     "number, inputs, saying",
     [
@@ -140,7 +146,7 @@ def test_stop(executor, host):
         ("9", {"filename_prefix": "../../x"}, "outside"),
     ],
 )
-def test_errors_are_the_engines_own_line(executor, host, number, inputs, saying):
+def test_errors_are_the_engines_own_line(all_nodes, kept, host, number, inputs, saying):
     workflow = changed("7", max_size=64)
     for name, value in inputs.items():
         workflow[number]["inputs"][name] = value
@@ -149,7 +155,7 @@ def test_errors_are_the_engines_own_line(executor, host, number, inputs, saying)
         if last is not None and other != last or last is None and other != "8":
             del workflow[other]
     with pytest.raises(Exception, match=saying) as caught:
-        executor.run(workflow)
+        comfyui.Executor(all_nodes, kept).run(workflow)
     assert "\n" not in str(caught.value)
     assert isinstance(caught.value, Fd2TalkError) or number == "9"
     assert not [path for path in (host.folder / "output").rglob("*") if path.is_file()]

@@ -36,14 +36,14 @@ def test_all_faces_of_a_large_picture_are_found_in_reading_order(size, faces):
 
 
 def test_faces_of_a_group_that_is_upside_down():
-    image, places = group(4000, 3000, [60, 60, 60, 60, 80, 60])
+    image, places = group(2000, 1500, [60, 60, 60, 60, 80, 60])
     upright = detect_faces(image)
     assert detect_faces(image, upside_down=True) == upright
     turned = np.ascontiguousarray(image[::-1, ::-1])
     boxes = detect_faces(turned, upside_down=True)
     assert len(boxes) == len(places)
     largest = largest_face(turned, upside_down=True)
-    assert np.linalg.norm(np.array(largest.middle) - ([4000, 3000] - places[4])) < 40
+    assert np.linalg.norm(np.array(largest.middle) - ([2000, 1500] - places[4])) < 40
 
 
 def test_the_largest_face_is_found_beside_small_ones():

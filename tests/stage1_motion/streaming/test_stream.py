@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from remembered import remembering_pipeline
 
 from shared.errors import InputError, UsageError
 from shared.face_model.measures import lid_gap, lip_gap
@@ -19,7 +20,7 @@ SECOND = 16000
 
 @pytest.fixture(scope="module")
 def pipeline():
-    return MotionPipeline.from_pretrained()
+    return remembering_pipeline()
 
 
 @pytest.fixture(scope="module")

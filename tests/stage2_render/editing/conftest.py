@@ -2,9 +2,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from material import portrait, sine_motion
+from material import fitted_portrait, sine_motion
 
-from shared.photo_fit import PhotoFit
 from shared.tracking import Track
 from stage2_render.editing.footage import Footage
 from stage2_render.pipeline import RenderPipeline
@@ -15,7 +14,7 @@ FRAMES = 20
 @pytest.fixture(scope="session")
 def talking():
     """A portrait whose mouth opens and closes while it nods: its fit, motion and frames."""
-    photo = PhotoFit.fit(np.asarray(portrait(), np.uint8))
+    photo = fitted_portrait()
     motion = sine_motion(np.zeros(FRAMES * 640, np.float32), photo)
     return photo, motion, list(RenderPipeline(photo.model)(photo, motion, workers=0))
 

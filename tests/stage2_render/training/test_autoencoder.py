@@ -18,7 +18,7 @@ def frames(tmp_path_factory):
 def test_the_autoencoder_learns(tmp_path, frames):
     task = autoencoder_task(frames, network={**NETWORK, "latent_channels": 3}, loss={"part": 128})
     before, score = mean_loss(task), task.validate(task.model)["psnr"]
-    result = train(task, training(tmp_path, 100))
+    result = train(task, training(tmp_path, 75))
     assert mean_loss(task) < 0.9 * before
     assert result["best_score"] > score
     loaded = load_autoencoder(tmp_path / "best" / "autoencoder.safetensors")

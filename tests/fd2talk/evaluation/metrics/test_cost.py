@@ -19,8 +19,10 @@ def test_a_stopwatch_counts_each_second_once(monkeypatch):
     assert watch.seconds == {"stage1": 0.0, "stage2": 2.0, "writing": 1.0 + 3.0}
 
 
-def test_cost_counts_the_networks_that_a_system_runs(renderer_weights):
+def test_cost_counts_the_networks_that_a_system_runs(renderer_weights, monkeypatch):
     from stage2_render.diffusion.render_model import RenderNetworks
+
+    monkeypatch.setattr(cost, "_SECONDS", 2)
 
     renderer = RenderNetworks.load(renderer_weights / "diffusion")
     own = dict.fromkeys(WITH_DIFFUSION, str(renderer_weights))

@@ -1,6 +1,7 @@
 """Material for pairs of the repair networks, and the pairs built of it."""
 
 import pytest
+from one_process import HereExecutor
 from pair_material import build_small, write_material
 
 
@@ -13,4 +14,6 @@ def material(tmp_path_factory):
 @pytest.fixture(scope="session")
 def built(material, tmp_path_factory):
     """The folder of pairs."""
-    return build_small(material, tmp_path_factory.mktemp("out") / "pairs", workers=1)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("stage2_render.training.repair.build_pairs.ProcessPoolExecutor", HereExecutor)
+        return build_small(material, tmp_path_factory.mktemp("out") / "pairs", workers=1)

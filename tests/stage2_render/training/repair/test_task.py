@@ -35,7 +35,7 @@ def small_task(pairs, part="mouth", **changes):
 def test_the_network_learns(tmp_path, pairs, part):
     task = small_task(pairs, part)
     before = mean_loss(task)
-    result = train(task, training(tmp_path, 60))
+    result = train(task, training(tmp_path, {"mouth": 40, "eye": 60}[part]))
     assert mean_loss(task) < 0.6 * before
     group = "opened" if part == "mouth" else "shut"
     assert result["validation"][f"{group}_psnr_gain"] > 1
@@ -157,16 +157,23 @@ def test_the_discriminator_learns_to_tell_the_warp_from_real_frames(pairs):
     task = small_task(pairs, loss={"adversarial_weight": 0.05})
     judge = task.model.discriminator
     optimizer = torch.optim.Adam(judge.parameters(), 2e-3)
-    for step in range(100):
-        batch = task.batch(torch.Generator().manual_seed(step), 8)
+    for step in range(15):
+        drawn = task.batch(torch.Generator().manual_seed(step), 8)
+        batch = {name: near_the_patch(name, values) for name, values in drawn.items()}
         loss = adversarial_losses(judge, batch["warped"], *of_batch(batch))["discriminator"]
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
-    assert loss.item() < 1.5
+    assert loss.item() < 1.0
     with torch.no_grad():
         real, fake = (judge(image, *of_batch(batch)[1:])[-1].mean() for image in (batch["target"], batch["warped"]))
     assert real > fake + 0.5
+
+
+def near_the_patch(name, values):
+    """Where warp and frame of synthetic pairs differ; elsewhere nothing can be told."""
+    factor = 1 if "maps" in name else 2
+    return values if name == "boxes" else values[..., 12 * factor : 44 * factor, 16 * factor : 64 * factor]
 
 
 def of_batch(batch):
