@@ -72,6 +72,7 @@ def serve(
         supervisor.start()
         try:
             name = f"[{host}]" if ":" in host else host
+            listening.listen()  # whoever is told the address may come at once
             ready(f"http://{name}:{listening.getsockname()[1]}")
             _Server(config, service, supervisor, grace).run(sockets=[listening])
         finally:
