@@ -74,6 +74,7 @@ def serve(
         try:
             supervisor.start()
             name = f"[{host}]" if ":" in host else host
+            listening.listen()  # whoever is told the address may come at once
             ready(f"http://{name}:{listening.getsockname()[1]}")
             _Server(config, service, supervisor, grace).run(sockets=[listening])
         finally:

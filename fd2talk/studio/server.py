@@ -61,6 +61,7 @@ def serve(
             threading.Thread(target=_tidy, args=(studio, stopped), name="studio-tidy", daemon=True).start()
             threading.Thread(target=engine.warm, name="studio-warm", daemon=True).start()
             name = f"[{host}]" if ":" in host else host
+            listening.listen()  # whoever is told the address may come at once
             ready(f"http://{name}:{listening.getsockname()[1]}")
             try:
                 uvicorn.Server(config).run(sockets=[listening])
