@@ -89,7 +89,7 @@ class Workspace:
         if self._removed:
             raise UsageError("your files were removed: reload the page")
         if self.folder.exists() and self.size > self._most:
-            raise UsageError(f"your files take more than {self._most >> 20} MB: reload the page to remove them")
+            raise UsageError(f'your files take more than {self._most >> 20} MB: "Clear everything" removes them')
         if shutil.disk_usage(self.folder.parent).free < _LEAST_FREE:
             raise UsageError("the studio's disk is nearly full: try again later")
         folder = self.folder / secrets.token_urlsafe(16)

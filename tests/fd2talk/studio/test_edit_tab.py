@@ -27,14 +27,16 @@ class Visit:
 
     def __init__(self, folder):
         workspace = Workspace(folder, 10**9)
-        self.page = SimpleNamespace(workspace=workspace, name="page", photo=None, generated=[], edit=None)
+        self.page = SimpleNamespace(
+            workspace=workspace, name="page", session="first", photo=None, generated=[], edit=None
+        )
         self.studio = SimpleNamespace(
             engine=SmallEngine(), limits=Limits(), notes=Notes(), url=lambda path, page: f"/files/{path.name}",
-            run=self._run,
+            run=self._run, stop=lambda page, *doing: None, follow=lambda page, doing: None,
         )  # fmt: skip
         self.choices, self.chosen, self.said, self.state = [], None, "", {}
 
-    def _run(self, page, work):
+    def _run(self, page, work, *_, **__):
         yield Finished(work(lambda *told: None))
 
     def follow(self, steps):

@@ -95,7 +95,7 @@ def test_operations_change_the_edit_the_state_and_the_video(editor):
     state = editor.state()
     assert state["lanes"][0]["keys"] == [[5, 16]] and state["undo"].startswith("new key")
     assert state["lanes"][0]["values"][5] == pytest.approx(16, abs=0.02)
-    assert state["lanes"][0]["before"] == pytest.approx(editor._original["gap"].round(2), abs=0.006)
+    assert state["lanes"][0]["before"] == pytest.approx(editor.view.original["gap"].round(2), abs=0.006)
     editor.apply({"op": "put", "curve": "gap", "frame": 9, "value": 3, "from": 5})
     editor.apply({"op": "lock", "start": 0, "stop": 4})
     editor.apply({"op": "undo"})

@@ -16,7 +16,7 @@ def test_twenty_visitors_at_once(wav):
     """One works, ten wait, the rest are told that it is busy; whoever waits gets their own video."""
     engine = SmallEngine()
     engine.stage.gate.clear()
-    with running(engine, Limits(waiting=10, leave_seconds=0.1)) as (studio, address):
+    with running(engine, Limits(waiting=10, leave_seconds=0.1, keep_seconds=0.2)) as (studio, address):
         clients = [Client(address) for _ in range(20)]
         sounds = [client.upload(wav, "s.wav")[1] for client in clients]
         for client in clients:
@@ -108,7 +108,7 @@ def test_edits_give_way_to_a_new_video(wav):
 
 def test_whoever_leaves_in_mid_job_leaves_nothing(wav):
     engine = SmallEngine()
-    with running(engine, Limits(leave_seconds=0.1)) as (studio, address):
+    with running(engine, Limits(leave_seconds=0.1, keep_seconds=0.2)) as (studio, address):
 
         def visit():
             """Leave while the job is running; returns a weak reference to the photo."""
