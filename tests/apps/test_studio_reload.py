@@ -4,9 +4,8 @@ import re
 from pathlib import Path
 
 import pytest
-from test_studio import generate, give, smaller
-from test_timeline import Timeline
 from material import DEMO, SPEECH
+from studio_browser import Timeline, generate, give, smaller
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="the extra apps is missing")
 pytest.importorskip("gradio", reason="the extra studio is missing")
@@ -14,9 +13,13 @@ pytest.importorskip("gradio", reason="the extra studio is missing")
 AXE = Path(__file__).parent / "node_modules" / "axe-core" / "axe.min.js"
 
 
+# What gradio's page says of its connection when it is left in mid-job.
+LEFT = ("BodyStreamBuffer was aborted", "Connection errored out")
+
+
 def reload(page):
     page.reload()
-    page.wait_for_selector("#generate")
+    page.wait_for_selector("#generate", state="attached")
 
 
 def made(page):
@@ -50,6 +53,7 @@ def test_a_video_comes_back_to_the_same_browser_alone(open_studio, tmp_path, pic
 
 
 def test_a_job_shows_up_again_when_it_is_done(open_studio):
+    open_studio.expected = LEFT
     page = open_studio()
     give(page, DEMO / "portrait_man.jpg", SPEECH)
     page.get_by_role("button", name="Generate", exact=True).click()
@@ -69,6 +73,7 @@ def test_a_job_shows_up_again_when_it_is_done(open_studio):
 
 
 def test_an_edit_comes_back_with_its_history(open_studio):
+    open_studio.expected = LEFT
     page = open_studio()
     page.set_default_timeout(90_000)
     made(page)
