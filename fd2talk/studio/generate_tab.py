@@ -112,6 +112,8 @@ def _came_back(studio: Studio, request: gr.Request, controls_count: int) -> Iter
     nothing = (gr.skip(),) * (2 + controls_count)
     try:
         page = studio.page(request)
+        if not page.holds:
+            return
         photo = gr.skip() if page.photo is None else str(page.photo.path)
         sound = gr.skip() if page.sound is None else str(page.sound)
         settings = controls.as_before(studio.engine, page.values) if page.values else nothing[2:]
