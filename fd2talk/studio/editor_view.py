@@ -56,7 +56,7 @@ class EditorView:
             "model": editor.model,
             "models": [[name, SHORT_TITLES.get(name, name)] for name in editor.studio.engine.models],
             "style": editor.style if editor.style in editor.styles else "",
-            "styles": [["", "As in the motion"], *styles] if styles else [],
+            "styles": [["", "As before"], *styles] if styles else [],
             "seed": editor.seed,
             "room": max(0.0, editor.studio.limits.seconds - len(edit.motion) / FPS),
             "files": {kind: url(path, page) for kind, path in files.items()},

@@ -92,10 +92,10 @@ def test_a_style_is_chosen_for_new_motion(opened, tmp_path):
     page = timeline.page
     style, model = page.get_by_label("Style"), page.locator(".tl-new").get_by_label("Model")
     sync_api.expect(style).to_be_disabled()
-    assert style.locator("option").all_inner_texts() == ["FD2Talk takes none"]
+    assert style.locator("option").all_inner_texts() == ["Takes none"]
     model.select_option("diffposetalk")
     sync_api.expect(style).to_be_enabled()
-    assert style.input_value() == "" and style.locator("option").first.inner_text() == "As in the motion"
+    assert style.input_value() == "" and style.locator("option").first.inner_text() == "As before"
     made = {}
     for name in ("calm", "lively"):
         style.select_option(name)

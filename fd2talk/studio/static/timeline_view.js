@@ -82,8 +82,7 @@ const TimelineView = {
 
   styles(select, state) {
     const styles = state.styles || [];
-    const model = (state.models || []).find(([name]) => name === state.model)?.[1];
-    TimelineView.options(select, styles.length ? styles : [["", model ? `${model} takes none` : ""]]);
+    TimelineView.options(select, styles.length ? styles : [["", "Takes none"]]);
     select.disabled = !styles.length;
     select.value = state.style || "";
   },

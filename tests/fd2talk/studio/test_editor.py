@@ -234,7 +234,7 @@ def test_a_style_is_taken_by_models_that_take_one(editor, monkeypatch):
     editor.apply({"op": "model", "name": "diffposetalk"})
     state = editor.state()
     assert (
-        state["style"] == "" and state["styles"][0] == ["", "As in the motion"] and ["calm", "calm"] in state["styles"]
+        state["style"] == "" and state["styles"][0] == ["", "As before"] and ["calm", "calm"] in state["styles"]
     )
     for name in ("../../x", "The model's own", 7):
         with pytest.raises(UsageError, match="there is no style"):
