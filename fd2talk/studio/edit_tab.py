@@ -154,7 +154,7 @@ def _selected(studio: Studio, page: Page) -> Iterator[_Shown]:
         titles = dict((number, title) for title, number in editors.titles())
         names = " and ".join(titles[choice.number] for choice in new)
         yield _choices(editors), results.notes([f"{said}: {names}. Choose it above; this edit stays."]), gr.skip()
-    elif current is not None:
+    else:
         yield _choices(editors), gr.skip(), gr.skip()
     if editors.session != page.session:  # the page was loaded again
         editors.session = page.session
@@ -163,10 +163,9 @@ def _selected(studio: Studio, page: Page) -> Iterator[_Shown]:
 
 def _resumed(studio: Studio, page: Page, editors: Editors) -> Iterator[_Shown]:
     """Show the editor as it was left, and go on with what it had begun."""
-    if editors.editor is None:
-        yield _choices(editors), gr.skip(), gr.skip()
-        return
     editor = editors.editor
+    if editor is None:
+        return
     news = studio.follow(page, CHANGING)
     if news is not None:
         try:

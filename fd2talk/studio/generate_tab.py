@@ -112,16 +112,15 @@ def _came_back(studio: Studio, request: gr.Request, controls_count: int) -> Iter
     nothing = (gr.skip(),) * (2 + controls_count)
     try:
         page = studio.page(request)
-        if not page.holds:
-            return
-        photo = gr.skip() if page.photo is None else str(page.photo.path)
-        sound = gr.skip() if page.sound is None else str(page.sound)
-        settings = controls.as_before(studio.engine, page.values) if page.values else nothing[2:]
-        yield photo, sound, *settings, *video_job.NOTHING_NEW
-        for told in video_job.resumed(studio, page):
-            yield *nothing, *told
     except UsageError:  # it is said as soon as they do something
+        yield *nothing, *video_job.NOTHING_NEW  # without it gradio would empty everything
         return
+    photo = gr.skip() if page.photo is None else str(page.photo.path)
+    sound = gr.skip() if page.sound is None else str(page.sound)
+    settings = controls.as_before(studio.engine, page.values) if page.values else nothing[2:]
+    yield photo, sound, *settings, *video_job.NOTHING_NEW
+    for told in video_job.resumed(studio, page):
+        yield *nothing, *told
 
 
 def _bundled(studio: Studio, request: gr.Request, known: dict, event: Any) -> Any:
