@@ -90,7 +90,8 @@ def test_a_closed_video_of_the_other_tab_can_be_chosen_again(open_studio):
 def test_a_style_is_chosen_for_new_motion(opened, tmp_path):
     timeline = opened()
     page = timeline.page
-    style, model = page.get_by_label("Style"), page.locator(".tl-new").get_by_label("Model")
+    panel = page.locator(".tl-new")
+    style, model = panel.get_by_label("Style"), panel.get_by_label("Model")
     sync_api.expect(style).to_be_disabled()
     assert style.locator("option").all_inner_texts() == ["Takes none"]
     model.select_option("diffposetalk")
