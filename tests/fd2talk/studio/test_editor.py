@@ -233,9 +233,7 @@ def test_a_style_is_taken_by_models_that_take_one(editor, monkeypatch):
         editor.apply({"op": "style", "name": "calm"})
     editor.apply({"op": "model", "name": "diffposetalk"})
     state = editor.state()
-    assert (
-        state["style"] == "" and state["styles"][0] == ["", "As before"] and ["calm", "calm"] in state["styles"]
-    )
+    assert state["style"] == "" and state["styles"][0] == ["", "As before"] and ["calm", "calm"] in state["styles"]
     for name in ("../../x", "The model's own", 7):
         with pytest.raises(UsageError, match="there is no style"):
             editor.apply({"op": "style", "name": name})
