@@ -169,7 +169,7 @@ def opened(open_studio, material):
         page.locator("#edit-photo input[type=file]").set_input_files(material / "photo.png")
         page.wait_for_selector("#edit-photo img")
         page.locator("#edit-motion input[type=file]").set_input_files(material / "motion.npz")
-        page.locator("#edit-motion").get_by_text("motion.npz").wait_for()
+        page.wait_for_selector("#edit-motion [aria-label='motion.npz']")  # it is uploaded
         page.locator("#edit-open-button").click()
         page.wait_for_selector(".tl:not([data-empty])")
         timeline = Timeline(page)
