@@ -6,6 +6,7 @@ import os
 import re
 import secrets
 import shutil
+from contextlib import suppress
 from pathlib import Path
 
 from shared.errors import UsageError
@@ -66,8 +67,13 @@ class Workspace:
 
     @property
     def size(self) -> int:
-        """Bytes of all files."""
-        return sum(file.lstat().st_size for file in self.folder.rglob("*") if file.is_file())
+        """Bytes of all files; some may be removed meanwhile."""
+        total = 0
+        for folder, _, names in os.walk(self.folder):
+            for name in names:
+                with suppress(OSError):
+                    total += os.lstat(os.path.join(folder, name)).st_size
+        return total
 
     def discard(self, *paths: Path) -> None:
         """Remove files of one's own, with the folders that `new` made for them."""

@@ -104,6 +104,11 @@ def wait_for(what, seconds=20.0):
         time.sleep(0.02)
 
 
+def files_in(folder):
+    """All files, while some may be removed."""
+    return [os.path.join(inside, name) for inside, _, names in os.walk(folder) for name in names]
+
+
 class Client:
     """A browser with one page open."""
 

@@ -7,7 +7,7 @@ import time
 import weakref
 
 import psutil
-from studio_client import PNG, Client, SmallEngine, file_of, links, running, wait_for
+from studio_client import PNG, Client, SmallEngine, file_of, files_in, links, running, wait_for
 
 from fd2talk.studio.limits import Limits
 
@@ -47,7 +47,7 @@ def test_twenty_visitors_at_once(wav):
         for client in clients:
             client.leave()
         wait_for(lambda: len(studio.visitors) == 0)
-        assert not [path for path in studio.visitors.folder.rglob("*") if path.is_file()]
+        assert not files_in(studio.visitors.folder)
 
 
 def test_a_second_job_of_a_visitor_is_refused(wav):
@@ -124,7 +124,7 @@ def test_whoever_leaves_in_mid_job_leaves_nothing(wav):
             wait_for(lambda: not studio.jobs.busy, 3)
             wait_for(lambda: len(studio.visitors) == 0, 3)
             engine.stage.gate.set()
-            wait_for(lambda: not [path for path in studio.visitors.folder.rglob("*") if path.is_file()], 3)
+            wait_for(lambda: not files_in(studio.visitors.folder), 3)
             return weakref.ref(photo)
 
         def forgotten(photo):

@@ -6,7 +6,7 @@ import time
 import weakref
 
 import pytest
-from studio_client import PNG, Client, SmallEngine, file_of, links, running, wait_for
+from studio_client import PNG, Client, SmallEngine, file_of, files_in, links, running, wait_for
 
 from fd2talk.studio.edit_tab import _edited, _selected
 from fd2talk.studio.jobs import HandedOver
@@ -138,7 +138,7 @@ def test_a_job_stops_when_the_page_does_not_come_back_and_what_was_made_is_kept_
             assert again.fire("page", "load")["failed"] == ""  # it is said once
             held = weakref.ref(page_of(studio, again).photo)
         wait_for(lambda: len(studio.visitors) == 0, 6)
-        wait_for(lambda: not [path for path in studio.visitors.folder.rglob("*") if path.is_file()])
+        wait_for(lambda: not files_in(studio.visitors.folder))
         gc.collect()
         assert held() is None
         engine.stage.gate.set()
@@ -215,7 +215,7 @@ def test_everything_is_cleared_when_asked_for(made):
     assert client.http.post("/studio/forget", headers={"origin": "https://evil.example"}).status_code == 403
     assert len(studio.visitors) == 1
     assert client.http.post("/studio/forget").status_code == 204
-    assert len(studio.visitors) == 0 and not [path for path in studio.visitors.folder.rglob("*") if path.is_file()]
+    assert len(studio.visitors) == 0 and not files_in(studio.visitors.folder)
     assert client.http.get(links(got["results"])["mp4"]).status_code == 404
     with reload(client, address) as again:
         assert "results" not in again.fire("page", "load")
