@@ -97,7 +97,23 @@ def dark(page: Page) -> None:
     generate(page, 1)
 
 
-SHOTS = {shot.__name__: shot for shot in (start, faces, generating, result, comparison, settings, error, phone, dark)}
+def closing(page: Page) -> None:
+    """An edit is closed that was not downloaded."""
+    give(page, "portrait_woman.jpg")
+    generate(page, 1)
+    page.get_by_role("tab", name="Edit").click()
+    page.wait_for_function("document.querySelector('.tl')?.timeline?.state.drawn", timeout=120_000)
+    page.locator(".tl canvas").focus()
+    for key in ("Home", *["."] * 30, "Enter", *["Shift+ArrowUp"] * 12):
+        page.keyboard.press(key)
+    page.wait_for_timeout(1500)
+    page.wait_for_function("document.querySelector('.tl').timeline.state.drawn", timeout=120_000)
+    page.get_by_role("button", name="Close edit").click()
+    page.wait_for_timeout(700)
+
+
+_ALL = (start, faces, generating, result, comparison, settings, error, phone, dark, closing)
+SHOTS = {shot.__name__: shot for shot in _ALL}
 
 
 def compose_group(path: Path) -> None:
@@ -153,7 +169,7 @@ def take(browser: Browser, address: str, name: str) -> None:
     page.mouse.move(2, 2)
     OUT.mkdir(parents=True, exist_ok=True)
     for quality in (85, 75, 65, 55):
-        page.screenshot(path=OUT / f"{name}.jpg", type="jpeg", quality=quality, full_page=True)
+        page.screenshot(path=OUT / f"{name}.jpg", type="jpeg", quality=quality, full_page=name != "closing")
         if (OUT / f"{name}.jpg").stat().st_size < _MOST_BYTES:
             break
     print(OUT / f"{name}.jpg", (OUT / f"{name}.jpg").stat().st_size)

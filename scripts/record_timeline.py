@@ -24,8 +24,8 @@ ROOT = Path(__file__).parent.parent
 OUT = ROOT / "docs" / "studio" / "timeline.webp"
 DEMO = ROOT / "assets" / "demo"
 SPEECH = DEMO / "sense_and_sensibility_01_austen_64kb-0880.wav"
-SIZE = {"width": 1040, "height": 1010}
-_SHOWN, _QUALITY = (832, 808), 62
+SIZE = {"width": 1040, "height": 1080}
+_SHOWN, _QUALITY = (832, 864), 62
 _STEP, _REST = 90, 1100  # milliseconds of a picture while something moves, and where there is something to see
 # A mouse that is seen, as screenshots have none.
 _MOUSE = """() => {

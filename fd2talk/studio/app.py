@@ -11,10 +11,19 @@ from fd2talk.studio.routes import router
 from fd2talk.studio.studio import Studio
 
 _HEAD = """<link rel="stylesheet" href="/studio/static/studio.css">
+<script src="/studio/static/ask.js" defer></script>
 <script src="/studio/static/studio.js" defer></script>
 """
-_TITLE = """<header class="studio-title"><h1>fd2talk studio</h1>
-<p>A photo and a recording become a talking portrait. Use photos and voices of people who agreed.</p></header>"""
+_TITLE = """<header class="studio-title"><div><h1>fd2talk studio</h1>
+<p>A photo and a recording become a talking portrait. Use photos and voices of people who agreed.</p></div>
+<button type="button" id="studio-clear">Clear everything</button></header>"""
+
+# A page that is loaded again opens at the tab at which it was left; static/studio.js has kept which.
+_TAB_AGAIN = """() => {
+  const left = sessionStorage.getItem("fd2talk-studio-tab");
+  const tab = [...document.querySelectorAll("[role=tab]")].find(tab => tab.textContent.trim() === left);
+  if (tab && tab.getAttribute("aria-selected") !== "true") tab.click();
+}"""
 
 
 def build(studio: Studio) -> gr.Blocks:
@@ -23,10 +32,11 @@ def build(studio: Studio) -> gr.Blocks:
         gr.HTML(_TITLE)
         with gr.Tabs():
             with gr.Tab("Generate"):
-                generate_tab.build(studio)
+                generate_tab.build(studio, page)
             with gr.Tab("Edit") as tab:
                 edit_tab.build(studio, tab)
 
+        page.load(None, None, None, js=_TAB_AGAIN)
         # Gradio's page holds a connection open only where something waits for its end; `Guard` does.
         page.unload(lambda: None)
     return page

@@ -180,6 +180,17 @@ def settings_of(engine: Engine, values: Sequence[Any]) -> list[Settings]:
     return [first]
 
 
+def as_before(engine: Engine, values: Sequence[Any]) -> list[Any]:
+    """Updates that bring the controls to values that `settings_of` has accepted."""
+    given = dict(zip(Controls.__annotations__, values))
+    style = style_of_model(engine, given["model"])
+    known = [choice if isinstance(choice, str) else choice[1] for choice in style["choices"]]
+    given["style"] = given["style"] if given["style"] in known else style["value"]
+    given["clip"] = given["clip"] if given["clip"] and Path(given["clip"]).is_file() else None
+    style.pop("value")
+    return [gr.update(value=value, **(style if name == "style" else {})) for name, value in given.items()]
+
+
 def path_of(payload: Any) -> str | None:
     """Instead of a component's own `preprocess`, which would decode the file before it has been checked."""
     return None if payload is None else payload.path

@@ -9,7 +9,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
-from functools import partial
 from importlib import resources
 from typing import Any
 
@@ -19,10 +18,10 @@ from fd2talk.commands.inputs import load_motion
 from fd2talk.studio import controls, results
 from fd2talk.studio.editor import HEAVY, Editor
 from fd2talk.studio.editors import MOST_OPEN, Choice, Editors
-from fd2talk.studio.jobs import Cancelled, Finished, Progress, Report, Waiting
+from fd2talk.studio.jobs import Cancelled, Finished, HandedOver, Progress, Report, Waiting
 from fd2talk.studio.media import named
 from fd2talk.studio.photos import Photo
-from fd2talk.studio.studio import Studio
+from fd2talk.studio.studio import CHANGING, EDITING, Studio
 from fd2talk.studio.visitors import Page
 from shared.errors import Fd2TalkError, UsageError
 
@@ -30,7 +29,7 @@ from shared.errors import Fd2TalkError, UsageError
 _PACE, _PATIENCE = 0.3, 30.0
 _OURS = "something went wrong in the studio itself; whoever runs it finds the details in its log"
 _Shown = tuple[Any, Any, Any]  # the choices, what is said of newer ones, the timeline
-_SCRIPTS = ("timeline_math.js", "timeline_draw.js", "timeline_view.js", "timeline.js")
+_SCRIPTS = ("timeline_math.js", "timeline_draw.js", "timeline_view.js", "timeline_record.js", "timeline.js")
 
 
 def build(studio: Studio, tab: gr.Tab) -> None:
@@ -83,16 +82,15 @@ def build(studio: Studio, tab: gr.Tab) -> None:
             studio.log_bug()
             yield results.alert(_OURS), *[gr.skip()] * 3
 
-    def on_edit(event: gr.EventData, request: gr.Request) -> Iterator[Any]:
-        for _, _, state in _with_page(studio, request, lambda studio, page: _edited(studio, page, event._data)):
-            yield state
+    def on_edit(event: gr.EventData, request: gr.Request) -> Iterator[tuple]:
+        yield from _with_page(studio, request, lambda studio, page: _edited(studio, page, event._data))
 
     quiet: dict[str, Any] = {"show_progress": "hidden", "concurrency_limit": None, "trigger_mode": "multiple"}
     shown = [which, newer, timeline]
     tab.select(on_select, None, shown, **quiet)
     which.input(on_which, which, shown, **quiet)
     opened.click(on_open, [photo, motion], [failed, *shown], **quiet | {"trigger_mode": "once"})
-    timeline.edit(on_edit, None, timeline, **quiet)
+    timeline.edit(on_edit, None, shown, **quiet)
 
 
 def script() -> str:
@@ -125,14 +123,22 @@ def _with_page(
 def _failed(page: Page | None, sentence: str) -> dict[str, Any]:
     editor = page.edit.editor if page and page.edit else None
     if editor is None:
-        return {"frames": 0, "error": sentence[:1].upper() + sentence[1:], "revision": time.time()}
+        return _nothing(page.edit if page else None, error=sentence)
     editor.error, editor.message = sentence, ""
     return editor.state()
+
+
+def _nothing(editors: Editors | None, message: str = "", error: str = "") -> dict[str, Any]:
+    """The state without an editor."""
+    acknowledged = editors.common.acknowledged if editors else 0
+    said = {"message": message, "error": error[:1].upper() + error[1:]}
+    return {"frames": 0, "acknowledged": acknowledged, "revision": time.time(), **said}
 
 
 def _editors(page: Page) -> Editors:
     if page.edit is None:
         page.edit = Editors()
+        page.edit.session = page.session
     return page.edit
 
 
@@ -142,18 +148,42 @@ def _selected(studio: Studio, page: Page) -> Iterator[_Shown]:
     new, current = editors.offer(page.generated), editors.current
     if new and (current is None or (current.generated is not None and not current.is_edited)):
         yield from _shown(studio, page, new[0])
-    elif new:
+        return
+    if new:
         said = "Newer videos are there" if len(new) > 1 else "A newer video is there"
         titles = dict((number, title) for title, number in editors.titles())
         names = " and ".join(titles[choice.number] for choice in new)
         yield _choices(editors), results.notes([f"{said}: {names}. Choose it above; this edit stays."]), gr.skip()
-    elif current is not None:
+    else:
         yield _choices(editors), gr.skip(), gr.skip()
+    if editors.session != page.session:  # the page was loaded again
+        editors.session = page.session
+        yield from _resumed(studio, page, editors)
+
+
+def _resumed(studio: Studio, page: Page, editors: Editors) -> Iterator[_Shown]:
+    """Show the editor as it was left, and go on with what it had begun."""
+    editor = editors.editor
+    if editor is None:
+        return
+    news = studio.follow(page, CHANGING)
+    if news is not None:
+        try:
+            for state in _followed(editor, news, heavy=True):
+                yield gr.skip(), gr.skip(), state
+        except HandedOver:
+            raise
+        except Fd2TalkError as error:
+            editor.error, editor.message = str(error), ""
+    yield gr.skip(), gr.skip(), editor.state("" if editor.is_drawn else "preparing")
+    for state in _drawn(studio, page, editor):
+        yield gr.skip(), gr.skip(), state
 
 
 def _choices(editors: Editors) -> Any:
     value = editors.current.number if editors.current else None
-    return gr.update(choices=editors.titles(), value=value, visible=len(editors.choices) > 1)
+    visible = len(editors.choices) > (1 if editors.current else 0)
+    return gr.update(choices=editors.titles(), value=value, visible=visible)
 
 
 def _shown(studio: Studio, page: Page, choice: Choice, editor: Editor | None = None) -> Iterator[_Shown]:
@@ -200,29 +230,72 @@ def _edited(studio: Studio, page: Page, operation: Any) -> Iterator[_Shown]:
         raise UsageError("generate a video first, or open a motion file")
     if not isinstance(operation, dict):
         raise UsageError("this is no operation")
-    sequence, skip = operation.get("sequence"), gr.skip()
+    sequence, choices, closed = operation.get("sequence"), gr.skip(), ""
     # One that was sent before another video was chosen belongs to the one before.
     number = operation.get("editor", editors.editor.number)
     try:
-        editor = editors.find(number).editor
+        choice = editors.find(number)
+        editor = choice.editor
         if editor is None:
             raise UsageError("this video was closed: choose it again")
-        if operation.get("op") in HEAVY:
+        if operation.get("op") == "close":
+            _close(studio, page, choice, editor)
+            choices, closed = _choices(editors), f"Closed: {choice.title}"
+        elif operation.get("op") in HEAVY:
             editor.turn += 1
-            for state in _followed(studio, page, editor, partial(editor.generate, operation)):
+            studio.stop(page, EDITING)
+            work = _change(editor, operation)
+            for state in _followed(editor, studio.run(page, work, CHANGING, stays=True), heavy=True):
                 if editors.editor is editor:
-                    yield skip, skip, state
+                    yield gr.skip(), gr.skip(), state
         else:
             editor.apply(operation)
+    except HandedOver:
+        sequence = None  # which is of a page that is no longer there
+        raise
     except Fd2TalkError as error:  # nothing has changed, but a rendering may have been stopped for it
-        editors.editor.error, editors.editor.message = str(error), ""
+        if editors.editor is not None:
+            editors.editor.error, editors.editor.message = str(error), ""
     finally:
         if isinstance(sequence, int):
             editors.common.acknowledged = max(editors.common.acknowledged, sequence)
-    # Another one may be shown by now.
-    yield skip, skip, editors.editor.state()
+    # Another one may be shown by now, or none.
+    if editors.editor is None:
+        yield choices, gr.skip(), _nothing(editors, closed)
+        return
+    yield choices, gr.skip(), editors.editor.state()
     for state in _drawn(studio, page, editors.editor):
-        yield skip, skip, state
+        yield gr.skip(), gr.skip(), state
+
+
+def _change(editor: Editor, operation: dict) -> Callable[[Report], None]:
+    """Work that changes the motion; why it did not is kept, as nobody may be following at the moment."""
+
+    def work(report: Report) -> None:
+        try:
+            editor.generate(operation, report)
+        except Cancelled:
+            raise
+        except Fd2TalkError as error:
+            editor.error, editor.message = str(error), ""
+            raise
+
+    return work
+
+
+def _close(studio: Studio, page: Page, choice: Choice, editor: Editor) -> None:
+    """Close an edit, after its rendering has stopped. Raises UsageError: that takes too long."""
+    editors = _editors(page)
+    editor.turn += 1
+    studio.stop(page, EDITING, CHANGING)
+    if not editors.common.running.acquire(timeout=_PATIENCE):
+        raise UsageError("this video is still being rendered: try again in a moment")
+    try:
+        editors.close(choice, page.generated)
+    finally:
+        editors.common.running.release()
+    if editors.editor is not None:
+        editors.editor.message, editors.editor.error = f"Closed: {choice.title}", ""
 
 
 def _drawn(studio: Studio, page: Page, editor: Editor) -> Iterator[dict[str, Any]]:
@@ -231,7 +304,8 @@ def _drawn(studio: Studio, page: Page, editor: Editor) -> Iterator[dict[str, Any
         return
     editor.turn += 1
     turn = editor.turn
-    for state in _followed(studio, page, editor, lambda report: editor.draw(report, turn)):
+    studio.stop(page, EDITING)
+    for state in _followed(editor, studio.run(page, lambda report: editor.draw(report, turn))):
         if editor.turn != turn:
             return
         yield state
@@ -239,20 +313,20 @@ def _drawn(studio: Studio, page: Page, editor: Editor) -> Iterator[dict[str, Any
         yield editor.state()
 
 
-def _followed(studio: Studio, page: Page, editor: Editor, work: Callable[[Report], None]) -> Iterator[dict[str, Any]]:
-    """Do work in the queue, after what the page's editors have there already: states that say how it goes."""
+def _followed(editor: Editor, news: Iterator[Any], heavy: bool = False) -> Iterator[dict[str, Any]]:
+    """Follow a job, after what the page's editors have in the queue already: states that say how it goes."""
     if not editor.common.running.acquire(timeout=_PATIENCE):
         raise UsageError("you have a job already: wait for it, or stop it first")
     try:
         last = 0.0
-        with closing(studio.run(page, work)) as news:
+        with closing(news):
             for new in news:
                 now = time.monotonic()
                 if isinstance(new, Waiting):
-                    yield editor.state(f"waiting: {new.ahead} job{'s' * (new.ahead != 1)} first")
+                    yield editor.state(f"waiting: {new.ahead} job{'s' * (new.ahead != 1)} first", heavy=heavy)
                 elif isinstance(new, Progress) and now - last > _PACE:
                     last = now
-                    yield editor.state(new.what, new.done, new.total)
+                    yield editor.state(new.what, new.done, new.total, heavy)
                 elif isinstance(new, Finished):
                     return
     finally:

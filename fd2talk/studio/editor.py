@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import wave
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
@@ -14,13 +13,14 @@ import numpy as np
 
 from fd2talk.output import write_video
 from fd2talk.studio.controls import SHORT_TITLES
-from fd2talk.studio.curves import lanes, read_curves, waveform
 from fd2talk.studio.edit_session import EditSession
 from fd2talk.studio.edit_state import ARRAYS, Edit
+from fd2talk.studio.editor_view import EditorView
 from fd2talk.studio.frame_cache import FrameCache, Room
 from fd2talk.studio.generation import Generated, Settings
 from fd2talk.studio.jobs import Cancelled, Report
 from fd2talk.studio.media import read_speech
+from fd2talk.studio.splice import sound_file
 from fd2talk.studio.studio import Studio
 from fd2talk.studio.visitors import Page
 from shared.audio import FPS, SAMPLE_RATE
@@ -78,21 +78,24 @@ class Editor:
     number: int = 0
     common: Common = field(default_factory=Common)
     model: str = ""
+    style: str = ""
     seed: int = 0
     message: str = ""
     error: str = ""
     drawn: _Drawn | None = None
     before: Path | None = None
     turn: int = 0
-    _revision: int = 0
-    _shown: tuple[Edit, dict[str, Any]] | None = None
+    saved: Edit | None = None
+    _own: list[Path] = field(default_factory=list)
+    _styles: dict[str, list[str]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.model = self.model or self.settings.model
         self.seed = self.settings.seed
+        self.style = self.settings.style if isinstance(self.settings.style, str) else ""
         self._frames = self.page.workspace.new("")
         self.cache = FrameCache(self._frames.parent, self._render, self.common.room)
-        self._original = read_curves(self.session.original, self.session.rest, self.session.model)
+        self.view = EditorView(self)
 
     @classmethod
     def of_generated(cls, studio: Studio, page: Page, made: Generated, **place: Any) -> Editor:
@@ -107,21 +110,41 @@ class Editor:
         most = studio.limits.seconds
         if len(motion) / motion.fps > most:
             raise UsageError(f"the motion is longer than {most:g} seconds: cut it first")
-        sound = sound_file(motion, page.workspace.new(".wav"))
-        session = EditSession(photo, motion, studio.engine.face_model, sound=sound)
-        return cls(studio, page, session, Settings(model=studio.engine.models[0]), **place)
+        path = page.workspace.new(".wav")
+        session = EditSession(photo, motion, studio.engine.face_model, sound=sound_file(motion, path))
+        editor = cls(studio, page, session, Settings(model=studio.engine.models[0]), **place)
+        editor._own.append(path)
+        return editor
 
     def close(self) -> None:
-        """It is no longer needed: rendering stops, and the files are removed."""
+        """It is no longer needed: rendering stops, and its files are removed, those with inserted sound, too."""
         self.turn += 1
         self.common.room.left(self.cache)
         files = () if self.drawn is None else self.drawn.files.values()
-        self.page.workspace.discard(self._frames, *files, *([self.before] if self.before else []))
+        self.page.workspace.discard(self._frames, *files, *([self.before] if self.before else []), *self._own)
 
     @property
     def is_edited(self) -> bool:
         """Whether there is anything to undo or to do again."""
         return bool(self.session.undoable or self.session.redoable)
+
+    @property
+    def is_unsaved(self) -> bool:
+        """Whether there are changes of which neither video nor motion was downloaded."""
+        return bool(self.session.undoable) and self.saved is not self.session.now
+
+    def downloaded(self, path: Path) -> None:
+        """A file was downloaded; the table of keys alone does not make up an edit."""
+        if self.drawn is not None and path in (self.drawn.files["mp4"], self.drawn.files["npz"]):
+            self.saved = self.session.now if self.is_drawn else self.drawn.edit
+
+    @property
+    def styles(self) -> list[str]:
+        """Names of the speaking styles that the model takes."""
+        if self.model not in self._styles:
+            pipeline = self.studio.engine.speech_to_motion(self.model)
+            self._styles[self.model] = pipeline.style_names if "style" in pipeline.model.accepts else []
+        return self._styles[self.model]
 
     # -- operations -----------------------------------------------------------------------------------------------
 
@@ -153,6 +176,11 @@ class Editor:
                 known = ", ".join(self.studio.engine.models)
                 raise UsageError(f"there is no motion model {name!r} (there are: {known})")
             self.model = name
+        elif kind == "style":
+            name = str(operation.get("name") or "")
+            if name and name not in self.styles:
+                raise UsageError(f"there is no style {name!r} (there are: {', '.join(self.styles) or 'none'})")
+            self.style = name
         elif kind != "show":
             raise UsageError(f"there is no operation {kind!r}")
         if session.now is not before and not self.message:
@@ -165,25 +193,28 @@ class Editor:
         session, kind = self.session, operation.get("op")
         report("loading the motion model")
         pipeline = self.studio.engine.speech_to_motion(self.model)
-        progress = partial(report, "generating motion")
+        style = pipeline.named_style(self.style) if self.style in self.styles else None
+        options: dict[str, Any] = {"style": style, "progress": partial(report, "generating motion")}
         if kind == "regenerate":
             start, stop = _range(operation) if "start" in operation else (0, len(session.now.motion))
-            session.regenerate(pipeline, start, stop, seed=self.seed + 1, progress=progress)
+            session.regenerate(pipeline, start, stop, seed=self.seed + 1, **options)
             self.seed += 1
+            self.message = "" if style is None else f", style {self.style.replace('-', ' ')}"
             if "constraint" not in pipeline.model.accepts:
                 name = SHORT_TITLES.get(self.model, self.model)
-                self.message = f". {name} generates freely; its motion was bent to what stays"
+                self.message += f". {name} generates freely; its motion was bent to what stays"
         elif kind == "cut":
-            lost = session.cut(pipeline, *_range(operation), seed=self.seed, progress=progress)
+            lost = session.cut(pipeline, *_range(operation), seed=self.seed, **options)
             self.message = f", with {lost} key{'s' * (lost != 1)}" if lost else ""
         elif kind == "insert":
             path = self.page.workspace.owns(str(operation.get("path")))
+            self._own.append(path)
             speech = read_speech(path, self.studio.limits)
             most = self.studio.limits.seconds
             if len(session.now.motion) / FPS + len(speech) / SAMPLE_RATE > most:
                 raise UsageError(f"with this sound the motion would last longer than {most:g} seconds")
             frame = _whole(operation.get("frame"))
-            session.insert(pipeline, frame, speech, str(path), seed=self.seed, progress=progress)
+            session.insert(pipeline, frame, speech, str(path), seed=self.seed, **options)
         what = session.now.what + self.message
         notes = self.studio.notes.of(self.page.name)
         self.message = ". ".join([what[:1].upper() + what[1:], *(note[:1].upper() + note[1:] for note in notes)])
@@ -255,57 +286,9 @@ class Editor:
         render, settings = self.studio.engine.renderer(self.settings.renderer), self.settings
         return render(self.session.photo, motion, relative=False, full=settings.full, max_size=settings.max_size)
 
-    # -- the page -------------------------------------------------------------------------------------------------
-
-    def state(self, what: str = "", done: int = 0, total: int = 0) -> dict[str, Any]:
-        """What the page shows, as plain values; with `what` it says that something goes on."""
-        self._revision += 1
-        edit = self.session.now
-        if self._shown is None or self._shown[0] is not edit:
-            self._shown = edit, self._curves(edit)
-        files = {} if self.drawn is None else self.drawn.files
-        urls = {kind: self.studio.url(path, self.page) for kind, path in files.items()}
-        drawn = self.drawn if self.drawn is not None and self.drawn.edit is edit else None
-        rendered = f"{drawn.rendered} of {drawn.total} frames rendered" if drawn else ""
-        return self._shown[1] | {
-            "revision": self._revision,
-            "editor": self.number,
-            "acknowledged": self.common.acknowledged,
-            "undo": self.session.undoable,
-            "redo": self.session.redoable,
-            "model": self.model,
-            "models": [[name, SHORT_TITLES.get(name, name)] for name in self.studio.engine.models],
-            "seed": self.seed,
-            "files": urls,
-            "before": self.studio.url(self.before, self.page) if self.before else None,
-            "drawn": self.is_drawn,
-            "rendered": rendered,
-            "busy": {"what": what, "done": done, "total": total} if what else None,
-            "message": self.message,
-            "error": self.error[:1].upper() + self.error[1:],
-        }
-
-    def _curves(self, edit: Edit) -> dict[str, Any]:
-        values = read_curves(edit.motion, self.session.rest, self.session.model)
-        drawn = lanes(values, edit.keys)
-        same_time = edit.motion.audio is self.session.original.audio and len(edit.motion) == len(self._original["gap"])
-        for lane in drawn:
-            before = self._original[lane["name"]] if same_time else None
-            lane["before"] = [] if before is None else np.round(before, lane["digits"] + 1).tolist()
-        sound = waveform(edit.motion.audio, len(edit.motion))
-        return {"fps": FPS, "frames": len(edit.motion), "lanes": drawn, "locks": list(edit.locks), "waveform": sound}
-
-
-def sound_file(motion: Motion, path: Path) -> tuple[Part, ...]:
-    """Write a motion's sound, where it has any, to a WAV file, so that cuts and inserts can go beside files."""
-    if motion.audio is None:
-        return ()
-    with wave.open(str(path), "wb") as file:
-        file.setnchannels(1)
-        file.setsampwidth(2)
-        file.setframerate(SAMPLE_RATE)
-        file.writeframes(np.round(np.clip(motion.audio, -1, 1) * 32767).astype("<i2").tobytes())
-    return (Part(str(path), 0.0, len(motion) / motion.fps),)
+    def state(self, what: str = "", done: int = 0, total: int = 0, heavy: bool = False) -> dict[str, Any]:
+        """What the page shows, see `EditorView.state`."""
+        return self.view.state(what, done, total, heavy)
 
 
 def _whole(value: Any) -> int:

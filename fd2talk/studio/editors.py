@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import count
+from pathlib import Path
 
 from fd2talk.studio.editor import Common, Editor
 from fd2talk.studio.generation import Generated
@@ -44,6 +45,7 @@ class Editors:
         self.common = Common()
         self.choices: list[Choice] = []
         self.current: Choice | None = None
+        self.session = ""  # of the page, when it was shown last
         self._numbers = count(1)
         self._used: list[Choice] = []
 
@@ -113,6 +115,31 @@ class Editors:
         if spared.generated is None:
             self.choices.remove(spared)
         return lost
+
+    def close(self, choice: Choice, made: Sequence[Generated]) -> None:
+        """Close an edit; the one that was shown before it is shown instead.
+
+        Args:
+            choice: whose edit it is. It can be chosen again, from the beginning, if it is a video of the other tab.
+            made: all videos of the other tab.
+        """
+        self._close(choice)
+        if choice.generated is None or not any(choice.generated is one for one in made):
+            self.choices.remove(choice)
+        if choice is self.current:
+            self.current = self._used[-1] if self._used else None
+
+    def close_all(self) -> None:
+        """Close all edits, with their page."""
+        for choice in self.choices:
+            self._close(choice)
+        self.choices, self.current = [], None
+
+    def downloaded(self, path: Path) -> None:
+        """A file was downloaded, which may be of one of the edits."""
+        for choice in [*self.choices]:
+            if choice.editor is not None:
+                choice.editor.downloaded(path)
 
     def _new(self, title: str, generated: Generated | None) -> Choice:
         choice = Choice(next(self._numbers), title, generated)

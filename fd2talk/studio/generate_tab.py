@@ -2,26 +2,17 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
-from contextlib import closing
-from pathlib import Path
 from typing import Any
 
 import gradio as gr
 
-from fd2talk.studio import controls, results
+from fd2talk.studio import controls, results, video_job
 from fd2talk.studio.examples import PORTRAITS, SOUNDS
-from fd2talk.studio.generation import Generated, generate
-from fd2talk.studio.inputs import choose_face, take_photo, take_speech
-from fd2talk.studio.jobs import Busy, Cancelled, Finished, Progress, Report, Shown, Waiting
-from fd2talk.studio.media import check_clip, read_speech
+from fd2talk.studio.inputs import choose_face, is_known, take_photo, take_speech
 from fd2talk.studio.studio import GENERATING, Studio
-from fd2talk.studio.visitors import Page
-from shared.errors import Fd2TalkError, UsageError
+from shared.errors import UsageError
 
-# Seconds between two updates of the bar.
-_PACE = 0.5
 _CLICKED_EXAMPLE = """
 element.addEventListener('click', event => {
   const button = event.target.closest('button[data-name]');
@@ -32,8 +23,13 @@ element.addEventListener('click', event => {
 _LIVE = "element.setAttribute('role', 'status'); element.setAttribute('aria-live', 'polite');"
 
 
-def build(studio: Studio) -> None:
-    """Put the tab where it is called."""
+def build(studio: Studio, whole: gr.Blocks) -> None:
+    """Put the tab where it is called.
+
+    Args:
+        studio: which serves it.
+        whole: the page; when it is loaded again, what was there comes back.
+    """
     plain: dict[str, Any] = {"apply_default_css": False}
     with gr.Row(elem_classes="studio-columns"):
         with gr.Column(scale=5, min_width=300):
@@ -69,7 +65,7 @@ def build(studio: Studio) -> None:
 
     # What was said at the button may be about what is given now.
     def on_photo(path: str | None, request: gr.Request) -> Iterator[tuple]:
-        clear = "" if path else gr.skip()
+        clear = "" if path and not is_known(studio, request, path) else gr.skip()
         yield _looking(path), gr.skip(), gr.skip(), gr.skip(), clear
         yield *take_photo(studio, request, path), clear
 
@@ -77,7 +73,8 @@ def build(studio: Studio) -> None:
         return choose_face(studio, request, number)
 
     def on_sound(path: str | None, request: gr.Request) -> tuple:
-        return take_speech(studio, request, path), "" if path else gr.skip()
+        clear = "" if path and not is_known(studio, request, path) else gr.skip()
+        return take_speech(studio, request, path), clear
 
     def on_portrait(event: gr.EventData, request: gr.Request) -> Any:
         return _bundled(studio, request, PORTRAITS, event)
@@ -86,13 +83,16 @@ def build(studio: Studio) -> None:
         return _bundled(studio, request, SOUNDS, event)
 
     def on_start(request: gr.Request, sound_path: str | None, *values: Any) -> Iterator[tuple]:
-        yield from _followed(studio, request, sound_path, values)
+        yield from video_job.begun(studio, request, sound_path, values)
 
     def on_stop(request: gr.Request) -> tuple:
         page = studio.page(request)
         here = studio.jobs.has(page.visitor.name, page.name, GENERATING)  # then who follows it says what comes of it
         studio.jobs.cancel_first(page.visitor.name)
         return (gr.skip(),) * 2 if here else ("", gr.update(interactive=False))
+
+    def on_load(request: gr.Request) -> Iterator[tuple]:
+        yield from _came_back(studio, request, len(how.all))
 
     quiet: dict[str, Any] = {"show_progress": "hidden", "concurrency_limit": None}
     of_faces = [faces_said, faces, numbered, face]
@@ -101,93 +101,26 @@ def build(studio: Studio) -> None:
     sound.change(on_sound, sound, [sound_said, failed], show_progress="hidden", concurrency_limit=2)
     portraits.click(on_portrait, None, photo, **quiet)
     sounds.click(on_example_sound, None, sound, **quiet)
-    start.click(on_start, [sound, *how.all], [failed, stage, bar, shown, start, stop], **quiet)
+    told = [failed, stage, bar, shown, start, stop]
+    start.click(on_start, [sound, *how.all], told, **quiet)
     stop.click(on_stop, None, [failed, stop], **quiet)
+    whole.load(on_load, None, [photo, sound, *how.all, *told], **quiet)
 
 
-def _followed(studio: Studio, request: gr.Request, sound: str | None, values: tuple) -> Iterator[tuple]:
-    """Run a job, and tell the page how it goes: (failed, stage, bar, results, start, stop)."""
-    skip, on, off = gr.skip(), gr.update(interactive=True), gr.update(interactive=False)
-    page: Page | None = None
-
-    def over(stage: str, sentence: str = "", stops: dict = off) -> tuple:
-        """No job any more; what was made before it is shown again."""
-        before = results.videos(page.generated, page, studio) if page and page.generated else results.empty()
-        return results.alert(sentence), stage, "", before, on, stops
-
+def _came_back(studio: Studio, request: gr.Request, controls_count: int) -> Iterator[tuple]:
+    """What a page had before it was loaded again: photo, recording, controls; then its videos, or its job."""
+    nothing = (gr.skip(),) * (2 + controls_count)
     try:
         page = studio.page(request)
-        work = _work(studio, page, sound, values)
-        if studio.jobs.has(page.visitor.name, page.name, GENERATING):
-            yield (skip,) * 6  # a double click: the first one is followed already
-            return
-        yield "", "Starting", results.bar(0, 0, "Starting"), skip, off, on
-        said, last = "starting", 0.0
-        made: list[Generated] = []
-        with closing(studio.run(page, work, GENERATING, gives_way=False)) as news:
-            for new in news:
-                if isinstance(new, Waiting):
-                    said = f"Waiting: {new.ahead} job{'s' * (new.ahead != 1)} first"
-                    yield skip, said, results.bar(0, 0, said), skip, skip, skip
-                elif isinstance(new, Progress):
-                    now = time.monotonic()
-                    if new.what == said and now - last < _PACE:
-                        continue
-                    text = new.what[:1].upper() + new.what[1:]
-                    stage = skip if new.what == said else text
-                    yield skip, stage, results.bar(new.done, new.total, text), skip, skip, skip
-                    said, last = new.what, now
-                elif isinstance(new, Shown):
-                    if isinstance(new.value, Generated):
-                        made.append(new.value)
-                        html = results.videos(made, page, studio)
-                    else:
-                        coming = results.preview(studio.url(new.value, page))
-                        html = results.videos(made, page, studio, coming)
-                    yield skip, skip, skip, html, skip, skip
-                elif isinstance(new, Finished):
-                    page.workspace.discard(*(file for one in page.generated for file in one.files.values()))
-                    page.generated[:] = new.value
-                    notes = results.notes(studio.notes.of(page.name))
-                    said = "Done" if len(new.value) == 1 else "Done: both videos are below"
-                    yield "", said, "", notes + results.videos(new.value, page, studio), on, off
-    except Cancelled:
-        yield over("Stopped")
-    except Busy as busy:
-        yield (skip,) * 6 if busy.here else over("", str(busy), on)
-    except Fd2TalkError as error:
-        yield over("", str(error))
-    except Exception:
-        studio.log_bug()
-        yield over("", "something went wrong in the studio itself; whoever runs it finds the details in its log")
-
-
-def _work(studio: Studio, page: Page, sound: str | None, values: tuple) -> Any:
-    """What a job is to do. Raises Fd2TalkError: it could not be done."""
-    if page.photo is None:
-        raise UsageError("give a photo with a face first")
-    if not sound:
-        raise UsageError("give a recording of speech first")
-    photo, path = page.photo, page.workspace.owns(sound)
-    settings = controls.settings_of(studio.engine, values)
-    for one in settings:
-        if isinstance(one.style, Path):
-            check_clip(page.workspace.owns(one.style), studio.limits)
-    face = photo.chosen if len(photo.faces) > 1 else None
-
-    def work(report: Report) -> list[Generated]:
-        speech = read_speech(path, studio.limits)
-        made: list[Generated] = []
-        for number, one in enumerate(settings, 1):
-            label = f"video {number} of 2: " if len(settings) == 2 else ""
-            made.append(
-                generate(studio.engine, page.workspace, photo.fit, path, speech, one, report, face=face, label=label)
-            )
-            if number < len(settings):
-                report.show(made[-1])
-        return made
-
-    return work
+    except UsageError:  # it is said as soon as they do something
+        yield *nothing, *video_job.NOTHING_NEW  # without it gradio would empty everything
+        return
+    photo = gr.skip() if page.photo is None else str(page.photo.path)
+    sound = gr.skip() if page.sound is None else str(page.sound)
+    settings = controls.as_before(studio.engine, page.values) if page.values else nothing[2:]
+    yield photo, sound, *settings, *video_job.NOTHING_NEW
+    for told in video_job.resumed(studio, page):
+        yield *nothing, *told
 
 
 def _bundled(studio: Studio, request: gr.Request, known: dict, event: Any) -> Any:

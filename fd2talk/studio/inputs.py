@@ -13,10 +13,20 @@ from fd2talk.studio.photos import Photo
 from fd2talk.studio.studio import Studio
 from fd2talk.studio.visitors import Page
 from shared.audio import SAMPLE_RATE
-from shared.errors import Fd2TalkError, InputError
+from shared.errors import Fd2TalkError, InputError, UsageError
 
 # Shorter speech has no syllable; a quieter recording than this (-60 dB) is that of a microphone that was off.
 _LEAST_SECONDS, _LEAST_PEAK = 0.1, 1e-3
+
+
+def is_known(studio: Studio, request: gr.Request, path: str | None) -> bool:
+    """Whether a photo or a recording is what the page had already: it was loaded again."""
+    try:
+        page = studio.page(request)
+    except UsageError:
+        return False
+    known = [page.sound, page.photo.path if page.photo else None]
+    return path is not None and path in map(str, filter(None, known))
 
 
 def take_photo(studio: Studio, request: gr.Request, path: str | None) -> tuple:
@@ -26,14 +36,18 @@ def take_photo(studio: Studio, request: gr.Request, path: str | None) -> tuple:
         page = studio.page(request)
         if page.photo is not None and str(page.photo.path) != path:
             page.workspace.discard(page.photo.path)
-        page.photo = None
-        if not path:
-            return "", *nothing
-        file = page.workspace.owns(path)
-        with studio.engine.tracking, studio.notes.collected(page.name):
-            photo = Photo.read(file, studio.limits)
-        page.photo = photo
-        notes = results.notes(studio.notes.of(page.name))
+        notes = ""
+        if is_known(studio, request, path) and page.photo is not None:  # with the face that was chosen
+            photo = page.photo
+        else:
+            page.photo = None
+            if not path:
+                return "", *nothing
+            file = page.workspace.owns(path)
+            with studio.engine.tracking, studio.notes.collected(page.name):
+                photo = Photo.read(file, studio.limits)
+            page.photo = photo
+            notes = results.notes(studio.notes.of(page.name))
         if len(photo.faces) == 1:
             return "<p>One face found.</p>" + notes, *nothing
         said = f"<p>{len(photo.faces)} faces found; face {photo.chosen} is chosen.</p>"
@@ -67,12 +81,15 @@ def take_speech(studio: Studio, request: gr.Request, path: str | None) -> Any:
     """Read a recording once, so that its errors are said at once: what is said."""
     try:
         page = studio.page(request)
+        page.sound = None
         if not path:
             return ""
+        file = page.workspace.owns(path)
         with studio.notes.collected(page.name):
-            speech = read_speech(page.workspace.owns(path), studio.limits)
+            speech = read_speech(file, studio.limits)
         if len(speech) < _LEAST_SECONDS * SAMPLE_RATE:
             raise InputError(f"this recording is shorter than {_LEAST_SECONDS:g} seconds: give a longer one")
+        page.sound = file
         notes = studio.notes.of(page.name)
         if np.abs(speech).max() < _LEAST_PEAK:
             notes = [*notes, "this recording is silent, the mouth would stay shut; was the microphone on?"]

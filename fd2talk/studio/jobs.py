@@ -21,6 +21,10 @@ class Cancelled(Fd2TalkError):
         super().__init__("stopped")
 
 
+class HandedOver(Cancelled):
+    """The job goes on, but somebody else follows it now."""
+
+
 class Busy(UsageError):
     """The visitor has a job already.
 
@@ -94,9 +98,31 @@ class _Job:
     work: Callable[[Report], Any]
     doing: str
     gives_way: bool
+    stays: bool
     stops: threading.Event = field(default_factory=threading.Event)
     cancelled: bool = False
     news: queue.SimpleQueue = field(default_factory=queue.SimpleQueue)
+    last: Any = None
+    shown: list[Shown] = field(default_factory=list)
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def tell(self, new: Any) -> None:
+        """Tell whoever follows it."""
+        with self.lock:
+            if isinstance(new, Shown):
+                self.shown.append(new)
+            else:
+                self.last = new
+            self.news.put(new)
+
+    def handed_over(self) -> queue.SimpleQueue:
+        """News from here on are for somebody else, who is told first what there was to see."""
+        with self.lock:
+            self.news.put(HandedOver())
+            self.news = queue.SimpleQueue()
+            for new in [*self.shown, *([self.last] if self.last else [])]:
+                self.news.put(new)
+            return self.news
 
 
 class Jobs:
@@ -115,9 +141,15 @@ class Jobs:
         self._thread.start()
 
     def run(
-        self, visitor: str, page: str, work: Callable[[Report], T], doing: str = "it is done", gives_way: bool = False
+        self,
+        visitor: str,
+        page: str,
+        work: Callable[[Report], T],
+        doing: str = "it is done",
+        gives_way: bool = False,
+        stays: bool = False,
     ) -> Iterator[Any]:
-        """Queue a job, and follow it. When the iterator is closed, the job stops.
+        """Queue a job, and follow it. When the iterator is closed, the job stops, unless it `stays`.
 
         Args:
             visitor: who asks; they may have one job at a time, and one that gives way for it.
@@ -126,6 +158,7 @@ class Jobs:
             doing: what it does and where, as a sentence, for a visitor who asks for another job.
             gives_way: a job of the visitor that does not comes first. This one stops for it and is begun anew behind
                 it: `work` may be called again. A later one of the same page that gives way takes its place.
+            stays: it goes on when nobody follows it; `follow` and `cancel` reach it.
 
         Yields:
             `Waiting`, `Progress` and `Shown`, as they come; of several that wait to be read only the last, but for
@@ -135,9 +168,11 @@ class Jobs:
             Busy: the visitor has a job already.
             UsageError: the queue is full.
             Cancelled: the job was stopped.
+            HandedOver: it goes on, and somebody else follows it (`follow`).
             Exception: what `work` raises.
         """
-        job = _Job(visitor, page, work, doing, gives_way)
+        job = _Job(visitor, page, work, doing, gives_way, stays)
+        news = job.news
         with self._changed:
             if self._closed:
                 raise Cancelled
@@ -155,30 +190,32 @@ class Jobs:
                 if gives_way and other.gives_way:  # its page has begun this one instead
                     other.cancelled = True
                     if other in behind:
-                        other.news.put(Cancelled())
+                        other.tell(Cancelled())
                 elif other in behind:
                     self._queue.append(other)
                 if other.gives_way:
                     other.stops.set()  # if it is not cancelled, it is queued again as soon as it has stopped
             self._changed.notify_all()
             self._tell_positions()
-        try:
-            while True:
-                news = job.news.get()
-                while isinstance(news, (Waiting, Progress)) and not job.news.empty():
-                    news = job.news.get()
-                if isinstance(news, BaseException):
-                    raise news
-                yield news
-                if isinstance(news, Finished):
-                    return
-        finally:
-            self._cancel(job)
+        yield from self._news(job, news)
 
-    def cancel(self, visitor: str, page: str | None = None) -> None:
-        """Stop the jobs of a visitor; with `page` only those that were begun there."""
+    def follow(self, visitor: str, page: str, doing: str) -> Iterator[Any] | None:
+        """Follow the job of a page that does this, from here on; who followed it so far gets `HandedOver`.
+
+        Returns:
+            What `run` yields; first of all what there was to see so far. None: there is no such job.
+        """
         with self._changed:
-            jobs = [job for job in self._jobs() if job.visitor == visitor and page in (None, job.page)]
+            for job in self._jobs():
+                if (job.visitor, job.page, job.doing) == (visitor, page, doing):
+                    return self._news(job, job.handed_over())
+        return None
+
+    def cancel(self, visitor: str, page: str | None = None, doing: str | None = None) -> None:
+        """Stop the jobs of a visitor; with `page` only those that were begun there, with `doing` that do this."""
+        with self._changed:
+            own = [job for job in self._jobs() if job.visitor == visitor]
+            jobs = [job for job in own if page in (None, job.page) and doing in (None, job.doing)]
         for job in jobs:
             self._cancel(job)
 
@@ -210,6 +247,21 @@ class Jobs:
         """Whether a job is running."""
         return self._running is not None
 
+    def _news(self, job: _Job, news: queue.SimpleQueue) -> Iterator[Any]:
+        try:
+            while True:
+                new = news.get()
+                while isinstance(new, (Waiting, Progress)) and not news.empty():
+                    new = news.get()
+                if isinstance(new, BaseException):
+                    raise new
+                yield new
+                if isinstance(new, Finished):
+                    return
+        finally:
+            if not job.stays:
+                self._cancel(job)
+
     def _jobs(self) -> list[_Job]:
         return [*self._queue, *([self._running] if self._running else [])]
 
@@ -219,14 +271,14 @@ class Jobs:
             job.stops.set()
             if job in self._queue:
                 self._queue.remove(job)
-                job.news.put(Cancelled())
+                job.tell(Cancelled())
                 self._tell_positions()
 
     def _tell_positions(self) -> None:
         running = self._running is not None and not self._running.stops.is_set()
         for place, job in enumerate(self._queue):
             ahead = place + running
-            job.news.put(Waiting(ahead) if ahead else Progress("starting"))
+            job.tell(Waiting(ahead) if ahead else Progress("starting"))
 
     def _work_off(self) -> None:
         while True:
@@ -239,7 +291,7 @@ class Jobs:
                 self._tell_positions()
                 job.stops.clear()  # it had given way while it waited
             try:
-                result: Any = Finished(job.work(Report(job.news.put, job.stops)))
+                result: Any = Finished(job.work(Report(job.tell, job.stops)))
                 if job.cancelled:
                     result = Cancelled()
             except BaseException as error:  # whatever it is belongs to the one who waits for it
@@ -251,5 +303,5 @@ class Jobs:
                     self._queue.append(job)
                     self._tell_positions()
             if not again:
-                job.news.put(result)
+                job.tell(result)
             del job, result  # the thread shall not keep them while it waits for the next one

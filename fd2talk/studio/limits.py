@@ -17,7 +17,8 @@ class Limits:
         waiting: jobs that wait for their turn; further ones are refused.
         visitors: who have files here at the same time; further ones are refused.
         idle_seconds: after which a visitor who does nothing counts as gone.
-        leave_seconds: after which a page whose connection was lost counts as closed; its job stops at once.
+        leave_seconds: after which the job of a page stops whose connection was lost and that was not loaded again.
+        keep_seconds: after which what such a page held is removed.
     """
 
     upload_bytes: int = 50 * 2**20
@@ -27,4 +28,5 @@ class Limits:
     waiting: int = 10
     visitors: int = 100
     idle_seconds: float = 3600.0
-    leave_seconds: float = 10.0
+    leave_seconds: float = 30.0
+    keep_seconds: float = 600.0

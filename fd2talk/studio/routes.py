@@ -21,7 +21,7 @@ from shared.errors import Fd2TalkError, UsageError
 
 # What a browser may show by itself; everything else is for saving only.
 _SHOWN = ("image/jpeg", "image/png", "image/webp", "image/gif", "video/mp4", "video/webm", "audio/")
-_STATIC = {"studio.css": "text/css", "studio.js": "text/javascript"}
+_STATIC = {"studio.css": "text/css", "studio.js": "text/javascript", "ask.js": "text/javascript"}
 
 
 def router(studio: Studio) -> APIRouter:
@@ -60,8 +60,19 @@ def router(studio: Studio) -> APIRouter:
     @routes.get("/studio/files/{path:path}")
     async def made_file(path: str, request: Request, name: str | None = None) -> Response:
         """A result, by its path in the visitor's folder; with `name` it is saved under that."""
-        visitor = request.scope["fd2talk_visitor"]
-        return _file(str(visitor.workspace.folder / path) if visitor else path, request, name)
+        visitor: Visitor | None = request.scope["fd2talk_visitor"]
+        if visitor is None:
+            raise HTTPException(404)
+        answer = _file(str(visitor.workspace.folder / path), request, name)
+        if name is not None:
+            studio.downloaded(visitor, visitor.workspace.folder / path)
+        return answer
+
+    @routes.post("/studio/forget")
+    def forget(request: Request) -> Response:
+        """Stop what a visitor has begun, and remove all that is theirs."""
+        studio.visitors.forget(request.scope["fd2talk_visitor"])
+        return Response(status_code=204)
 
     @routes.get("/studio/examples/{name}")
     def example(name: str) -> Response:

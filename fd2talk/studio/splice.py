@@ -2,12 +2,31 @@
 
 from __future__ import annotations
 
+import wave
+from pathlib import Path
+
+import numpy as np
+
+from shared.audio import SAMPLE_RATE
+from shared.motion import Motion
 from shared.spliced_sound import Part
 
 Sound = tuple[Part, ...]
 """Parts that are heard one after the other; empty: the sound of the motion, or none."""
 
 _LEAST = 1e-6
+
+
+def sound_file(motion: Motion, path: Path) -> Sound:
+    """Write a motion's sound, where it has any, to a WAV file, so that cuts and inserts can go beside files."""
+    if motion.audio is None:
+        return ()
+    with wave.open(str(path), "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(SAMPLE_RATE)
+        file.writeframes(np.round(np.clip(motion.audio, -1, 1) * 32767).astype("<i2").tobytes())
+    return (Part(str(path), 0.0, len(motion) / motion.fps),)
 
 
 def cut_out(sound: Sound, start: float, stop: float) -> Sound:

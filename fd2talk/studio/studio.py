@@ -13,13 +13,14 @@ from fd2talk.studio.engine import Engine
 from fd2talk.studio.jobs import Jobs, Report
 from fd2talk.studio.limits import Limits
 from fd2talk.studio.notes import Notes
-from fd2talk.studio.visitors import Page, Visitors
+from fd2talk.studio.visitors import Page, Visitor, Visitors
 
 VISITOR_COOKIE = "fd2talk_visitor"
 FILES = "/studio/files/"
 """Where a visitor's files are served, to that visitor alone."""
 GENERATING = "a video is being generated in the tab Generate"
 EDITING = "frames are being rendered in the tab Edit"
+CHANGING = "new motion is being generated in the tab Edit"
 
 
 class Studio:
@@ -45,7 +46,12 @@ class Studio:
         return self.visitors.page(request.cookies.get(VISITOR_COOKIE), request.session_hash)
 
     def run(
-        self, page: Page, work: Callable[[Report], Any], doing: str = EDITING, gives_way: bool = True
+        self,
+        page: Page,
+        work: Callable[[Report], Any],
+        doing: str = EDITING,
+        gives_way: bool = True,
+        stays: bool = False,
     ) -> Iterator[Any]:
         """Do work in the queue, as `Jobs.run`; the project's warnings belong to the one who waits (`Notes`)."""
 
@@ -56,7 +62,22 @@ class Studio:
             finally:
                 page.workspace.tidy()
 
-        return self.jobs.run(page.visitor.name, page.name, noted, doing, gives_way)
+        return self.jobs.run(page.visitor.name, page.name, noted, doing, gives_way, stays)
+
+    def follow(self, page: Page, doing: str) -> Iterator[Any] | None:
+        """Follow what a page has begun, as `Jobs.follow`."""
+        return self.jobs.follow(page.visitor.name, page.name, doing)
+
+    def stop(self, page: Page, *doing: str) -> None:
+        """Stop what a page does of this."""
+        for one in doing:
+            self.jobs.cancel(page.visitor.name, page.name, one)
+
+    def downloaded(self, visitor: Visitor, path: Path) -> None:
+        """A visitor has saved one of their files."""
+        for page in [*visitor.pages.values()]:
+            if page.edit is not None:
+                page.edit.downloaded(path)
 
     def url(self, path: Path, page: Page) -> str:
         """Address of a file in a page's workspace."""
@@ -72,9 +93,14 @@ class Studio:
         self.visitors.remove()
 
     def _stop(self, page: Page) -> None:
+        if self.jobs.has(page.visitor.name, page.name, GENERATING):
+            page.failed = "the video that was being made was stopped, as its page had been closed"
         self.jobs.cancel(page.visitor.name, page.name)
 
     def _empty(self, page: Page) -> None:
         self.notes.forget(page.name)
-        page.photo, page.edit = None, None
+        if page.edit is not None:
+            page.edit.close_all()
+        page.workspace.discard(*(path for made in page.generated for path in made.files.values()))
+        page.photo = page.sound = page.edit = None
         page.generated.clear()

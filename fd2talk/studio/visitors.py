@@ -1,4 +1,4 @@
-"""Who is here: a visitor is a browser (a cookie), who has pages open; what a page holds is forgotten when it closes."""
+"""Who is here: a visitor is a browser (a cookie), who has pages open; what a page holds outlives a reload of it."""
 
 from __future__ import annotations
 
@@ -22,28 +22,52 @@ if TYPE_CHECKING:
 
 @dataclass(eq=False)
 class Page:
-    """What one open page of a visitor holds in memory. Use it instead of `gr.State`, which lives on for an hour.
+    """What one open page of a visitor holds in memory. Use it instead of `gr.State`, which is lost with a reload.
 
     Args:
         visitor: whose page it is.
-        name: gradio's session hash.
+        name: by which jobs and notes know it; stays when the page is loaded again.
+        session: gradio's session hash, which is another one after each reload.
         photo: the photo that was given, with its faces.
+        sound: the recording that was given.
+        values: of the controls, with which a video was made last.
         generated: what was made last: one talking portrait, or two that are compared.
+        failed: why the last job made nothing.
         edit: for the timeline's editors (`editors.Editors`).
         connections: that tell that the page is open; 0 for a moment when a line is bad.
+        left: when the last of them ended, as `time.monotonic` counts; None: it is open.
+        timer: until something ends because it was left.
     """
 
     visitor: Visitor
     name: str
+    session: str
     photo: Photo | None = None
+    sound: Path | None = None
+    values: tuple[Any, ...] = ()
     generated: list[Generated] = field(default_factory=list)
+    failed: str = ""
     edit: Any = None
     connections: int = 0
+    left: float | None = None
+    timer: threading.Timer | None = None
 
     @property
     def workspace(self) -> Workspace:
         """The visitor's folder."""
         return self.visitor.workspace
+
+    @property
+    def holds(self) -> bool:
+        """Whether there is anything to come back to."""
+        return bool(self.photo or self.sound or self.generated or self.edit)
+
+    def came_back(self) -> None:
+        """It is open (again): nothing of it ends."""
+        self.left = None
+        if self.timer is not None:
+            self.timer.cancel()
+            self.timer = None
 
 
 @dataclass(eq=False)
@@ -53,7 +77,7 @@ class Visitor:
     Args:
         name: a secret that only its cookie has.
         workspace: its folder.
-        pages: open ones, by gradio's session hash.
+        pages: those that are open, and those that may come back, by gradio's session hash.
         seen: when it last asked for anything, as `time.monotonic` counts.
     """
 
@@ -62,13 +86,18 @@ class Visitor:
     pages: dict[str, Page] = field(default_factory=dict)
     seen: float = field(default_factory=time.monotonic)
 
+    @property
+    def is_away(self) -> bool:
+        """Whether no page of theirs is open."""
+        return all(page.left is not None for page in self.pages.values())
+
 
 class Visitors:
     """All visitors, and the folder in which each has their own. Safe to use from several threads.
 
     Args:
         limits: of a studio.
-        stops: called when a page is lost, with the page: its work is to stop.
+        stops: called when a page was left for long, with the page: its work is to stop.
         empties: called when it will not come back: what it holds is to be let go.
     """
 
@@ -84,13 +113,13 @@ class Visitors:
     def new(self) -> Visitor:
         """Somebody new. Raises UsageError: too many are here."""
         self.forget_idle()
+        if len(self._all) >= self._limits.visitors:
+            # Those who never opened a page on the server's side, or have closed all, make room, the oldest first.
+            away = [visitor for visitor in [*self._all.values()] if visitor.is_away]
+            if not away:
+                raise UsageError("the studio is busy: too many visitors are here, try again later")
+            self.forget(min(away, key=lambda visitor: visitor.seen))
         with self._lock:
-            if len(self._all) >= self._limits.visitors:
-                # Those who never opened a page on the server's side cost nothing; the oldest of them makes room.
-                idle = [visitor for visitor in self._all.values() if not visitor.pages]
-                if not idle:
-                    raise UsageError("the studio is busy: too many visitors are here, try again later")
-                self._remove(min(idle, key=lambda visitor: visitor.seen))
             name = secrets.token_urlsafe(24)
             visitor = Visitor(name, Workspace(self.folder / secrets.token_hex(8), self._limits.folder_bytes))
             self._all[name] = visitor
@@ -108,7 +137,8 @@ class Visitors:
 
         Args:
             visitor: the cookie.
-            session: gradio's session hash.
+            session: gradio's session hash. Under one that is not known yet the page comes back that this visitor left
+                last, as after a reload; if there is none, it is a new one.
 
         Raises:
             UsageError: nobody of that name is here (any more).
@@ -117,7 +147,7 @@ class Visitors:
         with self._lock:
             if found is None or not session or found.name not in self._all:
                 raise UsageError("you were away for long, and your files were removed: reload the page")
-            return found.pages.setdefault(session, Page(found, session))
+            return self._of_session(found, session)
 
     def claim(self, visitor: Visitor | None, session: object) -> None:
         """A page of this visitor, from now on. Raises UsageError: it is somebody else's, or none."""
@@ -132,11 +162,13 @@ class Visitors:
         with self._lock:
             if visitor.name not in self._all:
                 return False
-            visitor.pages.setdefault(session, Page(visitor, session)).connections += 1
+            page = self._of_session(visitor, session)
+            page.connections += 1
+            page.came_back()
             return True
 
     def lost(self, visitor: Visitor, session: str) -> None:
-        """The connection of a page ended: its work stops, and if it does not come back it is closed."""
+        """The connection of a page ended: if it does not come back its work stops, and later it is closed."""
         with self._lock:
             page = visitor.pages.get(session)
             if page is None:
@@ -144,40 +176,66 @@ class Visitors:
             page.connections -= 1
             if page.connections:
                 return
-        self._stops(page)
-        timer = threading.Timer(self._limits.leave_seconds, self._close, (page,))
-        timer.daemon = True
-        timer.start()
-
-    def _close(self, page: Page) -> None:
-        """Forget a page that did not come back; with their last page a visitor is gone."""
-        with self._lock:
-            if page.connections or page.visitor.pages.pop(page.name, None) is None:
-                return
-            self._empties(page)
-            if not page.visitor.pages:
-                self._remove(page.visitor)
+            page.left = time.monotonic()
+            self._after(self._limits.leave_seconds, self._stop, page)
 
     def forget_idle(self) -> None:
         """Remove those who have done nothing for long."""
         now = time.monotonic()
         for visitor in [*self._all.values()]:
             if now - visitor.seen > self._limits.idle_seconds:
-                self._forget(visitor)
+                self.forget(visitor)
 
-    def remove(self) -> None:
-        """Forget everybody, and remove all files."""
-        for visitor in [*self._all.values()]:
-            self._forget(visitor)
-        Workspace(self.folder, 0).remove()
-
-    def _forget(self, visitor: Visitor) -> None:
+    def forget(self, visitor: Visitor) -> None:
+        """Stop what a visitor has begun, and remove all that is theirs."""
         for page in [*visitor.pages.values()]:
             self._stops(page)
         with self._lock:
             for page in visitor.pages.values():
+                page.came_back()
                 self._empties(page)
             self._remove(visitor)
+
+    def remove(self) -> None:
+        """Forget everybody, and remove all files."""
+        for visitor in [*self._all.values()]:
+            self.forget(visitor)
+        Workspace(self.folder, 0).remove()
+
+    def _of_session(self, visitor: Visitor, session: str) -> Page:
+        if session not in visitor.pages:
+            left = [page for page in visitor.pages.values() if page.left is not None and page.holds]
+            page = max(left, key=lambda page: page.left or 0, default=Page(visitor, session, session))
+            visitor.pages.pop(page.session, None)
+            page.came_back()
+            page.session = session
+            visitor.pages[session] = page
+        return visitor.pages[session]
+
+    def _after(self, seconds: float, ends: Callable[[Page, float], None], page: Page) -> None:
+        """Call this later, unless the page comes back."""
+        page.timer = threading.Timer(max(0.0, seconds), ends, (page, page.left))
+        page.timer.daemon = True
+        page.timer.start()
+
+    def _stop(self, page: Page, left: float) -> None:
+        """Stop the work of a page that did not come back; what it holds is kept for a while."""
+        if page.left != left:
+            return
+        self._stops(page)
+        with self._lock:
+            if page.left == left:
+                rest = self._limits.keep_seconds - self._limits.leave_seconds
+                self._after(rest if page.holds else 0, self._close, page)
+
+    def _close(self, page: Page, left: float) -> None:
+        """Forget a page that did not come back; with their last page a visitor is gone."""
+        with self._lock:
+            if page.left != left or page.visitor.pages.pop(page.session, None) is None:
+                return
+            self._empties(page)
+            if not page.visitor.pages:
+                self._remove(page.visitor)
 
     def _remove(self, visitor: Visitor) -> None:
         self._all.pop(visitor.name, None)

@@ -6,6 +6,7 @@ import os
 import re
 import secrets
 import shutil
+from contextlib import suppress
 from pathlib import Path
 
 from shared.errors import UsageError
@@ -66,8 +67,13 @@ class Workspace:
 
     @property
     def size(self) -> int:
-        """Bytes of all files."""
-        return sum(file.lstat().st_size for file in self.folder.rglob("*") if file.is_file())
+        """Bytes of all files; some may be removed meanwhile."""
+        total = 0
+        for folder, _, names in os.walk(self.folder):
+            for name in names:
+                with suppress(OSError):
+                    total += os.lstat(os.path.join(folder, name)).st_size
+        return total
 
     def discard(self, *paths: Path) -> None:
         """Remove files of one's own, with the folders that `new` made for them."""
@@ -89,7 +95,7 @@ class Workspace:
         if self._removed:
             raise UsageError("your files were removed: reload the page")
         if self.folder.exists() and self.size > self._most:
-            raise UsageError(f"your files take more than {self._most >> 20} MB: reload the page to remove them")
+            raise UsageError(f'your files take more than {self._most >> 20} MB: "Clear everything" removes them')
         if shutil.disk_usage(self.folder.parent).free < _LEAST_FREE:
             raise UsageError("the studio's disk is nearly full: try again later")
         folder = self.folder / secrets.token_urlsafe(16)

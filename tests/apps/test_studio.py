@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from material import DEMO, SPEECH, portrait, write_wav
 from PIL import Image
+from studio_browser import generate, give, smaller
 
 from fd2talk.output import write_video
 from shared.media import read_audio
@@ -28,29 +29,6 @@ def group(tmp_path_factory):
     path = tmp_path_factory.mktemp("group") / "group.jpg"
     picture.save(path)
     return path
-
-
-def give(page, photo=None, sound=None):
-    """Choose files as if in the dialogs, and wait until something was said about each."""
-    for path, where, said in ((photo, "#photo", "#faces-said"), (sound, "#speech", "#sound-said")):
-        if path is not None:
-            page.set_input_files(f"{where} input[type=file]", path)
-            page.wait_for_selector(
-                f"{said} :is([role=alert], p:has-text('found'), p:has-text('seconds'))", timeout=60_000
-            )
-
-
-def smaller(page):
-    """Small frames, that are made quickly."""
-    page.get_by_role("button", name="More settings").click()
-    page.get_by_label("number input for Longest side of the video in pixels").fill("256")
-    page.keyboard.press("Tab")
-
-
-def generate(page, videos=1):
-    page.get_by_role("button", name="Generate", exact=True).click()
-    page.wait_for_selector(f".studio-downloads >> nth={videos - 1}", timeout=120_000)
-    page.wait_for_selector("#stage:has-text('Done')", timeout=120_000)
 
 
 def test_a_newcomers_path(open_studio, tmp_path):

@@ -9,14 +9,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from material import SPEECH, portrait
+from material import SPEECH
+from studio_browser import Timeline
 
 from fd2talk.studio.edit_state import in_seconds
-from shared.media import read_audio, read_image, read_video
+from shared.media import read_video
 from shared.motion import Motion
-from shared.photo_fit import PhotoFit
 from stage1_motion.editing.request import changed_frames
-from stage1_motion.pipeline import MotionPipeline
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="the extra apps is missing")
 pytest.importorskip("gradio", reason="the extra studio is missing")
@@ -46,116 +45,6 @@ def test_arithmetic():
     reason = "0.24 s is locked: move the playhead before or behind what is locked."
     assert found["inserts"] == ["", "", reason, ""]
     assert found["amounts"] == ["0.0 mm", "4.3°", "0.50"] and found["ticks"] == [5, 1, 0.2]
-
-
-@pytest.fixture(scope="module")
-def material(tmp_path_factory):
-    """A small photo, and two seconds of motion for it."""
-    folder = tmp_path_factory.mktemp("timeline")
-    portrait(256).save(folder / "photo.png")
-    photo = PhotoFit.fit(read_image(folder / "photo.png"))
-    motion = MotionPipeline.from_pretrained()(read_audio(SPEECH)[: FRAMES * 640], photo=photo, seed=3)
-    motion.save(folder / "motion.npz")
-    return folder
-
-
-class Timeline:
-    """The editor on a page, by what a visitor sees and does."""
-
-    def __init__(self, page):
-        self.page, self.canvas = page, page.locator(".tl canvas")
-
-    def shown(self, expression):
-        return self.page.evaluate(
-            f"(() => {{ const t = document.querySelector('.tl').timeline; return {expression}; }})()"
-        )
-
-    def drawn(self):
-        """Wait until the video shows the edit."""
-        time.sleep(0.2)
-        self.page.wait_for_function(
-            "(() => { const t = document.querySelector('.tl').timeline;"
-            "return t.state.drawn && !t.state.busy && !t.waiting && !t.dragged; })()", timeout=120_000,
-        )  # fmt: skip
-
-    def keys(self, name):
-        return self.shown(f"t.state.lanes.find(lane => lane.name === '{name}').keys")
-
-    def values(self, name):
-        return np.array(self.shown(f"t.state.lanes.find(lane => lane.name === '{name}').values"))
-
-    def place(self, name, frame, value=None):
-        """Pixels of a frame and a value, or of what the curve is there."""
-        x, y = self.shown(
-            f"""(() => {{ const k = t.state.lanes.findIndex(lane => lane.name === '{name}'), lane = t.state.lanes[k];
-            const box = t.layout.boxes[k], value = {"null" if value is None else value} ?? lane.values[{frame}];
-            const share = (value - lane.low) / (lane.high - lane.low);
-            return [({frame} + 0.5) / 25 * t.view.pps - t.view.scroll,
-                    box.top + box.above + (1 - share) * (box.height - box.above - box.below)]; }})()"""
-        )
-        box = self.box()
-        return box["x"] + x, box["y"] + y
-
-    def box(self):
-        """Where the curves are, after they have been brought into view."""
-        block = "end" if self.page.viewport_size["width"] < 720 else "center"
-        self.canvas.evaluate(f"canvas => canvas.scrollIntoView({{block: '{block}'}})")
-        return self.canvas.bounding_box()
-
-    def drag(self, start, stop):
-        mouse = self.page.mouse
-        mouse.move(*start)
-        mouse.down()
-        mouse.move(*stop, steps=8)
-        mouse.up()
-
-    def select(self, start, stop):
-        """Drag across the waveform."""
-        pps, box = self.shown("t.view.pps"), self.box()
-        ends = [(box["x"] + frame / 25 * pps, box["y"] + 50) for frame in (start, stop)]
-        self.drag(*ends)
-
-    def press(self, *names):
-        self.canvas.focus()
-        for name in names:
-            self.page.keyboard.press(name)
-
-    def download(self, kind, folder):
-        with self.page.expect_download() as coming:
-            self.page.locator(f".tl-files a[data-kind={kind}]").click()
-        path = folder / coming.value.suggested_filename
-        coming.value.save_as(path)
-        return path
-
-    @property
-    def status(self):
-        return self.page.locator(".tl-status").inner_text()
-
-    @property
-    def error(self):
-        return self.page.locator(".tl-error").inner_text()
-
-
-@pytest.fixture
-def opened(open_studio, material):
-    """Opens the editor in a window of a size, with the material in it."""
-
-    def opened(width=1280, **options):
-        page = open_studio(width, **options)
-        page.set_default_timeout(90_000)
-        page.get_by_role("tab", name="Edit").click()
-        page.locator("#edit-open button").first.click()
-        page.locator("#edit-photo input[type=file]").set_input_files(material / "photo.png")
-        page.locator("#edit-motion input[type=file]").set_input_files(material / "motion.npz")
-        page.locator("#edit-motion").get_by_text("motion.npz").wait_for()
-        page.wait_for_selector("#edit-photo img")
-        page.locator("#edit-open-button").click()
-        page.wait_for_selector(".tl:not([data-empty])")
-        timeline = Timeline(page)
-        timeline.drawn()
-        return timeline
-
-    return opened
 
 
 def frames_of(path):

@@ -107,11 +107,16 @@ def wait_for(what, seconds=20.0):
         time.sleep(0.02)
 
 
+def files_in(folder):
+    """All files, while some may be removed."""
+    return [os.path.join(inside, name) for inside, _, names in os.walk(folder) for name in names]
+
+
 class Client:
     """A browser with one page open."""
 
-    def __init__(self, address, session=None):
-        self.http = httpx.Client(base_url=address, timeout=60, **PLAIN)
+    def __init__(self, address, session=None, cookies=None):
+        self.http = httpx.Client(base_url=address, timeout=60, cookies=cookies, **PLAIN)
         self.session = session or secrets.token_hex(8)
         opened = self.http.get("/")
         assert opened.status_code == 200, opened.text
@@ -150,10 +155,14 @@ class Client:
 
     def join(self, target, event, given=None):
         """Begin what an event of the page begins; `given` are values by `elem_id`, others are as they were."""
-        found = next(one for one in self.events if [self.ids[target], event] in one["targets"])
+        wanted = [self.ids.get(target), event]
+        if event == "load":  # of the page, which has no name; another one only runs a script
+            found = next(one for one in self.events if one["targets"][0][1] == event and one["outputs"])
+        else:
+            found = next(one for one in self.events if wanted in one["targets"])
         known = {self.ids[name]: value for name, value in (given or {}).items()}
         data = [known.get(number, self.values.get(number)) for number in found["inputs"]]
-        body = {"data": data, "fn_index": found["id"], "session_hash": self.session, "trigger_id": self.ids[target]}
+        body = {"data": data, "fn_index": found["id"], "session_hash": self.session, "trigger_id": wanted[0]}
         return self.http.post("/gradio_api/queue/join", json=body), found["outputs"]
 
     def messages(self):

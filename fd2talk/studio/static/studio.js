@@ -107,3 +107,20 @@ new MutationObserver(() => {
   if (sound && sound.accept && !sound.accept.includes("video/")) sound.accept += ", video/*";
   for (const button of document.querySelectorAll("button.playback")) rename(button, `${text(button)}, playback speed`);
 }).observe(document.documentElement, { childList: true, characterData: true, subtree: true });
+
+document.addEventListener("click", async (event) => {
+  if (!event.target.closest("#studio-clear")) return;
+  const question =
+    "Remove your photo, speech, videos and edits, here and in other tabs of this browser? " +
+    "What you have not downloaded is lost.";
+  if (!(await askFirst(question, "Remove everything", "Keep it"))) return;
+  await fetch("/studio/forget", { method: "POST" });
+  sessionStorage.removeItem("fd2talk-studio-tab");
+  location.reload();
+});
+
+// When the page is loaded again, it opens at the tab at which it was left (app.py).
+document.addEventListener("click", (event) => {
+  const tab = event.target.closest?.("[role=tab]");
+  if (tab) sessionStorage.setItem("fd2talk-studio-tab", tab.textContent.trim());
+});

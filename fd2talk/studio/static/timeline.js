@@ -24,7 +24,7 @@ function mountTimeline(element, trigger, props, watch, upload) {
   function send(operation) {
     if (shown.working) return say("New motion is being generated. Wait a moment.", true);
     // Of the video that is shown now, which may be another when it is sent.
-    waitingOperations.push({ ...operation, sequence: ++sequence, editor: shown.state.editor });
+    waitingOperations.push({ editor: shown.state.editor, ...operation, sequence: ++sequence });
     sendNext();
   }
 
@@ -45,10 +45,11 @@ function mountTimeline(element, trigger, props, watch, upload) {
     const isNew = isOther || coming.frames !== shown.state.frames || coming.frames === 0;
     const answered = !inFlight || coming.acknowledged === undefined || coming.acknowledged >= inFlight.sequence;
     const done = answered ? inFlight : null;
+    sequence = Math.max(sequence, coming.acknowledged ?? 0); // a page that was loaded again counts on
     if (answered) {
       inFlight = null;
-      shown.working = false;
-      if (ongoing && !uploading) say("");
+      shown.working = Boolean(coming.busy?.heavy); // begun before the page was loaded again
+      if (ongoing && !uploading && !recording) say("");
     }
     if (isOther) Object.assign(shown, { chosen: null, range: null, dragged: null, hover: null });
     // A state from before the last operation must not undo on the page what the operation will have done.
@@ -62,10 +63,12 @@ function mountTimeline(element, trigger, props, watch, upload) {
     if (done?.op === "put" && coming.error && !isStale && !isOther && !shown.dragged) refused(done);
     if (shown.range && shown.range[1] > shown.state.frames) shown.range = null;
     if (shown.chosen && !shown.dragged && !keyOf(shown.chosen)) shown.chosen = null;
+    if (isOther && recording) recording(false);
     if (isNew) resize();
     showVideo();
     sendNext();
     redraw();
+    if (done?.op === "close" && !coming.error) (shown.state.frames ? canvas : find(".tl-hint")).focus();
   }
 
   function refused({ curve, from }) {
@@ -176,20 +179,67 @@ function mountTimeline(element, trigger, props, watch, upload) {
     send({ op: "regenerate", ...range });
   }
 
-  async function insert(file) {
-    const frame = shown.frame;
+  async function insert(file, frame = shown.frame, editor = shown.state.editor) {
     say(`Uploading ${file.name}.`, true);
     uploading = true;
     try {
       const { path } = await upload(file);
       say("");
-      send({ op: "insert", frame, path });
+      send({ op: "insert", frame, path, editor });
     } catch (error) {
       say("");
       refuse(`The sound could not be uploaded: ${error.message || error}`);
     } finally {
       uploading = false;
     }
+  }
+
+  // The microphone: the same button begins and stops. What is recorded belongs where the playhead was at the beginning.
+  let recording = null, opening = false;
+  async function record() {
+    if (recording) return recording(true);
+    if (opening) return; // the browser asks whether it may
+    const { frame } = shown, { editor } = shown.state;
+    video.pause();
+    opening = true;
+    try {
+      recording = await TimelineRecord.begin(Math.max(1, shown.state.room), told, done);
+      say("Recording. Stop and insert, or discard.", true);
+    } catch (error) {
+      refuse(`The microphone cannot be used: ${error.message || error.name}`);
+    }
+    opening = false;
+    showRecording();
+
+    function told(seconds) {
+      TimelineView.text(find(".tl-recorded"), `\u25cf ${seconds.toFixed(0)} s`);
+    }
+
+    function done(file, kept) {
+      recording = null;
+      showRecording();
+      say(kept && !file ? "The recording is too short." : "");
+      if (file) insert(file, frame, editor);
+    }
+  }
+
+  function showRecording() {
+    const on = Boolean(recording), hadFocus = document.activeElement === find("[data-do=discard]");
+    shown.recording = on;
+    TimelineView.text(find("[data-do=record]"), on ? "Stop and insert" : "Record sound");
+    find("[data-do=discard]").hidden = !on;
+    if (!on) TimelineView.text(find(".tl-recorded"), "");
+    if (!on && hadFocus) find("[data-do=record]").focus();
+    TimelineView.selection(element, shown);
+  }
+
+  async function close() {
+    settle();
+    const { editor, unsaved } = shown.state;
+    const question = "Close this edit? Its changes were not downloaded: they would be lost.";
+    if (unsaved && !(await askFirst(question, "Close without downloading", "Keep editing"))) return;
+    recording?.(false);
+    send({ op: "close", editor });
   }
 
   function refuse(sentence) {
@@ -570,7 +620,12 @@ function mountTimeline(element, trigger, props, watch, upload) {
     setRange([border(from), border(to)]);
   });
   fields.addEventListener("submit", event => event.preventDefault());
-  find("select[name=model]").addEventListener("change", event => send({ op: "model", name: event.target.value }));
+  for (const op of ["model", "style"]) {
+    find(`select[name=${op}]`).addEventListener("change", event => send({ op, name: event.target.value }));
+  }
+  find(".tl-files").addEventListener("click", event => {
+    if (event.target.matches("a[href]:is([data-kind=mp4], [data-kind=npz])")) shown.state.unsaved = false;
+  });
   find("input[type=file]").addEventListener("change", event => {
     const [file] = event.target.files;
     event.target.value = ""; // the same file can be chosen again
@@ -590,6 +645,7 @@ function mountTimeline(element, trigger, props, watch, upload) {
     remove: button => remove(Number(button.dataset.lane), Number(button.dataset.frame)),
     lock: () => onRange("lock"), unlock: () => onRange("unlock"), cut: () => onRange("cut"), all: () => setRange(null),
     regenerate, insert: () => find("input[type=file]").click(),
+    record, discard: () => recording?.(false), close,
     undo: () => { settle(); send({ op: "undo" }); }, redo: () => { settle(); send({ op: "redo" }); },
     in: () => zoom(1.5), out: () => zoom(1 / 1.5), fit,
   };

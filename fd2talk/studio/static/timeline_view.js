@@ -11,6 +11,8 @@ const TimelineView = {
     TimelineView.options(find("select[name=curve]"), state.lanes.map(lane => [lane.name, lane.label]));
     TimelineView.options(find("select[name=model]"), state.models || []);
     if (state.model) find("select[name=model]").value = state.model;
+    TimelineView.styles(find("select[name=style]"), state);
+    TimelineView.text(find(".tl-hint"), state.frames ? "" : TimelineView.hint(state));
     TimelineView.history(find("[data-do=undo]"), "Undo", state.undo);
     TimelineView.history(find("[data-do=redo]"), "Redo", state.redo);
     const error = find(".tl-error");
@@ -52,6 +54,7 @@ const TimelineView = {
     for (const name of ["lock", "unlock", "cut", "all"]) find(`[data-do=${name}]`).disabled = !range;
     const why = TimelineMath.insertRefused(frame, state.locks);
     find("[data-do=insert]").disabled = Boolean(why);
+    find("[data-do=record]").disabled = Boolean(why) && !shown.recording;
     TimelineView.text(find(".tl-why"), why && `No insert here: ${why}`);
     find("[data-do=regenerate]").textContent = range ? "Regenerate range" : "Regenerate all";
   },
@@ -75,6 +78,19 @@ const TimelineView = {
   options(select, options) {
     if (!TimelineView.isNew(select, options)) return; // a list that is open must not close
     select.replaceChildren(...options.map(([value, label]) => new Option(label, value)));
+  },
+
+  styles(select, state) {
+    const styles = state.styles || [];
+    TimelineView.options(select, styles.length ? styles : [["", "Takes none"]]);
+    select.disabled = !styles.length;
+    select.value = state.style || "";
+  },
+
+  // Without anything to edit.
+  hint({ error, message }) {
+    const said = error || message || "Nothing to edit yet";
+    return `${said}. Generate a video in the first tab, or open a motion file below.`.replace("..", ".");
   },
 
   history(button, word, what) {

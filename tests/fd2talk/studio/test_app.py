@@ -132,7 +132,7 @@ def test_a_bug_shows_a_sentence(ready, studio, capfd, monkeypatch):
     def broken(*_, **__):
         raise RuntimeError("secret detail")
 
-    monkeypatch.setattr("fd2talk.studio.generate_tab.generate", broken)
+    monkeypatch.setattr("fd2talk.studio.video_job.generate", broken)
     said = client.generate(sound)
     assert "something went wrong" in said["failed"].lower() and "secret" not in json.dumps(said)
     assert "secret detail" in capfd.readouterr().err

@@ -1,5 +1,7 @@
 """What the tab does when it is opened, when another video is chosen, and when there are newer ones."""
 
+import gc
+import weakref
 from types import SimpleNamespace
 
 import pytest
@@ -25,14 +27,16 @@ class Visit:
 
     def __init__(self, folder):
         workspace = Workspace(folder, 10**9)
-        self.page = SimpleNamespace(workspace=workspace, name="page", photo=None, generated=[], edit=None)
+        self.page = SimpleNamespace(
+            workspace=workspace, name="page", session="first", photo=None, generated=[], edit=None
+        )
         self.studio = SimpleNamespace(
             engine=SmallEngine(), limits=Limits(), notes=Notes(), url=lambda path, page: f"/files/{path.name}",
-            run=self._run,
+            run=self._run, stop=lambda page, *doing: None, follow=lambda page, doing: None,
         )  # fmt: skip
-        self.choices, self.chosen, self.said, self.state = [], None, "", {}
+        self.choices, self.chosen, self.said, self.state, self.closed = [], None, "", {}, None
 
-    def _run(self, page, work):
+    def _run(self, page, work, *_, **__):
         yield Finished(work(lambda *told: None))
 
     def follow(self, steps):
@@ -41,6 +45,7 @@ class Visit:
                 self.choices, self.chosen = choices["choices"], choices["value"]
             self.said = said if isinstance(said, str) else self.said
             self.state = state if "lanes" in state else self.state
+            self.closed = {key: state[key] for key in state if key != "revision"} if "frames" in state else None
 
     def select(self):
         self.follow(edit_tab._selected(self.studio, self.page))
@@ -147,3 +152,33 @@ def test_the_last_edits_are_not_closed_without_a_word(visit, videos):
     visit.do(op="lock", start=0, stop=2)
     visit.choose(1)
     assert visit.state["locks"] == [] and "seed 1 was closed" in visit.state["message"]
+
+
+def test_a_closed_edit_leaves_no_memory_and_no_files(visit, videos):
+    visit.page.generated[:] = videos[:1]
+    visit.select()
+    visit.do(op="put", curve="gap", frame=3, value=9, sequence=1)
+    assert [path for path in visit.page.workspace.folder.rglob("*") if path.is_file()]
+    held = weakref.ref(visit.page.edit.editor)
+    visit.do(op="close", editor=1, sequence=2)
+    assert visit.closed == {"frames": 0, "acknowledged": 2, "message": "Closed: FD2Talk, seed 0", "error": ""}
+    assert visit.chosen is None and [number for _, number in visit.choices] == [1]  # it can be chosen again
+    assert not [path for path in visit.page.workspace.folder.rglob("*") if path.is_file()]
+    visit.state = {}
+    gc.collect()
+    assert held() is None
+    with pytest.raises(UsageError, match="generate a video first"):
+        visit.do(op="undo", editor=1)
+    visit.choose(1)
+    assert visit.keys == [] and visit.state["drawn"]
+
+
+def test_another_edit_is_shown_when_one_is_closed(visit, videos):
+    visit.page.generated[:] = videos[:2]
+    visit.select()
+    visit.do(op="put", curve="gap", frame=3, value=9)
+    visit.choose(2)
+    visit.do(op="close", editor=2)
+    assert visit.chosen == 1 and visit.keys == [[3, 9]] and visit.state["message"].startswith("Closed: ")
+    visit.do(op="close", editor=99)
+    assert "no longer there" in visit.state["error"] and visit.chosen == 1

@@ -1,6 +1,7 @@
 """What the page's operations do to the edit, its video and its files; with frames that are only warped."""
 
 import json
+from dataclasses import replace
 from types import SimpleNamespace
 
 import av
@@ -22,6 +23,7 @@ from shared.errors import UsageError  # noqa: E402
 from shared.media import read_audio  # noqa: E402
 from shared.motion import Motion  # noqa: E402
 from stage1_motion.pipeline import MotionPipeline  # noqa: E402
+from stage1_motion.registry import BUNDLED  # noqa: E402
 
 
 class Told:
@@ -38,6 +40,8 @@ class Told:
 
 class EditEngine(SmallEngine):
     """With the bundled motion models, which edit."""
+
+    models = BUNDLED
 
     def speech_to_motion(self, model=None):
         return MotionPipeline.from_pretrained(model=model)
@@ -94,7 +98,7 @@ def test_operations_change_the_edit_the_state_and_the_video(editor):
     state = editor.state()
     assert state["lanes"][0]["keys"] == [[5, 16]] and state["undo"].startswith("new key")
     assert state["lanes"][0]["values"][5] == pytest.approx(16, abs=0.02)
-    assert state["lanes"][0]["before"] == pytest.approx(editor._original["gap"].round(2), abs=0.006)
+    assert state["lanes"][0]["before"] == pytest.approx(editor.view.original["gap"].round(2), abs=0.006)
     editor.apply({"op": "put", "curve": "gap", "frame": 9, "value": 3, "from": 5})
     editor.apply({"op": "lock", "start": 0, "stop": 4})
     editor.apply({"op": "undo"})
@@ -192,3 +196,65 @@ def test_a_click_too_many_is_no_mistake(editor, kind):
     before = editor.session.now
     editor.apply({"op": kind})
     assert editor.message == f"There is nothing to {kind}" and not editor.error and editor.session.now is before
+
+
+def test_what_was_downloaded_can_be_closed_without_a_question(editor):
+    draw(editor)
+    assert not editor.state()["unsaved"]  # nothing was changed
+    editor.apply({"op": "put", "curve": "gap", "frame": 5, "value": 16})
+    draw(editor)
+    editor.downloaded(editor.drawn.files["csv"])  # the keys alone are not the edit
+    assert editor.state()["unsaved"]
+    editor.downloaded(editor.drawn.files["mp4"])
+    assert not editor.state()["unsaved"]
+    editor.apply({"op": "lock", "start": 0, "stop": 4})
+    assert editor.state()["unsaved"]
+    editor.downloaded(editor.drawn.files["npz"])  # the video is the same, and locked by now
+    assert not editor.state()["unsaved"]
+    editor.apply({"op": "undo"})
+    assert editor.state()["unsaved"]
+    editor.apply({"op": "redo"})
+    assert not editor.state()["unsaved"]
+
+
+def test_closing_removes_inserted_sound(editor):
+    more = editor.page.workspace.of_name("more.wav")
+    write_wav(more, read_audio(SPEECH)[:6400])
+    editor.generate({"op": "insert", "frame": 10, "path": str(more)}, Told())
+    draw(editor)
+    editor.close()
+    assert not [path for path in editor.page.workspace.folder.rglob("*") if path.is_file()]
+
+
+def test_a_style_is_taken_by_models_that_take_one(editor, monkeypatch):
+    assert editor.state()["styles"] == []
+    with pytest.raises(UsageError, match="no style 'calm' .there are: none."):
+        editor.apply({"op": "style", "name": "calm"})
+    editor.apply({"op": "model", "name": "diffposetalk"})
+    state = editor.state()
+    assert state["style"] == "" and state["styles"][0] == ["", "As before"] and ["calm", "calm"] in state["styles"]
+    for name in ("../../x", "The model's own", 7):
+        with pytest.raises(UsageError, match="there is no style"):
+            editor.apply({"op": "style", "name": name})
+    given = []
+    monkeypatch.setattr(editor.session, "regenerate", lambda *_, style=None, **__: given.append(style and style.name))
+    editor.generate({"op": "regenerate"}, Told())
+    editor.apply({"op": "style", "name": "calm"})
+    editor.generate({"op": "regenerate"}, Told())
+    assert editor.message.endswith(", style calm")
+    editor.apply({"op": "model", "name": "fd2talk"})
+    editor.generate({"op": "regenerate"}, Told())
+    assert given == [None, "calm", None] and editor.state()["style"] == ""
+    editor.apply({"op": "model", "name": "diffposetalk"})
+    assert editor.state()["style"] == "calm"  # it was only put aside
+
+
+def test_the_style_of_a_video_is_chosen_at_first(made, editor):
+    named = replace(made, settings=replace(made.settings, model="diffposetalk", style="lively"))
+    assert Editor.of_generated(editor.studio, editor.page, named).state()["style"] == "lively"
+    clip = replace(made, settings=replace(made.settings, model="diffposetalk", style=made.sound))
+    assert Editor.of_generated(editor.studio, editor.page, clip).state()["style"] == ""
+
+
+def test_the_page_knows_how_much_sound_has_room(editor):
+    assert editor.state()["room"] == 1.0  # of two seconds

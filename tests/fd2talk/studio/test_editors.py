@@ -88,3 +88,37 @@ def test_beyond_the_limit_those_without_edits_go_first(editors):
     assert [editor.closed for editor in opened] == [0, 1, 0, 0, 0] and choices[1].editor is None
     assert editors.show(choices[MOST_OPEN + 1], opened[MOST_OPEN + 1]) == choices[0].title
     assert opened[0].closed == 1 and len([choice for choice in choices if choice.editor]) == MOST_OPEN
+
+
+def test_closing_shows_the_one_before_and_keeps_what_can_be_opened_again(editors):
+    pair = [made(), made(seed=1)]
+    first, second = editors.offer(pair)
+    file = editors.opened("talk.npz")
+    opened = [FakeEditor(is_edited=True) for _ in range(3)]
+    for choice, editor in zip((first, file, second), opened):
+        editors.show(choice, editor)
+    editors.close(second, pair)
+    assert opened[2].closed == 1 and editors.current is file and second in editors.choices and second.editor is None
+    editors.close(file, pair)
+    assert editors.current is first and file not in editors.choices
+    editors.close(first, [])  # which is no longer in the other tab
+    assert editors.current is None and editors.editor is None and editors.choices == [second]
+    assert [editor.closed for editor in opened] == [1, 1, 1]
+
+
+def test_one_that_is_not_shown_is_closed_alone(editors):
+    first, second = editors.offer([made(), made(seed=1)])
+    one, other = FakeEditor(), FakeEditor()
+    editors.show(first, one)
+    editors.show(second, other)
+    editors.close(first, [first.generated, second.generated])
+    assert editors.editor is other and one.closed == 1 and not other.closed
+
+
+def test_with_their_page_all_are_closed(editors):
+    choices = editors.offer([made(), made(seed=1)])
+    opened = [FakeEditor(is_edited=True), FakeEditor()]
+    for choice, editor in zip(choices, opened):
+        editors.show(choice, editor)
+    editors.close_all()
+    assert [editor.closed for editor in opened] == [1, 1] and editors.choices == [] and editors.editor is None

@@ -4,7 +4,7 @@ import time
 import pytest
 from studio_client import wait_for
 
-from fd2talk.studio.jobs import Busy, Cancelled, Finished, Jobs, Progress, Shown, Waiting
+from fd2talk.studio.jobs import Busy, Cancelled, Finished, HandedOver, Jobs, Progress, Shown, Waiting
 from shared.errors import UsageError
 
 
@@ -196,3 +196,50 @@ def test_close_stops_everything():
         assert isinstance(got[-1], Cancelled)
     with pytest.raises(Cancelled):
         next(jobs.run("a", "page", endless))
+
+
+def test_a_job_that_stays_is_followed_by_somebody_else(jobs):
+    go = threading.Event()
+
+    def work(report):
+        report.show("first")
+        while not go.is_set():
+            report("going on", 1, 2)
+            time.sleep(0.01)
+        report.show("second")
+        return 5
+
+    got = []
+
+    def run():
+        try:
+            got.extend(jobs.run("a", "page", work, "this", stays=True))
+        except HandedOver as error:
+            got.append(error)
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    wait_for(lambda: Progress("going on", 1, 2) in got)
+    assert jobs.follow("a", "page", "that") is None and jobs.follow("b", "page", "this") is None
+    news = jobs.follow("a", "page", "this")
+    thread.join(10)
+    assert isinstance(got[-1], HandedOver)
+    assert [next(news), next(news)] == [Shown("first"), Progress("going on", 1, 2)]
+    news.close()  # nobody follows it: it goes on
+    time.sleep(0.1)
+    assert jobs.busy
+    news = jobs.follow("a", "page", "this")
+    go.set()
+    assert [new for new in news if not isinstance(new, Progress)] == [Shown("first"), Shown("second"), Finished(5)]
+    assert jobs.follow("a", "page", "this") is None
+
+
+def test_a_job_that_stays_can_be_stopped(jobs):
+    news = jobs.run("a", "page", endless, "this", stays=True)
+    next(news)
+    news.close()
+    jobs.cancel("a", "page", "that")
+    time.sleep(0.1)
+    assert jobs.busy
+    jobs.cancel("a", "page", "this")
+    wait_for(lambda: not jobs.busy)

@@ -7,7 +7,7 @@ import time
 import weakref
 
 import psutil
-from studio_client import PNG, Client, SmallEngine, file_of, links, running, wait_for
+from studio_client import PNG, Client, SmallEngine, file_of, files_in, links, running, wait_for
 
 from fd2talk.studio.limits import Limits
 
@@ -16,7 +16,7 @@ def test_twenty_visitors_at_once(wav):
     """One works, ten wait, the rest are told that it is busy; whoever waits gets their own video."""
     engine = SmallEngine()
     engine.stage.gate.clear()
-    with running(engine, Limits(waiting=10, leave_seconds=0.1)) as (studio, address):
+    with running(engine, Limits(waiting=10, leave_seconds=0.1, keep_seconds=0.2)) as (studio, address):
         clients = [Client(address) for _ in range(20)]
         sounds = [client.upload(wav, "s.wav")[1] for client in clients]
         for client in clients:
@@ -47,7 +47,7 @@ def test_twenty_visitors_at_once(wav):
         for client in clients:
             client.leave()
         wait_for(lambda: len(studio.visitors) == 0)
-        assert not [path for path in studio.visitors.folder.rglob("*") if path.is_file()]
+        assert not files_in(studio.visitors.folder)
 
 
 def test_a_second_job_of_a_visitor_is_refused(wav):
@@ -108,7 +108,7 @@ def test_edits_give_way_to_a_new_video(wav):
 
 def test_whoever_leaves_in_mid_job_leaves_nothing(wav):
     engine = SmallEngine()
-    with running(engine, Limits(leave_seconds=0.1)) as (studio, address):
+    with running(engine, Limits(leave_seconds=0.1, keep_seconds=0.2)) as (studio, address):
 
         def visit():
             """Leave while the job is running; returns a weak reference to the photo."""
@@ -124,7 +124,7 @@ def test_whoever_leaves_in_mid_job_leaves_nothing(wav):
             wait_for(lambda: not studio.jobs.busy, 3)
             wait_for(lambda: len(studio.visitors) == 0, 3)
             engine.stage.gate.set()
-            wait_for(lambda: not [path for path in studio.visitors.folder.rglob("*") if path.is_file()], 3)
+            wait_for(lambda: not files_in(studio.visitors.folder), 3)
             return weakref.ref(photo)
 
         def forgotten(photo):
