@@ -15,11 +15,11 @@ from typing import Any
 import gradio as gr
 
 from fd2talk.commands.inputs import load_motion
+from fd2talk.media_checks import named
 from fd2talk.studio import controls, results
 from fd2talk.studio.editor import HEAVY, Editor
 from fd2talk.studio.editors import MOST_OPEN, Choice, Editors
 from fd2talk.studio.jobs import Cancelled, Finished, HandedOver, Progress, Report, Waiting
-from fd2talk.studio.media import named
 from fd2talk.studio.photos import Photo
 from fd2talk.studio.studio import CHANGING, EDITING, Studio
 from fd2talk.studio.visitors import Page

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from fd2talk.media_checks import read_speech
 from fd2talk.output import write_video
 from fd2talk.studio.controls import SHORT_TITLES
 from fd2talk.studio.edit_session import EditSession
@@ -19,7 +20,6 @@ from fd2talk.studio.editor_view import EditorView
 from fd2talk.studio.frame_cache import FrameCache, Room
 from fd2talk.studio.generation import Generated, Settings
 from fd2talk.studio.jobs import Cancelled, Report
-from fd2talk.studio.media import read_speech
 from fd2talk.studio.splice import sound_file
 from fd2talk.studio.studio import Studio
 from fd2talk.studio.visitors import Page

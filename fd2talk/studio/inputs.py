@@ -7,8 +7,8 @@ from typing import Any
 import gradio as gr
 import numpy as np
 
+from fd2talk.media_checks import read_speech
 from fd2talk.studio import results
-from fd2talk.studio.media import read_speech
 from fd2talk.studio.photos import Photo
 from fd2talk.studio.studio import Studio
 from fd2talk.studio.visitors import Page

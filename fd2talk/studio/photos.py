@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from fd2talk.media_checks import check_pixels, named
 from fd2talk.studio.limits import Limits
-from fd2talk.studio.media import check_pixels, named
 from shared.errors import InputError
 from shared.faces.detection import FaceBox
 from shared.images import read_image

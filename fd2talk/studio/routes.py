@@ -13,8 +13,8 @@ from starlette.datastructures import UploadFile
 from starlette.exceptions import HTTPException as StarletteHTTPException
 from starlette.responses import FileResponse, JSONResponse, PlainTextResponse
 
+from fd2talk.media_checks import check_pixels
 from fd2talk.studio.examples import PORTRAITS, SOUNDS, thumbnail
-from fd2talk.studio.media import check_pixels
 from fd2talk.studio.studio import Studio
 from fd2talk.studio.visitors import Visitor
 from shared.errors import Fd2TalkError, UsageError

@@ -10,10 +10,10 @@ from typing import Any
 
 import gradio as gr
 
+from fd2talk.media_checks import check_clip, read_speech
 from fd2talk.studio import controls, results
 from fd2talk.studio.generation import Generated, generate
 from fd2talk.studio.jobs import Busy, Cancelled, Finished, HandedOver, Progress, Report, Shown, Waiting
-from fd2talk.studio.media import check_clip, read_speech
 from fd2talk.studio.studio import GENERATING, Studio
 from fd2talk.studio.visitors import Page
 from shared.errors import Fd2TalkError, UsageError
