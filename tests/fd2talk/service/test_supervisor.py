@@ -127,9 +127,16 @@ def crashes_of(client):
     return float(re.search(r"^fd2talk_worker_crashes_total (\S+)$", client.get("/metrics").text, re.MULTILINE)[1])
 
 
+def makers_of_two(client, service):
+    """The processes that make two short videos which are queued at once."""
+    names = [client.queued(quick(0.3)) for _ in range(2)]
+    assert {client.finished(name)["status"] for name in names} == {"completed"}
+    return {service.videos.find(name).result.partition("-")[0] for name in names}
+
+
 def test_two_make_two_at_once_and_the_end_of_one_does_not_disturb_the_other(two, client_of_two):
     (service, _, supervisor), client = two, client_of_two
-    wait_for(lambda: client.get("/health").json()["workers_up"] == 2)  # another test may have ended one
+    wait_for(lambda: len(makers_of_two(client, service)) == 2)  # both have started, which may take seconds
     names = [client.queued(quick(2.0)), client.queued(quick(2.0))]
     wait_for(lambda: under_way(client) == sorted(names))
     crashes = crashes_of(client)
@@ -159,6 +166,7 @@ def test_processes_are_begun_again_each_with_its_share_of_the_cores(two, client_
 
 def test_a_deleted_video_whose_process_hangs_costs_only_that_one_of_two(two, client_of_two):
     (service, _, supervisor), client = two, client_of_two
+    wait_for(lambda: len(makers_of_two(client, service)) == 2)
     hanging, slow = client.queued(quick(do="hang")), client.queued(quick(1.5))
     wait_for(lambda: under_way(client) == sorted([hanging, slow]))
     client.delete(f"/v1/videos/{hanging}")
