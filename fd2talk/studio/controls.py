@@ -10,6 +10,7 @@ from typing import Any
 import gradio as gr
 
 from fd2talk.studio.engine import RENDERERS, Engine
+from fd2talk.studio.files_given import AnyFile
 from fd2talk.studio.generation import Settings
 from shared.errors import UsageError
 
@@ -58,7 +59,7 @@ def build(engine: Engine) -> Controls:
         model = gr.Dropdown(choices, value=names[0], label="Motion model", filterable=False, elem_id="model")
         seed = gr.Number(0, label="Seed", precision=0, info="Another number, other movements", elem_id="seed")
     style = gr.Dropdown(label="Speaking style", filterable=False, elem_id="style", **style_of_model(engine, names[0]))
-    clip = gr.File(
+    clip = AnyFile(
         label="Clip of somebody who talks, and agreed to it",
         file_types=["video", ".npz"],
         type="filepath",
@@ -66,7 +67,6 @@ def build(engine: Engine) -> Controls:
         elem_id="clip",
         height=120,
     )
-    clip.preprocess = path_of  # type: ignore[method-assign]
     compare = gr.Radio([ONE, SEEDS, MODELS], value=ONE, label="Compare", elem_id="compare")
     with gr.Row(visible=False) as second:
         other_seed = gr.Number(1, label="Second seed", precision=0, visible=False, elem_id="other-seed")
@@ -189,11 +189,6 @@ def as_before(engine: Engine, values: Sequence[Any]) -> list[Any]:
     given["clip"] = given["clip"] if given["clip"] and Path(given["clip"]).is_file() else None
     style.pop("value")
     return [gr.update(value=value, **(style if name == "style" else {})) for name, value in given.items()]
-
-
-def path_of(payload: Any) -> str | None:
-    """Instead of a component's own `preprocess`, which would decode the file before it has been checked."""
-    return None if payload is None else payload.path
 
 
 def _whole(value: object, what: str, least: int = 0, most: int = 2**53) -> int:

@@ -16,9 +16,10 @@ import gradio as gr
 
 from fd2talk.commands.inputs import load_motion
 from fd2talk.media_checks import named
-from fd2talk.studio import controls, results
+from fd2talk.studio import results
 from fd2talk.studio.editor import HEAVY, Editor
 from fd2talk.studio.editors import MOST_OPEN, Choice, Editors
+from fd2talk.studio.files_given import AnyFile, ImageFile
 from fd2talk.studio.jobs import Cancelled, Finished, HandedOver, Progress, Report, Waiting
 from fd2talk.studio.photos import Photo
 from fd2talk.studio.studio import CHANGING, EDITING, Studio
@@ -47,16 +48,14 @@ def build(studio: Studio, tab: gr.Tab) -> None:
     )  # fmt: skip
     with gr.Accordion("Open a motion file instead", open=False, elem_id="edit-open"):
         with gr.Row():
-            photo = gr.Image(
+            photo = ImageFile(
                 label="Photo", type="filepath", sources=["upload"], height=200, elem_id="edit-photo", buttons=[],
                 image_mode=None, placeholder="A photo of a face; without one, that of the tab Generate",
             )  # fmt: skip
-            photo.preprocess = controls.path_of  # type: ignore[method-assign]
-            motion = gr.File(
+            motion = AnyFile(
                 label="Motion (.npz, from fd2talk motion, track or this page)", file_types=[".npz"], type="filepath",
                 height=200, elem_id="edit-motion",
             )  # fmt: skip
-            motion.preprocess = controls.path_of  # type: ignore[method-assign]
         opened = gr.Button("Open", elem_id="edit-open-button")
         failed = gr.HTML(elem_id="edit-failed")
 

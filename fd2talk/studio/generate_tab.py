@@ -9,6 +9,7 @@ import gradio as gr
 
 from fd2talk.studio import controls, results, video_job
 from fd2talk.studio.examples import PORTRAITS, SOUNDS
+from fd2talk.studio.files_given import ImageFile, SoundFile
 from fd2talk.studio.inputs import choose_face, is_known, take_photo, take_speech
 from fd2talk.studio.studio import GENERATING, Studio
 from shared.errors import UsageError
@@ -34,22 +35,20 @@ def build(studio: Studio, whole: gr.Blocks) -> None:
     with gr.Row(elem_classes="studio-columns"):
         with gr.Column(scale=5, min_width=300):
             gr.HTML("<h2>1. Photo</h2>")
-            photo = gr.Image(
+            photo = ImageFile(
                 label="Photo of a face, from the front", type="filepath", sources=["upload", "webcam"], height=300,
                 elem_id="photo", buttons=[], image_mode=None, placeholder="Drop a photo here, or click to choose one",
             )  # fmt: skip
-            photo.preprocess = controls.path_of  # type: ignore[method-assign]
             portraits = gr.HTML(_example_pictures(), js_on_load=_CLICKED_EXAMPLE, elem_id="portraits", **plain)
             faces_said = gr.HTML(elem_id="faces-said", elem_classes="studio-said", js_on_load=_LIVE)
             with gr.Group(visible=False, elem_id="faces") as faces:
                 numbered = gr.HTML(elem_id="numbered", **plain)
                 face = gr.Radio(label="Which face speaks?", elem_id="face")
             gr.HTML("<h2>2. Speech</h2>")
-            sound = gr.Audio(
+            sound = SoundFile(
                 label="Recording of speech", type="filepath", sources=["upload", "microphone"], elem_id="speech",
                 buttons=[], editable=False,
             )  # fmt: skip
-            sound.preprocess = controls.path_of  # type: ignore[method-assign]
             sounds = gr.HTML(_example_sounds(), js_on_load=_CLICKED_EXAMPLE, elem_id="sounds", **plain)
             sound_said = gr.HTML(elem_id="sound-said", elem_classes="studio-said", js_on_load=_LIVE)
         with gr.Column(scale=6, min_width=300):
