@@ -11,7 +11,7 @@ import numpy as np
 from scipy.ndimage import binary_opening
 
 from fd2talk.options import FaceChoice
-from fd2talk.track import is_upside_down, track_file
+from fd2talk.track import LARGEST, is_upside_down, track_file
 from shared.driver import driver_motion
 from shared.errors import InputError
 from shared.face_model.morphable import MorphableModel
@@ -76,7 +76,7 @@ def watched(frames: Iterator[np.ndarray], places: Sequence[int], seen: dict[int,
         yield frame
 
 
-def video_footage(path: str, model: MorphableModel, face: FaceChoice) -> Footage:
+def video_footage(path: str, model: MorphableModel, face: FaceChoice = LARGEST) -> Footage:
     """Track a face of a video whose frames are to be edited; what is treated is said in a note, as by `video_motion`.
 
     Args:

@@ -36,8 +36,9 @@ from stage2_render.repair.renderer import Prepared, RepairRenderer
 from stage2_render.warp.compositing import smoothstep
 from stage2_render.warp.mesh_warp import MeshWarp
 
-# Movement of the lips in mm, against the frame of the video, at which its mouth no longer shows what this one does.
-_OTHER_MOUTH = 1.5
+# Movement of the lips in mm, against the frame of the video and without what all of them move alike, up to which its
+# mouth shows what this one does, and from which on it does not. Lips that are kept move less, with what is beside them.
+_SAME_MOUTH, _OTHER_MOUTH = 0.5, 1.0
 # Standard deviation, in frames, of how that begins and ends; and frames from a kept one to where it may be in full.
 _SWELL, _FROM_KEPT = 2.0, 4
 # Openings in mm up to which the network is shown the closed mouth of a donor, and from which on the open reference; and
@@ -269,7 +270,9 @@ class _Drawing:
         moved = np.zeros(len(drawn))
         for frame in np.flatnonzero(drawn):
             change = self.after.expression[frame] - before.expression[self.plan[frame][0][0]]
-            moved[frame] = np.linalg.norm(np.tensordot(change, lips, 1), axis=-1).max()
+            movement = np.tensordot(change, lips, 1)
+            moved[frame] = np.linalg.norm(movement - movement.mean(0), axis=-1).max()
         swelling = gaussian_filter1d(maximum_filter1d(moved, int(4 * _SWELL) + 1), _SWELL)
         kept = np.full(len(drawn), np.inf) if drawn.all() else distance_transform_edt(drawn)
-        return smoothstep(swelling / _OTHER_MOUTH) * smoothstep(kept / (_FROM_KEPT + 1))
+        other = smoothstep((swelling - _SAME_MOUTH) / (_OTHER_MOUTH - _SAME_MOUTH))
+        return other * smoothstep(kept / (_FROM_KEPT + 1))

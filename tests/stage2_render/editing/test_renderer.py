@@ -146,3 +146,30 @@ def test_lips_that_close_are_those_of_a_frame_whose_mouth_is_closed(geometry, fo
         mouths = np.stack(out).astype(int)[7:13, 120:190, 80:160]
         green[donors] = (mouths[..., 1] - mouths[..., 0] > 40).sum((1, 2))
     assert green[False].max() > 100 and green[True].max() < 10
+
+
+def test_a_mouth_that_keeps_its_shape_shows_what_it_did(geometry, footage, talking):
+    """Another head or upper face moves kept lips a little, all of them alike: no other frame's mouth is laid over them.
+
+    What is between the lips is green in the film's first half, and blue in the second.
+    """
+    _, motion, frames = talking
+    model, painted = footage.model, []
+    for i, (frame, points) in enumerate(zip(frames, footage.track.landmarks)):
+        inside = np.rint(points[list(INNER_LIPS), :2]).astype(np.int32)
+        painted.append(cv2.fillPoly(frame.copy(), [inside], (0, 200, 0) if i < 10 else (0, 0, 200)))
+    footage.video = lambda: iter(painted)
+    lips = model.exp_basis[:, model.groups["lips"]]
+    aside = np.broadcast_to(np.float32([0, 1.6, 0]), lips.shape[1:])
+    change = np.linalg.lstsq(lips.reshape(len(lips), -1).T, aside.ravel(), rcond=None)[0].astype(np.float32)
+    movement = np.tensordot(change, lips, 1)
+    assert np.linalg.norm(movement, axis=-1).max() > 1.3
+    assert np.linalg.norm(movement - movement.mean(0), axis=-1).max() < 0.5
+    after = replace(motion, expression=motion.expression + change)
+    out = np.stack(list(render_edit(geometry, footage, after, some(*range(FRAMES)), workers=0))).astype(int)
+    mouths = out[:, 120:190, 80:160]
+    green, blue = ((mouths[..., k] - mouths[..., 3 - k] > 60).sum((1, 2)) for k in (1, 2))
+    opened = lip_gap(model.vertices(motion.identity, motion.expression)) > 3
+    assert opened[:10].any() and opened[10:].any()
+    assert (green[:10][opened[:10]] > 10).all() and not blue[:10].any()
+    assert (blue[10:][opened[10:]] > 10).all() and not green[10:].any()
