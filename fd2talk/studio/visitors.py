@@ -36,6 +36,8 @@ class Page:
         edit: for the timeline's editors (`editors.Editors`).
         connections: that tell that the page is open; 0 for a moment when a line is bad.
         left: when the last of them ended, as `time.monotonic` counts; None: it is open.
+        expected: a session asked for what was left and has no connection yet; if the page is loaded again before it
+            has any, the next session gets it.
         timer: until something ends because it was left.
     """
 
@@ -49,6 +51,7 @@ class Page:
     failed: str = ""
     edit: Any = None
     connections: int = 0
+    expected: bool = False
     left: float | None = None
     timer: threading.Timer | None = None
 
@@ -64,7 +67,7 @@ class Page:
 
     def came_back(self) -> None:
         """It is open (again): nothing of it ends."""
-        self.left = None
+        self.left, self.expected = None, False
         if self.timer is not None:
             self.timer.cancel()
             self.timer = None
@@ -205,10 +208,10 @@ class Visitors:
     def _of_session(self, visitor: Visitor, session: str) -> Page:
         if session not in visitor.pages:
             left = [page for page in visitor.pages.values() if page.left is not None and page.holds]
-            page = max(left, key=lambda page: page.left or 0, default=Page(visitor, session, session))
+            chosen = max(left, key=lambda page: (not page.expected, page.left or 0), default=None)
+            page = Page(visitor, session, session) if chosen is None else chosen
             visitor.pages.pop(page.session, None)
-            page.came_back()
-            page.session = session
+            page.session, page.expected = session, chosen is not None
             visitor.pages[session] = page
         return visitor.pages[session]
 
