@@ -152,6 +152,38 @@ class Visitors:
                 raise UsageError("you were away for long, and your files were removed: reload the page")
             return self._of_session(found, session)
 
+    def loaded(self, visitor: str | None, session: str | None, patience: float = 1.0) -> Page:
+        """The page of the first request of a page that was loaded.
+
+        A busy server may learn later of the page that was left than of the one that comes for it; so while another page
+        of this visitor has something that this one may be meant to have, wait a moment whether that was left.
+
+        Args:
+            visitor: the cookie.
+            session: gradio's session hash.
+            patience: seconds.
+
+        Raises:
+            UsageError: as `page`.
+        """
+        until = time.monotonic() + patience
+        while True:
+            page = self.page(visitor, session)
+            with self._lock:
+                others = [other for other in page.visitor.pages.values() if other.holds]
+                if page.holds or not others:
+                    return page
+                if any(other.left is not None for other in others):
+                    page.visitor.pages.pop(page.session, None)
+                    found = self._of_session(page.visitor, page.session)
+                    found.connections = page.connections
+                    if found.connections:
+                        found.came_back()
+                    return found
+            if time.monotonic() > until:
+                return page
+            time.sleep(0.05)
+
     def claim(self, visitor: Visitor | None, session: object) -> None:
         """A page of this visitor, from now on. Raises UsageError: it is somebody else's, or none."""
         if visitor is None or not isinstance(session, str) or not session or len(session) > 100:

@@ -217,3 +217,32 @@ def test_two_pages_that_are_opened_again_at_once_get_one_each(visitors):
     for session in ("new 1", "new 2"):
         visitors.opened(visitor, session)
     assert [visitors.page(visitor.name, session) for session in ("new 1", "new 2")] == pages[::-1]
+
+
+@pytest.mark.parametrize("late", ["the end of a connection", "a connection"])
+def test_a_page_comes_back_though_the_server_learns_late_that_it_was_left(visitors, late):
+    visitor = visitors.new()
+    visitors.opened(visitor, "first")
+    page = visitors.page(visitor.name, "first")
+    page.generated = [object()]
+    if late == "a connection":  # of a page that was loaded again at once
+        visitors.lost(visitor, "first")
+        visitors.opened(visitor, "second")
+    visitors.opened(visitor, "third")
+    timer = threading.Timer(0.2, visitors.lost, (visitor, page.session))
+    timer.start()
+    assert visitors.loaded(visitor.name, "third") is page
+    assert visitors.page(visitor.name, "third") is page and (page.left, page.connections) == (None, 1)
+    assert [*visitor.pages] == ["third"]
+    visitors.lost(visitor, "third")
+    wait_for(lambda: visitors.stopped == [page])
+
+
+def test_a_second_page_takes_nothing_from_one_that_is_open(visitors):
+    visitor = visitors.new()
+    visitors.opened(visitor, "first")
+    page = visitors.page(visitor.name, "first")
+    page.generated = [object()]
+    visitors.opened(visitor, "second")
+    assert visitors.loaded(visitor.name, "second", patience=0.1) is visitors.page(visitor.name, "second") is not page
+    assert visitors.page(visitor.name, "first") is page
