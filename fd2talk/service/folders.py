@@ -55,8 +55,9 @@ class Folders:
             for one in (self.incoming, self.uploads, self.inputs, self.work, self.results):
                 one.mkdir(mode=0o700, exist_ok=True)
             for one in (self.folder, self.incoming, self.results):  # as good as any question whether it may be done
-                (one / ".probe").touch()
-                (one / ".probe").unlink()
+                probe = one / f".probe-{secrets.token_hex(8)}"  # several processes may ask at the same moment
+                probe.touch()
+                probe.unlink()
         except OSError as error:
             raise UsageError(f"cannot use the folder {folder}: {error.strerror}") from error
 

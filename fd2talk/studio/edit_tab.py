@@ -60,7 +60,7 @@ def build(studio: Studio, tab: gr.Tab) -> None:
         failed = gr.HTML(elem_id="edit-failed")
 
     def on_select(request: gr.Request) -> Iterator[tuple]:
-        yield from _with_page(studio, request, _selected)
+        yield from _with_page(studio, request, _selected, studio.loaded_page)  # a page may be loaded at this tab
 
     def on_which(number: int, request: gr.Request) -> Iterator[tuple]:
         def chosen(studio: Studio, page: Page) -> Iterator[_Shown]:
@@ -103,12 +103,15 @@ def _static(name: str) -> str:
 
 
 def _with_page(
-    studio: Studio, request: gr.Request, work: Callable[[Studio, Page], Iterator[_Shown]]
+    studio: Studio,
+    request: gr.Request,
+    work: Callable[[Studio, Page], Iterator[_Shown]],
+    page_of: Callable[[gr.Request], Page] | None = None,
 ) -> Iterator[_Shown]:
     """What a page does, with its errors in the timeline."""
     page = None
     try:
-        page = studio.page(request)
+        page = (page_of or studio.page)(request)
         yield from work(studio, page)
     except Cancelled:
         return

@@ -110,7 +110,7 @@ def _came_back(studio: Studio, request: gr.Request, controls_count: int) -> Iter
     """What a page had before it was loaded again: photo, recording, controls; then its videos, or its job."""
     nothing = (gr.skip(),) * (2 + controls_count)
     try:
-        page = studio.page(request)
+        page = studio.loaded_page(request)
     except UsageError:  # it is said as soon as they do something
         yield *nothing, *video_job.NOTHING_NEW  # without it gradio would empty everything
         return

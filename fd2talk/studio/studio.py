@@ -45,6 +45,10 @@ class Studio:
         """
         return self.visitors.page(request.cookies.get(VISITOR_COOKIE), request.session_hash)
 
+    def loaded_page(self, request: Any) -> Page:
+        """The page of a request that a page makes as it is loaded; see `Visitors.loaded`. Raises UsageError."""
+        return self.visitors.loaded(request.cookies.get(VISITOR_COOKIE), request.session_hash)
+
     def run(
         self,
         page: Page,

@@ -36,6 +36,8 @@ class Page:
         edit: for the timeline's editors (`editors.Editors`).
         connections: that tell that the page is open; 0 for a moment when a line is bad.
         left: when the last of them ended, as `time.monotonic` counts; None: it is open.
+        expected: a session asked for what was left and has no connection yet; if the page is loaded again before it
+            has any, the next session gets it.
         timer: until something ends because it was left.
     """
 
@@ -49,6 +51,7 @@ class Page:
     failed: str = ""
     edit: Any = None
     connections: int = 0
+    expected: bool = False
     left: float | None = None
     timer: threading.Timer | None = None
 
@@ -64,7 +67,7 @@ class Page:
 
     def came_back(self) -> None:
         """It is open (again): nothing of it ends."""
-        self.left = None
+        self.left, self.expected = None, False
         if self.timer is not None:
             self.timer.cancel()
             self.timer = None
@@ -149,6 +152,38 @@ class Visitors:
                 raise UsageError("you were away for long, and your files were removed: reload the page")
             return self._of_session(found, session)
 
+    def loaded(self, visitor: str | None, session: str | None, patience: float = 1.0) -> Page:
+        """The page of the first request of a page that was loaded.
+
+        A busy server may learn later of the page that was left than of the one that comes for it; so while another page
+        of this visitor has something that this one may be meant to have, wait a moment whether that was left.
+
+        Args:
+            visitor: the cookie.
+            session: gradio's session hash.
+            patience: seconds.
+
+        Raises:
+            UsageError: as `page`.
+        """
+        until = time.monotonic() + patience
+        while True:
+            page = self.page(visitor, session)
+            with self._lock:
+                others = [other for other in page.visitor.pages.values() if other.holds]
+                if page.holds or not others:
+                    return page
+                if any(other.left is not None for other in others):
+                    page.visitor.pages.pop(page.session, None)
+                    found = self._of_session(page.visitor, page.session)
+                    found.connections = page.connections
+                    if found.connections:
+                        found.came_back()
+                    return found
+            if time.monotonic() > until:
+                return page
+            time.sleep(0.05)
+
     def claim(self, visitor: Visitor | None, session: object) -> None:
         """A page of this visitor, from now on. Raises UsageError: it is somebody else's, or none."""
         if visitor is None or not isinstance(session, str) or not session or len(session) > 100:
@@ -205,10 +240,10 @@ class Visitors:
     def _of_session(self, visitor: Visitor, session: str) -> Page:
         if session not in visitor.pages:
             left = [page for page in visitor.pages.values() if page.left is not None and page.holds]
-            page = max(left, key=lambda page: page.left or 0, default=Page(visitor, session, session))
+            chosen = max(left, key=lambda page: (not page.expected, page.left or 0), default=None)
+            page = Page(visitor, session, session) if chosen is None else chosen
             visitor.pages.pop(page.session, None)
-            page.came_back()
-            page.session = session
+            page.session, page.expected = session, chosen is not None
             visitor.pages[session] = page
         return visitor.pages[session]
 

@@ -80,9 +80,19 @@ def write_columns(
 
 
 def read_plan(folder: Path) -> dict[str, Any] | None:
-    """What the shards in a folder are made of; None: nothing has been written there."""
+    """What the shards in a folder are made of; None: nothing has been written there.
+
+    Raises:
+        InputError: the file that says so is damaged.
+    """
     path = folder / PLAN
-    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
+    try:
+        plan = json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
+    except ValueError as error:
+        raise InputError(f"{path}: damaged ({' '.join(str(error).split())[:80]}); remove {folder}") from error
+    if plan is not None and not isinstance(plan, dict):
+        raise InputError(f"{path}: damaged (it is no object); remove {folder}")
+    return plan
 
 
 def write_plan(folder: Path, plan: Mapping[str, Any]) -> None:

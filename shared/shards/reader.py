@@ -47,8 +47,11 @@ class Shards:
         except (OSError, arrow.ArrowException) as error:
             raise InputError(f"{path}: not an index of shards ({' '.join(str(error).split())[:80]})") from error
         self.metadata = metadata_of(self._index, path)
-        self.parts = {name: Part.from_json(values) for name, values in self.metadata["parts"].items()}
-        self.checksums = checksums_in(self.metadata)
+        try:
+            self.parts = {name: Part.from_json(values) for name, values in self.metadata["parts"].items()}
+            self.checksums = checksums_in(self.metadata)
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise InputError(f"{path}: damaged ({error!r:.80}); remove it, and run `fd2talk shard` again") from error
         self._columns: dict[str, np.ndarray] = {}
         self._texts: dict[str, Any] = {}
         self._files = OpenFiles(self.checksums)

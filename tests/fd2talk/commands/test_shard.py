@@ -108,6 +108,15 @@ def test_every_byte_is_checked_and_a_damaged_file_written_again(tmp_path, run, r
     assert run("shard", "--check", out)[0] == 0
 
 
+@pytest.mark.parametrize("content", ["{", "[1]", ""])
+def test_a_damaged_plan_is_said(tmp_path, run, refused, monkeypatch, content):
+    prepared, out = write_prepared(tmp_path / "prepared", people=3), tmp_path / "shards"
+    monkeypatch.setattr("fd2talk.commands.shard.in_processes", in_this_process)
+    assert run("shard", prepared, out, "--workers", 1)[0] == 0
+    (out / "plan.json").write_text(content)
+    refused("shard", prepared, out, folder=tmp_path, saying=f"{out / 'plan.json'}: damaged")
+
+
 def test_what_cannot_be_checked_is_refused(tmp_path, refused):
     prepared = write_prepared(tmp_path / "prepared", people=3)
     refused("shard", "--check", prepared, folder=tmp_path, saying="no shards; `fd2talk shard PREPARED")

@@ -1,6 +1,7 @@
 """Files of clients: harmless names, limits while they arrive, nothing left of what was not finished."""
 
 import errno
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 
 import pytest
@@ -112,6 +113,16 @@ def test_a_folder_that_cannot_be_made_is_said(tmp_path):
     (tmp_path / "file").write_bytes(b"x")
     with pytest.raises(UsageError, match="cannot use the folder"):
         Folders(tmp_path / "file" / "data", Limits())
+
+
+def test_processes_may_open_a_folder_at_the_same_moment(tmp_path):
+    def opened(_):
+        for _ in range(50):
+            Folders(tmp_path, Limits())
+
+    with ThreadPoolExecutor(8) as pool:
+        assert [*pool.map(opened, range(8))] == [None] * 8
+    assert not [*tmp_path.rglob(".probe*")]
 
 
 def test_nobody_else_reads_what_is_kept(tmp_path):

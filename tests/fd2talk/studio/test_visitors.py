@@ -7,9 +7,11 @@ import time
 import weakref
 
 import psutil
+import pytest
 from studio_client import PNG, Client, SmallEngine, file_of, files_in, links, running, wait_for
 
 from fd2talk.studio.limits import Limits
+from fd2talk.studio.visitors import Visitors
 
 
 def test_twenty_visitors_at_once(wav):
@@ -166,3 +168,81 @@ def test_an_own_visitors_files_are_limited(wav):
         assert client.upload(PNG, "b.png")[0] == 200
         status, said = client.upload(PNG, "c.png")
         assert status == 422 and "your files take more than" in said
+
+
+@pytest.fixture
+def visitors():
+    stopped = []
+    found = Visitors(Limits(leave_seconds=0.2, keep_seconds=60), stopped.append, lambda page: None)
+    found.stopped = stopped
+    yield found
+    found.remove()
+
+
+def left_pages(visitors, visitor, *sessions):
+    """Pages that hold something and were left."""
+    for session in sessions:
+        visitors.opened(visitor, session)
+    pages = [visitors.page(visitor.name, session) for session in sessions]
+    for page in pages:
+        page.generated = [object()]
+        visitors.lost(visitor, page.session)
+    return pages
+
+
+def test_a_page_that_is_loaded_again_before_it_has_a_connection_comes_back(visitors):
+    visitor = visitors.new()
+    (page,) = left_pages(visitors, visitor, "first")
+    visitors.claim(visitor, "second")  # a request comes before the connection that says that the page is open,
+    visitors.claim(visitor, "third")  # which never does, as it is loaded again
+    visitors.opened(visitor, "third")
+    assert visitors.page(visitor.name, "third") is page and page.left is None
+    time.sleep(0.4)
+    assert visitors.stopped == []
+
+
+def test_a_page_that_asked_but_was_never_open_stops(visitors):
+    visitor = visitors.new()
+    (page,) = left_pages(visitors, visitor, "first")
+    visitors.claim(visitor, "second")
+    assert visitors.page(visitor.name, "second") is page
+    wait_for(lambda: visitors.stopped == [page])
+
+
+def test_two_pages_that_are_opened_again_at_once_get_one_each(visitors):
+    visitor = visitors.new()
+    pages = left_pages(visitors, visitor, "old 1", "old 2")
+    for session in ("new 1", "new 2"):
+        visitors.claim(visitor, session)
+    for session in ("new 1", "new 2"):
+        visitors.opened(visitor, session)
+    assert [visitors.page(visitor.name, session) for session in ("new 1", "new 2")] == pages[::-1]
+
+
+@pytest.mark.parametrize("late", ["the end of a connection", "a connection"])
+def test_a_page_comes_back_though_the_server_learns_late_that_it_was_left(visitors, late):
+    visitor = visitors.new()
+    visitors.opened(visitor, "first")
+    page = visitors.page(visitor.name, "first")
+    page.generated = [object()]
+    if late == "a connection":  # of a page that was loaded again at once
+        visitors.lost(visitor, "first")
+        visitors.opened(visitor, "second")
+    visitors.opened(visitor, "third")
+    timer = threading.Timer(0.2, visitors.lost, (visitor, page.session))
+    timer.start()
+    assert visitors.loaded(visitor.name, "third") is page
+    assert visitors.page(visitor.name, "third") is page and (page.left, page.connections) == (None, 1)
+    assert [*visitor.pages] == ["third"]
+    visitors.lost(visitor, "third")
+    wait_for(lambda: visitors.stopped == [page])
+
+
+def test_a_second_page_takes_nothing_from_one_that_is_open(visitors):
+    visitor = visitors.new()
+    visitors.opened(visitor, "first")
+    page = visitors.page(visitor.name, "first")
+    page.generated = [object()]
+    visitors.opened(visitor, "second")
+    assert visitors.loaded(visitor.name, "second", patience=0.1) is visitors.page(visitor.name, "second") is not page
+    assert visitors.page(visitor.name, "first") is page

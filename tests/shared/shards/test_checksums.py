@@ -123,6 +123,15 @@ def test_a_damaged_index_is_noticed(folder):
         checksums_of_folder(folder)
 
 
+@pytest.mark.parametrize("name", [b'"shape"', b'"parts"', b'"dtype"'])
+def test_an_index_whose_description_is_damaged_is_noticed(folder, name):
+    data = (folder / INDEX).read_bytes()
+    assert name in data
+    (folder / INDEX).write_bytes(data.replace(name, name[:-2] + b'x"'))
+    with pytest.raises(InputError, match=f"{folder / INDEX}: damaged .*; remove it, and run"):
+        Shards(folder)
+
+
 def test_missing_files_and_others_than_shards(folder):
     (folder / shard_name("points", 1)).unlink()
     change_a_byte(folder / "portraits.npz", 40)
