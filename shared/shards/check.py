@@ -7,8 +7,9 @@ from pathlib import Path
 
 from shared.errors import InputError
 from shared.shards.checksums import Checksum, check_all, check_end, check_whole
-from shared.shards.format import shard_metadata
+from shared.shards.format import INDEX, INDEX_SUM, shard_metadata
 from shared.shards.reader import Shards, checksums_in
+from shared.weights import sha256
 
 
 def checksums_of_folder(folder: Path) -> dict[Path, dict[Path, Checksum]]:
@@ -17,6 +18,11 @@ def checksums_of_folder(folder: Path) -> dict[Path, dict[Path, Checksum]]:
     Raises:
         InputError: the folder has no index, or the index or a JSON file is damaged.
     """
+    summed = folder / INDEX_SUM
+    if summed.exists() and summed.read_bytes().split()[:1] != [sha256(folder / INDEX).encode()]:
+        raise InputError(
+            f"{folder / INDEX}: damaged (its checksum is another one); remove it, and run `fd2talk shard` again"
+        )
     shards = Shards(folder)
     shards.check_index()
     found = {shards.index_path: {folder / name: checksum for name, checksum in shards.checksums.items()}}

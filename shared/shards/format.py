@@ -17,6 +17,8 @@ from shared.shards.checksums import HashedFile, footer_start
 
 INDEX = "index.parquet"
 """Name of the index; a folder without it is incomplete, or no folder of shards."""
+INDEX_SUM = f"{INDEX}.sha256"
+"""Name of the file with the checksum of the index, written after it."""
 PLAN = "plan.json"
 """Name of the file that says what shards are made of; it is written before all others."""
 

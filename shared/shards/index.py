@@ -12,7 +12,8 @@ import numpy as np
 from shared.errors import InputError
 from shared.files import atomic_output
 from shared.shards.checksums import Checksum, checksum_of, checksum_of_all
-from shared.shards.format import INDEX, PLAN, Part, pyarrow, shard_name, shard_ranges, with_metadata
+from shared.shards.format import INDEX, INDEX_SUM, PLAN, Part, pyarrow, shard_name, shard_ranges, with_metadata
+from shared.weights import sha256
 
 # Rows of the index in a row group.
 _GROUP_ROWS = 1 << 17
@@ -74,9 +75,12 @@ def write_columns(
     table = arrow.table({name: values for name, values in columns.items()})
     described = {"parts": {name: part.to_json() for name, part in parts.items()}, **metadata}
     table = table.replace_schema_metadata(with_metadata(table.schema, described).metadata)
+    (folder / INDEX_SUM).unlink(missing_ok=True)  # it is that of the index before
     with atomic_output(folder / INDEX, overwrite=True) as temporary:
         settings = {"compression": "zstd", "write_page_checksum": True}
         arrow.parquet.write_table(table, temporary, row_group_size=_GROUP_ROWS, **settings)
+    with atomic_output(folder / INDEX_SUM, overwrite=True) as temporary:
+        Path(temporary).write_text(f"{sha256(folder / INDEX)}  {INDEX}\n", encoding="ascii")  # as `sha256sum` has it
 
 
 def read_plan(folder: Path) -> dict[str, Any] | None:

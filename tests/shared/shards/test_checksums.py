@@ -11,7 +11,7 @@ pytest.importorskip("pyarrow")
 from shared.errors import InputError  # noqa: E402
 from shared.shards.check import check_file, check_known, checksums_of_folder  # noqa: E402
 from shared.shards.checksums import Checksum, checksum_of, checksum_of_all  # noqa: E402
-from shared.shards.format import INDEX, Part, shard_metadata, shard_name, shard_ranges, write_shard  # noqa: E402
+from shared.shards.format import INDEX, INDEX_SUM, Part, shard_metadata, shard_name, shard_ranges, write_shard  # noqa: E402
 from shared.shards.index import write_columns, write_index  # noqa: E402
 from shared.shards.reader import CHECK_VARIABLE, OpenFiles, Shards  # noqa: E402
 from shared.shards.rows import StoredRows, decode, encode, save_arrays, save_description  # noqa: E402
@@ -121,6 +121,18 @@ def test_a_damaged_index_is_noticed(folder):
     change_a_byte(folder / INDEX, where.data_page_offset + where.total_compressed_size - 4)
     with pytest.raises(InputError, match=f"{folder / INDEX}: damaged .*; remove it, and run"):
         checksums_of_folder(folder)
+
+
+def test_any_byte_of_the_index_is_checked_and_nothing_else_is_blamed(folder):
+    assert wrong(folder) == []
+    size = (folder / INDEX).stat().st_size
+    for at in {*range(0, size, size // 40), size - 1}:
+        change_a_byte(folder / INDEX, at)
+        with pytest.raises(InputError, match=f"{folder / INDEX}: damaged .*; remove it, and run"):
+            checksums_of_folder(folder)
+        change_a_byte(folder / INDEX, at)
+    (folder / INDEX_SUM).unlink()  # as shards that were written before
+    assert wrong(folder) == []
 
 
 @pytest.mark.parametrize("name", [b'"shape"', b'"parts"', b'"dtype"'])
