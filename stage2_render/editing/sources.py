@@ -58,7 +58,8 @@ def sources(
         left = _nearest(source_index[start - 1], -1, usable, shots, eyes_open) if start else None
         right = _nearest(source_index[stop], 1, usable, shots, eyes_open) if stop < len(filmed) else None
         if left is None and right is None:
-            raise InputError(f"no face near {start / FPS:.2f} s, where frames are to be inserted")
+            why = "the speech is longer than the video" if stop == len(filmed) else "frames are to be inserted there"
+            raise InputError(f"no face near {start / FPS:.2f} s, and {why}")
         reach = 0 if left is None or right is None or shots[left] != shots[right] else _INSERTED
         for frame, share in zip(range(start, stop), _passing(np.arange(start, stop), (start + stop) / 2, reach, reach)):
             found[frame] = _mixed(left, right, float(share))
