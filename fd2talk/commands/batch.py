@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fd2talk.batches.job import Job, Outcome
-from fd2talk.batches.maker import Settings, Writes, load_generator
+from fd2talk.batches.maker import Settings, VideoWriter, load_generator
 from fd2talk.batches.manifest import read_defaults, read_manifest
 from fd2talk.batches.plan import plan
 from fd2talk.batches.report import CSV, PAGE, check_report
@@ -36,7 +36,7 @@ def batch(
     device: str = "cpu",
     overwrite: bool = False,
     signer: Signer | None = None,
-    generator: Callable[[str, str, int], Writes] = load_generator,
+    generator: Callable[[str, str, int], VideoWriter] = load_generator,
 ) -> None:
     """Make the videos of a table, as many at once as there are workers.
 

@@ -7,7 +7,6 @@ process that started it ends for any reason.
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import importlib
 import json
@@ -20,12 +19,12 @@ import sqlite3
 import sys
 import threading
 import time
-import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
+from fd2talk.project_warnings import project_warnings
 from fd2talk.service.database import Database
 from fd2talk.service.engine import Engine, Work
 from fd2talk.service.errors import is_caused_by_full_disk, is_full
@@ -123,7 +122,7 @@ class Worker:
         folder = self._folders.work / lease
         try:
             folder.mkdir()
-            with _warnings_logged(video.id):
+            with project_warnings(lambda sentence: LOG.info("%s: note: %s", video.id, sentence)):
                 made = self._make_file(video, lease, folder / "video.mp4")
             if self._retry_while_full(lambda: self._leases.publish(lease, made)):
                 LOG.info("%s is completed", video.id)
@@ -208,25 +207,6 @@ class Worker:
 
 _DISK_FULL_CODE = 28
 """Exit code of the process when the disk was full in the middle of a video."""
-
-
-@contextlib.contextmanager
-def _warnings_logged(name: str) -> Iterator[None]:
-    """Write warnings to the log, for the operator, each once a video."""
-    said: set[str] = set()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        for package in ("fd2talk", "shared", "stage1_motion", "stage2_render"):
-            warnings.filterwarnings("always", category=UserWarning, module=rf"{package}(\.|$)")
-
-        def show(message: Warning | str, *_: Any, **__: Any) -> None:
-            sentence = " ".join(str(message).split())
-            if sentence not in said:
-                said.add(sentence)
-                LOG.info("%s: note: %s", name, sentence)
-
-        warnings.showwarning = show
-        yield
 
 
 def main() -> None:
