@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import re
 import secrets
 import shutil
 from collections.abc import Collection
@@ -13,12 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
+from fd2talk.file_names import safe_name
 from fd2talk.service.errors import Refused, disk_full
 from fd2talk.service.limits import Limits
 from shared.errors import UsageError
-
-_UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
-_LONGEST_NAME = 60
 
 
 @dataclass(frozen=True)
@@ -104,7 +101,7 @@ class Folders:
 
     def incoming_file(self, name: str) -> Incoming:
         """Open a file to be received; `name` is the client's name of it."""
-        return Incoming(self.incoming / secrets.token_hex(16), harmless(name), self._limits.upload_bytes)
+        return Incoming(self.incoming / secrets.token_hex(16), safe_name(name), self._limits.upload_bytes)
 
     def copy_of_upload(self, name: str, file_name: str, size: int, sha256: str) -> Received:
         """A hard link to (or a copy of) the file of an upload, which stays when the upload is removed.
@@ -200,13 +197,6 @@ def _sweep(folder: Path, kept: set[str], processes: Collection[str] = ()) -> int
     for path in paths:
         remove(path)
     return len(paths)
-
-
-def harmless(name: str) -> str:
-    """A client's file name without folders and unsafe characters, and of limited length."""
-    plain = _UNSAFE.sub("_", os.path.basename(name.replace("\\", "/"))).lstrip(".")
-    stem, suffix = os.path.splitext(plain)
-    return f"{stem[:_LONGEST_NAME] or 'file'}{suffix[:10]}"
 
 
 def remove(path: Path) -> None:
