@@ -5,23 +5,16 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, MutableMapping
-from typing import Any
 from urllib.parse import quote, unquote
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import ClientDisconnect
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from fd2talk.service.errors import Refused, error_body, refusal
 from fd2talk.service.limits import Limits
 from fd2talk.service.metrics import Metrics
 from fd2talk.serving import is_own_page, knows
-
-Scope = MutableMapping[str, Any]
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
-Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 LOG = logging.getLogger("fd2talk.service")
 
@@ -54,7 +47,7 @@ class Guard:
         metrics: which count the requests.
     """
 
-    def __init__(self, app: Application, limits: Limits, token: str | None, metrics: Metrics) -> None:
+    def __init__(self, app: ASGIApp, limits: Limits, token: str | None, metrics: Metrics) -> None:
         self._app, self._limits, self._token, self._metrics = app, limits, token, metrics
         self._open = 0
 

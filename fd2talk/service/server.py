@@ -21,7 +21,7 @@ from fd2talk.service.limits import Limits
 from fd2talk.service.protocol import protocol
 from fd2talk.service.service import Service
 from fd2talk.service.supervisor import Supervisor
-from fd2talk.serving import bound, check_address
+from fd2talk.serving import bound, check_address, server_address
 
 
 def serve(
@@ -73,9 +73,8 @@ def serve(
         )
         try:
             supervisor.start()
-            name = f"[{host}]" if ":" in host else host
             listening.listen()  # `ready` publishes the address, so it must accept connections
-            ready(f"http://{name}:{listening.getsockname()[1]}")
+            ready(server_address(host, listening.getsockname()[1]))
             _Server(config, service, supervisor, grace).run(sockets=[listening])
         finally:
             service.stopping.set()
