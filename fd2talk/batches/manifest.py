@@ -10,10 +10,11 @@ from pathlib import Path
 import click
 
 from fd2talk.batches.checks import check_files
-from fd2talk.batches.sources import PHOTOS, SOUNDS, Sources
+from fd2talk.batches.sources import SOUNDS, Sources
 from fd2talk.batches.table import read_table
 from fd2talk.cli_config import read_yaml
 from fd2talk.request import FILE_OPTIONS, NAMES, OPTIONS, request_from
+from fd2talk.suffixes import PHOTOS
 from shared.errors import InputError, UsageError
 
 _COLUMNS = ("photo", "audio", "output")

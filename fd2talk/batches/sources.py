@@ -11,9 +11,8 @@ from fd2talk.batches.ledger import Ledger
 from fd2talk.batches.maker import STATE
 from shared.errors import InputError
 
-PHOTOS = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".heic", ".avif")
 SOUNDS = (".wav", ".mp3", ".flac", ".ogg", ".opus", ".m4a", ".aac", ".aiff", ".wma", ".mp4", ".mov", ".mkv", ".webm")
-"""Suffixes of the photos and recordings of a folder or a pattern."""
+"""Suffixes of the recordings of a folder or a pattern."""
 
 _ADDRESS = re.compile(r"[a-z][a-z0-9+.-]+://", re.IGNORECASE)
 

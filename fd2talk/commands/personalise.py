@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from fd2talk.commands.inputs import is_motion_file, talking_motion
-from fd2talk.commands.prepare import VIDEOS
 from fd2talk.options import FaceChoice
 from fd2talk.output import require_output, save_motion
 from fd2talk.progress import progress
+from fd2talk.suffixes import VIDEOS
 from fd2talk.terminal import announce, say
 from shared.errors import InputError, UsageError
 from shared.face_model.morphable import MorphableModel

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from fd2talk.cluster import Run, spread
+from fd2talk.suffixes import PHOTOS, VIDEOS
 from fd2talk.terminal import announce, say
 from fd2talk.track import track_audio, track_file
 from fd2talk.unexpected import Unexpected, guarded
@@ -34,8 +35,6 @@ from shared.point_clip import load_points
 from shared.prepared import load_track, save_arrays, save_track
 from shared.tracking import Track, motion_from_track, of_one_person
 
-VIDEOS = (".mp4", ".mov", ".mkv", ".webm", ".avi", ".m4v", ".mpg", ".mpeg")
-PHOTOS = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".heic", ".avif")
 MANIFEST = "manifest.csv"
 
 # Columns of the index; other columns of a manifest follow them.
