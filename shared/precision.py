@@ -8,8 +8,8 @@ from pathlib import Path
 
 import torch
 
-# What makes an x86 processor multiply bf16 matrices faster than float32 ones, and 8-bit integers. Questions to torch that
-# its older versions do not know; other processors answer no.
+# What makes an x86 processor multiply bf16 matrices faster than float32 ones, and 8-bit integers. Questions to torch
+# that its older versions do not know; other processors answer no.
 _AMX, _AVX512, _VNNI = "_is_amx_tile_supported", "_is_avx512_bf16_supported", "_is_vnni_supported"
 
 

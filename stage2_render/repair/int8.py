@@ -1,9 +1,9 @@
 """The repair network with 8-bit convolutions, for processors that multiply 8-bit integers several times as fast.
 
-What enters a convolution is rounded to one of 256 steps of a range that was measured in advance (`observed`), weights to
-one of 255 steps for each output channel; products are summed exactly (Jacob et al., "Quantization and training of neural
-networks for efficient integer-arithmetic-only inference", 2018, section 2). Pointwise convolutions, attention and what is
-laid over the frame stay in float32.
+What enters a convolution is rounded to one of 256 steps of a range that was measured in advance (`observed`), weights
+to one of 255 steps for each output channel; products are summed exactly (Jacob et al., "Quantization and training of
+neural networks for efficient integer-arithmetic-only inference", 2018, section 2). Pointwise convolutions, attention
+and what is laid over the frame stay in float32.
 """
 
 from __future__ import annotations
@@ -140,7 +140,7 @@ class _Convolution:
             weight, bias = weight * gain.detach()[..., None], bias * gain.detach().flatten()
         scales = (weight.abs().amax((1, 2, 3)) / _WEIGHT_STEPS).clamp_min(1e-12)
         rounded = torch.round(weight / scales[:, None, None, None]).to(torch.int8)
-        layout = [list(conv.stride), list(conv.padding), list(conv.dilation), conv.groups]  # type: ignore[arg-type]
+        layout = [list(conv.stride), list(conv.padding), list(conv.dilation), conv.groups]
         packed = _operations().qconv_prepack(rounded, scales, rounding.scale, rounding.zero, *layout, None)
         zeros = torch.zeros(len(scales), dtype=torch.int32)
         self._given: list[Any] = [rounding.scale, rounding.zero, packed, scales, zeros, bias, *layout]

@@ -185,6 +185,7 @@ class Block(nn.Module):
         self.gain = nn.Parameter(torch.zeros(channels, 1, 1))
 
     def forward(self, x: Tensor) -> Tensor:
+        """Map [B, C, h, w] to [B, C', h, w]."""
         return self.shortcut(x) + self.gain * self.conv_2(F.silu(self.conv_1(F.silu(x))))
 
 

@@ -64,8 +64,7 @@ FILES = tuple(network_file(name) for name in ("mouth", "eye"))
 def save_network(network: RepairNetwork, name: str, folder: Path) -> None:
     """Write a network, fp16."""
     path = folder / network_file(name)
-    header = {"config": asdict(network.config), "part": name, "ranges": network.ranges}
-    save_checkpoint(path, _KIND, network.state_dict(), **header)
+    save_checkpoint(path, _KIND, network.state_dict(), config=asdict(network.config), part=name, ranges=network.ranges)
 
 
 def load_network(folder: Path, name: str) -> RepairNetwork:
