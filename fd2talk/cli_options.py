@@ -248,7 +248,7 @@ precision = click.option(
     type=click.Choice(PRECISIONS),
     default="auto",
     show_default=True,
-    help="Precision of the renderer's networks; auto: bf16 where the processor is made for it.",
+    help="Precision of the renderer's networks; auto: int8 (repair) or bf16 where the processor is made for it.",
 )
 _renderer = (
     click.option(

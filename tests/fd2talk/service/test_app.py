@@ -150,7 +150,7 @@ def test_some_may_follow_and_the_others_are_answered_all_the_same(tmp_path):
                 next(line for line in lines if line.startswith("event: "))
             refused = client.get(url)
             assert "too many" in error_of(refused, 503, "busy") and refused.headers["retry-after"] == "5"
-            assert client.video(name)["status"] == "in_progress"
+            wait_for(lambda: client.video(name)["status"] == "in_progress")
 
         def follows():
             with client.stream("GET", url) as stream:
