@@ -65,7 +65,7 @@ def build(studio: Studio, whole: gr.Blocks) -> None:
     # An error at the button may be about the input that is replaced now: clear it.
     def on_photo(path: str | None, request: gr.Request) -> Iterator[tuple]:
         clear = "" if path and not is_known(studio, request, path) else gr.skip()
-        yield _looking(path), gr.skip(), gr.skip(), gr.skip(), clear
+        yield "<p>Looking for faces</p>" if path else "", gr.skip(), gr.skip(), gr.skip(), clear
         yield *take_photo(studio, request, path), clear
 
     def on_face(number: int | None, request: gr.Request) -> tuple:
@@ -134,10 +134,6 @@ def _bundled(studio: Studio, request: gr.Request, known: dict, event: Any) -> An
         raise gr.Error(str(error), print_exception=False) from None
     path.write_bytes(known[name].path.read_bytes())
     return str(path)
-
-
-def _looking(path: str | None) -> str:
-    return "<p>Looking for faces</p>" if path else ""
 
 
 def _example_pictures() -> str:
