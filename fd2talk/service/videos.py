@@ -218,7 +218,7 @@ class Videos:
             values.append(int(match[1], 16))
         if status is not None:
             where.append("v.status = ?")
-            values.append(status)  # type: ignore[arg-type]
+            values.append(status)
         order = "ASC" if ascending else "DESC"
         with self._database.reading() as connection:
             rows = connection.execute(

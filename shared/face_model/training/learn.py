@@ -209,7 +209,7 @@ def _components(offsets: np.ndarray, mirror: np.ndarray, count: int) -> np.ndarr
     covariance = flat.T @ flat
     del flat  # these arrays are the most that the training has in memory
     flipped = (offsets[:, mirror] * [-1, 1, 1]).reshape(len(offsets), -1)
-    flipped *= weights
+    np.multiply(flipped, weights, out=flipped)
     covariance = (covariance + flipped.T @ flipped) / (2 * len(flipped))
     values, vectors = np.linalg.eigh(covariance)
     order = np.argsort(values)[::-1][:count]
