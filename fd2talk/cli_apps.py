@@ -124,6 +124,13 @@ def live(**options: Any) -> None:
 )
 @_serving(8790)
 @click.option(
+    "--tokens",
+    envvar="FD2TALK_TOKENS",
+    metavar="FILE",
+    help="Instead of --token: a file with lines NAME TOKEN, a token for each client. Clients take turns in the queue, "
+    "and see their own videos alone.",
+)
+@click.option(
     "--max-upload", type=click.IntRange(1, 10_000), default=50, show_default=True, metavar="MB", help="Largest file."
 )
 @click.option(

@@ -14,6 +14,10 @@ from fd2talk.service.videos import Made, Video, count
 
 _MINE = "lease = ? AND status = 'in_progress'"
 _OF_PROCESS = "status = 'in_progress' AND lease GLOB ?"
+_NEXT = (
+    "SELECT v.seq, v.client FROM videos v JOIN turns t ON t.client = v.client WHERE v.status = 'queued' "
+    "ORDER BY t.turn, v.seq LIMIT 1"
+)
 _STARTS = "SELECT value FROM totals WHERE name = 'starts'"
 
 
@@ -47,7 +51,10 @@ class Leases:
             return int(connection.execute(_STARTS).fetchone()[0])
 
     def claim(self, lease: str, start: int) -> Video | None:
-        """Begin the video that has waited longest; None where none waits.
+        """Begin the video that comes next; None where none waits.
+
+        Clients take turns: of each the video that has waited longest, then that of the client whose last turn is
+        longest ago.
 
         Args:
             lease: a name that nobody had before, of the process that asks.
@@ -58,7 +65,7 @@ class Leases:
                 return None
         with self._database.writing() as connection:
             latest = connection.execute(_STARTS).fetchone()[0]
-            row = connection.execute("SELECT seq FROM videos WHERE status = 'queued' ORDER BY seq LIMIT 1").fetchone()
+            row = connection.execute(_NEXT).fetchone()
             if row is None or latest != start:
                 return None
             now = time.time()
@@ -66,6 +73,9 @@ class Leases:
                 "UPDATE videos SET status = 'in_progress', lease = ?, started = ?, updated = ?, progress = 0, "
                 "stage = 'starting' WHERE seq = ?",
                 (lease, now, now, row["seq"]),
+            )
+            connection.execute(
+                "UPDATE turns SET turn = (SELECT max(turn) + 1 FROM turns) WHERE client = ?", (row["client"],)
             )
             row = connection.execute("SELECT *, NULL AS ahead FROM videos WHERE seq = ?", (row["seq"],)).fetchone()
         return Video.of(row)

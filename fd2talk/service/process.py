@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 _ROOT = Path(__file__).parents[2]
+_SECRETS = ("FD2TALK_TOKEN", "FD2TALK_TOKENS")
 _LONGEST_PAUSE = 30.0
 _SECONDS_OF_HEALTH = 10.0  # that it lives, after which nothing is wrong with it any more
 _FULL = 28  # see `fd2talk.service.worker`; not imported from there, as that is another program
@@ -55,7 +56,7 @@ class Process:
 
     def begin(self) -> None:
         """Start one. Raises OSError: the system has no room for it."""
-        environment = {name: value for name, value in os.environ.items() if name != "FD2TALK_TOKEN"}
+        environment = {name: value for name, value in os.environ.items() if name not in _SECRETS}
         # It works in a folder where no file has the name of a style; paths that are relative here lead to the same.
         environment["PYTHONPATH"] = _absolute([str(_ROOT), *os.environ.get("PYTHONPATH", "").split(os.pathsep)])
         if models := os.environ.get("FD2TALK_MODELS"):
