@@ -120,6 +120,13 @@ def live(**options: Any) -> None:
     help="Folder of everything that is kept: the queue, files and videos. The same folder goes on where it stopped.",
 )
 @_serving(8790)
+@click.option(
+    "--tokens",
+    envvar="FD2TALK_TOKENS",
+    metavar="FILE",
+    help="Instead of --token: a file with lines NAME TOKEN, a token for each client. Clients take turns in the queue, "
+    "and see their own videos alone.",
+)
 @_max_upload
 @click.option(
     "--max-pixels",

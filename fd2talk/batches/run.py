@@ -75,6 +75,7 @@ def run(planned: Sequence[Job | Outcome], settings: Settings, team: Team, *, com
         Fd2TalkError: the Ray cluster failed.
     """
     settings = replace(settings, run=settings.run or secrets.token_hex(6))
+    is_first = not settings.state.exists()
     with only_run(settings.state / "lock", settings.out):
         settings.make_folders()
         for left in (settings.state / "parts").iterdir():  # left by killed runs
@@ -96,6 +97,8 @@ def run(planned: Sequence[Job | Outcome], settings: Settings, team: Team, *, com
                     say(_failure(outcome), 0)
             return report()
         except UsageError:  # nothing has begun: the cluster cannot be reached
+            if is_first:
+                shutil.rmtree(settings.state, ignore_errors=True)
             raise
         except BaseException:
             report()

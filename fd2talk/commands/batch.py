@@ -19,6 +19,7 @@ from fd2talk.cluster import require_address
 from fd2talk.terminal import announce, say
 from shared.device import require_device
 from shared.errors import Fd2TalkError, InputError, UsageError
+from shared.files import new_folders
 
 if TYPE_CHECKING:
     from fd2talk.provenance.signer import Signer
@@ -72,14 +73,11 @@ def batch(
         workers, threads = shares(workers, threads, device)
     out = Path(output).absolute()
     check_report(out, (manifest, config), overwrite)
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UsageError(f"cannot write to {output}: {error.strerror}") from error
-    planned: list[Job | Outcome] = plan(rows, out, weights, signer)
-    settings = Settings(str(out), "", weights, device, threads or 1, overwrite, signer, generator)
-    command = shlex.join(["fd2talk", *sys.argv[1:]]) if sys.argv[1:2] == ["batch"] else ""
-    summary = run(planned, settings, Team(workers, address), command=command)
+    with new_folders(out):
+        planned: list[Job | Outcome] = plan(rows, out, weights, signer)
+        settings = Settings(str(out), "", weights, device, threads or 1, overwrite, signer, generator)
+        command = shlex.join(["fd2talk", *sys.argv[1:]]) if sys.argv[1:2] == ["batch"] else ""
+        summary = run(planned, settings, Team(workers, address), command=command)
     announce(Path(output) / PAGE)
     if summary.failed:
         raise Fd2TalkError(f"{summary.failed} of {summary.rows} rows failed, see {Path(output) / CSV}")

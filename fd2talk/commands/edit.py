@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 from dataclasses import replace
 from pathlib import Path
@@ -33,6 +34,10 @@ if TYPE_CHECKING:
     from stage1_motion.editing.request import EditRequest, Plan
 
 
+# A comma before another TIME:, as names of files may have commas.
+_NEXT_INSERT = re.compile(r",(?=\s*\d+(?:\.\d*)?:)")
+
+
 def edit(
     source: str,
     output: str,
@@ -49,7 +54,7 @@ def edit(
     signer: Signer | None = None,
 ) -> None:
     """Write an edited motion, or video; see `MotionPipeline.edit`, `stage1_motion.editing.request`, `render_edit`."""
-    inserts = [_insert(text) for text in edits.insert]
+    inserts = [_insert(piece) for text in edits.insert for piece in _NEXT_INSERT.split(text)]
     inputs = (source, audio, motion_model.style, edits.keyframes, *(file for _, file in inserts))
     path = require_output(output, suffixes=(".npz", ".mp4"), overwrite=overwrite, inputs=inputs)
     of_video = path.suffix.lower() == ".mp4"

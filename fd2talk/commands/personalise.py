@@ -19,7 +19,7 @@ from fd2talk.suffixes import VIDEOS
 from fd2talk.terminal import announce, say
 from shared.errors import InputError, UsageError
 from shared.face_model.morphable import MorphableModel
-from shared.files import atomic_output, check_input
+from shared.files import atomic_output, check_input, new_folders
 from shared.images import is_photo
 from shared.media import FPS, video_info
 from shared.motion import Motion
@@ -71,23 +71,28 @@ def personalise(
 
     pipeline = MotionPipeline.from_pretrained(weights, model="diface")
     assert isinstance(pipeline.model, Diface)
-    used = _usable(paths, lambda path: (path.name, _motion(path, folder, pipeline.face_model, face)))
-    sources, motions = [name for name, _ in used], [motion for _, motion in used]
-    seconds = sum(map(len, motions)) / FPS
-    settings = Settings(steps=steps, seed=seed)
-    card = {"person": name, "consent": consent, "sources": sources, "seconds": round(seconds, 1)}
-    is_new, run = not folder.exists(), folder / _RUN
-    _begin(folder)
-    try:
-        with progress(steps, "learning", "step") as bar:
-            found = fine_tune(
-                pipeline.model, pipeline.frontend, motions, run, settings=settings, card=card, progress=bar.update_to
-            )
-    except InputError:  # nothing that can be learned from
-        _remove_work(folder)
-        if is_new:
-            folder.rmdir()
-        raise
+    run = folder / _RUN
+    with new_folders(folder):
+        used = _usable(paths, lambda path: (path.name, _motion(path, folder, pipeline.face_model, face)))
+        sources, motions = [name for name, _ in used], [motion for _, motion in used]
+        seconds = sum(map(len, motions)) / FPS
+        settings = Settings(steps=steps, seed=seed)
+        card = {"person": name, "consent": consent, "sources": sources, "seconds": round(seconds, 1)}
+        _begin(folder)
+        try:
+            with progress(steps, "learning", "step") as bar:
+                found = fine_tune(
+                    pipeline.model,
+                    pipeline.frontend,
+                    motions,
+                    run,
+                    settings=settings,
+                    card=card,
+                    progress=bar.update_to,
+                )
+        except InputError:  # nothing that can be learned from
+            _remove_work(folder)
+            raise
     gain = 1 - found["loss"] / found["base"]
     if gain <= 0:
         say("note: on the held-out part of the clips the person's weights are no better than those of everybody", 0)

@@ -26,7 +26,7 @@ from shared.errors import Fd2TalkError, InputError, UsageError
 from shared.face_model import MorphableModel, load_bundled
 from shared.faces.crop import CROP_FACTOR, Crop
 from shared.faces.tracker import track_photo
-from shared.files import atomic_output
+from shared.files import atomic_output, new_folders
 from shared.media import FPS, SAMPLE_RATE, read_audio, read_image
 from shared.motion import Motion
 from shared.npz import read_npz
@@ -115,12 +115,7 @@ def prepare(
     sounds = [str(Path(clips, clip.facts.get("sound", ""))) for clip in found]
     paths = [str(Path(clips, clip.file)) for clip in found]
     jobs = [(_track_clip, path, (clip, path, sound, out)) for clip, path, sound in zip(found, paths, sounds)]
-    with spread(address, workers) as run:
-        for folder in ("motions", "tracks"):
-            try:
-                (Path(out) / folder).mkdir(parents=True, exist_ok=True)
-            except OSError as error:
-                raise UsageError(f"cannot write to {out}: {error.strerror}") from error
+    with spread(address, workers) as run, new_folders(out, Path(out) / "motions", Path(out) / "tracks"):
         tracked, failed = _divided(run(guarded, jobs, what="clips", unit="clip"))
         rows = [row for of_clip, _ in tracked for row in of_clip]
         for _, note in tracked:
@@ -130,10 +125,10 @@ def prepare(
             _write_index(Path(out) / "index.csv", rows)
             if photos and stills:
                 failed += _prepare_photos(stills, photos, Path(out) / "portraits.npz", run)
-    for one in failed:
-        say(f"left out: {one}", 1)
-    if not rows:
-        raise Fd2TalkError(f"none of the {len(found)} clips in {clips} could be used")
+        for one in failed:
+            say(f"left out: {one}", 1)
+        if not rows:
+            raise Fd2TalkError(f"none of the {len(found)} clips in {clips} could be used")
     announce(given)
     return 1 if failed else 0
 

@@ -18,7 +18,9 @@ from starlette.exceptions import HTTPException
 from starlette.routing import Match
 
 from fd2talk import __version__
-from fd2talk.service.errors import Refused, error_body, given_twice, refusal
+from fd2talk.service.clients import Clients
+from fd2talk.service.dependencies import ClientDep, FollowersDep, ServiceDep, check_query
+from fd2talk.service.errors import Refused, error_body, refusal
 from fd2talk.service.events import EVENT_SCHEMA, Followers
 from fd2talk.service.form import Form, receive_form, receive_json
 from fd2talk.service.guard import Guard
@@ -65,32 +67,7 @@ def _errors(*statuses: int) -> dict[int | str, dict[str, Any]]:
     }
 
 
-def service_of(request: Request) -> Service:
-    """The service that an application belongs to."""
-    found: Service = request.app.state.service
-    return found
-
-
-def _check_query(request: Request) -> None:
-    """Raises Refused: a parameter of the query is unknown, or repeated."""
-    known = {parameter.alias for parameter in request.scope["route"].dependant.query_params}
-    given = [name for name, _ in request.query_params.multi_items()]
-    for name in given:
-        if name not in known:
-            raise Refused(422, "invalid_request", f"{name[:60]}: there is no such parameter")
-        if given.count(name) > 1:
-            raise given_twice(name)
-
-
-def followers_of(request: Request) -> Followers:
-    """The event streams of an application."""
-    found: Followers = request.app.state.followers
-    return found
-
-
-ServiceDep = Annotated[Service, Depends(service_of)]
-FollowersDep = Annotated[Followers, Depends(followers_of)]
-router = APIRouter(dependencies=[Depends(_check_query)])
+router = APIRouter(dependencies=[Depends(check_query)])
 
 
 @router.post(
@@ -109,12 +86,12 @@ router = APIRouter(dependencies=[Depends(_check_query)])
     },
 )
 async def create_video(
-    request: Request, response: Response, service: ServiceDep, idempotency_key: IdempotencyKey = None
+    request: Request, response: Response, service: ServiceDep, client: ClientDep, idempotency_key: IdempotencyKey = None
 ) -> Video:
     """Queue a video, from a photo and a recording in a form, or from uploads by their ids."""
     if service.stopping.is_set():
         raise Refused(503, "stopping", "the service is being stopped", {"Retry-After": "30"})
-    await run_in_threadpool(service.videos.check_room, service.limits.waiting, idempotency_key)
+    await run_in_threadpool(service.videos.check_room, service.limits.waiting, idempotency_key, client)
     with Form() as form:
         kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
         if kind == "multipart/form-data":
@@ -124,7 +101,7 @@ async def create_video(
             options = checked(await receive_json(request))
         else:
             raise Refused(415, "unsupported_media_type", "send multipart/form-data, or application/json")
-        video, new = await run_in_threadpool(service.add_video, options, form, idempotency_key)
+        video, new = await run_in_threadpool(service.add_video, options, form, idempotency_key, client)
     if not new:
         response.headers["Idempotent-Replayed"] = "true"
     response.headers["Location"] = f"/v1/videos/{video.id}"
@@ -134,7 +111,8 @@ async def create_video(
 @router.get("/v1/videos", response_model=VideoList, responses=_errors())
 def list_videos(
     service: ServiceDep,
-    limit: Annotated[int, Query(ge=1, le=100, description="Videos per page.")] = 20,
+    client: ClientDep,
+    limit: Annotated[int, Query(ge=1, le=100, description="Videos of a page.")] = 20,
     after: Annotated[
         Annotated[str, Field(pattern="^(video_[0-9a-f]{32})?$")] | Omitted,
         Query(description="Id of the last video of the page before: its `last_id`."),
@@ -146,13 +124,14 @@ def list_videos(
     ] = None,
 ) -> VideoList:
     """List videos, page by page."""
-    return VideoList.of(*service.videos.page(limit, after or None, ascending=order == "asc", status=status))
+    found = service.videos.page(limit, after or None, ascending=order == "asc", status=status, client=client)
+    return VideoList.of(*found)
 
 
 @router.get("/v1/videos/{video_id}", response_model=Video, responses=_errors(404))
-def get_video(service: ServiceDep, video_id: VideoId) -> Video:
-    """Get the status and progress of a video."""
-    return Video.of(service.video(video_id))
+def get_video(service: ServiceDep, client: ClientDep, video_id: VideoId) -> Video:
+    """Say how far a video is."""
+    return Video.of(service.video(video_id, client))
 
 
 @router.get(
@@ -165,9 +144,9 @@ def get_video(service: ServiceDep, video_id: VideoId) -> Video:
         **_errors(400, 404, 409, 416),
     },
 )
-def get_content(request: Request, service: ServiceDep, video_id: VideoId) -> Response:
+def get_content(request: Request, service: ServiceDep, client: ClientDep, video_id: VideoId) -> Response:
     """Get the video: MP4, whole or a range of bytes. It never changes; its ETag is its SHA-256."""
-    video, path = service.result(video_id)
+    video, path = service.result(video_id, client)
     try:
         info = os.stat(path)
     except FileNotFoundError:  # it expires just now
@@ -184,21 +163,21 @@ def get_content(request: Request, service: ServiceDep, video_id: VideoId) -> Res
     response_class=StreamingResponse,
     responses={200: {"content": {"text/event-stream": {"itemSchema": EVENT_SCHEMA}}}, **_errors(404)},
 )
-def get_events(service: ServiceDep, followers: FollowersDep, video_id: VideoId) -> Response:
+def get_events(service: ServiceDep, client: ClientDep, followers: FollowersDep, video_id: VideoId) -> Response:
     """Follow a video: server-sent events `queued`, `in_progress`, `completed`, `failed` and `deleted`.
 
     The data of each event is the video as `GET /v1/videos/{video_id}` has it. The stream ends with the video, or after
     an hour, when a client may come back.
     """
-    service.video(video_id)
+    service.video(video_id, client)
     headers = {"X-Accel-Buffering": "no"}
     return StreamingResponse(followers.events(video_id), media_type="text/event-stream", headers=headers)
 
 
 @router.delete("/v1/videos/{video_id}", response_model=Deleted, responses=_errors(404))
-def delete_video(service: ServiceDep, video_id: VideoId) -> Deleted:
+def delete_video(service: ServiceDep, client: ClientDep, video_id: VideoId) -> Deleted:
     """Remove a video; one that waits or is being made is cancelled."""
-    service.delete_video(video_id)
+    service.delete_video(video_id, client)
     return Deleted(id=video_id, object="video.deleted")
 
 
@@ -223,19 +202,21 @@ def delete_video(service: ServiceDep, video_id: VideoId) -> Deleted:
         }
     },
 )
-async def create_upload(request: Request, service: ServiceDep) -> Upload:
+async def create_upload(request: Request, service: ServiceDep, client: ClientDep) -> Upload:
     """Upload a file for several videos: a photo, a recording, a clip for its style or its motion."""
     if not request.headers.get("content-type", "").lower().startswith("multipart/form-data"):
         raise Refused(415, "unsupported_media_type", "send multipart/form-data with a file called `file`")
     with Form() as form:
         await receive_form(request, form, service.folders, ("file",), service.limits.upload_bytes)
-        return Upload.of(await run_in_threadpool(service.add_upload, form))
+        return Upload.of(await run_in_threadpool(service.add_upload, form, client))
 
 
 @router.delete("/v1/uploads/{upload_id}", response_model=Deleted, responses=_errors(404))
-def delete_upload(service: ServiceDep, upload_id: Annotated[str, Path(description="Id of an upload.")]) -> Deleted:
+def delete_upload(
+    service: ServiceDep, client: ClientDep, upload_id: Annotated[str, Path(description="Id of an upload.")]
+) -> Deleted:
     """Remove an upload; videos that were queued with it are made all the same."""
-    service.delete_upload(upload_id)
+    service.delete_upload(upload_id, client)
     return Deleted(id=upload_id, object="upload.deleted")
 
 
@@ -288,19 +269,19 @@ def _add_head_routes() -> None:
 _add_head_routes()
 
 
-def application(service: Service, token: str | None) -> Guard:
+def application(service: Service, clients: Clients) -> Guard:
     """Make the application.
 
     Args:
-        service: whose videos it serves.
-        token: which clients must send, or None.
+        service: what it serves.
+        clients: who may use it.
     """
     app = FastAPI(
         title="fd2talk", version=str(__version__), description=_DESCRIPTION, docs_url=None, redoc_url=None,
         openapi_url="/openapi.json",
     )  # fmt: skip
-    bearer = HTTPBearer(auto_error=False, description="The token that the service was started with.")
-    app.include_router(router, dependencies=[Depends(bearer)] if token is not None else [])
+    bearer = HTTPBearer(auto_error=False, description="A token that the service was started with.")
+    app.include_router(router, dependencies=[Depends(bearer)] if clients.tokens else [])
     app.include_router(public)
     app.add_exception_handler(Refused, _refused)
     app.add_exception_handler(RequestValidationError, _invalid)
@@ -308,7 +289,7 @@ def application(service: Service, token: str | None) -> Guard:
     describe = app.openapi
     app.openapi = lambda: _without_unused_schemas(describe())  # type: ignore[method-assign]
     app.state.service, app.state.metrics, app.state.followers = service, Metrics(service), Followers(service)
-    return Guard(app, service.limits, token, app.state.metrics)
+    return Guard(app, service.limits, clients, app.state.metrics)
 
 
 def _refused(_: Request, error: Exception) -> Response:

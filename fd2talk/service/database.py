@@ -10,7 +10,7 @@ from pathlib import Path
 
 from shared.errors import UsageError
 
-_VERSION = 1
+_VERSION = 2
 _SCHEMA = """
 CREATE TABLE videos (
     seq INTEGER PRIMARY KEY AUTOINCREMENT,  -- the order of the queue
@@ -36,9 +36,15 @@ CREATE TABLE videos (
     width INTEGER,
     height INTEGER,
     error_code TEXT,
-    error_message TEXT
+    error_message TEXT,
+    client TEXT NOT NULL DEFAULT ''  -- whose it is; '' without names
 );
 CREATE INDEX videos_by_status ON videos (status, seq);
+CREATE INDEX videos_by_client ON videos (status, client, seq);
+CREATE TABLE turns (
+    client TEXT PRIMARY KEY,
+    turn INTEGER NOT NULL       -- the client with the lowest one, of those of whom a video waits, comes next
+);
 CREATE TABLE keys (
     key TEXT PRIMARY KEY,
     digest TEXT NOT NULL,       -- of the request
@@ -52,9 +58,20 @@ CREATE TABLE uploads (
     bytes INTEGER NOT NULL,
     sha256 TEXT NOT NULL,
     created REAL NOT NULL,
-    expires REAL NOT NULL
+    expires REAL NOT NULL,
+    client TEXT NOT NULL DEFAULT ''
 );
 CREATE TABLE totals (name TEXT PRIMARY KEY, value REAL NOT NULL);
+"""
+
+
+# From the first version, in which clients had no names.
+_SECOND = """
+ALTER TABLE videos ADD COLUMN client TEXT NOT NULL DEFAULT '';
+ALTER TABLE uploads ADD COLUMN client TEXT NOT NULL DEFAULT '';
+CREATE INDEX videos_by_client ON videos (status, client, seq);
+CREATE TABLE turns (client TEXT PRIMARY KEY, turn INTEGER NOT NULL);
+INSERT INTO turns VALUES ('', 1);
 """
 
 
@@ -84,8 +101,8 @@ class Database:
     def _make(self) -> None:
         with self.writing() as connection:
             version = connection.execute("PRAGMA user_version").fetchone()[0]
-            if version == 0:
-                for statement in _SCHEMA.split(";\n"):
+            if version in (0, 1):
+                for statement in (_SCHEMA, _SECOND)[version].split(";\n"):
                     connection.execute(statement)
                 connection.execute(f"PRAGMA user_version = {_VERSION}")
             elif version != _VERSION:

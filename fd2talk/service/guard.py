@@ -11,10 +11,11 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from fd2talk.service.clients import Clients
 from fd2talk.service.errors import Refused, error_body, refusal
 from fd2talk.service.limits import Limits
 from fd2talk.service.metrics import Metrics
-from fd2talk.serving import is_own_page, knows
+from fd2talk.serving import is_own_page
 
 LOG = logging.getLogger("fd2talk.service")
 
@@ -33,6 +34,10 @@ _DRAINED_BYTES, _DRAINED_SECONDS = 8 * 2**20, 2.0
 _LONGEST_PATH = 200
 
 
+CLIENT = "fd2talk.client"
+"""Key of the client's name in the scope of a request."""
+
+
 class Stalled(Exception):
     """A client does not read the response."""
 
@@ -43,12 +48,12 @@ class Guard:
     Args:
         app: the application.
         limits: of clients.
-        token: which clients must send, or None.
+        clients: with their tokens.
         metrics: which count the requests.
     """
 
-    def __init__(self, app: ASGIApp, limits: Limits, token: str | None, metrics: Metrics) -> None:
-        self._app, self._limits, self._token, self._metrics = app, limits, token, metrics
+    def __init__(self, app: ASGIApp, limits: Limits, clients: Clients, metrics: Metrics) -> None:
+        self._app, self._limits, self._clients, self._metrics = app, limits, clients, metrics
         self._open = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -79,22 +84,25 @@ class Guard:
     def _check(self, scope: Scope) -> None:
         """Raises Refused: the request is not allowed, or too many are being answered."""
         headers = Headers(scope=scope)
-        if not is_own_page(headers.get("host"), headers.get("origin"), self._token):
+        tokens = self._clients.tokens
+        if not is_own_page(headers.get("host"), headers.get("origin"), tokens[0] if tokens else None):
             raise refusal(403)
         if self._open > self._limits.requests:
             raise Refused(503, "busy", "too many requests at the same time; try again", {"Retry-After": "1"})
-        if self._token is None or (scope["path"] in _PUBLIC_PATHS and scope["method"] in ("GET", "HEAD")):
+        if tokens and scope["path"] in _PUBLIC_PATHS and scope["method"] in ("GET", "HEAD"):
             return
         kind, _, given = headers.get("authorization", "").partition(" ")
-        if kind.lower() != "bearer" or not knows(self._token, given.strip()):
+        name = self._clients.named(given.strip() if kind.lower() == "bearer" else "")
+        if name is None:
             error = refusal(401)
             raise Refused(error.status, error.code, error.message, {"WWW-Authenticate": "Bearer"})
+        scope[CLIENT] = name
 
     def _log_line(self, scope: Scope) -> str:
         """Method and path for the log: without query and line breaks, and never with the token."""
         text = f"{scope['method']} {scope['path']}"
-        if self._token is not None:
-            for form in {self._token, unquote(self._token), quote(self._token, safe="")}:
+        for token in self._clients.tokens:
+            for form in {token, unquote(token), quote(token, safe="")}:
                 text = text.replace(form, "***")
         return quote(text[:_LONGEST_PATH], safe=" /-_.~:*{}")
 

@@ -14,6 +14,10 @@ from fd2talk.service.videos import Made, Video, count
 
 _HELD = "lease = ? AND status = 'in_progress'"
 _OF_PROCESS = "status = 'in_progress' AND lease GLOB ?"
+_NEXT = (
+    "SELECT v.seq, v.client FROM videos v JOIN turns t ON t.client = v.client WHERE v.status = 'queued' "
+    "ORDER BY t.turn, v.seq LIMIT 1"
+)
 _STARTS = "SELECT value FROM totals WHERE name = 'starts'"
 
 
@@ -47,7 +51,9 @@ class Leases:
             return int(connection.execute(_STARTS).fetchone()[0])
 
     def claim(self, lease: str, start: int) -> Video | None:
-        """Claim the oldest queued video; None if there is none.
+        """Claim the next queued video; None if there is none.
+
+        Clients take turns (round robin): next is the oldest video of the client whose last turn is longest ago.
 
         Args:
             lease: a new name, beginning with that of the process.
@@ -58,7 +64,7 @@ class Leases:
                 return None
         with self._database.writing() as connection:
             latest = connection.execute(_STARTS).fetchone()[0]
-            row = connection.execute("SELECT seq FROM videos WHERE status = 'queued' ORDER BY seq LIMIT 1").fetchone()
+            row = connection.execute(_NEXT).fetchone()
             if row is None or latest != start:
                 return None
             now = time.time()
@@ -66,6 +72,9 @@ class Leases:
                 "UPDATE videos SET status = 'in_progress', lease = ?, started = ?, updated = ?, progress = 0, "
                 "stage = 'starting' WHERE seq = ?",
                 (lease, now, now, row["seq"]),
+            )
+            connection.execute(
+                "UPDATE turns SET turn = (SELECT max(turn) + 1 FROM turns) WHERE client = ?", (row["client"],)
             )
             row = connection.execute("SELECT *, NULL AS ahead FROM videos WHERE seq = ?", (row["seq"],)).fetchone()
         return Video.of(row)

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 _ROOT = Path(__file__).parents[2]
+_SECRETS = ("FD2TALK_TOKEN", "FD2TALK_TOKENS")
 _MAX_BACKOFF = 30.0
 _SECONDS_OF_HEALTH = 10.0  # of running, after which earlier failures are forgotten
 _DISK_FULL_CODE = 28  # exit code, as in `fd2talk.service.worker`, which is not imported as it is another program
@@ -55,7 +56,7 @@ class Process:
 
     def begin(self) -> None:
         """Start a process. Raises OSError: the system cannot, for lack of memory for example."""
-        environment = {name: value for name, value in os.environ.items() if name != "FD2TALK_TOKEN"}
+        environment = {name: value for name, value in os.environ.items() if name not in _SECRETS}
         # Its working directory has no file that a style's name could be taken for; so relative paths are made absolute.
         environment["PYTHONPATH"] = _absolute([str(_ROOT), *os.environ.get("PYTHONPATH", "").split(os.pathsep)])
         if models := os.environ.get("FD2TALK_MODELS"):

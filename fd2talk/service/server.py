@@ -15,13 +15,14 @@ from types import FrameType
 import uvicorn
 
 from fd2talk.service.app import application
+from fd2talk.service.clients import Clients
 from fd2talk.service.engine import ENGINE
 from fd2talk.service.guard import LOG
 from fd2talk.service.limits import Limits
 from fd2talk.service.protocol import protocol
 from fd2talk.service.service import Service
 from fd2talk.service.supervisor import Supervisor
-from fd2talk.serving import bound, check_address, server_address
+from fd2talk.serving import bound, server_address
 
 
 def serve(
@@ -30,7 +31,7 @@ def serve(
     *,
     host: str,
     port: int,
-    token: str | None,
+    clients: Clients,
     weights: str = "bundled",
     device: str = "cpu",
     engine: str = ENGINE,
@@ -45,7 +46,7 @@ def serve(
         limits: of clients.
         host: address to bind to.
         port: 0 for any that is free.
-        token: which clients must send; required if other computers can reach the address.
+        clients: with their tokens, which are required if other computers can reach the address.
         weights: of the models.
         device: for the networks.
         engine: MODULE:NAME of what makes the videos.
@@ -56,12 +57,12 @@ def serve(
     Raises:
         UsageError: the address or the folder cannot be used, or the address needs a token.
     """
-    check_address(host, token)
+    clients.check(host)
     _log_to_standard_error()
     with closing(bound(host, port)) as listening, closing(Service(folder, limits, LOG.info)) as service:
         supervisor = Supervisor(service, engine, weights, device, workers)
         config = uvicorn.Config(
-            application(service, token),
+            application(service, clients),
             http=protocol(limits),  # type: ignore[arg-type]  # it makes connections, as a class does
             lifespan="off",
             ws="none",

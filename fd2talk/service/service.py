@@ -83,7 +83,7 @@ class Service:
             remove(path)
         return len(left) + self.folders.sweep(self.videos.known()[1], processes)
 
-    def add_upload(self, form: Form) -> Upload:
+    def add_upload(self, form: Form, client: str = "") -> Upload:
         """Keep a file for later. Raises Refused: there is none, or the disk is full."""
         if set(form.files) != {"file"} or form.values:
             raise Refused(422, "invalid_request", "file: a form with this one file is expected")
@@ -91,24 +91,27 @@ class Service:
         try:
             with storing():
                 self.folders.keep_upload(received, name)
-                return self.uploads.add(name, received.name, received.bytes, received.sha256)
+                return self.uploads.add(name, received.name, received.bytes, received.sha256, client)
         except BaseException:
             remove(self.folders.uploads / name)
             raise
 
-    def delete_upload(self, name: str) -> None:
+    def delete_upload(self, name: str, client: str = "") -> None:
         """Remove an upload; videos that use it keep their copies. Raises Refused: there is none."""
-        if not self.uploads.delete(name):
+        if not self.uploads.delete(name, client):
             raise _missing("upload", name)
         remove(self.folders.uploads / name)
 
-    def add_video(self, options: dict[str, Any], form: Form, key: str | None = None) -> tuple[Video, bool]:
+    def add_video(
+        self, options: dict[str, Any], form: Form, key: str | None = None, client: str = ""
+    ) -> tuple[Video, bool]:
         """Queue a video: see `Videos.add`.
 
         Args:
             options: checked, with the ids of uploads.
             form: whose files are used, and to which those of the uploads are added.
             key: the client's Idempotency-Key, or None.
+            client: name of its owner; other clients have no access.
 
         Raises:
             Refused: an upload does not exist, too many videos wait, the disk is full.
@@ -118,17 +121,19 @@ class Service:
                 name = options.get(role)
                 if role in form.files or not isinstance(name, str) or not name.startswith(PREFIX):
                     continue
-                if (upload := self.uploads.find(name)) is None:
+                if (upload := self.uploads.find(name, client)) is None:
                     raise Refused(404, "not_found", f"{role}: there is no upload {name}; it may have expired")
                 with storing():
                     copy = self.folders.copy_of_upload(name, upload.name, upload.bytes, upload.sha256)
                 form.files[role] = copy
-            return self._queue(options, form.files, key)
+            return self._queue(options, form.files, key, client)
         finally:
             for received in form.files.values():
                 remove(received.path)
 
-    def _queue(self, options: dict[str, Any], files: dict[str, Received], key: str | None) -> tuple[Video, bool]:
+    def _queue(
+        self, options: dict[str, Any], files: dict[str, Received], key: str | None, client: str
+    ) -> tuple[Video, bool]:
         with storing():
             self.folders.check_room()
             folder = self.folders.keep_inputs(files)
@@ -141,6 +146,7 @@ class Service:
                     most=self.limits.waiting,
                     key=key,
                     digest=_digest(options, files),
+                    client=client,
                 )
             finally:
                 if not new:
@@ -149,24 +155,24 @@ class Service:
             self.wake()
         return video, new
 
-    def video(self, name: str) -> Video:
-        """A video. Raises Refused: there is none."""
-        if (found := self.videos.find(name)) is None:
+    def video(self, name: str, client: str = "") -> Video:
+        """A video. Raises Refused: the client has none of this id."""
+        if (found := self.videos.find(name, client)) is None:
             raise _missing("video", name)
         return found
 
-    def result(self, name: str) -> tuple[Video, Path]:
+    def result(self, name: str, client: str = "") -> tuple[Video, Path]:
         """A completed video and its file. Raises Refused: it does not exist, or is not complete."""
-        video = self.video(name)
+        video = self.video(name, client)
         if video.result is None:
             failed = video.status == "failed"
             sentence = f"the video has failed: {video.error_message}" if failed else "the video is not complete yet"
             raise Refused(409, "failed" if failed else "not_ready", sentence, {} if failed else {"Retry-After": "1"})
         return video, self.folders.results / video.result
 
-    def delete_video(self, name: str) -> None:
+    def delete_video(self, name: str, client: str = "") -> None:
         """Remove a video, and stop the work on it. Raises Refused: there is none."""
-        if (video := self.videos.delete(name)) is None:
+        if (video := self.videos.delete(name, client)) is None:
             raise _missing("video", name)
         self._remove_files(video)
         if video.lease is not None:

@@ -77,10 +77,14 @@ class Shards:
             for name in self._index.schema_arrow.names:
                 self._read([name], group)
 
+    @property
+    def columns(self) -> list[str]:
+        """Names of the text columns, those of index.csv."""
+        return [name for name in self._index.schema_arrow.names if not name.startswith(_OWN)]
+
     def rows(self) -> list[dict[str, str]]:
         """All rows as `shared.prepared.read_index` returns them; slow and large for many hours, as Python objects."""
-        names = [name for name in self._index.schema_arrow.names if not name.startswith(_OWN)]
-        return self._read(names).to_pylist()
+        return self._read(self.columns).to_pylist()
 
     def numbers(self, name: str) -> np.ndarray:
         """A column of numbers, [clips]; cached."""

@@ -88,11 +88,12 @@ def error_of(answer, status, code):
 
 
 @contextmanager
-def running(folder, limits=None, token=None, engine=STUB, workers=1):
+def running(folder, limits=None, token=None, engine=STUB, workers=1, tokens=None):
     """Serve in a thread of this process, videos in processes of their own; yields (service, address, supervisor)."""
     import uvicorn
 
     from fd2talk.service.app import application
+    from fd2talk.service.clients import Clients
     from fd2talk.service.limits import Limits
     from fd2talk.service.protocol import protocol
     from fd2talk.service.service import Service
@@ -105,8 +106,8 @@ def running(folder, limits=None, token=None, engine=STUB, workers=1):
             supervisor = Supervisor(service, engine, "bundled", "cpu", workers)
             supervisor.start()
             config = uvicorn.Config(
-                application(service, token), http=protocol(limits), lifespan="off", ws="none", log_config=None,
-                access_log=False, timeout_graceful_shutdown=1,
+                application(service, Clients(tokens) if tokens else Clients.of(token)), http=protocol(limits),
+                lifespan="off", ws="none", log_config=None, access_log=False, timeout_graceful_shutdown=1,
             )  # fmt: skip
             server = uvicorn.Server(config)
             thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)

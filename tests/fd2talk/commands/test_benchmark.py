@@ -54,6 +54,7 @@ def test_table(run, monkeypatch):
     monkeypatch.setattr(benchmark, "measure", measure)
     monkeypatch.setattr(benchmark, "_processor", lambda: "A chip")
     code, out, _ = run("benchmark", "--size", 200, "--size", 800)
+    assert run("benchmark", "--size", "200,800")[1] == out
     lines = out.splitlines()
     assert code == 0 and lines[0].startswith("A chip, ") and "networks in bf16" in lines[0]
     assert lines[2:6] == [
