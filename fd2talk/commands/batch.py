@@ -1,4 +1,4 @@
-"""`fd2talk batch`: a table of photos, recordings and options -> a folder of videos, and a report."""
+"""`fd2talk batch`: makes a folder of videos, and a report, from a table of photos, recordings and options."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def batch(
         config: YAML file with options of all rows.
         weights: `bundled`, or a folder.
         device: for the networks.
-        overwrite: replace videos that other rows, inputs or versions made, and files in the place of the report.
+        overwrite: replace existing videos with other contents, and other files with the names of the report.
         signer: signs the videos, or None; on a cluster every machine needs its two files.
         generator: see `Settings`.
 

@@ -80,8 +80,8 @@ def prepare(
 ) -> int:
     """Track all clips (and photos) that have not been tracked yet, and write the index.
 
-    A clip that cannot be used is reported on standard error and left out of the index. One at which something fails
-    that nobody expected is left out, too, and reported at the end.
+    An unusable clip is reported on standard error and left out of the index; so is one with an unexpected error (a
+    bug), which is reported at the end.
 
     Args:
         clips: folder of videos.
@@ -93,7 +93,7 @@ def prepare(
             `out` lie at the same place; None for this machine.
 
     Returns:
-        The exit code: 1 if something unexpected failed at a clip or a photo, else 0.
+        The exit code: 1 after unexpected errors, else 0.
 
     Raises:
         UsageError: there is no such folder, `out` cannot be written to, or there is no cluster at the address.
@@ -134,7 +134,7 @@ def prepare(
 
 
 def _divided(results: list[Any]) -> tuple[list[Any], list[Unexpected]]:
-    """Results of jobs, and what ended others unexpectedly; those that failed as expected gave none."""
+    """Split results of jobs into values and unexpected errors; None, of other failed jobs, is dropped."""
     failed = [one for one in results if isinstance(one, Unexpected)]
     return [one for one in results if one and not isinstance(one, Unexpected)], failed
 
