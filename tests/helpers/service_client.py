@@ -91,7 +91,10 @@ def error_of(answer, status, code):
 
 @contextmanager
 def running(folder, limits=None, token=None, engine=STUB, workers=1):
-    """Serve in a thread of this process, videos in processes of their own; yields (service, address, supervisor)."""
+    """Serve in a thread of this process; yields (service, address, supervisor).
+
+    Videos are made in so many processes; 0: none are made, and there is no supervisor.
+    """
     import uvicorn
 
     from fd2talk.service.app import application
@@ -104,8 +107,9 @@ def running(folder, limits=None, token=None, engine=STUB, workers=1):
     limits = limits or Limits(free_bytes=0, cancel_seconds=0.5)
     with closing(Service(folder, limits)) as service, closing(bound("127.0.0.1", 0)) as listening:
         with helpers_in_path():
-            supervisor = Supervisor(service, engine, "bundled", "cpu", workers)
-            supervisor.start()
+            supervisor = Supervisor(service, engine, "bundled", "cpu", workers) if workers else None
+            if supervisor:
+                supervisor.start()
             config = uvicorn.Config(
                 application(service, token), http=protocol(limits), lifespan="off", ws="none", log_config=None,
                 access_log=False, timeout_graceful_shutdown=1,
@@ -118,9 +122,20 @@ def running(folder, limits=None, token=None, engine=STUB, workers=1):
                 yield service, f"http://127.0.0.1:{listening.getsockname()[1]}", supervisor
             finally:
                 service.stopping.set()
-                supervisor.stop(0)
+                if supervisor:
+                    supervisor.stop(0)
                 server.should_exit = True
                 thread.join(timeout=PATIENCE)
+
+
+def long_ago(service, name):
+    """Let a video that is being made have come further for the last time so long ago that it counts as stalled."""
+    with service.database.writing() as connection:
+        moved = connection.execute(
+            "UPDATE videos SET updated = updated - ? WHERE id = ? AND status = 'in_progress'",
+            (service.limits.stall_seconds, name),
+        )
+    assert moved.rowcount == 1
 
 
 @contextmanager
