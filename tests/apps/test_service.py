@@ -6,7 +6,6 @@ import os
 import random
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -21,6 +20,7 @@ for _package in ("fastapi", "prometheus_client", "python_multipart", "uvicorn", 
     pytest.importorskip(_package, reason="the extra serve is not installed")
 
 import httpx  # noqa: E402
+from ports import free_port  # noqa: E402
 from service_client import ROOT, TOKEN, Client, Server, error_of, quick, wait_for  # noqa: E402
 from service_engine import made_of, made_twice  # noqa: E402
 
@@ -299,9 +299,7 @@ def test_what_compose_starts_needs_no_rights(tmp_path, request):
     assert service["read_only"] and service["cap_drop"] == ["ALL"] and list(service["volumes"]) == ["data:/data"]
     writable = Path(tempfile.mkdtemp())  # others may not enter pytest's folders
     request.addfinalizer(writable.rmdir)
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = str(free.getsockname()[1])
+    port = str(free_port())
     places = {"8790": port, "/data": f"{writable}/data"}
     command = [places.get(word, word) for word in service["command"]]
     check = [word.replace("8790", port) for word in service["healthcheck"]["test"][1:]]

@@ -2,7 +2,6 @@
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -12,6 +11,7 @@ import psutil
 import pytest
 import torch
 import yaml
+from ports import free_port
 from synthetic_frames import NETWORK
 from synthetic_shards import write_shards
 
@@ -51,12 +51,10 @@ def trainings(tmp_path_factory):
 
 def launch(config, output):
     """Start the training in two processes."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "ACCELERATE_USE_CPU": "yes", "OMP_NUM_THREADS": "1"}
     command = [sys.executable, "-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes", "2"]
-    command += ["--main_process_port", str(port), "-m", "fd2talk", "train", str(config), f"training.output={output}"]
+    command += ["--main_process_port", str(free_port())]
+    command += ["-m", "fd2talk", "train", str(config), f"training.output={output}"]
     with open(f"{output}.log", "ab") as log:
         return subprocess.Popen(command, env=environment, stdout=log, stderr=log)
 

@@ -1,5 +1,6 @@
 import pytest
 from material import SineStage, portrait, short_speech, sine_motion, write_wav
+from said import said
 
 from fd2talk import cli
 
@@ -75,7 +76,7 @@ def refused(run):
     def refused(*arguments, folder, saying, code=2):
         before = sorted(folder.rglob("*"))
         got, out, err = run(*arguments)
-        lines = err.strip().splitlines()
+        lines = said(err)
         assert got == code and out == ""
         assert len(lines) == 1 and lines[0].startswith("fd2talk: ") and "Traceback" not in err, err
         assert saying in lines[0], err

@@ -349,7 +349,7 @@ def test_spaces_and_letters_of_other_alphabets(tmp_path, run, photo, audio):
 
 @pytest.fixture
 def long_motion(tmp_path):
-    speech = np.tile(read_audio(SPEECH), 4)
+    speech = np.tile(read_audio(SPEECH), 20)
     sine_motion(speech).save(tmp_path / "long.npz")
     return tmp_path / "long.npz"
 

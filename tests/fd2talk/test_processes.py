@@ -75,7 +75,7 @@ def test_nobody_works_for_a_killed_command_and_no_file_is_left(tmp_path, running
     assert workers
     running.kill()
     running.wait()
-    ended, alive = psutil.wait_procs(workers, timeout=15)
+    ended, alive = psutil.wait_procs(workers, timeout=120)
     for worker in alive:
         worker.kill()
     assert not alive

@@ -169,7 +169,7 @@ def test_some_may_follow_and_the_others_are_answered_all_the_same(tmp_path, gate
                 next(line for line in lines if line.startswith("event: "))
             refused = client.get(url)
             assert "too many" in error_of(refused, 503, "busy") and refused.headers["retry-after"] == "5"
-            wait_for(lambda: client.video(name)["status"] == "in_progress")  # nobody who follows keeps it from being made
+            wait_for(lambda: client.video(name)["status"] == "in_progress")  # it is made all the same
 
         def follows():
             with client.stream("GET", url) as stream:
@@ -199,7 +199,7 @@ def test_what_is_not_complete_has_no_content(client, gate):
 
 def test_a_deleted_video_is_not_made_to_its_end(tmp_path, gate):
     with running(tmp_path / "data") as (service, address, _), Client(address) as client:
-        name, after = client.queued(quick(until=[gate])), client.queued()  # which ends, without the gate, only if deleted
+        name, after = client.queued(quick(until=[gate])), client.queued()  # to its end it is never made
         wait_for(lambda: client.video(name)["status"] == "in_progress")
         assert client.video(after)["position"] == 1
         client.delete(f"/v1/videos/{name}")

@@ -14,6 +14,7 @@ from fd2talk.service import process
 from fd2talk.service.limits import Limits
 from fd2talk.service.service import Service
 
+
 @pytest.fixture
 def gate(tmp_path):
     """A file that is not there yet, without which videos are not made to their end: `quick(until=[gate])`."""
