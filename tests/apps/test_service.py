@@ -13,6 +13,7 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from statistics import median
 
 import pytest
 
@@ -298,8 +299,10 @@ def test_fifty_at_once_are_all_answered_in_order_and_in_bounded_memory(tmp_path)
         done = threading.Event()
         watching = threading.Thread(target=watch)
         watching.start()
+        begun = time.monotonic()
         with ThreadPoolExecutor(50) as pool:
             answers = [*pool.map(ask, range(50))]
+        whole = time.monotonic() - begun
         done.set()
         watching.join()
         assert {answer.status_code for answer in answers} == {202}
@@ -311,7 +314,7 @@ def test_fifty_at_once_are_all_answered_in_order_and_in_bounded_memory(tmp_path)
         times = [video["completed_at"] for video in videos]
         assert times == sorted(times)
         assert most - before < 100 * 2**20, "400 MB were sent; they are not kept in memory"
-        assert max(answering) < 5
+        assert median(answering) < whole / 3, "others are answered while the files come"
 
 
 @pytest.mark.skipif(

@@ -60,7 +60,7 @@ def launch(config, output):
 
 
 def finish(config, output):
-    assert launch(config, output).wait(300) == 0, Path(f"{output}.log").read_text()[-3000:]
+    assert launch(config, output).wait(900) == 0, Path(f"{output}.log").read_text()[-3000:]
 
 
 def logged(output):
@@ -75,7 +75,7 @@ def kill(config, output, rank):
     goal = logged(output) + 20
     launcher = launch(config, output)
     try:
-        deadline = time.monotonic() + 300
+        deadline = time.monotonic() + 900
         while logged(output) < goal:
             assert launcher.poll() is None and time.monotonic() < deadline, Path(f"{output}.log").read_text()[-3000:]
             time.sleep(0.05)
@@ -84,7 +84,7 @@ def kill(config, output, rank):
             if "train" in child.cmdline() and (number := child.environ().get("LOCAL_RANK")):
                 workers[int(number)] = child
         os.kill(workers[rank].pid, signal.SIGKILL)
-        assert launcher.wait(300) != 0
+        assert launcher.wait(900) != 0
     finally:
         launcher.kill()
         launcher.wait()
