@@ -100,7 +100,7 @@ def test_a_stop_leaves_whole_videos_and_a_report(table, tmp_path, stop, code, sa
         running = start(manifest, "-o", out, "--workers", 1, "--address", "local")
         wait_for(lambda: calls(tmp_path / "in") == 2, 120)
         running.send_signal(getattr(signal, stop))
-        _, err = running.communicate(timeout=120)
+        _, err = running.communicate(timeout=600)
     assert running.returncode == code and err.splitlines()[-1] == f"fd2talk: {said}", err
     assert "Traceback" not in err
     states = [row["state"] for row in read_report(out).values()]

@@ -163,7 +163,7 @@ def test_two_runs_at_once_are_refused(table, made, started, tmp_path):
     with pytest.raises(UsageError, match=rf"another `fd2talk batch` is writing to .*out \(process {running.pid} on"):
         made(manifest)
     release(tmp_path / "in")
-    out, err = running.communicate(timeout=120)
+    out, err = running.communicate(timeout=600)
     assert running.returncode == 0 and out == f"{tmp_path}/out/report.html\n", err
     assert made(manifest)["2"]["state"] == "kept"
 
@@ -173,7 +173,7 @@ def test_ctrl_c_leaves_whole_videos_and_a_report(table, started, tmp_path):
     running = started(manifest, "-o", tmp_path / "out", "--workers", 1)
     wait_for(lambda: calls(tmp_path / "in") == 2)
     running.send_signal(signal.SIGINT)
-    out, err = running.communicate(timeout=120)
+    out, err = running.communicate(timeout=600)
     assert running.returncode == 130 and said(err) == ["fd2talk: interrupted"] and out == ""
     found = read_report(tmp_path / "out")
     assert [found[n]["state"] for n in "234"] == ["made", "not made", "not made"]

@@ -42,7 +42,7 @@ def test_it_serves_until_it_is_stopped(photo, stop):
             assert busy.returncode == 2 and "cannot listen on 127.0.0.1" in busy.stderr.splitlines()[-1]
         finally:
             process.send_signal(stop)
-            assert process.wait(120) == 128 + stop
+            assert process.wait(600) == 128 + stop
         sentence = "interrupted" if stop == signal.SIGINT else "terminated"
         assert said(process.stderr.read()) == [f"fd2talk: {sentence}"]
 
