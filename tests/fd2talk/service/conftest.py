@@ -17,3 +17,9 @@ def served(tmp_path_factory):
 def client(served):
     with Client(served[1]) as client:
         yield client
+
+
+@pytest.fixture
+def gate(tmp_path):
+    """A file that is not there yet, without which videos are not made to their end: `quick(until=[gate])`."""
+    return tmp_path / "gate"

@@ -15,12 +15,6 @@ from fd2talk.service.limits import Limits
 
 
 @pytest.fixture
-def gate(tmp_path):
-    """A file that is not there yet, without which videos are not made to their end: `quick(until=[gate])`."""
-    return tmp_path / "gate"
-
-
-@pytest.fixture
 def patient(monkeypatch):
     """Whoever is refused may take its time to send the rest, and to read why."""
     monkeypatch.setattr("fd2talk.service.guard._DRAINED_SECONDS", PATIENCE)

@@ -15,12 +15,6 @@ from fd2talk.service.limits import Limits
 from fd2talk.service.service import Service
 
 
-@pytest.fixture
-def gate(tmp_path):
-    """A file that is not there yet, without which videos are not made to their end: `quick(until=[gate])`."""
-    return tmp_path / "gate"
-
-
 def test_a_crash_costs_one_try(client, served):
     name = client.queued(quick(do="crash once"))
     after = client.queued()
