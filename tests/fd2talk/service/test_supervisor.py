@@ -85,7 +85,11 @@ def test_the_process_does_not_know_the_token_and_ends_with_the_service_whatever_
         name = client.queued(quick(until=[gate]))
         wait_for(lambda: client.video(name)["status"] == "in_progress")
         server.kill(with_workers=False)
-        worker.wait(timeout=PATIENCE)  # it would never end otherwise
+        try:
+            worker.wait(timeout=PATIENCE)  # otherwise it would never end
+        finally:
+            if worker.is_running():
+                worker.kill()
 
 
 def test_a_deleted_video_whose_process_hangs_costs_only_the_process(tmp_path):
