@@ -52,6 +52,24 @@ def test_a_video_comes_back_to_the_same_browser_alone(open_studio, tmp_path, pic
     assert other.request.get(page.url.rstrip("/") + video).status == 404
 
 
+def test_a_page_that_is_loaded_twice_at_once_comes_back(open_studio):
+    """The browser may hold the connection of the page in between for seconds."""
+    open_studio.expected = LEFT
+    page = open_studio()
+    made(page)
+    for _ in range(6):
+        page.reload()
+        page.reload()
+        page.wait_for_selector(".studio-downloads")
+    other = page.context.new_page()
+    other.goto(page.url)
+    other.wait_for_selector("#generate")
+    other.wait_for_timeout(1500)
+    assert "The video appears here" in other.inner_text("#results")  # a window of its own
+    reload(page)
+    page.wait_for_selector(".studio-downloads")
+
+
 def test_a_job_shows_up_again_when_it_is_done(open_studio):
     open_studio.expected = LEFT
     page = open_studio()

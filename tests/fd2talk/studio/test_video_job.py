@@ -81,6 +81,16 @@ def test_a_second_tab_is_a_page_of_its_own(made):
         assert "results" not in other.fire("page", "load")
 
 
+def test_a_page_comes_back_though_the_browser_still_holds_the_connection_before(made):
+    studio, address, client, got = made
+    client.fire("page", "load", {"loaded": "window 1"})
+    with Client(address, cookies=client.http.cookies) as again:
+        again.come()
+        assert links(again.fire("page", "load", {"loaded": "window 2"})["results"]) == links(got["results"])
+        client.leave()
+        assert again.generate(page_of(studio, again).sound, seed=8)["stage"] == "Done"
+
+
 def test_a_job_goes_on_while_the_page_is_loaded_again(wav):
     engine = SmallEngine()
     with running(engine) as (studio, address), Client(address) as client:

@@ -11,6 +11,7 @@ import pytest
 from studio_client import PNG, Client, SmallEngine, file_of, files_in, links, running, wait_for
 
 from fd2talk.studio.limits import Limits
+from fd2talk.studio.same_page import Loaded
 from fd2talk.studio.visitors import Visitors
 
 
@@ -246,3 +247,50 @@ def test_a_second_page_takes_nothing_from_one_that_is_open(visitors):
     visitors.opened(visitor, "second")
     assert visitors.loaded(visitor.name, "second", patience=0.1) is visitors.page(visitor.name, "second") is not page
     assert visitors.page(visitor.name, "first") is page
+
+
+def test_a_window_gets_its_page_again_though_the_browser_has_not_ended_the_connection_before(visitors):
+    visitor = visitors.new()
+    visitors.opened(visitor, "first")
+    page = visitors.loaded(visitor.name, "first", Loaded("window", 1))
+    page.generated = [object()]
+    visitors.opened(visitor, "second")
+    visitors.opened(visitor, "third")
+    assert visitors.loaded(visitor.name, "third", Loaded("window", 3), patience=0) is page
+    # The load before it is answered late; it takes nothing, and neither does the end of the connections before.
+    assert visitors.loaded(visitor.name, "second", Loaded("window", 2), patience=0) is not page
+    for session in ("first", "second"):
+        visitors.lost(visitor, session)
+    assert visitors.page(visitor.name, "third") is page and (page.left, page.connections) == (None, 1)
+    visitors.lost(visitor, "third")
+    assert page.left is not None
+    wait_for(lambda: page in visitors.stopped)
+
+
+def test_a_page_that_is_loaded_but_never_open_stops(visitors):
+    visitor = visitors.new()
+    visitors.opened(visitor, "first")
+    page = visitors.loaded(visitor.name, "first", Loaded("window", 1))
+    page.generated = [object()]
+    assert visitors.loaded(visitor.name, "second", Loaded("window", 2), patience=0) is page
+    wait_for(lambda: visitors.stopped == [page])
+
+
+def test_a_window_that_was_closed_keeps_its_page_while_another_is_loaded_again(visitors):
+    visitor, pages = visitors.new(), {}
+    for window in ("closed", "open"):
+        visitors.opened(visitor, f"{window} 1")
+        pages[window] = visitors.loaded(visitor.name, f"{window} 1", Loaded(window, 1))
+        pages[window].generated = [object()]
+    visitors.lost(visitor, "closed 1")
+    visitors.opened(visitor, "open 2")  # before the end of the connection of its first load is known
+    assert visitors.loaded(visitor.name, "open 2", Loaded("open", 2)) is pages["open"]
+    assert pages["open"].connections == 1 and pages["closed"].left is not None
+    assert visitors.loaded(visitor.name, "closed 2", Loaded("new", 1)) is pages["closed"]
+
+
+@pytest.mark.parametrize(
+    "sent", [None, "", "a", "a b", " 1", "a 1 2", "a -1", "a \N{SUPERSCRIPT TWO}", "a" * 60 + " 1", 7, ["a 1"]]
+)
+def test_what_names_no_window_names_none(sent):
+    assert Loaded.parsed(sent) is None and Loaded.parsed("a 12") == Loaded("a", 12)
