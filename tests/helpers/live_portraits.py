@@ -70,6 +70,26 @@ def telling_portrait(sound_rate=16000, size=64):
     return LivePortrait(None, motion, render, size=size, sound_rate=sound_rate), stream
 
 
+def late_frames(portrait):
+    """A list that grows with the frames that are taken late, with another picture, as on a busy machine."""
+    late, take = [], portrait.frame
+
+    def taken(*patience):
+        frame = take(*patience)
+        if frame.late:
+            late.append(frame.index)
+        return frame
+
+    portrait.frame = taken
+    return late
+
+
+def onsets(sound, rate):
+    """Seconds at which sound that goes in steps becomes louder than a half."""
+    loud = sound > 0.5
+    return np.flatnonzero(loud[1:] & ~loud[:-1]) / rate + 1 / rate
+
+
 def drawn_photo(size=192):
     """The fit of a drawn average face, which needs no face tracker."""
     model = load_bundled()

@@ -123,7 +123,7 @@ def white(pictures):
 
 
 def test_a_click_is_heard_when_the_flash_is_seen():
-    """Most are, at least: while another program keeps the processor pictures are late, and what arrives is noted late."""
+    """Most are, at least: while another program keeps the processor, pictures are late, and arrivals are noted late."""
 
     async def talk(address):
         async with visit(address) as visitor:
@@ -137,8 +137,8 @@ def test_a_click_is_heard_when_the_flash_is_seen():
 
     with serving(server_of()) as address:
         heard, seen = (np.array(found) for found in asyncio.run(talk(address)))
-    # Times of arrival, and those that the packets carry, which begin at zero with the first packet of each kind. aiortc's
-    # receiver holds back some packets of sound, always as many; Chromium: tests/apps.
+    # Times of arrival, and those that the packets carry, which begin at zero with the first packet of each kind.
+    # aiortc's receiver holds back some packets of sound, always as many; Chromium: tests/apps.
     for column, most_apart, most_spread in ((0, 0.2, 0.2), (1, 0.2, 0.01)):
         apart = np.array([min(heard[:, column] - moment, key=abs) for moment in seen[:, column]])
         assert abs(np.median(apart)) < most_apart
