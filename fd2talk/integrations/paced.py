@@ -72,9 +72,8 @@ class PacedFrames:
         dropped = [item for _, item in self._marks]
         self._marks.clear()
         if mute and self._spoken < self._queued:
-            self._muted = (
-                self.portrait.figures.frames
-            )  # sound fades out in this one, and the previous one may not have been yielded yet
+            # Sound fades out in this frame, and the previous one may not have been yielded yet.
+            self._muted = self.portrait.figures.frames
         self._spoken = self._queued
         return dropped
 
