@@ -1,4 +1,4 @@
-"""Output files: refused before any work is done if they could not be written, and never left unfinished."""
+"""Output files: checked before any work is done, and written atomically."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 def require_output(
     path: str | os.PathLike, *, suffixes: tuple[str, ...], overwrite: bool, inputs: tuple[str | None, ...] = ()
 ) -> Path:
-    """Refuse an output that could not be written at the end. Its folder may be missing if it can be created.
+    """Check that an output can be written. Its folder may be missing if it can be created.
 
     Args:
         path: of the output.

@@ -1,4 +1,4 @@
-"""`fd2talk edit`: motion file -> motion file, or video -> video, parts of which are generated anew."""
+"""`fd2talk edit`: regenerates parts of a motion file or a video."""
 
 from __future__ import annotations
 
@@ -147,7 +147,7 @@ def _write_video(
 
 
 def _request(edits: EditOptions, inserts: list[tuple[float, str]], model: MorphableModel) -> EditRequest:
-    """The request that the options come to."""
+    """Convert the options to a request."""
     from stage1_motion.editing.keyframes import read_keyframes
     from stage1_motion.editing.request import EditRequest, parse_ranges
     from stage1_motion.editing.timeline import Insert

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from fd2talk.cluster import Run, spread
+from fd2talk.suffixes import PHOTOS, VIDEOS
 from fd2talk.terminal import announce, say
 from fd2talk.track import track_audio, track_file
 from fd2talk.unexpected import Unexpected, guarded
@@ -34,8 +35,6 @@ from shared.point_clip import load_points
 from shared.prepared import load_track, save_arrays, save_track
 from shared.tracking import Track, motion_from_track, of_one_person
 
-VIDEOS = (".mp4", ".mov", ".mkv", ".webm", ".avi", ".m4v", ".mpg", ".mpeg")
-PHOTOS = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".heic", ".avif")
 MANIFEST = "manifest.csv"
 
 # Columns of the index; other columns of a manifest follow them.
@@ -81,8 +80,8 @@ def prepare(
 ) -> int:
     """Track all clips (and photos) that have not been tracked yet, and write the index.
 
-    A clip that cannot be used is reported on standard error and left out of the index. One at which something fails
-    that nobody expected is left out, too, and reported at the end.
+    An unusable clip is reported on standard error and left out of the index; so is one with an unexpected error (a
+    bug), which is reported at the end.
 
     Args:
         clips: folder of videos.
@@ -94,7 +93,7 @@ def prepare(
             `out` lie at the same place; None for this machine.
 
     Returns:
-        The exit code: 1 if something unexpected failed at a clip or a photo, else 0.
+        The exit code: 1 after unexpected errors, else 0.
 
     Raises:
         UsageError: there is no such folder, `out` cannot be written to, or there is no cluster at the address.
@@ -135,7 +134,7 @@ def prepare(
 
 
 def _divided(results: list[Any]) -> tuple[list[Any], list[Unexpected]]:
-    """Results of jobs, and what ended others unexpectedly; those that failed as expected gave none."""
+    """Split results of jobs into values and unexpected errors; None, of other failed jobs, is dropped."""
     failed = [one for one in results if isinstance(one, Unexpected)]
     return [one for one in results if one and not isinstance(one, Unexpected)], failed
 

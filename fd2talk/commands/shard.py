@@ -1,7 +1,7 @@
-"""`fd2talk shard`: a prepared folder -> few large files from which thousands of hours can be trained on.
+"""`fd2talk shard`: packs a prepared folder into few large files, for training on thousands of hours.
 
-See `shared.shards` for the files that are written. What is complete is kept, so that the command resumes, and adds the
-features or frames of further trainings.
+See `shared.shards` for the files that are written. Complete files are kept, so that the command resumes, and can add
+features or frames for further trainings.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ def shard(
         configs: config files of trainings whose features of speech, frames, or pairs of frames shall be there, too.
         size: of a file of motions and sound, in MB.
         quality: of frames and pairs as WebP, 1 to 100; None: without loss.
-        tracks: whether tracked points are kept, from which face models and the repair renderer's pairs are made.
+        tracks: whether to store tracked points, which trainings of face models and pairs of the repair renderer need.
         workers: number of processes; None for one per CPU core.
 
     Raises:
@@ -152,7 +152,7 @@ def _made(folder: Path, plan: dict[str, Any]) -> Iterator[None]:
 
 
 def _run(work: list[tuple[Callable[..., None], tuple]], workers: int | None, what: str) -> None:
-    """Do the jobs in processes. Raises Fd2TalkError: one of them failed."""
+    """Run the jobs in processes. Raises Fd2TalkError: one of them failed."""
     failed: list[Fd2TalkError] = []
     in_processes(_call, work, workers, what, "file", failed=lambda _, error: failed.append(error))
     if failed:
@@ -164,7 +164,7 @@ def _call(function: Callable[..., None], arguments: tuple) -> None:
 
 
 def _kept(folder: Path, shards: int) -> dict[str, Part]:
-    """Arrays of features that earlier runs have added. Raises InputError: a file of theirs is missing."""
+    """Arrays of features added by earlier runs. Raises InputError: one of their files is missing."""
     if not (folder / INDEX).is_file():
         return {}
     kept = {name: part for name, part in Shards(folder).parts.items() if part.group == name}

@@ -1,4 +1,4 @@
-"""Who may use a service: everybody, who knows its one token, or clients with names, each with a token of its own."""
+"""Clients of a service and their tokens: no token, a single one, or named clients with a token each."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ _NAME = re.compile(r"[A-Za-z0-9_.-]{1,40}")
 
 
 class Clients:
-    """Clients of a service. Those without a name are one: `""`.
+    """Clients of a service. Without names all requests belong to one client, `""`.
 
     Args:
-        tokens: name -> token; empty: everybody may, without one.
+        tokens: name -> token; empty: no token is needed.
     """
 
     def __init__(self, tokens: Mapping[str, str]) -> None:
@@ -25,16 +25,16 @@ class Clients:
 
     @classmethod
     def of(cls, token: str | None) -> Clients:
-        """Clients without names, who know a token, or everybody."""
+        """A single client without a name, with a token or None."""
         return cls({} if token is None else {"": token})
 
     @classmethod
     def read(cls, path: str | Path) -> Clients:
-        """Read lines `NAME TOKEN`; empty ones and those that begin with # are passed over.
+        """Read lines `NAME TOKEN`; empty lines and those that begin with # are skipped.
 
         Raises:
             InputError: there is no such file.
-            UsageError: a line is something else, or a name or a token is there twice.
+            UsageError: a line is malformed, or a name or a token occurs twice.
         """
         tokens: dict[str, str] = {}
         try:
@@ -45,7 +45,7 @@ class Clients:
             words = line.split()
             if not words or words[0].startswith("#"):
                 continue
-            # What is wrong is said without the line: it may have a token in it.
+            # Messages do not repeat the line, as it may contain a token.
             if len(words) != 2 or not _NAME.fullmatch(words[0]):
                 raise UsageError(f"{path}, line {number}: not NAME TOKEN, a name of letters, digits, _, . and -")
             if words[0] in tokens or words[1] in tokens.values():
@@ -61,7 +61,7 @@ class Clients:
         return [*self._tokens.values()]
 
     def check(self, host: str) -> None:
-        """Refuse to serve at an address. Raises UsageError: as `check_address`."""
+        """Check the tokens for an address. Raises UsageError: as `check_address`."""
         for name, token in self._tokens.items() or [("", None)]:
             try:
                 check_address(host, token)
@@ -69,9 +69,9 @@ class Clients:
                 raise UsageError(f"{name}: {error}" if name else str(error)) from None
 
     def named(self, given: str) -> str | None:
-        """The name of the client that sends this token; None: nobody's.
+        """The name of the client with this token, or None.
 
-        Every token is compared, each in constant time.
+        All tokens are compared, each in constant time.
         """
         if not self._tokens:
             return ""

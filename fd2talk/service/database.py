@@ -1,4 +1,4 @@
-"""One file of SQLite that holds everything the service knows; it survives whatever ends the process."""
+"""The SQLite database of the service: queue, uploads and totals, which survive a crash of the process."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ CREATE TABLE videos (
     expires REAL,
     options TEXT NOT NULL,      -- JSON, as the client gave them
     folder TEXT NOT NULL,       -- of its files, in inputs/
-    files TEXT NOT NULL,        -- JSON: what a file is for -> its name
-    lease TEXT,                 -- who works on it: only they may publish
+    files TEXT NOT NULL,        -- JSON: role of a file, such as photo -> its name
+    lease TEXT,                 -- of the worker that makes it: only its holder may publish
     crashes INTEGER NOT NULL DEFAULT 0,
     interruptions INTEGER NOT NULL DEFAULT 0,
     result TEXT,                -- name in results/; set once, together with the status
@@ -79,10 +79,10 @@ class Database:
     """A connection, for several threads of one process; every process has its own.
 
     Args:
-        path: of the file, which is made where there is none.
+        path: the file; created if it does not exist.
 
     Raises:
-        UsageError: it is no such file, or of another version.
+        UsageError: the file is no database of the service, or of another version.
     """
 
     def __init__(self, path: Path) -> None:
@@ -91,8 +91,8 @@ class Database:
         try:
             self._connection = sqlite3.connect(path, timeout=60, isolation_level=None, check_same_thread=False)
             self._connection.row_factory = sqlite3.Row
-            self._connection.execute("PRAGMA journal_mode = WAL")  # readers do not wait for who writes
-            self._connection.execute("PRAGMA synchronous = FULL")  # what was answered is on the disk
+            self._connection.execute("PRAGMA journal_mode = WAL")  # readers do not wait for a writer
+            self._connection.execute("PRAGMA synchronous = FULL")  # what a client was answered survives a loss of power
             self._connection.execute("PRAGMA foreign_keys = ON")
             self._make()
         except sqlite3.Error as error:
@@ -110,13 +110,13 @@ class Database:
 
     @contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:
-        """One statement, or several whose results need not belong together."""
+        """The connection without a transaction: for one statement, or several that need no common snapshot."""
         with self._lock:
             yield self._connection
 
     @contextmanager
     def writing(self) -> Iterator[sqlite3.Connection]:
-        """A transaction: all of it happens, and is on the disk when the block has ended, or nothing of it."""
+        """A transaction: committed to the disk when the block ends, rolled back when it raises."""
         with self._lock:
             self._connection.execute("BEGIN IMMEDIATE")
             try:
@@ -134,19 +134,19 @@ class Database:
 
 
 def _keep_private(path: Path) -> None:
-    """Make a file that is only for this user; SQLite gives the files beside it the same rights."""
+    """Create a file that only this user may read; SQLite gives its journal the same rights."""
     with suppress(OSError):  # said by SQLite, if it matters
         path.touch(0o600)
         path.chmod(0o600)
 
 
 class Claim:
-    """Says that a folder is in use, until the process ends, whatever ends it.
+    """An exclusive lock on a folder; the system releases it when the process ends, also after a crash.
 
-    A lock of SQLite on a file of its own, as it is the same on every system.
+    It is a lock of SQLite on a file of its own, which works alike on every operating system.
 
     Args:
-        path: of the file.
+        path: the file to lock.
 
     Raises:
         UsageError: another process uses the folder.
@@ -162,5 +162,5 @@ class Claim:
             raise UsageError(f"another service uses the folder {path.parent} ({error})") from error
 
     def close(self) -> None:
-        """Let others use it."""
+        """Release the lock."""
         self._connection.close()

@@ -1,4 +1,4 @@
-"""Files that were uploaded before they are used."""
+"""The table of uploads: files that several requests may use."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ PREFIX = "upload_"
 
 @dataclass(frozen=True)
 class Upload:
-    """A row of the table of uploads; its file is called as its id. Times are seconds since 1970."""
+    """A row of the table; its file is named by its id. Times are seconds since 1970."""
 
     id: str
     name: str
@@ -42,11 +42,11 @@ class Uploads:
 
     @staticmethod
     def new_id() -> str:
-        """A name that cannot be guessed."""
+        """A random id that cannot be guessed."""
         return PREFIX + secrets.token_hex(16)
 
     def add(self, name: str, file_name: str, size: int, sha256: str, client: str = "") -> Upload:
-        """Enter an upload of a client, whose file is there already."""
+        """Add an upload of a client, whose file is already in place."""
         now = time.time()
         upload = Upload(name, file_name, size, sha256, now, now + self._keep)
         with self._database.writing() as connection:
@@ -71,7 +71,7 @@ class Uploads:
             return found.rowcount == 1
 
     def remove_expired(self) -> list[str]:
-        """Remove what has expired; returns the ids, as the files are still there."""
+        """Remove expired rows; returns their ids, whose files the caller removes."""
         with self._database.writing() as connection:
             rows = connection.execute("SELECT id FROM uploads WHERE expires <= ?", (time.time(),)).fetchall()
             connection.executemany("DELETE FROM uploads WHERE id = ?", [(row["id"],) for row in rows])

@@ -1,4 +1,4 @@
-"""The videos of a service: their queue, who works on one, and the one moment in which one is published."""
+"""The table of videos, which is also the queue; workers use it through `fd2talk.service.leases`."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class Video:
     error_code: str | None
     error_message: str | None
     ahead: int | None = None
-    """Videos that come first, while it waits."""
+    """Number of videos that come first, while it is queued."""
 
     @classmethod
     def of(cls, row: sqlite3.Row) -> Video:
@@ -57,7 +57,7 @@ class Video:
 
 @dataclass(frozen=True)
 class Made:
-    """A video that is complete: the name of its file, its size and SHA-256, seconds, and pixels."""
+    """A complete file: its name, its size in bytes, SHA-256, length in seconds, and size in pixels."""
 
     result: str
     bytes: int
@@ -168,7 +168,7 @@ class Videos:
 
     @staticmethod
     def refusal_of_more(connection: sqlite3.Connection, waiting: int) -> Refused:
-        """What is said when too many videos wait: when one of them will probably have been begun."""
+        """The error of a full queue; `Retry-After` is the mean time of the last videos."""
         each = connection.execute(
             "SELECT avg(took) FROM (SELECT completed - started AS took FROM videos WHERE status = 'completed' "
             "ORDER BY completed DESC LIMIT 20)"
@@ -195,7 +195,7 @@ class Videos:
         status: str | None = None,
         client: str = "",
     ) -> tuple[list[Video], bool]:
-        """Some videos in the order in which they were queued, or the other way.
+        """List videos in the order in which they were queued, or in reverse.
 
         Args:
             limit: how many at most.
@@ -240,7 +240,7 @@ class Videos:
         return Video.of(row)
 
     def remove_expired(self) -> list[Video]:
-        """Remove what has expired; returns it, as its files are still there."""
+        """Remove expired rows; returns the videos, whose files the caller removes."""
         with self._database.writing() as connection:
             rows = connection.execute(f"{_AHEAD} WHERE v.expires <= ?", (time.time(),)).fetchall()
             connection.executemany("DELETE FROM videos WHERE seq = ?", [(row["seq"],) for row in rows])
@@ -254,7 +254,7 @@ class Videos:
         return waiting, {row["result"] for row in rows if row["result"] is not None}
 
     def finished(self) -> set[str]:
-        """Folders of inputs that are needed no more; others may belong to a request that is coming in."""
+        """Input folders of finished videos; unknown folders may belong to a request that is being received."""
         with self._database.reading() as connection:
             query = "SELECT folder FROM videos WHERE status IN ('completed', 'failed')"
             return {row["folder"] for row in connection.execute(query)}

@@ -1,4 +1,4 @@
-"""Who is here: a visitor is a browser (a cookie), who has pages open; what a page holds outlives a reload of it."""
+"""Visitors (browsers, identified by a cookie) and their open pages, whose data survives a reload."""
 
 from __future__ import annotations
 
@@ -22,23 +22,23 @@ if TYPE_CHECKING:
 
 @dataclass(eq=False)
 class Page:
-    """What one open page of a visitor holds in memory. Use it instead of `gr.State`, which is lost with a reload.
+    """The data of an open page. Use it instead of `gr.State`, which is lost with a reload.
 
     Args:
         visitor: whose page it is.
-        name: by which jobs and notes know it; stays when the page is loaded again.
-        session: gradio's session hash, which is another one after each reload.
-        photo: the photo that was given, with its faces.
-        sound: the recording that was given.
-        values: of the controls, with which a video was made last.
-        generated: what was made last: one talking portrait, or two that are compared.
-        failed: why the last job made nothing.
-        edit: for the timeline's editors (`editors.Editors`).
-        connections: that tell that the page is open; 0 for a moment when a line is bad.
-        left: when the last of them ended, as `time.monotonic` counts; None: it is open.
-        expected: a session asked for what was left and has no connection yet; if the page is loaded again before it
-            has any, the next session gets it.
-        timer: until something ends because it was left.
+        name: id for jobs and notes, which survives a reload.
+        session: gradio's session hash, which changes with each reload.
+        photo: the photo with its faces.
+        sound: the recording.
+        values: of the controls, when a video was last generated.
+        generated: the last video, or two that are compared.
+        failed: error of the last job.
+        edit: the timeline's editors (`editors.Editors`).
+        connections: number of open heartbeat connections.
+        left: time (`time.monotonic`) when the last of them ended; None: it is open.
+        expected: a new session has taken over the page, but has no connection yet; if the page is reloaded before
+            that, the next session takes it over.
+        timer: of the next step of removing a page that was left.
     """
 
     visitor: Visitor
@@ -62,11 +62,11 @@ class Page:
 
     @property
     def holds(self) -> bool:
-        """Whether there is anything to come back to."""
+        """Whether there is data to restore after a reload."""
         return bool(self.photo or self.sound or self.generated or self.edit)
 
     def came_back(self) -> None:
-        """It is open (again): nothing of it ends."""
+        """Mark the page as open, and cancel its removal."""
         self.left, self.expected = None, False
         if self.timer is not None:
             self.timer.cancel()
@@ -78,10 +78,10 @@ class Visitor:
     """A browser that opened the studio.
 
     Args:
-        name: a secret that only its cookie has.
+        name: the secret value of its cookie.
         workspace: its folder.
-        pages: those that are open, and those that may come back, by gradio's session hash.
-        seen: when it last asked for anything, as `time.monotonic` counts.
+        pages: open pages, and those that may come back, by gradio's session hash.
+        seen: time (`time.monotonic`) of its last request.
     """
 
     name: str
@@ -96,12 +96,12 @@ class Visitor:
 
 
 class Visitors:
-    """All visitors, and the folder in which each has their own. Safe to use from several threads.
+    """All visitors, and the parent of their folders. Thread-safe.
 
     Args:
         limits: of a studio.
-        stops: called when a page was left for long, with the page: its work is to stop.
-        empties: called when it will not come back: what it holds is to be let go.
+        stops: called with a page that was left for `leave_seconds`, to cancel its jobs.
+        empties: called with a page that is removed, to free its data.
     """
 
     def __init__(self, limits: Limits, stops: Callable[[Page], None], empties: Callable[[Page], None]) -> None:
@@ -114,10 +114,10 @@ class Visitors:
         return len(self._all)
 
     def new(self) -> Visitor:
-        """Somebody new. Raises UsageError: too many are here."""
+        """Add a visitor. Raises UsageError: there are too many."""
         self.forget_idle()
         if len(self._all) >= self._limits.visitors:
-            # Those who never opened a page on the server's side, or have closed all, make room, the oldest first.
+            # Visitors without an open page make room, the one with the oldest request first.
             away = [visitor for visitor in [*self._all.values()] if visitor.is_away]
             if not away:
                 raise UsageError("the studio is busy: too many visitors are here, try again later")
@@ -140,11 +140,11 @@ class Visitors:
 
         Args:
             visitor: the cookie.
-            session: gradio's session hash. Under one that is not known yet the page comes back that this visitor left
-                last, as after a reload; if there is none, it is a new one.
+            session: gradio's session hash. An unknown one takes over the page that this visitor left last, as after a
+                reload; if there is none, a new page is made.
 
         Raises:
-            UsageError: nobody of that name is here (any more).
+            UsageError: there is no such visitor (any more).
         """
         found = self.find(visitor)
         with self._lock:
@@ -153,10 +153,10 @@ class Visitors:
             return self._of_session(found, session)
 
     def loaded(self, visitor: str | None, session: str | None, patience: float = 1.0) -> Page:
-        """The page of the first request of a page that was loaded.
+        """The page of the first request after a page was loaded.
 
-        A busy server may learn later of the page that was left than of the one that comes for it; so while another page
-        of this visitor has something that this one may be meant to have, wait a moment whether that was left.
+        A busy server may notice the reload before it notices that the old page was left. So while another page of this
+        visitor has data, wait a moment whether that page was left, and take it over.
 
         Args:
             visitor: the cookie.
@@ -185,7 +185,7 @@ class Visitors:
             time.sleep(0.05)
 
     def claim(self, visitor: Visitor | None, session: object) -> None:
-        """A page of this visitor, from now on. Raises UsageError: it is somebody else's, or none."""
+        """Assign a session to this visitor. Raises UsageError: it is another visitor's, or invalid."""
         if visitor is None or not isinstance(session, str) or not session or len(session) > 100:
             raise UsageError("reload the page")
         if any(session in other.pages for other in [*self._all.values()] if other is not visitor):
@@ -193,7 +193,7 @@ class Visitors:
         self.page(visitor.name, session)
 
     def opened(self, visitor: Visitor, session: str) -> bool:
-        """A page is open, or open again after its connection was lost. False: the visitor was forgotten."""
+        """A connection of a page was opened. False: the visitor was forgotten."""
         with self._lock:
             if visitor.name not in self._all:
                 return False
@@ -203,7 +203,7 @@ class Visitors:
             return True
 
     def lost(self, visitor: Visitor, session: str) -> None:
-        """The connection of a page ended: if it does not come back its work stops, and later it is closed."""
+        """A connection of a page ended: unless it comes back, its jobs are cancelled, and later its data is removed."""
         with self._lock:
             page = visitor.pages.get(session)
             if page is None:
@@ -215,14 +215,14 @@ class Visitors:
             self._after(self._limits.leave_seconds, self._stop, page)
 
     def forget_idle(self) -> None:
-        """Remove those who have done nothing for long."""
+        """Forget visitors without requests for `idle_seconds`."""
         now = time.monotonic()
         for visitor in [*self._all.values()]:
             if now - visitor.seen > self._limits.idle_seconds:
                 self.forget(visitor)
 
     def forget(self, visitor: Visitor) -> None:
-        """Stop what a visitor has begun, and remove all that is theirs."""
+        """Cancel a visitor's jobs, and remove their data and files."""
         for page in [*visitor.pages.values()]:
             self._stops(page)
         with self._lock:
@@ -248,13 +248,13 @@ class Visitors:
         return visitor.pages[session]
 
     def _after(self, seconds: float, ends: Callable[[Page, float], None], page: Page) -> None:
-        """Call this later, unless the page comes back."""
+        """Call `ends` later, unless the page comes back."""
         page.timer = threading.Timer(max(0.0, seconds), ends, (page, page.left))
         page.timer.daemon = True
         page.timer.start()
 
     def _stop(self, page: Page, left: float) -> None:
-        """Stop the work of a page that did not come back; what it holds is kept for a while."""
+        """Cancel the jobs of a page that did not come back; its data is kept for a while."""
         if page.left != left:
             return
         self._stops(page)
@@ -264,7 +264,7 @@ class Visitors:
                 self._after(rest if page.holds else 0, self._close, page)
 
     def _close(self, page: Page, left: float) -> None:
-        """Forget a page that did not come back; with their last page a visitor is gone."""
+        """Remove a page that did not come back, and with the last page its visitor."""
         with self._lock:
             if page.left != left or page.visitor.pages.pop(page.session, None) is None:
                 return

@@ -1,4 +1,4 @@
-"""What addresses take of a request besides its own parameters: the service, and whose request it is."""
+"""FastAPI dependencies of the routes: the service, its event streams, the client, and the check of the query."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ def service_of(request: Request) -> Service:
     return found
 
 
-def known_parameters(request: Request) -> None:
-    """Refuse parameters of a query that nobody reads. Raises Refused."""
+def check_query(request: Request) -> None:
+    """Raises Refused: a parameter of the query is unknown, or repeated."""
     known = {parameter.alias for parameter in request.scope["route"].dependant.query_params}
     given = [name for name, _ in request.query_params.multi_items()]
     for name in given:
@@ -30,17 +30,17 @@ def known_parameters(request: Request) -> None:
 
 
 def followers_of(request: Request) -> Followers:
-    """Those who follow videos of an application."""
+    """The event streams of an application."""
     found: Followers = request.app.state.followers
     return found
 
 
 def client_of(request: Request) -> str:
-    """Whose request it is: videos and uploads are only for the client that sent them."""
+    """Name of the client, who can access only its own videos and uploads."""
     name: str = request.scope[CLIENT]
     return name
 
 
-Served = Annotated[Service, Depends(service_of)]
-Client = Annotated[str, Depends(client_of)]
-Following = Annotated[Followers, Depends(followers_of)]
+ServiceDep = Annotated[Service, Depends(service_of)]
+ClientDep = Annotated[str, Depends(client_of)]
+FollowersDep = Annotated[Followers, Depends(followers_of)]
