@@ -58,7 +58,8 @@ def generate_windows(
 ) -> Tensor:
     """Motion for speech of any length.
 
-    The last window is padded with speech and then cropped, so that every window has the trained length. The last frames of the others, which lack the speech after them, are discarded and generated again.
+    The last window is padded with speech and then cropped, so that every window has the trained length. The last frames
+    of the others, which lack the speech after them, are discarded and generated again.
 
     Args:
         network: predicts x_0 of a window.

@@ -156,7 +156,7 @@ def _beyond(speech: Speech, normalised: torch.Tensor) -> torch.Tensor | None:
     """Speech [S] after the end of a recording, for the head; None: it stays what it was in the last frame.
 
     A recording that is cut off in the middle of a word would go on with one sound for up to three seconds, which nobody
-    says and to which the head slides away. The mean of what was said, where normalised features are 0, does not move it.
+    says and to which the head slides away. The mean of what was said, where normalised features are 0, leaves it alone.
     """
     cut_off = not speech.streamed and speech.events.articulates[-1] > 0.5
     return torch.zeros_like(normalised[-1]) if cut_off else None
