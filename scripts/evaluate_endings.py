@@ -4,8 +4,8 @@
 
 Of each speaker one recording of a few sentences that ends in the middle of a word, three samples, without rules. Of
 the head's translation (crop units): the largest step of a frame and the distance covered in half a second, at the end
-and in all other half seconds but the last two; and how many ends are beyond the 95th percentile of the others, .05 if an
-end is like any other half second. Rotation likewise (degrees). `in silence`: the same recordings, ending in half a
+and in all other half seconds but the last two; and how many ends are beyond the 95th percentile of the others: .05 if
+an end is like any other half second. Rotation likewise (degrees). `in silence`: the same recordings, ending in half a
 second of silence after the sentence. Prints Markdown.
 """
 
