@@ -30,6 +30,7 @@ from stage2_render.warp.compositing import (
     smoothstep,
     soft_mask,
 )
+from stage2_render.warp.lower_rim import lip_within
 from stage2_render.warp.tone import LUMA, Tone
 
 # Plain skin: cheeks, forehead, beside the nose.
@@ -72,6 +73,8 @@ class MouthLayer:
         outline = opening(self.source[list(INNER_LIPS)])
         self.inside_box = bounds(outline, 0.3 * self.width, self._size)
         self.depth = signed_distance(outline, self.inside_box)
+        within = opening(lip_within(region, self.source, self.width))
+        self.lip_within = np.maximum(self.depth - signed_distance(within, self.inside_box), 0)
         lips, skin = _colours(region, self.source)
         enamel = _own_enamel(region, self.depth, self.inside_box, self.width, skin)
         self.tone = Tone(region)
@@ -160,11 +163,11 @@ class MouthLayer:
         """How far the photo's mouth is open, float32 [h, w] in 0..1, at the places to which the motion takes a box."""
         left, top = self.inside_box[:2]
         in_box = chain(np.array([[1, 0, -left], [0, 1, -top]], np.float64), motion)
-        depth = sample(self.depth, in_box, box, cv2.INTER_LINEAR)
+        depth, lip = (sample(of_photo, in_box, box, cv2.INTER_LINEAR) for of_photo in (self.depth, self.lip_within))
         # As the lips part, their rims must not remain on the teeth.
         parted = smoothstep((self._mean_gap(points) - self.gap) / 0.03)
         rim = max(0.015 * self.width, 1.0)
-        own = np.clip(depth / np.float32(rim) + np.float32(2 - 2.5 * parted), 0, 1)
+        own = np.clip((depth - np.float32(parted) * lip) / np.float32(rim) + np.float32(2 - 2.5 * parted), 0, 1)
         # A slit between closed lips shows nothing of the mouth.
         return own * np.float32(1 - parted * (1 - smoothstep((self.gap - 0.015) / 0.03)))
 
