@@ -48,7 +48,7 @@ class DeviceMouth(PreparedModule):
         super().__init__()
         self._image, self._width, self._gap, self._box = image, mouth.width, mouth.gap, mouth.inside_box
         self._open = float(of_photo((mouth.gap - 0.03) / 0.05))
-        self._slit = 1 - float(of_photo((mouth.gap - 0.015) / 0.03))
+        self._slit = mouth.slit
         self.vertices = np.array(INNER_LIPS)
         self.rims = Rims(self.vertices)
         self.tone = DeviceTone(mouth.tone)
@@ -57,7 +57,8 @@ class DeviceMouth(PreparedModule):
         self.keep(
             jaw=np.array(JAW), lip=np.array(LIP_CENTRE), middle_upper=np.array(MIDDLE_UPPER),
             middle_lower=np.array(MIDDLE_LOWER), source=mouth.source, down=mouth.axes[1], depth=as_planes(mouth.depth),
-            lip_within=as_planes(mouth.lip_within),            upper=as_planes(mouth.upper), lower=as_planes(mouth.lower), cavity=mouth.cavity[None, :, None, None],
+            lip_within=as_planes(mouth.lip_within), upper=as_planes(mouth.upper), lower=as_planes(mouth.lower),
+            cavity=mouth.cavity[None, :, None, None],
             upper_origin=mouth.upper_origin, upper_linear=upper[:, :2], upper_shift=upper[:, 2],
             lower_motion=mouth.to_texture(mouth.lower, mouth.lower_origin),
             kernel=gaussian(0.008 * mouth.width), light=gaussian(max(0.045 * mouth.width, 0.5)),
@@ -109,7 +110,7 @@ class DeviceMouth(PreparedModule):
         """Motion from pixels of the photo to those of the upper teeth's texture, which lips pull down, [B, 2, 3]."""
         fallen = (apply_affine(in_photo, points[:, self.lip]) - self.source[self.lip]).mean(1) @ self.down
         lowered = 0.95 * (fallen / self._width).clamp(0, 0.2) + 0.05 * smoothstep(gap / 0.35)
-        origin = self.upper_origin + self._width * lowered[:, None] * self.down
+        origin = self.upper_origin + self._width * self._slit * lowered[:, None] * self.down
         shift = self.upper_shift - origin @ self.upper_linear.T
         return torch.cat([self.upper_linear.expand(len(shift), 2, 2), shift[..., None]], -1)
 

@@ -34,8 +34,8 @@ def lip_within(region: np.ndarray, source: np.ndarray, width: float) -> np.ndarr
         float64 [20, 2].
     """
     ring, half = source[list(INNER_LIPS)].copy(), len(INNER_LIPS) // 2
-    upper, lower = ring[1:half], ring[: half : -1]  # [9, 2] each, from the left
-    outer = source[list(OUTER_LIPS[: half : -1])]
+    upper, lower = ring[1:half], ring[:half:-1]  # [9, 2] each, from the left
+    outer = source[list(OUTER_LIPS[:half:-1])]
     soft = cv2.GaussianBlur(region, (0, 0), max(0.006 * width, 0.4))
     lab = cv2.cvtColor(soft.astype(np.float32) / 255, cv2.COLOR_RGB2Lab)
 
@@ -59,5 +59,5 @@ def lip_within(region: np.ndarray, source: np.ndarray, width: float) -> np.ndarr
     found *= np.clip((contrast - _LEAST) / (_SURE - _LEAST), 0, 1)
     padded = np.pad(found, 1, mode="edge")
     found = np.median([padded[:-2], padded[1:-1], padded[2:]], 0)
-    ring[: half : -1] = lower + found[:, None] * (upper - lower)
+    ring[:half:-1] = lower + found[:, None] * (upper - lower)
     return ring
