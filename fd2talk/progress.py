@@ -66,7 +66,7 @@ class _Lines:
 
     def __init__(self, total: int | None, what: str, unit: str) -> None:
         self._done, self._total, self._what, self._unit = 0, total, what, unit
-        self._closed = threading.Event()
+        self._closed, self._command = threading.Event(), commands()
         self._thread = threading.Thread(target=self._run, name="progress", daemon=True)
         self._thread.start()
 
@@ -88,8 +88,9 @@ class _Lines:
         self._thread.join()
 
     def _run(self) -> None:
-        command = commands()  # which a signal may end before `close` is called
-        while not self._closed.wait(max(SECONDS_BETWEEN_LINES - seconds_of_silence(), 0.01)) and commands() == command:
+        while not self._closed.wait(max(SECONDS_BETWEEN_LINES - seconds_of_silence(), 0.01)):
+            if commands() != self._command:  # a signal may end it before `close` is called
+                return
             if seconds_of_silence() >= SECONDS_BETWEEN_LINES:
                 share = f"{100 * self._done / self._total:.0f} % of {self._total}" if self._total else f"{self._done}"
                 say(f"{self._what}: {share} {self._unit}s" if self._done or self._total else f"{self._what} ...", 0)

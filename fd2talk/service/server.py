@@ -7,8 +7,8 @@ import logging
 import signal
 import socket
 import sys
-from collections.abc import Callable
-from contextlib import closing
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 from types import FrameType
 
@@ -58,8 +58,11 @@ def serve(
         UsageError: the address or the folder cannot be used, or the address needs a token.
     """
     clients.check(host)
-    _log_to_standard_error()
-    with closing(bound(host, port)) as listening, closing(Service(folder, limits, LOG.info)) as service:
+    with (
+        _log_on_standard_error(),
+        closing(bound(host, port)) as listening,
+        closing(Service(folder, limits, LOG.info)) as service,
+    ):
         supervisor = Supervisor(service, engine, weights, device, workers)
         config = uvicorn.Config(
             application(service, clients),
@@ -105,12 +108,19 @@ class _Server(uvicorn.Server):
         await super().shutdown(sockets)
 
 
-def _log_to_standard_error() -> None:
+@contextmanager
+def _log_on_standard_error() -> Iterator[None]:
+    """Whoever calls `serve` finds the logs as they were: standard error may be another one then, or closed."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(logging.Formatter("%(asctime)s %(message)s"))
-    LOG.handlers, LOG.propagate = [handler], False
-    LOG.setLevel(logging.INFO)
-    for name in ("uvicorn", "python_multipart"):
-        noise = logging.getLogger(name)
-        noise.handlers, noise.propagate = [handler], False
-        noise.setLevel(logging.CRITICAL)  # the access log of `guard` has the same
+    logs = [LOG, logging.getLogger("uvicorn"), logging.getLogger("python_multipart")]
+    before = [(log.handlers, log.propagate, log.level) for log in logs]
+    for log in logs:
+        log.handlers, log.propagate = [handler], False
+        log.setLevel(logging.INFO if log is LOG else logging.CRITICAL)  # the access log of `guard` has the same
+    try:
+        yield
+    finally:
+        for log, (handlers, propagate, level) in zip(logs, before, strict=True):
+            log.handlers, log.propagate = handlers, propagate
+            log.setLevel(level)

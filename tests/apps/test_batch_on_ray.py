@@ -10,7 +10,7 @@ import pytest
 from batch_tables import read_report, write_table
 from material import portrait, short_speech, write_wav
 from stub_commands import stub_commands, wait_for
-from stub_generator import FRAMES, StubGenerator, calls
+from stub_generator import FRAMES, StubGenerator, calls, release
 
 from fd2talk.commands.batch import batch
 from shared.errors import Fd2TalkError, UsageError
@@ -50,15 +50,16 @@ def whole(out):
 
 def test_a_node_is_killed_in_the_middle_and_each_video_is_made_once(table, cluster, tmp_path):
     cluster, nodes = cluster
-    names = [f"slow{n}" for n in range(8)]
+    names = [*(f"p{n}" for n in range(6)), "held1", "held2"]
     manifest, out = table(*(f"in/{name}.png,in/a.wav" for name in names)), tmp_path / "out"
     before = {}
 
     def kill():
-        while calls(tmp_path / "in") < 4:
+        while calls(tmp_path / "in", "held") < 2 or len([*out.glob("*.mp4")]) < 6:  # then both nodes hold one
             time.sleep(0.05)
         before.update({path.name: path.stat().st_ino for path in out.glob("*.mp4")})
         cluster.remove_node(nodes[0], allow_graceful=False)
+        release(tmp_path / "in")
 
     killer = threading.Thread(target=kill)
     killer.start()
@@ -66,7 +67,7 @@ def test_a_node_is_killed_in_the_middle_and_each_video_is_made_once(table, clust
     killer.join()
     rows = read_report(out)
     assert [row["state"] for row in rows.values()] == ["made"] * 8
-    assert whole(out) == [f"{name}-a.mp4" for name in names]
+    assert whole(out) == sorted(f"{name}-a.mp4" for name in names)
     assert before and all((out / name).stat().st_ino == inode for name, inode in before.items())
     assert 8 < calls(tmp_path / "in") <= 10  # what was lost with the node was made again, and nothing else
     assert len({row["worker"] for row in rows.values()}) >= 2
@@ -94,12 +95,12 @@ def test_a_cluster_of_this_computer_and_the_real_models(table, tmp_path):
 
 @pytest.mark.parametrize(("stop", "code", "said"), [("SIGINT", 130, "interrupted"), ("SIGTERM", 143, "terminated")])
 def test_a_stop_leaves_whole_videos_and_a_report(table, tmp_path, stop, code, said):
-    manifest, out = table(*(f"in/slow{n}.png,in/a.wav" for n in range(20))), tmp_path / "out"
+    manifest, out = table(*(f"in/{'held' if n else 'slow'}{n}.png,in/a.wav" for n in range(20))), tmp_path / "out"
     with stub_commands(tmp_path) as start:
         running = start(manifest, "-o", out, "--workers", 1, "--address", "local")
         wait_for(lambda: calls(tmp_path / "in") == 2, 120)
         running.send_signal(getattr(signal, stop))
-        _, err = running.communicate(timeout=60)
+        _, err = running.communicate(timeout=600)
     assert running.returncode == code and err.splitlines()[-1] == f"fd2talk: {said}", err
     assert "Traceback" not in err
     states = [row["state"] for row in read_report(out).values()]

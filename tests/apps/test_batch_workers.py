@@ -65,8 +65,9 @@ def test_a_process_that_dies_is_replaced_and_its_row_tried_once_more(jobs, setti
     assert not (tmp_path / "out" / found["3"].output).exists()
 
 
-def test_closing_ends_the_processes_and_removes_what_is_unfinished(jobs, settings):
-    with closing(in_workers(jobs("in/slow.png,in/a.wav", "in/slow2.png,in/a.wav"), settings, 2)) as events:
+def test_closing_ends_the_processes_and_removes_what_is_unfinished(jobs, settings, monkeypatch):
+    monkeypatch.setattr("fd2talk.batches.local_workers._SECONDS_TO_CLEAN_UP", 120.0)
+    with closing(in_workers(jobs("in/held.png,in/a.wav", "in/held2.png,in/a.wav"), settings, 2)) as events:
         next(events)
         workers = [child for child in psutil.Process().children() if "spawn_main" in " ".join(child.cmdline())]
         assert len(workers) == 2 and [*settings.parts.iterdir()]
@@ -94,7 +95,7 @@ if __name__ == "__main__":
 
 def test_a_killed_parent_leaves_no_process(table, tmp_path):
     (tmp_path / "run.py").write_text(ORPHANS)
-    manifest = table("in/slow.png,in/a.wav", "in/slow2.png,in/a.wav")
+    manifest = table("in/held.png,in/a.wav", "in/held2.png,in/a.wav")
     import subprocess
     import sys
 
@@ -109,7 +110,7 @@ def test_a_killed_parent_leaves_no_process(table, tmp_path):
         os.kill(running.pid, signal.SIGKILL)
         running.wait()
         running.stdout.close()
-    until = time.monotonic() + 10
+    until = time.monotonic() + 120
     while any(worker.is_running() and worker.status() != psutil.STATUS_ZOMBIE for worker in workers):
         assert time.monotonic() < until
         time.sleep(0.05)

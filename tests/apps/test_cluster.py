@@ -30,7 +30,8 @@ def job(folder, number):
     import ray
     node = ray.get_runtime_context().get_node_id()
     (Path(folder) / f"{number}-{node}-{os.getpid()}").touch()
-    time.sleep(1.5)
+    while not (Path(folder).parent / "released").exists():
+        time.sleep(0.05)
     if number == 3:
         raise InputError("three is bad")
     if number == 5:
@@ -63,7 +64,7 @@ def cluster(monkeypatch, tmp_path):
         cluster.shutdown()
 
 
-def until(condition, seconds=120):
+def until(condition, seconds=300):
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end, "waited too long"
@@ -79,7 +80,8 @@ def test_jobs_of_a_killed_node_are_done_again_and_bad_ones_left_out(cluster, tmp
     killed = cluster.second.node_id
     until(lambda: any(killed in path.name for path in begun.iterdir()))
     cluster.remove_node(cluster.second, allow_graceful=False)
-    out, err = running.communicate(timeout=240)
+    (tmp_path / "released").touch()
+    out, err = running.communicate(timeout=600)
     assert running.returncode == 0, err
     assert out == "[0, 1, 4, None, 16, None, 36, 49, 64, 81] [3, 5]\n"
     assert "left out: three is bad" in err and "died 4 times" in err and "Traceback" not in err
@@ -119,10 +121,10 @@ def test_prepare_with_a_node_killed_gives_what_one_machine_gives(cluster, tmp_pa
     running = prepare(folder, out, "--address", cluster.address)
     until(lambda: list(out.glob("tracks/p*.npz")))
     cluster.remove_node(cluster.second, allow_graceful=False)
-    printed, err = running.communicate(timeout=300)
+    printed, err = running.communicate(timeout=600)
     assert running.returncode == 0 and printed.strip() == str(out), err
     assert "broken.mp4" in err and err.count("left out") == 1 and "Traceback" not in err
-    assert prepare(folder, alone, "--workers", 1).wait(300) == 0
+    assert prepare(folder, alone, "--workers", 1).wait(600) == 0
     assert index(out) == index(alone) and len(index(out)) == 8
     for kind in ("tracks", "motions"):
         for path in sorted((alone / kind).glob("*.npz")):
@@ -130,7 +132,7 @@ def test_prepare_with_a_node_killed_gives_what_one_machine_gives(cluster, tmp_pa
                 assert all(np.array_equal(one[name], other[name]) for name in one.files), path
     # Once more: nothing is done again.
     before = {path: path.stat().st_mtime_ns for path in out.rglob("*.npz")}
-    assert prepare(folder, out, "--address", cluster.address).wait(300) == 0
+    assert prepare(folder, out, "--address", cluster.address).wait(600) == 0
     assert before == {path: path.stat().st_mtime_ns for path in out.rglob("*.npz")}
 
 
@@ -139,11 +141,11 @@ def test_a_cluster_of_this_machine_alone_and_a_stop(tmp_path):
     running = prepare(folder, out, "--address", "local", "--workers", 1)
     until(lambda: list(out.glob("tracks/p*.npz")))
     running.send_signal(signal.SIGTERM)
-    _, err = running.communicate(timeout=120)
+    _, err = running.communicate(timeout=600)
     assert running.returncode == 128 + signal.SIGTERM and err.strip().splitlines()[-1] == "fd2talk: terminated", err
     assert not (out / "index.csv").exists()
     done = prepare(folder, out, "--address", "local", "--workers", 1)
-    _, err = done.communicate(timeout=300)
+    _, err = done.communicate(timeout=600)
     assert done.returncode == 0 and len(index(out)) == 8, err
 
 

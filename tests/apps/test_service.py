@@ -6,7 +6,6 @@ import os
 import random
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -14,6 +13,7 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from statistics import median
 
 import pytest
 
@@ -21,7 +21,8 @@ for _package in ("fastapi", "prometheus_client", "python_multipart", "uvicorn", 
     pytest.importorskip(_package, reason="the extra serve is not installed")
 
 import httpx  # noqa: E402
-from service_client import ROOT, TOKEN, Client, Server, error_of, quick, wait_for  # noqa: E402
+from ports import free_port  # noqa: E402
+from service_client import PATIENCE, ROOT, TOKEN, Client, Server, error_of, quick, wait_for  # noqa: E402
 from service_engine import made_of, made_twice  # noqa: E402
 
 from tests.test_packaging import CONTAINER  # noqa: E402
@@ -103,6 +104,21 @@ class Ledger:
                 time.sleep(random.uniform(0, 0.3))
 
 
+def busy_with(client):
+    """The ids of the videos that are being made."""
+    rows = client.get("/v1/videos", params={"status": "in_progress"}).json()["data"]
+    return [row["id"] for row in rows]
+
+
+def kill_at_random(server, with_workers, busy):
+    """End a service without a word at some moment; where it shall be busy, soon after it has begun a video."""
+    if busy:
+        with server.client() as client:
+            wait_for(lambda: busy_with(client))
+    time.sleep(random.uniform(0, 0.3) if busy else random.uniform(0.05, 1.5))
+    server.kill(with_workers)
+
+
 @pytest.mark.parametrize(("workers", "ends"), [(1, 50), (2, 25)])
 def test_hard_ends_lose_nothing_and_publish_everything_once(tmp_path, workers, ends):
     """kill -9 of the service and its processes at any moment, while clients ask and look; then all of it is made."""
@@ -110,23 +126,21 @@ def test_hard_ends_lose_nothing_and_publish_everything_once(tmp_path, workers, e
     data, ledger, failed = tmp_path / "data", Ledger(), []
     served = data, "--max-waiting", 10_000, "--workers", workers
     for end in range(ends):
-        with Server(*served, log=tmp_path / "log") as server, server.client() as client, ThreadPoolExecutor(1) as pool:
-            timer = threading.Timer(random.uniform(0.05, 1.5), server.kill, [bool(end % 3)])
-            timer.start()
+        with Server(*served, log=tmp_path / "log") as server, server.client() as client, ThreadPoolExecutor(2) as pool:
+            # Half of the ends come when something is being made, however slow the computer is.
+            killing = pool.submit(kill_at_random, server, bool(end % 3), busy=end % 2)
             asking = pool.submit(ledger.ask_until_it_ends, server)
             with contextlib.suppress(httpx.TransportError):
                 while True:
                     names = [*ledger.asked]
                     ledger.look(client, [*names[-3:], *random.sample(names, min(3, len(names)))])
-            timer.join()
-            server.process.wait(timeout=20)
-            failed += [error for error in [asking.exception()] if error is not None]
+            failed += [error for error in (killing.exception(), asking.exception()) if error is not None]
     assert not failed
     with Server(*served, log=tmp_path / "log") as server, server.client() as client:
         while ledger.unanswered:
             ledger.ask(client)
         for name in ledger.asked:
-            assert client.finished(name, 300)["status"] == "completed"
+            assert client.finished(name, 600)["status"] == "completed"
         ledger.look(client, [*ledger.asked])
         rows = listed(client)
         assert [row["id"] for row in rows] == [*ledger.asked]
@@ -150,13 +164,14 @@ def test_ends_of_one_of_two_processes_disturb_nothing_else(tmp_path):
     ):
         asking = pool.submit(ledger.ask_until_it_ends, server, enough)
         try:
-            for _ in range(25):
+            for end in range(25):
                 both = wait_for(lambda: found if len(found := server.workers()) == 2 else None)
                 time.sleep(random.uniform(0, 0.6))
+                if end % 2:
+                    wait_for(lambda: len(busy_with(client)) == 2)
                 random.shuffle(both)
                 both[0].kill()
-                hit = [row["id"] for row in listed(client) if row["status"] == "in_progress"]
-                for name in hit:  # one that is hit three times would have failed
+                for name in busy_with(client):  # one that is hit three times would have failed
                     client.finished(name)
                 assert both[1].is_running()
                 names = [*ledger.asked]
@@ -165,11 +180,11 @@ def test_ends_of_one_of_two_processes_disturb_nothing_else(tmp_path):
             enough.set()
         asking.result()
         for name in ledger.asked:
-            assert client.finished(name, 300)["status"] == "completed"
+            assert client.finished(name, 600)["status"] == "completed"
         ledger.look(client, [*ledger.asked])
         only_results_are_left(data, ledger.number)
         said = server.log.read_text()
-        assert said.count("the process that made it was ended by the signal SIGKILL") > 8  # they did hit something
+        assert said.count("the process that made it was ended by the signal SIGKILL") > 4  # they did hit something
         assert "Traceback" not in said and not made_twice(data)
 
 
@@ -191,53 +206,68 @@ def listed(client):
         after = page["last_id"]
 
 
+@pytest.fixture
+def gate(tmp_path):
+    """A file that is not there yet, without which videos are not made to their end: `quick(until=[gate])`."""
+    return tmp_path / "gate"
+
+
+PATIENTLY = ("--grace", 2 * PATIENCE)
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_stopping_finishes_what_is_being_made(tmp_path, number):
+def test_stopping_finishes_what_is_being_made(tmp_path, number, gate):
     data = tmp_path / "data"
-    with Server(data) as server, server.client() as client:
-        name, waiting = client.queued(quick(2.0)), client.queued()
+    with Server(data, *PATIENTLY) as server, server.client() as client:
+        name, waiting = client.queued(quick(until=[gate])), client.queued()
         wait_for(lambda: client.video(name)["status"] == "in_progress")
         server.process.send_signal(number)
         wait_for(lambda: client.get("/health").status_code == 503)
         error_of(client.create(), 503, "stopping")
-        assert client.finished(name)["status"] == "completed"  # clients are answered as long as that takes
-        assert server.process.wait(timeout=20) == 128 + number
+        assert client.video(name)["status"] == "in_progress"  # clients are answered as long as that takes
+        gate.touch()
+        assert server.process.wait(timeout=PATIENCE) == 128 + number
         assert "Traceback" not in server.log.read_text()
     with Server(data) as server, server.client() as client:
         assert client.video(name)["status"] == "completed"
         assert client.finished(waiting)["status"] == "completed"
 
 
-def test_stopping_finishes_what_several_processes_make(tmp_path):
-    data = tmp_path / "data"
-    with Server(data, "--workers", 2) as server, server.client() as client:
-        names, waiting = [client.queued(quick(1.5)), client.queued(quick(2.5))], client.queued(quick(2.0))
+def test_stopping_finishes_what_several_processes_make(tmp_path, gate):
+    data, last = tmp_path / "data", tmp_path / "last"
+    with Server(data, "--workers", 2, *PATIENTLY) as server, server.client() as client:
+        names, waiting = [client.queued(quick(until=[gate])) for _ in range(2)], client.queued(quick(until=[last]))
         wait_for(lambda: {client.video(name)["status"] for name in names} == {"in_progress"})
         workers = server.workers()
         assert len(workers) == 2
-        assert server.stop() == 143
-        assert "stopping: 2 videos that are being made have 30 seconds to be finished" in server.log.read_text()
+        server.process.send_signal(signal.SIGTERM)
+        said = f"stopping: 2 videos that are being made have {PATIENTLY[1]:g} seconds to be finished"
+        wait_for(lambda: said in server.log.read_text())
+        gate.touch()
+        assert server.process.wait(timeout=PATIENCE) == 143
         assert not any(worker.is_running() for worker in workers)
     with Server(data, "--workers", 2) as server, server.client() as client:
         assert {client.video(name)["status"] for name in names} == {"completed"}  # and none more
-        assert client.video(waiting)["status"] != "completed" and client.finished(waiting)["status"] == "completed"
+        assert client.video(waiting)["status"] != "completed"
+        last.touch()
+        assert client.finished(waiting)["status"] == "completed"
 
 
-def test_what_is_not_finished_in_time_waits_for_the_next_start(tmp_path):
+def test_what_is_not_finished_in_time_waits_for_the_next_start(tmp_path, gate):
     data = tmp_path / "data"
     with Server(data, "--grace", 0.3) as server, server.client() as client:
-        name = client.queued(quick(3.0))
+        name = client.queued(quick(until=[gate]))
         wait_for(lambda: client.video(name)["status"] == "in_progress")
-        begun = time.monotonic()
-        assert server.stop() == 143 and time.monotonic() - begun < 3
+        assert server.stop() == 143  # it would never be finished
+    gate.touch()
     with Server(data) as server, server.client() as client:
         assert client.finished(name)["status"] == "completed"
-    with Server(data) as server, server.client() as client:
-        name = client.queued(quick(60))
+    with Server(data, *PATIENTLY) as server, server.client() as client:
+        name = client.queued(quick(until=[tmp_path / "none"]))
         wait_for(lambda: client.video(name)["status"] == "in_progress")
         server.process.send_signal(signal.SIGINT)
-        time.sleep(0.5)
-        assert server.stop(signal.SIGINT, 5) == 130  # the second Ctrl-C: at once
+        wait_for(lambda: client.get("/health").status_code == 503)
+        assert server.stop(signal.SIGINT) == 130  # the second Ctrl-C: at once
 
 
 def test_fifty_at_once_are_all_answered_in_order_and_in_bounded_memory(tmp_path):
@@ -269,20 +299,22 @@ def test_fifty_at_once_are_all_answered_in_order_and_in_bounded_memory(tmp_path)
         done = threading.Event()
         watching = threading.Thread(target=watch)
         watching.start()
+        begun = time.monotonic()
         with ThreadPoolExecutor(50) as pool:
             answers = [*pool.map(ask, range(50))]
+        whole = time.monotonic() - begun
         done.set()
         watching.join()
         assert {answer.status_code for answer in answers} == {202}
         names = sorted(answer.json()["id"] for answer in answers)  # an id begins with the number in the queue
-        videos = [client.finished(name, 120) for name in names]
+        videos = [client.finished(name) for name in names]
         assert {video["status"] for video in videos} == {"completed"}
         order = [video["id"] for video in listed(client)]
         assert order[-50:] == names
         times = [video["completed_at"] for video in videos]
         assert times == sorted(times)
         assert most - before < 100 * 2**20, "400 MB were sent; they are not kept in memory"
-        assert max(answering) < 5
+        assert median(answering) < whole / 3, "others are answered while the files come"
 
 
 @pytest.mark.skipif(
@@ -299,9 +331,7 @@ def test_what_compose_starts_needs_no_rights(tmp_path, request):
     assert service["read_only"] and service["cap_drop"] == ["ALL"] and list(service["volumes"]) == ["data:/data"]
     writable = Path(tempfile.mkdtemp())  # others may not enter pytest's folders
     request.addfinalizer(writable.rmdir)
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = str(free.getsockname()[1])
+    port = str(free_port())
     places = {"8790": port, "/data": f"{writable}/data"}
     command = [places.get(word, word) for word in service["command"]]
     check = [word.replace("8790", port) for word in service["healthcheck"]["test"][1:]]
@@ -320,15 +350,15 @@ def test_what_compose_starts_needs_no_rights(tmp_path, request):
             if "mount:" in said or "unshare:" in said:
                 pytest.skip(f"mounts are not allowed here: {said.strip()}")
             pytest.fail(said)
-        assert subprocess.run([sys.executable, *check[1:]], timeout=30).returncode == 0
+        assert subprocess.run([sys.executable, *check[1:]], timeout=PATIENCE).returncode == 0
         with Client(f"http://127.0.0.1:{port}", TOKEN) as client:
             photo, sound = (demo / "portrait_man.jpg").read_bytes(), (demo / SPEECH).read_bytes()[:20_044]
-            video = client.finished(client.queued(photo, sound, renderer="geometry", **{"max-size": "256"}), 120)
+            video = client.finished(client.queued(photo, sound, renderer="geometry", **{"max-size": "256"}), 300)
             assert video["status"] == "completed", video["error"]
             error_of(client.get("/v1/videos", headers={"Authorization": ""}), 401, "unauthorized")
     finally:
         process.terminate()
-        assert process.wait(timeout=60) == 143
+        assert process.wait(timeout=PATIENCE) == 143
         process.stdout.close()
 
 
@@ -343,7 +373,7 @@ exec "$@"
 @pytest.mark.skipif(
     not hasattr(os, "geteuid") or os.geteuid() != 0 or not shutil.which("unshare"), reason="needs root, who may mount"
 )
-def test_a_disk_that_is_really_full(tmp_path):
+def test_a_disk_that_is_really_full(tmp_path, gate):
     data = tmp_path / "data"
     data.mkdir()
     environment = {**os.environ, "DATA": str(data)}
@@ -356,13 +386,14 @@ def test_a_disk_that_is_really_full(tmp_path):
     finally:
         del os.environ["DATA"]
     with server, server.client() as client:
-        first = client.queued(quick(1.0))
+        first = client.queued(quick(until=[gate]))  # until then the files of the others fill the disk
         statuses = [client.create(audio=os.urandom(2**20)).status_code for _ in range(8)]
         assert 507 in statuses and set(statuses) <= {202, 507}
         said = error_of(client.create(audio=os.urandom(5 * 2**20)), 507, "storage_full")
         assert "full" in said
         assert client.get("/health").status_code in (200, 503)
+        gate.touch()
         assert client.finished(first)["status"] == "completed"
         for row in listed(client):
-            assert client.finished(row["id"], 60)["status"] == "completed"
+            assert client.finished(row["id"])["status"] == "completed"
         assert client.finished(client.queued())["status"] == "completed"  # there is room again

@@ -2,7 +2,6 @@
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -12,6 +11,7 @@ import psutil
 import pytest
 import torch
 import yaml
+from ports import free_port
 from synthetic_frames import NETWORK
 from synthetic_shards import write_shards
 
@@ -51,18 +51,16 @@ def trainings(tmp_path_factory):
 
 def launch(config, output):
     """Start the training in two processes."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "ACCELERATE_USE_CPU": "yes", "OMP_NUM_THREADS": "1"}
     command = [sys.executable, "-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes", "2"]
-    command += ["--main_process_port", str(port), "-m", "fd2talk", "train", str(config), f"training.output={output}"]
+    command += ["--main_process_port", str(free_port())]
+    command += ["-m", "fd2talk", "train", str(config), f"training.output={output}"]
     with open(f"{output}.log", "ab") as log:
         return subprocess.Popen(command, env=environment, stdout=log, stderr=log)
 
 
 def finish(config, output):
-    assert launch(config, output).wait(300) == 0, Path(f"{output}.log").read_text()[-3000:]
+    assert launch(config, output).wait(900) == 0, Path(f"{output}.log").read_text()[-3000:]
 
 
 def logged(output):
@@ -77,7 +75,7 @@ def kill(config, output, rank):
     goal = logged(output) + 20
     launcher = launch(config, output)
     try:
-        deadline = time.monotonic() + 300
+        deadline = time.monotonic() + 900
         while logged(output) < goal:
             assert launcher.poll() is None and time.monotonic() < deadline, Path(f"{output}.log").read_text()[-3000:]
             time.sleep(0.05)
@@ -86,7 +84,7 @@ def kill(config, output, rank):
             if "train" in child.cmdline() and (number := child.environ().get("LOCAL_RANK")):
                 workers[int(number)] = child
         os.kill(workers[rank].pid, signal.SIGKILL)
-        assert launcher.wait(300) != 0
+        assert launcher.wait(900) != 0
     finally:
         launcher.kill()
         launcher.wait()

@@ -56,8 +56,12 @@ def signer(authority):
 
 
 @pytest.fixture
-def run(capsys):
-    """Run the command line in this process: (exit code, standard output, standard error)."""
+def run(capsys, monkeypatch):
+    """Run the command line in this process: (exit code, standard output, standard error).
+
+    On a slow computer, too, it does not say how far it is.
+    """
+    monkeypatch.setattr("fd2talk.progress.SECONDS_BETWEEN_LINES", 24 * 3600.0)
 
     def run(*arguments):
         capsys.readouterr()

@@ -349,7 +349,7 @@ def test_spaces_and_letters_of_other_alphabets(tmp_path, run, photo, audio):
 
 @pytest.fixture
 def long_motion(tmp_path):
-    speech = np.tile(read_audio(SPEECH), 4)
+    speech = np.tile(read_audio(SPEECH), 20)
     sine_motion(speech).save(tmp_path / "long.npz")
     return tmp_path / "long.npz"
 
@@ -370,12 +370,12 @@ def command(*arguments, **settings):
 def test_stopped_in_mid_run(sent, code, word, tmp_path, photo, long_motion):
     out = tmp_path / "new" / "o.mp4"
     process = command("render", photo, long_motion, "-o", out)
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 600
     while not list(tmp_path.glob("new/.fd2talk-*")):  # the encoder is at work
         assert process.poll() is None and time.monotonic() < deadline
         time.sleep(0.02)
     process.send_signal(sent)
-    printed, err = process.communicate(timeout=120)
+    printed, err = process.communicate(timeout=600)
     assert (process.returncode, said(err), printed) == (code, [f"fd2talk: {word}"], "")
     assert not [p for p in tmp_path.rglob("*") if p.is_file() and p != long_motion]
 
@@ -389,7 +389,7 @@ def test_full_disk(tmp_path, photo, motion_file):
         resource.setrlimit(resource.RLIMIT_FSIZE, (2_000, 2_000))
 
     process = command("render", photo, motion_file, "-o", tmp_path / "o.mp4", preexec_fn=limit)
-    printed, err = process.communicate(timeout=120)
+    printed, err = process.communicate(timeout=600)
     assert process.returncode == 1 and printed == ""
     (line,) = said(err)
     assert line.startswith("fd2talk: cannot write")

@@ -34,9 +34,9 @@ def test_addresses_that_are_none(address):
 
 def test_nothing_listens_there(tmp_path, refused):
     pytest.importorskip("ray", reason="needs the extra `cluster`")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        address = f"127.0.0.1:{free.getsockname()[1]}"
-    (tmp_path / "a.mp4").touch()
-    arguments = ("prepare", tmp_path, tmp_path.parent / "out", "--address", address)
-    refused(*arguments, folder=tmp_path, saying=f"no Ray cluster at {address}: Connection refused")
+    with socket.socket() as silent:  # nobody else can listen there
+        silent.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{silent.getsockname()[1]}"
+        (tmp_path / "a.mp4").touch()
+        arguments = ("prepare", tmp_path, tmp_path.parent / "out", "--address", address)
+        refused(*arguments, folder=tmp_path, saying=f"no Ray cluster at {address}: Connection refused")

@@ -14,7 +14,7 @@ FD2TALK = Path(sys.executable).with_name("fd2talk")
 
 
 def run(*command, **settings):
-    return subprocess.run([*map(str, command)], capture_output=True, text=True, timeout=120, **settings)
+    return subprocess.run([*map(str, command)], capture_output=True, text=True, timeout=600, **settings)
 
 
 def test_the_import_is_light():

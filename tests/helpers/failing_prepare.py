@@ -27,5 +27,5 @@ def failing_prepare(folder, *arguments):
     script.write_text(_CODE)
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     command = [sys.executable, script, "prepare", *map(str, arguments)]
-    done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=300)
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=600)
     return done.returncode, done.stdout, done.stderr

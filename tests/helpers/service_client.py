@@ -17,14 +17,16 @@ import httpx
 STUB = "service_engine:StubEngine"
 ROOT = Path(__file__).parents[2]
 TOKEN = "correct-horse-battery"
+PATIENCE = 120.0
+"""Seconds in which what must happen does, even where other work takes nearly all of the computer."""
 
 
-def quick(seconds=0.02, do=None, **more):
-    """A photo for the stub engine."""
-    return json.dumps({"seconds": seconds, "do": do, **more}).encode()
+def quick(seconds=0.02, do=None, until=(), **more):
+    """A photo for the stub engine; it waits for the files `until`, each before a part of its own."""
+    return json.dumps({"seconds": seconds, "do": do, "until": [*map(str, until)], **more}).encode()
 
 
-def wait_for(what, seconds=20.0):
+def wait_for(what, seconds=PATIENCE):
     """Wait until something is true, and return it."""
     end = time.monotonic() + seconds
     while not (found := what()):
@@ -39,7 +41,7 @@ class Client(httpx.Client):
     def __init__(self, address, token=None, **options):
         headers = {"Authorization": f"Bearer {token}"} if token else {}
         # Without TLS no certificates need to be loaded, which takes longer than a request.
-        options = {"timeout": 60, "trust_env": False, "verify": False, "headers": headers} | options
+        options = {"timeout": PATIENCE, "trust_env": False, "verify": False, "headers": headers} | options
         super().__init__(base_url=address, **options)
 
     def create(self, photo=None, audio=b"sound", key=None, **fields):
@@ -60,7 +62,7 @@ class Client(httpx.Client):
         assert answer.status_code == 200, answer.text
         return answer.json()
 
-    def finished(self, name, seconds=30.0):
+    def finished(self, name, seconds=PATIENCE):
         """A video when it is finished."""
         return wait_for(lambda: v if (v := self.video(name))["status"] in ("completed", "failed") else None, seconds)
 
@@ -89,7 +91,10 @@ def error_of(answer, status, code):
 
 @contextmanager
 def running(folder, limits=None, token=None, engine=STUB, workers=1, tokens=None):
-    """Serve in a thread of this process, videos in processes of their own; yields (service, address, supervisor)."""
+    """Serve in a thread of this process; yields (service, address, supervisor).
+
+    Videos are made in so many processes; 0: none are made, and there is no supervisor.
+    """
     import uvicorn
 
     from fd2talk.service.app import application
@@ -103,8 +108,9 @@ def running(folder, limits=None, token=None, engine=STUB, workers=1, tokens=None
     limits = limits or Limits(free_bytes=0, cancel_seconds=0.5)
     with closing(Service(folder, limits)) as service, closing(bound("127.0.0.1", 0)) as listening:
         with helpers_in_path():
-            supervisor = Supervisor(service, engine, "bundled", "cpu", workers)
-            supervisor.start()
+            supervisor = Supervisor(service, engine, "bundled", "cpu", workers) if workers else None
+            if supervisor:
+                supervisor.start()
             config = uvicorn.Config(
                 application(service, Clients(tokens) if tokens else Clients.of(token)), http=protocol(limits),
                 lifespan="off", ws="none", log_config=None, access_log=False, timeout_graceful_shutdown=1,
@@ -117,9 +123,20 @@ def running(folder, limits=None, token=None, engine=STUB, workers=1, tokens=None
                 yield service, f"http://127.0.0.1:{listening.getsockname()[1]}", supervisor
             finally:
                 service.stopping.set()
-                supervisor.stop(0)
+                if supervisor:
+                    supervisor.stop(0)
                 server.should_exit = True
-                thread.join(timeout=20)
+                thread.join(timeout=PATIENCE)
+
+
+def long_ago(service, name):
+    """Let a video that is being made have come further for the last time so long ago that it counts as stalled."""
+    with service.database.writing() as connection:
+        moved = connection.execute(
+            "UPDATE videos SET updated = updated - ? WHERE id = ? AND status = 'in_progress'",
+            (service.limits.stall_seconds, name),
+        )
+    assert moved.rowcount == 1
 
 
 @contextmanager
@@ -164,7 +181,7 @@ class Server:
         if self.process.poll() is None:
             self.process.terminate()
             try:
-                self.process.wait(timeout=40)
+                self.process.wait(timeout=PATIENCE)
             finally:
                 self.kill()
         self.process.stdout.close()
@@ -174,23 +191,30 @@ class Server:
         return Client(self.address, self.token, **options)
 
     def workers(self):
-        """The processes that it started, and that have not ended."""
+        """The processes that make videos for it, and that have not ended."""
         import psutil
 
+        found = []
         with contextlib.suppress(psutil.NoSuchProcess):
-            children = psutil.Process(self.process.pid).children(recursive=True)
-            return [child for child in children if child.status() != psutil.STATUS_ZOMBIE]
-        return []
+            for child in psutil.Process(self.process.pid).children(recursive=True):
+                with contextlib.suppress(psutil.NoSuchProcess, psutil.ZombieProcess):
+                    # One that has just begun is still a copy of the service.
+                    if "fd2talk.service.worker" in child.cmdline() and child.status() != psutil.STATUS_ZOMBIE:
+                        found.append(child)
+        return found
 
     def kill(self, with_workers=True):
         """End it as a loss of power would: without a word."""
+        import psutil
+
         workers = self.workers() if with_workers else []
         self.process.kill()
         for worker in workers:
-            worker.kill()
-        self.process.wait(timeout=20)
+            with contextlib.suppress(psutil.NoSuchProcess):  # it ends by itself, too
+                worker.kill()
+        self.process.wait(timeout=PATIENCE)
 
-    def stop(self, number=signal.SIGTERM, seconds=40):
+    def stop(self, number=signal.SIGTERM, seconds=PATIENCE):
         """Stop it with a signal: the exit code."""
         self.process.send_signal(number)
         return self.process.wait(timeout=seconds)

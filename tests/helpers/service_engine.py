@@ -1,7 +1,7 @@
 """What makes videos in tests of the service around it: quick, and as bad as the photo asks for.
 
-The photo may be JSON: {"seconds": how long it takes, "do": what goes wrong}. The video says of which files it was made,
-and has a number of its own, so that another attempt gives another file.
+The photo may be JSON: {"seconds": how long it takes, "do": what goes wrong, "until": files without which it does not go
+on}. The video says of which files it was made, and has a number of its own, so that another attempt gives another file.
 """
 
 import contextlib
@@ -65,6 +65,7 @@ class StubEngine:
             return self.make(work, tell, photo, audio, wish if isinstance(wish, dict) else {})
 
     def make(self, work, tell, photo, audio, wish):
+        until = wish.get("until") or ()
         tell("reading the files", 0, 1)
         self.misbehave(wish.get("do"), work)
         with work.output.open("wb") as file:  # by and by, so that an end in the middle leaves half of it
@@ -73,6 +74,9 @@ class StubEngine:
                 file.write(bytes([part]) * 1000)
                 file.flush()
                 time.sleep(wish.get("seconds", 0.02) / PARTS)
+                while part < len(until) and not Path(until[part]).exists():  # as one that works, and may be cancelled
+                    tell("rendering", part + 1, PARTS)
+                    time.sleep(0.02)
                 tell("rendering", part + 1, PARTS)
             file.write(b"the end")
         return Facts(2.5, 64, 48)

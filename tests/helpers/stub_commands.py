@@ -39,7 +39,7 @@ def stub_commands(folder):
             process.communicate()
 
 
-def wait_for(what, seconds=60):
+def wait_for(what, seconds=120):
     """Wait until `what()` is true."""
     until = time.monotonic() + seconds
     while not what():

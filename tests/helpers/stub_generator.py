@@ -18,8 +18,9 @@ FRAMES = 10
 class StubGenerator:
     """Frames as bright as ten times the seed. Each call leaves a file in `calls` beside the photo.
 
-    Photos whose names contain `slow` take two seconds; `dies` kills the process, `once` only the first time; `faceless`
-    is refused, `bug` raises what is no error of ours, `noisy` warns.
+    Photos whose names contain `slow` take two seconds; `held` ones wait, half made, until `release` was called; `dies`
+    kills the process, `once` only the first time; `faceless` is refused, `bug` raises what is no error of ours, `noisy`
+    warns.
     """
 
     def __init__(self, weights="bundled", device="cpu", threads=1):
@@ -45,6 +46,8 @@ class StubGenerator:
     def _frames(self, request, pause, progress):
         for number in range(1, FRAMES + 1):
             time.sleep(pause)
+            while number > FRAMES // 2 and "held" in Path(request.photo).stem and not released(request.photo):
+                time.sleep(0.02)
             yield np.full((64, 64, 3), 10 * request.motion_options.seed, np.uint8)
             if progress:
                 progress("rendering", number, FRAMES)
@@ -53,6 +56,16 @@ class StubGenerator:
 def warn():
     """Warn as a module of ours does."""
     exec("import warnings; warnings.warn('the photo was\\nreduced', UserWarning)", {"__name__": "shared.images"})
+
+
+def release(folder):
+    """Let the photos in a folder whose names contain `held` be made to their end."""
+    (Path(folder) / "released").touch()
+
+
+def released(photo):
+    """Whether `release` was called for the folder of a photo."""
+    return (Path(photo).parent / "released").exists()
 
 
 def calls(folder, stem=""):

@@ -35,7 +35,7 @@ def server():
             self.send_header("Content-Length", str(len(BYTES)))
             self.end_headers()
             if self.path == "/slow":
-                done.wait(5)
+                done.wait()
             self.wfile.write(BYTES[: len(BYTES) // 2] if self.path == "/half" else BYTES)
 
         def log_message(self, *_):
@@ -128,7 +128,8 @@ def test_downloads_once_into_the_cache(server, register):
     [("/half", "ended after 128000 of 256000 bytes"), ("/nothing", "Not Found"), ("/slow", "timed out")],
 )
 def test_a_download_that_fails_leaves_no_file(server, register, monkeypatch, page, why):
-    monkeypatch.setattr(published_files, "_TIMEOUT", 0.3)
+    if page == "/slow":
+        monkeypatch.setattr(published_files, "_TIMEOUT", 0.3)
     register(server + page)
     with pytest.raises(Fd2TalkError, match=why) as error:
         find_metric_network("tiny", download=True)

@@ -243,7 +243,7 @@ except Stopped as stopped:
     assert process.stdout.readline() == "running\n"
     assert len(leftovers(tmp_path)) == 1
     process.send_signal(signal.SIGTERM)
-    _, errors = process.communicate(timeout=120)
+    _, errors = process.communicate(timeout=600)
     assert (process.returncode, errors) == (143, "")
     assert leftovers(tmp_path) == []
 

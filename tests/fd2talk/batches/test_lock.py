@@ -2,7 +2,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 
 import pytest
 
@@ -30,12 +29,10 @@ def test_one_at_a_time_and_a_dead_owner_holds_nothing(tmp_path):
         os.kill(holder.pid, signal.SIGKILL)
         holder.wait()
         holder.stdout.close()
-    begun = time.monotonic()
     with only_run(tmp_path / "lock", "OUT"):
         pass
     with only_run(tmp_path / "lock", "OUT"):  # given back
         pass
-    assert time.monotonic() - begun < 5
 
 
 def test_a_note_on_the_holder_that_cannot_be_written_stops_nothing(tmp_path):

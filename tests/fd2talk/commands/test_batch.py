@@ -5,8 +5,9 @@ import signal
 import pytest
 from batch_tables import read_report, write_table
 from material import portrait
+from said import said
 from stub_commands import stub_commands, wait_for
-from stub_generator import StubGenerator, calls
+from stub_generator import StubGenerator, calls, release
 
 from fd2talk.batches.maker import Maker
 from fd2talk.commands.batch import batch
@@ -156,23 +157,24 @@ def test_the_report_replaces_no_file_of_somebody_else(table, made, here, tmp_pat
 
 
 def test_two_runs_at_once_are_refused(table, made, started, tmp_path):
-    manifest = table("in/slow.png,in/a.wav")
+    manifest = table("in/held.png,in/a.wav")
     running = started(manifest, "-o", tmp_path / "out", "--workers", 1)
     wait_for(lambda: calls(tmp_path / "in"))
     with pytest.raises(UsageError, match=rf"another `fd2talk batch` is writing to .*out \(process {running.pid} on"):
         made(manifest)
-    out, err = running.communicate(timeout=60)
+    release(tmp_path / "in")
+    out, err = running.communicate(timeout=600)
     assert running.returncode == 0 and out == f"{tmp_path}/out/report.html\n", err
     assert made(manifest)["2"]["state"] == "kept"
 
 
 def test_ctrl_c_leaves_whole_videos_and_a_report(table, started, tmp_path):
-    manifest = table("in/a.png,in/a.wav", "in/slow.png,in/a.wav", "in/slow2.png,in/a.wav")
+    manifest = table("in/a.png,in/a.wav", "in/held.png,in/a.wav", "in/held2.png,in/a.wav")
     running = started(manifest, "-o", tmp_path / "out", "--workers", 1)
     wait_for(lambda: calls(tmp_path / "in") == 2)
     running.send_signal(signal.SIGINT)
-    out, err = running.communicate(timeout=60)
-    assert running.returncode == 130 and err == "fd2talk: interrupted\n" and out == ""
+    out, err = running.communicate(timeout=600)
+    assert running.returncode == 130 and said(err) == ["fd2talk: interrupted"] and out == ""
     found = read_report(tmp_path / "out")
     assert [found[n]["state"] for n in "234"] == ["made", "not made", "not made"]
     assert [path.name for path in (tmp_path / "out").glob("**/*.mp4")] == ["a-a.mp4"]

@@ -50,7 +50,7 @@ def test_a_port_that_is_in_use_is_said(refused, tmp_path):
 def test_the_process_that_answers_loads_no_networks(tmp_path):
     pytest.importorskip("fastapi", reason="the extra serve is not installed")
     code = "import sys, fd2talk.service.server, fd2talk.service.supervisor; print(sorted(sys.modules))"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=120)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=600)
     assert not {"'torch'", "'cv2'", "'mediapipe'", "'av'"} & set(done.stdout.replace(",", " ").split())
 
 
@@ -58,21 +58,14 @@ def test_the_demo_portrait_over_plain_http(tmp_path):
     """The whole way, with the real models: post a photo and a recording, wait, download, look."""
     pytest.importorskip("fastapi", reason="the extra serve is not installed")
     pytest.importorskip("httpx", reason="the extra dev is not installed")
-    from service_client import Server, wait_for
+    from service_client import Server
 
     sound = write_wav(tmp_path / "speech.wav", short_speech()).read_bytes()
     photo = (DEMO / "portrait_woman.jpg").read_bytes()
     with Server(tmp_path / "data", engine=None) as server, server.client() as client:
         no_face = client.queued(photo=(DEMO.parent / "demo" / SPEECH.name).read_bytes(), audio=sound)
         name = client.queued(photo, sound, **{"max-size": "256", "seed": "3"})
-        seen = set()
-
-        def look():
-            video = client.video(name)
-            seen.add(video["stage"])
-            return video if video["status"] in ("completed", "failed") else None
-
-        video = wait_for(look, 120)
+        video = client.finished(name, 300)
         assert video["status"] == "completed", video
         assert video["size"] == "256x256" and abs(video["seconds"] - 0.4) < 0.1
         (tmp_path / "talk.mp4").write_bytes(client.content(name))

@@ -1,5 +1,4 @@
 import json
-import time
 
 import pytest
 
@@ -76,7 +75,9 @@ def test_the_environment_signs_too(render, run, authority, tmp_path, monkeypatch
     assert "signed by Environment" in run("verify", tmp_path / "e.mp4")[1]
 
 
-def test_refused_before_any_work(refused, authority, photo, audio, motion_file, tmp_path):
+def test_refused_before_any_work(refused, authority, photo, audio, motion_file, tmp_path, monkeypatch):
+    for stage in ("stage1_motion.pipeline.MotionPipeline", "stage2_render.pipeline.RenderPipeline"):
+        monkeypatch.setattr(f"{stage}.from_pretrained", lambda *_, **__: pytest.fail("models are loaded first"))
     certificate, key = authority.signer("Ben")
     other = authority.signer("Other")[1]
     late = authority.signer("Late", days=(-9, -2))
@@ -89,9 +90,8 @@ def test_refused_before_any_work(refused, authority, photo, audio, motion_file, 
             (("--c2pa-certificate", late[0], "--c2pa-key", late[1]), "Late expired on"),
             (("--c2pa-certificate", certificate, "--c2pa-key", tmp_path / "no.key"), "no such file"),
         ]:
-            begun = time.monotonic()
             line = refused(*command, *options, folder=tmp_path, saying=saying)
-            assert time.monotonic() - begun < 5 and "PRIVATE" not in line
+            assert "PRIVATE" not in line
 
 
 def test_texts_in_a_file_cannot_look_like_what_was_found(run, tmp_path):

@@ -179,22 +179,28 @@ def time_stamps(authority, tmp_path):
     server.server_close()
 
 
+def today():
+    return f"{datetime.now(timezone.utc):%Y-%m-%d}"
+
+
 def test_a_time_stamp(authority, time_stamps, frames, tmp_path):
     address, queries = time_stamps
     signer = Signer.load(*authority.signer("Punctual"), timestamp=address)
     assert len(queries) == 1
+    days = {today()}
     write_video(tmp_path / "o.mp4", frames[:3], signer=signer)
+    days.add(today())
     assert len(queries) == 2 and max(map(len, queries)) < 500, "more than a hash"
     found = read_manifest(tmp_path / "o.mp4", authority.path.read_text())
-    assert found.intact and found.signed_at.startswith(f"{datetime.now(timezone.utc):%Y-%m-%d}")
+    assert found.intact and found.signed_at[:10] in days
 
 
 def test_an_authority_that_does_not_answer(authority):
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        address = f"http://127.0.0.1:{free.getsockname()[1]}"
-    with pytest.raises(Fd2TalkError, match="no time stamp from") as caught:
-        Signer.load(*authority.signer("Waiting"), timestamp=address)
+    with socket.socket() as silent:  # nobody listens, and nobody else can do so there
+        silent.bind(("127.0.0.1", 0))
+        address = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        with pytest.raises(Fd2TalkError, match="no time stamp from") as caught:
+            Signer.load(*authority.signer("Waiting"), timestamp=address)
     assert "\n" not in str(caught.value)
     with pytest.raises(UsageError, match="--c2pa-certificate"):
         Signer.from_options(None, None, address)

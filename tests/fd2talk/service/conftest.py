@@ -5,16 +5,6 @@ for _package in ("fastapi", "prometheus_client", "python_multipart", "uvicorn", 
 
 from service_client import Client, running  # noqa: E402
 
-from fd2talk.service.guard import LOG  # noqa: E402
-
-
-@pytest.fixture(autouse=True)
-def log():
-    """A test that runs the command leaves its handler behind, which writes to an output that has been closed."""
-    before = LOG.handlers, LOG.propagate
-    yield
-    LOG.handlers, LOG.propagate = before
-
 
 @pytest.fixture(scope="module")
 def served(tmp_path_factory):
@@ -27,3 +17,9 @@ def served(tmp_path_factory):
 def client(served):
     with Client(served[1]) as client:
         yield client
+
+
+@pytest.fixture
+def gate(tmp_path):
+    """A file that is not there yet, without which videos are not made to their end: `quick(until=[gate])`."""
+    return tmp_path / "gate"

@@ -3,15 +3,24 @@
 import dataclasses
 import os
 import signal
-import time
+import threading
+from types import SimpleNamespace
 
 import pytest
-from service_client import STUB, helpers_in_path, wait_for
+from service_client import PATIENCE, STUB, helpers_in_path, wait_for
 
 from fd2talk.service import process
 from fd2talk.service.folders import Folders
 from fd2talk.service.limits import Limits
 from fd2talk.service.process import Process
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """Of those who watch processes: a list of one number of seconds, which pass when it is changed."""
+    now = [1000.0]
+    monkeypatch.setattr(process, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    return now
 
 
 @pytest.fixture
@@ -57,19 +66,19 @@ def test_one_that_was_ended_from_here_says_why_and_is_not_blamed(started):
     assert not one.rest(blamed=True) and one.trouble is None and one.is_expected
 
 
-def test_who_ends_again_and_again_without_a_video_waits_longer_and_longer(started, monkeypatch):
+def test_who_ends_again_and_again_without_a_video_waits_longer_and_longer(started, clock):
     one = started("service_engine:BrokenEngine")
     pauses = []
     for _ in range(3):
         assert wait_for(one.ended) == "ended with code 1"
-        ended = time.monotonic()
+        ended = clock[0]
         assert one.rest(blamed=True) and one.trouble == "a process that makes videos ended with code 1"
-        assert not one.is_expected
-        wait_for(lambda: one.is_expected)
-        pauses.append(time.monotonic() - ended)
+        while not one.is_expected:
+            clock[0] += 0.01
+        pauses.append(clock[0] - ended)
         with helpers_in_path():
             one.begin()
-    assert pauses[0] < pauses[1] < pauses[2] and pauses[0] >= 0.2
+    assert pauses == pytest.approx([0.2, 0.4, 0.8], abs=0.02)
     one.end("")
     wait_for(lambda: one.ended() is not None)
     one.rest(blamed=False)
@@ -77,7 +86,7 @@ def test_who_ends_again_and_again_without_a_video_waits_longer_and_longer(starte
     with helpers_in_path():
         one.begin()
     assert one.ended() is None and one.trouble  # it has to live for a while first
-    monkeypatch.setattr(process, "_SECONDS_OF_HEALTH", 0.0)
+    clock[0] += 60
     assert one.ended() is None and one.trouble is None
 
 
@@ -85,14 +94,15 @@ def test_who_ends_again_and_again_without_a_video_waits_longer_and_longer(starte
 def test_nobody_waits_for_one_that_stands_still(started):
     one = started()
     os.kill(one.pid, signal.SIGSTOP)
-    begun = time.monotonic()
-    for _ in range(30_000):  # more than the pipe takes
-        one.order("wake")
-    assert time.monotonic() - begun < 10
+    ordering = threading.Thread(target=lambda: [one.order("wake") for _ in range(30_000)], daemon=True)
+    ordering.start()  # more than the pipe takes
+    ordering.join(PATIENCE)
+    assert not ordering.is_alive()
     one.end("stood still")
     assert wait_for(one.ended) == "stood still"
 
 
+@pytest.mark.usefixtures("clock")
 def test_it_is_said_when_the_system_has_no_room_for_one(started, monkeypatch):
     one = started()
     one.order("stop")

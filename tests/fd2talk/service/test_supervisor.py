@@ -3,35 +3,24 @@
 import os
 import re
 import signal
+from contextlib import closing
 
 import psutil
 import pytest
-from service_client import Client, Server, error_of, quick, running, wait_for
+from service_client import PATIENCE, Client, Server, error_of, long_ago, quick, running, wait_for
 from service_engine import made_twice
 
+from fd2talk.service import process
 from fd2talk.service.limits import Limits
-
-QUICK = Limits(free_bytes=0, stall_seconds=1.0)
-
-
-@pytest.fixture(scope="module")
-def watched(tmp_path_factory):
-    with running(tmp_path_factory.mktemp("watched") / "data", QUICK) as one:
-        yield one
+from fd2talk.service.service import Service
 
 
-@pytest.fixture
-def client(watched):
-    with Client(watched[1]) as client:
-        yield client
-
-
-def test_a_crash_costs_one_try(client, watched):
+def test_a_crash_costs_one_try(client, served):
     name = client.queued(quick(do="crash once"))
     after = client.queued()
     assert client.finished(name)["status"] == "completed"
     assert client.finished(after)["status"] == "completed"
-    assert watched[0].videos.find(name).crashes == 1
+    assert served[0].videos.find(name).crashes == 1
     assert "fd2talk_worker_crashes_total" in client.get("/metrics").text
 
 
@@ -51,16 +40,17 @@ def test_an_engine_that_cannot_be_loaded_is_said_and_videos_wait(tmp_path):
         assert client.video(name)["status"] == "queued"
 
 
-def test_a_restart_goes_on_where_it_stopped(tmp_path):
+def test_a_restart_goes_on_where_it_stopped(tmp_path, gate):
     data = tmp_path / "data"
     with Server(data) as server, server.client() as client:
         done = client.queued(key="done")
         content = client.finished(done) and client.content(done)
-        slow = client.queued(quick(1.0))
+        slow = client.queued(quick(until=[gate]))
         waiting = [client.queued(audio=bytes([n])) for n in range(3)]
-        wait_for(lambda: client.video(slow)["status"] == "in_progress")
+        wait_for(lambda: client.video(slow)["status"] == "in_progress" and [*(data / "work").iterdir()])
         server.kill()
     assert [*(data / "work").iterdir()]
+    gate.touch()
     with Server(data) as server, server.client() as client:
         assert client.content(done) == content and client.create(key="done").json()["id"] == done
         videos = [client.finished(name) for name in (slow, *waiting)]
@@ -71,29 +61,35 @@ def test_a_restart_goes_on_where_it_stopped(tmp_path):
         assert f"{slow} was under way when the service ended: it waits again" in server.log.read_text()
 
 
-def test_a_folder_is_served_once(watched, tmp_path, refused):
-    folder = watched[0].folders.folder
-    refused("serve", "--data", folder, "--port", 0, folder=tmp_path / "x", saying="another service uses")
+def test_a_folder_is_served_once(tmp_path, refused):
+    data = tmp_path / "data"
+    with closing(Service(data, Limits(free_bytes=0))):
+        refused("serve", "--data", data, "--port", 0, folder=tmp_path / "x", saying="another service uses")
 
 
-def test_it_leaves_what_comes_for_all_processes_to_the_service(watched, client):
+def test_it_leaves_what_comes_for_all_processes_to_the_service(served, client, gate):
     """A service manager sends SIGTERM to every process."""
-    name = client.queued(quick(0.5))
+    name = client.queued(quick(until=[gate]))
     wait_for(lambda: client.video(name)["status"] == "in_progress")
-    os.kill(watched[2].processes[0].pid, signal.SIGTERM)
-    assert client.finished(name)["status"] == "completed" and watched[0].videos.find(name).crashes == 0
+    os.kill(served[2].processes[0].pid, signal.SIGTERM)
+    gate.touch()
+    assert client.finished(name)["status"] == "completed" and served[0].videos.find(name).crashes == 0
 
 
-def test_the_process_does_not_know_the_token_and_ends_with_the_service_whatever_ends_that(tmp_path):
+def test_the_process_does_not_know_the_token_and_ends_with_the_service_whatever_ends_that(tmp_path, gate):
     with Server(tmp_path / "data", token="correct-horse-battery") as server, server.client() as client:
         (worker,) = wait_for(server.workers)
         said = " ".join([*worker.cmdline(), *map(str, worker.environ().items())])
         assert "battery" not in said and "service.worker" in said
         assert "battery" not in " ".join(psutil.Process(server.process.pid).cmdline())
-        name = client.queued(quick(60))
+        name = client.queued(quick(until=[gate]))
         wait_for(lambda: client.video(name)["status"] == "in_progress")
         server.kill(with_workers=False)
-        assert worker.wait(timeout=5) is not None or not worker.is_running()
+        try:
+            worker.wait(timeout=PATIENCE)  # otherwise it would never end
+        finally:
+            if worker.is_running():
+                worker.kill()
 
 
 def test_a_deleted_video_whose_process_hangs_costs_only_the_process(tmp_path):
@@ -102,7 +98,7 @@ def test_a_deleted_video_whose_process_hangs_costs_only_the_process(tmp_path):
         wait_for(lambda: client.video(name)["status"] == "in_progress")
         after = client.queued()
         client.delete(f"/v1/videos/{name}")
-        assert client.finished(after, 8)["status"] == "completed"
+        assert client.finished(after)["status"] == "completed"  # the other one hangs for much longer than that
         assert service.videos.find(after).crashes == 0 and client.get("/health").status_code == 200
 
 
@@ -127,6 +123,11 @@ def crashes_of(client):
     return float(re.search(r"^fd2talk_worker_crashes_total (\S+)$", client.get("/metrics").text, re.MULTILINE)[1])
 
 
+def names_of(supervisor):
+    """The numbers of the processes by their names; that of one that is about to be started is None."""
+    return {one.name: one.pid for one in supervisor.processes}
+
+
 def makers_of_two(client, service):
     """The processes that make two short videos which are queued at once."""
     names = [client.queued(quick(0.3)) for _ in range(2)]
@@ -134,23 +135,25 @@ def makers_of_two(client, service):
     return {service.videos.find(name).result.partition("-")[0] for name in names}
 
 
-def test_two_make_two_at_once_and_the_end_of_one_does_not_disturb_the_other(two, client_of_two):
+def test_two_make_two_at_once_and_the_end_of_one_does_not_disturb_the_other(two, client_of_two, gate):
     (service, _, supervisor), client = two, client_of_two
     wait_for(lambda: len(makers_of_two(client, service)) == 2)  # both have started, which may take seconds
-    names = [client.queued(quick(2.0)), client.queued(quick(2.0))]
+    names = [client.queued(quick(until=[gate])) for _ in range(2)]
     wait_for(lambda: under_way(client) == sorted(names))
     crashes = crashes_of(client)
     health = client.get("/health").json()
     assert (health["status"], health["in_progress"], health["workers"], health["workers_up"]) == ("ok", 2, 2, 2)
-    pids = {one.name: one.pid for one in supervisor.processes}
+    pids = names_of(supervisor)
     victim = service.videos.find(names[0]).lease.partition("-")[0]
     other = service.videos.find(names[1]).lease
     os.kill(pids[victim], signal.SIGKILL)
+    wait_for(lambda: crashes_of(client) > crashes)
+    gate.touch()
     assert {client.finished(name)["status"] for name in names} == {"completed"}
     assert [service.videos.find(name).crashes for name in names] == [1, 0]
     assert service.videos.find(names[1]).result == f"{other}.mp4"  # the one that it was making all the time
     assert service.videos.find(names[0]).started > service.videos.find(names[1]).started  # made again, after that
-    still = {one.name: one.pid for one in supervisor.processes}
+    still = wait_for(lambda: n if victim not in (n := names_of(supervisor)) and None not in n.values() else None)
     assert len(still.keys() & pids.keys()) == 1 and still[other.partition("-")[0]] == pids[other.partition("-")[0]]
     text = wait_for(lambda: t if '_up{worker="1"} 1.0' in (t := client.get("/metrics").text) else None)
     assert 'fd2talk_worker_up{worker="2"} 1.0' in text and crashes_of(client) == crashes + 1
@@ -164,27 +167,32 @@ def test_processes_are_begun_again_each_with_its_share_of_the_cores(two, client_
         assert said == f"threads: {share}"
 
 
-def test_a_deleted_video_whose_process_hangs_costs_only_that_one_of_two(two, client_of_two):
+def test_a_deleted_video_whose_process_hangs_costs_only_that_one_of_two(two, client_of_two, gate):
     (service, _, supervisor), client = two, client_of_two
     wait_for(lambda: len(makers_of_two(client, service)) == 2)
-    hanging, slow = client.queued(quick(do="hang")), client.queued(quick(1.5))
+    hanging, slow = client.queued(quick(do="hang")), client.queued(quick(until=[gate]))
     wait_for(lambda: under_way(client) == sorted([hanging, slow]))
+    before = names_of(supervisor)
     client.delete(f"/v1/videos/{hanging}")
-    before = {one.name for one in supervisor.processes}
-    wait_for(lambda: {one.name for one in supervisor.processes} != before)
+    wait_for(lambda: names_of(supervisor).keys() != before.keys())
+    gate.touch()
     assert client.finished(slow)["status"] == "completed" and service.videos.find(slow).crashes == 0
 
 
 def test_one_that_stands_still_does_not_stop_the_other(tmp_path):
-    with running(tmp_path / "data", QUICK, workers=2) as (service, address, _), Client(address) as client:
+    limits = Limits(free_bytes=0, stall_seconds=2 * PATIENCE)
+    with running(tmp_path / "data", limits, workers=2) as (service, address, _), Client(address) as client:
         hanging = client.queued(quick(do="hang once"))
-        others = [client.queued(quick(0.3)) for _ in range(8)]
+        others = [client.queued(quick(0.1)) for _ in range(8)]
         assert {client.finished(name)["status"] for name in others} == {"completed"}
+        wait_for(lambda: client.video(hanging)["stage"] == "reading the files")  # the last that it says
+        long_ago(service, hanging)
         assert client.finished(hanging)["status"] == "completed"
         assert [service.videos.find(name).crashes for name in (hanging, *others)] == [1] + [0] * 8
 
 
-def test_where_one_of_two_cannot_work_the_other_does_and_it_is_said(tmp_path):
+def test_where_one_of_two_cannot_work_the_other_does_and_it_is_said(tmp_path, monkeypatch):
+    monkeypatch.setattr(process, "_SECONDS_OF_HEALTH", float("inf"))  # it may take as long as that to begin
     engine = "service_engine:SecondBrokenEngine"
     with running(tmp_path / "data", engine=engine, workers=2) as (_, address, _), Client(address) as client:
         answer = wait_for(lambda: a if (a := client.get("/health")).json()["status"] == "degraded" else None)
@@ -198,12 +206,12 @@ def test_where_one_of_two_cannot_work_the_other_does_and_it_is_said(tmp_path):
         assert client.finished(client.queued())["status"] == "completed"
 
 
-def test_what_a_process_left_is_removed_and_nothing_else(two, client_of_two):
+def test_what_a_process_left_is_removed_and_nothing_else(two, client_of_two, gate):
     (service, _, supervisor), client = two, client_of_two
     done = client.queued()
     client.finished(done)
     wait_for(lambda: not [*service.folders.inputs.iterdir()])
-    busy = client.queued(quick(1.5))
+    busy = client.queued(quick(until=[gate]))
     wait_for(lambda: under_way(client) == [busy])
     working = service.videos.find(busy).lease.partition("-")[0]
     (idle,) = (one for one in supervisor.processes if one.name != working)
@@ -215,9 +223,10 @@ def test_what_a_process_left_is_removed_and_nothing_else(two, client_of_two):
     coming = service.folders.inputs / "of a request that is coming in"
     for path in (*left, coming):
         path.mkdir()
-    os.kill(idle.pid, signal.SIGKILL)
+    os.kill(wait_for(lambda: idle.pid), signal.SIGKILL)
     wait_for(lambda: not any(path.exists() for path in left))
     assert coming.exists()
     coming.rmdir()
+    gate.touch()
     assert client.finished(busy)["status"] == "completed" and client.content(busy)
     assert client.content(done)

@@ -87,7 +87,7 @@ def test_the_api_works_without_standard_error():
         "try: os.fstat(2)\n"
         "except OSError: print('closed')\n"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=300)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=600)
     assert (done.returncode, done.stdout.split()) == (0, ["(478,", "3)", "closed"])
 
 

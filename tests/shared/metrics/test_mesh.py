@@ -138,9 +138,9 @@ def test_dtw_forgives_a_delay():
 
 def test_dtw_of_three_hundred_frames_is_quick():
     frames = np.random.default_rng(2).normal(size=(300, 80, 3))
-    began = time.perf_counter()
+    began = time.process_time()
     lip_dtw(frames, frames[::-1], np.arange(80))
-    assert time.perf_counter() - began < 2  # well under one on a machine with nothing else to do
+    assert time.process_time() - began < 2  # well under one on a machine of today
 
 
 @pytest.mark.parametrize("name", FIGURES)

@@ -39,7 +39,7 @@ def test_batches_are_drawn_ahead_and_the_thread_ends():
 
     batches = batches_from(0, counting, config(2), Accelerator())
     next(batches)
-    assert ahead.wait(10)  # the two that follow, while none but the first was asked for
+    assert ahead.wait(120)  # the two that follow, while none but the first was asked for
     batches.close()
     assert len(calls) == 3 and not any(thread.name in calls for thread in threading.enumerate())
 

@@ -2,7 +2,6 @@
 
 import csv
 import os
-import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +9,7 @@ from pathlib import Path
 import pytest
 import small_tasks
 import torch
+from ports import free_port
 
 from shared.training.loop import train
 
@@ -19,14 +19,11 @@ NAMES = ("lip_expert", "expression", "speech", "image", "denoiser")
 
 def launch(folder):
     """Run `small_tasks.main` in two processes."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
     path = os.pathsep.join([str(ROOT), str(ROOT / "tests" / "helpers")])
     environment = {**os.environ, "PYTHONPATH": path, "ACCELERATE_USE_CPU": "yes", "OMP_NUM_THREADS": "1"}
     command = [sys.executable, "-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes", "2"]
-    command += ["--main_process_port", str(port), small_tasks.__file__, str(folder)]
-    result = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
+    command += ["--main_process_port", str(free_port()), small_tasks.__file__, str(folder)]
+    result = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=900)
     assert result.returncode == 0, result.stderr[-5000:]
 
 
