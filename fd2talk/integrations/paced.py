@@ -35,7 +35,7 @@ class PacedFrames:
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="live-frames")
         self._marks: deque[tuple[int, Any]] = deque()
         self._queued = self._spoken = 0  # samples
-        self._mute = self._closed = False
+        self._muted, self._closed = -1, False  # index of the last frame that is muted
         self._taken = asyncio.Event()
 
     def speak(self, samples: np.ndarray) -> None:
@@ -63,7 +63,7 @@ class PacedFrames:
         """Drop the pending speech.
 
         Args:
-            mute: the next frame is silent; else its sound fades out.
+            mute: all frames from now on are silent; else the sound fades out in the next one that is made.
 
         Returns:
             The pending markers.
@@ -71,7 +71,9 @@ class PacedFrames:
         self.portrait.interrupt()
         dropped = [item for _, item in self._marks]
         self._marks.clear()
-        self._spoken, self._mute = self._queued, mute and self._spoken < self._queued
+        if mute and self._spoken < self._queued:
+            self._muted = self.portrait.figures.frames  # it fades out in this one; the one before may be on its way
+        self._spoken = self._queued
         return dropped
 
     async def next_taken(self) -> None:
@@ -98,7 +100,7 @@ class PacedFrames:
                 if self._closed:
                     return
                 raise
-            frame, self._mute = (silent(taken) if self._mute else taken), False
+            frame = silent(taken) if taken.index <= self._muted else taken
             self._spoken = max(self._spoken, frame.spoken)
             yield frame
             self._taken.set()

@@ -22,6 +22,7 @@ from fd2talk.studio.editors import MOST_OPEN, Choice, Editors
 from fd2talk.studio.files_given import AnyFile, ImageFile
 from fd2talk.studio.jobs import Cancelled, Finished, HandedOver, Progress, Report, Waiting
 from fd2talk.studio.photos import Photo
+from fd2talk.studio.same_page import NAME_AND_LOADS
 from fd2talk.studio.studio import BUG, CHANGING, EDITING, Studio
 from fd2talk.studio.visitors import Page
 from shared.errors import Fd2TalkError, UsageError
@@ -58,8 +59,8 @@ def build(studio: Studio, tab: gr.Tab) -> None:
         opened = gr.Button("Open", elem_id="edit-open-button")
         failed = gr.HTML(elem_id="edit-failed")
 
-    def on_select(request: gr.Request) -> Iterator[tuple]:
-        yield from _with_page(studio, request, _selected, studio.loaded_page)  # a page may be loaded at this tab
+    def on_select(by: str | None, request: gr.Request) -> Iterator[tuple]:  # a page may be loaded at this tab
+        yield from _with_page(studio, request, _selected, lambda request: studio.loaded_page(request, by))
 
     def on_which(number: int, request: gr.Request) -> Iterator[tuple]:
         def chosen(studio: Studio, page: Page) -> Iterator[_Shown]:
@@ -85,7 +86,8 @@ def build(studio: Studio, tab: gr.Tab) -> None:
 
     quiet: dict[str, Any] = {"show_progress": "hidden", "concurrency_limit": None, "trigger_mode": "multiple"}
     shown = [which, newer, timeline]
-    tab.select(on_select, None, shown, **quiet)
+    by = gr.Textbox(visible=False, elem_id="edit-loaded")
+    tab.select(on_select, by, shown, js=NAME_AND_LOADS, **quiet)
     which.input(on_which, which, shown, **quiet)
     opened.click(on_open, [photo, motion], [failed, *shown], **quiet | {"trigger_mode": "once"})
     timeline.edit(on_edit, None, shown, **quiet)

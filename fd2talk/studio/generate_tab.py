@@ -11,6 +11,7 @@ from fd2talk.studio import controls, results, video_job
 from fd2talk.studio.examples import PORTRAITS, SOUNDS
 from fd2talk.studio.files_given import ImageFile, SoundFile
 from fd2talk.studio.inputs import choose_face, is_known, take_photo, take_speech
+from fd2talk.studio.same_page import NAME_AND_LOADS
 from fd2talk.studio.studio import GENERATING, Studio
 from shared.errors import UsageError
 
@@ -91,8 +92,8 @@ def build(studio: Studio, whole: gr.Blocks) -> None:
         studio.jobs.cancel_first(page.visitor.name)
         return (gr.skip(),) * 2 if here else ("", gr.update(interactive=False))
 
-    def on_load(request: gr.Request) -> Iterator[tuple]:
-        yield from _restored(studio, request, len(how.all))
+    def on_load(by: str | None, request: gr.Request) -> Iterator[tuple]:
+        yield from _restored(studio, request, by, len(how.all))
 
     quiet: dict[str, Any] = {"show_progress": "hidden", "concurrency_limit": None}
     of_faces = [faces_said, faces, numbered, face]
@@ -104,14 +105,15 @@ def build(studio: Studio, whole: gr.Blocks) -> None:
     outputs = [failed, stage, bar, shown, start, stop]
     start.click(on_start, [sound, *how.all], outputs, **quiet)
     stop.click(on_stop, None, [failed, stop], **quiet)
-    whole.load(on_load, None, [photo, sound, *how.all, *outputs], **quiet)
+    by = gr.Textbox(visible=False, elem_id="loaded")
+    whole.load(on_load, by, [photo, sound, *how.all, *outputs], js=NAME_AND_LOADS, **quiet)
 
 
-def _restored(studio: Studio, request: gr.Request, controls_count: int) -> Iterator[tuple]:
+def _restored(studio: Studio, request: gr.Request, by: str | None, controls_count: int) -> Iterator[tuple]:
     """Restore a page after a reload: photo, recording and controls; then its videos, or its running job."""
     nothing = (gr.skip(),) * (2 + controls_count)
     try:
-        page = studio.loaded_page(request)
+        page = studio.loaded_page(request, by)
     except UsageError:  # shown with their first action
         yield *nothing, *video_job.NOTHING_NEW  # without any update gradio would clear all components
         return

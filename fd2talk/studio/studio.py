@@ -13,6 +13,7 @@ from fd2talk.studio.engine import Engine
 from fd2talk.studio.jobs import Jobs, Report
 from fd2talk.studio.limits import Limits
 from fd2talk.studio.notes import Notes
+from fd2talk.studio.same_page import Loaded
 from fd2talk.studio.visitors import Page, Visitor, Visitors
 
 VISITOR_COOKIE = "fd2talk_visitor"
@@ -49,9 +50,17 @@ class Studio:
         """
         return self.visitors.page(request.cookies.get(VISITOR_COOKIE), request.session_hash)
 
-    def loaded_page(self, request: Any) -> Page:
-        """The page of a request that a page makes as it is loaded; see `Visitors.loaded`. Raises UsageError."""
-        return self.visitors.loaded(request.cookies.get(VISITOR_COOKIE), request.session_hash)
+    def loaded_page(self, request: Any, by: object) -> Page:
+        """The page of a request that a page makes as it is loaded; see `Visitors.loaded`.
+
+        Args:
+            request: of gradio (`gr.Request`).
+            by: what `same_page.NAME_AND_LOADS` gave.
+
+        Raises:
+            UsageError: the visitor was away for long.
+        """
+        return self.visitors.loaded(request.cookies.get(VISITOR_COOKIE), request.session_hash, Loaded.parsed(by))
 
     def run(
         self,

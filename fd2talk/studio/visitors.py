@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fd2talk.studio.limits import Limits
+from fd2talk.studio.same_page import Loaded
 from fd2talk.studio.workspace import Workspace
 from shared.errors import UsageError
 
@@ -28,6 +29,7 @@ class Page:
         visitor: whose page it is.
         name: id for jobs and notes, which survives a reload.
         session: gradio's session hash, which changes with each reload.
+        loaded: in which window, as far as it has said so.
         photo: the photo with its faces.
         sound: the recording.
         values: of the controls, when a video was last generated.
@@ -44,6 +46,7 @@ class Page:
     visitor: Visitor
     name: str
     session: str
+    loaded: Loaded | None = None
     photo: Photo | None = None
     sound: Path | None = None
     values: tuple[Any, ...] = ()
@@ -152,15 +155,17 @@ class Visitors:
                 raise UsageError("you were away for long, and your files were removed: reload the page")
             return self._of_session(found, session)
 
-    def loaded(self, visitor: str | None, session: str | None, patience: float = 1.0) -> Page:
-        """The page of the first request after a page was loaded.
+    def loaded(self, visitor: str | None, session: str | None, by: Loaded | None = None, patience: float = 1.0) -> Page:
+        """The page of the first request of a page that was loaded.
 
-        A busy server may notice the reload before it notices that the old page was left. So while another page of this
-        visitor has data, wait a moment whether that page was left, and take it over.
+        A browser may end the connection of the page that was left seconds after it has loaded the next one: the page
+        is known by its window. Where that does not help, and another page of this visitor has something that this one
+        may be meant to have, wait a moment whether that was left.
 
         Args:
             visitor: the cookie.
             session: gradio's session hash.
+            by: which load of which window it is, if it says so.
             patience: seconds.
 
         Raises:
@@ -170,18 +175,9 @@ class Visitors:
         while True:
             page = self.page(visitor, session)
             with self._lock:
-                others = [other for other in page.visitor.pages.values() if other.holds]
-                if page.holds or not others:
-                    return page
-                if any(other.left is not None for other in others):
-                    page.visitor.pages.pop(page.session, None)
-                    found = self._of_session(page.visitor, page.session)
-                    found.connections = page.connections
-                    if found.connections:
-                        found.came_back()
-                    return found
-            if time.monotonic() > until:
-                return page
+                found = self._loaded_again(page, by, waits=time.monotonic() < until)
+            if found is not None:
+                return found
             time.sleep(0.05)
 
     def claim(self, visitor: Visitor | None, session: object) -> None:
@@ -209,10 +205,8 @@ class Visitors:
             if page is None:
                 return
             page.connections -= 1
-            if page.connections:
-                return
-            page.left = time.monotonic()
-            self._after(self._limits.leave_seconds, self._stop, page)
+            if not page.connections:
+                self._leave(page)
 
     def forget_idle(self) -> None:
         """Forget visitors without requests for `idle_seconds`."""
@@ -239,13 +233,54 @@ class Visitors:
 
     def _of_session(self, visitor: Visitor, session: str) -> Page:
         if session not in visitor.pages:
-            left = [page for page in visitor.pages.values() if page.left is not None and page.holds]
-            chosen = max(left, key=lambda page: (not page.expected, page.left or 0), default=None)
-            page = Page(visitor, session, session) if chosen is None else chosen
-            visitor.pages.pop(page.session, None)
-            page.session, page.expected = session, chosen is not None
+            page = _left_last([*visitor.pages.values()])
+            if page is None:
+                page = Page(visitor, session, session)
+            else:
+                visitor.pages.pop(page.session)
+                page.session, page.expected = session, True
             visitor.pages[session] = page
         return visitor.pages[session]
+
+    def _loaded_again(self, page: Page, by: Loaded | None, waits: bool) -> Page | None:
+        """Which page the one of a session is that was loaded; None: it may be another one that is not left yet."""
+        others = [other for other in page.visitor.pages.values() if other is not page]
+        if by is not None and not (page.loaded and page.loaded.name == by.name):
+            loads = {one.loaded.count: one for one in others if one.loaded and one.loaded.name == by.name}
+            if loads and max(loads) >= by.count:  # that page was loaded once more meanwhile
+                return page
+            if loads:
+                page = self._given_to(page, loads[max(loads)])
+                page.loaded = by
+                return page
+        if not page.holds:
+            left = _left_last(others)
+            if left is not None:
+                page = self._given_to(page, left)
+            elif waits and any(other.holds for other in others):
+                return None
+        page.loaded = by or page.loaded
+        return page
+
+    def _given_to(self, new: Page, page: Page) -> Page:
+        """A page from now on is that of a newer session, whatever its own connections do."""
+        pages, session, connections = page.visitor.pages, new.session, new.connections
+        pages.pop(page.session)
+        if new.holds:  # of another window, that was left: it may still come back there
+            new.session = "left-" + secrets.token_hex(8)
+            pages[new.session] = new
+            self._leave(new)
+        page.session, page.connections, pages[session] = session, connections, page
+        if page.connections:
+            page.came_back()
+        elif page.left is None:
+            self._leave(page)
+        page.expected = not page.connections
+        return page
+
+    def _leave(self, page: Page) -> None:
+        page.connections, page.left = 0, time.monotonic()
+        self._after(self._limits.leave_seconds, self._stop, page)
 
     def _after(self, seconds: float, ends: Callable[[Page, float], None], page: Page) -> None:
         """Call `ends` later, unless the page comes back."""
@@ -276,3 +311,9 @@ class Visitors:
         self._all.pop(visitor.name, None)
         visitor.pages.clear()
         visitor.workspace.remove()
+
+
+def _left_last(pages: list[Page]) -> Page | None:
+    """The one of these that was left last and has something to come back to, if any was."""
+    left = [page for page in pages if page.left is not None and page.holds]
+    return max(left, key=lambda page: (not page.expected, page.left or 0), default=None)

@@ -146,8 +146,8 @@ function end(sentence, alarm = false) {
 
 function interrupt() {
   if (!call) return;
-  sources[0].stop();
-  call.send({ type: 'interrupt' });
+  call.send({ type: 'interrupt' }); // at once
+  sources[0].interrupt();
   say(STOPPED);
 }
 
@@ -272,6 +272,12 @@ class Source {
     for (let at = 0; at < mono.length; at += PIECE)
       socket.send(Int16Array.from(mono.subarray(at, at + PIECE), value => Math.max(-1, Math.min(1, value)) * 32767));
     socket.send(JSON.stringify({ type: 'end' }));
+  }
+
+  // Stop what is still on its way to the server, too.
+  interrupt() {
+    if (this.socket?.readyState === WebSocket.OPEN) this.socket.send(JSON.stringify({ type: 'interrupt' }));
+    this.stop();
   }
 
   stop() {
