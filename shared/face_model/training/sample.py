@@ -18,7 +18,7 @@ EVERY = 2
 """One frame of so many is used: neighbouring frames hardly differ."""
 
 MOST_FRAMES = 60_000
-"""Frames in memory at most, 2 GB at the peak of the training; 80 minutes of video. All of them if there are no more."""
+"""Frames that are used at most, 80 minutes of video; 3 GB of memory at the peak. All of them if there are no more."""
 
 RUN = 50
 """Used frames of a clip in a sample: four seconds, enough for a blink with open eyes before and after."""
