@@ -228,8 +228,8 @@ def test_a_size_that_is_not_offered_is_shown_and_stopped_is_cleared(chromium):
 
 
 def test_hanging_up_and_starting_at_once_and_reloading(chromium, monkeypatch):
-    monkeypatch.setattr("fd2talk.live.server._NOTICE", 30.0)
-    monkeypatch.setattr("fd2talk.live.server._LEAVE", 30.0)
+    monkeypatch.setattr("fd2talk.live.server._RELOAD_SECONDS", 30.0)
+    monkeypatch.setattr("fd2talk.live.server._RELEASE_SECONDS", 30.0)
     with serving(server_of()) as address, chromium_page(chromium) as page:
         start(page, address)
         page.evaluate("const button = document.querySelector('#start'); button.click(); button.click()")

@@ -347,8 +347,8 @@ def test_a_portrait_that_is_still_being_made_is_released_when_the_server_stops()
 
 
 def test_who_hangs_up_and_calls_again_is_not_somebody_else(monkeypatch):
-    monkeypatch.setattr("fd2talk.live.server._NOTICE", 30.0)
-    monkeypatch.setattr("fd2talk.live.server._LEAVE", 30.0)
+    monkeypatch.setattr("fd2talk.live.server._RELOAD_SECONDS", 30.0)
+    monkeypatch.setattr("fd2talk.live.server._RELEASE_SECONDS", 30.0)
 
     async def talk(address):
         async with aiohttp.ClientSession() as http:
