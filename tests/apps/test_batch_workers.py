@@ -66,7 +66,7 @@ def test_a_process_that_dies_is_replaced_and_its_row_tried_once_more(jobs, setti
 
 
 def test_closing_ends_the_processes_and_removes_what_is_unfinished(jobs, settings, monkeypatch):
-    monkeypatch.setattr("fd2talk.batches.local_workers._SECONDS_TO_CLEAN_UP", 120.0)
+    monkeypatch.setattr("fd2talk.batches.local_workers._JOIN_SECONDS", 120.0)
     with closing(in_workers(jobs("in/held.png,in/a.wav", "in/held2.png,in/a.wav"), settings, 2)) as events:
         next(events)
         workers = [child for child in psutil.Process().children() if "spawn_main" in " ".join(child.cmdline())]
