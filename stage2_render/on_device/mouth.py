@@ -48,7 +48,7 @@ class DeviceMouth(PreparedModule):
         super().__init__()
         self._image, self._width, self._gap, self._box = image, mouth.width, mouth.gap, mouth.inside_box
         self._open = float(of_photo((mouth.gap - 0.03) / 0.05))
-        self._slit = mouth.slit
+        self._slit, self._fall = mouth.slit, mouth.teeth_fall
         self.vertices = np.array(INNER_LIPS)
         self.rims = Rims(self.vertices)
         self.tone = DeviceTone(mouth.tone)
@@ -110,7 +110,7 @@ class DeviceMouth(PreparedModule):
         """Motion from pixels of the photo to those of the upper teeth's texture, which lips pull down, [B, 2, 3]."""
         fallen = (apply_affine(in_photo, points[:, self.lip]) - self.source[self.lip]).mean(1) @ self.down
         lowered = 0.95 * (fallen / self._width).clamp(0, 0.2) + 0.05 * smoothstep(gap / 0.35)
-        origin = self.upper_origin + self._width * self._slit * lowered[:, None] * self.down
+        origin = self.upper_origin + self._width * self._fall * lowered[:, None] * self.down
         shift = self.upper_shift - origin @ self.upper_linear.T
         return torch.cat([self.upper_linear.expand(len(shift), 2, 2), shift[..., None]], -1)
 

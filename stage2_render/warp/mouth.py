@@ -72,11 +72,15 @@ class MouthLayer:
         self.gap = self._mean_gap(self.source)
         # How far the photo's lips are closed: a slit between them shows nothing of the mouth.
         self.slit = 1 - float(smoothstep((self.gap - 0.015) / 0.03))
+        # How far drawn teeth come down with the lip: where the photo shows the inside, its own teeth do not.
+        self.teeth_fall = 1 - float(smoothstep((self.gap - 0.05) / 0.1))
         outline = opening(self.source[list(INNER_LIPS)])
         self.inside_box = bounds(outline, 0.3 * self.width, self._size)
         self.depth = signed_distance(outline, self.inside_box)
         within = opening(lip_within(region, self.source, self.width))
-        self.lip_within = np.maximum(self.depth - signed_distance(within, self.inside_box), 0)
+        # In a wide open mouth it would be the tongue or the lower teeth.
+        smiles = np.float32(1 - smoothstep((self.gap - 0.14) / 0.05))
+        self.lip_within = smiles * np.maximum(self.depth - signed_distance(within, self.inside_box), 0)
         lips, skin = _colours(region, self.source)
         enamel = _own_enamel(region, self.depth, self.inside_box, self.width, skin)
         self.tone = Tone(region)
@@ -188,7 +192,7 @@ class MouthLayer:
         fallen = (apply_affine(invert_affine(head), points[lip]) - self.source[lip]).mean(0) @ down
         fallen = np.clip(fallen / self.width, 0, 0.2)
         lowered = 0.95 * fallen + 0.05 * smoothstep(self._mean_gap(points) / 0.35)
-        return self.upper_origin + self.width * lowered * self.slit * down
+        return self.upper_origin + self.width * lowered * self.teeth_fall * down
 
     def _jaw_motion(self, points: np.ndarray, head: Affine) -> Affine:
         """The head's linear part, and the translation of the jaw."""

