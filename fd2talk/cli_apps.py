@@ -11,13 +11,13 @@ from fd2talk import cli_options as common
 from fd2talk.cli_signing import signing
 
 
-def _serving(port: int) -> Callable[[Callable[..., None]], Callable[..., None]]:
+def _serving(port: int) -> Callable:
     """Options of a server: `host`, `port` and `token`; and `device`.
 
     Args:
         port: the default.
     """
-    options = (
+    return common.several(
         click.option("--host", default="127.0.0.1", show_default=True, help="Address to serve at."),
         click.option(
             "--port",
@@ -38,27 +38,24 @@ def _serving(port: int) -> Callable[[Callable[..., None]], Callable[..., None]]:
         ),
     )
 
-    def decorate(command: Callable[..., None]) -> Callable[..., None]:
-        for option in reversed(options):
-            command = option(command)
-        return command
 
-    return decorate
+_max_upload = click.option(
+    "--max-upload", type=click.IntRange(1, 10_000), default=50, show_default=True, metavar="MB", help="Largest file."
+)
+
+
+def _max_seconds(least: float, most: float) -> Callable:
+    """The option `--max-seconds` in a range."""
+    kind = common.Number(least, most)
+    return click.option(
+        "--max-seconds", type=kind, default=120, show_default=True, metavar="SECONDS", help="Longest recording."
+    )
 
 
 @click.command()
 @_serving(7860)
-@click.option(
-    "--max-upload", type=click.IntRange(1, 10_000), default=50, show_default=True, metavar="MB", help="Largest file."
-)
-@click.option(
-    "--max-seconds",
-    type=common.Number(1, 3600),
-    default=120,
-    show_default=True,
-    metavar="SECONDS",
-    help="Longest recording.",
-)
+@_max_upload
+@_max_seconds(1, 3600)
 @click.option(
     "--max-waiting",
     type=click.IntRange(0, 1000),
@@ -124,8 +121,13 @@ def live(**options: Any) -> None:
 )
 @_serving(8790)
 @click.option(
-    "--max-upload", type=click.IntRange(1, 10_000), default=50, show_default=True, metavar="MB", help="Largest file."
+    "--tokens",
+    envvar="FD2TALK_TOKENS",
+    metavar="FILE",
+    help="Instead of --token: a file with lines NAME TOKEN, a token for each client. Clients take turns in the queue, "
+    "and see their own videos alone.",
 )
+@_max_upload
 @click.option(
     "--max-pixels",
     type=common.Number(0.01, 120),
@@ -134,14 +136,7 @@ def live(**options: Any) -> None:
     metavar="MILLIONS",
     help="Largest photo.",
 )
-@click.option(
-    "--max-seconds",
-    type=common.Number(0.1, 14_400),
-    default=120,
-    show_default=True,
-    metavar="SECONDS",
-    help="Longest recording.",
-)
+@_max_seconds(0.1, 14_400)
 @click.option(
     "--max-waiting",
     type=click.IntRange(1, 100_000),

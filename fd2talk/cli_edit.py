@@ -10,6 +10,8 @@ from fd2talk import cli_options as common
 from fd2talk.cli_signing import signing
 from fd2talk.options import EditOptions
 
+_PARTS = ("face", "upper", "lips", "head", "eyes")
+
 edits = common.group(
     "edits",
     EditOptions,
@@ -22,17 +24,17 @@ edits = common.group(
     click.option(
         "--every", type=common.Number(0.04, 3600), metavar="SECONDS", help="A moment that stays every so many seconds."
     ),
-    click.option(
+    common.separated(
         "--part",
-        multiple=True,
-        type=click.Choice(("face", "upper", "lips", "head", "eyes")),
-        help="Generate only this part; all others stay (repeatable).",
+        kind=click.Choice(_PARTS),
+        metavar="PART,...",
+        help=f"Generate only these parts, of {', '.join(_PARTS)}; all others stay.",
     ),
     click.option(
-        "--cut", multiple=True, metavar="FROM:TO", help="Cut this out; what follows moves along (repeatable)."
+        "--cut", multiple=True, metavar="FROM:TO,...", help="Cut this out; what follows moves along (repeatable)."
     ),
     click.option(
-        "--insert", multiple=True, metavar="TIME:AUDIO", help="Insert this sound there, likewise (repeatable)."
+        "--insert", multiple=True, metavar="TIME:AUDIO,...", help="Insert this sound there, likewise (repeatable)."
     ),
     click.option("--unconditional", is_flag=True, help="Generate without listening to the speech."),
     click.option("--preview", is_flag=True, help="Also draw the motion before and after: OUT.png."),

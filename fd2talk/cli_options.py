@@ -52,6 +52,26 @@ class Number(click.FloatRange):
         return number
 
 
+class _Separated(click.ParamType):
+    """Values of a kind, separated by commas; what names a file, or a folder, is one value whatever it has in it."""
+
+    def __init__(self, kind: click.ParamType) -> None:
+        self.kind, self.name = kind, kind.name
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> tuple[Any, ...]:
+        pieces = value.split(",") if isinstance(value, str) and not os.path.exists(value) else [value]
+        return tuple(self.kind(one.strip() if isinstance(one, str) else one, param, ctx) for one in pieces)
+
+
+def separated(*names: str, kind: click.ParamType = click.STRING, **settings: Any) -> Callable:
+    """An option that may be repeated, and whose values may also be separated by commas: a tuple of all of them."""
+
+    def joined(_: click.Context, __: click.Parameter, values: tuple[tuple[Any, ...], ...]) -> tuple[Any, ...]:
+        return tuple(value for several in values for value in several)
+
+    return click.option(*names, type=_Separated(kind), multiple=True, callback=joined, **settings)
+
+
 def several(*options: Callable) -> Callable:
     """Join click options to one decorator."""
     return lambda command: reduce(lambda decorated, option: option(decorated), reversed(options), command)
@@ -248,7 +268,7 @@ precision = click.option(
     type=click.Choice(PRECISIONS),
     default="auto",
     show_default=True,
-    help="Precision of the renderer's networks; auto: bf16 where the processor is made for it.",
+    help="Precision of the renderer's networks; auto: int8 (repair) or bf16 where the processor is made for it.",
 )
 _renderer = (
     click.option(

@@ -66,12 +66,11 @@ def manifest(sources: tuple[str, ...], **options: Any) -> None:
 @click.command()
 @click.argument("prepared", required=False)
 @click.argument("out", required=False)
-@click.option(
+@common.separated(
     "--for",
     "configs",
-    multiple=True,
-    metavar="CONFIG",
-    help="Also store what this training needs: features of its speech encoder, frames, or pairs (repeatable).",
+    metavar="CONFIG,...",
+    help="Also store what these trainings need: features of their speech encoders, frames, or pairs.",
 )
 @click.option(
     "--size", type=click.IntRange(1, 8192), default=256, show_default=True, metavar="MB", help="Size of a file."
@@ -190,13 +189,12 @@ def doctor(**options: Any) -> int:
 
 
 @click.command()
-@click.option(
+@common.separated(
     "--size",
     "sizes",
-    type=click.IntRange(64, 4096),
-    multiple=True,
-    metavar="N",
-    help="Side of the frames in pixels (repeatable; default: 256, 512 and 900).",
+    kind=click.IntRange(64, 4096),
+    metavar="N,...",
+    help="Side of the frames in pixels (default: 256,512,900).",
 )
 @click.option(
     "--renderer",

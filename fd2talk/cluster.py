@@ -19,24 +19,24 @@ from fd2talk.terminal import redirect_to_nowhere
 from shared.errors import Fd2TalkError, UsageError
 
 LOCAL = "local"
-"""The address that means: start a cluster on this machine, for this command alone."""
+"""The address for a cluster on this machine that ends with the command."""
 
 Run = Callable[..., list]
 """As `in_processes`, without `workers`."""
 
 _CONNECT_SECONDS = 10.0
-# A task whose machine or process dies is done again so many times; then the job, not the machine, is to blame.
+# Retries of a task whose machine or process dies; after these the job is considered the cause.
 _RETRIES = 3
-# So many tasks for each processor wait in Ray's queue: enough to keep it busy, few enough for a million of jobs.
+# Tasks per processor in Ray's queue: enough to keep it busy, few enough for a million jobs.
 _AHEAD = 2
-_STORE_BYTES = 200_000_000  # of shared memory, for results; ours are small
-# Variables of this process that the others need.
+_STORE_BYTES = 200_000_000  # of shared memory for results, which are small
+# Environment variables to pass on to the workers.
 _ENVIRONMENT = ("FD2TALK_MODELS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
 
 @contextmanager
 def spread(address: str | None, workers: int | None) -> Iterator[Run]:
-    """Give what runs jobs: processes of this machine, or tasks of a Ray cluster.
+    """Yield a function that runs jobs: in processes of this machine, or as tasks of a Ray cluster.
 
     Args:
         address: of the cluster (see `connected`); None for processes of this machine.
@@ -56,7 +56,7 @@ def spread(address: str | None, workers: int | None) -> Iterator[Run]:
 def connected(address: str, *, num_cpus: int | None = None, store_bytes: int = _STORE_BYTES) -> Iterator[Any]:
     """Connect this process to a Ray cluster while the block runs.
 
-    Standard output is silent meanwhile: Ray prints there, from a thread, what it has to say about lost machines.
+    Standard output is discarded meanwhile, as Ray prints messages about lost machines there, from a thread.
 
     Args:
         address: `local` for a cluster on this machine that ends with the block, `auto` for the one that this machine
@@ -100,8 +100,8 @@ def _signals_kept() -> Iterator[None]:
 
 
 def _ray() -> Any:
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing is reported to its makers
-    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # otherwise a warning about a later version
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # no usage statistics are sent
+    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # avoids a warning about future versions
     try:
         with _signals_kept():
             import ray
@@ -132,10 +132,10 @@ def _on_cluster(
     unit: str,
     failed: Callable[[int, Fd2TalkError], None] | None = None,
 ) -> list:
-    """Do what `in_processes` does with tasks of a cluster.
+    """As `in_processes`, with tasks of a cluster.
 
-    A job whose machine or process dies is done again, elsewhere; when that has happened `_RETRIES` times it counts as
-    failed. Arguments and results travel between machines, files do not: paths must mean the same on all of them.
+    A job whose machine or process dies is retried elsewhere, `_RETRIES` times. Arguments and results are sent between
+    machines, files are not: paths must be the same on all of them.
     """
     jobs = list(jobs)
     results: list = [None] * len(jobs)
@@ -162,7 +162,7 @@ def _on_cluster(
 
 
 def _outcome(ray: Any, reference: Any, job: tuple, unit: str) -> tuple[Any, Fd2TalkError | None]:
-    """What a task returned, or why it has failed."""
+    """The result of a task, or its error."""
     try:
         return ray.get(reference)
     except ray.exceptions.RayTaskError as error:
@@ -181,7 +181,7 @@ _prepared = False
 
 
 def _job(work: Callable, job: tuple, environment: dict[str, str]) -> tuple[Any, Fd2TalkError | None]:
-    """Do one job on whatever machine this is."""
+    """Run one job in a worker of the cluster."""
     global _prepared
     if not _prepared:
         os.environ.update(environment)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib import metadata
 
-_OURS = ("fd2talk", "stage1_motion", "stage2_render", "shared")
+from fd2talk.project_warnings import PACKAGES
 
 
 @dataclass(frozen=True)
@@ -58,9 +58,9 @@ def broken_dependency(error: Exception) -> str | None:
     place = str(trace.tb_frame.f_globals.get("__name__", "")) if trace else ""
     if isinstance(error, ImportError):
         package = (error.name or place).split(".")[0]
-        if package not in _OURS:
+        if package not in PACKAGES:
             reason = " ".join(str(error).split())
             return f"the package {package} cannot be imported ({reason}); see `fd2talk doctor`"
-    elif place.split(".")[0] not in _OURS and (unmet := unmet_requirements()):
+    elif place.split(".")[0] not in PACKAGES and (unmet := unmet_requirements()):
         return f"{unmet[0].sentence} ({type(error).__name__}); see `fd2talk doctor`"
     return None

@@ -1,4 +1,4 @@
-"""Picture of an edit: curves of lips and head before and after it, and the mesh at a few moments."""
+"""The preview of an edit: curves of lips and head before and after it, and meshes or frames at a few moments."""
 
 from __future__ import annotations
 
@@ -44,10 +44,10 @@ def write_preview(
         path: of the picture.
         before: the original.
         after: the edited motion.
-        plan: of the edit: where lips, or the head, stay is shaded, and the original's frames lie where they are now.
+        plan: of the edit; kept ranges of lips or head are shaded, and the original is drawn on the new timeline.
         model: the face model of both.
-        footage: of a video the original, of which frames are shown instead of meshes.
-        frames: of its edit, with their numbers, among them those of `moments`.
+        footage: the original video, whose frames are shown instead of meshes; None for a motion.
+        frames: frames of the edited video by number, including those of `moments`.
         overwrite: replace an existing file.
     """
     count, reader = len(after), FrameReader(footage.video) if footage else None

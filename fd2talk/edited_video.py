@@ -1,4 +1,4 @@
-"""The edit of a video: its track, its sound, and pictures of it for the preview."""
+"""Parts of the edit of a video: tracking, sound, and frames for the preview."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from shared.media import FPS, read_video, sound_delay, video_info
 from shared.spliced_sound import Part, SplicedSound
 from stage2_render.editing.footage import Footage
 
-# Runs of kept frames that are shorter do not get the sound of the video: single ones are kept for their looks.
+# Shorter runs of kept frames keep their picture, but do not get the sound of the video.
 _LEAST_RUN = 5
 
 
@@ -32,13 +32,13 @@ def edited_sound(
     changed: np.ndarray,
     seconds: float,
 ) -> SplicedSound | None:
-    """Return what is heard: the video where its frames are kept, elsewhere the new recording.
+    """Compose the sound: that of the video in kept frames, elsewhere the new recording.
 
     Args:
         video: its file.
         audio: the new recording, with time zero at the first frame of the video; None: that of the video everywhere.
         inserts: files that are inserted, and the number of frames of each, in the order of the edit.
-        heard: int [T'], the frame of the recording, or of the video, that each frame of the edit is; -1: inserted.
+        heard: int [T'], index in the recording or the video of each frame of the edit; -1: inserted.
         changed: bool [T'], frames that are not kept.
         seconds: length of the sound.
 
@@ -57,7 +57,7 @@ def edited_sound(
         else:
             places.append((video if own or audio is None else audio, frame))
     parts = []
-    # In a run the file is one and its frames follow each other: their difference from the running number is constant.
+    # A run has one file and consecutive frames: their difference from the running number is constant.
     for (path, _), run in groupby(enumerate(places), lambda item: (item[1][0], item[1][1] - item[0])):
         frames = [frame for _, (_, frame) in run]
         delay = sound_delay(path) if path == video else 0.0
@@ -69,7 +69,7 @@ def edited_sound(
 
 
 def watched(frames: Iterator[np.ndarray], places: Sequence[int], seen: dict[int, np.ndarray]) -> Iterator[np.ndarray]:
-    """Pass frames on, and put those with the numbers `places` into `seen`."""
+    """Pass frames on, and copy those with the numbers `places` to `seen`."""
     for number, frame in enumerate(frames):
         if number in places:
             seen[number] = frame
@@ -77,7 +77,7 @@ def watched(frames: Iterator[np.ndarray], places: Sequence[int], seen: dict[int,
 
 
 def video_footage(path: str, model: MorphableModel, face: FaceChoice = LARGEST) -> Footage:
-    """Track a face of a video whose frames are to be edited; what is treated is said in a note, as by `video_motion`.
+    """Track a face of a video to be edited; corrections of the track are noted, as by `video_motion`.
 
     Args:
         path: of the video.

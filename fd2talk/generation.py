@@ -1,4 +1,4 @@
-"""Requests -> videos, by pipelines that are loaded once."""
+"""Generates videos for requests, with pipelines that are loaded once."""
 
 from __future__ import annotations
 
@@ -25,20 +25,20 @@ from shared.media import read_audio, read_image
 if TYPE_CHECKING:
     from fd2talk.provenance.signer import Signer
 
-_KEPT = 4
-"""Of each kind (motion models, renderers, photos, styles, head motions): those that were used last."""
+_CACHED = 4
+"""Number of recently used values cached of each kind: motion models, renderers, photos, styles, head motions."""
 
 Progress = Callable[[str, int, int], None]
-"""Told what is being done, how much of it is done, and how much there is."""
+"""Called with the stage, the steps done, and the steps in all."""
 
 
 class Generator:
-    """Generates any number of videos; what several of them need is loaded once. Not for several threads at once.
+    """Generates any number of videos; models and inputs that several of them need are cached. Not thread-safe.
 
     Args:
         weights: `bundled`, or a folder.
         device: for the networks.
-        threads: that warp, and of the encoder; 1: everything in the calling thread. None: as `fd2talk generate`.
+        threads: for warping and of the encoder; 1: everything in the calling thread. None: as `fd2talk generate`.
 
     Raises:
         UsageError: no such device.
@@ -47,7 +47,7 @@ class Generator:
     def __init__(self, weights: str | Path = "bundled", device: str = "cpu", threads: int | None = None) -> None:
         require_device(device)
         self._threads = threads
-        self._pipelines, self._recent = Pipelines(weights, device, _KEPT), Recent(_KEPT)
+        self._pipelines, self._recent = Pipelines(weights, device, _CACHED), Recent(_CACHED)
 
     def talk(self, request: Request, progress: Callable[[int, int], None] | None = None) -> TalkingHead:
         """Generate the motion; frames are rendered when the result is saved or iterated over.
@@ -90,7 +90,7 @@ class Generator:
             render_settings={**request.renderer.settings, **self._workers},
             progress=progress,
         )
-        return replace(talk, sound=request.audio)  # the file's own, at its own rate
+        return replace(talk, sound=request.audio)  # the file itself, at its own sampling rate
 
     def write(
         self,
@@ -107,7 +107,7 @@ class Generator:
             request: what is wanted.
             path: of the video, ending in .mp4. It appears only when the video is complete.
             overwrite: replace an existing file.
-            progress: told about each step; what it raises ends the work, and no file is left.
+            progress: called for each step; an exception that it raises cancels the work, and no file is left.
             signer: signs the video with C2PA before it appears.
 
         Raises:
@@ -116,11 +116,11 @@ class Generator:
         """
         inputs = (request.photo, request.audio, request.pose_from, request.motion_model.style)
         require_output(path, suffixes=(".mp4",), overwrite=overwrite, inputs=inputs)
-        tell = progress or _quiet
-        talk = self.talk(request, lambda done, total: tell("generating motion", done, total))
+        report = progress or _quiet
+        talk = self.talk(request, lambda done, total: report("generating motion", done, total))
         write_video(
             path,
-            _told(talk, tell),
+            _reported(talk, report),
             audio=talk.sound,
             overwrite=overwrite,
             source=talk.motion.source,
@@ -135,20 +135,20 @@ class Generator:
 
 
 def _version(path: str) -> Hashable:
-    """Changes when the file does; of what is no file, such as the name of a style, the name alone."""
+    """A key that changes when the file does; the text itself if there is no such file, as for the name of a style."""
     try:
-        facts = os.stat(path)
+        info = os.stat(path)
     except (OSError, ValueError):
         return path
-    return path, facts.st_ino, facts.st_size, facts.st_mtime_ns
+    return path, info.st_ino, info.st_size, info.st_mtime_ns
 
 
 def _quiet(what: str, done: int, total: int) -> None:
     pass
 
 
-def _told(talk: TalkingHead, tell: Progress) -> Iterator[np.ndarray]:
+def _reported(talk: TalkingHead, report: Progress) -> Iterator[np.ndarray]:
     with closing(iter(talk.frames)) as frames:
         for number, frame in enumerate(frames, 1):
             yield frame
-            tell("rendering", number, len(talk))
+            report("rendering", number, len(talk))

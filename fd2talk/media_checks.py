@@ -1,4 +1,4 @@
-"""Photos, sound and clips that visitors of a server of ours send: refused before they fill the memory."""
+"""Limits of photos, sound and clips that clients of a server send, checked before they fill the memory."""
 
 from __future__ import annotations
 
@@ -18,22 +18,22 @@ T = TypeVar("T")
 
 
 class MediaLimits(Protocol):
-    """What of the limits of a server counts here."""
+    """The limits of a server that are checked here."""
 
     @property
     def pixels(self) -> int:
-        """Of a photo."""
+        """Largest photo."""
 
     @property
     def seconds(self) -> float:
-        """Of sound, and of a clip."""
+        """Longest recording or clip."""
 
 
 def check_pixels(path: Path, limits: MediaLimits) -> None:
     """Refuse a photo that would be too large in memory, by its header alone.
 
     Raises:
-        InputError: it has too many pixels. What is no photo passes, and is refused by those who read it.
+        InputError: it has too many pixels. A file that is no photo passes; reading it fails later.
     """
     try:
         with Image.open(path) as image:
@@ -47,7 +47,7 @@ def check_pixels(path: Path, limits: MediaLimits) -> None:
 
 
 def read_speech(path: Path, limits: MediaLimits) -> np.ndarray:
-    """Read speech as float32 [n] at 16 kHz, no more than may be asked for.
+    """Read speech as float32 [n] at 16 kHz, up to a length.
 
     Raises:
         InputError: no sound, or too long.
@@ -55,10 +55,10 @@ def read_speech(path: Path, limits: MediaLimits) -> np.ndarray:
 
     def within(path: Path) -> np.ndarray:
         seconds = 0.0
-        with AudioTrack(path) as track:  # what a file says of its length may be wrong: it is counted before it is kept
+        with AudioTrack(path) as track:  # the header may be wrong: count before keeping samples in memory
             for frame in track.frames():
                 seconds += frame.samples / frame.sample_rate
-                if seconds > limits.seconds + 0.001:  # fractions are added up
+                if seconds > limits.seconds + 0.001:  # tolerates rounding of the sum
                     raise InputError(f"the sound is longer than {limits.seconds:g} seconds: cut it first")
         return read_audio(path)
 
@@ -66,7 +66,7 @@ def read_speech(path: Path, limits: MediaLimits) -> np.ndarray:
 
 
 def check_clip(path: Path, limits: MediaLimits) -> None:
-    """Refuse a clip that would take long to track, by the times in it, without decoding. Other files pass.
+    """Refuse a clip that would take too long to track, by its packets' time stamps. Motion files pass.
 
     Raises:
         InputError: it is too long, or no clip.
@@ -86,7 +86,7 @@ def check_clip(path: Path, limits: MediaLimits) -> None:
 
 
 def named(read: Callable[[Path], T], path: Path) -> T:
-    """Read a file; errors name it, not the folder that it lies in here."""
+    """Read a file; error messages have its name without the server's folder."""
     try:
         return read(path)
     except InputError as error:

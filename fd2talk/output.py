@@ -1,4 +1,4 @@
-"""Output files: refused before any work is done if they could not be written, and never left unfinished."""
+"""Output files: checked before any work is done, and written atomically."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import numpy as np
 
 from fd2talk.provenance.tags import tags
 from shared.errors import UsageError
-from shared.files import check_output
+from shared.files import check_output, new_folders
 from shared.media import FPS
 from shared.motion import Motion
 from shared.spliced_sound import SplicedSound
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 def require_output(
     path: str | os.PathLike, *, suffixes: tuple[str, ...], overwrite: bool, inputs: tuple[str | None, ...] = ()
 ) -> Path:
-    """Refuse an output that could not be written at the end. Its folder may be missing if it can be created.
+    """Check that an output can be written. Its folder may be missing if it can be created.
 
     Args:
         path: of the output.
@@ -62,18 +62,10 @@ def require_output(
     return file
 
 
-def make_folder(path: Path) -> None:
-    """Create the folder of `path`. Raises UsageError when that fails."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UsageError(f"cannot write {path}: {error.strerror}") from error
-
-
 def save_motion(path: Path, motion: Motion, *, overwrite: bool) -> None:
     """Write a motion file, with its folder. Raises as `Motion.save`."""
-    make_folder(path)
-    motion.save(path, overwrite=overwrite)
+    with new_folders(path.parent):
+        motion.save(path, overwrite=overwrite)
 
 
 def write_video(
@@ -117,7 +109,7 @@ def write_video(
         frame = next(frames, None)
         if frame is None:
             raise ValueError("there are no frames to write")
-        make_folder(path)
+        stack.enter_context(new_folders(path.parent))
         size = frame.shape[1], frame.shape[0]
         finish = None if signer is None else partial(signer.sign, title=path.name)
         with VideoWriter(

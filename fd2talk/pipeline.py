@@ -56,7 +56,7 @@ class TalkingHeadPipeline:
             person: a folder of `fd2talk personalise`, likewise.
             renderer: `geometry`, `repair` or `diffusion`, see `RenderPipeline`.
             device: for the networks, as torch names it.
-            precision: of the renderer's networks: `auto`, `float32` or `bf16`.
+            precision: of the renderer's networks: `auto`, `float32`, `bf16`, or, of repair on a CPU, `int8`.
 
         Raises:
             InputError: weights that are missing or cannot be read.

@@ -1,4 +1,4 @@
-"""Both stages, loaded when they are first needed, and kept: the one place for pipelines that are used many times."""
+"""A cache of pipelines of both stages, loaded on first use."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ if TYPE_CHECKING:
 
 
 class Pipelines:
-    """Pipelines of one folder of weights on one device. Safe to use from several threads, which wait while one loads.
+    """Pipelines of one folder of weights on one device. Thread-safe; threads wait while one loads.
 
     Args:
         weights: `bundled`, or a folder.
         device: for the networks.
-        most: of each stage, that are kept, those that were used last; None: all.
+        most: number of cached pipelines of each stage, the recently used ones; None: all.
     """
 
     def __init__(self, weights: str | Path = "bundled", device: str = "cpu", most: int | None = None) -> None:
@@ -32,7 +32,7 @@ class Pipelines:
         Args:
             loading: keyword arguments of `MotionPipeline.from_pretrained`, such as `model`, whose errors are raised.
         """
-        from stage1_motion.pipeline import MotionPipeline  # takes seconds: inputs may be checked before
+        from stage1_motion.pipeline import MotionPipeline  # takes seconds, so that inputs can be checked before
 
         return self._kept(MotionPipeline, loading)
 

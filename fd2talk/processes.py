@@ -1,4 +1,4 @@
-"""The same work on many files, in several processes."""
+"""Runs a function for many jobs in a pool of processes."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def in_processes(
     given: tuple = (),
     failed: Callable[[int, Fd2TalkError], None] | None = None,
 ) -> list[_Result | None]:
-    """Call `work(*job)` for every job. What stops this process, be it an exception or a kill, stops the workers too.
+    """Call `work(*job)` for every job. The workers end with this process, also if it is killed.
 
     Args:
         work: a function that other processes can import.

@@ -1,4 +1,4 @@
-"""What was made is kept for the next time that it is needed."""
+"""A small LRU cache."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ T = TypeVar("T")
 
 
 class Recent:
-    """Values by kind and key: of each kind those that were used last. Not for several threads at once.
+    """A least-recently-used cache of values by kind and key. Not thread-safe.
 
     Args:
-        most: of each kind; None: all.
+        most: values of each kind; None: no limit.
     """
 
     def __init__(self, most: int | None = None) -> None:
@@ -21,7 +21,7 @@ class Recent:
         self._kinds: dict[str, OrderedDict[Hashable, Any]] = {}
 
     def kept(self, kind: str, key: Hashable, make: Callable[[], T]) -> T:
-        """What has been made under this key, or is made now; what `make` raises leaves everything as it was."""
+        """Return the cached value of a key, or make it; if `make` raises, the cache is unchanged."""
         values = self._kinds.setdefault(kind, OrderedDict())
         if key not in values:
             values[key] = make()

@@ -66,6 +66,9 @@ def _grouped(**values: Any) -> dict[str, Any]:
 OPTIONS = tuple(option for option in _grouped.params if isinstance(option, click.Option))
 """The same as a list: names, types, ranges, defaults and help."""
 
+FILE_OPTIONS = ("style", "person", "pose_from")
+"""Options that name a file or a folder; `style` may be the name of a style instead."""
+
 NAMES = names_of(_grouped)
 """All names that values may have, with `-`."""
 

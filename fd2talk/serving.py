@@ -1,4 +1,4 @@
-"""Who may talk to a server of ours: addresses, the token, and which pages may send requests."""
+"""Access to the servers of this package: addresses, tokens, and the origin of requests."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from shared.errors import UsageError
 
 LOCAL = "127.0.0.1"
 MIN_TOKEN = 16
-"""Characters of a token at least: fewer can be guessed."""
+"""Minimum length of a token."""
 
 _SENDABLE = re.compile(r"[!-~]+")
 _LOOPBACK = {LOCAL, "localhost", "::1"}
@@ -23,11 +23,11 @@ def check_address(host: str, token: str | None) -> None:
 
     Args:
         host: the address that the server binds to.
-        token: what visitors must know, or None.
+        token: which clients must send, or None.
 
     Raises:
-        UsageError: another address than this computer's own without a token, or one that does not exist, or a token
-            that can be guessed or that no header holds.
+        UsageError: other computers can reach the address and there is no token, the address does not exist, or the
+            token is too short, or cannot be sent in a header.
     """
     if token is not None and len(token) < MIN_TOKEN:
         raise UsageError(f"a token of {len(token)} characters can be guessed: use at least {MIN_TOKEN}")
@@ -39,22 +39,22 @@ def check_address(host: str, token: str | None) -> None:
 
 
 def bound(host: str, port: int) -> socket.socket:
-    """A socket at an address, which does not listen yet.
+    """A socket bound to an address, which does not listen yet.
 
     Args:
         host: address of this computer, or its name.
         port: 0 for any that is free.
 
     Raises:
-        UsageError: it is in use, or none of this computer's.
+        UsageError: it is in use, or not an address of this computer.
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    # The protocol is named, as asyncio switches Nagle's algorithm off only then: every answer would take 40 ms more.
+    # With an explicit protocol asyncio sets TCP_NODELAY; otherwise every answer would take 40 ms more.
     listening = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listening.bind((host, port))
-    except (OSError, OverflowError, TypeError, UnicodeError) as error:  # a port, and names, that cannot be
+    except (OSError, OverflowError, TypeError, UnicodeError) as error:  # an invalid port or name
         listening.close()
         reason = getattr(error, "strerror", None) or str(error)
         raise UsageError(f"cannot serve at {host}, port {port}: {reason}") from error
@@ -62,17 +62,16 @@ def bound(host: str, port: int) -> socket.socket:
 
 
 def knows(token: str | None, given: str | None) -> bool:
-    """Whether a visitor knows the token; compared in constant time. Without a token everybody does."""
+    """Whether the given token is the right one, compared in constant time; True if there is no token."""
     return token is None or (given is not None and hmac.compare_digest(_bytes(token), _bytes(given)))
 
 
 def is_own_page(host: str | None, origin: str | None, token: str | None) -> bool:
-    """Whether a request comes from our own page, not from one of another site that is open in the same browser.
+    """Whether a request comes from the server's own page or a program, not from another site's page (CSRF).
 
     Args:
-        host: the request's Host header. Without a token it must name this computer: another site whose name was pointed
-            here (DNS rebinding) has its own.
-        origin: its Origin header; None for requests that browsers send without, and for programs.
+        host: the request's Host header. Without a token it must be a loopback name, against DNS rebinding.
+        origin: its Origin header; None if it has none.
         token: the server's.
     """
     try:
@@ -83,18 +82,22 @@ def is_own_page(host: str | None, origin: str | None, token: str | None) -> bool
     return (token is not None or name in _LOOPBACK) and site == host
 
 
+def server_address(host: str, port: int) -> str:
+    """The URL of a server, with an IPv6 address in brackets."""
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
 def page_address(host: str, port: int, token: str | None) -> str:
-    """The address that visitors open.
+    """The URL that visitors open.
 
     Args:
-        host: that the server is bound to; where it is all addresses of this computer, one that others reach is named.
-        port: that it listens on.
+        host: which the server is bound to; for all addresses (0.0.0.0), one that others can reach is put in its place.
+        port: which it listens on.
         token: the server's.
     """
     if host in _EVERY:
         host = _seen_by_others(socket.AF_INET6 if host == "::" else socket.AF_INET)
-    name = f"[{host}]" if ":" in host else host
-    return f"http://{name}:{port}/" + (f"?token={quote(token, safe='')}" if token else "")
+    return f"{server_address(host, port)}/" + (f"?token={quote(token, safe='')}" if token else "")
 
 
 def _check_exists(host: str) -> None:
@@ -105,8 +108,9 @@ def _check_exists(host: str) -> None:
 
 
 def _seen_by_others(family: socket.AddressFamily) -> str:
-    """This computer's address in its network, or its name."""
-    beyond = "2001:db8::1" if family == socket.AF_INET6 else "192.0.2.1"  # of examples: nothing is sent there
+    """This computer's address in its network, or its host name."""
+    # An address reserved for documentation; connecting a UDP socket sends nothing.
+    beyond = "2001:db8::1" if family == socket.AF_INET6 else "192.0.2.1"
     try:
         with socket.socket(family, socket.SOCK_DGRAM) as asking:
             asking.connect((beyond, 9))
@@ -116,5 +120,5 @@ def _seen_by_others(family: socket.AddressFamily) -> str:
 
 
 def _bytes(text: str) -> bytes:
-    """Of a header, which may hold bytes that are no text."""
+    """Bytes of a header, which may be invalid UTF-8."""
     return text.encode(errors="surrogateescape")

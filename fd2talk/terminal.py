@@ -9,11 +9,11 @@ import signal
 import sys
 import threading
 import time
-import warnings
 import weakref
 from collections.abc import Iterator
 from typing import Any
 
+from fd2talk.project_warnings import project_warnings
 from shared.errors import Fd2TalkError
 
 _stderr_closed = False
@@ -166,24 +166,11 @@ def signals() -> Iterator[None]:
             signal.signal(handled, handler)
 
 
-@contextlib.contextmanager
-def notes() -> Iterator[None]:
+def notes() -> contextlib.AbstractContextManager[None]:
     """Print the project's own warnings once, in one line each; those of libraries only with `python -W`."""
-    said = set()
-
-    def show(message: Warning | str, category: type[Warning], filename: str, *_: Any) -> None:
-        sentence = " ".join(str(message).split())
-        if sentence not in said:
-            said.add(sentence)
-            say(f"note: {sentence}", 0)
-
-    with warnings.catch_warnings():
-        if not sys.warnoptions:
-            warnings.simplefilter("ignore")
-            packages = "fd2talk|shared|stage1_motion|stage2_render"
-            warnings.filterwarnings("always", category=UserWarning, module=rf"({packages})(\.|$)")
-            warnings.showwarning = show  # type: ignore[assignment]  # of the arguments only the first is shown
-        yield
+    if sys.warnoptions:
+        return contextlib.nullcontext()
+    return project_warnings(lambda sentence: say(f"note: {sentence}", 0))
 
 
 @contextlib.contextmanager

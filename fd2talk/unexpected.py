@@ -1,4 +1,4 @@
-"""Work on many files: one of them must not stop the others, however it fails."""
+"""Unexpected errors of jobs: an error of one file must not stop the others."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _LONGEST = 200
 
 @dataclass(frozen=True)
 class Unexpected:
-    """How the work on one file ended. Text alone: exceptions of libraries may not travel between processes.
+    """An unexpected error of the work on one file. It has text only, as exceptions of libraries may not pickle.
 
     Attributes:
         file: its name.
@@ -29,16 +29,16 @@ class Unexpected:
 
 
 def guarded(work: Callable[..., T], file: str, arguments: tuple) -> T | Unexpected:
-    """Call `work(*arguments)`, and return an exception that nobody expected instead of raising it.
+    """Call `work(*arguments)`, and return unexpected exceptions instead of raising them.
 
     Args:
-        work: what is done with a file.
+        work: function that processes a file.
         file: its name.
         arguments: of `work`.
 
     Raises:
-        Fd2TalkError: as `work`; it is no bug.
-        Exception: a package is missing or does not fit, so that no other file would fare better.
+        Fd2TalkError: as `work`, an expected error.
+        Exception: a package is missing or incompatible, so that all other files would fail, too.
     """
     try:
         return work(*arguments)

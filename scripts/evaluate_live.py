@@ -39,7 +39,7 @@ import cv2
 import numpy as np
 import psutil
 from live_receiver import RATE, received
-from markdown_tables import print_head, print_row
+from markdown_tables import print_figures, print_head, print_row
 
 from fd2talk.commands.benchmark import _processor
 from shared.errors import FaceNotFoundError, InputError
@@ -294,27 +294,29 @@ def _print(found: dict[str, Any]) -> None:
         return
     print(f"{found['processor']}, {found['cores']} cores; motion model {found['model']}.")
     if one := found.get("receiver"):
-        print_head(["receiver that does not decode", ""])
-        for row in (
-            ("size, pixels", one["size"]),
-            ("frames a second", f"{one['fps']:.1f}"),
-            ("delay, s: least, median, most", _numbers(one["delay"], 2)),
-            ("pictures late, ms: 50, 95, 99, 100 %", _numbers(one["late"], 0)),
-            ("sound after pictures, ms", f"{one['apart']:.0f}"),
-            ("server: cores, memory in MiB", f"{one['cores']:.2f}, {one['memory']:.0f}"),
-            ("notes", "; ".join(one["notes"]) or "none"),
-        ):
-            print_row(row)
+        print_figures(
+            "receiver that does not decode",
+            {
+                "size, pixels": one["size"],
+                "frames a second": f"{one['fps']:.1f}",
+                "delay, s: least, median, most": _numbers(one["delay"], 2),
+                "pictures late, ms: 50, 95, 99, 100 %": _numbers(one["late"], 0),
+                "sound after pictures, ms": f"{one['apart']:.0f}",
+                "server: cores, memory in MiB": f"{one['cores']:.2f}, {one['memory']:.0f}",
+                "notes": "; ".join(one["notes"]) or "none",
+            },
+        )
     if one := found.get("browser"):
-        print_head(["Chromium on the same cores", ""])
-        for row in (
-            ("size, pixels", one["size"]),
-            ("frames a second; dropped; freezes", f"{one['fps']:.1f}; {one['dropped']}; {one['freezes']}"),
-            ("delay, s: least, median, most", _numbers(one["delay"], 2)),
-            ("sound after pictures, ms: 5, 50, 95 %", _numbers(one["apart"], 0)),
-            ("server: cores", f"{one['cores']:.2f}"),
-        ):
-            print_row(row)
+        print_figures(
+            "Chromium on the same cores",
+            {
+                "size, pixels": one["size"],
+                "frames a second; dropped; freezes": f"{one['fps']:.1f}; {one['dropped']}; {one['freezes']}",
+                "delay, s: least, median, most": _numbers(one["delay"], 2),
+                "sound after pictures, ms: 5, 50, 95 %": _numbers(one["apart"], 0),
+                "server: cores": f"{one['cores']:.2f}",
+            },
+        )
     if rows := found.get("soak"):
         names = ("fps", "delay", "apart", "memory", "cores", "identity", "sharpness", "colour")
         heads = ("frames a second", "delay, s", "apart, ms", "MiB", "cores", "identity", "sharpness", "colour")

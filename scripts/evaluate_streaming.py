@@ -10,6 +10,8 @@ longest other clip; of people with one clip that of the first half, and the seco
 * Borders: share of the frames that begin a hop and are faster than the 99th percentile of the other frames (1 % if hops
   leave no mark), of the expression and of the head's rotation; over all clips. Corners: the same of
   the rotation's second differences.
+* A second table: mean size of the second differences of the head's rotation on three demo recordings, in degrees, in
+  the frames that begin a hop and in the others.
 * Delay: with blocks of 20 ms, the time from a frame's own time until it is returned, at worst: what it waits for, and
   the processor time of the call that returns it. Processor time: of one core, for a second of speech.
 """
@@ -24,6 +26,7 @@ from typing import Any
 import click
 import numpy as np
 import torch
+from demo import demo_speech
 from held_out_clips import MODEL_HELP, HeldOut, held_out_clips, load_model, prepared_option, seed_of
 from markdown_tables import print_head, print_row
 
@@ -87,8 +90,32 @@ def main(model, prepared, seeds, steps, pose_steps, rules, plot) -> None:
         late = f"{delay:.2f}" if kind == "stream" else ""
         cells = [*(f"{v:.3f}" for v in means), *(f"{v:.1%}" for v in marks), late, f"{spent / seconds:.2f}"]
         print_row([kind, *cells])
+    print_corners(pipeline, seeds, options, rules)
     if plot:
         draw(pipeline, clips, found, plot)
+
+
+def print_corners(pipeline: MotionPipeline, seeds: int, options: SamplingOptions, rules: str) -> None:
+    """The second table of `main`."""
+    arguments = {"postprocessing": _RULES[rules]}
+    if "style" in pipeline.model.accepts:
+        arguments["style"] = pipeline.named_style(pipeline.style_names[0])
+    made: dict[str, list[np.ndarray]] = {"offline": [], "stream": []}
+    for audio in map(demo_speech, ("0880", "0890", "0920")):
+        for seed in range(seeds):
+            made["offline"].append(pipeline(audio, seed=seed, **arguments).rotation)
+            made["stream"].append(streamed(pipeline, audio, seed=seed, options=options, **arguments)[0].rotation)
+    print_head(["", "corners at borders, degrees", "elsewhere"])
+    for kind, rotations in made.items():
+        print_row([kind, *(f"{value:.2f}" for value in corners(rotations))])
+
+
+def corners(rotations: list[np.ndarray]) -> tuple[float, float]:
+    """Mean size of second differences of rotations [T, 3] in degrees: in the first frames of hops, and in others."""
+    sizes = [np.degrees(np.linalg.norm(np.diff(rotation, n=2, axis=0), axis=1)) for rotation in rotations]
+    first = np.concatenate([np.arange(2, len(size) + 2) % HOP == 0 for size in sizes])
+    every = np.concatenate(sizes)
+    return float(every[first].mean()), float(every[~first].mean())
 
 
 def streamed(pipeline: MotionPipeline, audio: np.ndarray, **arguments) -> tuple[Motion, float]:

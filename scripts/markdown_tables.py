@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 
 def print_head(columns: Iterable[object], title: str = "") -> None:
@@ -16,6 +16,13 @@ def print_head(columns: Iterable[object], title: str = "") -> None:
 
 def print_row(cells: Iterable[object]) -> None:
     print(f"| {' | '.join(map(str, cells))} |", flush=True)
+
+
+def print_figures(heading: str, figures: Mapping[str, object]) -> None:
+    """Print a table of two columns: names under the heading, and their figures."""
+    print_head([heading, ""])
+    for row in figures.items():
+        print_row(row)
 
 
 def verdict(passed: bool) -> str:

@@ -6,7 +6,7 @@ import errno
 import os
 import secrets
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -111,6 +111,49 @@ def atomic_output(path: PathLike, overwrite: bool = False) -> Iterator[Path]:
     finally:
         with suppress(FileNotFoundError):
             temporary.unlink()
+
+
+@contextmanager
+def new_folders(*folders: PathLike) -> Iterator[None]:
+    """Make folders, with those above them; when the block fails, those that were made for it and are empty are removed.
+
+    Args:
+        folders: that may exist already.
+
+    Raises:
+        UsageError: one of them cannot be made.
+    """
+    made: list[Path] = []
+    try:
+        for folder in map(Path, folders):
+            made += make_folders(folder)
+        yield
+    except BaseException:
+        remove_empty(made)
+        raise
+
+
+def remove_empty(folders: Iterable[Path]) -> None:
+    """Remove those of these folders that hold nothing, in the reverse order."""
+    for folder in reversed([*folders]):
+        with suppress(OSError):  # not empty, or no longer there
+            folder.rmdir()
+
+
+def make_folders(folder: Path) -> list[Path]:
+    """Make a folder, and return what had to be made, from the top. Raises UsageError: it cannot be made."""
+    made = []
+    try:
+        missing = [one for one in (folder, *folder.parents) if not one.exists()]
+        for one in reversed(missing):
+            with suppress(FileExistsError):  # another process was faster
+                one.mkdir()
+                made.append(one)
+        folder.mkdir(exist_ok=True)  # refuses what is no folder
+    except OSError as error:
+        remove_empty(made)
+        raise UsageError(f"cannot write to {_shown(folder)}: {error.strerror}") from error
+    return made
 
 
 def _shown(path: PathLike) -> str:

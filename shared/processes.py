@@ -11,8 +11,6 @@ from __future__ import annotations
 import torch
 from torch import Tensor, distributed
 
-from shared.errors import UsageError
-
 
 def number() -> int:
     """Return the number of processes."""
@@ -35,19 +33,6 @@ def mean_count(count: Tensor) -> Tensor:
         distributed.all_reduce(count)
     count = count.clamp(min=1)
     return count / number() if number() > 1 else count
-
-
-def mean_weight(count: int, device: torch.device) -> float | Tensor:
-    """Return the weight of a mean over `count` elements of this process, so that the average is the mean over all.
-
-    Raises:
-        UsageError: this process has no element to take the mean of.
-    """
-    if number() == 1:
-        return 1.0
-    if not count:
-        raise UsageError("a process has no example for a part of the loss: use fewer processes or a larger batch_size")
-    return count / mean_count(torch.tensor(count, device=device))
 
 
 def gather(values: Tensor) -> Tensor:

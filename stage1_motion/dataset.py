@@ -79,7 +79,6 @@ def cached_speech(
 ) -> Callable[[str, Motion], tuple[np.ndarray, np.ndarray]]:
     """For `load_clips`: features and voice activity of a clip's sound; features are computed once per encoder."""
     folder = Path(cache) / "speech_features" / encoder.fingerprint
-    folder.mkdir(parents=True, exist_ok=True)
 
     def speech(name: str, motion: Motion) -> tuple[np.ndarray, np.ndarray]:
         path, audio = folder / f"{name}.npy", motion.audio
@@ -88,6 +87,7 @@ def cached_speech(
             features = np.load(path)
         else:
             features = encoder(audio)
+            folder.mkdir(parents=True, exist_ok=True)
             with atomic_output(path, overwrite=True) as temporary, open(temporary, "wb") as file:
                 np.save(file, features)
         in_use = speech_events.in_use if speech_events else lambda *inputs: always_speaking(*inputs).speaks

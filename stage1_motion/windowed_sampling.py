@@ -53,12 +53,13 @@ def generate_windows(
     solver: str | None = None,
     carry_velocity: bool | Tensor = False,
     tail: tuple[Tensor, Tensor] | None = None,
+    beyond: Tensor | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> Tensor:
     """Motion for speech of any length.
 
-    The last window is padded by repeating its last speech frame, then cropped, so that every window has the trained
-    length. The last frames of the others, which lack the speech after them, are discarded and generated again.
+    The last window is padded with speech and then cropped, so that every window has the trained length. The last frames
+    of the others, which lack the speech after them, are discarded and generated again.
 
     Args:
         network: predicts x_0 of a window.
@@ -71,6 +72,7 @@ def generate_windows(
         carry_velocity: windows join in speed as well as in place; used for head pose. A tensor
             [D] says for which coefficients.
         tail: motion [C, D] and speech [C, S] of the frames before these, to be continued; not with a batch.
+        beyond: speech [S] of every frame after the last; None: the last frame's own, over and over.
         progress: called with the number of frames done.
 
     Returns:
@@ -98,7 +100,8 @@ def generate_windows(
         start = done.shape[1] - context
         size = config.window_after(context)
         window = speech[:, start : start + size]
-        window = torch.cat([window, window[:, -1:].expand(-1, size - window.shape[1], -1)], dim=1)  # [B, F, S]
+        after_it = window[:, -1:] if beyond is None else beyond.to(window).expand(batch, 1, -1)  # [B, 1, S]
+        window = torch.cat([window, after_it.expand(-1, size - window.shape[1], -1)], dim=1)  # [B, F, S]
         noise = torch.randn(batch, size, config.coefficients, generator=generator).to(speech.device)
         values = torch.zeros_like(noise)
         values[:, :context] = done[:, start:]

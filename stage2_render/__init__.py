@@ -5,5 +5,5 @@ RENDERERS = ("geometry", "repair", "diffusion")
 
 DEFAULT_RENDERER = "repair"
 
-PRECISIONS = ("auto", "float32", "bf16")
-"""Of the networks; auto: bf16 where the processor is faster in it."""
+PRECISIONS = ("auto", "float32", "bf16", "int8")
+"""Of the networks; auto: int8 (repair alone) or bf16 where the processor is faster in it."""

@@ -53,7 +53,7 @@ class RenderPipeline:
         model: the face model that photos are fitted with; motions must belong to it.
         networks: of the repair or the diffusion renderer, on `device`; without them frames are the warped photo.
         device: of the networks.
-        precision: of the networks: `auto`, `float32` or `bf16` (see `shared.precision`).
+        precision: of the networks, one of `stage2_render.PRECISIONS` (see `shared.precision`).
     """
 
     def __init__(
@@ -82,7 +82,7 @@ class RenderPipeline:
             renderer: `geometry` (the warped photo), `repair` (networks repair mouth and eyes of the warped photo) or
                 `diffusion` (networks paint every frame of the face from noise).
             device: of the networks; on CUDA `geometry` and `repair` do the whole rendering there.
-            precision: of the networks: `auto`, `float32` or `bf16`.
+            precision: of the networks: `auto`, `float32`, `bf16`, or, of repair on a CPU, `int8`.
 
         Raises:
             InputError: weights are missing or cannot be read, or the folder has none of this renderer.
@@ -110,8 +110,12 @@ class RenderPipeline:
             from stage2_render.repair.networks import FILES, RepairNetworks
 
             repair = RepairNetworks.load(_of_training(name, FILES) or _own(name, "repair"), bundled("repair"))
+            if precision == "int8":
+                _check_int8(name, repair, device)
             return cls(model, _channels_last(repair.to(torch.device(device))), device, precision)
 
+        if precision == "int8":
+            raise UsageError("the renderer diffusion does not run in int8")
         from stage2_render.diffusion.render_model import UNET_FILE, RenderNetworks
 
         networks = RenderNetworks.load(_of_training(name, (UNET_FILE,)) or _own(name, "diffusion"))
@@ -126,6 +130,17 @@ class RenderPipeline:
             stacklevel=2,
         )
         return cls(model, _channels_last(networks.to(torch.device(device))), device, precision)
+
+    @property
+    def resolved_precision(self) -> str:
+        """What the networks run in, `auto` decided for the device: `float32`, `bf16` or `int8`; "" without networks."""
+        from shared.precision import resolved
+        from stage2_render.repair.networks import RepairNetworks
+
+        if self.networks is None:
+            return ""
+        int8 = isinstance(self.networks, RepairNetworks) and self.networks.can_int8
+        return resolved(self.device, self.precision, int8=int8)
 
     @property
     def _samples(self) -> bool:
@@ -261,6 +276,15 @@ def _channels_last(networks: Any) -> Any:
     import torch
 
     return networks.to(memory_format=torch.channels_last)
+
+
+def _check_int8(name: str | Path, networks: RepairNetworks, device: str) -> None:
+    if device != "cpu":
+        raise UsageError(f"int8 is for the CPU, not for {device}")
+    if not networks.mouth.ranges:
+        raise InputError(f"{name}: these weights do not tell the ranges that int8 needs (scripts/measure_ranges.py)")
+    if not networks.can_int8:
+        raise UsageError("int8 does not work with this processor and version of torch")
 
 
 def _stays_on(device: str) -> bool:

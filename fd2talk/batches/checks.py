@@ -1,4 +1,4 @@
-"""What can be said of a row's inputs without loading a model or decoding a picture."""
+"""Checks of a row's inputs that need neither models nor decoding."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from stage1_motion.registry import BUNDLED, PERSONALISED, STYLED
 
 
 class Inputs:
-    """Photos and recordings, each of which is looked at once."""
+    """Checks photos and recordings, each file once."""
 
     def __init__(self) -> None:
         self._photo, self._sound = cache(_photo_error), cache(_sound)
 
     def frames(self, photo: str, audio: str) -> int:
-        """Return how many frames a recording will give, as its header has it.
+        """Return the number of frames of a recording, from the duration in its header.
 
         Raises:
             InputError: the photo's header is not that of a picture, or the recording has no sound.
@@ -54,7 +54,7 @@ def _sound(path: str) -> tuple[int, str]:
 
 
 def check_files(request: Request) -> None:
-    """Check that the files which options name are there. Raises InputError."""
+    """Check that the files named by options exist. Raises InputError."""
     if request.pose_from:
         check_input(request.pose_from)
     person, style = request.motion_model.person, request.motion_model.style
@@ -65,11 +65,11 @@ def check_files(request: Request) -> None:
 
 
 def check_style(request: Request, weights: str) -> None:
-    """Check that the motion model takes a style, and knows the one of this name; of other weights only they can say.
+    """Check that the motion model takes styles, and has the named one; skipped if weights are not bundled.
 
     Raises:
-        UsageError: it takes none, or there is none of that name.
-        InputError: the style is a file that is not there.
+        UsageError: it takes none, or has none of that name.
+        InputError: the style is a file that does not exist.
     """
     style, model = request.motion_model.style, request.motion_model.model
     if style is None or weights != "bundled":

@@ -1,4 +1,4 @@
-"""A video that is to be made, and what became of it."""
+"""Jobs of a batch and their outcomes."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 MADE, KEPT, FAILED, OPEN = "made", "kept", "failed", "not made"
-"""States of a video: made by this run, made by an earlier one, not possible, and left when the run was stopped."""
+"""States of a video: made by this run, made by an earlier run, failed, and not begun when the run was stopped."""
 
 
 @dataclass(frozen=True)
@@ -20,9 +20,9 @@ class Job:
         audio: absolute path.
         output: of the video, relative to the output folder, with `/`.
         values: options of `fd2talk generate` by name.
-        facts: what the video depends on, by name: digests of files, options, version.
-        digest: of all facts.
-        frames: as many as the recording's length lets expect.
+        facts: everything the video depends on, by name: digests of files, options, version.
+        digest: of the output name and all facts.
+        frames: expected number, from the recording's length.
     """
 
     row: str
@@ -37,20 +37,20 @@ class Job:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a row.
+    """The outcome of a row.
 
     Args:
         row: its number.
         photo: as in the report.
         audio: likewise.
-        output: name in the output folder; an empty string where not even that is known.
+        output: name in the output folder; empty if unknown.
         state: `made`, `kept`, `failed` or `not made`.
         video_seconds: length of the video.
-        work_seconds: that making it took, in whichever run.
-        worker: which process made it.
+        work_seconds: that making it took, in this run or an earlier one.
+        worker: process that made it, HOST:PID.
         error: why it failed, one sentence.
-        notes: what was said about the inputs meanwhile.
-        digest: of the job, the name of its thumbnail.
+        notes: warnings about its inputs.
+        digest: of the job, which names its thumbnail.
     """
 
     row: str
@@ -71,5 +71,5 @@ class Outcome:
         return cls(job.row, job.photo, job.audio, job.output, state, digest=job.digest, **facts)
 
     def as_dict(self) -> dict[str, Any]:
-        """All of it, as JSON takes it."""
+        """The outcome as a JSON object."""
         return asdict(self)

@@ -1,4 +1,4 @@
-"""What has been made, in files beside the videos that are only ever appended to."""
+"""The record of finished videos, in append-only files beside them."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from shared.weights import sha256
 
 @dataclass(frozen=True)
 class Entry:
-    """A video that was complete, written down before it got its name.
+    """A complete video, recorded before it is moved to its name.
 
     Args:
         output: its name in the folder.
         digest: of the job.
         facts: of the job.
         sha256: of the file.
-        run: that made it.
+        run: name of the run that made it.
         video_seconds: its length.
         work_seconds: that making it took.
-        worker: which process made it.
-        notes: what was said about its inputs.
+        worker: process that made it.
+        notes: warnings about its inputs.
     """
 
     output: str
@@ -42,7 +42,7 @@ class Entry:
 
 
 class Ledger:
-    """The entries of a folder. Each process appends to a file of its own, so that lines never mix.
+    """The entries of a folder. Each process appends to a file of its own, so that writes cannot interleave.
 
     Args:
         folder: of these files; must exist.
@@ -55,7 +55,7 @@ class Ledger:
         self._entries: dict[str, list[Entry]] = {}
 
     def append(self, entry: Entry) -> None:
-        """Write an entry; it is on the disk when this returns."""
+        """Write an entry, and flush it to the disk."""
         line = json.dumps(asdict(entry), ensure_ascii=False) + "\n"
         with open(self._own, "ab") as file:
             file.write(line.encode())
@@ -63,7 +63,7 @@ class Ledger:
             os.fsync(file.fileno())
 
     def find(self, job: Job, file: Path) -> Entry | None:
-        """The entry of a job whose file is there, and is what was made; else None."""
+        """The entry of a job if its file exists and has the recorded content; else None."""
         entries = [entry for entry in self._of(job.output) if entry.digest == job.digest]
         if not entries or not file.is_file():
             return None
@@ -83,7 +83,7 @@ class Ledger:
         return f"made with another {', '.join(name.replace('_', ' ') for name in names)}"
 
     def outputs(self) -> set[str]:
-        """Names of all videos that were ever made."""
+        """Names of all recorded videos."""
         self._update()
         return set(self._entries)
 
@@ -93,12 +93,12 @@ class Ledger:
         return self._entries.get(output, [])
 
     def _update(self) -> None:
-        """Read what has been added to the files."""
+        """Read the lines added since the last call."""
         for path in sorted(self._folder.glob("*.jsonl")):
             with open(path, "rb") as file:
                 file.seek(self._read.get(path, 0))
                 for line in file:
-                    if not line.endswith(b"\n"):  # its process was killed meanwhile, or is writing it now
+                    if not line.endswith(b"\n"):  # incomplete: its process was killed, or is writing it now
                         break
                     self._read[path] = self._read.get(path, 0) + len(line)
                     try:

@@ -1,4 +1,4 @@
-"""Jobs shared among processes of this computer; one that dies is replaced, and its job tried once more."""
+"""A pool of processes on this computer; one that dies is replaced, and its job retried once."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from fd2talk.batches.maker import Maker, Settings
 from fd2talk.terminal import redirect_to_nowhere
 
 ATTEMPTS = 2
-"""Of a job whose process died."""
+"""Number of times that a job is tried if its process dies."""
 
 Event = Outcome | tuple[Job, int, int]
-"""The outcome of a job, or a job with its frames that are rendered, and all of them."""
+"""The outcome of a job, or its progress: job, frames rendered, frames in all."""
 
-_SECONDS_BETWEEN_REPORTS = 0.5
-_SECONDS_TO_CLEAN_UP = 10.0
+_REPORT_SECONDS = 0.5
+_JOIN_SECONDS = 10.0
 
 
 @dataclass
@@ -46,15 +46,15 @@ def in_workers(jobs: Sequence[Job], settings: Settings, workers: int) -> Iterato
         workers: number of processes.
 
     Yields:
-        How far jobs are, and the outcome of each. When the iterator is closed the processes stop, and unfinished videos
-        are removed.
+        Progress of jobs, and the outcome of each. Closing the iterator stops the processes, and removes unfinished
+        videos.
     """
     waiting, attempts = deque(jobs), dict.fromkeys((job.row for job in jobs), 0)
     team: list[_Worker] = []
     try:
         while waiting or any(worker.job for worker in team):
             while waiting and len(team) < workers:
-                team.append(_started(settings))
+                team.append(_start_worker(settings))
             for worker in team:
                 if waiting and worker.job is None:
                     worker.job = waiting.popleft()
@@ -64,10 +64,10 @@ def in_workers(jobs: Sequence[Job], settings: Settings, workers: int) -> Iterato
             for ready in connection.wait(list(by_connection)):
                 worker = by_connection[ready]  # type: ignore[index]
                 try:
-                    told = worker.connection.recv()
+                    message = worker.connection.recv()
                 except (EOFError, OSError):
                     team.remove(worker)
-                    _ended(worker)
+                    _join(worker)
                     job = worker.job
                     if job and attempts[job.row] < ATTEMPTS:
                         waiting.appendleft(job)
@@ -75,18 +75,18 @@ def in_workers(jobs: Sequence[Job], settings: Settings, workers: int) -> Iterato
                         yield Outcome.of(job, FAILED, error=killed(_reason(worker.process.exitcode)))
                     continue
                 job = worker.job
-                assert job is not None  # only who has one tells anything
-                if isinstance(told, Outcome):
+                assert job is not None  # idle workers send nothing
+                if isinstance(message, Outcome):
                     worker.job = None
-                    yield told
+                    yield message
                 else:
-                    yield job, *told
+                    yield job, *message
     finally:
         _stop(team)
 
 
 def killed(reason: str = "") -> str:
-    """Say that the process which made a video died, twice."""
+    """The error of a job whose process died in every attempt."""
     return f"its worker process was killed{reason}, {ATTEMPTS} times; possibly out of memory: try fewer --workers"
 
 
@@ -99,35 +99,35 @@ def _reason(code: int | None) -> str:
         return ""
 
 
-def _started(settings: Settings) -> _Worker:
-    # Not forked: the native threads of the face tracker would not work in the child.
+def _start_worker(settings: Settings) -> _Worker:
+    # Not forked: native threads of the face tracker do not survive a fork.
     context = get_context("spawn")
     ours, theirs = context.Pipe()
     process = context.Process(target=_work, args=(theirs, settings), daemon=True)
     process.start()
-    theirs.close()  # so that the end of the process is the end of the connection
+    theirs.close()  # so that the connection ends with the process
     return _Worker(process, ours)
 
 
 def _send(to: Connection, job: Job) -> None:
     try:
         to.send(job)
-    except OSError:  # it has died, which is noticed when its answer is awaited
+    except OSError:  # it has died, which `connection.wait` will show
         pass
 
 
-def _ended(worker: _Worker) -> None:
-    worker.process.join(_SECONDS_TO_CLEAN_UP)
+def _join(worker: _Worker) -> None:
+    worker.process.join(_JOIN_SECONDS)
     worker.connection.close()
 
 
 def _stop(team: list[_Worker]) -> None:
-    """End all processes: those that wait by themselves, and those that work after removing what is unfinished."""
+    """Stop all processes: idle ones end with their connection; busy ones remove their unfinished video on SIGTERM."""
     for worker in team:
         worker.connection.close()
         if worker.job:
             worker.process.terminate()
-    until = time.monotonic() + _SECONDS_TO_CLEAN_UP
+    until = time.monotonic() + _JOIN_SECONDS
     for worker in team:
         worker.process.join(max(until - time.monotonic(), 0.1))
         if worker.process.is_alive():
@@ -135,29 +135,29 @@ def _stop(team: list[_Worker]) -> None:
             worker.process.join()
 
 
-def _work(boss: Connection, settings: Settings) -> None:
-    """Make what comes, until nothing more does."""
+def _work(pipe: Connection, settings: Settings) -> None:
+    """Run jobs from the pipe until it is closed; the main function of a worker process."""
     _prepare()
-    make, told = Maker(settings), 0.0
+    make, last = Maker(settings), 0.0
 
-    def tell(what: str, done: int, total: int) -> None:
-        nonlocal told
+    def report(what: str, done: int, total: int) -> None:
+        nonlocal last
         now = time.monotonic()
-        if what == "rendering" and now - told > _SECONDS_BETWEEN_REPORTS:
-            told = now
-            boss.send((done, total))
+        if what == "rendering" and now - last > _REPORT_SECONDS:
+            last = now
+            pipe.send((done, total))
 
     while True:
         try:
-            job: Job = boss.recv()
+            job: Job = pipe.recv()
         except (EOFError, OSError):
             return
-        boss.send(make(job, tell))
+        pipe.send(make(job, report))
 
 
 def _prepare() -> None:
-    """Prepare a process for an end with, or on request of, the process that started it."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for that one, which then stops its workers
+    """Set signal handlers, and end with the parent process."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is handled by the parent, which then stops its workers
     signal.signal(signal.SIGTERM, _leave)
     threading.Thread(target=_end_with_parent, name="parent", daemon=True).start()
     redirect_to_nowhere(2)  # the face tracker's native code prints notices there
@@ -167,7 +167,7 @@ _leaving = False
 
 
 def _leave(*_: Any) -> None:
-    """Leave by an exception, so that an unfinished video is removed; only once, see `fd2talk.processes`."""
+    """Exit by an exception, so that an unfinished video is removed; only once, see `fd2talk.processes`."""
     global _leaving
     if not _leaving:
         _leaving = True
@@ -175,7 +175,7 @@ def _leave(*_: Any) -> None:
 
 
 def _end_with_parent() -> None:
-    """Whoever is left by a killed parent would work for nobody; the next run removes what is unfinished."""
+    """Exit when the parent has died; the next run removes unfinished videos."""
     parent = parent_process()
     if parent is not None:
         connection.wait([parent.sentinel])

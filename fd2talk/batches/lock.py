@@ -1,4 +1,4 @@
-"""One run at a time in a folder: a lock that the operating system takes from a process that has died."""
+"""A lock on an output folder; the operating system releases it when the process dies."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ def only_run(file: Path, of: str) -> Iterator[None]:
     """Hold the lock of a folder while the block runs.
 
     Args:
-        file: is created where it is missing, and stays.
-        of: the folder, for the message.
+        file: to lock; created if it does not exist, and not removed.
+        of: name of the folder, for messages.
 
     Raises:
         UsageError: another process holds it, or the folder cannot be written to.
@@ -35,15 +35,15 @@ def only_run(file: Path, of: str) -> Iterator[None]:
             _take(handle)
         except (BlockingIOError, PermissionError):
             raise UsageError(f"another `fd2talk batch` is writing to {of}{_holder(file)}") from None
-        except OSError as error:  # some network file systems have no locks
+        except OSError as error:  # some network file systems do not support locks
             warnings.warn(f"{of} cannot be locked ({error.strerror}): see that no other run writes there", stacklevel=2)
         _note(file)
         yield
 
 
 def _note(file: Path) -> None:
-    """Say who holds the lock, beside it: Windows keeps others from reading a locked file."""
-    with suppress(OSError):  # of somebody else's run; the lock itself is held
+    """Write who holds the lock to a file beside it, as a locked file cannot be read on Windows."""
+    with suppress(OSError):  # another user's file, for example; the lock itself is held
         file.with_suffix(".holder").write_text(f"process {os.getpid()} on {platform.node()}", encoding="utf-8")
 
 

@@ -1,4 +1,4 @@
-"""One process's part of a batch: jobs -> videos, each of which appears once and whole."""
+"""Makes the videos of jobs in a worker process; each video appears atomically and once."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ import secrets
 import shutil
 import time
 import traceback
-import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from fd2talk.batches.job import FAILED, KEPT, MADE, Job, Outcome
 from fd2talk.batches.ledger import Entry, Ledger
+from fd2talk.project_warnings import project_warnings
 from fd2talk.request import Request, request_from
 from shared.errors import Fd2TalkError, UsageError
 from shared.weights import sha256
@@ -26,13 +26,11 @@ if TYPE_CHECKING:
     from fd2talk.provenance.signer import Signer
 
 STATE = ".fd2talk-batch"
-"""Folder beside the videos: the ledger, thumbnails, and what is not finished."""
-
-_OURS = r"(fd2talk|shared|stage1_motion|stage2_render)(\.|$)"
+"""Folder beside the videos: ledger, thumbnails, unfinished videos."""
 
 
-class Writes(Protocol):
-    """What makes a video: `fd2talk.generation.Generator`."""
+class VideoWriter(Protocol):
+    """Writes the video of a request; `fd2talk.generation.Generator` is one."""
 
     def write(
         self, request: Request, path: Path, *, progress: Progress | None = None, signer: Signer | None = None
@@ -40,8 +38,8 @@ class Writes(Protocol):
         """Write the video of a request."""
 
 
-def load_generator(weights: str, device: str, threads: int) -> Writes:
-    """Return a generator, in a process that computes with so many threads."""
+def load_generator(weights: str, device: str, threads: int) -> VideoWriter:
+    """Return a generator, and set the number of threads of this process."""
     import cv2
     import torch
 
@@ -62,9 +60,9 @@ class Settings:
         weights: `bundled`, or a folder.
         device: for the networks.
         threads: of each process.
-        overwrite: replace videos that other rows, inputs or versions made.
+        overwrite: replace existing videos with other contents.
         signer: signs the videos, or None.
-        generator: makes what makes the videos, from weights, device and threads; other processes can import it.
+        generator: function of weights, device and threads that returns a `VideoWriter`; importable in other processes.
     """
 
     out: str
@@ -74,7 +72,7 @@ class Settings:
     threads: int = 1
     overwrite: bool = False
     signer: Signer | None = None
-    generator: Callable[[str, str, int], Writes] = load_generator
+    generator: Callable[[str, str, int], VideoWriter] = load_generator
 
     @property
     def state(self) -> Path:
@@ -87,7 +85,7 @@ class Settings:
         return self.state / "parts" / self.run
 
     def make_folders(self) -> None:
-        """Create the folders. Raises UsageError where that is not possible."""
+        """Create the folders. Raises UsageError: they cannot be created."""
         try:
             for folder in (self.parts, self.state / "journal", self.state / "thumbnails"):
                 folder.mkdir(parents=True, exist_ok=True)
@@ -96,10 +94,10 @@ class Settings:
 
 
 class Maker:
-    """Makes videos, with models that are loaded at their first use and kept.
+    """Makes videos; models are loaded at their first use and kept.
 
-    A video is written under another name, then noted in the ledger, and then gets its name, in one step that fails
-    where there is such a file. Whenever the process is killed, there is no video, or the whole video and its note.
+    A video is written to a temporary file, recorded in the ledger, and then moved to its name, atomically and without
+    replacing an existing file. If the process is killed, there is either no video, or a complete one with its entry.
 
     Args:
         settings: of the run.
@@ -109,23 +107,23 @@ class Maker:
         self._settings = settings
         self._ledger = Ledger(settings.state / "journal")
         self._worker = f"{platform.node()}:{os.getpid()}"
-        self._generator: Writes | None = None
+        self._generator: VideoWriter | None = None
 
     def __call__(self, job: Job, progress: Progress | None = None) -> Outcome:
-        """Make a video, unless it is there.
+        """Make a video, unless it exists.
 
         Args:
-            job: what is wanted.
+            job: the video to make.
             progress: as of `Generator.write`.
 
         Returns:
-            What became of it: a row that fails, for whichever reason, stops no other.
+            The outcome; errors of any kind are outcomes, too, so that other rows go on.
         """
         begun = time.perf_counter()
         notes: list[str] = []
         try:
-            with _collected(notes):
-                entry = self._made(job, progress, begun, notes)
+            with project_warnings(notes.append):
+                entry = self._make(job, progress, begun, notes)
         except Fd2TalkError as error:
             sentence = " ".join(str(error).split())
         except MemoryError:
@@ -140,7 +138,7 @@ class Maker:
         return Outcome.of(job, FAILED, work_seconds=seconds, worker=self._worker, error=sentence, notes=notes)
 
     def made(self, job: Job) -> Outcome | None:
-        """Return the outcome of a job whose video is there, and is what was made; else None."""
+        """Return the outcome of a job whose video exists unchanged; else None."""
         entry = self._ledger.find(job, Path(self._settings.out) / job.output)
         return self._outcome(entry, job) if entry else None
 
@@ -152,16 +150,16 @@ class Maker:
         facts = {name: getattr(entry, name) for name in ("video_seconds", "work_seconds", "worker", "notes")}
         return Outcome.of(job, MADE if entry.run == self._settings.run else KEPT, **facts)
 
-    def _made(self, job: Job, progress: Progress | None, begun: float, notes: list[str]) -> Entry:
+    def _make(self, job: Job, progress: Progress | None, begun: float, notes: list[str]) -> Entry:
         settings, target = self._settings, Path(self._settings.out) / job.output
-        if target.exists():  # perhaps by another process, whose row was thought lost with it
+        if target.exists():  # perhaps made by a process whose outcome was lost
             if entry := self._ledger.find(job, target):
                 return entry
             if not settings.overwrite:
                 raise UsageError(existing(job, self._ledger.difference(job, target)))
         if self._generator is None:
             self._generator = settings.generator(settings.weights, settings.device, settings.threads)
-        # Under its own name, which a signature has in it.
+        # Under its final name, which becomes part of the signature.
         part = settings.parts / f"{job.digest[:16]}-{secrets.token_hex(4)}" / target.name
         part.parent.mkdir()
         try:
@@ -175,7 +173,7 @@ class Maker:
                 job.output, job.digest, job.facts, sha256(part), settings.run, seconds, work, self._worker, notes
             )
             self._ledger.append(entry)
-            if not _named(part, target, settings.overwrite):
+            if not _move(part, target, settings.overwrite):
                 if other := self._ledger.find(job, target):
                     return other
                 raise UsageError(existing(job, "no batch made it"))
@@ -199,8 +197,8 @@ def existing(job: Job, difference: str) -> str:
     return f"{job.output} exists ({difference}); --overwrite replaces it"
 
 
-def _named(part: Path, target: Path, overwrite: bool) -> bool:
-    """Give a finished file its name. Returns False where that is taken."""
+def _move(part: Path, target: Path, overwrite: bool) -> bool:
+    """Move a finished file to its name. Returns False if that exists."""
     target.parent.mkdir(parents=True, exist_ok=True)
     if not overwrite:
         try:
@@ -208,7 +206,7 @@ def _named(part: Path, target: Path, overwrite: bool) -> bool:
             return True
         except FileExistsError:
             return False
-        except OSError:  # a file system without hard links: two steps, between which nobody else should come
+        except OSError:  # a file system without hard links: checking and moving are not atomic then
             if target.exists():
                 return False
     os.replace(part, target)
@@ -232,19 +230,3 @@ def _thumbnail(video: Path, file: Path) -> float:
             image.thumbnail((160, 120))
             image.save(file, quality=80)
     return length
-
-
-@contextmanager
-def _collected(notes: list[str]) -> Iterator[None]:
-    """Collect the project's own warnings."""
-
-    def keep(message: Warning | str, *_: object, **__: object) -> None:
-        sentence = " ".join(str(message).split())
-        if sentence not in notes:
-            notes.append(sentence)
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        warnings.filterwarnings("always", category=UserWarning, module=_OURS)
-        warnings.showwarning = keep
-        yield

@@ -1,4 +1,4 @@
-"""The table of a batch: a CSV file with a row, or a product of photos and recordings, for each video."""
+"""Reads the rows of a batch from a CSV file; a row may be a product of photos and recordings."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from pathlib import Path
 import click
 
 from fd2talk.batches.checks import check_files
-from fd2talk.batches.sources import PHOTOS, SOUNDS, Sources
+from fd2talk.batches.sources import SOUNDS, Sources
 from fd2talk.batches.table import read_table
 from fd2talk.cli_config import read_yaml
-from fd2talk.request import NAMES, OPTIONS, request_from
+from fd2talk.request import FILE_OPTIONS, NAMES, OPTIONS, request_from
+from fd2talk.suffixes import PHOTOS
 from shared.errors import InputError, UsageError
 
 _COLUMNS = ("photo", "audio", "output")
 _OPTIONS = {str(option.name) for option in OPTIONS}
-_PATHS = ("pose_from", "person", "style")
 
 
 @dataclass(frozen=True)
 class Row:
-    """One video as the table asks for it, not yet checked.
+    """One video of the table, not yet checked.
 
     Args:
         number: line of the table where the row begins, the header's being 1; of the second of several videos of row 3:
@@ -31,9 +31,9 @@ class Row:
         photo: absolute path.
         audio: absolute path.
         output: name in the output folder, or an empty string.
-        values: options of `fd2talk generate` by name, with `_`; `own` are those that the row itself gives.
-        own: likewise.
-        error: why there can be no such video, or an empty string.
+        values: options of `fd2talk generate` by name, with `_`.
+        own: those of them that the row itself gives, without defaults.
+        error: why the row is invalid, or an empty string.
     """
 
     number: str
@@ -73,8 +73,7 @@ def read_defaults(path: str) -> dict[str, object]:
     """Read options of all rows from a YAML file of lines `option: value`.
 
     Raises:
-        UsageError: the file cannot be read, `fd2talk generate` has no such options, or a file that one names is not
-            there.
+        UsageError: the file cannot be read, an option is unknown to `fd2talk generate`, or names a missing file.
     """
     values = {str(name).replace("-", "_"): value for name, value in read_yaml(path).items() if value is not None}
     try:
@@ -87,7 +86,7 @@ def read_defaults(path: str) -> dict[str, object]:
 
 
 def _check(path: str, columns: list[str]) -> None:
-    """Refuse a table whose columns are not what they must be. Raises InputError."""
+    """Raises InputError: a column is missing, unknown, or repeated."""
     if missing := [name for name in ("photo", "audio") if name not in columns]:
         raise InputError(f"{path}: there is no column {missing[0]}; a table needs the columns photo and audio")
     for name in columns:
@@ -101,7 +100,7 @@ def _check(path: str, columns: list[str]) -> None:
 def _is_option(name: str) -> bool:
     if name in _OPTIONS:
         return True
-    try:  # the opposite of one: crop, no-ease
+    try:  # the negative name of a switch: crop, no-ease
         request_from("", "", {name: False})
     except UsageError:
         return False
@@ -125,7 +124,7 @@ def _rows(number: str, columns: list[str], cells: list[str], sources: Sources, d
     except (InputError, UsageError) as error:
         yield Row(number, photo, audio, output, error=str(error))
         return
-    except (OSError, ValueError) as error:  # a folder that may not be read, a name that is too long, a null byte
+    except (OSError, ValueError) as error:  # no permission, a name that is too long, a null byte
         name = f"{file}: " if (file := getattr(error, "filename", None)) else ""
         yield Row(number, photo, audio, output, error=f"{name}{getattr(error, 'strerror', None) or error}")
         return
@@ -135,7 +134,7 @@ def _rows(number: str, columns: list[str], cells: list[str], sources: Sources, d
 
 
 def _value(name: str, cell: str) -> object:
-    """A cell's value; of the opposite of a switch, such as `crop`, a truth value."""
+    """The value of a cell; a boolean for the negative name of a switch, such as `crop`."""
     if name in _OPTIONS:
         return cell
     try:
@@ -145,9 +144,9 @@ def _value(name: str, cell: str) -> object:
 
 
 def _found(values: dict[str, object], sources: Sources) -> dict[str, object]:
-    """Let paths count from a folder; what is no file there, for `style`, may be the name of a style."""
+    """Resolve paths relative to the table; a `style` that is no such file may be the name of a style."""
     found = dict(values)
-    for name in _PATHS:
+    for name in FILE_OPTIONS:
         if isinstance(value := values.get(name), str) and value:
             path = sources.place(value)
             if name != "style" or os.path.exists(path) or value.startswith("~"):

@@ -1,4 +1,4 @@
-"""Names of videos: those that a table gives, and others from what a row has; the order of rows changes none of them."""
+"""Output names of rows: given by the table, or built from the row's contents, independently of the order of rows."""
 
 from __future__ import annotations
 
@@ -12,20 +12,18 @@ from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
 from fd2talk.batches.manifest import Row
-from fd2talk.request import OPTIONS
+from fd2talk.request import FILE_OPTIONS, OPTIONS
 from shared.errors import UsageError
 
 _LONGEST_NAME = 100
-"""Bytes of a name that is made here."""
+"""Bytes of a generated name."""
 _LONGEST_PART = 255
-"""Bytes that file systems allow a name to have."""
+"""Bytes that file systems allow in a name."""
 
-# Of a row's options, those that name files.
-_FILES = ("style", "person", "pose_from")
-# Those that take a value, and what switches take for yes.
+# Options with a value, and the values of switches that mean true.
 _VALUED = {option.name for option in OPTIONS if not option.is_flag}
 _YES = ("true", "yes", "on", "1", "t", "y")
-# Endings of names that ask for another kind of file; others, as in `talk v1.2`, are part of the name.
+# Suffixes of other kinds of files; anything else, as in `talk v1.2`, is part of the name.
 _OTHERS = re.compile(r"\.(avi|mov|mkv|webm|m4v|mpe?g|wmv|flv|gif|webp|png|jpe?g|wav|mp3|npz|csv)$", re.IGNORECASE)
 
 
@@ -37,9 +35,8 @@ def names(rows: Sequence[Row], out: Path) -> dict[str, str | UsageError]:
         out: folder of the videos, absolute.
 
     Returns:
-        By the row's number the name in the folder, with `/`, or why it can have none: the name is no name of a video in
-        this folder, or another row's. Of rows without a name those that would have the same get a hash of their photo,
-        recording and options.
+        Row number -> name in the folder, with `/`, or the error of an invalid or duplicate name. Generated names that
+        are equal get a hash of the row's photo, recording and options.
     """
     wanted = {row.number: row.output or _default(row) for row in rows if not row.error}
     first: dict[str, str] = {}  # the first row of each content
@@ -75,9 +72,13 @@ def _with_suffix(name: str) -> str:
 
 
 def _checked(name: str, out: Path, taken: dict[str, str], number: str) -> str:
-    """The name as the report has it. Raises UsageError.
+    """The normalised name. Raises UsageError: it is invalid, or taken.
 
-    `taken` holds those of rows before, and the folders that they lie in, with `/` behind, and the numbers of the rows.
+    Args:
+        name: with its suffix.
+        out: folder of the videos.
+        taken: names and folders (ending in `/`) of earlier rows -> number of the row; updated here.
+        number: of this row.
     """
     shown = f"output {name[:80] + '…' if len(name) > 80 else name}"
     if any(unicodedata.category(letter) in ("Cc", "Zl", "Zp") for letter in name):
@@ -116,10 +117,10 @@ def _checked(name: str, out: Path, taken: dict[str, str], number: str) -> str:
 
 
 def _default(row: Row) -> str:
-    """Photo, recording and the row's own options, as far as file names may hold them: `anna-hello-seed-7.mp4`."""
+    """A name from photo, recording and the row's own options, such as `anna-hello-seed-7.mp4`."""
     words = [Path(row.photo).stem, Path(row.audio).stem]
     for name, value in sorted(row.own.items()):
-        shown = Path(str(value)).stem if name in _FILES else value
+        shown = Path(str(value)).stem if name in FILE_OPTIONS else value
         option = name.replace("_", "-")
         words.append(option if name not in _VALUED and str(value).lower() in _YES else f"{option}-{shown}")
     name = re.sub(r"[^\w.-]+", "_", "-".join(words))
@@ -131,5 +132,5 @@ def _default(row: Row) -> str:
 
 
 def _same(name: str) -> str:
-    """What file systems that ignore case, or write accents differently, take for the same name."""
+    """The key of a name: equal for names that some file systems do not distinguish (case, Unicode form)."""
     return unicodedata.normalize("NFC", Path(name).as_posix()).casefold()

@@ -1,4 +1,4 @@
-"""The report as one self-contained page: totals, what failed, workers, and the videos with a small frame of each."""
+"""The report as a self-contained HTML page: totals, failed rows, workers, and videos with thumbnails."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ if TYPE_CHECKING:
     from fd2talk.batches.report import Summary
 
 THUMBNAILS = 1000
-"""Videos with a picture, some 5 kB each; those that follow are text."""
+"""Number of videos with a thumbnail, of about 5 kB each."""
 
-# The page must load nothing, whatever a file's name contains.
+# The page must load nothing, even if a file's name contains HTML.
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
 _STYLE = """
 :root { color-scheme: light dark; --ink: #1d2125; --soft: #646c75; --line: #dfe3e7; --paper: #fff; --shade: #f5f6f8;
@@ -52,7 +52,7 @@ _CLASSES = {MADE: "made", KEPT: "kept", FAILED: "failed", OPEN: "open"}
 
 
 def page(outcomes: Sequence[Outcome], summary: Summary, out: Path, command: str = "") -> str:
-    """Return the page.
+    """Return the page as HTML.
 
     Args:
         outcomes: in the table's order.
@@ -87,7 +87,7 @@ def page(outcomes: Sequence[Outcome], summary: Summary, out: Path, command: str 
 
 
 def is_page(head: str) -> bool:
-    """Whether this is how a page of ours begins."""
+    """Whether a file that begins like this is such a page."""
     return _MARK in head
 
 

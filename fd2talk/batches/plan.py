@@ -1,4 +1,4 @@
-"""Rows of a table -> jobs: every row is checked before any work, and gets the name of its video."""
+"""Turns the rows of a table into jobs: all rows are checked and named before any work begins."""
 
 from __future__ import annotations
 
@@ -15,15 +15,12 @@ from fd2talk.batches.checks import Inputs, check_files, check_style
 from fd2talk.batches.job import FAILED, Job, Outcome
 from fd2talk.batches.manifest import Row
 from fd2talk.batches.names import names
-from fd2talk.request import Request, request_from
+from fd2talk.request import FILE_OPTIONS, Request, request_from
 from shared.errors import Fd2TalkError, InputError, UsageError
 from shared.published_files import digest
 
 if TYPE_CHECKING:
     from fd2talk.provenance.signer import Signer
-
-# Of a row's options, those that name files.
-_FILES = ("style", "person", "pose_from")
 
 
 def plan(rows: Iterable[Row], out: Path, weights: str, signer: Signer | None = None) -> list[Job | Outcome]:
@@ -36,8 +33,8 @@ def plan(rows: Iterable[Row], out: Path, weights: str, signer: Signer | None = N
         signer: signs the videos, or None.
 
     Returns:
-        A job for each row, or an outcome that says why it fails: a missing file, a value that its option does not take,
-        an output outside of the folder, or that of a row before.
+        A job for each row, or its failed outcome: a missing file, an invalid value of an option, an output outside of
+        the folder, or that of an earlier row.
     """
     weights_digest = "" if weights == "bundled" else _digest(weights)
     signed = {"certificate": _digest(str(signer.certificate))} if signer else {}
@@ -57,7 +54,7 @@ def plan(rows: Iterable[Row], out: Path, weights: str, signer: Signer | None = N
             facts = _facts(request, weights_digest) | signed
             key = hashlib.sha256(json.dumps([output, facts], sort_keys=True).encode()).hexdigest()
             planned.append(Job(row.number, row.photo, row.audio, output, row.values, facts, key, frames))
-        except (Fd2TalkError, OSError, ValueError) as error:  # of whatever a file system says, only this row suffers
+        except (Fd2TalkError, OSError, ValueError) as error:  # also of the file system: fails this row only
             sentence = " ".join(str(error).split())
             output = name if isinstance(name := named.get(row.number), str) else row.output
             planned.append(Outcome(row.number, row.photo, row.audio, output, FAILED, error=sentence))
@@ -65,9 +62,9 @@ def plan(rows: Iterable[Row], out: Path, weights: str, signer: Signer | None = N
 
 
 def _facts(request: Request, weights: str) -> dict[str, str]:
-    """What the video depends on, by name."""
+    """Everything the video depends on, by name."""
     facts: dict[str, str] = {name: json.dumps(value, default=str) for name, value in _leaves(asdict(request))}
-    for name in ("photo", "audio", *_FILES):
+    for name in ("photo", "audio", *FILE_OPTIONS):
         if (path := json.loads(facts[name])) and os.path.exists(path):
             facts[name] = _digest(path)
     facts["version"] = str(fd2talk.__version__)
@@ -75,7 +72,7 @@ def _facts(request: Request, weights: str) -> dict[str, str]:
 
 
 def _leaves(values: Mapping[str, Any]) -> Iterable[tuple[str, Any]]:
-    """Name and value of everything in nested groups of options; `face index` where a name says too little."""
+    """Name and value of all leaves of nested options; names in `face` and `renderer` get their prefix."""
     for name, value in values.items():
         if isinstance(value, Mapping):
             for inner, of in _leaves(value):
@@ -85,7 +82,7 @@ def _leaves(values: Mapping[str, Any]) -> Iterable[tuple[str, Any]]:
 
 
 def _digest(path: str) -> str:
-    """Of a file, or of all files of a folder. Raises InputError where they cannot be read."""
+    """SHA-256 of a file, or of all files of a folder. Raises InputError: they cannot be read."""
     root = Path(path)
     if not root.is_dir():
         return digest(root)

@@ -1,7 +1,7 @@
-"""Jobs shared among the computers of a Ray cluster, by actors of Ray Data; the folder is on all of them.
+"""Runs jobs on the computers of a Ray cluster, by actors of Ray Data; the output folder must be shared.
 
-Ray Data restarts an actor whose process or computer died, elsewhere if need be, and gives its job to it again, as often
-as that happens. How often a job may be tried is therefore noted in the folder (`_attempt`).
+Ray Data restarts an actor whose process or computer died, and repeats its job without limit. Attempts are therefore
+counted in the output folder (`_attempt`).
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from fd2talk.cluster import connected
 from shared.errors import Fd2TalkError, UsageError
 
 _MOST_BLOCKS = 10_000
-"""Beyond, several jobs are one task of Ray's."""
+"""With more jobs, several are one task of Ray."""
 
 
 class Actor:
@@ -27,7 +27,7 @@ class Actor:
 
     Args:
         settings: of the run.
-        environment: variables that the process shall have.
+        environment: variables to set in the process.
     """
 
     def __init__(self, settings: Settings, environment: dict[str, str]) -> None:
@@ -35,12 +35,12 @@ class Actor:
         self._settings, self._make = settings, Maker(settings)
 
     def __call__(self, batch: dict[str, Any]) -> dict[str, list[str]]:
-        """Make the videos of `job`, JSON each; returns `outcome`, likewise."""
+        """Make the videos of the column `job` (JSON); returns a column `outcome` (JSON)."""
         outcomes = [self._one(Job(**json.loads(text))) for text in batch["job"]]
         return {"outcome": [json.dumps(outcome.as_dict()) for outcome in outcomes]}
 
     def _one(self, job: Job) -> Outcome:
-        if made := self._make.made(job):  # its outcome was lost with the process that made it
+        if made := self._make.made(job):  # its outcome was lost with its process
             return made
         if _attempt(job, self._settings):
             return self._make(job)
@@ -57,7 +57,7 @@ def in_cluster(jobs: Sequence[Job], settings: Settings, workers: int | None, add
         address: of the cluster, see `fd2talk.cluster.connected`.
 
     Yields:
-        The outcome of each job, in the order in which they are done.
+        The outcome of each job, in order of completion.
 
     Raises:
         UsageError: there is no cluster at this address.
@@ -79,8 +79,8 @@ def in_cluster(jobs: Sequence[Job], settings: Settings, workers: int | None, add
             Actor,
             fn_constructor_kwargs={"settings": settings, "environment": _environment()},
             batch_size=1,
-            # One job at a time, so that one that waits is not lost with its process, and idle processes are given up:
-            # where a computer has gone, another actor, with a job of its own, may wait for their place.
+            # One job in flight per actor, so that a dying process loses no other job, and idle actors are released:
+            # after the loss of a computer another actor may wait for their cores.
             compute=ray.data.ActorPoolStrategy(
                 min_size=1, max_size=size, initial_size=size, max_tasks_in_flight_per_actor=1
             ),
@@ -95,12 +95,12 @@ def in_cluster(jobs: Sequence[Job], settings: Settings, workers: int | None, add
 
 
 def _environment() -> dict[str, str]:
-    """Variables of this process that the others need."""
+    """Environment variables to pass on to the actors."""
     return {name: os.environ[name] for name in ("FD2TALK_MODELS", "OPENBLAS_NUM_THREADS") if name in os.environ}
 
 
 def _attempt(job: Job, settings: Settings) -> bool:
-    """Note that a job is tried, for whoever tries it after this process. Returns False where that was often enough."""
+    """Record an attempt of a job in the output folder. Returns False if there were `ATTEMPTS` already."""
     for number in range(1, ATTEMPTS + 1):
         try:
             os.close(os.open(settings.parts / f"{job.digest[:16]}.{number}", os.O_CREAT | os.O_EXCL | os.O_WRONLY))

@@ -32,16 +32,16 @@ COLUMNS = (
 
 @dataclass(frozen=True)
 class Summary:
-    """What became of all rows.
+    """Totals of a run.
 
     Args:
-        rows: how many there are.
-        made: by this run.
-        kept: made before, and unchanged.
-        failed: not possible.
-        open: left when the run was stopped.
+        rows: number of rows.
+        made: videos made by this run.
+        kept: videos made before, and unchanged.
+        failed: rows that failed.
+        open: rows not begun when the run was stopped.
         video_seconds: length of the videos that this run made.
-        seconds: that it took.
+        seconds: duration of the run.
     """
 
     rows: int
@@ -63,11 +63,11 @@ class Summary:
 
 
 def check_report(out: Path, inputs: Sequence[str | None], overwrite: bool) -> None:
-    """Refuse a folder where the report would replace what is not a report.
+    """Check that writing the report replaces no other file.
 
     Args:
         out: folder of the videos.
-        inputs: files that it must not replace; None is passed over.
+        inputs: files that it must not replace; None is skipped.
         overwrite: replace other files of these names.
 
     Raises:
@@ -91,19 +91,19 @@ def check_report(out: Path, inputs: Sequence[str | None], overwrite: bool) -> No
 
 
 def _is_table(head: str) -> bool:
-    """Whether this is how the table of a report begins, also one that a spreadsheet has saved."""
+    """Whether a file that begins like this is the table of a report, perhaps saved by a spreadsheet."""
     columns = re.split(r"[,;\t]", head.partition("\n")[0].strip().replace('"', ""))
     return columns[: len(COLUMNS)] == list(COLUMNS)
 
 
 def write_report(out: Path, outcomes: Sequence[Outcome], *, seconds: float, command: str = "") -> Summary:
-    """Write both files, over those of the run before.
+    """Write both files, replacing those of an earlier run.
 
     Args:
         out: folder of the videos.
         outcomes: in the table's order.
         seconds: that the run took.
-        command: that was given.
+        command: command line of the run.
 
     Raises:
         Fd2TalkError: they cannot be written.
@@ -112,7 +112,7 @@ def write_report(out: Path, outcomes: Sequence[Outcome], *, seconds: float, comm
     made = sum(outcome.video_seconds for outcome in outcomes if outcome.state == MADE)
     summary = Summary(len(outcomes), count[MADE], count[KEPT], count[FAILED], count[OPEN], made, seconds)
     with atomic_output(out / CSV, overwrite=True) as temporary:
-        temporary.write_text(_table(outcomes), encoding="utf-8-sig")  # with a mark, for spreadsheets
+        temporary.write_text(_table(outcomes), encoding="utf-8-sig")  # with a byte order mark, for spreadsheets
     with atomic_output(out / PAGE, overwrite=True) as temporary:
         temporary.write_text(page(outcomes, summary, out, command), encoding="utf-8")
     return summary

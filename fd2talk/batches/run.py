@@ -1,4 +1,4 @@
-"""A batch from beginning to end: what is done stays, the rest is shared among processes, and all of it is reported."""
+"""Runs a batch: skips finished videos, shares the others among processes, and writes the report."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ from shared.errors import UsageError
 
 @dataclass(frozen=True)
 class Team:
-    """Who does the work.
+    """Where the work is done.
 
     Args:
-        workers: number of processes, or None: of the Ray cluster, as many as it has cores for.
+        workers: number of processes; None: as many as the Ray cluster has cores for.
         address: of a Ray cluster; None: this computer.
     """
 
@@ -45,12 +45,12 @@ def cores() -> int:
 
 
 def shares(workers: int | None, threads: int | None, device: str) -> tuple[int, int]:
-    """Choose how many processes work, with how many threads each, so that together they use each core once.
+    """Choose numbers of processes and threads per process that together use each core once.
 
     Args:
-        workers: number of processes, if that is given.
-        threads: of each, likewise.
-        device: for the networks; a GPU has one process, unless more are asked for.
+        workers: number of processes, or None.
+        threads: of each process, or None.
+        device: for the networks; a GPU gets one process by default.
     """
     available = cores()
     if workers is None:
@@ -62,22 +62,23 @@ def run(planned: Sequence[Job | Outcome], settings: Settings, team: Team, *, com
     """Make the videos of a table, and write the report.
 
     Args:
-        planned: of each row its job, or why it fails.
+        planned: the job of each row, or its failed outcome.
         settings: of the run; its folder must exist.
-        team: who does the work.
-        command: for the report.
+        team: where the work is done.
+        command: command line, for the report.
 
     Returns:
-        What became of the rows.
+        The totals.
 
     Raises:
         UsageError: another run writes to the folder, or it cannot be written to.
         Fd2TalkError: the Ray cluster failed.
     """
     settings = replace(settings, run=settings.run or secrets.token_hex(6))
+    is_first = not settings.state.exists()
     with only_run(settings.state / "lock", settings.out):
         settings.make_folders()
-        for left in (settings.state / "parts").iterdir():  # of runs that were killed
+        for left in (settings.state / "parts").iterdir():  # left by killed runs
             if left != settings.parts:
                 shutil.rmtree(left, ignore_errors=True)
         begun, outcomes = time.monotonic(), _known(planned, settings)
@@ -95,7 +96,9 @@ def run(planned: Sequence[Job | Outcome], settings: Settings, team: Team, *, com
                 for outcome in (one for one in outcomes.values() if one.state == FAILED):
                     say(_failure(outcome), 0)
             return report()
-        except UsageError:  # nothing has begun: there is no such cluster
+        except UsageError:  # nothing has begun: the cluster cannot be reached
+            if is_first:
+                shutil.rmtree(settings.state, ignore_errors=True)
             raise
         except BaseException:
             report()
@@ -105,7 +108,7 @@ def run(planned: Sequence[Job | Outcome], settings: Settings, team: Team, *, com
 
 
 def _known(planned: Iterable[Job | Outcome], settings: Settings) -> dict[str, Outcome]:
-    """Outcomes that need no work, by row: of those that fail, of videos that are there, and of names that are taken."""
+    """Outcomes that need no work, by row: failed rows, finished videos, and names that are taken."""
     maker, known = Maker(settings), {}
     for one in planned:
         if isinstance(one, Outcome):
@@ -126,13 +129,13 @@ def _events(jobs: Sequence[Job], settings: Settings, team: Team) -> Iterator[Eve
 
 
 def _follow(jobs: Sequence[Job], events: Iterator[Event], outcomes: dict[str, Outcome]) -> None:
-    """Show how far the work is, in frames, and enter the outcomes."""
+    """Show the progress in frames, and collect the outcomes."""
     expected = {job.row: max(job.frames, 1) for job in jobs}
     done = dict.fromkeys(expected, 0)
     with progress(sum(expected.values()), f"making {len(jobs)} video{'s' if len(jobs) > 1 else ''}") as bar:
         failed = [one for one in outcomes.values() if one.state == FAILED]
         for event in events:
-            while failed:  # said when the first event shows that there is somebody who works
+            while failed:  # printed when the first event shows that work has begun
                 bar.tell(_failure(failed.pop(0)))
             if isinstance(event, Outcome):
                 outcomes[event.row] = event

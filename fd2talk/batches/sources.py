@@ -1,4 +1,4 @@
-"""The files that a cell of a table stands for: one, those of a folder, or those of a pattern."""
+"""Resolves a cell of a table to files: a single file, those of a folder, or those of a glob pattern."""
 
 from __future__ import annotations
 
@@ -11,18 +11,17 @@ from fd2talk.batches.ledger import Ledger
 from fd2talk.batches.maker import STATE
 from shared.errors import InputError
 
-PHOTOS = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".heic", ".avif")
 SOUNDS = (".wav", ".mp3", ".flac", ".ogg", ".opus", ".m4a", ".aac", ".aiff", ".wma", ".mp4", ".mov", ".mkv", ".webm")
-"""Names of files that a folder or a pattern stands for in the place of a photo, or of a recording."""
+"""Suffixes of the recordings of a folder or a pattern."""
 
 _ADDRESS = re.compile(r"[a-z][a-z0-9+.-]+://", re.IGNORECASE)
 
 
 class Sources:
-    """Looks for the files of a table's cells.
+    """Finds the files of cells.
 
     Args:
-        folder: of the table, from which paths count.
+        folder: of the table, to which paths are relative.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -30,7 +29,7 @@ class Sources:
         self._made: dict[Path, set[str]] = {}
 
     def place(self, cell: str) -> Path:
-        """Return the path that a cell means, `~` being the home folder. Raises InputError for an address."""
+        """Return the path of a cell, with `~` as the home folder. Raises InputError: it is a URL."""
         if _ADDRESS.match(cell):
             raise InputError(f"{cell}: files are read, not addresses of the internet; download it first")
         path = self._folder / cell
@@ -42,13 +41,13 @@ class Sources:
         """Return the absolute paths of a cell's files.
 
         Args:
-            cell: a file, a folder or a pattern. Of the latter two hidden files, and videos that a batch made, are left
-                out, and those with other suffixes unless the pattern names its own.
-            suffixes: of files that count.
-            kind: what they are called.
+            cell: a file, a folder or a pattern. Of folders and patterns hidden files, videos made by a batch, and files
+                with other suffixes (unless the pattern has one) are skipped.
+            suffixes: of the files to find.
+            kind: their name in messages.
 
         Raises:
-            InputError: a folder or a pattern has no such files.
+            InputError: a folder or a pattern has no such files, or the cell is a URL.
             OSError: a folder cannot be read, or a name is too long.
             ValueError: a name has a null byte.
         """
@@ -71,7 +70,7 @@ class Sources:
         return left
 
     def _is_made(self, file: Path) -> bool:
-        """Whether a batch made a file, by the ledger in its folder or one above."""
+        """Whether a batch made a file, according to the ledgers of the folders above it."""
         for folder in file.parents:
             if folder not in self._made:
                 journal = folder / STATE / "journal"

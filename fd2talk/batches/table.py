@@ -1,4 +1,4 @@
-"""Tables as spreadsheets and programs write them: text of several encodings and delimiters -> header and lines."""
+"""Reads CSV tables of spreadsheets and programs, in several encodings and delimiters."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ _SAVE = "save it as `CSV UTF-8`"
 
 @dataclass(frozen=True)
 class Table:
-    """A header and what is below.
+    """A header and its rows.
 
     Args:
-        columns: in lower case, with `_` for `-` and spaces; without the empty ones at the end.
-        rows: line in the file where each begins, the file's first line being 1, and its cells; without empty rows.
+        columns: in lower case, with `_` for `-` and spaces; without empty columns at the end.
+        rows: (line number of the file from 1, cells) of each row; without empty rows.
     """
 
     columns: list[str]
@@ -28,10 +28,10 @@ class Table:
 
 
 def read_table(path: str) -> Table:
-    """Read a CSV file: UTF-8, or UTF-16 with a mark; commas, semicolons or tabs, which a line `sep=;` may name.
+    """Read a CSV file: UTF-8, or UTF-16 with a byte order mark; delimited by `,`, `;`, tab, or as a line `sep=;` says.
 
     Raises:
-        InputError: the file cannot be read, is no text, or has no rows.
+        InputError: the file cannot be read, is not text, or has no rows.
     """
     try:
         with open(path, "rb") as file:
@@ -54,7 +54,7 @@ def read_table(path: str) -> Table:
 
 
 def _text(data: bytes) -> str:
-    """Decode a file. Raises ValueError, with a sentence."""
+    """Decode a file. Raises ValueError: with a message for the user."""
     if data.startswith(_UTF16):
         try:
             return data.decode("utf-16")
@@ -72,7 +72,7 @@ def _text(data: bytes) -> str:
 
 
 def _lines(text: str) -> list[tuple[int, list[str]]]:
-    """Number and cells of the rows that have any. Raises csv.Error."""
+    """(line number, cells) of the rows that are not empty. Raises csv.Error."""
     begin, delimiter = 1, ""
     first, _, rest = text.partition("\n")
     if first.strip().strip('"').lower().startswith("sep="):

@@ -1,4 +1,4 @@
-"""`fd2talk batch`: a table of photos, recordings and options -> a folder of videos, and a report."""
+"""`fd2talk batch`: makes a folder of videos, and a report, from a table of photos, recordings and options."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fd2talk.batches.job import Job, Outcome
-from fd2talk.batches.maker import Settings, Writes, load_generator
+from fd2talk.batches.maker import Settings, VideoWriter, load_generator
 from fd2talk.batches.manifest import read_defaults, read_manifest
 from fd2talk.batches.plan import plan
 from fd2talk.batches.report import CSV, PAGE, check_report
@@ -19,6 +19,7 @@ from fd2talk.cluster import require_address
 from fd2talk.terminal import announce, say
 from shared.device import require_device
 from shared.errors import Fd2TalkError, InputError, UsageError
+from shared.files import new_folders
 
 if TYPE_CHECKING:
     from fd2talk.provenance.signer import Signer
@@ -36,7 +37,7 @@ def batch(
     device: str = "cpu",
     overwrite: bool = False,
     signer: Signer | None = None,
-    generator: Callable[[str, str, int], Writes] = load_generator,
+    generator: Callable[[str, str, int], VideoWriter] = load_generator,
 ) -> None:
     """Make the videos of a table, as many at once as there are workers.
 
@@ -49,7 +50,7 @@ def batch(
         config: YAML file with options of all rows.
         weights: `bundled`, or a folder.
         device: for the networks.
-        overwrite: replace videos that other rows, inputs or versions made, and files in the place of the report.
+        overwrite: replace existing videos with other contents, and other files with the names of the report.
         signer: signs the videos, or None; on a cluster every machine needs its two files.
         generator: see `Settings`.
 
@@ -72,14 +73,11 @@ def batch(
         workers, threads = shares(workers, threads, device)
     out = Path(output).absolute()
     check_report(out, (manifest, config), overwrite)
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UsageError(f"cannot write to {output}: {error.strerror}") from error
-    planned: list[Job | Outcome] = plan(rows, out, weights, signer)
-    settings = Settings(str(out), "", weights, device, threads or 1, overwrite, signer, generator)
-    command = shlex.join(["fd2talk", *sys.argv[1:]]) if sys.argv[1:2] == ["batch"] else ""
-    summary = run(planned, settings, Team(workers, address), command=command)
+    with new_folders(out):
+        planned: list[Job | Outcome] = plan(rows, out, weights, signer)
+        settings = Settings(str(out), "", weights, device, threads or 1, overwrite, signer, generator)
+        command = shlex.join(["fd2talk", *sys.argv[1:]]) if sys.argv[1:2] == ["batch"] else ""
+        summary = run(planned, settings, Team(workers, address), command=command)
     announce(Path(output) / PAGE)
     if summary.failed:
         raise Fd2TalkError(f"{summary.failed} of {summary.rows} rows failed, see {Path(output) / CSV}")

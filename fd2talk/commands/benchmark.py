@@ -24,7 +24,6 @@ from shared.device import require_device
 from shared.errors import Fd2TalkError
 from shared.media import FPS, SAMPLE_RATE, read_audio, read_image
 from shared.photo_fit import PhotoFit
-from shared.precision import uses_bf16
 from shared.stages import Times, now, recorded
 from shared.weights import bundled
 
@@ -151,11 +150,10 @@ def measure(
     stages |= rendering.per_frame()
     stages["compositing and the rest"] = (rendered - begun - rendering.total()) * (1 / len(frames))
     stages["encoding"] = (encoded - rendered) * (1 / len(frames))
-    networks = getattr(pipeline.render, "networks", None)
     return Measured(
         size=size,
         frames=len(talk),
-        precision="" if networks is None else "bf16" if uses_bf16(device, precision) else "float32",
+        precision=pipeline.render.resolved_precision,
         loading=loading,
         photo=(found - begin).wall,
         motion=(moved - found).wall,

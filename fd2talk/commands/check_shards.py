@@ -1,4 +1,4 @@
-"""`fd2talk shard --check`: whether every byte of a folder of shards is as it was written."""
+"""`fd2talk shard --check`: verifies all files of a folder of shards."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from shared.shards.reader import is_sharded
 
 
 def check_shards(folder: str, *, workers: int | None = None) -> None:
-    """Read all files of a folder of shards and compare them with their checksums; say which of them are damaged.
+    """Compare all files of a folder of shards with their checksums, and report damaged ones.
 
     Args:
         folder: of the shards.
         workers: number of threads; None for one per CPU core.
 
     Raises:
-        InputError: a file is damaged, missing or another one; or there are no shards, or they have no checksums.
+        InputError: a file is damaged, missing or was replaced; or there are no shards, or they have no checksums.
         Fd2TalkError: pyarrow is missing.
     """
     if not is_sharded(folder):
@@ -45,7 +45,7 @@ def check_shards(folder: str, *, workers: int | None = None) -> None:
 
 
 def _checked(files: Mapping[Path, Checksum], threads: int) -> list[str | None]:
-    """What is wrong with each file. Reading and hashing do not hold Python's lock."""
+    """The error of each file, or None. Threads suffice, as reading and hashing release the GIL."""
     pool = ThreadPoolExecutor(threads)
     try:
         with progress(len(files), "checking", "file") as bar:

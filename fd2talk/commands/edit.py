@@ -1,7 +1,8 @@
-"""`fd2talk edit`: motion file -> motion file, or video -> video, parts of which are generated anew."""
+"""`fd2talk edit`: regenerates parts of a motion file or a video."""
 
 from __future__ import annotations
 
+import re
 import warnings
 from dataclasses import replace
 from pathlib import Path
@@ -33,6 +34,10 @@ if TYPE_CHECKING:
     from stage1_motion.editing.request import EditRequest, Plan
 
 
+# A comma before another TIME:, as names of files may have commas.
+_NEXT_INSERT = re.compile(r",(?=\s*\d+(?:\.\d*)?:)")
+
+
 def edit(
     source: str,
     output: str,
@@ -49,7 +54,7 @@ def edit(
     signer: Signer | None = None,
 ) -> None:
     """Write an edited motion, or video; see `MotionPipeline.edit`, `stage1_motion.editing.request`, `render_edit`."""
-    inserts = [_insert(text) for text in edits.insert]
+    inserts = [_insert(piece) for text in edits.insert for piece in _NEXT_INSERT.split(text)]
     inputs = (source, audio, motion_model.style, edits.keyframes, *(file for _, file in inserts))
     path = require_output(output, suffixes=(".npz", ".mp4"), overwrite=overwrite, inputs=inputs)
     of_video = path.suffix.lower() == ".mp4"
@@ -142,7 +147,7 @@ def _write_video(
 
 
 def _request(edits: EditOptions, inserts: list[tuple[float, str]], model: MorphableModel) -> EditRequest:
-    """The request that the options come to."""
+    """Convert the options to a request."""
     from stage1_motion.editing.keyframes import read_keyframes
     from stage1_motion.editing.request import EditRequest, parse_ranges
     from stage1_motion.editing.timeline import Insert

@@ -7,11 +7,11 @@ from fd2talk.export.curves_file import read_curves
 from fd2talk.export.writer import SUFFIXES, check_options, extent
 from fd2talk.export.writer import export as write
 from fd2talk.options import ExportOptions, FaceChoice
-from fd2talk.output import make_folder, require_output, save_motion
+from fd2talk.output import require_output, save_motion
 from fd2talk.terminal import announce, say
 from shared.errors import UsageError
 from shared.face_model import load_bundled
-from shared.files import check_input
+from shared.files import check_input, new_folders
 from shared.media import read_audio, read_image
 
 
@@ -29,8 +29,8 @@ def export(
     model = load_bundled()
     moves = load_motion(motion, model)
     fitted = None if photo is None else fit_photo(model, photo, read_image(photo), face)
-    make_folder(path)
-    written = write(moves, path, photo=fitted, options=options, overwrite=overwrite)
+    with new_folders(path.parent):
+        written = write(moves, path, photo=fitted, options=options, overwrite=overwrite)
     say(f"{written.path.name}: {written.content}", 0)
     announce(written.path)
 

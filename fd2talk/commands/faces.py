@@ -9,13 +9,13 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from fd2talk.commands.inputs import searching
-from fd2talk.output import make_folder, require_output
+from fd2talk.output import require_output
 from fd2talk.progress import progress
 from fd2talk.terminal import announce
 from shared.errors import FaceNotFoundError, InputError, UsageError
 from shared.faces.detection import FaceBox, detect_faces
 from shared.faces.tracker import MIN_FACE_PIXELS, track_face
-from shared.files import atomic_output
+from shared.files import atomic_output, new_folders
 from shared.images import is_photo, read_image
 from shared.media import FPS, read_video
 from shared.photo_fit import faces_of
@@ -55,8 +55,7 @@ def faces(photo: str, *, face_tracker: str, sheet: str | None, overwrite: bool) 
         image, boxes = _first_with_faces(photo)
     default = max(range(len(boxes)), key=lambda number: boxes[number].side)
     if path is not None:
-        make_folder(path)
-        with atomic_output(path, overwrite) as temporary:
+        with new_folders(path.parent), atomic_output(path, overwrite) as temporary:
             _drawn(image, boxes).save(temporary, format="PNG")
     for number, box in enumerate(boxes):
         edges = ",".join(str(round(edge)) for edge in (box.left, box.top, box.right, box.bottom))

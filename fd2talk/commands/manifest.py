@@ -8,7 +8,6 @@ import os
 import shlex
 from collections import Counter
 from collections.abc import Sequence
-from contextlib import suppress
 from pathlib import Path
 
 from fd2talk.datasets.found import Found, counted
@@ -18,7 +17,7 @@ from fd2talk.datasets.splits import NAMES
 from fd2talk.processes import in_processes
 from fd2talk.terminal import announce, say
 from shared.errors import Fd2TalkError, UsageError
-from shared.files import atomic_output, check_output
+from shared.files import atomic_output, check_output, make_folders, remove_empty
 
 _COLUMNS = ("file", "person", "split", "dataset", "sound", "audio", "face_px")
 
@@ -110,16 +109,14 @@ def _require_outside(clips: str, folders: Sequence[str]) -> None:
 
 def _make(clips: list[Found], folder: Path, workers: int | None) -> set[Path]:
     """Make the clips that are not there yet, and return those that are there then."""
-    for clip in clips:
-        try:
-            (folder / clip.file).parent.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise UsageError(f"cannot write to {folder}: {error.strerror}") from error
-    jobs = [(clip, folder / clip.file) for clip in clips if not (folder / clip.file).exists()]
-    in_processes(_make_clip, jobs, workers, "clips", "clip")
-    for person in {path.parent for _, path in jobs}:
-        with suppress(OSError):  # not empty, for all but those of whom no clip could be made
-            person.rmdir()
+    made: list[Path] = []
+    try:
+        for parent in dict.fromkeys((folder / clip.file).parent for clip in clips):
+            made += make_folders(parent)
+        jobs = [(clip, folder / clip.file) for clip in clips if not (folder / clip.file).exists()]
+        in_processes(_make_clip, jobs, workers, "clips", "clip")
+    finally:
+        remove_empty(made)  # of people of whom no clip could be made
     return {clip.file for clip in clips if (folder / clip.file).exists()}
 
 

@@ -12,14 +12,14 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from fd2talk.commands.inputs import is_motion_file, talking_motion
-from fd2talk.commands.prepare import VIDEOS
 from fd2talk.options import FaceChoice
 from fd2talk.output import require_output, save_motion
 from fd2talk.progress import progress
+from fd2talk.suffixes import VIDEOS
 from fd2talk.terminal import announce, say
 from shared.errors import InputError, UsageError
 from shared.face_model.morphable import MorphableModel
-from shared.files import atomic_output, check_input
+from shared.files import atomic_output, check_input, new_folders
 from shared.images import is_photo
 from shared.media import FPS, video_info
 from shared.motion import Motion
@@ -29,7 +29,7 @@ CARD = "README.md"
 _WEIGHTS = "denoiser.safetensors"
 _WORK, _TRACKS, _RUN = ".personalise", ".personalise/motions", ".personalise/run"
 _MARKER, _MARK = ".personalise/about.txt", "An unfinished `fd2talk personalise`. The same command continues it.\n"
-"""Without this file, nothing in the folder is taken for its own."""
+"""Marks an unfinished folder as made by this command."""
 _OF_CARD = "* How: `fd2talk personalise`,"
 T = TypeVar("T")
 
@@ -49,7 +49,7 @@ def personalise(
     """Fine-tune 3DiFACE on one person; a call that was stopped is continued.
 
     Args:
-        source: a clip, a motion file with sound, or a folder of such, of which those that cannot be used are left out.
+        source: a clip, a motion file with sound, or a folder of them, of which unusable ones are skipped.
         output: folder to write.
         name: whose face it is.
         consent: what the person agreed to.
@@ -71,23 +71,28 @@ def personalise(
 
     pipeline = MotionPipeline.from_pretrained(weights, model="diface")
     assert isinstance(pipeline.model, Diface)
-    used = _usable(paths, lambda path: (path.name, _motion(path, folder, pipeline.face_model, face)))
-    sources, motions = [name for name, _ in used], [motion for _, motion in used]
-    seconds = sum(map(len, motions)) / FPS
-    settings = Settings(steps=steps, seed=seed)
-    card = {"person": name, "consent": consent, "sources": sources, "seconds": round(seconds, 1)}
-    is_new, run = not folder.exists(), folder / _RUN
-    _begin(folder)
-    try:
-        with progress(steps, "learning", "step") as bar:
-            found = fine_tune(
-                pipeline.model, pipeline.frontend, motions, run, settings=settings, card=card, progress=bar.update_to
-            )
-    except InputError:  # nothing that can be learned from
-        _remove_work(folder)
-        if is_new:
-            folder.rmdir()
-        raise
+    run = folder / _RUN
+    with new_folders(folder):
+        used = _usable(paths, lambda path: (path.name, _motion(path, folder, pipeline.face_model, face)))
+        sources, motions = [name for name, _ in used], [motion for _, motion in used]
+        seconds = sum(map(len, motions)) / FPS
+        settings = Settings(steps=steps, seed=seed)
+        card = {"person": name, "consent": consent, "sources": sources, "seconds": round(seconds, 1)}
+        _begin(folder)
+        try:
+            with progress(steps, "learning", "step") as bar:
+                found = fine_tune(
+                    pipeline.model,
+                    pipeline.frontend,
+                    motions,
+                    run,
+                    settings=settings,
+                    card=card,
+                    progress=bar.update_to,
+                )
+        except InputError:  # nothing that can be learned from
+            _remove_work(folder)
+            raise
     gain = 1 - found["loss"] / found["base"]
     if gain <= 0:
         say("note: on the held-out part of the clips the person's weights are no better than those of everybody", 0)
@@ -143,26 +148,26 @@ _OWN: dict[str, Callable[[Path], bool]] = {
     _WORK: lambda path: _holds(path.parent / _MARKER, _MARK),
     _MARKER: lambda path: _holds(path, _MARK),
 }
-"""What may be in the folder under the names that are written, and how to tell that it was written here."""
+"""Names of files that are written -> test whether an existing one was written by this command."""
 
 
 def _begin(folder: Path) -> None:
-    """Write what says that the rest is this command's."""
+    """Create the working folder with the marker of this command."""
     (folder / _WORK).mkdir(parents=True, exist_ok=True)
     (folder / _MARKER).write_text(_MARK, encoding="utf-8")
 
 
 def _remove_work(folder: Path) -> None:
-    """Remove what only an unfinished training needs, and nothing besides."""
+    """Remove the files of the training, and nothing else."""
     for name in (_TRACKS, _RUN):
         shutil.rmtree(folder / name, ignore_errors=True)
     (folder / _MARKER).unlink(missing_ok=True)
-    with suppress(OSError):  # the user has put something into it
+    with suppress(OSError):  # it has other files
         (folder / _WORK).rmdir()
 
 
 def _paths(source: str, output: Path) -> list[Path]:
-    """The clips and motions that a source names. Raises InputError: there are none that could be used."""
+    """List the clips and motions of a source. Raises InputError: there are no usable ones."""
     found = [Path(source)]
     if found[0].is_dir():
         every = (path.relative_to(source) for path in found[0].rglob("*"))
@@ -175,7 +180,7 @@ def _paths(source: str, output: Path) -> list[Path]:
 
 
 def _checked(path: Path) -> Path:
-    """The path itself; looks into a file before minutes of tracking. Raises InputError: it cannot be used."""
+    """Check a file before minutes of tracking, and return it. Raises InputError: it is unusable."""
     check_input(path)
     if not (is_photo(str(path)) or is_motion_file(str(path)) or video_info(str(path)).has_audio):
         raise InputError(f"{path}: the video has no sound, without which nothing can be learned about speech")
@@ -183,10 +188,10 @@ def _checked(path: Path) -> Path:
 
 
 def _usable(paths: Sequence[Path], use: Callable[[Path], T]) -> list[T]:
-    """What becomes of the files; of several, those that cannot be used are left out.
+    """Apply `use` to files; of several, unusable ones are skipped with a note.
 
     Raises:
-        InputError: none can be used.
+        InputError: none is usable.
     """
     results = []
     for path in paths:

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from fd2talk.cluster import Run, spread
+from fd2talk.suffixes import PHOTOS, VIDEOS
 from fd2talk.terminal import announce, say
 from fd2talk.track import track_audio, track_file
 from fd2talk.unexpected import Unexpected, guarded
@@ -25,7 +26,7 @@ from shared.errors import Fd2TalkError, InputError, UsageError
 from shared.face_model import MorphableModel, load_bundled
 from shared.faces.crop import CROP_FACTOR, Crop
 from shared.faces.tracker import track_photo
-from shared.files import atomic_output
+from shared.files import atomic_output, new_folders
 from shared.media import FPS, SAMPLE_RATE, read_audio, read_image
 from shared.motion import Motion
 from shared.npz import read_npz
@@ -34,8 +35,6 @@ from shared.point_clip import load_points
 from shared.prepared import load_track, save_arrays, save_track
 from shared.tracking import Track, motion_from_track, of_one_person
 
-VIDEOS = (".mp4", ".mov", ".mkv", ".webm", ".avi", ".m4v", ".mpg", ".mpeg")
-PHOTOS = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".heic", ".avif")
 MANIFEST = "manifest.csv"
 
 # Columns of the index; other columns of a manifest follow them.
@@ -81,8 +80,8 @@ def prepare(
 ) -> int:
     """Track all clips (and photos) that have not been tracked yet, and write the index.
 
-    A clip that cannot be used is reported on standard error and left out of the index. One at which something fails
-    that nobody expected is left out, too, and reported at the end.
+    An unusable clip is reported on standard error and left out of the index; so is one with an unexpected error (a
+    bug), which is reported at the end.
 
     Args:
         clips: folder of videos.
@@ -94,7 +93,7 @@ def prepare(
             `out` lie at the same place; None for this machine.
 
     Returns:
-        The exit code: 1 if something unexpected failed at a clip or a photo, else 0.
+        The exit code: 1 after unexpected errors, else 0.
 
     Raises:
         UsageError: there is no such folder, `out` cannot be written to, or there is no cluster at the address.
@@ -116,12 +115,7 @@ def prepare(
     sounds = [str(Path(clips, clip.facts.get("sound", ""))) for clip in found]
     paths = [str(Path(clips, clip.file)) for clip in found]
     jobs = [(_track_clip, path, (clip, path, sound, out)) for clip, path, sound in zip(found, paths, sounds)]
-    with spread(address, workers) as run:
-        for folder in ("motions", "tracks"):
-            try:
-                (Path(out) / folder).mkdir(parents=True, exist_ok=True)
-            except OSError as error:
-                raise UsageError(f"cannot write to {out}: {error.strerror}") from error
+    with spread(address, workers) as run, new_folders(out, Path(out) / "motions", Path(out) / "tracks"):
         tracked, failed = _divided(run(guarded, jobs, what="clips", unit="clip"))
         rows = [row for of_clip, _ in tracked for row in of_clip]
         for _, note in tracked:
@@ -131,16 +125,16 @@ def prepare(
             _write_index(Path(out) / "index.csv", rows)
             if photos and stills:
                 failed += _prepare_photos(stills, photos, Path(out) / "portraits.npz", run)
-    for one in failed:
-        say(f"left out: {one}", 1)
-    if not rows:
-        raise Fd2TalkError(f"none of the {len(found)} clips in {clips} could be used")
+        for one in failed:
+            say(f"left out: {one}", 1)
+        if not rows:
+            raise Fd2TalkError(f"none of the {len(found)} clips in {clips} could be used")
     announce(given)
     return 1 if failed else 0
 
 
 def _divided(results: list[Any]) -> tuple[list[Any], list[Unexpected]]:
-    """Results of jobs, and what ended others unexpectedly; those that failed as expected gave none."""
+    """Split results of jobs into values and unexpected errors; None, of other failed jobs, is dropped."""
     failed = [one for one in results if isinstance(one, Unexpected)]
     return [one for one in results if one and not isinstance(one, Unexpected)], failed
 

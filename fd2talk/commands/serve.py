@@ -7,7 +7,6 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fd2talk.serving import check_address
 from fd2talk.terminal import announce
 from shared.errors import UsageError
 
@@ -18,14 +17,20 @@ _NEEDED = ("fastapi", "prometheus_client", "python_multipart", "uvicorn")
 
 
 def serve(
-    *, data: str, host: str, port: int, token: str | None, max_upload: int, max_pixels: float, max_seconds: float,
-    max_waiting: int, keep: float, min_free: int, grace: float, workers: int, weights: str, device: str,
-    engine: str | None, signer: Signer | None = None,
+    *, data: str, host: str, port: int, token: str | None, tokens: str | None, max_upload: int, max_pixels: float,
+    max_seconds: float, max_waiting: int, keep: float, min_free: int, grace: float, workers: int, weights: str,
+    device: str, engine: str | None, signer: Signer | None = None,
 ) -> None:  # fmt: skip
     """Serve until it is stopped; see `fd2talk.service.server.serve`."""
     if missing := [name for name in _NEEDED if find_spec(name) is None]:
         raise UsageError(f"fd2talk serve needs {missing[0]}: pip install 'fd2talk[serve]'")
-    check_address(host, token)
+    if token is not None and tokens is not None:
+        raise UsageError("--token is one for all, --tokens one for each client: give either")
+
+    from fd2talk.service.clients import Clients
+
+    clients = Clients.of(token) if tokens is None else Clients.read(tokens)
+    clients.check(host)
     if weights != "bundled" and not Path(weights).is_dir():
         raise UsageError(f"{weights}: there is no such folder of weights")
     if signer is not None:
@@ -44,6 +49,6 @@ def serve(
         keep_seconds=keep * 3600, free_bytes=min_free * 2**20,
     )  # fmt: skip
     serve(
-        Path(data), limits, host=host, port=port, token=token, weights=weights, device=device,
+        Path(data), limits, host=host, port=port, clients=clients, weights=weights, device=device,
         engine=engine or ENGINE, grace=grace, workers=workers, ready=announce,
     )  # fmt: skip

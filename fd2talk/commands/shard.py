@@ -1,13 +1,14 @@
-"""`fd2talk shard`: a prepared folder -> few large files from which thousands of hours can be trained on.
+"""`fd2talk shard`: packs a prepared folder into few large files, for training on thousands of hours.
 
-See `shared.shards` for the files that are written. What is complete is kept, so that the command resumes, and adds the
-features or frames of further trainings.
+See `shared.shards` for the files that are written. Complete files are kept, so that the command resumes, and can add
+features or frames for further trainings.
 """
 
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,10 +19,11 @@ from fd2talk.terminal import announce, say
 from shared.config import Config
 from shared.errors import Fd2TalkError, InputError, UsageError
 from shared.face_model import load_bundled
+from shared.files import new_folders, remove_empty
 from shared.prepared import index_digest, read_index
 from shared.shards.check import check_known
 from shared.shards.clip_arrays import motion_parts, track_parts
-from shared.shards.format import INDEX, Part, pyarrow, shard_name
+from shared.shards.format import INDEX, PLAN, Part, pyarrow, shard_name
 from shared.shards.index import read_plan, write_index, write_plan
 from shared.shards.reader import Shards, is_sharded
 from stage1_motion.dataset import ClipsConfig
@@ -62,7 +64,7 @@ def shard(
         configs: config files of trainings whose features of speech, frames, or pairs of frames shall be there, too.
         size: of a file of motions and sound, in MB.
         quality: of frames and pairs as WebP, 1 to 100; None: without loss.
-        tracks: whether tracked points are kept, from which face models and the repair renderer's pairs are made.
+        tracks: whether to store tracked points, which trainings of face models and pairs of the repair renderer need.
         workers: number of processes; None for one per CPU core.
 
     Raises:
@@ -93,31 +95,31 @@ def shard(
     if not rows:
         raise InputError(f"{prepared}: the index is empty")
     plan = {"index": index_digest(prepared), "face_model": model.fingerprint, "size": size, "tracks": tracks}
-    _prepare_folder(folder, plan)
-    if (folder / INDEX).is_file():
-        check_known(folder)
-    shards = divide(rows, max(1, (size << 20) // _FRAME_BYTES))
-    work: list[tuple[Callable[..., None], tuple]] = []
-    for number, of_shard in enumerate(shards):
-        job = (prepared, out, number, of_shard)
-        work.append((write_clips, job))
-        work += [(write_tracks, job)] if tracks else []
-        work += [(write_speech, (*job, of)) for of in speech]
-    _run(work, workers, "shards")
-    parts = {**motion_parts(model.num_expression, model.num_identity), **learned_parts(model.num_expression)}
-    parts |= track_parts() if tracks else {}
-    parts |= dict(speech.values()) | _kept(folder, len(shards))
-    numbers, space = collect_scales(out, len(shards), rows)
-    place = {row["name"]: number for number, of_shard in enumerate(shards) for row in of_shard}
-    portraits = [name for name in ("portraits.npz",) if (Path(prepared) / name).exists()]
-    for name in portraits:
-        shutil.copyfile(Path(prepared) / name, folder / name)
-    for config in frames:
-        _write_frames(config, prepared, folder, size, quality, workers)
-    for of_repair in pairs:
-        _write_pairs(of_repair, prepared, folder, size, quality, workers)
-    metadata = {"face_model": model.fingerprint, "index_sha256": plan["index"], **space}
-    write_index(folder, rows, place, parts, numbers, metadata, [folder / name for name in portraits])
+    with _made(folder, plan):
+        if (folder / INDEX).is_file():
+            check_known(folder)
+        shards = divide(rows, max(1, (size << 20) // _FRAME_BYTES))
+        work: list[tuple[Callable[..., None], tuple]] = []
+        for number, of_shard in enumerate(shards):
+            job = (prepared, out, number, of_shard)
+            work.append((write_clips, job))
+            work += [(write_tracks, job)] if tracks else []
+            work += [(write_speech, (*job, of)) for of in speech]
+        _run(work, workers, "shards")
+        parts = {**motion_parts(model.num_expression, model.num_identity), **learned_parts(model.num_expression)}
+        parts |= track_parts() if tracks else {}
+        parts |= dict(speech.values()) | _kept(folder, len(shards))
+        numbers, space = collect_scales(out, len(shards), rows)
+        place = {row["name"]: number for number, of_shard in enumerate(shards) for row in of_shard}
+        portraits = [name for name in ("portraits.npz",) if (Path(prepared) / name).exists()]
+        for name in portraits:
+            shutil.copyfile(Path(prepared) / name, folder / name)
+        for config in frames:
+            _write_frames(config, prepared, folder, size, quality, workers)
+        for of_repair in pairs:
+            _write_pairs(of_repair, prepared, folder, size, quality, workers)
+        metadata = {"face_model": model.fingerprint, "index_sha256": plan["index"], **space}
+        write_index(folder, rows, place, parts, numbers, metadata, [folder / name for name in portraits])
     say(f"{len(rows)} clip{'s' if len(rows) > 1 else ''} in {len(shards)} shard{'s' if len(shards) > 1 else ''}", 0)
     announce(out)
 
@@ -126,23 +128,31 @@ def _features(config: ClipsConfig) -> Features:
     return Features(config.speech_encoder, config.layer, config.speech_events)
 
 
-def _prepare_folder(folder: Path, plan: dict[str, Any]) -> None:
-    """Make the folder, or check that what it holds was made of the same."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        known, others = read_plan(folder), any(folder.iterdir())
-    except OSError as error:
-        raise UsageError(f"cannot write to {folder}: {error.strerror}") from error
-    if known is None and others:
-        raise UsageError(f"{folder} holds something else than shards; name another folder")
-    if known is not None and known != plan:
-        what = ", ".join(name for name in plan if known.get(name) != plan[name])
-        raise UsageError(f"{folder} holds shards of another {what}; remove it, or name another folder")
-    write_plan(folder, plan)
+@contextmanager
+def _made(folder: Path, plan: dict[str, Any]) -> Iterator[None]:
+    """Make the folder, or check that what it holds was made of the same; a failure with nothing written leaves none."""
+    with new_folders(folder):
+        try:
+            known, others = read_plan(folder), any(folder.iterdir())
+        except OSError as error:
+            raise UsageError(f"cannot write to {folder}: {error.strerror}") from error
+        if known is None and others:
+            raise UsageError(f"{folder} holds something else than shards; name another folder")
+        if known is not None and known != plan:
+            what = ", ".join(name for name in plan if known.get(name) != plan[name])
+            raise UsageError(f"{folder} holds shards of another {what}; remove it, or name another folder")
+        write_plan(folder, plan)
+        try:
+            yield
+        except BaseException:
+            remove_empty(path for path in folder.iterdir() if path.is_dir())
+            if [path.name for path in folder.iterdir()] == [PLAN]:
+                (folder / PLAN).unlink()
+            raise
 
 
 def _run(work: list[tuple[Callable[..., None], tuple]], workers: int | None, what: str) -> None:
-    """Do the jobs in processes. Raises Fd2TalkError: one of them failed."""
+    """Run the jobs in processes. Raises Fd2TalkError: one of them failed."""
     failed: list[Fd2TalkError] = []
     in_processes(_call, work, workers, what, "file", failed=lambda _, error: failed.append(error))
     if failed:
@@ -154,7 +164,7 @@ def _call(function: Callable[..., None], arguments: tuple) -> None:
 
 
 def _kept(folder: Path, shards: int) -> dict[str, Part]:
-    """Arrays of features that earlier runs have added. Raises InputError: a file of theirs is missing."""
+    """Arrays of features added by earlier runs. Raises InputError: one of their files is missing."""
     if not (folder / INDEX).is_file():
         return {}
     kept = {name: part for name, part in Shards(folder).parts.items() if part.group == name}

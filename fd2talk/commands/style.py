@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 
 from fd2talk.commands.inputs import talking_motion
 from fd2talk.options import FaceChoice
-from fd2talk.output import make_folder, require_output
+from fd2talk.output import require_output
 from fd2talk.terminal import announce
 from shared.errors import InputError, UsageError
-from shared.files import check_input
+from shared.files import check_input, new_folders
 
 if TYPE_CHECKING:
     from stage1_motion.pipeline import MotionPipeline
@@ -35,8 +35,8 @@ def style(source: str, output: str, *, terms: str, weights: str, face: FaceChoic
     model = "diffposetalk" if weights == "bundled" else None
     pipeline = MotionPipeline.from_pretrained(weights, model=model)
     result = _style_of(source, pipeline, face, terms)
-    make_folder(path)
-    result.save(path, overwrite=overwrite)
+    with new_folders(path.parent):
+        result.save(path, overwrite=overwrite)
     announce(path)
 
 

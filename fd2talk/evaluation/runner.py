@@ -8,7 +8,7 @@ import re
 import time
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
@@ -29,6 +29,7 @@ from fd2talk.processes import in_processes
 from shared.errors import Fd2TalkError, InputError, UsageError
 from shared.face_model.loaders import load_face_model
 from shared.faces.face_alignment_tracker import require_s3fd
+from shared.files import new_folders, remove_empty
 from shared.metrics.metric_networks import METRIC_NETWORKS, find_metric_network
 from shared.published_files import digest
 from shared.weights import bundled
@@ -264,20 +265,12 @@ def _skip_unmeasured(wanted: list[str], records: dict[str, list[dict[str, Any]]]
 @contextmanager
 def _folder(output: Path) -> Iterator[None]:
     """Create the report's folder, and remove it if nothing was written to it."""
-    existed = output.exists()
-    try:
-        (output / "clips").mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UsageError(f"cannot write to {output}: {error.strerror}") from error
-    if not os.access(output, os.W_OK | os.X_OK):
-        raise UsageError(f"cannot write to {output}: it is not writable")
-    try:
+    clips = output / "clips"
+    with new_folders(output, clips):
+        if not os.access(output, os.W_OK | os.X_OK):
+            raise UsageError(f"cannot write to {output}: it is not writable")
         yield
-    finally:
-        with suppress(OSError):  # not empty
-            (output / "clips").rmdir()
-            if not existed:
-                output.rmdir()
+    remove_empty([clips])
 
 
 def _measure(

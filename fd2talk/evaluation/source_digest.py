@@ -8,7 +8,8 @@ from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 
-_PACKAGES = ("fd2talk", "shared", "stage1_motion", "stage2_render")
+from fd2talk.project_warnings import PACKAGES
+
 _REGISTRY = "registry"  # a module of this name lists packages whose module `model` is imported at run time
 
 
@@ -54,7 +55,7 @@ def _imported(tree: ast.Module, is_registry: bool) -> list[str]:
 def _file(module: str) -> Path | None:
     """The source of a module of the project; None if there is no such module, or it is not of the project."""
     package, *rest = module.split(".")
-    spec = find_spec(package) if package in _PACKAGES else None
+    spec = find_spec(package) if package in PACKAGES else None
     if spec is None or spec.origin is None:
         return None
     place = Path(spec.origin).parent.joinpath(*rest)

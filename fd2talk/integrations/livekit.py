@@ -1,10 +1,10 @@
-"""LiveKit Agents: a `VideoGenerator` that gives an agent's voice a face, in the agent's own process.
+"""LiveKit Agents: a `VideoGenerator` that shows a portrait speaking with the agent's voice, in the agent's process.
 
     face = PortraitVideo(LivePortrait.from_pretrained("photo.jpg", sound_rate=24000))
     await face.start(session, ctx.room)
 
-The agent's speech goes through a queue into the portrait, and both tracks, sound and video, are published by LiveKit's
-`AvatarRunner`. Participants whose audio tracks are subscribed to are listened to.
+The agent's speech is queued for the portrait, and LiveKit's `AvatarRunner` publishes both tracks, sound and video. The
+portrait listens to participants whose audio tracks are subscribed to.
 """
 
 from __future__ import annotations
@@ -34,11 +34,11 @@ except ImportError as error:
     ) from None
 
 _LEAD = 0.02
-"""Seconds of silence before speech: the sound must not run out between two frames."""
+"""Seconds of silence before speech, so that the sound track does not run dry between two frames."""
 
 
 class PortraitVideo(VideoGenerator):
-    """The face of an agent's voice.
+    """A portrait that speaks with an agent's voice.
 
     Args:
         portrait: closed by `aclose`. Its `sound_rate` is best that of the text-to-speech service.
@@ -54,14 +54,14 @@ class PortraitVideo(VideoGenerator):
 
     @property
     def options(self) -> AvatarOptions:
-        """What `AvatarRunner` must know."""
+        """Size and rates for `AvatarRunner`."""
         figures = self._frames.portrait.figures
         return AvatarOptions(figures.width, figures.height, FPS, self._rate, 1)
 
     # -- VideoGenerator -----------------------------------------------------------------------------------------------
 
     async def push_audio(self, frame: rtc.AudioFrame | AudioSegmentEnd) -> None:
-        """Say a piece of sound, of any rate, or end the segment."""
+        """Speak a block of sound, of any rate, or end the segment."""
         if isinstance(frame, AudioSegmentEnd):
             for resampler in self._resamplers.values():
                 self._speak(resampler.flush())
@@ -83,14 +83,14 @@ class PortraitVideo(VideoGenerator):
             self._frames.speak(float_sound(frame.data.cast("b"), 1))
 
     async def clear_buffer(self) -> None:
-        """Stop speaking: sound fades out in the next frame, for which this waits, and the segment has no end."""
+        """Stop speaking: waits until sound has faded out in the next frame; no end of segment is sent."""
         self._resamplers.clear()
         self._frames.interrupt(mute=False)
         if self._speaking:
             await self._frames.next_taken()
 
     async def __aiter__(self) -> AsyncIterator[rtc.VideoFrame | rtc.AudioFrame | AudioSegmentEnd]:
-        """Each 40 ms a picture, and while the portrait speaks its sound right behind, until `aclose`."""
+        """Yield a picture each 40 ms, followed by its sound while the portrait speaks, until `aclose`."""
         async for frame in self._frames:
             height, width, _ = frame.image.shape
             yield rtc.VideoFrame(width, height, rtc.VideoBufferType.RGB24, frame.image.tobytes())
@@ -105,7 +105,7 @@ class PortraitVideo(VideoGenerator):
     # -- in a room ----------------------------------------------------------------------------------------------------
 
     async def start(self, session: Any, room: Any, *, listen: bool = True) -> AvatarRunner:
-        """Be the voice and the face of a session: publish both to a room.
+        """Publish the sound and video of a session to a room.
 
         Args:
             session: an `AgentSession`; call this before its `start`, and start it without audio output of its own.
@@ -125,7 +125,7 @@ class PortraitVideo(VideoGenerator):
         return self._runner
 
     def listen(self, frame: rtc.AudioFrame) -> None:
-        """Listen to a piece of another speaker's sound: 16 kHz, in real time."""
+        """Listen to a block of another speaker's sound, 16 kHz, in real time."""
         self._frames.portrait.listen(float_sound(frame.data.cast("b"), frame.num_channels))
 
     def _on_track(self, track: Any, *_: Any) -> None:

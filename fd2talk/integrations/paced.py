@@ -1,4 +1,4 @@
-"""Frames of a live portrait for an event loop: in real time, without blocking it, with marks in the speech."""
+"""A live portrait for asyncio: frames in real time without blocking the event loop, and markers in the speech."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from fd2talk.live.portrait import LiveFrame, LivePortrait
 from shared.errors import InputError, UsageError
 from shared.media import FPS
 
-_WAIT = 0.75 / FPS
-"""Seconds for which a frame is waited for; then its picture is the one before."""
+_TIMEOUT = 0.75 / FPS
+"""Seconds to wait for a frame's picture; then it has an earlier one."""
 
-_LOST = 0.5
-"""Seconds behind from which on frames are not caught up with: the clock begins anew."""
+_MAX_LAG = 0.5
+"""Seconds of delay after which the clock restarts instead of catching up."""
 
 
 class PacedFrames:
-    """Frames of a portrait, one each 40 ms; all methods are for the event loop's thread.
+    """Frames of a portrait, one each 40 ms; call all methods in the event loop's thread.
 
     Args:
         portrait: closed by `aclose`.
@@ -34,71 +34,73 @@ class PacedFrames:
         self.portrait = portrait
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="live-frames")
         self._marks: deque[tuple[int, Any]] = deque()
-        self._given = self._spoken = 0  # samples
-        self._mute = self._closed = False
+        self._queued = self._spoken = 0  # samples
+        self._muted, self._closed = -1, False  # index of the last frame that is muted
         self._taken = asyncio.Event()
 
     def speak(self, samples: np.ndarray) -> None:
-        """Say float32 [n] at `LivePortrait.sound_rate` after what is queued."""
+        """Append speech, float32 [n] at `LivePortrait.sound_rate`, to the queue."""
         self.portrait.speak(samples)
-        self._given += len(samples)
+        self._queued += len(samples)
 
     @property
     def speaks(self) -> bool:
-        """Whether there is speech that has not come out yet, or something that waits for it."""
-        return self._spoken < self._given or bool(self._marks)
+        """Whether speech or markers are pending."""
+        return self._spoken < self._queued or bool(self._marks)
 
     def mark(self, item: Any) -> None:
-        """Have `due` return something when all that has been given up to now has come out."""
-        self._marks.append((self._given, item))
+        """Put a marker behind all speech given so far; `due` returns it when that has been spoken."""
+        self._marks.append((self._queued, item))
 
     def due(self) -> list[Any]:
-        """What was marked at places that have been reached."""
+        """Remove and return the markers that have been reached."""
         found = []
         while self._marks and self._marks[0][0] <= self._spoken:
             found.append(self._marks.popleft()[1])
         return found
 
     def interrupt(self, *, mute: bool) -> list[Any]:
-        """Drop the speech that has not come out.
+        """Drop the pending speech.
 
         Args:
-            mute: the next frame is silent; else the sound fades out in it.
+            mute: all frames from now on are silent; else the sound fades out in the next one that is made.
 
         Returns:
-            What was marked in it.
+            The pending markers.
         """
         self.portrait.interrupt()
         dropped = [item for _, item in self._marks]
         self._marks.clear()
-        self._spoken, self._mute = self._given, mute and self._spoken < self._given
+        if mute and self._spoken < self._queued:
+            self._muted = self.portrait.figures.frames  # it fades out in this one; the one before may be on its way
+        self._spoken = self._queued
         return dropped
 
     async def next_taken(self) -> None:
-        """Wait for the next frame to be taken by whoever iterates, at most a tenth of a second."""
+        """Wait until the iterator has yielded the next frame, at most a tenth of a second."""
         self._taken.clear()
         try:
             await asyncio.wait_for(self._taken.wait(), 0.1)
         except asyncio.TimeoutError:
-            pass  # nobody iterates
+            pass  # there is no iterator
 
     async def __aiter__(self) -> AsyncIterator[LiveFrame]:
-        """Frames until `aclose`. The next one is taken when the last one has been dealt with and its time has come."""
+        """Yield frames until `aclose`, each when its time has come and the previous one has been processed."""
         loop, due = asyncio.get_running_loop(), 0.0
         while not self._closed:
             now = time.monotonic()
-            due = due if now < due + _LOST else now
+            due = due if now < due + _MAX_LAG else now
             await asyncio.sleep(max(0.0, due - now))
             due += 1 / FPS
             if self._closed:
                 return
             try:
-                taken = await loop.run_in_executor(self._pool, self.portrait.frame, _WAIT)
+                taken = await loop.run_in_executor(self._pool, self.portrait.frame, _TIMEOUT)
             except UsageError:
                 if self._closed:
                     return
                 raise
-            frame, self._mute = (silent(taken) if self._mute else taken), False
+            frame = silent(taken) if taken.index <= self._muted else taken
             self._spoken = max(self._spoken, frame.spoken)
             yield frame
             self._taken.set()
@@ -123,7 +125,7 @@ def float_sound(samples: bytes | memoryview | np.ndarray, channels: int) -> np.n
     """Interleaved 16-bit samples -> float32 [n], mono.
 
     Raises:
-        InputError: no whole number of samples.
+        InputError: not a whole number of samples.
     """
     data = np.frombuffer(samples, np.uint8)
     if len(data) % (2 * channels):

@@ -1,9 +1,9 @@
-"""Pipecat: a service that gives the voice of a pipeline a face, behind the text-to-speech service.
+"""Pipecat: a service behind text-to-speech that shows a portrait speaking with the pipeline's voice.
 
     Pipeline([transport.input(), stt, user_aggregator, llm, tts, face, transport.output(), assistant_aggregator])
 
-Speech (`TTSAudioRawFrame`) goes in. Each 40 ms a picture comes out, and while the portrait speaks the sound that
-belongs to it right behind. What else follows speech in the pipeline stays behind it. The user's sound is listened to.
+Speech (`TTSAudioRawFrame`) goes in. Each 40 ms a picture comes out, followed by its sound while the portrait speaks.
+Other frames keep their place behind the speech. The portrait listens to the user's sound.
 """
 
 from __future__ import annotations
@@ -39,17 +39,17 @@ except ImportError as error:
     ) from None
 
 _DRAIN = 2.0
-"""Seconds that the end of a pipeline waits for speech beyond its own length."""
+"""Seconds beyond the length of queued speech that the end of a pipeline waits for it."""
 
 
 class PortraitVideoService(AIService):
-    """The face of a pipeline's voice.
+    """A portrait that speaks with a pipeline's voice.
 
     Args:
         portrait: whose `sound_rate` is best that of the text-to-speech service. It is closed with the pipeline.
-        sync_with_audio: pictures wait in the output transport's queue of sound (`OutputImageRawFrame.sync_with_audio`);
-            for transports with `video_out_is_live=False`. Otherwise set `video_out_is_live=True` and
-            `video_out_framerate=25`.
+        sync_with_audio: pictures are queued with the sound in the output transport
+            (`OutputImageRawFrame.sync_with_audio`); for transports with `video_out_is_live=False`. Otherwise set
+            `video_out_is_live=True` and `video_out_framerate=25`.
         settings: arguments of pipecat's `AIService`.
     """
 
@@ -79,17 +79,17 @@ class PortraitVideoService(AIService):
             elif isinstance(frame, TTSStartedFrame):
                 await self.start_ttfb_metrics()
             elif isinstance(frame, TTSStoppedFrame):
-                self._frames.speak(float_sound(await self._speech_rate.flush(), 1))  # what the resampler has held back
+                self._frames.speak(float_sound(await self._speech_rate.flush(), 1))  # the rest in the resampler
                 self._frames.portrait.end_of_speech()
             if self._frames.speaks and not isinstance(frame, (SystemFrame, EndFrame)):
-                self._frames.mark(frame)  # behind the speech that it follows
+                self._frames.mark(frame)  # it keeps its place behind the speech
             else:
                 await self.push_frame(frame, direction)
-            if isinstance(frame, StartFrame):  # which all processors must see first
+            if isinstance(frame, StartFrame):  # must reach all processors first
                 self._task = self.create_task(self._show())
 
     async def stop(self, frame: EndFrame) -> None:
-        """Say what is left, then end."""
+        """Speak the rest, then end."""
         await super().stop(frame)
         if self._task is not None and self._frames.speaks:
             self._frames.portrait.end_of_speech()
@@ -98,7 +98,7 @@ class PortraitVideoService(AIService):
             try:
                 await asyncio.wait_for(self._drained.wait(), self._frames.portrait.queued + _DRAIN)
             except asyncio.TimeoutError:
-                pass  # a machine that is too slow: the pipeline ends nevertheless
+                pass  # the machine is too slow: end nevertheless
         await self._end()
 
     async def cancel(self, frame: CancelFrame) -> None:
@@ -128,7 +128,7 @@ class PortraitVideoService(AIService):
         self._frames.portrait.listen(float_sound(heard, 1))
 
     async def _interrupt(self, frame: InterruptionFrame) -> None:
-        """Silence; the transport has dropped the sound that it had, so that there is nothing to fade."""
+        """Stop speaking without a fade-out, as the transport has dropped its queued sound anyway."""
         dropped = self._frames.interrupt(mute=True)
         await self._speech_rate.reset()
         await self.push_frame(frame)
@@ -137,7 +137,7 @@ class PortraitVideoService(AIService):
                 await self.push_frame(held)
 
     async def _show(self) -> None:
-        """Pictures, sound, and what is behind it, until cancelled."""
+        """Push pictures, sound, and the frames behind it, until cancelled."""
         try:
             async for frame in self._frames:
                 height, width, _ = frame.image.shape

@@ -1,4 +1,4 @@
-"""Over which network addresses sound and pictures go: no other computer is asked, so that no internet is needed."""
+"""Network addresses (ICE candidates) of WebRTC connections: without STUN, so that no internet is needed."""
 
 from __future__ import annotations
 
@@ -12,18 +12,17 @@ from fd2talk.serving import LOCAL
 
 
 def peer_connection() -> RTCPeerConnection:
-    """A connection that asks no STUN server."""
+    """A connection without STUN servers."""
     return RTCPeerConnection(RTCConfiguration(iceServers=[]))
 
 
 def offer_addresses(host: str) -> None:
-    """Say which addresses of this computer connections made from now on may use.
+    """Set the addresses of this computer that further connections offer.
 
-    aioice leaves the computer's own (loopback) out, so that a browser and a server on one computer would find each
-    other over its network, if there is one.
+    aioice leaves out loopback addresses; a browser on the same computer would then need a network to connect.
 
     Args:
-        host: the address that the server is bound to: with its own the computer can only be reached from itself.
+        host: the address that the server is bound to; for a loopback address only that is offered.
     """
     ice.get_host_addresses = _of(host, _all_addresses)
 
@@ -41,7 +40,7 @@ def _of(host: str, others: Callable[..., list[str]]) -> Callable[..., list[str]]
 
 
 def is_local(host: str) -> bool:
-    """Whether an address is only reached from this computer."""
+    """Whether an address is a loopback address."""
     try:
         return host == "localhost" or ipaddress.ip_address(host).is_loopback
     except ValueError:
@@ -49,10 +48,9 @@ def is_local(host: str) -> bool:
 
 
 def without_names(sdp: str) -> str:
-    """An offer without candidates that only a name stands for (`….local`).
+    """An offer without mDNS candidates (`….local`), with which browsers hide addresses from pages without microphone.
 
-    Browsers hide addresses so from pages without a microphone. Looking the names up needs multicast, and is not needed:
-    the browser reaches us, and its address is seen then.
+    Resolving them needs multicast. It is not needed: the browser connects to this server, which then sees its address.
     """
     lines = sdp.splitlines(keepends=True)
     return "".join(line for line in lines if not (line.startswith("a=candidate:") and ".local " in line))

@@ -1,4 +1,4 @@
-"""A visitor's call: his messages, the portrait that he sees and hears, and what becomes of all that when he leaves."""
+"""A visitor's call: messages, portrait and WebRTC connection, and their release when the visitor leaves."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from fd2talk.live.size_control import SIZES
 from fd2talk.live.tracks import Player
 from shared.errors import InputError
 
-_STATE_EVERY = 0.5
-"""Seconds from one report of the figures to the next."""
+_STATE_SECONDS = 0.5
+"""Between two reports of the figures."""
 
-Tell = Callable[[dict[str, Any]], Awaitable[None]]
+Send = Callable[[dict[str, Any]], Awaitable[None]]
 log = logging.getLogger(__name__)
 
 
@@ -28,7 +28,7 @@ class Call:
 
     Args:
         socket: to the page.
-        make: makes the portrait; called in a thread, as it takes a moment, with whom to tell that the machine is slow.
+        make: makes the portrait; called in a thread with a function for notices, such as that the machine is too slow.
     """
 
     def __init__(self, socket: web.WebSocketResponse, make: Callable[[Callable[[str], None]], LivePortrait]) -> None:
@@ -39,13 +39,13 @@ class Call:
         self.player: Player | None = None
         self._tasks: set[asyncio.Task] = set()
         self._speaking = False
-        self._ends: list[int] = []  # samples after which utterances are over, of which nobody has been told
+        self._ends: list[int] = []  # numbers of samples after which utterances end; not reported yet
         self._making: asyncio.Future[LivePortrait] | None = None
         self._closing: asyncio.Task[None] | None = None
-        self.others: set[Tell] = set()
-        """Told what happens, beside the page: programs that send speech."""
+        self.others: set[Send] = set()
+        """Further receivers of messages beside the page: programs that send speech."""
         self.farewell: str | None = None
-        """Why the call has ended, if it was not the visitor who left."""
+        """Why the server has ended the call, or None."""
 
     async def open(self) -> None:
         """Make the portrait."""
@@ -55,7 +55,7 @@ class Call:
         self._start(self._report())
 
     async def close(self) -> None:
-        """Release everything; whoever waits may be cancelled, and it still happens."""
+        """Release everything, even if the awaiting task is cancelled."""
         self.ended.set()
         if self._closing is None:
             self._closing = self._loop.create_task(self._close())
@@ -89,10 +89,10 @@ class Call:
                 await asyncio.to_thread(made.close)
 
     async def take(self, message: dict[str, Any]) -> None:
-        """Do what a message of the page asks for.
+        """Handle a message of the page.
 
         Raises:
-            InputError: it is none.
+            InputError: an unknown or incomplete message.
         """
         kind = message.get("type")
         assert self.portrait is not None
@@ -106,26 +106,26 @@ class Call:
             raise InputError(f"a message of type {str(kind)[:40]!r} is not known, or lacks something")
 
     async def interrupt(self) -> None:
-        """The portrait stops speaking, and all are told, if it did or was about to."""
+        """Stop speaking, and report it if there was speech to stop."""
         assert self.portrait is not None
         if self.portrait.interrupt():
             self._ends = self._ends and [0]  # with the next silent frame
             await self.tell({"type": "interrupted"})
 
     def end_of_speech(self) -> None:
-        """The utterance is complete; when it is over, all are told, also if there was nothing to be heard."""
+        """The utterance is complete; its end is reported when it has been spoken, also if it was silent."""
         assert self.portrait is not None
         self._ends.append(self.portrait.end_of_speech())
 
     async def tell(self, message: dict[str, Any]) -> None:
-        """Tell the page and the programs that send speech."""
+        """Send a message to the page and the programs that send speech."""
         for tell in (self._socket.send_json, *self.others):
             try:
                 await tell(message)
-            except (ConnectionError, RuntimeError):  # has just left, which its own handler notices
+            except (ConnectionError, RuntimeError):  # has just disconnected, which its own handler notices
                 pass
 
-    # -- what happens by itself ---------------------------------------------------------------------------------------
+    # -- connection and playback --------------------------------------------------------------------------------------
 
     async def _answer(self, sdp: str) -> None:
         if self._peer is not None:
@@ -147,7 +147,7 @@ class Call:
             for track in (player.pictures, player.sound):
                 peer.addTrack(track)
             await peer.setLocalDescription(await peer.createAnswer())
-        except Exception as error:  # aiortc's own of many kinds
+        except Exception as error:  # aiortc raises many kinds
             log.debug("offer", exc_info=error)
             await peer.close()
             raise InputError("this is no offer of a connection that receives sound and pictures") from error
@@ -155,7 +155,7 @@ class Call:
         await self._socket.send_json({"type": "answer", "sdp": peer.localDescription.sdp})
 
     async def _play(self) -> None:
-        """Play; when that fails, say so and end the call."""
+        """Play; an error is reported and ends the call."""
         assert self.player is not None
         try:
             await self.player.run()
@@ -165,7 +165,7 @@ class Call:
             await self._socket.close()
 
     async def _report(self) -> None:
-        """Figures for the page."""
+        """Send figures to the page, until it disconnects."""
         assert self.portrait is not None and self.player is not None
         while not self._socket.closed:
             figures = vars(self.portrait.figures) | {"fps": self.player.fps}
@@ -173,7 +173,7 @@ class Call:
                 await self._socket.send_json({"type": "state", **figures})
             except (ConnectionError, RuntimeError):
                 return
-            await asyncio.sleep(_STATE_EVERY)
+            await asyncio.sleep(_STATE_SECONDS)
 
     def _on_frame(self, frame: LiveFrame) -> None:
         over = bool(self._ends) and not frame.speaking and frame.spoken >= self._ends[0]
@@ -184,7 +184,7 @@ class Call:
             self._start(self.tell({"type": "speaking", "speaking": frame.speaking}))
 
     def _notify(self, sentence: str) -> None:
-        """From a thread of the portrait."""
+        """Send a notice; called in a thread of the portrait."""
         note = {"type": "note", "message": sentence}
         self._loop.call_soon_threadsafe(lambda: self._start(self.tell(note)))
 

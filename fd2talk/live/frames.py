@@ -1,4 +1,4 @@
-"""Frames between the motion that is generated and the caller who shows them: painted in threads, in order of need."""
+"""The queue of frames between motion and caller: which of them painters render next, and which picture is shown."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ class Planned:
     """A frame whose sound and motion are known, and perhaps its picture.
 
     Args:
-        index: since the start.
+        index: number of the frame since the start.
         sound: of the frame.
-        motion: of it alone.
+        motion: of this frame alone.
         image: uint8 [H, W, 3] when it has been painted.
-        version: of the motion; a picture of an earlier one is thrown away.
-        taken: a painter is at it.
+        version: of the motion; a picture of an earlier version is discarded.
+        taken: a painter is working on it.
     """
 
     index: int
@@ -34,27 +34,26 @@ class Planned:
     taken: bool = False
 
     def replace_motion(self, motion: Motion) -> None:
-        """Another motion, of which there is no picture yet."""
+        """Replace the motion, and discard the picture."""
         self.motion, self.image, self.taken = motion, None, False
         self.version += 1
 
 
 Render = Callable[[Motion], list[np.ndarray]]
 
-_TOGETHER = 2
-"""Frames that a painter paints at once, where there is time: it takes a tenth less of it."""
+_BATCH = 2
+"""Frames that a painter renders at once if there is time, which is a tenth faster."""
 
 
 class Plan:
-    """The frames that are ahead of the caller, in order. Its owner holds a lock around each call."""
+    """The planned frames, in order. The caller must hold a lock around each call."""
 
     def __init__(self) -> None:
         self.frames: deque[Planned] = deque()
         self.next = 0  # index of the frame that is planned next
-        self.latest: tuple[int, np.ndarray] | None = (
-            None  # that has been due, and when: what is shown while one is missing
-        )
-        self._seconds = 0.0  # a painter takes for a frame
+        self.latest: tuple[int, np.ndarray] | None = None
+        """Index and picture of the last frame that was due; shown in the place of a frame without picture."""
+        self._seconds = 0.0  # that a painter needs for a frame, a running mean
 
     def __len__(self) -> int:
         return len(self.frames)
@@ -65,25 +64,25 @@ class Plan:
         self.next += 1
 
     def to_paint(self, paced: bool) -> list[Planned]:
-        """The frames that a painter should paint at once; none if there is nothing to do.
+        """The frames that a painter should render next, as one batch; empty if there are none.
 
         Args:
-            paced: the caller takes a frame each 40 ms whether it is painted or not: those that would be late are left
-                out, unless it is all of them.
+            paced: the caller takes a frame each 40 ms whether it is painted or not: frames that would be late are
+                skipped, unless all would be.
         """
-        open_ones = [frame for frame in self.frames if frame.image is None and not frame.taken]
+        unpainted = [frame for frame in self.frames if frame.image is None and not frame.taken]
         if not paced:
-            return open_ones[:_TOGETHER]
-        for number, frame in enumerate(open_ones):
-            left, together = (frame.index - self.frames[0].index + 1) / FPS, open_ones[number : number + _TOGETHER]
+            return unpainted[:_BATCH]
+        for number, frame in enumerate(unpainted):
+            left, together = (frame.index - self.frames[0].index + 1) / FPS, unpainted[number : number + _BATCH]
             if left >= len(together) * self._seconds:
                 return together
             if left >= self._seconds:
                 return [frame]
-        return open_ones[-1:]
+        return unpainted[-1:]
 
     def take(self) -> tuple[Planned, np.ndarray]:
-        """The next frame and its picture, or the one before if it has none."""
+        """Remove and return the next frame and its picture, or the latest picture if it has none."""
         frame = self.frames.popleft()
         if frame.image is not None:
             self._due(frame.index, frame.image)
@@ -91,7 +90,7 @@ class Plan:
         return frame, self.latest[1]
 
     def silence(self) -> int:
-        """All frames but the next one wait for another motion; returns the number of the first of them."""
+        """Discard the pictures of all frames but the next one, for another motion; returns the index of the first."""
         waiting = list(self.frames)[1:]
         for frame in waiting:
             frame.image, frame.taken, frame.version = None, True, frame.version + 1
@@ -102,7 +101,14 @@ class Plan:
             self.latest = index, image
 
     def painted(self, frame: Planned, version: int, image: np.ndarray, seconds: float) -> None:
-        """Put a picture, which has taken so long, in its place; too late, it is shown while later ones are missing."""
+        """Store a picture; one that is late still replaces the latest picture.
+
+        Args:
+            frame: that was painted.
+            version: of its motion, when painting began.
+            image: uint8 [H, W, 3].
+            seconds: that painting took.
+        """
         self._seconds += 0.1 * (seconds - self._seconds)
         if frame.version != version:
             return

@@ -1,4 +1,4 @@
-"""Where the server listens, and until when."""
+"""The listening socket of the server, and serving until a signal."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from shared.errors import InputError
 
 
 def listening(host: str, port: int) -> socket.socket:
-    """A socket on which visitors are already waited for, while models are loaded.
+    """A listening socket: visitors can connect while models are loaded.
 
     Raises:
         InputError: the address cannot be used.
@@ -28,7 +28,7 @@ def listening(host: str, port: int) -> socket.socket:
             0
         ]
         found = socket.socket(family, kind, protocol)
-        if os.name == "posix":  # on Windows it means something else
+        if os.name == "posix":  # on Windows it would allow two servers on one port
             found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         found.bind(address)
         found.listen(128)
@@ -45,12 +45,12 @@ async def serve(app: web.Application, at: socket.socket, host: str, token: str |
 
     Args:
         app: the application; what it holds is released by its own hooks.
-        at: where to listen, from `listening`.
+        at: socket, from `listening`.
         host: address that it is bound to.
-        token: what visitors must know.
+        token: which visitors must give, or None.
 
     Raises:
-        Stopped: by which signal.
+        Stopped: a signal was received.
     """
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=2)
     await runner.setup()
@@ -62,7 +62,7 @@ async def serve(app: web.Application, at: socket.socket, host: str, token: str |
 
     try:
         await web.SockSite(runner, at).start()
-        for number in (signal.SIGINT, signal.SIGTERM):  # otherwise an exception in whatever the loop does then
+        for number in (signal.SIGINT, signal.SIGTERM):  # without a handler it would raise in whatever the loop is doing
             if signal.getsignal(number) is not signal.SIG_IGN:
                 with contextlib.suppress(NotImplementedError, ValueError, RuntimeError):  # Windows; another thread
                     asyncio.get_running_loop().add_signal_handler(number, stop, number)

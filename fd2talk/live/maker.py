@@ -1,4 +1,4 @@
-"""The threads behind a live portrait: one generates motion in hops, two paint frames, all as frames are taken."""
+"""The threads behind a live portrait: one generates motion in hops, two paint frames, at the pace of the caller."""
 
 from __future__ import annotations
 
@@ -22,33 +22,35 @@ from stage1_motion.streaming.events import AHEAD as HEARD_AHEAD
 from stage1_motion.streaming.stream import HOP, MotionStream, joined
 
 AHEAD = 6
-"""The next hop is generated when so many frames are left to take: time to generate it and to paint its first frames."""
+"""Planned frames at which the next hop is generated: time to generate it and to paint its first frames."""
 
 _WAIT = 4
-"""While at least so many frames are left, a hop waits for sound that is to come."""
+"""While more frames than these are planned, a hop waits for sound that is still to arrive."""
 
 _PAINTERS, _NICE = 2, 2
-_HEARD = 5 * SAMPLE_RATE  # samples of the other speaker that are kept until motion is generated
+_MAX_HEARD = 5 * SAMPLE_RATE  # samples of the other speaker that are buffered
 
 
 class FrameMaker:
-    """Sound and motion, which wait to be taken as frames.
+    """Makes frames from queued sound, ahead of the caller.
 
     Args:
         stream: of the person's motion.
-        render: motion of a frame -> its picture; it may be replaced at any time.
+        render: motion of K frames -> K pictures; the attribute may be replaced at any time.
         sound_rate: samples a second of the speech.
     """
 
     def __init__(self, stream: MotionStream, render: Render, sound_rate: int) -> None:
         self.render, self._stream, self._resample = render, stream, FrameResampler(sound_rate)
         self.changed = threading.Condition()
-        """Guards what follows; whoever changes something notifies all."""
+        """Guards the attributes below; notify all after a change."""
         self.plan, self.speech = Plan(), SpeechQueue(sound_rate)
-        self._unplanned: deque[FrameSound] = deque()  # sound that the motion has heard ahead
+        self._unplanned: deque[FrameSound] = (
+            deque()
+        )  # sound that was given to the motion, whose frames are not generated yet
         self._heard: deque[np.ndarray] = deque()
         self._heard_samples = 0
-        self._silent: int | None = None  # number of the first frame of an interruption that is to be dealt with
+        self._silent: int | None = None  # index of the first frame of a pending interruption
         self._closed = self._paced = False
         self._error: BaseException | None = None
         works = [self._generate, *[self._paint] * _PAINTERS]
@@ -69,14 +71,14 @@ class FrameMaker:
                 thread.join()
 
     def check_open(self) -> None:
-        """Raise what a thread has raised, or UsageError after `close`; called with the lock."""
+        """Raise a thread's exception, or UsageError after `close`; called with the lock held."""
         if self._error is not None:
             raise self._error.with_traceback(None)
         if self._closed:
             raise UsageError("the portrait has been closed")
 
     def guarded(self, work: Callable[[], object]) -> None:
-        """Do what a thread is for; its exception is raised where the next frame is asked for."""
+        """Run the work of a thread; its exception is raised by the next call of the caller."""
         try:
             work()
         except BaseException as error:
@@ -85,19 +87,19 @@ class FrameMaker:
                 self.changed.notify_all()
 
     def hear(self, samples: np.ndarray) -> None:
-        """Keep the last seconds of the other speaker's sound until motion is generated; called with the lock."""
+        """Buffer the last seconds of the other speaker's sound; called with the lock held."""
         self._heard.append(samples)
         self._heard_samples += len(samples)
-        while (excess := self._heard_samples - _HEARD) > 0:
+        while (excess := self._heard_samples - _MAX_HEARD) > 0:
             first = self._heard.popleft()
             if len(first) > excess:
                 self._heard.appendleft(first[excess:])
             self._heard_samples -= min(len(first), excess)
 
     def take(self, until: float | None) -> tuple[Planned, np.ndarray]:
-        """The next frame and its picture; if there is none at that time (`time.monotonic`), the one before.
+        """The next frame and its picture, or the latest picture if it is not ready at `until` (`time.monotonic`).
 
-        Called with the lock, which is given up while waiting.
+        Called with the lock held, which is released while waiting.
         """
         if self._closed:
             self.check_open()
@@ -113,7 +115,7 @@ class FrameMaker:
         return until is not None and time.monotonic() >= until and self.plan.latest is not None
 
     def interrupt(self) -> bool:
-        """Silence from the next frame on, in which sound fades out; called with the lock.
+        """Fade out in the next frame, and be silent from then on; called with the lock held.
 
         Returns:
             Whether there was speech to stop.
@@ -136,7 +138,7 @@ class FrameMaker:
     # -- the threads --------------------------------------------------------------------------------------------------
 
     def _generate(self) -> None:
-        """The motion, hop by hop, and interruptions."""
+        """Generate motion hop by hop, and handle interruptions."""
         while True:
             with self.changed:
                 sounds = None
@@ -152,7 +154,7 @@ class FrameMaker:
             if sounds is None:
                 self._silence(unseen)
                 continue
-            with one_thread("cpu"):  # more would gain little, and spin while they wait for each other
+            with one_thread("cpu"):  # more threads gain little, and would spin while they wait for each other
                 motion = self._stream.push(self._resample(np.concatenate([sound.samples for sound in sounds])))
             with self.changed:
                 for frame in range(0 if motion is None else len(motion)):
@@ -161,7 +163,7 @@ class FrameMaker:
                 self.changed.notify_all()
 
     def _next_sounds(self) -> list[FrameSound] | None:
-        """Sound of the frames that the next hop must hear, if it is time for it; it belongs to frames not planned."""
+        """Take the sound that the next hop needs from the queue; None if it is too early."""
         left = len(self.plan)
         if left > AHEAD:
             return None
@@ -170,18 +172,20 @@ class FrameMaker:
         return sounds
 
     def _silence(self, unseen: list[Planned]) -> None:
-        """Close the mouth in frames that are planned, and in all after them."""
+        """Close the mouth in the planned frames and in all after them."""
         closing = self._stream.interrupt(joined([frame.motion for frame in unseen]))
         with self.changed:
             self._unplanned.clear()
             for number, frame in enumerate(unseen):
                 assert closing is not None
-                frame.replace_motion(closing.slice(number, number + 1))  # some may have been taken by now
+                frame.replace_motion(
+                    closing.slice(number, number + 1)
+                )  # frames that were taken meanwhile are replaced in vain
             self.changed.notify_all()
 
     def _paint(self) -> None:
-        """Pictures, a few at a time."""
-        _yield_to_others()
+        """Render pictures, a few at a time."""
+        _lower_priority()
         while True:
             with self.changed:
                 frames: list[Planned] = []
@@ -203,8 +207,8 @@ class FrameMaker:
                 self.changed.notify_all()
 
 
-def _yield_to_others() -> None:
-    """Let threads with less to do, and more urgently, go before this one: motion, and whoever sends the frames."""
-    with suppress(AttributeError, OSError):  # not where threads have no priorities of their own
+def _lower_priority() -> None:
+    """Lower this thread's priority below those with short, urgent work: motion, and sending frames."""
+    with suppress(AttributeError, OSError):  # where threads have no priorities of their own
         if sys.platform == "linux":
             os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), os.getpriority(os.PRIO_PROCESS, 0) + _NICE)

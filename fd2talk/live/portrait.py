@@ -1,8 +1,8 @@
-"""A portrait that speaks what it is given, while it is given: sound in at any pace, paired sound and pictures out.
+"""A portrait that speaks in real time: sound in at any pace, frames of sound and picture out.
 
-Without any network: `server` and the adapters in `fd2talk.integrations` stand on it.
+It needs no network connection; `server` and the adapters in `fd2talk.integrations` are built on it.
 
-The caller paces: motion and pictures are made a few frames ahead, as he takes frames (`maker`).
+The caller sets the pace: motion and pictures are made a few frames ahead of the frames taken (`maker`).
 """
 
 from __future__ import annotations
@@ -38,12 +38,12 @@ class LiveFrame:
     """A picture and the sound that belongs to it.
 
     Args:
-        index: since the start, 25 a second.
+        index: number of the frame since the start, at 25 a second.
         image: uint8 [H, W, 3] RGB.
-        sound: float32 [sound_rate / 25], mono; zeros where nothing is said.
-        speaking: whether sound of speech is in it.
-        late: the picture was not ready and is an earlier one.
-        spoken: samples of all that `speak` was given that have been said, or dropped, with this frame.
+        sound: float32 [sound_rate / 25], mono; zeros without speech.
+        speaking: whether the sound has speech.
+        late: the picture was not ready, and is an earlier one.
+        spoken: samples given to `speak` so far that were spoken or dropped by the end of this frame.
     """
 
     index: int
@@ -56,16 +56,16 @@ class LiveFrame:
 
 @dataclass(frozen=True)
 class LiveFigures:
-    """How it goes.
+    """Statistics of a live portrait.
 
     Args:
         delay: seconds from when speech could have been heard without the portrait until its frame was taken, of the
-            last frame that speaks; None before the first.
-        frames: taken.
-        late: of them had another frame's picture.
+            last frame with speech; None before the first.
+        frames: number of frames taken.
+        late: number of them with an earlier frame's picture.
         width: of the frames, pixels.
         height: of the frames.
-        queued: seconds of speech that wait.
+        queued: seconds of speech in the queue.
     """
 
     delay: float | None
@@ -77,7 +77,7 @@ class LiveFigures:
 
 
 class LivePortrait:
-    """A person in a photo who says what `speak` is given; a context manager, with threads of its own.
+    """A person in a photo who speaks the sound given to `speak`; a context manager, with threads of its own.
 
     Args:
         photo: the person.
@@ -85,15 +85,15 @@ class LivePortrait:
         render: a pipeline of the renderers geometry or repair.
         size: longer side of the frames in pixels.
         full: the whole photo, else the square head crop.
-        sound_rate: samples a second of the speech, which is passed through as it is; a multiple of 25.
+        sound_rate: samples a second of the speech, which is passed through unchanged; a multiple of 25.
         seed: of the motion.
         style: how the person speaks, for models that take it.
         options: of the sampler.
-        notify: called, in one of the threads, with a sentence when frames become smaller because the machine is too
-            slow, and larger when it has time again; by default a warning.
+        notify: called, in one of the threads, with a sentence when the size of frames changes because the machine is
+            too slow, or has time again; by default a warning.
 
     Raises:
-        UsageError: a model that cannot stream, a renderer that is too slow, another `size` or `sound_rate`.
+        UsageError: a model that cannot stream, a renderer that is too slow, an invalid `size` or `sound_rate`.
     """
 
     def __init__(
@@ -152,7 +152,7 @@ class LivePortrait:
 
         Raises:
             InputError: no usable face in the photo.
-            UsageError: no such model, style or renderer, or one that is not for live pictures.
+            UsageError: an unknown model, style or renderer, or one that is not for live pictures.
         """
         from stage1_motion.pipeline import MotionPipeline
         from stage2_render.pipeline import RenderPipeline
@@ -172,26 +172,26 @@ class LivePortrait:
         self.close()
 
     def speak(self, samples: np.ndarray) -> None:
-        """Say this after what is queued.
+        """Append speech to the queue.
 
         Args:
             samples: float32 [n] at `sound_rate`, mono, of any length, at any pace.
 
         Raises:
-            InputError: not such an array.
+            InputError: another array.
             UsageError: the portrait has been closed.
         """
         _check(samples)
         with self._changed:
             self._maker.check_open()
-            self._maker.speech.put(samples.copy())  # the caller may use his array again
+            self._maker.speech.put(samples.copy())  # the caller may reuse the array
             self._changed.notify_all()
 
     def end_of_speech(self) -> int:
-        """The utterance is complete: its last words wait for nothing.
+        """Mark the utterance as complete, so that its end does not wait for further sound.
 
         Returns:
-            Samples of all that `speak` was given until now: the utterance is over when `LiveFrame.spoken` is so large.
+            Number of samples given to `speak` so far; the utterance is over when `LiveFrame.spoken` reaches it.
 
         Raises:
             UsageError: the portrait has been closed.
@@ -203,13 +203,13 @@ class LivePortrait:
         return given
 
     def listen(self, samples: np.ndarray) -> None:
-        """Listen to another speaker, in real time: of what comes faster the last five seconds are heard.
+        """Listen to another speaker in real time; of sound that arrives faster only the last five seconds are used.
 
         Args:
             samples: float32 [n], 16 kHz, mono.
 
         Raises:
-            InputError: not such an array.
+            InputError: another array.
             UsageError: the portrait has been closed.
         """
         _check(samples)
@@ -218,7 +218,7 @@ class LivePortrait:
             self._maker.hear(samples.copy())
 
     def interrupt(self) -> bool:
-        """Stop speaking: what is queued is dropped, the next frame fades out, and all after it are silent.
+        """Stop speaking: the queue is cleared, the next frame fades out, and all after it are silent.
 
         The mouth closes within three frames after the next one.
 
@@ -235,12 +235,12 @@ class LivePortrait:
         return stopped
 
     def frame(self, timeout: float | None = None) -> LiveFrame:
-        """Take the next frame, in order; frames are made a few ahead, as they are taken.
+        """Take the next frame; frames are made a few ahead of the last one taken.
 
         Args:
-            timeout: seconds to wait for its picture; then it is the one before (`LiveFrame.late`), so that sound is
-                never late. Give one where frames are shown in real time: only then pictures that cannot be ready in
-                time are left out, and frames become smaller where that happens often. None: wait for each picture.
+            timeout: seconds to wait for its picture; then it has an earlier picture (`LiveFrame.late`), so that sound
+                is never late. Give one if frames are shown in real time: only then pictures that cannot be ready in
+                time are skipped, and frames become smaller if that happens often. None: wait for each picture.
 
         Raises:
             UsageError: the portrait has been closed.
@@ -258,13 +258,13 @@ class LivePortrait:
         return LiveFrame(frame.index, image, frame.sound.samples, frame.sound.speaking, late, frame.sound.spoken)
 
     def resize(self, size: int) -> None:
-        """Make the frames larger or smaller, a few frames from now, while sound and motion go on.
+        """Change the size of frames, a few frames from now, without interrupting sound and motion.
 
         Args:
             size: longer side in pixels.
 
         Raises:
-            UsageError: too small, no whole number, or the portrait has been closed.
+            UsageError: too small, no integer, or the portrait has been closed.
         """
         size = _checked_size(size)
         with self._changed:
@@ -275,13 +275,13 @@ class LivePortrait:
 
     @property
     def queued(self) -> float:
-        """Seconds of speech that wait and are not yet heard by the motion."""
+        """Seconds of speech in the queue, from which no motion has been generated yet."""
         with self._changed:
             return self._maker.speech.seconds
 
     @property
     def figures(self) -> LiveFigures:
-        """How it goes."""
+        """Current statistics."""
         with self._changed:
             size = self._renderer.width, self._renderer.height
             return LiveFigures(self._delay, self._frames, self._late_frames, *size, self._maker.speech.seconds)
@@ -295,7 +295,7 @@ class LivePortrait:
     # -- a machine that is too slow ------------------------------------------------------------------------------------
 
     def _resize_by_itself(self, before: int, size: int) -> None:
-        """Go to another size, in a thread of its own: the photo has to be prepared."""
+        """Change the size in a thread of its own, as the photo has to be prepared for it."""
         reason = f"is too slow for {before} pixels" if size < before else "has time again"
         self._notify(f"this machine {reason}: frames are {size} pixels large from now on")
 
@@ -308,7 +308,7 @@ class LivePortrait:
         self._resizing.start()
 
     def _set_size(self, size: int) -> LiveRenderer:
-        # Preparing one takes time from the frames: it is done once for each size.
+        # Preparing a renderer takes time from the frames, so it is done once per size.
         renderer = self._renderers.get(size) or self._pipeline.live(self._photo, full=self._full, max_size=size)
         with self._changed:
             if size in SIZES:

@@ -1,4 +1,4 @@
-"""Sound at another sampling rate while it arrives, without drift: exactly as many samples as its duration has."""
+"""Streaming resampling without drift: the number of samples is exactly that of the duration."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from shared.errors import UsageError
 from shared.media import FPS, SAMPLE_RATE
 
 _CROSSINGS = 10
-"""Zero crossings of the low-pass on each side: a delay of so many samples of the lower rate (at 16 kHz 0.6 ms)"""
+"""Zero crossings of the low-pass filter on each side, its delay in samples of the lower rate (0.6 ms at 16 kHz)."""
 
 
 class FrameResampler:
     """Sound in whole video frames -> the same at 16 kHz, 640 samples a frame, about half a millisecond later.
 
-    Pieces join without a seam: the result depends on all sound before, not on the sizes in which it comes.
+    The result does not depend on the sizes of the blocks.
 
     Args:
         rate: of the sound, Hz; 25 video frames must be a whole number of samples.
@@ -30,10 +30,10 @@ class FrameResampler:
         check_rate(rate)
         divisor = gcd(rate, SAMPLE_RATE)
         self._up, self._down = SAMPLE_RATE // divisor, rate // divisor
-        larger = max(self._up, self._down, 2)  # 2: of nothing that is used, at 16 kHz
+        larger = max(self._up, self._down, 2)  # 2: a valid filter for equal rates, which is not used
         taps = 2 * _CROSSINGS * larger + 1
         self._filter = firwin(taps, 1 / larger, window=("kaiser", 5.0)) * self._up
-        # Whole periods of both rates, so that every piece begins at the same phase.
+        # Whole periods of both rates, so that every block begins at the same phase.
         self._history = np.zeros(-(-taps // (self._up * self._down)) * self._down)
 
     def __call__(self, samples: np.ndarray) -> np.ndarray:
@@ -48,10 +48,10 @@ class FrameResampler:
 
 
 def check_rate(rate: int) -> None:
-    """Refuse sampling rates that are none, or of which a video frame has no whole number of samples.
+    """Check a sampling rate.
 
     Raises:
-        UsageError: so it is.
+        UsageError: it is out of range, or a video frame does not have a whole number of samples.
     """
     if isinstance(rate, bool) or not isinstance(rate, int) or not 8000 <= rate <= 192_000 or rate % FPS:
         raise UsageError(f"sound has 8000 to 192000 samples a second, a multiple of {FPS}, not {rate}")

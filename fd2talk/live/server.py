@@ -1,4 +1,4 @@
-"""The server of `fd2talk live`: a page, a visitor's call, and sockets for sound; the protocol is in docs/live.md."""
+"""The server of `fd2talk live`: the page, a visitor's call, and WebSockets for sound; protocol: docs/live.md."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ LEFT = "The visitor has left."
 STOPPED = "The server has been stopped."
 
 MOST_QUEUED = 300.0
-"""Seconds of speech that wait at most. All that is sent is taken at once, so that an interruption after it is, too."""
+"""Seconds of speech in the queue at most. Sound is accepted at once, so that an interruption behind it is seen."""
 
-_LARGEST = 2**20
-"""Bytes of a message at most. Up to 16 times as many are read, so that a sentence can say so."""
+_MAX_MESSAGE = 2**20
+"""Bytes of a message at most. Up to 16 times as many are received, so that the error can be reported."""
 
-_NOTICE, _LEAVE = 0.5, 3.0
-"""Seconds that a visitor who comes back, as by a reload, waits until it is seen that they had left, and until
-all of that call has been released."""
+_RELOAD_SECONDS, _RELEASE_SECONDS = 0.5, 3.0
+"""Seconds that a new call waits for the end of the last one, which a reload may not have closed yet, and then for its
+release."""
 
 _COOKIE = "fd2talk_token"
 _PAGE = "index.html"
@@ -63,14 +63,14 @@ class LiveServer:
     """Serves one portrait to one visitor at a time.
 
     Args:
-        make: makes the portrait for a visitor, with a `sound_rate` of `tracks.SOUND_RATE`; called with whom to tell
-            when the machine is too slow.
+        make: makes the portrait for a visitor, with a `sound_rate` of `tracks.SOUND_RATE`; called with a function for
+            notices, such as that the machine is too slow.
         poster: JPEG of the person, for the page before the call.
         host: address that the server is bound to.
-        token: what visitors must know; needed for other addresses than this computer's own.
+        token: which visitors must give; required for other addresses than loopback ones.
 
     Raises:
-        UsageError: such an address without a token, or a token that can be guessed.
+        UsageError: as `fd2talk.serving.check_address`.
     """
 
     def __init__(self, make: MakePortrait, poster: bytes, *, host: str, token: str | None = None) -> None:
@@ -81,11 +81,11 @@ class LiveServer:
         self._stopped = False
 
     def app(self) -> web.Application:
-        """The application, for aiohttp."""
-        app = web.Application(middlewares=[self._guard], client_max_size=_LARGEST)
+        """The aiohttp application."""
+        app = web.Application(middlewares=[self._guard], client_max_size=_MAX_MESSAGE)
         app.on_shutdown.append(self._stop)
         app.router.add_get("/", self._page)
-        app.router.add_get("/poster.jpg", self._picture)
+        app.router.add_get("/poster.jpg", self._poster_image)
         app.router.add_get("/call", self._call)
         app.router.add_get("/speech", self._speech)
         app.router.add_get("/listen", self._listen)
@@ -95,7 +95,7 @@ class LiveServer:
 
     @web.middleware
     async def _guard(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        """Let in who knows the token, and no pages of other sites."""
+        """Check the token, and refuse pages of other sites."""
         if not is_own_page(request.headers.get("Host"), request.headers.get("Origin"), self._token):
             return web.Response(status=403, text=ELSEWHERE)
         bearer = request.headers.get("Authorization", "").removeprefix("Bearer ") or None
@@ -108,16 +108,16 @@ class LiveServer:
         name = request.path.strip("/") or _PAGE
         text = (files("fd2talk.live") / "static" / name).read_text(encoding="utf-8")
         response = web.Response(text=text, content_type=_TYPES[name], headers=_HEADERS)
-        if self._token is not None:  # for the page's further requests, whose addresses do not show it
+        if self._token is not None:  # for the page's further requests, whose URLs do not have it
             response.set_cookie(_COOKIE, self._token, httponly=True, samesite="Strict")
         return response
 
-    async def _picture(self, request: web.Request) -> web.Response:
+    async def _poster_image(self, request: web.Request) -> web.Response:
         return web.Response(body=self._poster, content_type="image/jpeg", headers=_HEADERS)
 
     async def _call(self, request: web.Request) -> web.WebSocketResponse:
-        """A visitor, until he leaves."""
-        socket = web.WebSocketResponse(timeout=2, heartbeat=10, max_msg_size=16 * _LARGEST)
+        """Serve a visitor's call until it ends."""
+        socket = web.WebSocketResponse(timeout=2, heartbeat=10, max_msg_size=16 * _MAX_MESSAGE)
         await socket.prepare(request)
         if not await self._is_free():
             return await _refused(socket, STOPPED if self._stopped else BUSY)
@@ -131,7 +131,7 @@ class LiveServer:
                 if message.type is not WSMsgType.TEXT:
                     return await _refused(socket, "calls take text, as JSON; sound goes to /speech and /listen")
                 try:
-                    await call.take(_parsed(_of_size(message.data)))
+                    await call.take(_parsed(_checked_size(message.data)))
                 except InputError as error:
                     await socket.send_json({"type": "error", "message": str(error)})
         except Fd2TalkError as error:
@@ -141,9 +141,11 @@ class LiveServer:
         return socket
 
     async def _is_free(self) -> bool:
-        """Whether nobody is there; a call that is ending is waited for."""
+        """Whether there is no call; one that is ending is waited for."""
         begun = monotonic()
-        while self.call is not None and monotonic() < begun + (_LEAVE if self.call.ended.is_set() else _NOTICE):
+        while self.call is not None and monotonic() < begun + (
+            _RELEASE_SECONDS if self.call.ended.is_set() else _RELOAD_SECONDS
+        ):
             await asyncio.sleep(0.02)
         return self.call is None and not self._stopped
 
@@ -154,21 +156,21 @@ class LiveServer:
             self.call = None
 
     async def _stop(self, app: web.Application) -> None:
-        """Say goodbye before the server ends, and release everything."""
+        """End the call before the server stops."""
         self._stopped = True
         if self.call is not None:
             await self.call.dismiss(STOPPED)
 
     async def _speech(self, request: web.Request) -> web.WebSocketResponse:
-        """Sound for the portrait to say."""
+        """Receive sound that the portrait speaks."""
         return await self._sound(request, SOUND_RATE, self._say)
 
     async def _listen(self, request: web.Request) -> web.WebSocketResponse:
-        """Sound of another speaker, for it to listen to."""
+        """Receive sound of another speaker, to which it listens."""
         return await self._sound(request, SAMPLE_RATE, self._hear)
 
     async def _sound(self, request: web.Request, target: int, take: Callable[..., Awaitable[None]]) -> Any:
-        socket = web.WebSocketResponse(timeout=2, heartbeat=10, max_msg_size=16 * _LARGEST)
+        socket = web.WebSocketResponse(timeout=2, heartbeat=10, max_msg_size=16 * _MAX_MESSAGE)
         await socket.prepare(request)
         call = self.call
         if call is None or call.portrait is None or call.ended.is_set():
@@ -184,9 +186,9 @@ class LiveServer:
                     if call.ended.is_set():
                         break
                     if message.type is WSMsgType.BINARY:
-                        await take(call, reader(_of_size(message.data)), microphone)
+                        await take(call, reader(_checked_size(message.data)), microphone)
                     elif message.type is WSMsgType.TEXT:
-                        await self._command(call, _parsed(_of_size(message.data)), reader, target)
+                        await self._command(call, _parsed(_checked_size(message.data)), reader, target)
                     else:
                         break
             finally:
@@ -213,7 +215,7 @@ class LiveServer:
         call.portrait.listen(samples)
 
     async def _command(self, call: Call, message: dict[str, Any], reader: PcmReader, target: int) -> None:
-        """What a program that sends sound says between the sound."""
+        """Handle a JSON message of a program that sends sound."""
         assert call.portrait is not None
         kind = message.get("type")
         if kind == "end" and target == SOUND_RATE:
@@ -227,13 +229,13 @@ class LiveServer:
 
 
 async def _end(socket: web.WebSocketResponse, call: Call) -> None:
-    """Close a socket of sound when the visitor leaves."""
+    """Close a socket of sound when the call ends."""
     await call.ended.wait()
     await _refused(socket, call.farewell or LEFT)
 
 
 async def _refused(socket: web.WebSocketResponse, sentence: str) -> web.WebSocketResponse:
-    """Say why, and close."""
+    """Send an error, and close."""
     try:
         await socket.send_json({"type": "error", "message": sentence})
         await socket.close()
@@ -242,15 +244,15 @@ async def _refused(socket: web.WebSocketResponse, sentence: str) -> web.WebSocke
     return socket
 
 
-def _of_size(data: Any) -> Any:
-    """A message's data. Raises InputError: more than it may have."""
-    if len(data) > _LARGEST:
-        raise InputError(f"a message has at most {_LARGEST} bytes, not {len(data)}: send several")
+def _checked_size(data: Any) -> Any:
+    """A message's data. Raises InputError: it is too large."""
+    if len(data) > _MAX_MESSAGE:
+        raise InputError(f"a message has at most {_MAX_MESSAGE} bytes, not {len(data)}: send several")
     return data
 
 
 def _parsed(text: str) -> dict[str, Any]:
-    """A message in JSON. Raises InputError: it is none."""
+    """Parse a message. Raises InputError: it is no JSON object."""
     try:
         message = json.loads(text)
     except (ValueError, RecursionError):

@@ -1,4 +1,4 @@
-"""Which size frames have: smaller while the machine is too slow, larger again when it has time."""
+"""Controls the size of frames: smaller when the machine is too slow, larger again when it has time."""
 
 from __future__ import annotations
 
@@ -7,42 +7,42 @@ from collections import deque
 from shared.media import FPS
 
 SIZES = (512, 384, 256)
-"""Longer sides of frames, in pixels, to which a machine that is too slow goes down."""
+"""Longer sides of frames in pixels, between which the size changes."""
 
-_WATCHED, _TOO_MANY = 50, 15
-"""Of so many frames so many are late: the machine is too slow. A hiccup of half a second, as when a call begins, is no
-reason."""
+_WINDOW, _MAX_LATE = 50, 15
+"""If so many of the last frames are late, the size is lowered; half a second of them, as at the start of a call, is not
+enough."""
 
-_CALM, _LONGEST_CALM = 30 * FPS, 480 * FPS
-"""Frames of which at most `_RARELY` are late, then a larger size is tried; twice as many, to the longest, each time
-that it was not held so long."""
+_PROBE_FRAMES, _MAX_PROBE_FRAMES = 30 * FPS, 480 * FPS
+"""Frames after which a larger size is tried, if at most `_LATE_SHARE` of them are late. Doubled up to the maximum each
+time that the larger size could not be held as long."""
 
-_RARELY = 0.02
+_LATE_SHARE = 0.02
 
 
 class SizeControl:
-    """Told of each frame whether it was late, it says when another size is due.
+    """Decides on a change of size from the late frames.
 
     Args:
-        asked: size in pixels that is wanted.
+        asked: the requested size in pixels, which is not exceeded.
     """
 
     def __init__(self, asked: int) -> None:
-        self._recent: deque[bool] = deque(maxlen=_WATCHED)
+        self._recent: deque[bool] = deque(maxlen=_WINDOW)
         self._asked = self.size = asked
-        self._calm = _CALM
+        self._probe_frames = _PROBE_FRAMES
         self._frames = self._late = 0  # at this size
-        self._raised = False  # to this size, not lowered or asked for
+        self._raised = False  # whether this size was tried as a larger one
         self._is_changing = False
 
     def ask(self, size: int) -> None:
-        """Somebody wants this size, and gets it, from now on."""
-        self._asked, self._calm = size, _CALM
+        """Request a size, which is set at once."""
+        self._asked, self._probe_frames = size, _PROBE_FRAMES
         self._change(size, raised=False)
         self.changed()
 
     def changed(self) -> None:
-        """Frames have the size that was due: those before, while it was prepared, do not count."""
+        """Frames have the new size from now on: start counting anew."""
         self._recent.clear()
         self._frames = self._late = 0
         self._is_changing = False
@@ -54,16 +54,16 @@ class SizeControl:
             late: its picture was not ready.
 
         Returns:
-            Another size that frames should have; `changed` is called when they do. Or None.
+            The new size that frames should get, after which `changed` must be called; None for no change.
         """
         if self._is_changing:
             return None
         self._recent.append(late)
         self._frames, self._late = self._frames + 1, self._late + late
-        if len(self._recent) == _WATCHED and sum(self._recent) >= _TOO_MANY:
+        if len(self._recent) == _WINDOW and sum(self._recent) >= _MAX_LATE:
             return self._lower()
-        if self._frames >= self._calm and self.size < self._asked:
-            if self._late <= _RARELY * self._frames:
+        if self._frames >= self._probe_frames and self.size < self._asked:
+            if self._late <= _LATE_SHARE * self._frames:
                 return self._change(min([size for size in SIZES if size > self.size] + [self._asked]), raised=True)
             self._frames = self._late = 0
         return None
@@ -73,8 +73,10 @@ class SizeControl:
         if smaller is None:
             self.changed()
             return None
-        held = self._frames >= self._calm
-        self._calm = min(2 * self._calm, _LONGEST_CALM) if self._raised and not held else _CALM
+        held = self._frames >= self._probe_frames
+        self._probe_frames = (
+            min(2 * self._probe_frames, _MAX_PROBE_FRAMES) if self._raised and not held else _PROBE_FRAMES
+        )
         return self._change(smaller, raised=False)
 
     def _change(self, size: int, *, raised: bool) -> int:

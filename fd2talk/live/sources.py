@@ -1,4 +1,4 @@
-"""Sound that arrives as PCM over a WebSocket, for the portrait's speech or for what it listens to."""
+"""PCM sound that arrives over a WebSocket, to be spoken or listened to."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ import numpy as np
 from shared.errors import InputError
 
 RATES = 8000, 96_000
-"""Samples a second at least and at most."""
+"""Lowest and highest sampling rate in Hz."""
 
-_BEHIND, _FAR_BEHIND = 0.25, 1.0
-"""Seconds of a microphone's sound that wait: above the first quiet pieces are skipped, above the second any."""
+_SKIP_PAUSES, _SKIP_ALL = 0.25, 1.0
+"""Seconds of queued microphone sound above which blocks in pauses are dropped, or all blocks."""
 
 _QUIET = 0.1
-"""Of the loudness of the last seconds; quieter pieces are pauses."""
+"""Of the loudness of the last seconds; quieter blocks are pauses."""
 
 
 def parsed_rate(text: str) -> int:
-    """Samples a second. Raises InputError: no number, or one that no sound has."""
+    """Parse a sampling rate in Hz. Raises InputError: no integer, or out of range."""
     rate = int(text) if text.isascii() and text.isdecimal() and len(text) < 9 else 0
     if not RATES[0] <= rate <= RATES[1]:
         raise InputError(f"sound has {RATES[0]} to {RATES[1]} samples a second, not {text[:40] or 'nothing'}")
@@ -28,14 +28,14 @@ def parsed_rate(text: str) -> int:
 
 
 class PcmReader:
-    """Signed 16-bit little-endian mono at some rate -> float32 at another, in pieces of any size.
+    """Signed 16-bit little-endian mono at some rate -> float32 at another, in blocks of any size.
 
     Args:
-        rate: of what arrives, Hz.
-        target: of what is returned.
+        rate: of the input, Hz.
+        target: of the output, Hz.
 
     Raises:
-        InputError: a rate that no sound has.
+        InputError: a rate out of range.
     """
 
     def __init__(self, rate: int, target: int) -> None:
@@ -48,7 +48,7 @@ class PcmReader:
         return av.AudioResampler(format="flt", layout="mono", rate=self._target)
 
     def __call__(self, data: bytes) -> np.ndarray:
-        """Float32 [n]. Raises InputError: half a sample."""
+        """Convert a block to float32 [n]. Raises InputError: an odd number of bytes."""
         if len(data) % 2:
             raise InputError(f"{len(data)} bytes are no sound: each sample is two bytes (signed 16 bit, little-endian)")
         samples = np.frombuffer(data, "<i2").astype(np.float32) / 32768
@@ -59,7 +59,7 @@ class PcmReader:
         return _joined(self._resampler.resample(frame))
 
     def flush(self) -> np.ndarray:
-        """What the filter holds back, at the end of an utterance: float32 [n]."""
+        """The rest that the filter has buffered, float32 [n]; call it at the end of an utterance."""
         if self._resampler is None:
             return np.zeros(0, np.float32)
         rest, self._resampler = _joined(self._resampler.resample(None)), self._new()
@@ -67,21 +67,21 @@ class PcmReader:
 
 
 class Microphone:
-    """Keeps a microphone's sound near real time: clocks differ, and what once waited would wait for ever.
+    """Keeps a microphone's sound near real time by dropping blocks, as clocks differ and a backlog would never shrink.
 
     Args:
-        queued: seconds that wait now.
+        queued: returns the seconds of sound in the queue.
     """
 
     def __init__(self, queued: Callable[[], float]) -> None:
         self._queued, self._loud = queued, 0.0
 
     def admits(self, samples: np.ndarray) -> bool:
-        """Whether this piece is to be said; a few pauses are not when too much waits."""
+        """Whether this block is spoken; blocks in pauses are dropped first when too much is queued."""
         level = float(np.sqrt(np.mean(np.square(samples)))) if len(samples) else 0.0
         self._loud = max(level, 0.995 * self._loud)
         waits = self._queued()
-        return waits < _BEHIND or waits < _FAR_BEHIND and level > _QUIET * self._loud
+        return waits < _SKIP_PAUSES or waits < _SKIP_ALL and level > _QUIET * self._loud
 
 
 def _joined(frames: list[av.AudioFrame]) -> np.ndarray:

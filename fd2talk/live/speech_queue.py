@@ -1,7 +1,7 @@
-"""Speech that waits to be spoken, at any pace: a microphone in real time, or a synthesiser's sentence all at once.
+"""The queue of speech, filled by a microphone in real time, or by a synthesiser with a sentence at once.
 
-It is cut into the frames of a time line that goes on without it: silence, where there is none. Sound of a microphone
-begins so late that the pieces after it arrive in time.
+It is cut into the frames of a timeline that runs on, with silence while the queue is empty. The beginning of live
+speech is delayed a little (a jitter buffer), so that the blocks after it arrive in time.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ import numpy as np
 from shared.media import FPS
 
 _MARGIN = 0.04
-"""Seconds of speech that stay in the queue as its first sound is taken, if more is to come: pieces may be so late."""
+"""Seconds of the jitter buffer: speech that stays in the queue when its beginning is taken, if more is to come."""
 
 _OVER = 0.25
-"""Seconds without new sound after which nothing more is waited for."""
+"""Seconds without new sound after which the speech counts as complete."""
 
 _FADE = 0.005
-"""Seconds in which sound fades out where the rest of it is late."""
+"""Seconds of the fade-out where the following sound is late."""
 
 
 @dataclass
@@ -32,8 +32,8 @@ class FrameSound:
     Args:
         samples: float32 [rate / 25].
         speaking: whether speech is in it.
-        due: when its first speech would have been heard without any delay, seconds of the clock; None without speech.
-        spoken: samples of all speech that has been said, or dropped, at the end of the frame.
+        due: time of the clock at which its first speech would have been heard without delay; None without speech.
+        spoken: samples of speech that were taken or dropped by the end of the frame.
     """
 
     samples: np.ndarray
@@ -43,25 +43,25 @@ class FrameSound:
 
 
 class SpeechQueue:
-    """Speech, in order. Not for several threads at once.
+    """A queue of speech. Not thread-safe.
 
     Args:
         rate: samples a second.
-        clock: seconds.
+        clock: returns seconds.
     """
 
     def __init__(self, rate: int, clock: Callable[[], float] = time.monotonic) -> None:
         self._rate, self._clock, self._size = rate, clock, rate // FPS
-        self._parts: deque[tuple[np.ndarray, float]] = deque()  # with the time when the first sample would be heard
-        self._waiting = 0  # samples
+        self._parts: deque[tuple[np.ndarray, float]] = deque()  # with the time at which the first sample would be heard
+        self._waiting = 0  # samples in the queue
         self._spoken = 0  # samples taken or dropped
-        self._last = -np.inf  # when sound has arrived last
-        self._complete = True  # nothing more is to come
-        self._flowing = False  # the last frame taken ends in speech that goes on
+        self._last = -np.inf  # time of the last arrival
+        self._complete = True  # no more sound of this utterance
+        self._flowing = False  # the last frame taken ends in the middle of speech
 
     @property
     def seconds(self) -> float:
-        """Of the speech that waits."""
+        """Length of the queued speech."""
         return self._waiting / self._rate
 
     def put(self, samples: np.ndarray) -> None:
@@ -73,25 +73,25 @@ class SpeechQueue:
             self._complete = False
 
     def complete(self) -> int:
-        """What is in the queue is all; returns the samples of all speech that has ever been put into it."""
+        """Mark the speech as complete; returns the number of samples ever put into the queue."""
         self._complete = True
         return self._spoken + self._waiting
 
     def clear(self) -> None:
-        """Drop what waits."""
+        """Drop the queued speech."""
         self._parts.clear()
         self._spoken += self._waiting
         self._waiting, self._complete, self._flowing = 0, True, False
 
     def take(self, frames: int, now: bool) -> list[FrameSound] | None:
-        """The next frames of the time line.
+        """Take the next frames of the timeline.
 
         Args:
             frames: how many.
-            now: they are needed; else more sound may be waited for.
+            now: they are needed now; else it may wait for more sound.
 
         Returns:
-            The frames; None: wait.
+            The frames; None: wait, and try again.
         """
         count, waiting = frames * self._size, self._waiting
         if self._complete or self._clock() - self._last > _OVER:
@@ -108,7 +108,7 @@ class SpeechQueue:
         return self._cut(frames, count - taken, taken)
 
     def _cut(self, frames: int, start: int, taken: int, fade: bool = False) -> list[FrameSound]:
-        """Silence with so much speech from the front of the queue in it, from a sample on."""
+        """Frames with `taken` samples of speech from sample `start` on, and silence elsewhere."""
         sound, speech = np.zeros(frames * self._size, np.float32), start
         dues: dict[int, float] = {}
         ends = np.clip(self._size * np.arange(1, frames + 1) - start, 0, taken) + self._spoken

@@ -1,6 +1,6 @@
-"""A portrait's frames as WebRTC tracks: one clock paces sound and pictures, and both are stamped by the frame's number.
+"""A portrait's frames as WebRTC tracks: one clock paces sound and pictures, time stamps are frame numbers.
 
-Sound is never late: a picture that is not ready when its sound leaves is left out.
+Sound is never late: a picture that is not ready when its sound is sent is skipped.
 """
 
 from __future__ import annotations
@@ -21,19 +21,19 @@ from fd2talk.live.portrait import LiveFrame, LivePortrait
 from shared.media import FPS
 
 SOUND_RATE = 48_000
-"""Hz, Opus' own."""
+"""Hz, the native rate of Opus."""
 
 _PACKET = SOUND_RATE // 50  # samples of 20 ms
 _VIDEO_CLOCK = 90_000
-_PATIENCE = 0.02
-"""Seconds after its time for which a frame's sound waits for its picture."""
+_PICTURE_TIMEOUT = 0.02
+"""Seconds for which a frame's sound waits for its picture."""
 
-_LOST = 0.5
-"""Seconds behind (a computer that slept) after which the clock starts anew instead of hurrying."""
+_MAX_LAG = 0.5
+"""Seconds of delay (a computer that was suspended) after which the clock restarts instead of catching up."""
 
 
 class _Track(MediaStreamTrack):
-    """What is put into it leaves in order; if nobody takes it, the oldest is thrown away."""
+    """A bounded queue as a track; the oldest frames are dropped if nobody takes them."""
 
     def __init__(self, kind: str, most: int) -> None:
         super().__init__()
@@ -42,7 +42,7 @@ class _Track(MediaStreamTrack):
         self._arrived = asyncio.Event()
 
     def put(self, frame: av.VideoFrame | av.AudioFrame) -> None:
-        """Send a frame."""
+        """Append a frame."""
         self._frames.append(frame)
         self._arrived.set()
 
@@ -56,7 +56,7 @@ class _Track(MediaStreamTrack):
         return self._frames.popleft()
 
     def stop(self) -> None:
-        """End the track, and whoever waits for it."""
+        """End the track, and wake its receiver."""
         super().stop()
         self._arrived.set()
 
@@ -66,22 +66,22 @@ class Player:
 
     Args:
         portrait: with a `sound_rate` of `SOUND_RATE`.
-        on_frame: called with each frame as it leaves.
+        on_frame: called with each frame when it is sent.
     """
 
     def __init__(self, portrait: LivePortrait, on_frame: Callable[[LiveFrame], None] = lambda frame: None) -> None:
         self._portrait, self._on_frame = portrait, on_frame
-        # Half a second of sound; of pictures those that an encoder which is busy has not begun with.
+        # Half a second of sound; two pictures, of which a busy encoder skips the older ones.
         self.sound, self.pictures = _Track("audio", 25), _Track("video", 2)
-        self._leaving: deque[float] = deque(maxlen=FPS + 1)
+        self._sent_at: deque[float] = deque(maxlen=FPS + 1)
         self.lateness: deque[float] = deque(maxlen=60 * FPS)
-        """Seconds after their times at which the last frames' sound left."""
+        """Delays in seconds with which the sound of the last frames was sent."""
 
     @property
     def fps(self) -> float:
-        """Pictures a second that left lately."""
+        """Pictures sent in the last second."""
         now = monotonic()
-        return float(sum(now - leaving <= 1 for leaving in self._leaving))
+        return float(sum(now - sent <= 1 for sent in self._sent_at))
 
     async def run(self) -> None:
         """Play until cancelled, or until the portrait is closed."""
@@ -91,20 +91,20 @@ class Player:
             while True:
                 due = start + count / FPS
                 await _sleep_until(due)
-                frame = await loop.run_in_executor(pool, self._portrait.frame, _PATIENCE)
+                frame = await loop.run_in_executor(pool, self._portrait.frame, _PICTURE_TIMEOUT)
                 now = monotonic()
                 self.lateness.append(now - due)
                 first, second = (_sound(frame, half) for half in range(2))
                 self.sound.put(first)
                 if frame.image is not shown:
                     self.pictures.put(_picture(frame))
-                    self._leaving.append(now)
+                    self._sent_at.append(now)
                     shown = frame.image
                 self._on_frame(frame)
                 await _sleep_until(due + 0.5 / FPS)
                 self.sound.put(second)
                 count += 1
-                if monotonic() - due > _LOST:
+                if monotonic() - due > _MAX_LAG:
                     start, count = monotonic(), 0
 
     def stop(self) -> None:

@@ -1,1 +1,1 @@
-"""Where a file comes from: signatures by C2PA, our own tags, and what a file carries of both."""
+"""Provenance of files: C2PA signatures, metadata tags, and reading both."""

@@ -1,4 +1,4 @@
-"""The package c2pa-python: whether it is there, and settings for everything that is done with it."""
+"""Import and settings of the package c2pa-python."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ def c2pa(purpose: str) -> Any:
     """Import the package.
 
     Args:
-        purpose: what it is needed for, which begins the message.
+        purpose: what needs it, for the message.
 
     Raises:
         UsageError: it is missing, or too old.
@@ -26,10 +26,10 @@ def c2pa(purpose: str) -> Any:
 
 
 def context(trust: str | None = None) -> Any:
-    """Settings: nothing is fetched from elsewhere, and no pictures are embedded.
+    """Settings of the library: no network access, and no embedded thumbnails.
 
     Args:
-        trust: certificates (PEM) of the authorities that are trusted; None: nobody is asked for.
+        trust: certificates (PEM) of trusted authorities; None: trust is not checked.
     """
     settings: dict[str, Any] = {
         "verify": {"remote_manifest_fetch": False, "ocsp_fetch": False},
@@ -42,7 +42,7 @@ def context(trust: str | None = None) -> Any:
 
 
 def reason(error: Exception) -> str:
-    """What an error of the library says, in one line and without the name of its kind."""
+    """The message of an error of the library, in one line and without the name of its type."""
     text = " ".join(str(error).split())
     kind, colon, rest = text.partition(": ")
     return rest if colon and " " not in kind and rest else text

@@ -1,4 +1,4 @@
-"""A certificate chain and its private key, read from files and checked before anything is signed."""
+"""Reads and validates a certificate chain and its private key, before anything is signed."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from shared.files import check_input
 
 @dataclass(frozen=True)
 class Credentials:
-    """What the library signs with; never printed.
+    """Credentials for signing; certificates and key are left out of its repr.
 
     Args:
-        algorithm: name of C2PA's, such as `es256`.
+        algorithm: C2PA's name, such as `es256`.
         chain: certificates in PEM, the signer's first.
         key: private key in PEM (PKCS #8).
     """
@@ -34,10 +34,10 @@ def read_credentials(certificate: Path, key: Path) -> Credentials:
 
     Raises:
         UsageError: c2pa-python is missing.
-        InputError: a file that cannot be read or holds something else, a key that belongs to another certificate, a
-            certificate that is self-signed, expired or not yet valid, or a kind of key that C2PA does not know.
+        InputError: a file is unreadable or not a certificate or key, the key belongs to another certificate, a
+            certificate is self-signed, expired or not yet valid, or C2PA does not support the type of the key.
     """
-    c2pa("signing")  # with which cryptography comes
+    c2pa("signing")  # installs cryptography, too
     from cryptography.exceptions import UnsupportedAlgorithm
     from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
@@ -66,12 +66,12 @@ def read_credentials(certificate: Path, key: Path) -> Credentials:
             raise InputError(f"{certificate}: the certificate of {name} begins on {one.not_valid_before_utc:%Y-%m-%d}")
     algorithm = _algorithm(private, key)
     pem = b"".join(one.public_bytes(Encoding.PEM) for one in chain)
-    # The library reads no other form of a key than this.
+    # The library accepts PKCS #8 only.
     return Credentials(algorithm, pem, private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
 
 
 def _require_name(what: str, path: Path) -> None:
-    """Refuse content where the name of a file is expected. It is not repeated: it may be a private key."""
+    """Raises InputError: contents instead of a file name. The message does not repeat them: they may be a key."""
     text = str(path)
     looks_so = "-----BEGIN" in text or "\n" in text or re.fullmatch(r"[A-Za-z0-9+/=\s]{60,}", text)
     if looks_so and not os.path.exists(path):
@@ -95,7 +95,7 @@ def read_certificates(path: Path) -> list[Any]:
         raise InputError(f"{path}: no certificate in PEM form (-----BEGIN CERTIFICATE-----)")
     try:
         found = x509.load_pem_x509_certificates(content)
-        for one in found:  # parts are only read when they are asked for
+        for one in found:  # fields are parsed lazily, and may be damaged
             _ = one.subject, one.issuer, one.not_valid_before_utc, one.not_valid_after_utc
     except ValueError:
         raise InputError(f"{path}: not a certificate (what stands between its PEM lines is damaged)") from None
@@ -106,7 +106,7 @@ def _private_key(path: Path) -> Any:
     from cryptography.exceptions import UnsupportedAlgorithm
     from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
-    # What is wrong with a key is not repeated: a message could show a part of it.
+    # Messages of the library are not repeated: they could contain parts of the key.
     try:
         return load_pem_private_key(check_input(path).read_bytes(), password=None)
     except TypeError:

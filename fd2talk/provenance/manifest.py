@@ -1,4 +1,4 @@
-"""Read the C2PA manifest of a file and check it."""
+"""Reads and validates the C2PA manifest of a file."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _UNTRUSTED, _TRUSTED = "signingCredential.untrusted", "signingCredential.trusted
 
 @dataclass(frozen=True)
 class Action:
-    """What was done: C2PA's name of it, the kind of media that came out (IPTC's term), with what, and when."""
+    """An action: C2PA's name, the resulting type of media (IPTC's term), the software, and the time."""
 
     action: str
     source_type: str = ""
@@ -30,16 +30,16 @@ class Manifest:
     """The newest manifest of a file.
 
     Args:
-        problems: why it does not hold for this file; empty: it does.
-        trusted: whether the signer's certificate comes from one of the authorities that were asked for.
+        problems: validation errors; empty if it is valid for this file.
+        trusted: whether the signer's certificate was issued by one of the given authorities.
         signer: name in the certificate.
         organisation: likewise.
         signed_at: time of a time stamp, which only a time stamp authority gives.
         generator: program that made the claim.
         title: name of the file when it was signed.
         actions: what was done.
-        originals: names of the files that it was made from.
-        original_problems: why a manifest of theirs did not hold when they were used.
+        originals: names of the files it was made from (ingredients).
+        original_problems: validation errors of their manifests at the time of signing.
     """
 
     problems: tuple[str, ...]
@@ -65,7 +65,7 @@ class Manifest:
 
 
 def has_box(path: Path) -> bool:
-    """Whether an MP4 file has C2PA manifests, without the library that could read them."""
+    """Whether an MP4 file has a C2PA box, found without the library."""
     with open(path, "rb") as file:
         end = file.seek(0, 2)
         place = 0
@@ -86,7 +86,7 @@ def has_box(path: Path) -> bool:
 
 
 def read_manifest(path: Path, trust: str | None = None) -> Manifest | None:
-    """Read and check what a file carries; None: no manifest, or a kind of file that cannot have any.
+    """Read and validate the manifest of a file; None: it has none, or its type cannot have one.
 
     Args:
         path: of the file.
@@ -133,13 +133,13 @@ def _manifest(store: dict[str, Any]) -> Manifest:
 
 
 def _problems(failures: Iterable[dict[str, Any]]) -> tuple[str, ...]:
-    """Failures in words, without that of an unknown signer."""
+    """Failures as text, without that of an untrusted signer."""
     found = [one for one in failures if one.get("code") != _UNTRUSTED]
     return tuple(dict.fromkeys(f"{one.get('code')} ({one.get('explanation', '')})" for one in found))
 
 
 def _noted(active: dict[str, Any]) -> list[dict[str, Any]]:
-    """Failures of the files that it was made from, as they were found when it was signed."""
+    """Failures of ingredients, as recorded at the time of signing."""
     results = [one.get("validation_results") or {} for one in active.get("ingredients", ())]
     return [found for result in results for found in (result.get("activeManifest") or {}).get("failure", ())]
 

@@ -1,4 +1,4 @@
-"""What any file carries of its origin: our tag, and a C2PA manifest."""
+"""The provenance of any file: the metadata tag of this project, and a C2PA manifest."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ _GLB, _JSON_CHUNK = b"glTF", b"JSON"
 
 @dataclass(frozen=True)
 class Marks:
-    """What a file carries.
+    """Tag and manifest of a file.
 
     Args:
-        kind: of the file, in words.
-        tag: what a program of this project wrote into it about itself, by name; anybody can change that.
+        kind: type of the file, for people.
+        tag: metadata of this project, by name, which anyone can change.
         manifest: of C2PA, or None.
-        unchecked: whether there is a manifest, but no c2pa-python that could read it.
+        unchecked: whether there is a manifest that cannot be read without c2pa-python.
         trust_asked: whether only trusted signers count.
     """
 
@@ -45,7 +45,7 @@ class Marks:
 
     @property
     def valid(self) -> bool:
-        """Whether it carries a mark that holds: a manifest that fits the file, or without any manifest the tag."""
+        """Whether it has a valid mark: a valid manifest, or, if there is no manifest, the tag."""
         if self.unchecked:
             return False
         if self.manifest is not None:
@@ -62,11 +62,11 @@ class Marks:
 
 
 def read_marks(path: str | os.PathLike, trust: str | os.PathLike | None = None) -> Marks:
-    """Read the marks of a video, a motion or style file, an exported mesh, or anything that C2PA knows.
+    """Read the marks of a video, a motion or style file, an exported mesh, or any type of file that C2PA supports.
 
     Args:
         path: of the file.
-        trust: file with certificates (PEM) of authorities; then only what their signers signed is valid.
+        trust: file with certificates (PEM) of authorities; then only their signers' manifests are valid.
 
     Raises:
         InputError: a file that cannot be read, or no certificates in `trust`.
@@ -101,13 +101,13 @@ def _kind_and_tag(path: Path) -> tuple[str, dict[str, str]]:
             tags = {name.lower(): str(value) for name, value in container.metadata.items()}
     except InputError:
         return "file", {}
-    # Programs that copy a video keep a comment more often than tags that they do not know.
+    # Programs that copy a video often keep the comment, but drop unknown tags.
     ours = tags.get("synthetic_media") or tags.get("comment") == SYNTHETIC_TAGS["comment"]
     return "video or sound", {name: tags[name] for name in _TAGS if name in tags} if ours else {}
 
 
 def _of_arrays(path: Path) -> tuple[str, dict[str, str]]:
-    """Of a motion or style file; other archives say nothing."""
+    """Type and tag of an archive: a motion or style file, or another one without a tag."""
     try:
         arrays = read_npz(path, "file of fd2talk")
     except InputError:

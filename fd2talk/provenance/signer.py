@@ -1,4 +1,4 @@
-"""Sign videos with C2PA: a manifest in the file says that it is synthetic, and a signature who says so."""
+"""Signs videos with C2PA: a manifest declares them as synthetic, and a signature identifies who declares it."""
 
 from __future__ import annotations
 
@@ -31,20 +31,20 @@ _KINDS = "http://cv.iptc.org/newscodes/digitalsourcetype/"
 SYNTHETIC = f"{_KINDS}trainedAlgorithmicMedia"
 """IPTC's term for media that a trained model made."""
 PARTLY_SYNTHETIC = f"{_KINDS}compositeWithTrainedAlgorithmicMedia"
-"""For filmed media, parts of which a trained model made."""
+"""IPTC's term for filmed media with parts that a trained model made."""
 
 
 @dataclass(frozen=True)
 class Signer:
-    """Signs videos with a certificate. It holds the names of files, no keys: it may be printed, and sent to workers.
+    """Signs videos with a certificate. It holds file names, not keys, so it may be printed and pickled.
 
-    Build it with `load`, which checks both files.
+    Create it with `load`, which validates both files.
 
     Args:
         certificate: chain in PEM, the signer's first.
         key: its private key in PEM, without a password.
-        timestamp: address of a time stamp authority (RFC 3161), which is sent a hash of each signature; None: nobody.
-        original: the video of which the signed one is an edit, or None.
+        timestamp: URL of a time stamp authority (RFC 3161), which receives a hash of each signature; None: none.
+        original: the video that the signed one is an edit of, or None.
     """
 
     certificate: Path
@@ -54,20 +54,20 @@ class Signer:
 
     @classmethod
     def load(cls, certificate: str | os.PathLike, key: str | os.PathLike, *, timestamp: str | None = None) -> Signer:
-        """Check that these sign something that C2PA accepts.
+        """Validate both files by a trial signature.
 
         Raises:
-            UsageError: c2pa-python is missing, or `timestamp` is no address.
+            UsageError: c2pa-python is missing, or `timestamp` is not a URL.
             InputError: as `read_credentials`, or C2PA refuses the certificate.
-            Fd2TalkError: the time stamp authority gives none.
+            Fd2TalkError: the time stamp authority does not answer properly.
         """
-        if timestamp is not None and not _is_address(timestamp):  # not repeated: it may be anything
+        if timestamp is not None and not _is_address(timestamp):  # not repeated in the message: it may be a secret
             what = "the address of a time stamp authority, such as http://timestamp.example"
             raise UsageError(f"--c2pa-timestamp (or {TIMESTAMP_VARIABLE}) takes {what}")
         signer = cls(Path(certificate), Path(key), timestamp)
         credentials, picture = read_credentials(signer.certificate, signer.key), io.BytesIO()
         Image.new("RGB", (8, 8)).save(picture, "PNG")
-        for address in dict.fromkeys((None, timestamp)):  # first without: then it is the certificate's fault
+        for address in dict.fromkeys((None, timestamp)):  # first without: an error is then the certificate's
             picture.seek(0)
             try:
                 _sign(credentials, "image/png", picture, io.BytesIO(), _claim("trial", SYNTHETIC), address)
@@ -79,10 +79,10 @@ class Signer:
 
     @classmethod
     def from_options(cls, certificate: str | None, key: str | None, timestamp: str | None = None) -> Signer | None:
-        """The same from options, of which certificate and key or none are given: None.
+        """Load from options; None if none of them is given.
 
         Raises:
-            UsageError: only one of them is given, or as `load`.
+            UsageError: certificate or key is missing, or as `load`.
             InputError: as `load`.
         """
         if certificate is None and key is None and timestamp is None:
@@ -96,29 +96,29 @@ class Signer:
 
     @classmethod
     def from_environment(cls) -> Signer | None:
-        """The same from the variables of the environment, for what has no command line."""
+        """Load from environment variables, for programs without these options."""
         names = CERTIFICATE_VARIABLE, KEY_VARIABLE, TIMESTAMP_VARIABLE
         return cls.from_options(*(os.environ.get(name) or None for name in names))
 
     @property
     def environment(self) -> dict[str, str]:
-        """The variables from which `from_environment` makes it again, for processes that are started."""
+        """The environment variables for `from_environment` in child processes."""
         named = {CERTIFICATE_VARIABLE: self.certificate, KEY_VARIABLE: self.key, TIMESTAMP_VARIABLE: self.timestamp}
         return {name: str(value) for name, value in named.items() if value is not None}
 
     def editing(self, original: str | os.PathLike) -> Signer:
-        """For an edit of a video: the manifest names the original, with its own manifest if it has one."""
+        """A signer for an edit of a video: the manifest includes the original and its manifest as an ingredient."""
         return replace(self, original=Path(original))
 
     def sign(self, path: Path, *, title: str) -> None:
-        """Sign a video in its place; when that fails the file is as it was.
+        """Sign a video in place; if that fails the file is unchanged.
 
         Args:
             path: of the MP4 video.
-            title: its name for readers of the manifest, such as that of the file that it will become.
+            title: its name in the manifest, such as its final file name.
 
         Raises:
-            InputError: the certificate or the key has changed since `load`, and cannot be used any more.
+            InputError: the certificate or the key has become invalid since `load`.
             Fd2TalkError: signing failed, for example because the disk is full.
         """
         credentials = read_credentials(self.certificate, self.key)
@@ -133,13 +133,13 @@ class Signer:
                         target = _Target(file)
                         with target.errors():
                             _sign(credentials, "video/mp4", source, target, claim, self.timestamp, original)
-                except OSError as error:  # the names are those of temporary files
+                except OSError as error:  # its message has the names of temporary files
                     raise Fd2TalkError(f"cannot sign {title}: {error.strerror or error}") from error
                 return
 
 
 def _claim(title: str, kind: str, action: str = "c2pa.created") -> dict[str, Any]:
-    """What the manifest says: what was done, when, with what, and what kind of media came out."""
+    """The definition of a manifest with one action: its time, software, and type of media."""
     agent = {"name": "fd2talk", "version": version() or "unknown"}
     now = datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
     done = {"action": action, "when": now, "softwareAgent": agent, "digitalSourceType": kind}
@@ -159,7 +159,7 @@ def _is_address(text: str) -> bool:
 
 
 class _Target:
-    """A file for the library to write to, which keeps the error of the system: the library does not tell it."""
+    """A file for the library to write to, which keeps OSErrors that the library would hide."""
 
     def __init__(self, file: BinaryIO) -> None:
         self._error: OSError | None = None
@@ -175,7 +175,7 @@ class _Target:
 
     @contextmanager
     def errors(self) -> Iterator[None]:
-        """Raise the system's error instead of what the library makes of it."""
+        """Raise a kept OSError instead of the library's error."""
         try:
             yield
         except c2pa("signing").C2paError:
@@ -185,7 +185,7 @@ class _Target:
 
 
 class _NotNamed(Exception):
-    """The original of an edit cannot be part of a manifest."""
+    """The original of an edit cannot be an ingredient of the manifest."""
 
 
 def _sign(
@@ -200,8 +200,8 @@ def _sign(
     """Write `source` to `target` with a manifest.
 
     Raises:
-        C2paError: the library refuses something.
-        _NotNamed: the original.
+        C2paError: the library fails.
+        _NotNamed: it does not accept the original as an ingredient.
     """
     library = c2pa("signing")
     info = library.C2paSignerInfo(credentials.algorithm, credentials.chain, credentials.key, timestamp)
@@ -228,7 +228,7 @@ def _name_original(builder: Any, original: Path) -> None:
 
 @contextmanager
 def _failures(title: str) -> Iterator[None]:
-    """Turn errors of the library into a sentence; go on without an original that cannot be named, with a note."""
+    """Convert errors of the library; if the original is not accepted, warn, and let the caller go on without it."""
     try:
         yield
     except _NotNamed as error:

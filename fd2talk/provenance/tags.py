@@ -1,4 +1,4 @@
-"""The tags that every video carries, beyond those of `shared.video_writer`."""
+"""Metadata tags of every video, besides those of `shared.video_writer`."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ def version() -> str:
 
 
 def tags(source: str = "") -> dict[str, str]:
-    """Which program made a video, and from what.
+    """Tags with the program and the source of a video.
 
     Args:
-        source: of its motion (`Motion.source`). That of a tracked clip is a path, of which only the last part is kept:
-            folders tell more of a person than of a video.
+        source: of its motion (`Motion.source`). Of a path, as that of a tracked clip, only the file name is used, as
+            names of folders may be private.
     """
     name = re.split(r"[\\/]", source)[-1].strip()
     return {"software": f"fd2talk {version()}".strip()} | ({"source": name} if name else {})

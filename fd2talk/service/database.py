@@ -1,4 +1,4 @@
-"""One file of SQLite that holds everything the service knows; it survives whatever ends the process."""
+"""The SQLite database of the service: queue, uploads and totals, which survive a crash of the process."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 
 from shared.errors import UsageError
 
-_VERSION = 1
+_VERSION = 2
 _SCHEMA = """
 CREATE TABLE videos (
     seq INTEGER PRIMARY KEY AUTOINCREMENT,  -- the order of the queue
@@ -25,8 +25,8 @@ CREATE TABLE videos (
     expires REAL,
     options TEXT NOT NULL,      -- JSON, as the client gave them
     folder TEXT NOT NULL,       -- of its files, in inputs/
-    files TEXT NOT NULL,        -- JSON: what a file is for -> its name
-    lease TEXT,                 -- who works on it: only they may publish
+    files TEXT NOT NULL,        -- JSON: role of a file, such as photo -> its name
+    lease TEXT,                 -- of the worker that makes it: only its holder may publish
     crashes INTEGER NOT NULL DEFAULT 0,
     interruptions INTEGER NOT NULL DEFAULT 0,
     result TEXT,                -- name in results/; set once, together with the status
@@ -36,9 +36,15 @@ CREATE TABLE videos (
     width INTEGER,
     height INTEGER,
     error_code TEXT,
-    error_message TEXT
+    error_message TEXT,
+    client TEXT NOT NULL DEFAULT ''  -- whose it is; '' without names
 );
 CREATE INDEX videos_by_status ON videos (status, seq);
+CREATE INDEX videos_by_client ON videos (status, client, seq);
+CREATE TABLE turns (
+    client TEXT PRIMARY KEY,
+    turn INTEGER NOT NULL       -- the client with the lowest one, of those of whom a video waits, comes next
+);
 CREATE TABLE keys (
     key TEXT PRIMARY KEY,
     digest TEXT NOT NULL,       -- of the request
@@ -52,9 +58,20 @@ CREATE TABLE uploads (
     bytes INTEGER NOT NULL,
     sha256 TEXT NOT NULL,
     created REAL NOT NULL,
-    expires REAL NOT NULL
+    expires REAL NOT NULL,
+    client TEXT NOT NULL DEFAULT ''
 );
 CREATE TABLE totals (name TEXT PRIMARY KEY, value REAL NOT NULL);
+"""
+
+
+# From the first version, in which clients had no names.
+_SECOND = """
+ALTER TABLE videos ADD COLUMN client TEXT NOT NULL DEFAULT '';
+ALTER TABLE uploads ADD COLUMN client TEXT NOT NULL DEFAULT '';
+CREATE INDEX videos_by_client ON videos (status, client, seq);
+CREATE TABLE turns (client TEXT PRIMARY KEY, turn INTEGER NOT NULL);
+INSERT INTO turns VALUES ('', 1);
 """
 
 
@@ -62,10 +79,10 @@ class Database:
     """A connection, for several threads of one process; every process has its own.
 
     Args:
-        path: of the file, which is made where there is none.
+        path: the file; created if it does not exist.
 
     Raises:
-        UsageError: it is no such file, or of another version.
+        UsageError: the file is no database of the service, or of another version.
     """
 
     def __init__(self, path: Path) -> None:
@@ -74,8 +91,8 @@ class Database:
         try:
             self._connection = sqlite3.connect(path, timeout=60, isolation_level=None, check_same_thread=False)
             self._connection.row_factory = sqlite3.Row
-            self._connection.execute("PRAGMA journal_mode = WAL")  # readers do not wait for who writes
-            self._connection.execute("PRAGMA synchronous = FULL")  # what was answered is on the disk
+            self._connection.execute("PRAGMA journal_mode = WAL")  # readers do not wait for a writer
+            self._connection.execute("PRAGMA synchronous = FULL")  # what a client was answered survives a loss of power
             self._connection.execute("PRAGMA foreign_keys = ON")
             self._make()
         except sqlite3.Error as error:
@@ -84,8 +101,8 @@ class Database:
     def _make(self) -> None:
         with self.writing() as connection:
             version = connection.execute("PRAGMA user_version").fetchone()[0]
-            if version == 0:
-                for statement in _SCHEMA.split(";\n"):
+            if version in (0, 1):
+                for statement in (_SCHEMA, _SECOND)[version].split(";\n"):
                     connection.execute(statement)
                 connection.execute(f"PRAGMA user_version = {_VERSION}")
             elif version != _VERSION:
@@ -93,13 +110,13 @@ class Database:
 
     @contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:
-        """One statement, or several whose results need not belong together."""
+        """The connection without a transaction: for one statement, or several that need no common snapshot."""
         with self._lock:
             yield self._connection
 
     @contextmanager
     def writing(self) -> Iterator[sqlite3.Connection]:
-        """A transaction: all of it happens, and is on the disk when the block has ended, or nothing of it."""
+        """A transaction: committed to the disk when the block ends, rolled back when it raises."""
         with self._lock:
             self._connection.execute("BEGIN IMMEDIATE")
             try:
@@ -117,19 +134,19 @@ class Database:
 
 
 def _keep_private(path: Path) -> None:
-    """Make a file that is only for this user; SQLite gives the files beside it the same rights."""
+    """Create a file that only this user may read; SQLite gives its journal the same rights."""
     with suppress(OSError):  # said by SQLite, if it matters
         path.touch(0o600)
         path.chmod(0o600)
 
 
 class Claim:
-    """Says that a folder is in use, until the process ends, whatever ends it.
+    """An exclusive lock on a folder; the system releases it when the process ends, also after a crash.
 
-    A lock of SQLite on a file of its own, as it is the same on every system.
+    It is a lock of SQLite on a file of its own, which works alike on every operating system.
 
     Args:
-        path: of the file.
+        path: the file to lock.
 
     Raises:
         UsageError: another process uses the folder.
@@ -145,5 +162,5 @@ class Claim:
             raise UsageError(f"another service uses the folder {path.parent} ({error})") from error
 
     def close(self) -> None:
-        """Let others use it."""
+        """Release the lock."""
         self._connection.close()

@@ -1,4 +1,4 @@
-"""What makes a video, in a process of its own."""
+"""Engines: what makes a video in a worker process."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ ENGINE = "fd2talk.service.engine:VideoEngine"
 
 @dataclass(frozen=True)
 class Work:
-    """What is asked for.
+    """A video to make.
 
     Args:
-        files: by what they are for: `photo` and `audio`, perhaps `style` and `pose_from`.
-        options: checked, by the names of `fd2talk.request.OPTIONS`.
+        files: by role: `photo` and `audio`, perhaps `style` and `pose_from`.
+        options: validated, by the names of `fd2talk.request.OPTIONS`.
         output: the MP4 to write, in a folder of its own.
     """
 
@@ -29,36 +29,36 @@ class Work:
 
 @dataclass(frozen=True)
 class Facts:
-    """Of a video that was written: seconds, and pixels; None where they are not known."""
+    """Length in seconds and size in pixels of a written video; None where unknown."""
 
     seconds: float | None = None
     width: int | None = None
     height: int | None = None
 
 
-Tell = Callable[[str, int, int], None]
-"""Told what is being done, how much of it is done, and how much there is; what it raises ends the work."""
+ReportProgress = Callable[[str, int, int], None]
+"""Called with the stage, the steps done and the steps in all; an exception that it raises cancels the work."""
 
 
 class Engine(Protocol):
     """Makes videos, one after the other.
 
-    `fd2talk serve --engine MODULE:NAME` takes another one, for tests of what is around it: called with weights, device,
-    limits and threads (see `VideoEngine`) it must return such an object.
+    `fd2talk serve --engine MODULE:NAME` takes another one, for tests of the service without networks: a callable that
+    takes weights, device, limits and threads (see `VideoEngine`) and returns an `Engine`.
     """
 
-    def __call__(self, work: Work, tell: Tell) -> Facts:
-        """Make one. Raises Fd2TalkError: why it cannot be made, in a sentence for the client."""
+    def __call__(self, work: Work, report: ReportProgress) -> Facts:
+        """Make a video. Raises Fd2TalkError: why it cannot be made, in a sentence for the client."""
 
 
 class VideoEngine:
-    """The real one. It signs videos where the environment says with what (`Signer.from_environment`).
+    """The default engine. It signs videos if the environment names a certificate (`Signer.from_environment`).
 
     Args:
         weights: `bundled`, or a folder.
         device: for the networks.
         limits: of photos and sound.
-        threads: that compute; None: as many as suit one process that has the computer to itself.
+        threads: of PyTorch; None: the default of a process that has all cores to itself.
     """
 
     def __init__(self, weights: str, device: str, limits: Limits, threads: int | None = None) -> None:
@@ -74,14 +74,14 @@ class VideoEngine:
         self._generator, self._signer = Generator(weights, device, threads), Signer.from_environment()
         self._limits = limits
 
-    def __call__(self, work: Work, tell: Tell) -> Facts:
+    def __call__(self, work: Work, report: ReportProgress) -> Facts:
         """Make a video. Raises as `Generator.write`, and InputError: a file beyond the limits."""
         from fd2talk.media_checks import check_clip, check_pixels, read_speech
         from fd2talk.request import request_from
         from shared.images import is_photo
         from shared.media import video_info
 
-        tell("reading the files", 0, 1)
+        report("reading the files", 0, 1)
         check_pixels(work.files["photo"], self._limits)
         read_speech(work.files["audio"], self._limits)
         given = {role: str(path) for role, path in work.files.items() if role in ("style", "pose_from")}
@@ -91,6 +91,6 @@ class VideoEngine:
             else:
                 check_clip(Path(path), self._limits)
         request = request_from(str(work.files["photo"]), str(work.files["audio"]), work.options | given)
-        self._generator.write(request, work.output, progress=tell, signer=self._signer)
+        self._generator.write(request, work.output, progress=report, signer=self._signer)
         info = video_info(work.output)
         return Facts(info.duration, info.width, info.height)

@@ -1,4 +1,4 @@
-"""What is answered instead of what was asked for: one shape, `{"error": {"code": ..., "message": ...}}`."""
+"""Error responses; all of them have the body `{"error": {"code": ..., "message": ...}}`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from http import HTTPStatus
 
-_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_DISK_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _CODES = {
     400: ("bad_request", "this is no request that is understood here"),
     401: ("unauthorized", "the token is missing or wrong: send `Authorization: Bearer TOKEN`"),
@@ -25,10 +25,10 @@ class Refused(Exception):
     """A request that is refused.
 
     Args:
-        status: of HTTP.
-        code: for programs.
-        message: for people, one sentence.
-        headers: of the answer.
+        status: HTTP status code.
+        code: machine-readable name of the error.
+        message: one sentence for people.
+        headers: further headers of the response.
     """
 
     def __init__(self, status: int, code: str, message: str, headers: Mapping[str, str] | None = None) -> None:
@@ -37,36 +37,36 @@ class Refused(Exception):
 
 
 def refusal(status: int) -> Refused:
-    """What is said of a status when nothing more is known."""
+    """The generic error of an HTTP status."""
     code, message = _CODES.get(status, (HTTPStatus(status).phrase.lower().replace(" ", "_"), HTTPStatus(status).phrase))
     return Refused(status, code, message)
 
 
 def error_body(code: str, message: str) -> bytes:
-    """The body of an answer that refuses."""
+    """The body of an error response."""
     return json.dumps({"error": {"code": code, "message": message}}).encode()
 
 
 def given_twice(name: str) -> Refused:
-    """A field that is there more than once."""
+    """The error of a field or parameter that occurs more than once."""
     return Refused(422, "invalid_request", f"{name[:60]}: it is given twice")
 
 
 def disk_full() -> Refused:
-    """There is no room for what was sent."""
+    """The error of a full disk."""
     sentence = "the disk of the service is full; nothing of this request was kept, try again later"
     return Refused(507, "storage_full", sentence, {"Retry-After": "60"})
 
 
 def is_full(error: BaseException) -> bool:
-    """Whether the disk was full."""
+    """Whether this error means that the disk is full."""
     if isinstance(error, OSError):
-        return error.errno in _FULL
+        return error.errno in _DISK_FULL
     return isinstance(error, sqlite3.OperationalError) and "full" in str(error)
 
 
 def is_caused_by_full_disk(error: BaseException) -> bool:
-    """Whether the disk was full when libraries raised this, who say so in several ways."""
+    """Whether a full disk is the cause of this error; libraries report that in several ways."""
     seen: set[int] = set()
     cause: BaseException | None = error
     while cause is not None and id(cause) not in seen:  # an error may be its own cause
@@ -79,7 +79,7 @@ def is_caused_by_full_disk(error: BaseException) -> bool:
 
 @contextmanager
 def storing() -> Iterator[None]:
-    """Say that the disk is full where that is what goes wrong. Raises Refused."""
+    """Turn errors of a full disk into the response `disk_full`. Raises Refused."""
     try:
         yield
     except (OSError, sqlite3.OperationalError) as error:

@@ -1,4 +1,4 @@
-"""Server-sent events: a video as it is, whenever that changes, until it is finished."""
+"""Server-sent events: the state of a video, sent whenever it changes, until the video is finished."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from fd2talk.service.errors import Refused
 from fd2talk.service.schemas import Video
 from fd2talk.service.service import Service
 
-_SECONDS_BETWEEN_LOOKS = 0.25
-_SECONDS_OF_SILENCE = 10.0  # after which proxies might close the connection
+_POLL_SECONDS = 0.25
+_KEEP_ALIVE_SECONDS = 10.0  # after which proxies might close the connection
 
 EVENT_SCHEMA = {
     "type": "object",
@@ -31,14 +31,14 @@ EVENT_SCHEMA = {
         "retry": {"type": "integer", "description": "Milliseconds after which a client whose stream ended comes back."},
     },
 }
-"""Of one event."""
+"""JSON schema of one event."""
 
 
 class Followers:
-    """Clients that follow videos of a service.
+    """The event streams of a service's clients.
 
     Args:
-        service: whose videos, and limits.
+        service: with the videos, and the limits of streams.
     """
 
     def __init__(self, service: Service) -> None:
@@ -57,20 +57,20 @@ class Followers:
         if self._count >= self._service.limits.followers:
             sentence = "too many clients follow videos; ask for the video itself, now and then"
             raise Refused(503, "busy", sentence, {"Retry-After": "5"})
-        return self._told(name)
+        return self._counted(name)
 
-    async def _told(self, name: str) -> AsyncIterator[str]:
+    async def _counted(self, name: str) -> AsyncIterator[str]:
         self._count += 1
         try:
-            async for said in self._changes(name):
-                yield said
+            async for event in self._changes(name):
+                yield event
         finally:
             self._count -= 1
 
     async def _changes(self, name: str) -> AsyncIterator[str]:
         yield "retry: 2000\n\n"
-        service, last, said = self._service, "", time.monotonic()
-        until = said + service.limits.follow_seconds
+        service, last, sent_at = self._service, "", time.monotonic()
+        until = sent_at + service.limits.follow_seconds
         while not service.stopping.is_set() and time.monotonic() < until:
             row = await run_in_threadpool(service.videos.find, name)
             if row is None:
@@ -79,13 +79,13 @@ class Followers:
             data = Video.of(row).model_dump_json()
             if data != last:
                 yield _event(row.status, data)
-                last, said = data, time.monotonic()
-            elif time.monotonic() - said > _SECONDS_OF_SILENCE:
+                last, sent_at = data, time.monotonic()
+            elif time.monotonic() - sent_at > _KEEP_ALIVE_SECONDS:
                 yield ": nothing new\n\n"
-                said = time.monotonic()
+                sent_at = time.monotonic()
             if row.status in ("completed", "failed"):
                 return
-            await asyncio.sleep(_SECONDS_BETWEEN_LOOKS)
+            await asyncio.sleep(_POLL_SECONDS)
 
 
 def _event(kind: str, data: str) -> str:

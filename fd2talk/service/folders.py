@@ -1,10 +1,9 @@
-"""Where the files of a service lie; what belongs to no row of its tables is removed when it starts."""
+"""The folders of a service; files that no row of its tables names are removed when it starts."""
 
 from __future__ import annotations
 
 import hashlib
 import os
-import re
 import secrets
 import shutil
 from collections.abc import Collection
@@ -13,17 +12,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
+from fd2talk.file_names import safe_name
 from fd2talk.service.errors import Refused, disk_full
 from fd2talk.service.limits import Limits
 from shared.errors import UsageError
 
-_KEPT = re.compile(r"[^A-Za-z0-9._-]+")
-_LONGEST_NAME = 60
-
 
 @dataclass(frozen=True)
 class Received:
-    """A file that has arrived completely: where it lies, its harmless name, its size and SHA-256."""
+    """A file that was received completely: its path, its sanitised name, its size and SHA-256."""
 
     path: Path
     name: str
@@ -34,12 +31,12 @@ class Received:
 class Folders:
     """The folder of a service and those in it.
 
-    `incoming` holds files that are being received, `uploads` those that wait to be used, `inputs` those of videos that
-    are not made yet, `work` unfinished videos, and `results` complete ones.
+    `incoming` holds files that are being received, `uploads` those for later requests, `inputs` those of queued videos,
+    `work` unfinished videos, and `results` complete ones.
 
     Args:
-        folder: which is made where there is none.
-        limits: of which `upload_bytes` and `free_bytes` count.
+        folder: created if it does not exist.
+        limits: `upload_bytes` and `free_bytes` are used.
 
     Raises:
         UsageError: it cannot be made or written to.
@@ -54,8 +51,8 @@ class Folders:
             self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             for one in (self.incoming, self.uploads, self.inputs, self.work, self.results):
                 one.mkdir(mode=0o700, exist_ok=True)
-            for one in (self.folder, self.incoming, self.results):  # as good as any question whether it may be done
-                probe = one / f".probe-{secrets.token_hex(8)}"  # several processes may ask at the same moment
+            for one in (self.folder, self.incoming, self.results):  # the only reliable test of permission
+                probe = one / f".probe-{secrets.token_hex(8)}"  # several processes may probe at once
                 probe.touch()
                 probe.unlink()
         except OSError as error:
@@ -63,7 +60,7 @@ class Folders:
 
     @property
     def database(self) -> Path:
-        """The file of SQLite."""
+        """Path of the SQLite database."""
         return self.folder / "service.db"
 
     @property
@@ -78,36 +75,36 @@ class Folders:
 
     @property
     def has_room(self) -> bool:
-        """Whether more of the disk is free than must be."""
+        """Whether the disk has more free space than `free_bytes`."""
         return self.free >= self._limits.free_bytes
 
     def check_room(self) -> None:
-        """Refuse to take anything. Raises Refused."""
+        """Raises Refused: the disk is full."""
         if not self.has_room:
             raise disk_full()
 
     def sweep(self, results: set[str], processes: Collection[str] = ()) -> int:
-        """Remove unfinished videos, and complete ones that are not named here: they were never published.
+        """Remove unfinished videos, and complete ones that were never published.
 
         Args:
-            results: names of those that were.
-            processes: names of those that make videos now; what is theirs stays.
+            results: names of the published ones.
+            processes: names of running workers, whose files stay.
 
         Returns:
             How many files and folders.
         """
-        return _swept(self.work, set(), processes) + _swept(self.results, results, processes)
+        return _sweep(self.work, set(), processes) + _sweep(self.results, results, processes)
 
     def sweep_received(self, inputs: set[str], uploads: set[str]) -> int:
-        """Remove what was received and is not named here, before anything is being received. Returns as `sweep`."""
-        return _swept(self.incoming, set()) + _swept(self.inputs, inputs) + _swept(self.uploads, uploads)
+        """Remove received files that are not named here; call it before requests arrive. Returns as `sweep`."""
+        return _sweep(self.incoming, set()) + _sweep(self.inputs, inputs) + _sweep(self.uploads, uploads)
 
     def incoming_file(self, name: str) -> Incoming:
-        """A file that is about to be received; `name` is what its sender calls it."""
-        return Incoming(self.incoming / secrets.token_hex(16), harmless(name), self._limits.upload_bytes)
+        """Open a file to be received; `name` is the client's name of it."""
+        return Incoming(self.incoming / secrets.token_hex(16), safe_name(name), self._limits.upload_bytes)
 
     def copy_of_upload(self, name: str, file_name: str, size: int, sha256: str) -> Received:
-        """A further name for the file of an upload, which stays when that is removed.
+        """A hard link to (or a copy of) the file of an upload, which stays when the upload is removed.
 
         Raises:
             Refused: it has just been removed.
@@ -119,17 +116,17 @@ class Folders:
                 os.link(source, path)
             except FileNotFoundError:
                 raise
-            except OSError:  # a file system without links
+            except OSError:  # a file system without hard links
                 shutil.copyfile(source, path)
         except FileNotFoundError as error:
             raise Refused(404, "not_found", f"there is no upload {name}; it may have expired") from error
-        except BaseException:  # a full disk: a part of it is there
+        except BaseException:  # a full disk may leave a partial copy
             remove(path)
             raise
         return Received(path, file_name, size, sha256)
 
     def keep_upload(self, received: Received, name: str) -> None:
-        """Make a received file that of an upload."""
+        """Move a received file to the uploads."""
         os.replace(received.path, self.uploads / name)
         sync_folder(self.uploads)
 
@@ -137,7 +134,7 @@ class Folders:
         """Put the files of a video into a folder of their own; returns its name.
 
         Args:
-            files: by what they are for, such as `photo`.
+            files: by role, such as `photo`.
         """
         name = secrets.token_hex(16)
         try:
@@ -154,17 +151,17 @@ class Folders:
         return name
 
     def input_paths(self, folder: str, files: dict[str, str]) -> dict[str, Path]:
-        """Where the files of a video lie, by what they are for."""
+        """Paths of the files of a video, by role."""
         return {role: self.inputs / folder / role / name for role, name in files.items()}
 
 
 class Incoming:
-    """A file that is being received; whatever ends that before `finish`, `discard` removes it.
+    """A file that is being received; `discard` removes it unless it was finished and moved.
 
     Args:
-        path: of it.
-        name: harmless.
-        most: bytes.
+        path: to write to.
+        name: sanitised.
+        most: bytes it may have.
     """
 
     def __init__(self, path: Path, name: str, most: int) -> None:
@@ -181,36 +178,29 @@ class Incoming:
         self._file.write(data)
 
     def finish(self) -> Received:
-        """All of it is there, and on the disk."""
+        """Flush it to the disk and close it."""
         self._file.flush()
         os.fsync(self._file.fileno())
         self._file.close()
         return Received(self._path, self._name, self._bytes, self._hash.hexdigest())
 
     def discard(self) -> None:
-        """Remove it, unless it was put elsewhere."""
+        """Close and remove it, unless it was moved."""
         with suppress(OSError):  # what is buffered may not fit on the disk
             self._file.close()
         remove(self._path)
 
 
-def _swept(folder: Path, kept: set[str], processes: Collection[str] = ()) -> int:
-    theirs = tuple(f"{name}-" for name in processes)
-    paths = [path for path in folder.iterdir() if path.name not in kept and not path.name.startswith(theirs)]
+def _sweep(folder: Path, kept: set[str], processes: Collection[str] = ()) -> int:
+    in_use = tuple(f"{name}-" for name in processes)
+    paths = [path for path in folder.iterdir() if path.name not in kept and not path.name.startswith(in_use)]
     for path in paths:
         remove(path)
     return len(paths)
 
 
-def harmless(name: str) -> str:
-    """What of a file's own name can be used here, and be named in sentences."""
-    plain = _KEPT.sub("_", os.path.basename(name.replace("\\", "/"))).lstrip(".")
-    stem, suffix = os.path.splitext(plain)
-    return f"{stem[:_LONGEST_NAME] or 'file'}{suffix[:10]}"
-
-
 def remove(path: Path) -> None:
-    """Remove a file or a folder, or what is left of it."""
+    """Remove a file or a folder; errors are ignored."""
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path, ignore_errors=True)
     else:
@@ -219,7 +209,7 @@ def remove(path: Path) -> None:
 
 
 def sync_folder(folder: Path) -> None:
-    """Have names in a folder on the disk, where the system can do that."""
+    """Flush the entries of a folder to the disk (fsync), where the system supports it."""
     if os.name == "posix":
         descriptor = os.open(folder, os.O_RDONLY)
         try:

@@ -7,10 +7,10 @@ from fd2talk.service.service import Service
 
 
 def health_of(service: Service) -> tuple[int, Health]:
-    """The status of HTTP, and what is said.
+    """The HTTP status and body of `/health`.
 
-    The status is 503 while no videos are made, or no further ones: none of the processes can, or the service is being
-    stopped. Where some of several processes can, it is 200 with `degraded`.
+    The status is 503 while no worker can make videos, or the service is being stopped. While only some workers can, it
+    is 200 with `degraded`.
     """
     with service.database.reading() as connection:
         counts = dict(connection.execute("SELECT status, count(*) FROM videos GROUP BY status").fetchall())

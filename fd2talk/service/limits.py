@@ -1,4 +1,4 @@
-"""How much clients may ask for, and how long anything may take."""
+"""Limits of requests, of the queue and of time."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ class Limits:
 
     Args:
         upload_bytes: of one file.
-        pixels: of a photo, read from its header, before it is decoded.
+        pixels: of a photo, checked in its header before it is decoded.
         seconds: of sound, and of a clip.
-        waiting: videos that wait for their turn; further ones are refused.
+        waiting: queued videos; further ones are refused.
         keep_seconds: after which finished videos, and uploads, are removed.
-        free_bytes: of the disk, below which nothing is taken and no video is begun.
-        crashes: of the process that makes videos, during one video, after which that video has failed.
-        interruptions: hard ends of the whole service during one video, likewise.
-        stall_seconds: without any progress of a video, after which its process is ended.
-        cancel_seconds: in which a process must leave a video that was deleted, before it is ended.
+        free_bytes: free space of the disk below which nothing is accepted and no video is begun.
+        crashes: of the worker during one video, after which that video has failed.
+        interruptions: crashes of the whole service during one video, likewise.
+        stall_seconds: without progress of a video, after which its worker is killed.
+        cancel_seconds: within which a worker must abandon a deleted video, before it is killed.
         requests: that are answered at the same time; further ones are refused.
-        followers: of them, those that follow videos by events; likewise, so that others are answered, too.
-        follow_seconds: after which such a stream ends; clients come back by themselves.
+        followers: event streams among these requests; fewer, so that other requests are still answered.
+        follow_seconds: after which an event stream ends; clients reconnect by themselves.
         connections: that are open at the same time.
-        header_seconds: in which the head of a request must arrive.
-        idle_seconds: in which something more of a body must arrive, and a client must take something of an answer.
-        body_seconds: in which all of a body must arrive.
+        header_seconds: within which the headers of a request must arrive.
+        idle_seconds: the longest pause in a request's body, and in reading a response.
+        body_seconds: within which the whole body must arrive.
     """
 
     upload_bytes: int = 50 * 2**20

@@ -1,4 +1,4 @@
-"""What Prometheus collects."""
+"""Metrics for Prometheus."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from fd2talk.service.service import Service
 from fd2talk.service.videos import STATUSES
 
 _METHODS = {"GET", "HEAD", "POST", "DELETE"}
-# Totals of the tables: what each is called and what it means.
+# Totals of the database: the name and description of each metric.
 _TOTALS = {
     "completed": ("fd2talk_videos_completed", "Videos that were completed."),
     "failed": ("fd2talk_videos_failed", "Videos that have failed."),
@@ -26,10 +26,10 @@ _TOTALS = {
 
 
 class Metrics:
-    """Counts requests, and reads everything else from the tables when it is asked for; totals survive a restart.
+    """Counts requests, and reads all other metrics from the database on each scrape; totals survive a restart.
 
     Args:
-        service: whose tables.
+        service: whose database.
     """
 
     def __init__(self, service: Service) -> None:
@@ -47,7 +47,7 @@ class Metrics:
         )
 
     def answered(self, method: str, route: str, status: int, seconds: float) -> None:
-        """Count a request; `route` is its path with names in the place of ids, so that there are few."""
+        """Count a request; `route` is its path template, without ids, so that there are few labels."""
         self._requests.labels(method if method in _METHODS else "other", route, str(status)).inc()
         self._seconds.labels(route).observe(seconds)
 
@@ -80,5 +80,5 @@ class _Tables(Collector):
         yield up
 
     def describe(self) -> Iterator[Metric]:
-        """Nothing: the names are known only when it is collected."""
+        """Nothing, so that registering does not read the database."""
         return iter(())

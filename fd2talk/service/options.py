@@ -1,4 +1,4 @@
-"""What a request for a video may say, derived from the options of `fd2talk generate`."""
+"""The fields of a request for a video, derived from the options of `fd2talk generate`."""
 
 from __future__ import annotations
 
@@ -14,25 +14,25 @@ from fd2talk.service.errors import Refused, given_twice
 from fd2talk.service.uploads import PREFIX
 
 FILES = ("photo", "audio", "style", "pose_from")
-"""Fields that are files, or ids of uploads; `style` may also be the name of one."""
+"""Fields that are files, or ids of uploads; `style` may also be the name of a style."""
 
 FILE_SCHEMA = {"type": "string", "format": "binary", "minLength": 1}
-"""Of a file in a form."""
+"""JSON schema of a file in a form."""
 
 RENDERERS = ("geometry", "repair")
-"""Those that are offered: the third one, diffusion, takes minutes for a second of video."""
+"""The renderers that clients may choose; `diffusion` is not offered, as it takes minutes for a second of video."""
 
 _UPLOAD = f"^{PREFIX}[0-9a-f]{{32}}$"
-# No dots and no slashes: on the command line these may be paths.
-_WORD = "^[A-Za-z0-9_+-]{1,64}$"
+# Without dots and slashes: on the command line these may be paths.
+_NAME = "^[A-Za-z0-9_+-]{1,64}$"
 _BOX = r"^-?[0-9]{1,6}(\.[0-9]{1,6})?(,-?[0-9]{1,6}(\.[0-9]{1,6})?){3}$"
 _SOLVER = r"^(ddim|renoise|dpm-solver\+\+|[A-Za-z0-9]{1,54}Scheduler)$"
-# Folders of the server, and what only the renderer diffusion takes.
-_LEFT_OUT = ("person", "render_steps", *FILES)
-_OFFERED = tuple(option for option in OPTIONS if option.name not in _LEFT_OUT)
+# A folder on the server, and an option of the renderer diffusion.
+_NOT_OFFERED = ("person", "render_steps", *FILES)
+_OFFERED = tuple(option for option in OPTIONS if option.name not in _NOT_OFFERED)
 _SWITCHES = {str(option.name): option for option in _OFFERED if option.is_flag}
-_WHOLE_ONES = {option.name for option in _OFFERED if isinstance(option.type, click.IntRange)}
-_WHOLE = re.compile(r"-?[0-9]{1,30}")
+_INTEGERS = {option.name for option in _OFFERED if isinstance(option.type, click.IntRange)}
+_INTEGER = re.compile(r"-?[0-9]{1,30}")
 _NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?")
 _HINTS = {
     "photo": "send a file (-F photo=@photo.jpg) or the id of an upload",
@@ -44,11 +44,11 @@ _HINTS = {
     "after": "give the id of a video, the `last_id` of the page before",
     "Idempotency-Key": "give 1 to 200 printable ASCII characters without spaces",
 }
-"""What to do instead of what cannot be read."""
+"""What to send, for the message of an invalid field."""
 
 
 def _opposites() -> dict[str, str]:
-    """Names that the command line has for switches that are off, such as `crop` and `no_ease` -> the switch."""
+    """Negative names of switches on the command line, such as `crop` and `no_ease` -> the switch."""
     found = {}
     for name, option in _SWITCHES.items():
         names = [one.lstrip("-").replace("-", "_") for one in option.secondary_opts]
@@ -73,7 +73,7 @@ def _type(option: click.Option) -> Any:
         return Annotated[float, Field(allow_inf_nan=False, **ends)]
     if option.name == "face_box":
         return Annotated[str, Field(pattern=_BOX)]
-    return Annotated[str, Field(pattern=_SOLVER if option.name == "solver" else _WORD)]
+    return Annotated[str, Field(pattern=_SOLVER if option.name == "solver" else _NAME)]
 
 
 def _field(option: click.Option) -> tuple[Any, Any]:
@@ -88,7 +88,7 @@ _FIELDS: dict[str, Any] = {
     "photo": (Annotated[str, Field(pattern=_UPLOAD)], Field(description=f"Photo of the person: {_UPLOADED}")),
     "audio": (Annotated[str, Field(pattern=_UPLOAD)], Field(description=f"Speech, as sound or video: {_UPLOADED}")),
     "style": (
-        Annotated[str, Field(pattern=_WORD)] | None,
+        Annotated[str, Field(pattern=_NAME)] | None,
         Field(
             None,
             description="Speaking style, for the model diffposetalk: a name such as `calm`, or the id of an upload of "
@@ -110,21 +110,21 @@ VideoRequest = create_model(
 
 
 def checked(values: Mapping[str, Any], files: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    """Check the options of a request.
+    """Validate the options of a request.
 
     Args:
         values: of JSON, by name.
-        files: those of a form by their fields, which are not among the values.
+        files: the files of a form, by field; these fields are not among `values`.
 
     Returns:
-        What was given, without what only says the default of a file.
+        The options that were given, without files.
 
     Raises:
         Refused: something is missing, unknown, or of the wrong kind; the sentence names it.
     """
     given = {str(name).replace("-", "_"): value for name, value in values.items()}
     for name, value in given.items():
-        if isinstance(value, float) and value.is_integer() and name in _WHOLE_ONES:  # 256.0 is a whole number in JSON
+        if isinstance(value, float) and value.is_integer() and name in _INTEGERS:  # 256.0 is a whole number in JSON
             given[name] = int(value)
     for opposite in given.keys() & _OPPOSITES.keys():
         name, value = _OPPOSITES[opposite], given.pop(opposite)
@@ -144,7 +144,7 @@ def checked(values: Mapping[str, Any], files: Mapping[str, Any] | None = None) -
 
 
 def from_form(values: Mapping[str, str]) -> dict[str, Any]:
-    """The fields of a form, which are all text, as JSON has them; what does not fit stays text, and is refused."""
+    """Convert the fields of a form, which are text, to the types of JSON; invalid text stays text, for `checked`."""
     kinds = {str(option.name): option for option in _OFFERED}
     found: dict[str, Any] = {}
     for key, text in values.items():
@@ -153,7 +153,7 @@ def from_form(values: Mapping[str, str]) -> dict[str, Any]:
         value: Any = text
         if (name in _SWITCHES or name in _OPPOSITES) and text.lower() in ("true", "false"):
             value = text.lower() == "true"
-        elif name in _WHOLE_ONES and _WHOLE.fullmatch(text):
+        elif name in _INTEGERS and _INTEGER.fullmatch(text):
             value = int(text)
         elif option is not None and isinstance(option.type, click.FloatRange) and _NUMBER.fullmatch(text):
             value = float(text)
@@ -164,7 +164,7 @@ def from_form(values: Mapping[str, str]) -> dict[str, Any]:
 
 
 def sentence_of(errors: Any) -> str:
-    """One sentence of what pydantic found: the first error, and where."""
+    """The first of pydantic's errors and its field, as one sentence."""
     first = errors[0]
     place = next((str(part) for part in first["loc"] if part not in ("query", "path", "header", "body")), "")
     hint = _HINTS.get(place)
@@ -173,7 +173,7 @@ def sentence_of(errors: Any) -> str:
     )
     if hint and first["type"] == "missing":
         message = f"{message}: {hint}"
-    elif hint or first["type"] == "string_pattern_mismatch":  # nobody reads regular expressions
+    elif hint or first["type"] == "string_pattern_mismatch":  # a regular expression explains nothing
         message = hint or "this is none of its values"
     return f"{place[:80]}: {message[:1].lower()}{message[1:]}" if place else message
 
@@ -181,7 +181,7 @@ def sentence_of(errors: Any) -> str:
 def form_schema() -> dict[str, Any]:
     """The schema of a request as a form: that of JSON, with files."""
     schema = VideoRequest.model_json_schema()
-    for name, field in schema["properties"].items():  # text cannot be null
+    for name, field in schema["properties"].items():  # a field of a form is text, and cannot be null
         kinds = [kind for kind in field.pop("anyOf", ()) if kind != {"type": "null"}]
         schema["properties"][name] = {**(kinds[0] if kinds else {}), **field}
     for name in FILES:

@@ -1,4 +1,4 @@
-"""A page that describes the addresses of a service; it needs no script and nothing of other hosts."""
+"""The documentation page of the service, made from its OpenAPI schema, without scripts and external resources."""
 
 from __future__ import annotations
 
@@ -27,17 +27,17 @@ curl -H "Authorization: Bearer $TOKEN" -o talk.mp4 ADDRESS/v1/videos/VIDEO_ID/co
 
 
 def page(schema: dict[str, Any]) -> str:
-    """The page.
+    """Render the page as HTML.
 
     Args:
-        schema: of OpenAPI.
+        schema: the OpenAPI schema.
     """
     title = f"{schema['info']['title']} {schema['info']['version']}"
     parts = [
         f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{escape(title)}</title>',
         f'<meta name="viewport" content="width=device-width, initial-scale=1"><style>{_STYLE}</style>',
         f"<h1>{escape(title)}</h1>",
-        f"<p>{_words(schema['info']['description'])}</p>",
+        f"<p>{_inline_code(schema['info']['description'])}</p>",
         f"<pre>{escape(_EXAMPLE)}</pre>",
         '<p>For programs: <a href="/openapi.json">openapi.json</a> (OpenAPI 3.1).</p>',
     ]
@@ -49,7 +49,7 @@ def page(schema: dict[str, Any]) -> str:
 
 def _operation(path: str, method: str, operation: dict[str, Any], schema: dict[str, Any]) -> Iterator[str]:
     yield f'<h2 id="{escape(operation["operationId"])}"><b>{method.upper()}</b> <code>{escape(path)}</code></h2>'
-    yield f"<p>{_words(operation.get('description', operation.get('summary', '')))}</p>"
+    yield f"<p>{_inline_code(operation.get('description', operation.get('summary', '')))}</p>"
     parameters = [(one["name"], one["schema"], one) for one in operation.get("parameters", ())]
     if parameters:
         yield _table(
@@ -67,16 +67,16 @@ def _operation(path: str, method: str, operation: dict[str, Any], schema: dict[s
     answers = []
     for status, one in operation.get("responses", {}).items():
         kinds = ", ".join(one.get("content", {}))
-        answers.append((escape(status), _words(one.get("description", "")), escape(kinds)))
+        answers.append((escape(status), _inline_code(one.get("description", "")), escape(kinds)))
     yield _table("Answers", answers)
 
 
 def _row(name: str, kind: dict[str, Any], required: bool, about: dict[str, Any]) -> tuple[str, str, str]:
     shown = f"<code>{escape(name)}</code>" + (" (required)" if required else "")
-    return shown, _words(about.get("description", "")), escape(_kind(kind))
+    return shown, _inline_code(about.get("description", "")), escape(_type_text(kind))
 
 
-def _kind(kind: dict[str, Any]) -> str:
+def _type_text(kind: dict[str, Any]) -> str:
     """A type in words, such as `integer, 1 to 100, default 20`."""
     one = next((part for part in kind.get("anyOf", [kind]) if part.get("type") != "null"), kind)
     words = [json.dumps(value) for value in one["enum"]] if "enum" in one else [str(one.get("type", ""))]
@@ -95,8 +95,8 @@ def _table(title: str, rows: list[tuple[str, str, str]]) -> str:
     return f"<h3>{escape(title)}</h3><table>{cells}</table>"
 
 
-def _words(text: str) -> str:
-    """Text with `code` in it."""
+def _inline_code(text: str) -> str:
+    """HTML of a text in which `backticks` mark code."""
     parts = escape(text).split("`")
     return "".join(f"<code>{part}</code>" if place % 2 else part for place, part in enumerate(parts))
 

@@ -1,4 +1,4 @@
-"""HTTP/1.1 as uvicorn speaks it, with an end to the patience that uvicorn has with slow clients."""
+"""uvicorn's HTTP/1.1 with a timeout for headers, a limit of connections, and JSON errors."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def protocol(limits: Limits) -> Callable[..., asyncio.Protocol]:
 
 class _Connection(H11Protocol):
     limits: Limits
-    _patience: asyncio.TimerHandle | None = None
+    _timeout: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -28,21 +28,21 @@ class _Connection(H11Protocol):
         if len(self.connections) > self.limits.connections:
             transport.abort()
         else:
-            self._expect()
+            self._start_timeout()
 
     def data_received(self, data: bytes) -> None:
-        if self._patience is None and not self._is_answering():
-            self._expect()
+        if self._timeout is None and not self._is_answering():
+            self._start_timeout()
         super().data_received(data)
         if self._is_answering():
-            self._calm()
+            self._cancel_timeout()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._calm()
+        self._cancel_timeout()
         super().connection_lost(exc)
 
     def send_400_response(self, msg: str) -> None:
-        """Say that this is no HTTP, as all other errors are said."""
+        """Answer what is no HTTP with an error of the usual shape."""
         body = error_body("bad_request", "this is no request of HTTP/1.1")
         headers = [("content-type", "application/json"), ("content-length", str(len(body))), ("connection", "close")]
         begin = h11.Response(status_code=400, headers=headers, reason=b"Bad Request")
@@ -57,11 +57,11 @@ class _Connection(H11Protocol):
     def _is_answering(self) -> bool:
         return self.cycle is not None and not self.cycle.response_complete
 
-    def _expect(self) -> None:
-        """The head of a request must arrive from now on."""
-        self._patience = self.loop.call_later(self.limits.header_seconds, self.transport.abort)
+    def _start_timeout(self) -> None:
+        """Abort the connection unless the headers of a request arrive in time."""
+        self._timeout = self.loop.call_later(self.limits.header_seconds, self.transport.abort)
 
-    def _calm(self) -> None:
-        if self._patience is not None:
-            self._patience.cancel()
-            self._patience = None
+    def _cancel_timeout(self) -> None:
+        if self._timeout is not None:
+            self._timeout.cancel()
+            self._timeout = None

@@ -1,4 +1,4 @@
-"""What the service answers, as JSON."""
+"""JSON schemas of the responses."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ class ErrorDetail(BaseModel):
 
 
 class ErrorBody(BaseModel):
-    """Every answer with a status of 400 and above."""
+    """The body of every response with a status of 400 and above."""
 
     error: ErrorDetail
 
 
 class Video(BaseModel):
-    """A video that is wanted, being made, or there. Times are seconds since 1970."""
+    """A video that is queued, in progress, or finished. Times are seconds since 1970."""
 
     id: str
     object: Literal["video"] = "video"
     status: Literal["queued", "in_progress", "completed", "failed"]
     progress: int = Field(ge=0, le=100, description="Percent.")
-    stage: str | None = Field(description="What is being done.")
-    position: int | None = Field(description="While it is queued: how many videos come first.")
+    stage: str | None = Field(description="Current step of the work.")
+    position: int | None = Field(description="While it is queued: number of videos that come first.")
     model: str = Field(description="Motion model.")
     created_at: int
     started_at: int | None
@@ -47,7 +47,7 @@ class Video(BaseModel):
 
     @classmethod
     def of(cls, row: videos.Video) -> Video:
-        """From the table."""
+        """From rows of the table."""
         error = None
         if row.error_code is not None:
             error = ErrorDetail(code=row.error_code, message=row.error_message or "")
@@ -73,7 +73,7 @@ class VideoList(BaseModel):
 
     @classmethod
     def of(cls, rows: list[videos.Video], more: bool) -> VideoList:
-        """From the table."""
+        """From rows of the table."""
         data = [Video.of(row) for row in rows]
         ids = [one.id for one in data] or [None]  # type: ignore[list-item]
         return cls(data=data, first_id=ids[0], last_id=ids[-1], has_more=more)
@@ -91,7 +91,7 @@ class Upload(BaseModel):
 
     @classmethod
     def of(cls, row: UploadRow) -> Upload:
-        """From the table."""
+        """From rows of the table."""
         return cls(
             id=row.id, filename=row.name, bytes=row.bytes, created_at=int(row.created), expires_at=int(row.expires)
         )
@@ -109,11 +109,11 @@ class Health(BaseModel):
     """Whether videos are being made."""
 
     status: Literal["ok", "stopping", "degraded"]
-    reason: str | None = Field(description="What is wrong.")
+    reason: str | None = Field(description="Why the status is not `ok`.")
     queued: int
     in_progress: int
     workers: int = Field(description="Processes that make videos.")
-    workers_up: int = Field(description="Those of them that do, or could.")
+    workers_up: int = Field(description="Those of them that work.")
 
 
 def _whole(seconds: float | None) -> int | None:

@@ -15,13 +15,14 @@ from types import FrameType
 import uvicorn
 
 from fd2talk.service.app import application
+from fd2talk.service.clients import Clients
 from fd2talk.service.engine import ENGINE
 from fd2talk.service.guard import LOG
 from fd2talk.service.limits import Limits
 from fd2talk.service.protocol import protocol
 from fd2talk.service.service import Service
 from fd2talk.service.supervisor import Supervisor
-from fd2talk.serving import bound, check_address
+from fd2talk.serving import bound, server_address
 
 
 def serve(
@@ -30,7 +31,7 @@ def serve(
     *,
     host: str,
     port: int,
-    token: str | None,
+    clients: Clients,
     weights: str = "bundled",
     device: str = "cpu",
     engine: str = ENGINE,
@@ -38,25 +39,25 @@ def serve(
     workers: int = 1,
     ready: Callable[[str], None] = lambda address: None,
 ) -> None:
-    """Serve until a signal stops it; what was not finished then waits for the next time.
+    """Serve until a signal stops it; unfinished videos are made at the next start.
 
     Args:
-        folder: of everything that is kept.
+        folder: of the database and all files.
         limits: of clients.
         host: address to bind to.
         port: 0 for any that is free.
-        token: that clients must know; needed where other computers can reach the address.
+        clients: with their tokens, which are required if other computers can reach the address.
         weights: of the models.
         device: for the networks.
-        engine: what makes the videos, MODULE:NAME.
-        grace: seconds in which what is being made may be finished when the service is stopped.
-        workers: processes that make videos.
+        engine: MODULE:NAME of what makes the videos.
+        grace: seconds that videos in progress have to finish when the service is stopped.
+        workers: number of processes that make videos.
         ready: called with the address.
 
     Raises:
         UsageError: the address or the folder cannot be used, or the address needs a token.
     """
-    check_address(host, token)
+    clients.check(host)
     with (
         _log_on_standard_error(),
         closing(bound(host, port)) as listening,
@@ -64,7 +65,7 @@ def serve(
     ):
         supervisor = Supervisor(service, engine, weights, device, workers)
         config = uvicorn.Config(
-            application(service, token),
+            application(service, clients),
             http=protocol(limits),  # type: ignore[arg-type]  # it makes connections, as a class does
             lifespan="off",
             ws="none",
@@ -76,9 +77,8 @@ def serve(
         )
         try:
             supervisor.start()
-            name = f"[{host}]" if ":" in host else host
-            listening.listen()  # whoever is told the address may come at once
-            ready(f"http://{name}:{listening.getsockname()[1]}")
+            listening.listen()  # `ready` publishes the address, so it must accept connections
+            ready(server_address(host, listening.getsockname()[1]))
             _Server(config, service, supervisor, grace).run(sockets=[listening])
         finally:
             service.stopping.set()
@@ -86,7 +86,7 @@ def serve(
 
 
 class _Server(uvicorn.Server):
-    """Clients are answered until what is being made is finished."""
+    """Answers clients until the videos in progress are finished."""
 
     def __init__(self, config: uvicorn.Config, service: Service, supervisor: Supervisor, grace: float) -> None:
         super().__init__(config)
@@ -94,12 +94,12 @@ class _Server(uvicorn.Server):
         self._signals = 0
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """Begin to stop; at the second Ctrl-C at once."""
+        """Stop gracefully; at the second signal at once."""
         self._signals += 1
         super().handle_exit(signal.SIGINT if self._signals > 1 else sig, frame)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Finish, while clients may still ask, but not for more."""
+        """Finish the videos in progress; meanwhile clients are answered, but queue no more."""
         self._service.stopping.set()
         if number := self._service.leases.under_way():
             what = "the video that is being made has" if number == 1 else f"{number} videos that are being made have"
@@ -117,7 +117,7 @@ def _log_on_standard_error() -> Iterator[None]:
     before = [(log.handlers, log.propagate, log.level) for log in logs]
     for log in logs:
         log.handlers, log.propagate = [handler], False
-        log.setLevel(logging.INFO if log is LOG else logging.CRITICAL)  # what others say of clients is in our log
+        log.setLevel(logging.INFO if log is LOG else logging.CRITICAL)  # the access log of `guard` has the same
     try:
         yield
     finally:

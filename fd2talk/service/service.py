@@ -1,4 +1,4 @@
-"""A service without HTTP: its tables and folders, and what is done with several of them at once."""
+"""The service without HTTP: operations that touch the database and the folders together."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from fd2talk.service.videos import Video, Videos
 
 
 class Service:
-    """A service in a folder; what an earlier one left there goes on. One process at a time.
+    """A service in a folder, for one process at a time; it continues what an earlier one left there.
 
     Args:
-        folder: which is made where there is none.
+        folder: created if it does not exist.
         limits: of clients.
-        say: told what happens, for the log.
+        say: called with lines for the log.
 
     Raises:
         UsageError: the folder cannot be used, or another service uses it.
@@ -41,15 +41,15 @@ class Service:
         self.uploads = Uploads(self.database, limits.keep_seconds)
         self.leases = Leases(self.database, limits.keep_seconds)
         self.stopping = threading.Event()
-        """Set when nothing new is taken any more."""
+        """Set when no further videos are accepted."""
         self.wake: Callable[[], None] = lambda: None
-        """Called when a video waits."""
+        """Called when a video was queued."""
         self.cancel: Callable[[str], None] = lambda lease: None
-        """Called with the lease of a video that is being made, and is not wanted any more."""
+        """Called with the lease of a video that was deleted while in progress."""
         self.troubles: Callable[[], list[str | None]] = list
-        """For each process that makes videos, why it makes none, or None."""
+        """For each worker, why it makes no videos, or None."""
         self.start = self.leases.begin()
-        """What those claim with who make videos."""
+        """The generation with which workers claim videos, see `Leases.begin`."""
         for lost in self.leases.interrupted(limits.interruptions):
             say(f"{lost.id} was under way when the service ended: {lost.failed or 'it waits again'}")
         self.tidy()
@@ -57,22 +57,22 @@ class Service:
             say(f"removed {removed} unfinished files of an earlier run")
 
     def close(self) -> None:
-        """Close the tables, and let other processes use the folder."""
+        """Close the database, and let other processes use the folder."""
         self.database.close()
         self._claim.close()
 
     def tidy(self) -> None:
-        """Remove what has expired."""
+        """Remove expired videos and uploads."""
         for video in self.videos.remove_expired():
             self._remove_files(video)
         for name in self.uploads.remove_expired():
             remove(self.folders.uploads / name)
 
     def sweep(self, processes: Collection[str] = ()) -> int:
-        """Remove what processes that have ended left: unfinished videos, and what finished ones were made from.
+        """Remove files that ended workers left: unfinished videos, and the inputs of finished ones.
 
         Args:
-            processes: names of those that make videos now; what is theirs stays.
+            processes: names of running workers, whose files stay.
 
         Returns:
             How many files and folders.
@@ -83,7 +83,7 @@ class Service:
             remove(path)
         return len(left) + self.folders.sweep(self.videos.known()[1], processes)
 
-    def add_upload(self, form: Form) -> Upload:
+    def add_upload(self, form: Form, client: str = "") -> Upload:
         """Keep a file for later. Raises Refused: there is none, or the disk is full."""
         if set(form.files) != {"file"} or form.values:
             raise Refused(422, "invalid_request", "file: a form with this one file is expected")
@@ -91,24 +91,27 @@ class Service:
         try:
             with storing():
                 self.folders.keep_upload(received, name)
-                return self.uploads.add(name, received.name, received.bytes, received.sha256)
+                return self.uploads.add(name, received.name, received.bytes, received.sha256, client)
         except BaseException:
             remove(self.folders.uploads / name)
             raise
 
-    def delete_upload(self, name: str) -> None:
+    def delete_upload(self, name: str, client: str = "") -> None:
         """Remove an upload; videos that use it keep their copies. Raises Refused: there is none."""
-        if not self.uploads.delete(name):
+        if not self.uploads.delete(name, client):
             raise _missing("upload", name)
         remove(self.folders.uploads / name)
 
-    def add_video(self, options: dict[str, Any], form: Form, key: str | None = None) -> tuple[Video, bool]:
+    def add_video(
+        self, options: dict[str, Any], form: Form, key: str | None = None, client: str = ""
+    ) -> tuple[Video, bool]:
         """Queue a video: see `Videos.add`.
 
         Args:
             options: checked, with the ids of uploads.
             form: whose files are used, and to which those of the uploads are added.
-            key: the client's, under which the same request does nothing more.
+            key: the client's Idempotency-Key, or None.
+            client: name of its owner; other clients have no access.
 
         Raises:
             Refused: an upload does not exist, too many videos wait, the disk is full.
@@ -118,17 +121,19 @@ class Service:
                 name = options.get(role)
                 if role in form.files or not isinstance(name, str) or not name.startswith(PREFIX):
                     continue
-                if (upload := self.uploads.find(name)) is None:
+                if (upload := self.uploads.find(name, client)) is None:
                     raise Refused(404, "not_found", f"{role}: there is no upload {name}; it may have expired")
                 with storing():
                     copy = self.folders.copy_of_upload(name, upload.name, upload.bytes, upload.sha256)
                 form.files[role] = copy
-            return self._queue(options, form.files, key)
+            return self._queue(options, form.files, key, client)
         finally:
             for received in form.files.values():
                 remove(received.path)
 
-    def _queue(self, options: dict[str, Any], files: dict[str, Received], key: str | None) -> tuple[Video, bool]:
+    def _queue(
+        self, options: dict[str, Any], files: dict[str, Received], key: str | None, client: str
+    ) -> tuple[Video, bool]:
         with storing():
             self.folders.check_room()
             folder = self.folders.keep_inputs(files)
@@ -141,6 +146,7 @@ class Service:
                     most=self.limits.waiting,
                     key=key,
                     digest=_digest(options, files),
+                    client=client,
                 )
             finally:
                 if not new:
@@ -149,24 +155,24 @@ class Service:
             self.wake()
         return video, new
 
-    def video(self, name: str) -> Video:
-        """A video. Raises Refused: there is none."""
-        if (found := self.videos.find(name)) is None:
+    def video(self, name: str, client: str = "") -> Video:
+        """A video. Raises Refused: the client has none of this id."""
+        if (found := self.videos.find(name, client)) is None:
             raise _missing("video", name)
         return found
 
-    def result(self, name: str) -> tuple[Video, Path]:
-        """A video that is complete, and its file. Raises Refused: there is none, or not yet."""
-        video = self.video(name)
+    def result(self, name: str, client: str = "") -> tuple[Video, Path]:
+        """A completed video and its file. Raises Refused: it does not exist, or is not complete."""
+        video = self.video(name, client)
         if video.result is None:
             failed = video.status == "failed"
             sentence = f"the video has failed: {video.error_message}" if failed else "the video is not complete yet"
             raise Refused(409, "failed" if failed else "not_ready", sentence, {} if failed else {"Retry-After": "1"})
         return video, self.folders.results / video.result
 
-    def delete_video(self, name: str) -> None:
+    def delete_video(self, name: str, client: str = "") -> None:
         """Remove a video, and stop the work on it. Raises Refused: there is none."""
-        if (video := self.videos.delete(name)) is None:
+        if (video := self.videos.delete(name, client)) is None:
             raise _missing("video", name)
         self._remove_files(video)
         if video.lease is not None:
@@ -183,7 +189,7 @@ def _missing(kind: str, name: str) -> Refused:
 
 
 def _digest(options: dict[str, Any], files: dict[str, Received]) -> str:
-    """Of what a request asks for: the same for another boundary, or for an upload instead of a file."""
+    """SHA-256 of options and contents of files: the same for another boundary, or an upload instead of a file."""
     said = {name: value for name, value in options.items() if name not in files}
     contents = {role: received.sha256 for role, received in files.items()}
     return hashlib.sha256(json.dumps([said, contents], sort_keys=True).encode()).hexdigest()

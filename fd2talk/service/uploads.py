@@ -1,4 +1,4 @@
-"""Files that were uploaded before they are used."""
+"""The table of uploads: files that several requests may use."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ PREFIX = "upload_"
 
 @dataclass(frozen=True)
 class Upload:
-    """A row of the table of uploads; its file is called as its id. Times are seconds since 1970."""
+    """A row of the table; its file is named by its id. Times are seconds since 1970."""
 
     id: str
     name: str
@@ -42,35 +42,36 @@ class Uploads:
 
     @staticmethod
     def new_id() -> str:
-        """A name that cannot be guessed."""
+        """A random id that cannot be guessed."""
         return PREFIX + secrets.token_hex(16)
 
-    def add(self, name: str, file_name: str, size: int, sha256: str) -> Upload:
-        """Enter an upload whose file is there already."""
+    def add(self, name: str, file_name: str, size: int, sha256: str, client: str = "") -> Upload:
+        """Add an upload of a client, whose file is already in place."""
         now = time.time()
         upload = Upload(name, file_name, size, sha256, now, now + self._keep)
         with self._database.writing() as connection:
             connection.execute(
-                "INSERT INTO uploads (id, name, bytes, sha256, created, expires) VALUES (?, ?, ?, ?, ?, ?)",
-                (upload.id, upload.name, upload.bytes, upload.sha256, upload.created, upload.expires),
+                "INSERT INTO uploads (id, name, bytes, sha256, created, expires, client) VALUES (?, ?, ?, ?, ?, ?, ?)",
+                (upload.id, upload.name, upload.bytes, upload.sha256, upload.created, upload.expires, client),
             )
         return upload
 
-    def find(self, name: str) -> Upload | None:
-        """An upload by its id; None for one that does not exist or has expired."""
+    def find(self, name: str, client: str = "") -> Upload | None:
+        """An upload of a client by its id; None for one that does not exist or has expired."""
         with self._database.reading() as connection:
             row = connection.execute(
-                "SELECT * FROM uploads WHERE id = ? AND expires > ?", (name, time.time())
+                "SELECT * FROM uploads WHERE id = ? AND client = ? AND expires > ?", (name, client, time.time())
             ).fetchone()
         return None if row is None else Upload.of(row)
 
-    def delete(self, name: str) -> bool:
-        """Remove an upload from the table. False: there is none."""
+    def delete(self, name: str, client: str = "") -> bool:
+        """Remove an upload of a client from the table. False: there is none."""
         with self._database.writing() as connection:
-            return connection.execute("DELETE FROM uploads WHERE id = ?", (name,)).rowcount == 1
+            found = connection.execute("DELETE FROM uploads WHERE id = ? AND client = ?", (name, client))
+            return found.rowcount == 1
 
     def remove_expired(self) -> list[str]:
-        """Remove what has expired; returns the ids, as the files are still there."""
+        """Remove expired rows; returns their ids, whose files the caller removes."""
         with self._database.writing() as connection:
             rows = connection.execute("SELECT id FROM uploads WHERE expires <= ?", (time.time(),)).fetchall()
             connection.executemany("DELETE FROM uploads WHERE id = ?", [(row["id"],) for row in rows])

@@ -1,4 +1,4 @@
-"""The videos of a service: their queue, who works on one, and the one moment in which one is published."""
+"""The table of videos, which is also the queue; workers use it through `fd2talk.service.leases`."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class Video:
     error_code: str | None
     error_message: str | None
     ahead: int | None = None
-    """Videos that come first, while it waits."""
+    """Number of videos that come first, while it is queued."""
 
     @classmethod
     def of(cls, row: sqlite3.Row) -> Video:
@@ -57,7 +57,7 @@ class Video:
 
 @dataclass(frozen=True)
 class Made:
-    """A video that is complete: the name of its file, its size and SHA-256, seconds, and pixels."""
+    """A complete file: its name, its size in bytes, SHA-256, length in seconds, and size in pixels."""
 
     result: str
     bytes: int
@@ -67,10 +67,22 @@ class Made:
     height: int | None = None
 
 
-_AHEAD = (
-    "SELECT v.*, CASE v.status WHEN 'queued' THEN (SELECT count(*) FROM videos q WHERE q.status = 'queued' AND "
-    "q.seq < v.seq) + (SELECT count(*) FROM videos p WHERE p.status = 'in_progress') END AS ahead FROM videos v "
+# Before a video are those of its client that were queued before, say r, and as many of every other client, if it has so
+# many; and one more of those whose turn comes first.
+_OTHERS = (
+    "SELECT q.client, count(*) AS n, t.turn FROM videos q JOIN turns t ON t.client = q.client "
+    "WHERE q.status = 'queued' GROUP BY q.client"
 )
+_OWN = (
+    "SELECT count(*) AS r, (SELECT turn FROM turns WHERE client = v.client) AS turn FROM videos q "
+    "WHERE q.status = 'queued' AND q.client = v.client AND q.seq < v.seq"
+)
+_AHEAD = (
+    "SELECT v.*, CASE v.status WHEN 'queued' THEN "
+    f"(SELECT sum(min(o.n, m.r + (o.turn < m.turn))) FROM ({_OTHERS}) o, ({_OWN}) m) "
+    "+ (SELECT count(*) FROM videos p WHERE p.status = 'in_progress') END AS ahead FROM videos v "
+)
+_WAITING = "SELECT count(*) FROM videos WHERE status = 'queued' AND client = ?"
 
 
 class Videos:
@@ -92,6 +104,7 @@ class Videos:
         most: int,
         key: str | None = None,
         digest: str = "",
+        client: str = "",
     ) -> tuple[Video, bool]:
         """Queue a video, or find the one that was queued under the same key before.
 
@@ -99,9 +112,10 @@ class Videos:
             options: as the client gave them.
             folder: of its files.
             files: what a file is for -> its name.
-            most: videos that may wait.
+            most: videos of a client that may wait.
             key: the client's, or None.
             digest: of the request, to be compared under the same key.
+            client: whose it is.
 
         Returns:
             The video, and whether it is new.
@@ -109,6 +123,7 @@ class Videos:
         Raises:
             Refused: the key belongs to another request, or too many videos wait.
         """
+        key = _of_client(key, client)
         with self._database.writing() as connection:
             if key is not None:
                 found = connection.execute(
@@ -122,13 +137,15 @@ class Videos:
                         raise Refused(409, "idempotency_key_reused", sentence)
                     return self._one(connection, found["id"]), False
                 connection.execute("DELETE FROM keys WHERE key = ?", (key,))
-            waiting = connection.execute("SELECT count(*) FROM videos WHERE status = 'queued'").fetchone()[0]
+            waiting = connection.execute(_WAITING, (client,)).fetchone()[0]
             if waiting >= most:
                 raise self.refusal_of_more(connection, waiting)
+            connection.execute("INSERT OR IGNORE INTO turns SELECT ?, coalesce(max(turn), 0) + 1 FROM turns", (client,))
             token = secrets.token_hex(10)
             row = connection.execute(
-                "INSERT INTO videos (id, status, created, options, folder, files) VALUES (?, 'queued', ?, ?, ?, ?)",
-                (token, time.time(), json.dumps(options), folder, json.dumps(files)),
+                "INSERT INTO videos (id, status, created, options, folder, files, client) "
+                "VALUES (?, 'queued', ?, ?, ?, ?, ?)",
+                (token, time.time(), json.dumps(options), folder, json.dumps(files), client),
             ).lastrowid
             name = f"video_{row:012x}{token}"
             connection.execute("UPDATE videos SET id = ? WHERE seq = ?", (name, row))
@@ -136,21 +153,22 @@ class Videos:
                 connection.execute("INSERT INTO keys VALUES (?, ?, ?)", (key, digest, name))
             return self._one(connection, name), True
 
-    def check_room(self, most: int, key: str | None) -> None:
+    def check_room(self, most: int, key: str | None, client: str = "") -> None:
         """Refuse a request before its files are received; one whose key is known may be a repetition.
 
         Raises:
             Refused: too many videos wait.
         """
+        key = _of_client(key, client)
         with self._database.reading() as connection:
-            waiting = connection.execute("SELECT count(*) FROM videos WHERE status = 'queued'").fetchone()[0]
+            waiting = connection.execute(_WAITING, (client,)).fetchone()[0]
             known = connection.execute("SELECT 1 FROM keys WHERE key = ?", (key,)).fetchone()
             if waiting >= most and known is None:
                 raise self.refusal_of_more(connection, waiting)
 
     @staticmethod
     def refusal_of_more(connection: sqlite3.Connection, waiting: int) -> Refused:
-        """What is said when too many videos wait: when one of them will probably have been begun."""
+        """The error of a full queue; `Retry-After` is the mean time of the last videos."""
         each = connection.execute(
             "SELECT avg(took) FROM (SELECT completed - started AS took FROM videos WHERE status = 'completed' "
             "ORDER BY completed DESC LIMIT 20)"
@@ -159,24 +177,32 @@ class Videos:
         sentence = f"{waiting} videos are waiting already; try again later"
         return Refused(429, "queue_full", sentence, {"Retry-After": str(seconds)})
 
-    def find(self, name: str) -> Video | None:
-        """A video by its id; None for one that does not exist or has expired."""
+    def find(self, name: str, client: str | None = None) -> Video | None:
+        """A video of a client, or of anybody, by its id; None for one that does not exist or has expired."""
         with self._database.reading() as connection:
             row = connection.execute(
-                f"{_AHEAD} WHERE v.id = ? AND (v.expires IS NULL OR v.expires > ?)", (name, time.time())
+                f"{_AHEAD} WHERE v.id = ? AND v.client = coalesce(?, v.client) AND coalesce(v.expires > ?, TRUE)",
+                (name, client, time.time()),
             ).fetchone()
         return None if row is None else Video.of(row)
 
     def page(
-        self, limit: int, after: str | None = None, *, ascending: bool = False, status: str | None = None
+        self,
+        limit: int,
+        after: str | None = None,
+        *,
+        ascending: bool = False,
+        status: str | None = None,
+        client: str = "",
     ) -> tuple[list[Video], bool]:
-        """Some videos in the order in which they were queued, or the other way.
+        """List videos in the order in which they were queued, or in reverse.
 
         Args:
             limit: how many at most.
             after: the id of the last one of the page before, which may have been removed since.
             ascending: oldest first.
             status: only those.
+            client: whose.
 
         Returns:
             The videos, and whether there are more.
@@ -184,7 +210,7 @@ class Videos:
         Raises:
             Refused: `after` is no id.
         """
-        where, values = ["(v.expires IS NULL OR v.expires > ?)"], [time.time()]
+        where, values = ["(v.expires IS NULL OR v.expires > ?)", "v.client = ?"], [time.time(), client]
         if after is not None:
             if (match := _ID.fullmatch(after)) is None:
                 raise Refused(422, "invalid_request", f"after: {after[:60]!r} is no id of a video")
@@ -192,7 +218,7 @@ class Videos:
             values.append(int(match[1], 16))
         if status is not None:
             where.append("v.status = ?")
-            values.append(status)  # type: ignore[arg-type]
+            values.append(status)
         order = "ASC" if ascending else "DESC"
         with self._database.reading() as connection:
             rows = connection.execute(
@@ -200,10 +226,12 @@ class Videos:
             ).fetchall()
         return [Video.of(row) for row in rows[:limit]], len(rows) > limit
 
-    def delete(self, name: str) -> Video | None:
-        """Remove a video; who works on it notices. None: there is none."""
+    def delete(self, name: str, client: str | None = None) -> Video | None:
+        """Remove a video of a client, or of anybody; who works on it notices. None: there is none."""
         with self._database.writing() as connection:
-            row = connection.execute(f"{_AHEAD} WHERE v.id = ?", (name,)).fetchone()
+            row = connection.execute(
+                f"{_AHEAD} WHERE v.id = ? AND v.client = coalesce(?, v.client)", (name, client)
+            ).fetchone()
             if row is None:
                 return None
             connection.execute("DELETE FROM videos WHERE id = ?", (name,))
@@ -212,7 +240,7 @@ class Videos:
         return Video.of(row)
 
     def remove_expired(self) -> list[Video]:
-        """Remove what has expired; returns it, as its files are still there."""
+        """Remove expired rows; returns the videos, whose files the caller removes."""
         with self._database.writing() as connection:
             rows = connection.execute(f"{_AHEAD} WHERE v.expires <= ?", (time.time(),)).fetchall()
             connection.executemany("DELETE FROM videos WHERE seq = ?", [(row["seq"],) for row in rows])
@@ -226,7 +254,7 @@ class Videos:
         return waiting, {row["result"] for row in rows if row["result"] is not None}
 
     def finished(self) -> set[str]:
-        """Folders of inputs that are needed no more; others may belong to a request that is coming in."""
+        """Input folders of finished videos; unknown folders may belong to a request that is being received."""
         with self._database.reading() as connection:
             query = "SELECT folder FROM videos WHERE status IN ('completed', 'failed')"
             return {row["folder"] for row in connection.execute(query)}
@@ -234,6 +262,11 @@ class Videos:
     @staticmethod
     def _one(connection: sqlite3.Connection, name: str) -> Video:
         return Video.of(connection.execute(f"{_AHEAD} WHERE v.id = ?", (name,)).fetchone())
+
+
+def _of_client(key: str | None, client: str) -> str | None:
+    """The name of a client's key in the table; keys have no spaces."""
+    return f"{client} {key}" if client and key is not None else key
 
 
 def count(connection: sqlite3.Connection, name: str, value: float = 1) -> None:

@@ -18,8 +18,8 @@ _TITLE = """<header class="studio-title"><div><h1>fd2talk studio</h1>
 <p>A photo and a recording become a talking portrait. Use photos and voices of people who agreed.</p></div>
 <button type="button" id="studio-clear">Clear everything</button></header>"""
 
-# A page that is loaded again opens at the tab at which it was left; static/studio.js has kept which.
-_TAB_AGAIN = """() => {
+# After a reload the page opens at the tab at which it was left, which static/studio.js has stored.
+_RESTORE_TAB = """() => {
   const left = sessionStorage.getItem("fd2talk-studio-tab");
   const tab = [...document.querySelectorAll("[role=tab]")].find(tab => tab.textContent.trim() === left);
   if (tab && tab.getAttribute("aria-selected") !== "true") tab.click();
@@ -36,18 +36,20 @@ def build(studio: Studio) -> gr.Blocks:
             with gr.Tab("Edit") as tab:
                 edit_tab.build(studio, tab)
 
-        page.load(None, None, None, js=_TAB_AGAIN)
-        # Gradio's page holds a connection open only where something waits for its end; `Guard` does.
+        page.load(None, None, None, js=_RESTORE_TAB)
+        # Gradio's page keeps its heartbeat connection, which `Guard` needs, only if there is a handler of `unload`.
         page.unload(lambda: None)
     return page
 
 
 def application(studio: Studio, token: str | None = None) -> Guard:
-    """The whole application: the page, uploads and files, and what guards them.
+    """The whole ASGI application: page, uploads and files behind the `Guard`.
+
+    Set GRADIO_TEMP_DIR to `Visitors.folder` before.
 
     Args:
         studio: which is served.
-        token: that visitors must know, or None. Set GRADIO_TEMP_DIR to the folder of the visitors before.
+        token: which visitors must give, or None.
     """
     page = build(studio)
     page.queue(max_size=4 * studio.limits.visitors, api_open=False)
@@ -62,7 +64,7 @@ def application(studio: Studio, token: str | None = None) -> Guard:
 
 
 def _theme() -> gr.themes.Base:
-    fonts = [gr.themes.Font("system-ui"), gr.themes.Font("sans-serif")]  # of the system: nothing is loaded
+    fonts = [gr.themes.Font("system-ui"), gr.themes.Font("sans-serif")]  # of the system: no download
     mono = [gr.themes.Font("ui-monospace"), gr.themes.Font("monospace")]
     return gr.themes.Default(
         primary_hue="indigo", secondary_hue="indigo", neutral_hue="slate", font=fonts, font_mono=mono

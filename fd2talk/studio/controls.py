@@ -1,4 +1,4 @@
-"""The settings on the page: controls, and what is disabled with which model, with a word why."""
+"""The controls of the settings: components, their dependence on the model, and validation of their values."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class Controls:
 
 
 def build(engine: Engine) -> Controls:
-    """Put the controls where they are called, with what happens between them."""
+    """Add the controls to the page that is being built, and connect them."""
     names = engine.models
     choices = [(TITLES.get(name, name), name) for name in names]
     with gr.Row():
@@ -119,7 +119,7 @@ def build(engine: Engine) -> Controls:
 
 
 def style_of_model(engine: Engine, name: str) -> dict[str, Any]:
-    """How the choice of styles looks with a motion model."""
+    """Arguments of the dropdown of styles for a motion model."""
     pipeline = engine.speech_to_motion(name)
     takes = "style" in pipeline.model.accepts
     known = [(style.replace("-", " "), style) for style in pipeline.style_names] if takes else []
@@ -143,10 +143,10 @@ def settings_of(engine: Engine, values: Sequence[Any]) -> list[Settings]:
 
     Args:
         engine: the pipelines.
-        values: of `Controls.all`. They come from a browser: anything may be in them.
+        values: of `Controls.all`. They come from a browser, and are validated here.
 
     Raises:
-        UsageError: there is no such model or renderer, or a number is none.
+        UsageError: an unknown model or renderer, or an invalid number.
     """
     given = dict(zip(Controls.__annotations__, values))
     for name, known in (("model", engine.models), ("other_model", engine.models), ("renderer", RENDERERS)):
@@ -181,7 +181,7 @@ def settings_of(engine: Engine, values: Sequence[Any]) -> list[Settings]:
 
 
 def as_before(engine: Engine, values: Sequence[Any]) -> list[Any]:
-    """Updates that bring the controls to values that `settings_of` has accepted."""
+    """Updates that restore the values of the controls after a reload; `settings_of` has accepted them."""
     given = dict(zip(Controls.__annotations__, values))
     style = style_of_model(engine, given["model"])
     known = [choice if isinstance(choice, str) else choice[1] for choice in style["choices"]]

@@ -1,4 +1,4 @@
-"""The curves of the timeline: their names, how they are read off a motion, and how keys of them are written."""
+"""The curves of the timeline: names and ranges, their values in a motion, and tables of their keys."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def read_curves(motion: Motion, rest: Rest, model: MorphableModel) -> dict[str, 
 
 
 def lanes(values: dict[str, np.ndarray], keys: Sequence[CurveKey]) -> list[dict]:
-    """What the page draws of each curve, as plain numbers."""
+    """The lanes of the timeline as JSON-compatible values."""
     drawn = []
     for curve in LANES:
         own = [key for key in keys if key.name == curve.name]

@@ -27,20 +27,20 @@ from stage1_motion.parts import PARTS
 from stage1_motion.pipeline import MotionPipeline
 
 MOST_STEPS = 100
-"""Steps back that are remembered."""
+"""Steps that can be undone."""
 
 
 class EditSession:
-    """One visitor's edit of one motion. Every step either succeeds as a whole or changes nothing.
+    """One visitor's edit of one motion, with its history. A step that fails changes nothing.
 
-    A key bends the motion around it at once, within `bend.REACH`. `regenerate` has the motion model move from key to
-    key instead: what it generates has passed through the keys, so that nothing is left to bend.
+    A key bends the motion around it at once, within `bend.REACH`. `regenerate` has the motion model generate motion
+    that passes through the keys instead, which then bend nothing.
 
     Args:
         photo: whose face is shown.
         motion: at 25 frames per second; that of another person is put onto the photo first.
         model: the face model.
-        sound: files of the motion's sound, kept at their own quality in videos.
+        sound: files of the motion's sound; videos use them at their own sampling rate.
         steps: that can be undone.
 
     Raises:
@@ -80,7 +80,7 @@ class EditSession:
     # -- keys -----------------------------------------------------------------------------------------------------
 
     def put(self, name: str, frame: int, value: float, *, instead_of: int | None = None) -> None:
-        """Add a key, change the one that is there, or move another of the curve here.
+        """Add a key, change an existing one, or move one here.
 
         Args:
             name: of the curve.
@@ -122,12 +122,12 @@ class EditSession:
     # -- locks ----------------------------------------------------------------------------------------------------
 
     def lock(self, start: int, stop: int) -> None:
-        """Lock frames from start to stop, as they are. Raises UsageError: there are none."""
+        """Lock frames from start to stop as they are. Raises UsageError: an empty range."""
         with self._lock:
             start, stop = self._span(start, stop)
             now = self._now
             mask = self.locked | mask_of([(start, stop)], len(now.motion))
-            # What keys have bent here so far becomes the motion that they would bend.
+            # The bent frames become the base, as locked frames do not bend any more.
             base = merged(now, now.motion, mask)
             self._bend(base, now.keys, spans_of(mask), f"lock of {in_seconds(start, stop)}")
 
@@ -157,14 +157,14 @@ class EditSession:
         progress: Callable[[int, int], None] | None = None,
         **options: Any,
     ) -> None:
-        """Generate frames from start to stop anew, by default all, but for those that are locked; through the keys.
+        """Regenerate frames from start to stop, by default all, through the keys; locked frames stay.
 
-        Of the frame of a key the part of the face to which its curve belongs stays (`keyframes.OF_PART`).
+        In the frame of a key, the part of the face to which its curve belongs stays (`keyframes.OF_PART`).
 
         Args:
             pipeline: of any model.
             start: the first frame.
-            stop: behind the last one.
+            stop: one behind the last.
             seed: another one gives another motion.
             progress: called with (frames done, frames in all).
             options: further arguments of `MotionPipeline.edit`.
@@ -186,16 +186,16 @@ class EditSession:
             self._bend(merged(now, made, free), now.keys, now.locks, f"new motion in {in_seconds(start, stop)}")
 
     def cut(self, pipeline: MotionPipeline, start: int, stop: int, **options: Any) -> int:
-        """Cut frames with their sound out; the seam is generated anew, and all keys and locks behind move along.
+        """Cut out frames and their sound; the seam is regenerated, and all later keys and locks are shifted.
 
         Args:
             pipeline: of any model.
             start: the first frame.
-            stop: behind the last one.
+            stop: one behind the last.
             options: further arguments of `MotionPipeline.edit`.
 
         Returns:
-            How many keys were in what was cut out.
+            How many keys were cut out.
 
         Raises:
             UsageError: no frames, some that are locked, nothing would be left, or the motion was changed meanwhile.
@@ -213,13 +213,13 @@ class EditSession:
     def insert(
         self, pipeline: MotionPipeline, frame: int, speech: np.ndarray, path: str | None = None, **options: Any
     ) -> None:
-        """Insert sound before a frame; its motion is generated, and all keys and locks behind move along.
+        """Insert sound before a frame; its motion is generated, and all later keys and locks are shifted.
 
         Args:
             pipeline: of any model.
             frame: from 0 to the number of frames.
             speech: float32 [n], mono, 16 kHz.
-            path: its file, which is kept at its own quality in videos.
+            path: its file; videos use it at its own sampling rate.
             options: further arguments of `MotionPipeline.edit`.
 
         Raises:
@@ -257,7 +257,7 @@ class EditSession:
         """The keys, as `fd2talk edit --keyframes` reads them; times are those of the motion as it is now."""
         return keys_table(self._now.keys)
 
-    # -- inside ---------------------------------------------------------------------------------------------------
+    # -- helpers ---------------------------------------------------------------------------------------------------
 
     def _rearrange(
         self, pipeline: MotionPipeline, request: EditRequest, sound: Sound, what: str, options: dict[str, Any]
@@ -266,7 +266,7 @@ class EditSession:
         plan = planned(now.motion, None, request, self.model)
         at = {int(frame): place for place, frame in enumerate(plan.origin) if frame >= 0}
         keys = tuple(replace(key, frame=at[key.frame]) for key in now.keys if key.frame in at)
-        # A lock whose frames are all there moves as a whole; inserts lie beside locks, cuts take nothing of them.
+        # A lock is shifted as a whole: neither inserts nor cuts may fall into one.
         locks = tuple((at[start], at[stop - 1] + 1) for start, stop in now.locks)
         locked = mask_of(locks, len(plan.motion))
         seam = ~plan.constraint.mask.all(1) & ~locked
@@ -277,14 +277,14 @@ class EditSession:
             order = np.maximum(plan.origin, 0)
             moved = {name: getattr(now.base, name)[order] for name in ARRAYS}
             rearranged = replace(now, base=replace(made, **moved), motion=plan.motion)
-            # Keys that come near each other would bend what is between them in another way.
+            # A cut brings keys closer together, which would bend the frames between them differently.
             near = dilated(seam, 2 * max(REACH.values())) if len(made) < len(now.motion) else seam
             self._bend(merged(rearranged, made, seam, near), keys, locks, what, sound)
 
     def _bend(
         self, base: Motion, keys: Sequence[CurveKey], locks: tuple[Span, ...], what: str, sound: Sound | None = None
     ) -> None:
-        """A new moment of the history."""
+        """Bend the base through the keys, and append the result to the history."""
         given = np.repeat(mask_of(locks, len(base))[:, None], len(PARTS), axis=1)
         motion = through_keys(base, keys, given, self.rest, self.model)
         ordered = tuple(sorted(keys, key=lambda key: (key.frame, key.name)))

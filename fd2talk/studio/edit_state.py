@@ -1,4 +1,4 @@
-"""A moment of an edit's history, and arithmetic with ranges of its frames."""
+"""A state in an edit's history, and arithmetic with ranges of its frames."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ from stage1_motion.parts import PARTS
 
 ARRAYS = ("expression", "rotation", "translation")
 Span = tuple[int, int]
-"""Frames from, to (excluded)."""
+"""First frame, and one behind the last."""
 
 
 @dataclass(frozen=True)
 class Edit:
-    """A moment of the history.
+    """A state of the history.
 
     Args:
-        base: what was generated last, before keys bend it.
+        base: the motion as generated, before the keys bend it.
         motion: the base, bent through the keys.
-        keys: by frame.
-        locks: ranges that must not change, in order, none of which touch.
-        sound: files that are heard, one after the other.
+        keys: sorted by frame.
+        locks: ranges that must not change, sorted; no two of them touch.
+        sound: parts of files, played one after the other.
         what: the step that led here, for people.
     """
 
@@ -43,10 +43,16 @@ class Edit:
 
 
 def merged(now: Edit, made: Motion, new: np.ndarray, near: np.ndarray | None = None) -> Motion:
-    """The base of an edit in which frames [T] are new ones of `made`.
+    """Replace frames of an edit's base by those of `made`.
 
-    Wherever keys bend frames across the border of what is new, the frames on both sides go into the base as they have
-    been bent: bent once more, they would not fit to each other.
+    A run of bent frames that overlaps the new ones goes into the base as a whole, as it is in `made`, where it is bent
+    already: bent once more, its two sides would not fit to each other.
+
+    Args:
+        now: the edit.
+        made: T frames, which agree with the edit's motion outside the new ones.
+        new: bool [T], frames to replace.
+        near: bool [T], frames that count as new for the runs.
     """
     region = new.copy()
     for start, stop in spans_of(changed_frames(now.base, now.motion)):
@@ -59,7 +65,7 @@ def merged(now: Edit, made: Motion, new: np.ndarray, near: np.ndarray | None = N
 
 
 def with_keys(kept: np.ndarray, keys: Sequence[CurveKey]) -> np.ndarray:
-    """Bool [T, 4] over `parts.PARTS`: frames that stay, and the parts to which keys belong."""
+    """Mask of what stays, bool [T, 4] over `parts.PARTS`: all parts of kept frames, and the part of each key."""
     mask = np.repeat(kept[:, None], len(PARTS), axis=1)
     for key in keys:
         mask[key.frame, PARTS.index(OF_PART[key.name])] = True
@@ -81,10 +87,10 @@ def spans_of(mask: np.ndarray) -> tuple[Span, ...]:
 
 
 def dilated(mask: np.ndarray, frames: int) -> np.ndarray:
-    """The mask [T], True up to so many frames beside its own."""
+    """The mask [T], widened by so many frames on both sides."""
     return np.convolve(mask, np.ones(2 * frames + 1), "same")[: len(mask)] > 0 if mask.any() else mask
 
 
 def in_seconds(start: int, stop: int) -> str:
-    """A span for people."""
+    """Text of a span."""
     return f"{start / FPS:.2f} to {stop / FPS:.2f} s"

@@ -1,7 +1,7 @@
-"""The tab that edits motion on a timeline: what is opened, and what happens to it.
+"""The tab that edits motion on a timeline.
 
-The state lives here, in `Page.edit`; the page's component (static/timeline*.js) gets it as its value and sends
-operations. Between the two it shows what it expects.
+The state lives here, in `Page.edit`; the page's component (static/timeline*.js) gets it as its value, and sends
+operations. Until their result arrives, the component shows the state that it expects.
 """
 
 from __future__ import annotations
@@ -22,23 +22,23 @@ from fd2talk.studio.editors import MOST_OPEN, Choice, Editors
 from fd2talk.studio.files_given import AnyFile, ImageFile
 from fd2talk.studio.jobs import Cancelled, Finished, HandedOver, Progress, Report, Waiting
 from fd2talk.studio.photos import Photo
-from fd2talk.studio.studio import CHANGING, EDITING, Studio
+from fd2talk.studio.same_page import NAME_AND_LOADS
+from fd2talk.studio.studio import BUG, CHANGING, EDITING, Studio
 from fd2talk.studio.visitors import Page
 from shared.errors import Fd2TalkError, UsageError
 
-# Seconds between two updates of what goes on, and how long a rendering that is no longer wanted may take to stop.
-_PACE, _PATIENCE = 0.3, 30.0
-_OURS = "something went wrong in the studio itself; whoever runs it finds the details in its log"
-_Shown = tuple[Any, Any, Any]  # the choices, what is said of newer ones, the timeline
+# Seconds between two updates of the progress, and within which a cancelled rendering must stop.
+_UPDATE_SECONDS, _STOP_SECONDS = 0.3, 30.0
+_Shown = tuple[Any, Any, Any]  # the choices, the note about newer videos, the timeline
 _SCRIPTS = ("timeline_math.js", "timeline_draw.js", "timeline_view.js", "timeline_record.js", "timeline.js")
 
 
 def build(studio: Studio, tab: gr.Tab) -> None:
-    """Put the tab's content where it is called.
+    """Add the tab's content to the page that is being built.
 
     Args:
         studio: which serves it.
-        tab: when it is selected, what was generated last is opened or offered.
+        tab: when it is selected, the video generated last is opened or offered.
     """
     which = gr.Radio(visible=False, label="Which video is edited?", elem_id="edit-which")
     newer = gr.HTML(elem_id="edit-newer", js_on_load="element.setAttribute('role', 'status');")
@@ -59,8 +59,8 @@ def build(studio: Studio, tab: gr.Tab) -> None:
         opened = gr.Button("Open", elem_id="edit-open-button")
         failed = gr.HTML(elem_id="edit-failed")
 
-    def on_select(request: gr.Request) -> Iterator[tuple]:
-        yield from _with_page(studio, request, _selected, studio.loaded_page)  # a page may be loaded at this tab
+    def on_select(by: str | None, request: gr.Request) -> Iterator[tuple]:  # a page may be loaded at this tab
+        yield from _with_page(studio, request, _selected, lambda request: studio.loaded_page(request, by))
 
     def on_which(number: int, request: gr.Request) -> Iterator[tuple]:
         def chosen(studio: Studio, page: Page) -> Iterator[_Shown]:
@@ -79,21 +79,22 @@ def build(studio: Studio, tab: gr.Tab) -> None:
             yield results.alert(str(error)), *[gr.skip()] * 3
         except Exception:
             studio.log_bug()
-            yield results.alert(_OURS), *[gr.skip()] * 3
+            yield results.alert(BUG), *[gr.skip()] * 3
 
     def on_edit(event: gr.EventData, request: gr.Request) -> Iterator[tuple]:
         yield from _with_page(studio, request, lambda studio, page: _edited(studio, page, event._data))
 
     quiet: dict[str, Any] = {"show_progress": "hidden", "concurrency_limit": None, "trigger_mode": "multiple"}
     shown = [which, newer, timeline]
-    tab.select(on_select, None, shown, **quiet)
+    by = gr.Textbox(visible=False, elem_id="edit-loaded")
+    tab.select(on_select, by, shown, js=NAME_AND_LOADS, **quiet)
     which.input(on_which, which, shown, **quiet)
     opened.click(on_open, [photo, motion], [failed, *shown], **quiet | {"trigger_mode": "once"})
     timeline.edit(on_edit, None, shown, **quiet)
 
 
 def script() -> str:
-    """The component's JavaScript, all of it."""
+    """The whole JavaScript of the timeline component."""
     mount = "mountTimeline(element, operation => trigger('edit', operation), props, watch, upload);"
     return "\n".join([*map(_static, _SCRIPTS), mount])
 
@@ -108,7 +109,7 @@ def _with_page(
     work: Callable[[Studio, Page], Iterator[_Shown]],
     page_of: Callable[[gr.Request], Page] | None = None,
 ) -> Iterator[_Shown]:
-    """What a page does, with its errors in the timeline."""
+    """Run a handler; its errors are shown in the timeline."""
     page = None
     try:
         page = (page_of or studio.page)(request)
@@ -119,7 +120,7 @@ def _with_page(
         yield gr.skip(), gr.skip(), _failed(page, str(error))
     except Exception:
         studio.log_bug()
-        yield gr.skip(), gr.skip(), _failed(page, _OURS)
+        yield gr.skip(), gr.skip(), _failed(page, BUG)
 
 
 def _failed(page: Page | None, sentence: str) -> dict[str, Any]:
@@ -145,7 +146,7 @@ def _editors(page: Page) -> Editors:
 
 
 def _selected(studio: Studio, page: Page) -> Iterator[_Shown]:
-    """Show what was generated last, unless something else was edited or opened: then it is offered."""
+    """Show the video generated last; if another one was edited or opened, only offer it."""
     editors = _editors(page)
     new, current = editors.offer(page.generated), editors.current
     if new and (current is None or (current.generated is not None and not current.is_edited)):
@@ -164,7 +165,7 @@ def _selected(studio: Studio, page: Page) -> Iterator[_Shown]:
 
 
 def _resumed(studio: Studio, page: Page, editors: Editors) -> Iterator[_Shown]:
-    """Show the editor as it was left, and go on with what it had begun."""
+    """After a reload: follow a running job of the editor, then show and render it."""
     editor = editors.editor
     if editor is None:
         return
@@ -189,7 +190,7 @@ def _choices(editors: Editors) -> Any:
 
 
 def _shown(studio: Studio, page: Page, choice: Choice, editor: Editor | None = None) -> Iterator[_Shown]:
-    """Show a choice, as it was left; one that was not open before is opened."""
+    """Show a choice with its editor, which is made if there is none."""
     editors = _editors(page)
     editor = editor or choice.editor
     if editor is None:
@@ -197,7 +198,7 @@ def _shown(studio: Studio, page: Page, choice: Choice, editor: Editor | None = N
         editor = Editor.of_generated(studio, page, choice.generated, number=choice.number, common=editors.common)
     editor.message = editor.error = ""
     lost = editors.show(choice, editor)
-    editors.offer(page.generated)  # the one before goes, if it was replaced and has no edits
+    editors.offer(page.generated)  # the previous one is removed if it was replaced and has no edits
     if lost:
         editor.message = f"{lost} was closed with its edits: {MOST_OPEN} videos can be edited at a time"
     yield _choices(editors), "", editor.state("" if editor.is_drawn else "preparing")
@@ -206,7 +207,7 @@ def _shown(studio: Studio, page: Page, choice: Choice, editor: Editor | None = N
 
 
 def _of_files(studio: Studio, page: Page, photo: str | None, motion: str | None) -> Iterator[_Shown]:
-    """Open a motion file, and a photo or the one of the other tab."""
+    """Open a motion file with a photo, by default that of the other tab."""
     if not motion:
         raise UsageError("give a motion file first")
     path = page.workspace.owns(motion)
@@ -226,14 +227,14 @@ def _of_files(studio: Studio, page: Page, photo: str | None, motion: str | None)
 
 
 def _edited(studio: Studio, page: Page, operation: Any) -> Iterator[_Shown]:
-    """Do an operation of the page, then render what it changed."""
+    """Apply an operation of the page, then render the changed frames."""
     editors = _editors(page)
     if editors.editor is None:
         raise UsageError("generate a video first, or open a motion file")
     if not isinstance(operation, dict):
         raise UsageError("this is no operation")
     sequence, choices, closed = operation.get("sequence"), gr.skip(), ""
-    # One that was sent before another video was chosen belongs to the one before.
+    # An operation names its editor: another one may have been chosen since it was sent.
     number = operation.get("editor", editors.editor.number)
     try:
         choice = editors.find(number)
@@ -253,15 +254,15 @@ def _edited(studio: Studio, page: Page, operation: Any) -> Iterator[_Shown]:
         else:
             editor.apply(operation)
     except HandedOver:
-        sequence = None  # which is of a page that is no longer there
+        sequence = None  # numbered by a page that was reloaded
         raise
-    except Fd2TalkError as error:  # nothing has changed, but a rendering may have been stopped for it
+    except Fd2TalkError as error:  # nothing has changed, but a rendering may have been cancelled
         if editors.editor is not None:
             editors.editor.error, editors.editor.message = str(error), ""
     finally:
         if isinstance(sequence, int):
             editors.common.acknowledged = max(editors.common.acknowledged, sequence)
-    # Another one may be shown by now, or none.
+    # Meanwhile another editor may be shown, or none.
     if editors.editor is None:
         yield choices, gr.skip(), _nothing(editors, closed)
         return
@@ -271,7 +272,7 @@ def _edited(studio: Studio, page: Page, operation: Any) -> Iterator[_Shown]:
 
 
 def _change(editor: Editor, operation: dict) -> Callable[[Report], None]:
-    """Work that changes the motion; why it did not is kept, as nobody may be following at the moment."""
+    """A job that changes the motion; it stores its error in the editor, as no page may be following it."""
 
     def work(report: Report) -> None:
         try:
@@ -286,11 +287,11 @@ def _change(editor: Editor, operation: dict) -> Callable[[Report], None]:
 
 
 def _close(studio: Studio, page: Page, choice: Choice, editor: Editor) -> None:
-    """Close an edit, after its rendering has stopped. Raises UsageError: that takes too long."""
+    """Cancel an edit's rendering and close it. Raises UsageError: the rendering does not stop in time."""
     editors = _editors(page)
     editor.turn += 1
     studio.stop(page, EDITING, CHANGING)
-    if not editors.common.running.acquire(timeout=_PATIENCE):
+    if not editors.common.running.acquire(timeout=_STOP_SECONDS):
         raise UsageError("this video is still being rendered: try again in a moment")
     try:
         editors.close(choice, page.generated)
@@ -301,7 +302,7 @@ def _close(studio: Studio, page: Page, choice: Choice, editor: Editor) -> None:
 
 
 def _drawn(studio: Studio, page: Page, editor: Editor) -> Iterator[dict[str, Any]]:
-    """Render what has changed. A later call makes an earlier one stop, which has kept what it rendered."""
+    """Render the changed frames. A later call cancels an earlier one, whose frames are kept."""
     if editor.is_drawn:
         return
     editor.turn += 1
@@ -316,8 +317,8 @@ def _drawn(studio: Studio, page: Page, editor: Editor) -> Iterator[dict[str, Any
 
 
 def _followed(editor: Editor, news: Iterator[Any], heavy: bool = False) -> Iterator[dict[str, Any]]:
-    """Follow a job, after what the page's editors have in the queue already: states that say how it goes."""
-    if not editor.common.running.acquire(timeout=_PATIENCE):
+    """Follow a job, one of the page's editors at a time; yields states with its progress."""
+    if not editor.common.running.acquire(timeout=_STOP_SECONDS):
         raise UsageError("you have a job already: wait for it, or stop it first")
     try:
         last = 0.0
@@ -326,7 +327,7 @@ def _followed(editor: Editor, news: Iterator[Any], heavy: bool = False) -> Itera
                 now = time.monotonic()
                 if isinstance(new, Waiting):
                     yield editor.state(f"waiting: {new.ahead} job{'s' * (new.ahead != 1)} first", heavy=heavy)
-                elif isinstance(new, Progress) and now - last > _PACE:
+                elif isinstance(new, Progress) and now - last > _UPDATE_SECONDS:
                     last = now
                     yield editor.state(new.what, new.done, new.total, heavy)
                 elif isinstance(new, Finished):

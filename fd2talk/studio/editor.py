@@ -1,4 +1,4 @@
-"""One page's timeline editor: its edit session, its rendered frames, its files, and what the page shows of them."""
+"""The timeline editor of one video: edit session, rendered frames, and the files made from them."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ from shared.photo_fit import PhotoFit
 from shared.spliced_sound import Part, SplicedSound
 
 HEAVY = ("regenerate", "cut", "insert")
-"""Operations that take a model, and a place in the queue."""
+"""Operations that need a motion model, and run as jobs of the queue."""
 
 
 @dataclass
 class _Drawn:
-    """What has been rendered: of which moment, the video, and how many frames of how many were new."""
+    """The last rendering: its state of the edit, its files, and how many of its frames were rendered anew."""
 
     edit: Edit
     files: dict[str, Path]
@@ -48,9 +48,9 @@ class Common:
     """What all editors of a page share.
 
     Args:
-        acknowledged: the last operation of the page that was done, or refused.
-        running: held while one of them has work in the queue.
-        room: for rendered frames.
+        acknowledged: number of the last operation that was applied or refused.
+        running: held while one of the editors has a job.
+        room: limit of the rendered frames on disk.
     """
 
     acknowledged: int = 0
@@ -66,9 +66,9 @@ class Editor:
         studio: which serves the page.
         page: whose motion it is.
         session: the edit.
-        settings: of the video: renderer, framing, size; and the motion model at first.
-        number: by which the page names it.
-        common: with other editors of the page.
+        settings: of the video: renderer, framing, size; and the motion model to begin with.
+        number: id of the editor on the page.
+        common: shared with the other editors of the page.
     """
 
     studio: Studio
@@ -99,7 +99,7 @@ class Editor:
 
     @classmethod
     def of_generated(cls, studio: Studio, page: Page, made: Generated, **place: Any) -> Editor:
-        """Edit what was generated; `place` are `number` and `common`."""
+        """Edit a generated video; `place` has `number` and `common`."""
         sound = (Part(str(made.sound), 0.0, len(made.motion) / FPS),)
         session = EditSession(made.photo, made.motion, studio.engine.face_model, sound=sound)
         return cls(studio, page, session, made.settings, **place)
@@ -117,7 +117,7 @@ class Editor:
         return editor
 
     def close(self) -> None:
-        """It is no longer needed: rendering stops, and its files are removed, those with inserted sound, too."""
+        """Cancel the rendering, and remove all files of this editor, including inserted sound."""
         self.turn += 1
         self.common.room.left(self.cache)
         files = () if self.drawn is None else self.drawn.files.values()
@@ -125,16 +125,16 @@ class Editor:
 
     @property
     def is_edited(self) -> bool:
-        """Whether there is anything to undo or to do again."""
+        """Whether there is anything to undo or redo."""
         return bool(self.session.undoable or self.session.redoable)
 
     @property
     def is_unsaved(self) -> bool:
-        """Whether there are changes of which neither video nor motion was downloaded."""
+        """Whether there are changes that were not downloaded, as video or motion."""
         return bool(self.session.undoable) and self.saved is not self.session.now
 
     def downloaded(self, path: Path) -> None:
-        """A file was downloaded; the table of keys alone does not make up an edit."""
+        """Note that a file was downloaded; the table of keys alone does not count as saved."""
         if self.drawn is not None and path in (self.drawn.files["mp4"], self.drawn.files["npz"]):
             self.saved = self.session.now if self.is_drawn else self.drawn.edit
 
@@ -149,7 +149,7 @@ class Editor:
     # -- operations -----------------------------------------------------------------------------------------------
 
     def apply(self, operation: Mapping[str, Any]) -> None:
-        """Do what takes no model. Raises Fd2TalkError: it cannot be done, and nothing has changed."""
+        """Apply an operation that needs no model. Raises Fd2TalkError: it is invalid, and nothing has changed."""
         session, kind = self.session, operation.get("op")
         self.message = self.error = ""
         before = session.now
@@ -165,7 +165,7 @@ class Editor:
         elif kind == "unlock":
             session.unlock(*_range(operation))
         elif kind in ("undo", "redo"):
-            # A click that came after the last step was taken back is no mistake of anybody.
+            # Fast clicks may arrive when nothing is left to undo: no error.
             if (session.undoable if kind == "undo" else session.redoable) is None:
                 self.message = f"There is nothing to {kind}"
             else:
@@ -188,7 +188,7 @@ class Editor:
             self.message = what[:1].upper() + what[1:]
 
     def generate(self, operation: Mapping[str, Any], report: Report) -> None:
-        """Do what takes a model: one of `HEAVY`. Raises as `apply`."""
+        """Apply an operation of `HEAVY`. Raises as `apply`."""
         self.message = self.error = ""
         session, kind = self.session, operation.get("op")
         report("loading the motion model")
@@ -223,27 +223,27 @@ class Editor:
 
     @property
     def is_drawn(self) -> bool:
-        """Whether the video shows the edit as it stands."""
+        """Whether the files are those of the current state of the edit."""
         return self._shows_motion and self.drawn is not None and self.drawn.edit.keys == self.session.now.keys
 
     @property
     def _shows_motion(self) -> bool:
-        """Whether the video shows the motion and sound; locks are not seen, keys are only in the table."""
+        """Whether the video has the current motion and sound; locks and the table of keys do not matter for it."""
         if self.drawn is None:
             return False
         one, other = self.drawn.edit, self.session.now
         if one.motion is other.motion and one.sound == other.sound:
             return True
-        # Without files of its own the sound is the motion's.
+        # Without files, the sound is that of the motion.
         heard = one.sound == other.sound and (bool(one.sound) or one.motion.audio is other.motion.audio)
         return heard and all(np.array_equal(getattr(one.motion, name), getattr(other.motion, name)) for name in ARRAYS)
 
     def draw(self, report: Report, turn: int) -> None:
-        """Render what has changed, and write the video and the other files.
+        """Render the changed frames, and write the video and the other files.
 
         Args:
-            report: is told how far it is.
-            turn: of `self.turn`; when that has gone on, another rendering is wanted and this one stops.
+            report: progress of the job.
+            turn: value of `self.turn`; when that has changed, this rendering is outdated, and raises `Cancelled`.
         """
         edit, workspace = self.session.now, self.page.workspace
         motion = edit.motion
@@ -255,12 +255,12 @@ class Editor:
             return
         missing, count = self.cache.missing(motion), 0
 
-        def told(rendered: int) -> None:
+        def on_rendered(rendered: int) -> None:
             nonlocal count
             count = rendered
             report(f"rendering {missing} of {len(motion)} frames", rendered, missing)
 
-        def watched(frames: Iterator[np.ndarray]) -> Iterator[np.ndarray]:
+        def checked(frames: Iterator[np.ndarray]) -> Iterator[np.ndarray]:
             for number, frame in enumerate(frames, 1):
                 if self.turn != turn:
                     raise Cancelled
@@ -270,7 +270,7 @@ class Editor:
 
         video = workspace.new(".mp4")
         sound = SplicedSound(edit.sound) if edit.sound else motion.audio
-        frames, signer = watched(self.cache.frames(motion, told)), self.studio.engine.signer
+        frames, signer = checked(self.cache.frames(motion, on_rendered)), self.studio.engine.signer
         write_video(video, frames, audio=sound, source=motion.source, signer=signer)
         files = {"mp4": video, "npz": workspace.new(".npz"), "csv": workspace.new(".csv")}
         motion.save(files["npz"])
@@ -287,7 +287,7 @@ class Editor:
         return render(self.session.photo, motion, relative=False, full=settings.full, max_size=settings.max_size)
 
     def state(self, what: str = "", done: int = 0, total: int = 0, heavy: bool = False) -> dict[str, Any]:
-        """What the page shows, see `EditorView.state`."""
+        """The state for the page, see `EditorView.state`."""
         return self.view.state(what, done, total, heavy)
 
 

@@ -1,4 +1,4 @@
-"""What the page shows of an editor, as plain values: the state that its component (static/timeline*.js) gets."""
+"""The state of an editor for the page, as JSON-compatible values: the value of the timeline component."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class EditorView:
-    """Makes states of an editor; what takes long in them is made once for each moment of the edit.
+    """Makes the states of an editor; curves and waveform are computed once per state of the edit.
 
     Attributes:
         original: the curves before all edits, float [T] each, by name.
@@ -30,13 +30,13 @@ class EditorView:
         self._shown: tuple[Edit, dict[str, Any]] | None = None
 
     def state(self, what: str = "", done: int = 0, total: int = 0, heavy: bool = False) -> dict[str, Any]:
-        """The state now.
+        """The current state.
 
         Args:
-            what: goes on, if anything does.
-            done: steps of it.
-            total: of how many, 0: not known.
-            heavy: whether it changes the motion, so that nothing else may meanwhile.
+            what: the job that is running, in words; empty for none.
+            done: steps of it that are done.
+            total: number of its steps, 0 if unknown.
+            heavy: whether it changes the motion, so that the page must send no other change.
         """
         editor, session, edit = self._editor, self._editor.session, self._editor.session.now
         self._revision += 1

@@ -1,4 +1,4 @@
-"""The videos that a page edits: each has an editor with a history of its own, which stays while others are shown."""
+"""The editors of a page: each video has its own, which is kept while another one is shown."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from fd2talk.studio.results import title_of
 from shared.errors import UsageError
 
 MOST_OPEN = 3
-"""Editors that are kept; the frames of all of them together are bounded by `Common.room`."""
+"""Number of editors that are kept; `Common.room` limits the frames of all of them together."""
 
 
 @dataclass(eq=False)
@@ -21,10 +21,10 @@ class Choice:
     """Something that can be edited.
 
     Args:
-        number: by which the page names it.
+        number: its id on the page.
         title: for people.
-        generated: what it is, unless it is a file that was opened.
-        editor: once it has been shown.
+        generated: the generated video; None for a motion file that was opened.
+        editor: made when it is first shown.
     """
 
     number: int
@@ -34,12 +34,12 @@ class Choice:
 
     @property
     def is_edited(self) -> bool:
-        """Whether something would be lost with its editor."""
+        """Whether its editor has edits, which closing it would lose."""
         return self.editor is not None and self.editor.is_edited
 
 
 class Editors:
-    """What `Page.edit` holds."""
+    """All editors of a page; `Page.edit` holds it."""
 
     def __init__(self) -> None:
         self.common = Common()
@@ -51,11 +51,11 @@ class Editors:
 
     @property
     def editor(self) -> Editor | None:
-        """The one that is shown."""
+        """The editor that is shown, or None."""
         return self.current.editor if self.current else None
 
     def titles(self) -> list[tuple[str, int]]:
-        """All choices, with names of which no two are the same."""
+        """(title, number) of all choices; equal titles are numbered."""
         seen: dict[str, int] = {}
         for choice in self.choices:
             seen[choice.title] = seen.get(choice.title, 0) + 1
@@ -75,13 +75,13 @@ class Editors:
         raise UsageError("this video is no longer there: choose another")
 
     def offer(self, made: Sequence[Generated]) -> list[Choice]:
-        """Offer what was generated last beside what is being edited.
+        """Update the choices to the videos generated last.
 
         Args:
-            made: all videos of the other tab. Earlier ones stay if they were edited or are shown.
+            made: all videos of the other tab. Earlier choices stay if they were edited or are shown.
 
         Returns:
-            Those that were not offered before.
+            The new choices.
         """
         known = [choice.generated for choice in self.choices]
         new = [self._new(title_of(one.settings), one) for one in made if not any(one is other for other in known)]
@@ -93,14 +93,14 @@ class Editors:
         return new
 
     def opened(self, title: str) -> Choice:
-        """Offer a file that somebody opened."""
+        """Add a motion file that was opened."""
         return self._new(title, None)
 
     def show(self, choice: Choice, editor: Editor) -> str:
-        """Show one; rendering of the one before stops.
+        """Show a choice, and cancel the rendering of the previous one.
 
         Returns:
-            The title of one that was closed with its edits, as there are too many; or nothing.
+            The title of an edited choice that was closed because of `MOST_OPEN`; empty for none.
         """
         if self.current is not None and self.current is not choice and self.current.editor is not None:
             self.current.editor.turn += 1
@@ -117,10 +117,10 @@ class Editors:
         return lost
 
     def close(self, choice: Choice, made: Sequence[Generated]) -> None:
-        """Close an edit; the one that was shown before it is shown instead.
+        """Close an edit, and show the one that was shown before it.
 
         Args:
-            choice: whose edit it is. It can be chosen again, from the beginning, if it is a video of the other tab.
+            choice: whose edit it is. A video of the other tab can be chosen again, without its edits.
             made: all videos of the other tab.
         """
         self._close(choice)
@@ -136,7 +136,7 @@ class Editors:
         self.choices, self.current = [], None
 
     def downloaded(self, path: Path) -> None:
-        """A file was downloaded, which may be of one of the edits."""
+        """Note that a file was downloaded, see `Editor.downloaded`."""
         for choice in [*self.choices]:
             if choice.editor is not None:
                 choice.editor.downloaded(path)

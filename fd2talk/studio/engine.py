@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from stage2_render.pipeline import RenderPipeline
 
 RENDERERS = ("repair", "geometry")
-"""Those that a page offers: the third one, diffusion, takes minutes for seconds of video."""
+"""The renderers that can be chosen; `diffusion` is not offered, as it takes minutes for a second of video."""
 
 
 class Engine:
@@ -40,7 +40,7 @@ class Engine:
     def __init__(self, weights: str | Path = "bundled", device: str = "cpu", signer: Signer | None = None) -> None:
         self._pipelines, self.signer = Pipelines(weights, device), signer
         self.tracking = threading.Lock()
-        """Hold it while faces are looked for: the tracker's networks are not made for several threads."""
+        """Hold it while faces are detected or tracked: the tracker's networks are not thread-safe."""
 
     @cached_property
     def models(self) -> tuple[str, ...]:
@@ -53,7 +53,7 @@ class Engine:
 
     @property
     def face_model(self) -> MorphableModel:
-        """The face model of everything here."""
+        """The face model of all motions."""
         return load_bundled()
 
     def speech_to_motion(self, model: str | None = None) -> MotionPipeline:
@@ -65,8 +65,8 @@ class Engine:
         return self._pipelines.renderer(renderer=name)
 
     def warm(self) -> None:
-        """Load what most visitors use, and run it once: the first of them shall not wait longer than others."""
-        with suppress(Fd2TalkError):  # it is said to those who ask for it
+        """Load the default pipelines and run them once, so that the first visitor does not wait for it."""
+        with suppress(Fd2TalkError):  # raised again for the visitor who needs it
             picture = read_image(bundled("demo") / "portrait_woman.jpg", max_side=256)
             with self.tracking:
                 photo = PhotoFit.fit(picture, self.face_model)

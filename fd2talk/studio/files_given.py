@@ -1,4 +1,4 @@
-"""Components for files that visitors give: their value is the path, so that no file is decoded before it is checked."""
+"""Gradio components for uploaded files: their value is the path, so that no file is decoded before it is checked."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from gradio.component_meta import ComponentMeta
 def _as_path(component: type) -> Any:
     """A gradio component of the same kind and look, whose `preprocess` returns the path alone.
 
-    It is a class, as gradio makes a component anew, from its class and arguments, whenever something of it is updated
-    in a session. The metaclass is told nothing of it: it would write a stub file beside this module.
+    It is a class, as gradio constructs a component again, from class and arguments, whenever a session updates it.
+    `ComponentMeta.__new__` is bypassed, as it would write a stub file beside this module.
     """
 
     def preprocess(self: Any, payload: Any) -> str | None:

@@ -1,8 +1,7 @@
-"""Rendered frames, kept without loss on disk, so that only frames whose motion changed are rendered again.
+"""A lossless cache of rendered frames on disk, so that only frames whose motion changed are rendered again.
 
-A frame is found by the numbers of its motion, whichever its place in time: after cuts, inserts and undo it is still
-there. Files hold the difference from the first frame (modulo 256), as PNG: wherever the picture stands still that is
-nothing.
+The key of a frame is a hash of its coefficients, not its time, so that it is found again after cuts, inserts and undo.
+Files hold the difference from the first frame (modulo 256) as PNG, which is small where the picture does not move.
 """
 
 from __future__ import annotations
@@ -22,14 +21,14 @@ from shared.motion import Motion
 MOST_BYTES = 300_000_000
 
 Render = Callable[[Motion], Iterator[np.ndarray]]
-"""Motion of K frames -> uint8 [H, W, 3] each, of one size. A frame depends on its own coefficients alone."""
+"""Motion of K frames -> K frames, uint8 [H, W, 3]. A frame must depend on its own coefficients only."""
 
 
 class Room:
-    """What several caches may take on disk together.
+    """A limit of disk space that several caches share; the least recently used ones make room.
 
     Args:
-        most_bytes: of all files of all of them.
+        most_bytes: of the files of all caches together.
     """
 
     def __init__(self, most_bytes: int = MOST_BYTES) -> None:
@@ -43,12 +42,12 @@ class Room:
         return sum(cache.size for cache in self.caches)
 
     def used(self, cache: FrameCache) -> None:
-        """This one is needed now: the others make room for it, those that were needed longest ago first."""
+        """Mark a cache as the most recently used."""
         with self.lock:
             self.caches = [*(other for other in self.caches if other is not cache), cache]
 
     def left(self, cache: FrameCache) -> None:
-        """The files of this one are gone."""
+        """Forget a cache whose files were removed."""
         with self.lock:
             self.caches = [other for other in self.caches if other is not cache]
 
@@ -57,10 +56,10 @@ class FrameCache:
     """Frames of one photo, one renderer and one size.
 
     Args:
-        folder: for the files; made when it is needed. It is its owner who removes it.
-        render: draws what is missing.
-        room: for the files. Frames that are no longer in the motion make room, those that were needed longest ago
-            first, then those of other caches; what does not fit even so is rendered each time.
+        folder: for the files; created when needed, and removed by the caller.
+        render: renders missing frames.
+        room: limit of the files. The least recently used frames that the motion does not have make room first, then
+            those of other caches; frames that do not fit are rendered each time.
     """
 
     def __init__(self, folder: Path, render: Render, room: Room | None = None) -> None:
@@ -71,20 +70,20 @@ class FrameCache:
 
     @property
     def size(self) -> int:
-        """Bytes of its files."""
+        """Bytes of all files of this cache."""
         return sum(self._sizes.values())
 
     def missing(self, motion: Motion) -> int:
-        """How many frames of a motion would have to be rendered."""
+        """Number of frames of a motion that are not in the cache."""
         with self._lock:
             return len({name for name in frame_names(motion) if name not in self._sizes})
 
-    def frames(self, motion: Motion, told: Callable[[int], None] = lambda rendered: None) -> Iterator[np.ndarray]:
-        """Yield all frames of a motion, in order; those that are missing are rendered on the way.
+    def frames(self, motion: Motion, on_rendered: Callable[[int], None] = lambda count: None) -> Iterator[np.ndarray]:
+        """Yield all frames of a motion in order, rendering those that are missing.
 
         Args:
             motion: T frames.
-            told: called with the number of frames rendered so far, whenever there is one more.
+            on_rendered: called with the number of frames rendered so far.
         """
         self.room.used(self)
         names = frame_names(motion)
@@ -92,7 +91,7 @@ class FrameCache:
             known = {name for name in names if name in self._sizes}
             for name in known:
                 self._sizes.move_to_end(name)
-        # Each once, where it comes first.
+        # A frame that occurs several times is rendered where it occurs first.
         first = {name: at for at, name in reversed([*enumerate(names)])}
         todo = sorted(at for name, at in first.items() if name not in known)
         arrays = {name: getattr(motion, name)[todo] for name in ("expression", "rotation", "translation")}
@@ -105,17 +104,17 @@ class FrameCache:
                     frame = next(drawn)
                     self._keep(name, frame, first)
                     rendered += 1
-                    told(rendered)
+                    on_rendered(rendered)
                     yield frame
                 else:
                     stored = self._read(name)
-                    yield self._again(motion, at) if stored is None else stored
+                    yield self._render_one(motion, at) if stored is None else stored
         finally:
-            if hasattr(drawn, "close"):  # its threads end now, not when it is collected
+            if hasattr(drawn, "close"):  # ends its threads now instead of at garbage collection
                 drawn.close()
 
-    def _again(self, motion: Motion, at: int) -> np.ndarray:
-        """A frame whose file is gone, or that comes once more and was not kept."""
+    def _render_one(self, motion: Motion, at: int) -> np.ndarray:
+        """Render a single frame whose file is missing, or that did not fit into the cache."""
         return next(self._render(motion.at(at)))
 
     def _keep(self, name: str, frame: np.ndarray, wanted: Container[str]) -> None:
@@ -125,15 +124,15 @@ class FrameCache:
             data = cv2.imencode(".png", frame - self._first, [cv2.IMWRITE_PNG_COMPRESSION, 1])[1]
             while self.room.taken + len(data) > self.room.most:
                 others = (other for other in self.room.caches if other is not self)
-                # Without one that can be spared nothing is kept: frames of one video would drive out each other.
-                if not self._spare(wanted) and not any(other._spare(()) for other in others):
+                # Frames of the same video must not evict each other: then this one is not kept.
+                if not self._evict(wanted) and not any(other._evict(()) for other in others):
                     return
             self._folder.mkdir(parents=True, exist_ok=True)
             (self._folder / f"{name}.png").write_bytes(data.tobytes())
             self._sizes[name] = len(data)
 
-    def _spare(self, wanted: Container[str]) -> bool:
-        """Remove one frame that is not wanted, if there is one."""
+    def _evict(self, wanted: Container[str]) -> bool:
+        """Evict the least recently used frame that is not wanted. False: there is none."""
         spare = next((name for name in self._sizes if name not in wanted), None)
         if spare is None:
             return False
@@ -147,11 +146,11 @@ class FrameCache:
                 return None
             first = self._first
         stored = cv2.imread(str(self._folder / f"{name}.png"), cv2.IMREAD_COLOR)
-        # The order of the colours does not matter: it is written as it is read.
+        # OpenCV writes and reads BGR, so the order of the channels is that of the frame again.
         return None if stored is None else stored + first
 
 
 def frame_names(motion: Motion) -> list[str]:
-    """A name for each frame, the same for the same coefficients and for those alone."""
+    """The key of each frame: a hash of its coefficients."""
     rows = np.concatenate([motion.expression, motion.rotation, motion.translation], axis=1).astype("<f4")
     return [hashlib.sha256(row.tobytes()).hexdigest()[:32] for row in rows]

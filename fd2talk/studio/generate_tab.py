@@ -11,6 +11,7 @@ from fd2talk.studio import controls, results, video_job
 from fd2talk.studio.examples import PORTRAITS, SOUNDS
 from fd2talk.studio.files_given import ImageFile, SoundFile
 from fd2talk.studio.inputs import choose_face, is_known, take_photo, take_speech
+from fd2talk.studio.same_page import NAME_AND_LOADS
 from fd2talk.studio.studio import GENERATING, Studio
 from shared.errors import UsageError
 
@@ -20,16 +21,16 @@ element.addEventListener('click', event => {
   if (button) trigger('click', {name: button.dataset.name});
 });
 """
-# The live region must be there before its text changes.
+# Screen readers announce changes of a live region only if it existed before.
 _LIVE = "element.setAttribute('role', 'status'); element.setAttribute('aria-live', 'polite');"
 
 
 def build(studio: Studio, whole: gr.Blocks) -> None:
-    """Put the tab where it is called.
+    """Add the tab to the page that is being built.
 
     Args:
         studio: which serves it.
-        whole: the page; when it is loaded again, what was there comes back.
+        whole: the page, whose content is restored after a reload.
     """
     plain: dict[str, Any] = {"apply_default_css": False}
     with gr.Row(elem_classes="studio-columns"):
@@ -62,10 +63,10 @@ def build(studio: Studio, whole: gr.Blocks) -> None:
             bar = gr.HTML(elem_id="bar", elem_classes="studio-said")
         shown = gr.HTML(results.empty(), elem_id="results", **plain)
 
-    # What was said at the button may be about what is given now.
+    # An error at the button may be about the input that is replaced now: clear it.
     def on_photo(path: str | None, request: gr.Request) -> Iterator[tuple]:
         clear = "" if path and not is_known(studio, request, path) else gr.skip()
-        yield _looking(path), gr.skip(), gr.skip(), gr.skip(), clear
+        yield "<p>Looking for faces</p>" if path else "", gr.skip(), gr.skip(), gr.skip(), clear
         yield *take_photo(studio, request, path), clear
 
     def on_face(number: int | None, request: gr.Request) -> tuple:
@@ -86,12 +87,13 @@ def build(studio: Studio, whole: gr.Blocks) -> None:
 
     def on_stop(request: gr.Request) -> tuple:
         page = studio.page(request)
-        here = studio.jobs.has(page.visitor.name, page.name, GENERATING)  # then who follows it says what comes of it
+        # A job of this page is followed by `on_start`, which will update the page.
+        here = studio.jobs.has(page.visitor.name, page.name, GENERATING)
         studio.jobs.cancel_first(page.visitor.name)
         return (gr.skip(),) * 2 if here else ("", gr.update(interactive=False))
 
-    def on_load(request: gr.Request) -> Iterator[tuple]:
-        yield from _came_back(studio, request, len(how.all))
+    def on_load(by: str | None, request: gr.Request) -> Iterator[tuple]:
+        yield from _restored(studio, request, by, len(how.all))
 
     quiet: dict[str, Any] = {"show_progress": "hidden", "concurrency_limit": None}
     of_faces = [faces_said, faces, numbered, face]
@@ -100,30 +102,31 @@ def build(studio: Studio, whole: gr.Blocks) -> None:
     sound.change(on_sound, sound, [sound_said, failed], show_progress="hidden", concurrency_limit=2)
     portraits.click(on_portrait, None, photo, **quiet)
     sounds.click(on_example_sound, None, sound, **quiet)
-    told = [failed, stage, bar, shown, start, stop]
-    start.click(on_start, [sound, *how.all], told, **quiet)
+    outputs = [failed, stage, bar, shown, start, stop]
+    start.click(on_start, [sound, *how.all], outputs, **quiet)
     stop.click(on_stop, None, [failed, stop], **quiet)
-    whole.load(on_load, None, [photo, sound, *how.all, *told], **quiet)
+    by = gr.Textbox(visible=False, elem_id="loaded")
+    whole.load(on_load, by, [photo, sound, *how.all, *outputs], js=NAME_AND_LOADS, **quiet)
 
 
-def _came_back(studio: Studio, request: gr.Request, controls_count: int) -> Iterator[tuple]:
-    """What a page had before it was loaded again: photo, recording, controls; then its videos, or its job."""
+def _restored(studio: Studio, request: gr.Request, by: str | None, controls_count: int) -> Iterator[tuple]:
+    """Restore a page after a reload: photo, recording and controls; then its videos, or its running job."""
     nothing = (gr.skip(),) * (2 + controls_count)
     try:
-        page = studio.loaded_page(request)
-    except UsageError:  # it is said as soon as they do something
-        yield *nothing, *video_job.NOTHING_NEW  # without it gradio would empty everything
+        page = studio.loaded_page(request, by)
+    except UsageError:  # shown with their first action
+        yield *nothing, *video_job.NOTHING_NEW  # without any update gradio would clear all components
         return
     photo = gr.skip() if page.photo is None else str(page.photo.path)
     sound = gr.skip() if page.sound is None else str(page.sound)
     settings = controls.as_before(studio.engine, page.values) if page.values else nothing[2:]
     yield photo, sound, *settings, *video_job.NOTHING_NEW
-    for told in video_job.resumed(studio, page):
-        yield *nothing, *told
+    for outputs in video_job.resumed(studio, page):
+        yield *nothing, *outputs
 
 
 def _bundled(studio: Studio, request: gr.Request, known: dict, event: Any) -> Any:
-    """A copy of a bundled file in the visitor's folder."""
+    """Copy a bundled file to the visitor's folder; returns its path."""
     name = getattr(event, "name", None)
     if name not in known:
         return gr.skip()
@@ -133,10 +136,6 @@ def _bundled(studio: Studio, request: gr.Request, known: dict, event: Any) -> An
         raise gr.Error(str(error), print_exception=False) from None
     path.write_bytes(known[name].path.read_bytes())
     return str(path)
-
-
-def _looking(path: str | None) -> str:
-    return "<p>Looking for faces</p>" if path else ""
 
 
 def _example_pictures() -> str:

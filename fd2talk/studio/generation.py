@@ -1,4 +1,4 @@
-"""From a photo, speech and settings to a video and its files: the work of a job."""
+"""Generate a video and its files from photo, speech and settings: the work of a job."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ from shared.photo_fit import PhotoFit
 from stage1_motion.interface import SamplingOptions
 
 PREVIEW_FRAMES = 25
-# Of longer speech the motion takes so long that the preview comes from the motion of its beginning alone.
+# The motion of longer speech takes so long that the preview is made from the beginning alone.
 _LONG_SECONDS, _BEGINNING_SECONDS = 12.0, 3.0
 
 
 @dataclass(frozen=True)
 class Settings:
-    """What can be chosen on the page; the defaults are those of `fd2talk generate`.
+    """The settings of a video; the defaults are those of `fd2talk generate`.
 
-    `style` is the name of one, or a clip or motion file; for the rest see `fd2talk generate --help`.
+    `style` is the name of a style, or a clip or motion file; for the rest see `fd2talk generate --help`.
     """
 
     model: str = "fd2talk"
@@ -55,8 +55,8 @@ class Generated:
     Args:
         photo: whose face it is.
         motion: at 25 frames per second, with its sound at 16 kHz.
-        sound: the file with the speech, as it was given; its own sampling rate is kept in videos.
-        settings: which were chosen.
+        sound: the file with the speech; videos use it at its own sampling rate.
+        settings: it was made with.
         face: number of the face in the photo, or None where it is the only one.
         files: what can be downloaded: "mp4", "glb", "csv", "npz".
     """
@@ -70,7 +70,7 @@ class Generated:
 
     @property
     def command(self) -> str:
-        """What does the same on the command line."""
+        """The equivalent command line."""
         words = ["fd2talk generate PHOTO SPEECH -o talk.mp4"]
         if self.face is not None:
             words.append(f"--face-index {self.face}")
@@ -96,7 +96,7 @@ def generate(
     face: int | None = None,
     label: str = "",
 ) -> Generated:
-    """Generate one portrait; a preview of its first second is shown as soon as that is rendered.
+    """Generate one video; a preview of its first second is reported as soon as that is rendered.
 
     Args:
         engine: the pipelines.
@@ -105,7 +105,7 @@ def generate(
         sound: the file with the speech.
         speech: read from it, float32 [n] at 16 kHz.
         settings: chosen.
-        report: is told how far it is, and shown the path of the preview.
+        report: receives progress, and the path of the preview.
         face: number of the face, where there are several.
         label: before each line of progress.
 
@@ -163,7 +163,7 @@ def write_files(made: Generated, workspace: Workspace) -> None:
 def _watched(
     frames: Iterator[np.ndarray], count: int, report: Report, label: str, preview: tuple[np.ndarray, Path] | None
 ) -> Iterator[np.ndarray]:
-    """Pass frames on, telling how many there are, and show the first second of them."""
+    """Pass frames on, report their number, and write a preview of the first second."""
     first: list[np.ndarray] = []
     with closing(frames):
         for number, frame in enumerate(frames, 1):

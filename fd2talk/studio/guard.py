@@ -1,11 +1,11 @@
-"""What stands before every request: the token, the Host and Origin, sizes, which addresses exist, whose files."""
+"""ASGI middleware around every request: token, Host and Origin, allowed paths, sizes, and the owner of files."""
 
 from __future__ import annotations
 
 import asyncio
 import json
 import re
-from collections.abc import Awaitable, Callable, Iterator, MutableMapping
+from collections.abc import Awaitable, Iterator
 from http.cookies import CookieError, SimpleCookie
 from typing import Any
 from urllib.parse import parse_qs
@@ -13,6 +13,7 @@ from urllib.parse import parse_qs
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.responses import HTMLResponse, PlainTextResponse, RedirectResponse, Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from fd2talk.serving import is_own_page, knows
 from fd2talk.studio.login_page import login_page
@@ -20,27 +21,22 @@ from fd2talk.studio.studio import VISITOR_COOKIE, Studio
 from fd2talk.studio.visitors import Visitor
 from shared.errors import UsageError
 
-Scope = MutableMapping[str, Any]
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
-
 TOKEN_COOKIE = "fd2talk_token"
 UPLOAD = "/gradio_api/upload"
 _HEARTBEAT = "/gradio_api/heartbeat/"
 _EVENTS = ("/gradio_api/queue/join", "/gradio_api/cancel")
-# What the page needs of gradio's addresses, and ours; whatever else gradio serves (a proxy, direct calls past the
-# queue, histories, monitoring) does not exist here.
-_KNOWN = re.compile(
+# The paths that the page needs, of gradio and of this package. Gradio's others (a proxy, calls past the queue,
+# histories, monitoring) are answered with 404.
+_ALLOWED_PATHS = re.compile(
     r"/|/config|/theme\.css|/favicon\.ico|/manifest\.json|/(assets|static|svelte|studio)/.*"
     r"|/gradio_api/(upload|upload_progress|file=.*|queue/(join|data)|heartbeat/[A-Za-z0-9]+|cancel|reset|app_id"
     r"|startup-events|theme\.css|info)/?"
 )
-# Pictures and recordings are uploaded; anything else that is sent is small.
-_MOST_BYTES = 4_000_000
-_FORM_BYTES = 64_000  # of an upload, around the file
+# Of a request that is no upload.
+_MAX_BYTES = 4_000_000
+_FORM_BYTES = 64_000  # of an upload without its file
 _HEADERS = {
-    # Nothing is loaded from, or sent to, any other host. Gradio evaluates the scripts of its components.
+    # No other host is contacted. Gradio needs unsafe-eval for the scripts of its components.
     "content-security-policy": (
         "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval' blob:; style-src 'self' 'unsafe-inline'; "
         "img-src 'self' data: blob:; media-src 'self' data: blob:; font-src 'self' data:; "
@@ -57,26 +53,26 @@ _HEADERS = {
 
 
 class TooLarge(HTTPException):
-    """More was sent than may be."""
+    """The request is larger than allowed."""
 
     def __init__(self) -> None:
         super().__init__(413, "this is more than may be sent")
 
 
 class Guard:
-    """Middleware of ASGI around the whole application.
+    """ASGI middleware around the whole application.
 
     Args:
-        app: what it guards.
-        studio: whose visitors and limits count.
-        token: that visitors must know, or None.
+        app: the application.
+        studio: with the visitors and limits.
+        token: which visitors must give, or None.
     """
 
-    def __init__(self, app: Callable[[Scope, Receive, Send], Awaitable[None]], studio: Studio, token: str | None):
+    def __init__(self, app: ASGIApp, studio: Studio, token: str | None):
         self._app, self._studio, self._token = app, studio, token
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Let a request pass, or answer it."""
+        """Check a request, and pass it on to the application."""
         if scope["type"] == "lifespan":
             return await self._app(scope, receive, send)
         if scope["type"] != "http":  # no websockets here
@@ -87,7 +83,7 @@ class Guard:
         async def answer(message: Message) -> None:
             if message["type"] == "http.response.start":
                 of = MutableHeaders(scope=message)
-                if message["status"] == 413:  # otherwise all the rest would be read, and thrown away
+                if message["status"] == 413:  # otherwise uvicorn would read the rest of the body
                     of["connection"] = "close"
                 for name, value in _HEADERS.items():
                     of.setdefault(name, value)
@@ -98,7 +94,7 @@ class Guard:
             await send(message)
 
         def refuse(sentence: str, status: int) -> Awaitable[None]:
-            """Say no: as text, or as gradio's page expects it."""
+            """Answer with an error: as text to uploads, else as JSON, as gradio's page expects."""
             if path == UPLOAD:
                 return PlainTextResponse(sentence, status)(scope, receive, answer)
             body = json.dumps({"detail": sentence, "error": sentence})
@@ -112,7 +108,7 @@ class Guard:
             return await (await self._login(scope, receive))(scope, receive, answer)
         if path == "/login":
             return await RedirectResponse("/", 303)(scope, receive, answer)
-        if not _KNOWN.fullmatch(path):
+        if not _ALLOWED_PATHS.fullmatch(path):
             return await refuse("there is no such page", 404)
         visitor = self._studio.visitors.find(cookies.get(VISITOR_COOKIE))
         if visitor is None and path == "/":
@@ -124,9 +120,9 @@ class Guard:
         if method == "POST":
             if visitor is None:
                 return await refuse("you were away for long, and your files were removed: reload the page", 403)
-            most = self._studio.limits.upload_bytes + _FORM_BYTES if path == UPLOAD else _MOST_BYTES
+            most = self._studio.limits.upload_bytes + _FORM_BYTES if path == UPLOAD else _MAX_BYTES
             sentence = f"the file is larger than {self._studio.limits.upload_bytes / 2**20:g} MB"
-            if int(headers.get("content-length") or 0) > most:  # refused before a byte of it is read
+            if int(headers.get("content-length") or 0) > most:  # refused before the body is read
                 return await refuse(sentence, 413)
             receive = _limited(receive, most)
             try:
@@ -136,7 +132,7 @@ class Guard:
                     self._studio.visitors.claim(visitor, request["session_hash"])
                     for file in _files(request):
                         visitor.workspace.owns(file)
-                    receive = _again(body, receive)
+                    receive = _replayed(body, receive)
             except TooLarge:
                 return await refuse(sentence, 413)
             except UsageError as error:
@@ -151,11 +147,11 @@ class Guard:
                 return await refuse(str(error), 403)
         scope["fd2talk_visitor"] = visitor
         if path.startswith(_HEARTBEAT):
-            return await self._while_open(visitor, scope, receive, answer)
+            return await self._serve_heartbeat(visitor, scope, receive, answer)
         await self._app(scope, receive, answer)
 
-    async def _while_open(self, visitor: Visitor | None, scope: Scope, receive: Receive, answer: Send) -> None:
-        """The connection that a page keeps as long as it is open: when it ends, the page has gone."""
+    async def _serve_heartbeat(self, visitor: Visitor | None, scope: Scope, receive: Receive, answer: Send) -> None:
+        """Serve the heartbeat, a connection that a page keeps open until it is closed or left."""
         visitors, session = self._studio.visitors, scope["path"].removeprefix(_HEARTBEAT).strip("/")
         try:
             visitors.claim(visitor, session)
@@ -188,7 +184,7 @@ class Guard:
             visitors.lost(visitor, session)
 
     async def _login(self, scope: Scope, receive: Receive) -> Response:
-        """The answer to somebody who has not shown the token yet."""
+        """The answer to a request without the token."""
         given = None
         if scope["method"] == "POST" and scope["path"] == "/login":
             try:
@@ -203,7 +199,7 @@ class Guard:
             scope["fd2talk_cookie"] = _cookie(TOKEN_COOKIE, self._token, scope)
             return RedirectResponse("/", 303)
         if given is not None:
-            await asyncio.sleep(1)  # guessing takes time
+            await asyncio.sleep(1)  # slows down guessing
         return HTMLResponse(login_page(wrong=given is not None), 401)
 
 
@@ -215,7 +211,7 @@ def _cookies(header: str) -> dict[str, str]:
 
 
 def _cookie(name: str, value: str, scope: Scope) -> str:
-    """A cookie that no script and no other site can use, for this session of the browser."""
+    """A session cookie that neither scripts nor other sites can use."""
     cookie: SimpleCookie = SimpleCookie()
     cookie[name] = value
     attributes = {"path": "/", "httponly": True, "samesite": "Strict", "secure": scope.get("scheme") == "https"}
@@ -230,7 +226,7 @@ def _field(form: bytes, name: str) -> str | None:
 
 
 def _limited(receive: Receive, most: int) -> Receive:
-    """Receive no more than so many bytes, whatever was announced."""
+    """Limit the bytes of a body, whatever its Content-Length says. It raises TooLarge."""
     received = 0
 
     async def limited() -> Message:
@@ -253,8 +249,8 @@ async def _body(receive: Receive) -> bytes:
     return b"".join(parts)
 
 
-def _again(body: bytes, receive: Receive) -> Receive:
-    """Receive a body that was read already; afterwards what comes, which is that the other side is gone."""
+def _replayed(body: bytes, receive: Receive) -> Receive:
+    """Replay a body that was read already; later messages (a disconnect) are received as before."""
     given = False
 
     async def again() -> Message:
@@ -268,7 +264,7 @@ def _again(body: bytes, receive: Receive) -> Receive:
 
 
 def _files(value: Any) -> Iterator[str]:
-    """Whatever gradio would take for a file: gradio reads it before any function of ours sees it."""
+    """Paths in a request that gradio would read as files, before any handler could check them."""
     if isinstance(value, dict):
         if isinstance(path := value.get("path"), str):
             yield path

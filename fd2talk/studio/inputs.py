@@ -1,4 +1,4 @@
-"""What happens when a photo or a recording is given: read within limits, and said what was found."""
+"""Handlers of a new photo or recording: read it within the limits, and describe it or its error."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from fd2talk.studio.visitors import Page
 from shared.audio import SAMPLE_RATE
 from shared.errors import Fd2TalkError, InputError, UsageError
 
-# Shorter speech has no syllable; a quieter recording than this (-60 dB) is that of a microphone that was off.
+# Shorter speech has no syllable; a peak below -60 dB comes from a microphone that was off.
 _LEAST_SECONDS, _LEAST_PEAK = 0.1, 1e-3
 
 
 def is_known(studio: Studio, request: gr.Request, path: str | None) -> bool:
-    """Whether a photo or a recording is what the page had already: it was loaded again."""
+    """Whether a photo or a recording is the one that the page has already, as after a reload."""
     try:
         page = studio.page(request)
     except UsageError:
@@ -30,7 +30,7 @@ def is_known(studio: Studio, request: gr.Request, path: str | None) -> bool:
 
 
 def take_photo(studio: Studio, request: gr.Request, path: str | None) -> tuple:
-    """Read a photo: (what is said, the group of the faces, their picture, the choice of one)."""
+    """Read a photo; returns updates of the message, the group of faces, their picture, and the choice of one."""
     nothing = (gr.update(visible=False), "", gr.update(choices=[], value=None))
     try:
         page = studio.page(request)
@@ -62,7 +62,7 @@ def take_photo(studio: Studio, request: gr.Request, path: str | None) -> tuple:
 
 
 def choose_face(studio: Studio, request: gr.Request, number: int | None) -> tuple:
-    """Take another face of the photo: (what is said, the picture)."""
+    """Choose another face of the photo; returns updates of the message and the picture."""
     page: Page | None = None
     try:
         page = studio.page(request)
@@ -78,7 +78,7 @@ def choose_face(studio: Studio, request: gr.Request, number: int | None) -> tupl
 
 
 def take_speech(studio: Studio, request: gr.Request, path: str | None) -> Any:
-    """Read a recording once, so that its errors are said at once: what is said."""
+    """Read a recording, so that its errors are reported at once; returns the message."""
     try:
         page = studio.page(request)
         page.sound = None

@@ -1,4 +1,4 @@
-"""Work that takes seconds: one job at a time, a bounded queue, one job a visitor, and an end when they leave."""
+"""A bounded queue of jobs, run one at a time: one per visitor, cancelled when they leave."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ class Cancelled(Fd2TalkError):
 
 
 class HandedOver(Cancelled):
-    """The job goes on, but somebody else follows it now."""
+    """The job goes on, but another iterator follows it now, as after a reload."""
 
 
 class Busy(UsageError):
     """The visitor has a job already.
 
     Args:
-        doing: what it does, and in which tab, in words.
-        here: whether it was begun on the page that asks for another.
+        doing: what that job does, as a sentence.
+        here: whether it was begun on the same page.
     """
 
     def __init__(self, doing: str, here: bool) -> None:
@@ -41,14 +41,14 @@ class Busy(UsageError):
 
 @dataclass(frozen=True)
 class Waiting:
-    """So many jobs come first, at least one."""
+    """The job is queued; `ahead` jobs come first, at least one."""
 
     ahead: int
 
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a job is: what it does, how many steps of it are done, and of how many (0: not known)."""
+    """Progress of a job: its stage, the steps done, and their number (0: unknown)."""
 
     what: str
     done: int = 0
@@ -57,36 +57,36 @@ class Progress:
 
 @dataclass(frozen=True)
 class Shown:
-    """Something that can be shown while the job goes on."""
+    """An intermediate result, to be shown while the job goes on."""
 
     value: Any
 
 
 @dataclass(frozen=True)
 class Finished(Generic[T]):
-    """The result, the last that comes."""
+    """The result of the job, the last event."""
 
     value: T
 
 
 class Report:
-    """How work tells how far it is. Every call raises `Cancelled` once nobody waits for the result any more."""
+    """Reports the progress of a job. Every call raises `Cancelled` if the job was cancelled."""
 
-    def __init__(self, tell: Callable[[Any], None], stops: threading.Event) -> None:
-        self._tell, self._stops = tell, stops
+    def __init__(self, send: Callable[[Any], None], stops: threading.Event) -> None:
+        self._send, self._stops = send, stops
 
     def __call__(self, what: str, done: int = 0, total: int = 0) -> None:
-        """So much of something is done."""
+        """Report progress."""
         self.check()
-        self._tell(Progress(what, done, total))
+        self._send(Progress(what, done, total))
 
     def show(self, value: Any) -> None:
-        """This can be shown already."""
+        """Report an intermediate result."""
         self.check()
-        self._tell(Shown(value))
+        self._send(Shown(value))
 
     def check(self) -> None:
-        """Go on? Raises Cancelled: no."""
+        """Raises Cancelled: the job was cancelled."""
         if self._stops.is_set():
             raise Cancelled
 
@@ -101,35 +101,35 @@ class _Job:
     stays: bool
     stops: threading.Event = field(default_factory=threading.Event)
     cancelled: bool = False
-    news: queue.SimpleQueue = field(default_factory=queue.SimpleQueue)
+    events: queue.SimpleQueue = field(default_factory=queue.SimpleQueue)
     last: Any = None
     shown: list[Shown] = field(default_factory=list)
     lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def tell(self, new: Any) -> None:
-        """Tell whoever follows it."""
+    def send(self, event: Any) -> None:
+        """Send an event to the iterator that follows the job."""
         with self.lock:
-            if isinstance(new, Shown):
-                self.shown.append(new)
+            if isinstance(event, Shown):
+                self.shown.append(event)
             else:
-                self.last = new
-            self.news.put(new)
+                self.last = event
+            self.events.put(event)
 
     def handed_over(self) -> queue.SimpleQueue:
-        """News from here on are for somebody else, who is told first what there was to see."""
+        """End the current iterator, and return the queue of a new one, with the last events to begin with."""
         with self.lock:
-            self.news.put(HandedOver())
-            self.news = queue.SimpleQueue()
-            for new in [*self.shown, *([self.last] if self.last else [])]:
-                self.news.put(new)
-            return self.news
+            self.events.put(HandedOver())
+            self.events = queue.SimpleQueue()
+            for event in [*self.shown, *([self.last] if self.last else [])]:
+                self.events.put(event)
+            return self.events
 
 
 class Jobs:
-    """A queue with a thread that works it off; two cores render one video faster than two at once.
+    """A queue and the thread that runs its jobs, one at a time, as a single video uses all cores.
 
     Args:
-        waiting: jobs that may wait; further ones are refused.
+        waiting: jobs that may be queued; further ones are refused.
     """
 
     def __init__(self, waiting: int) -> None:
@@ -149,30 +149,29 @@ class Jobs:
         gives_way: bool = False,
         stays: bool = False,
     ) -> Iterator[Any]:
-        """Queue a job, and follow it. When the iterator is closed, the job stops, unless it `stays`.
+        """Queue a job, and follow it. Closing the iterator cancels the job, unless it `stays`.
 
         Args:
-            visitor: who asks; they may have one job at a time, and one that gives way for it.
-            page: on which.
+            visitor: whose job it is; a visitor may have one job, and one more that gives way.
+            page: on which it was begun.
             work: called in the thread of the queue.
-            doing: what it does and where, as a sentence, for a visitor who asks for another job.
-            gives_way: a job of the visitor that does not comes first. This one stops for it and is begun anew behind
-                it: `work` may be called again. A later one of the same page that gives way takes its place.
-            stays: it goes on when nobody follows it; `follow` and `cancel` reach it.
+            doing: what it does and where, as a sentence for the error `Busy`.
+            gives_way: the job can be preempted by another one of the visitor: it is cancelled and queued again behind
+                that, so that `work` may be called again. A later preemptible job of the same page replaces it.
+            stays: it goes on when its iterator is closed; use `follow` and `cancel` for it.
 
         Yields:
-            `Waiting`, `Progress` and `Shown`, as they come; of several that wait to be read only the last, but for
-            `Shown`. At last `Finished`.
+            `Waiting`, `Progress` and `Shown`, and at the end `Finished`. Unread `Waiting` and `Progress` are skipped.
 
         Raises:
             Busy: the visitor has a job already.
             UsageError: the queue is full.
-            Cancelled: the job was stopped.
-            HandedOver: it goes on, and somebody else follows it (`follow`).
+            Cancelled: the job was cancelled.
+            HandedOver: another iterator follows it now (`follow`).
             Exception: what `work` raises.
         """
         job = _Job(visitor, page, work, doing, gives_way, stays)
-        news = job.news
+        events = job.events
         with self._changed:
             if self._closed:
                 raise Cancelled
@@ -187,32 +186,32 @@ class Jobs:
                 self._queue.remove(other)
             self._queue.append(job)
             for other in own:
-                if gives_way and other.gives_way:  # its page has begun this one instead
+                if gives_way and other.gives_way:  # replaced by this one
                     other.cancelled = True
                     if other in behind:
-                        other.tell(Cancelled())
+                        other.send(Cancelled())
                 elif other in behind:
                     self._queue.append(other)
                 if other.gives_way:
-                    other.stops.set()  # if it is not cancelled, it is queued again as soon as it has stopped
+                    other.stops.set()  # unless it is cancelled, `_work_off` queues it again
             self._changed.notify_all()
-            self._tell_positions()
-        yield from self._news(job, news)
+            self._send_positions()
+        yield from self._events(job, events)
 
     def follow(self, visitor: str, page: str, doing: str) -> Iterator[Any] | None:
-        """Follow the job of a page that does this, from here on; who followed it so far gets `HandedOver`.
+        """Follow a job of a page with this `doing`; the iterator that followed it so far raises `HandedOver`.
 
         Returns:
-            What `run` yields; first of all what there was to see so far. None: there is no such job.
+            An iterator as of `run`, which repeats the last events first. None: there is no such job.
         """
         with self._changed:
             for job in self._jobs():
                 if (job.visitor, job.page, job.doing) == (visitor, page, doing):
-                    return self._news(job, job.handed_over())
+                    return self._events(job, job.handed_over())
         return None
 
     def cancel(self, visitor: str, page: str | None = None, doing: str | None = None) -> None:
-        """Stop the jobs of a visitor; with `page` only those that were begun there, with `doing` that do this."""
+        """Cancel the jobs of a visitor, of all pages or of one, of any kind or with this `doing`."""
         with self._changed:
             own = [job for job in self._jobs() if job.visitor == visitor]
             jobs = [job for job in own if page in (None, job.page) and doing in (None, job.doing)]
@@ -220,7 +219,7 @@ class Jobs:
             self._cancel(job)
 
     def cancel_first(self, visitor: str) -> None:
-        """Stop the job of a visitor; what gave way for it stays, and goes on."""
+        """Cancel the job of a visitor, but not a preemptible one that waits for it."""
         with self._changed:
             own = [job for job in self._jobs() if job.visitor == visitor]
             jobs = [job for job in own if not job.gives_way] or own
@@ -228,7 +227,7 @@ class Jobs:
             self._cancel(job)
 
     def close(self) -> None:
-        """Stop everything, and wait for it."""
+        """Cancel all jobs, and wait for the thread to end."""
         with self._changed:
             self._closed = True
             jobs = self._jobs()
@@ -238,7 +237,7 @@ class Jobs:
         self._thread.join(timeout=30)
 
     def has(self, visitor: str, page: str, doing: str) -> bool:
-        """Whether a page has a job that does this."""
+        """Whether a page has a job with this `doing`."""
         with self._changed:
             return any((job.visitor, job.page, job.doing) == (visitor, page, doing) for job in self._jobs())
 
@@ -247,16 +246,16 @@ class Jobs:
         """Whether a job is running."""
         return self._running is not None
 
-    def _news(self, job: _Job, news: queue.SimpleQueue) -> Iterator[Any]:
+    def _events(self, job: _Job, events: queue.SimpleQueue) -> Iterator[Any]:
         try:
             while True:
-                new = news.get()
-                while isinstance(new, (Waiting, Progress)) and not news.empty():
-                    new = news.get()
-                if isinstance(new, BaseException):
-                    raise new
-                yield new
-                if isinstance(new, Finished):
+                event = events.get()
+                while isinstance(event, (Waiting, Progress)) and not events.empty():
+                    event = events.get()
+                if isinstance(event, BaseException):
+                    raise event
+                yield event
+                if isinstance(event, Finished):
                     return
         finally:
             if not job.stays:
@@ -271,14 +270,14 @@ class Jobs:
             job.stops.set()
             if job in self._queue:
                 self._queue.remove(job)
-                job.tell(Cancelled())
-                self._tell_positions()
+                job.send(Cancelled())
+                self._send_positions()
 
-    def _tell_positions(self) -> None:
+    def _send_positions(self) -> None:
         running = self._running is not None and not self._running.stops.is_set()
         for place, job in enumerate(self._queue):
             ahead = place + running
-            job.tell(Waiting(ahead) if ahead else Progress("starting"))
+            job.send(Waiting(ahead) if ahead else Progress("starting"))
 
     def _work_off(self) -> None:
         while True:
@@ -288,20 +287,20 @@ class Jobs:
                 if self._closed:
                     return
                 job = self._running = self._queue.popleft()
-                self._tell_positions()
-                job.stops.clear()  # it had given way while it waited
+                self._send_positions()
+                job.stops.clear()  # set if it was preempted while it was queued
             try:
-                result: Any = Finished(job.work(Report(job.tell, job.stops)))
+                result: Any = Finished(job.work(Report(job.send, job.stops)))
                 if job.cancelled:
                     result = Cancelled()
-            except BaseException as error:  # whatever it is belongs to the one who waits for it
+            except BaseException as error:  # raised again by the iterator that follows the job
                 result = error
-            with self._changed:  # who has the result may begin the next job at once
+            with self._changed:  # before the result is sent: its receiver may begin the next job at once
                 self._running = None
-                again = isinstance(result, Cancelled) and job.stops.is_set() and not (job.cancelled or self._closed)
-                if again:
+                requeued = isinstance(result, Cancelled) and job.stops.is_set() and not (job.cancelled or self._closed)
+                if requeued:
                     self._queue.append(job)
-                    self._tell_positions()
-            if not again:
-                job.tell(result)
-            del job, result  # the thread shall not keep them while it waits for the next one
+                    self._send_positions()
+            if not requeued:
+                job.send(result)
+            del job, result  # frees their memory while the thread waits

@@ -1,4 +1,4 @@
-"""How much a visitor may ask for."""
+"""Limits of visitors and of the queue."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ class Limits:
     Args:
         upload_bytes: of one file.
         folder_bytes: of all files of a visitor together, results included.
-        pixels: of a photo, read from its header, before it is decoded.
-        seconds: of sound.
-        waiting: jobs that wait for their turn; further ones are refused.
-        visitors: who have files here at the same time; further ones are refused.
-        idle_seconds: after which a visitor who does nothing counts as gone.
-        leave_seconds: after which the job of a page stops whose connection was lost and that was not loaded again.
-        keep_seconds: after which what such a page held is removed.
+        pixels: of a photo, checked in its header before it is decoded.
+        seconds: of a recording, a clip, or a motion.
+        waiting: queued jobs; further ones are refused.
+        visitors: at the same time; further ones are refused.
+        idle_seconds: without requests after which a visitor is forgotten.
+        leave_seconds: after which the job of a closed or disconnected page is cancelled, if it does not come back.
+        keep_seconds: after which the data of such a page is removed.
     """
 
     upload_bytes: int = 50 * 2**20

@@ -17,7 +17,7 @@ from shared.photo_fit import PhotoFit, faces_of
 
 # Longest side in pixels of the picture that shows the faces.
 _SHOWN = 640
-# Of a photo that is kept, as long as its page is open; frames are smaller.
+# Longest side in pixels of the photo kept in memory; frames of videos are smaller.
 _LONGEST_SIDE = 4096
 
 

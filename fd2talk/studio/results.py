@@ -20,7 +20,7 @@ _DOWNLOADS = {
 
 
 def alert(sentence: str) -> str:
-    """An error, which screen readers say at once; nothing for an empty sentence."""
+    """An error as an ARIA alert; empty for an empty sentence."""
     if not sentence:
         return ""
     return f'<p class="studio-alert" role="alert">{escape(sentence[:1].upper() + sentence[1:])}</p>'
@@ -32,7 +32,7 @@ def notes(sentences: Sequence[str]) -> str:
 
 
 def bar(done: int, total: int, what: str) -> str:
-    """A progress bar; without total it only says that something goes on."""
+    """A progress bar; without total an indeterminate one."""
     numbers = f'value="{done}" max="{total}"' if total else ""
     counted = f"{done} of {total} frames" if total else ""
     return (
@@ -42,14 +42,14 @@ def bar(done: int, total: int, what: str) -> str:
 
 
 def empty() -> str:
-    """Before anything was made."""
+    """The placeholder before the first video."""
     return '<div class="studio-empty"><p>The video appears here.</p></div>'
 
 
 def preview(url: str) -> str:
     """The first second, while the rest is rendered."""
     return (
-        # In a box of its own: the page would make this element, which is muted, the one that shows the result.
+        # In a div of its own: else the page would reuse this muted element for the result.
         '<figure class="studio-figure studio-preview"><div>'
         f'<video src="{escape(url)}" autoplay muted loop playsinline controls aria-label="Preview of the first second">'
         "</video></div><figcaption>The first second; the rest is being made.</figcaption></figure>"
@@ -63,7 +63,7 @@ def videos(made: Sequence[Generated], page: Page, studio: Studio, coming: str = 
         made: one or two.
         page: whose they are.
         studio: for addresses.
-        coming: HTML of one that is being made.
+        coming: HTML of the one that is being generated.
     """
     figures = "".join(_figure(one, number, page, studio) for number, one in enumerate(made, 1))
     both = '<button type="button" class="studio-both">Play both</button>' if len(made) == 2 else ""

@@ -1,4 +1,4 @@
-"""Uploads and files: in the place of gradio's, in which every visitor can read what any visitor was given."""
+"""Routes for uploads and files. They replace gradio's, with which every visitor can read every file."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from fd2talk.studio.studio import Studio
 from fd2talk.studio.visitors import Visitor
 from shared.errors import Fd2TalkError, UsageError
 
-# What a browser may show by itself; everything else is for saving only.
+# Media types that a browser may display; everything else is sent as an attachment.
 _SHOWN = ("image/jpeg", "image/png", "image/webp", "image/gif", "video/mp4", "video/webm", "audio/")
 _STATIC = {"studio.css": "text/css", "studio.js": "text/javascript", "ask.js": "text/javascript"}
 
 
 def router(studio: Studio) -> APIRouter:
-    """The routes of a studio. `Guard` has found out whose request it is."""
+    """The routes of a studio. `Guard` has put the visitor into the request's scope."""
     routes = APIRouter()
 
     @routes.post("/gradio_api/upload")
@@ -49,12 +49,12 @@ def router(studio: Studio) -> APIRouter:
 
     @routes.get("/gradio_api/upload_progress")
     async def upload_progress() -> Response:
-        """Nothing is told about uploads under way; 204 keeps the page from asking again."""
+        """No progress of uploads is reported; 204 keeps the page from reconnecting."""
         return Response(status_code=204)
 
     @routes.get("/gradio_api/file={path:path}")
     async def shown_file(path: str, request: Request) -> Response:
-        """A file that gradio's page shows, by its path here."""
+        """A file that gradio's page shows, by its absolute path."""
         return _file(path, request)
 
     @routes.get("/studio/files/{path:path}")
@@ -70,7 +70,7 @@ def router(studio: Studio) -> APIRouter:
 
     @routes.post("/studio/forget")
     def forget(request: Request) -> Response:
-        """Stop what a visitor has begun, and remove all that is theirs."""
+        """Cancel a visitor's jobs, and remove their files."""
         studio.visitors.forget(request.scope["fd2talk_visitor"])
         return Response(status_code=204)
 
@@ -111,7 +111,7 @@ def _kept(file: UploadFile, visitor: Visitor, studio: Studio) -> Path:
 
 
 def _file(path: str, request: Request, name: str | None = None) -> Response:
-    """A file of the visitor's folder, whole or in part (Range). Whatever else is asked for is not there."""
+    """A file of the visitor's folder, whole or in part (Range). Raises HTTPException 404 for any other path."""
     visitor: Visitor | None = request.scope["fd2talk_visitor"]
     if visitor is None:
         raise HTTPException(404)

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from contextlib import closing
 from typing import TYPE_CHECKING
 
-from fd2talk.serving import bound, check_address
+from fd2talk.serving import bound, check_address, server_address
 from fd2talk.studio.engine import Engine
 from fd2talk.studio.limits import Limits
 
@@ -28,11 +28,11 @@ def serve(
     """Serve until a signal stops it; then all jobs stop and all files are removed.
 
     Args:
-        engine: the pipelines, which are loaded while the page opens.
+        engine: the pipelines, which are loaded in the background.
         limits: of visitors.
         host: address to bind to.
         port: 0 for any that is free.
-        token: that visitors must know; needed where other computers can reach the address.
+        token: which visitors must give; required if other computers can reach the address.
         ready: called with the address of the page.
 
     Raises:
@@ -46,7 +46,7 @@ def serve(
         from fd2talk.studio.studio import Studio
 
         with closing(Studio(engine, limits)) as studio, studio.notes.installed():
-            # Gradio takes files for its own only when they lie here; it is asked for whenever it needs to know.
+            # Gradio serves only files in this folder; it reads the variable on each use.
             os.environ["GRADIO_TEMP_DIR"] = str(studio.visitors.folder)
             from fd2talk.studio.app import application
 
@@ -60,9 +60,8 @@ def serve(
             stopped = threading.Event()
             threading.Thread(target=_tidy, args=(studio, stopped), name="studio-tidy", daemon=True).start()
             threading.Thread(target=engine.warm, name="studio-warm", daemon=True).start()
-            name = f"[{host}]" if ":" in host else host
-            listening.listen()  # whoever is told the address may come at once
-            ready(f"http://{name}:{listening.getsockname()[1]}")
+            listening.listen()  # `ready` publishes the address, so it must accept connections
+            ready(server_address(host, listening.getsockname()[1]))
             try:
                 uvicorn.Server(config).run(sockets=[listening])
             finally:
@@ -70,6 +69,6 @@ def serve(
 
 
 def _tidy(studio: Studio, stopped: threading.Event) -> None:
-    """Once a minute, forget visitors who have done nothing for long."""
+    """Once a minute, forget idle visitors."""
     while not stopped.wait(60):
         studio.visitors.forget_idle()

@@ -1,4 +1,4 @@
-"""The sound of an edit: parts of files, which cuts divide and inserts come between."""
+"""The sound of an edit: a list of parts of files, split by cuts and inserts."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from shared.motion import Motion
 from shared.spliced_sound import Part
 
 Sound = tuple[Part, ...]
-"""Parts that are heard one after the other; empty: the sound of the motion, or none."""
+"""Parts played one after the other; empty: the sound of the motion, or none."""
 
 _LEAST = 1e-6
 
 
 def sound_file(motion: Motion, path: Path) -> Sound:
-    """Write a motion's sound, where it has any, to a WAV file, so that cuts and inserts can go beside files."""
+    """Write a motion's sound to a WAV file, so that it can be cut like other files; empty if it has none."""
     if motion.audio is None:
         return ()
     with wave.open(str(path), "wb") as file:
@@ -30,12 +30,12 @@ def sound_file(motion: Motion, path: Path) -> Sound:
 
 
 def cut_out(sound: Sound, start: float, stop: float) -> Sound:
-    """The sound without what lies between two moments, in seconds."""
+    """The sound without the seconds from start to stop."""
     return _between(sound, 0, start) + _between(sound, stop, _length(sound))
 
 
 def put_in(sound: Sound, at: float, path: str, seconds: float) -> Sound:
-    """The sound with a file inserted at a moment; of nothing nothing comes."""
+    """The sound with a file inserted at `at` seconds; an empty sound stays empty."""
     if not sound:
         return ()
     return (*_between(sound, 0, at), Part(path, 0.0, seconds), *_between(sound, at, _length(sound)))

@@ -1,4 +1,4 @@
-"""What every tab of the page stands on: the pipelines, the queue, the visitors and the limits."""
+"""The state that all tabs share: pipelines, queue, visitors and limits."""
 
 from __future__ import annotations
 
@@ -13,14 +13,19 @@ from fd2talk.studio.engine import Engine
 from fd2talk.studio.jobs import Jobs, Report
 from fd2talk.studio.limits import Limits
 from fd2talk.studio.notes import Notes
+from fd2talk.studio.same_page import Loaded
 from fd2talk.studio.visitors import Page, Visitor, Visitors
 
 VISITOR_COOKIE = "fd2talk_visitor"
 FILES = "/studio/files/"
-"""Where a visitor's files are served, to that visitor alone."""
+"""Path under which a visitor's files are served, to that visitor only."""
 GENERATING = "a video is being generated in the tab Generate"
 EDITING = "frames are being rendered in the tab Edit"
 CHANGING = "new motion is being generated in the tab Edit"
+
+
+BUG = "something went wrong in the studio itself; whoever runs it finds the details in its log"
+"""Message to visitors; the log has the traceback (`Studio.log_bug`)."""
 
 
 class Studio:
@@ -28,7 +33,7 @@ class Studio:
 
     Args:
         engine: the pipelines.
-        limits: how much visitors may ask for.
+        limits: of visitors.
     """
 
     def __init__(self, engine: Engine, limits: Limits = Limits()) -> None:
@@ -45,9 +50,17 @@ class Studio:
         """
         return self.visitors.page(request.cookies.get(VISITOR_COOKIE), request.session_hash)
 
-    def loaded_page(self, request: Any) -> Page:
-        """The page of a request that a page makes as it is loaded; see `Visitors.loaded`. Raises UsageError."""
-        return self.visitors.loaded(request.cookies.get(VISITOR_COOKIE), request.session_hash)
+    def loaded_page(self, request: Any, by: object) -> Page:
+        """The page of a request that a page makes as it is loaded; see `Visitors.loaded`.
+
+        Args:
+            request: of gradio (`gr.Request`).
+            by: what `same_page.NAME_AND_LOADS` gave.
+
+        Raises:
+            UsageError: the visitor was away for long.
+        """
+        return self.visitors.loaded(request.cookies.get(VISITOR_COOKIE), request.session_hash, Loaded.parsed(by))
 
     def run(
         self,
@@ -57,7 +70,7 @@ class Studio:
         gives_way: bool = True,
         stays: bool = False,
     ) -> Iterator[Any]:
-        """Do work in the queue, as `Jobs.run`; the project's warnings belong to the one who waits (`Notes`)."""
+        """Run work in the queue, as `Jobs.run`, and collect its warnings for the page (`Notes`)."""
 
         def noted(report: Report) -> Any:
             try:
@@ -69,26 +82,26 @@ class Studio:
         return self.jobs.run(page.visitor.name, page.name, noted, doing, gives_way, stays)
 
     def follow(self, page: Page, doing: str) -> Iterator[Any] | None:
-        """Follow what a page has begun, as `Jobs.follow`."""
+        """Follow a job of a page, as `Jobs.follow`."""
         return self.jobs.follow(page.visitor.name, page.name, doing)
 
     def stop(self, page: Page, *doing: str) -> None:
-        """Stop what a page does of this."""
+        """Cancel the jobs of a page with these `doing`."""
         for one in doing:
             self.jobs.cancel(page.visitor.name, page.name, one)
 
     def downloaded(self, visitor: Visitor, path: Path) -> None:
-        """A visitor has saved one of their files."""
+        """Note that a visitor has downloaded a file."""
         for page in [*visitor.pages.values()]:
             if page.edit is not None:
                 page.edit.downloaded(path)
 
     def url(self, path: Path, page: Page) -> str:
-        """Address of a file in a page's workspace."""
+        """URL path of a file in a page's workspace."""
         return FILES + quote(path.relative_to(page.workspace.folder).as_posix())
 
     def log_bug(self) -> None:
-        """Write the traceback of the exception at hand where the server was started; visitors do not see it."""
+        """Print the traceback of the current exception on standard error; visitors do not see it."""
         traceback.print_exc(file=sys.stderr)
 
     def close(self) -> None:

@@ -1,4 +1,4 @@
-"""The job of the tab Generate: what it does, and what the page is told of it, also after the page was loaded again."""
+"""The job of the tab Generate, and the updates of the page while it runs, also after a reload."""
 
 from __future__ import annotations
 
@@ -14,27 +14,26 @@ from fd2talk.media_checks import check_clip, read_speech
 from fd2talk.studio import controls, results
 from fd2talk.studio.generation import Generated, generate
 from fd2talk.studio.jobs import Busy, Cancelled, Finished, HandedOver, Progress, Report, Shown, Waiting
-from fd2talk.studio.studio import GENERATING, Studio
+from fd2talk.studio.studio import BUG, GENERATING, Studio
 from fd2talk.studio.visitors import Page
 from shared.errors import Fd2TalkError, UsageError
 
 # Seconds between two updates of the bar.
-_PACE = 0.5
-_OURS = "something went wrong in the studio itself; whoever runs it finds the details in its log"
+_UPDATE_SECONDS = 0.5
 _SKIP, _ON, _OFF = gr.skip(), gr.update(interactive=True), gr.update(interactive=False)
 NOTHING_NEW = (_SKIP,) * 6
-Told = tuple[Any, Any, Any, Any, Any, Any]
-"""For the page: what failed, the stage, the bar, the results, the buttons Generate and Stop."""
+Updates = tuple[Any, Any, Any, Any, Any, Any]
+"""Of the page: error, stage, progress bar, results, and the buttons Generate and Stop."""
 
 
-def begun(studio: Studio, request: gr.Request, sound: str | None, values: tuple) -> Iterator[Told]:
-    """Begin a job, and tell the page how it goes."""
+def begun(studio: Studio, request: gr.Request, sound: str | None, values: tuple) -> Iterator[Updates]:
+    """Begin a job, and yield updates while it runs."""
     page: Page | None = None
     try:
         page = studio.page(request)
         work = _work(studio, page, sound, values)
         if studio.jobs.has(page.visitor.name, page.name, GENERATING):
-            yield NOTHING_NEW  # a double click: the first one is followed already
+            yield NOTHING_NEW  # a double click: the first click follows the job
             return
         page.failed, page.values = "", values
         yield "", "Starting", results.bar(0, 0, "Starting"), _SKIP, _OFF, _ON
@@ -43,8 +42,8 @@ def begun(studio: Studio, request: gr.Request, sound: str | None, values: tuple)
         yield _ended(studio, page, error)
 
 
-def resumed(studio: Studio, page: Page) -> Iterator[Told]:
-    """Show a page that was loaded again what it had, and go on telling it of a job that was begun before."""
+def resumed(studio: Studio, page: Page) -> Iterator[Updates]:
+    """After a reload: follow the page's running job, or show its videos or last error."""
     news = studio.follow(page, GENERATING)
     if news is not None:
         yield "", "Going on", results.bar(0, 0, "Going on"), _SKIP, _OFF, _ON
@@ -58,27 +57,27 @@ def resumed(studio: Studio, page: Page) -> Iterator[Told]:
         page.failed = ""
 
 
-def _followed(studio: Studio, page: Page, news: Iterator[Any]) -> Iterator[Told]:
-    said, last = "starting", 0.0
+def _followed(studio: Studio, page: Page, news: Iterator[Any]) -> Iterator[Updates]:
+    stage_shown, last = "starting", 0.0
     made: list[Generated] = []
     with closing(news):
         for new in news:
             if isinstance(new, Waiting):
-                said = f"Waiting: {new.ahead} job{'s' * (new.ahead != 1)} first"
-                yield _SKIP, said, results.bar(0, 0, said), _SKIP, _SKIP, _SKIP
+                stage_shown = f"Waiting: {new.ahead} job{'s' * (new.ahead != 1)} first"
+                yield _SKIP, stage_shown, results.bar(0, 0, stage_shown), _SKIP, _SKIP, _SKIP
             elif isinstance(new, Progress):
                 now = time.monotonic()
-                if new.what == said and now - last < _PACE:
+                if new.what == stage_shown and now - last < _UPDATE_SECONDS:
                     continue
                 text = new.what[:1].upper() + new.what[1:]
-                stage = _SKIP if new.what == said else text
+                stage = _SKIP if new.what == stage_shown else text
                 yield _SKIP, stage, results.bar(new.done, new.total, text), _SKIP, _SKIP, _SKIP
-                said, last = new.what, now
+                stage_shown, last = new.what, now
             elif isinstance(new, Shown):
                 if isinstance(new.value, Generated):
                     made.append(new.value)
                     html = results.videos(made, page, studio)
-                elif new.value.exists():  # a preview; one of a video that is there by now is gone
+                elif new.value.exists():  # a preview; its file is removed when the video is complete
                     coming = results.preview(studio.url(new.value, page))
                     html = results.videos(made, page, studio, coming)
                 else:
@@ -86,12 +85,12 @@ def _followed(studio: Studio, page: Page, news: Iterator[Any]) -> Iterator[Told]
                 yield _SKIP, _SKIP, _SKIP, html, _SKIP, _SKIP
             elif isinstance(new, Finished):
                 notes = results.notes(studio.notes.of(page.name))
-                said = "Done" if len(new.value) == 1 else "Done: both videos are below"
-                yield "", said, "", notes + results.videos(new.value, page, studio), _ON, _OFF
+                stage_shown = "Done" if len(new.value) == 1 else "Done: both videos are below"
+                yield "", stage_shown, "", notes + results.videos(new.value, page, studio), _ON, _OFF
 
 
-def _ended(studio: Studio, page: Page | None, error: Exception) -> Told:
-    """A job that made nothing, or that was not begun. Called while the error is handled."""
+def _ended(studio: Studio, page: Page | None, error: Exception) -> Updates:
+    """Updates after an error of a job. Called while the error is handled."""
     if isinstance(error, HandedOver):
         return NOTHING_NEW
     if isinstance(error, Cancelled):
@@ -101,17 +100,17 @@ def _ended(studio: Studio, page: Page | None, error: Exception) -> Told:
     if isinstance(error, Fd2TalkError):
         return _over(studio, page, "", str(error))
     studio.log_bug()
-    return _over(studio, page, "", _OURS)
+    return _over(studio, page, "", BUG)
 
 
-def _over(studio: Studio, page: Page | None, stage: str, sentence: str = "", stops: dict = _OFF) -> Told:
-    """No job any more; what was made before it is shown again."""
+def _over(studio: Studio, page: Page | None, stage: str, sentence: str = "", stops: dict = _OFF) -> Updates:
+    """Updates after the end of a job that made nothing; the earlier videos are shown again."""
     before = results.videos(page.generated, page, studio) if page and page.generated else results.empty()
     return results.alert(sentence), stage, "", before, _ON, stops
 
 
 def _work(studio: Studio, page: Page, sound: str | None, values: tuple) -> Any:
-    """What a job is to do. Raises Fd2TalkError: it could not be done."""
+    """The work of a job. Raises Fd2TalkError: an input is missing or invalid."""
     if page.photo is None:
         raise UsageError("give a photo with a face first")
     if not sound:
@@ -134,7 +133,7 @@ def _work(studio: Studio, page: Page, sound: str | None, values: tuple) -> Any:
             if number < len(settings):
                 report.show(made[-1])
         report.check()
-        # Here, as nobody may be following at the moment.
+        # Stored by the job itself, as no page may be following it.
         page.workspace.discard(*(file for one in page.generated for file in one.files.values()))
         page.generated[:] = made
         return made
@@ -148,7 +147,7 @@ def _work(studio: Studio, page: Page, sound: str | None, values: tuple) -> Any:
             page.failed = str(error)
             raise
         except Exception:
-            page.failed = _OURS
+            page.failed = BUG
             raise
 
     return kept

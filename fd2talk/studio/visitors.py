@@ -1,4 +1,4 @@
-"""Who is here: a visitor is a browser (a cookie), who has pages open; what a page holds outlives a reload of it."""
+"""Visitors (browsers, identified by a cookie) and their open pages, whose data survives a reload."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fd2talk.studio.limits import Limits
+from fd2talk.studio.same_page import Loaded
 from fd2talk.studio.workspace import Workspace
 from shared.errors import UsageError
 
@@ -22,28 +23,30 @@ if TYPE_CHECKING:
 
 @dataclass(eq=False)
 class Page:
-    """What one open page of a visitor holds in memory. Use it instead of `gr.State`, which is lost with a reload.
+    """The data of an open page. Use it instead of `gr.State`, which is lost with a reload.
 
     Args:
         visitor: whose page it is.
-        name: by which jobs and notes know it; stays when the page is loaded again.
-        session: gradio's session hash, which is another one after each reload.
-        photo: the photo that was given, with its faces.
-        sound: the recording that was given.
-        values: of the controls, with which a video was made last.
-        generated: what was made last: one talking portrait, or two that are compared.
-        failed: why the last job made nothing.
-        edit: for the timeline's editors (`editors.Editors`).
-        connections: that tell that the page is open; 0 for a moment when a line is bad.
-        left: when the last of them ended, as `time.monotonic` counts; None: it is open.
-        expected: a session asked for what was left and has no connection yet; if the page is loaded again before it
-            has any, the next session gets it.
-        timer: until something ends because it was left.
+        name: id for jobs and notes, which survives a reload.
+        session: gradio's session hash, which changes with each reload.
+        loaded: in which window, as far as it has said so.
+        photo: the photo with its faces.
+        sound: the recording.
+        values: of the controls, when a video was last generated.
+        generated: the last video, or two that are compared.
+        failed: error of the last job.
+        edit: the timeline's editors (`editors.Editors`).
+        connections: number of open heartbeat connections.
+        left: time (`time.monotonic`) when the last of them ended; None: it is open.
+        expected: a new session has taken over the page, but has no connection yet; if the page is reloaded before
+            that, the next session takes it over.
+        timer: of the next step of removing a page that was left.
     """
 
     visitor: Visitor
     name: str
     session: str
+    loaded: Loaded | None = None
     photo: Photo | None = None
     sound: Path | None = None
     values: tuple[Any, ...] = ()
@@ -62,11 +65,11 @@ class Page:
 
     @property
     def holds(self) -> bool:
-        """Whether there is anything to come back to."""
+        """Whether there is data to restore after a reload."""
         return bool(self.photo or self.sound or self.generated or self.edit)
 
     def came_back(self) -> None:
-        """It is open (again): nothing of it ends."""
+        """Mark the page as open, and cancel its removal."""
         self.left, self.expected = None, False
         if self.timer is not None:
             self.timer.cancel()
@@ -78,10 +81,10 @@ class Visitor:
     """A browser that opened the studio.
 
     Args:
-        name: a secret that only its cookie has.
+        name: the secret value of its cookie.
         workspace: its folder.
-        pages: those that are open, and those that may come back, by gradio's session hash.
-        seen: when it last asked for anything, as `time.monotonic` counts.
+        pages: open pages, and those that may come back, by gradio's session hash.
+        seen: time (`time.monotonic`) of its last request.
     """
 
     name: str
@@ -96,12 +99,12 @@ class Visitor:
 
 
 class Visitors:
-    """All visitors, and the folder in which each has their own. Safe to use from several threads.
+    """All visitors, and the parent of their folders. Thread-safe.
 
     Args:
         limits: of a studio.
-        stops: called when a page was left for long, with the page: its work is to stop.
-        empties: called when it will not come back: what it holds is to be let go.
+        stops: called with a page that was left for `leave_seconds`, to cancel its jobs.
+        empties: called with a page that is removed, to free its data.
     """
 
     def __init__(self, limits: Limits, stops: Callable[[Page], None], empties: Callable[[Page], None]) -> None:
@@ -114,10 +117,10 @@ class Visitors:
         return len(self._all)
 
     def new(self) -> Visitor:
-        """Somebody new. Raises UsageError: too many are here."""
+        """Add a visitor. Raises UsageError: there are too many."""
         self.forget_idle()
         if len(self._all) >= self._limits.visitors:
-            # Those who never opened a page on the server's side, or have closed all, make room, the oldest first.
+            # Visitors without an open page make room, the one with the oldest request first.
             away = [visitor for visitor in [*self._all.values()] if visitor.is_away]
             if not away:
                 raise UsageError("the studio is busy: too many visitors are here, try again later")
@@ -140,11 +143,11 @@ class Visitors:
 
         Args:
             visitor: the cookie.
-            session: gradio's session hash. Under one that is not known yet the page comes back that this visitor left
-                last, as after a reload; if there is none, it is a new one.
+            session: gradio's session hash. An unknown one takes over the page that this visitor left last, as after a
+                reload; if there is none, a new page is made.
 
         Raises:
-            UsageError: nobody of that name is here (any more).
+            UsageError: there is no such visitor (any more).
         """
         found = self.find(visitor)
         with self._lock:
@@ -152,15 +155,17 @@ class Visitors:
                 raise UsageError("you were away for long, and your files were removed: reload the page")
             return self._of_session(found, session)
 
-    def loaded(self, visitor: str | None, session: str | None, patience: float = 1.0) -> Page:
+    def loaded(self, visitor: str | None, session: str | None, by: Loaded | None = None, patience: float = 1.0) -> Page:
         """The page of the first request of a page that was loaded.
 
-        A busy server may learn later of the page that was left than of the one that comes for it; so while another page
-        of this visitor has something that this one may be meant to have, wait a moment whether that was left.
+        A browser may end the connection of the page that was left seconds after it has loaded the next one: the page
+        is known by its window. Where that does not help, and another page of this visitor has something that this one
+        may be meant to have, wait a moment whether that was left.
 
         Args:
             visitor: the cookie.
             session: gradio's session hash.
+            by: which load of which window it is, if it says so.
             patience: seconds.
 
         Raises:
@@ -170,22 +175,13 @@ class Visitors:
         while True:
             page = self.page(visitor, session)
             with self._lock:
-                others = [other for other in page.visitor.pages.values() if other.holds]
-                if page.holds or not others:
-                    return page
-                if any(other.left is not None for other in others):
-                    page.visitor.pages.pop(page.session, None)
-                    found = self._of_session(page.visitor, page.session)
-                    found.connections = page.connections
-                    if found.connections:
-                        found.came_back()
-                    return found
-            if time.monotonic() > until:
-                return page
+                found = self._loaded_again(page, by, waits=time.monotonic() < until)
+            if found is not None:
+                return found
             time.sleep(0.05)
 
     def claim(self, visitor: Visitor | None, session: object) -> None:
-        """A page of this visitor, from now on. Raises UsageError: it is somebody else's, or none."""
+        """Assign a session to this visitor. Raises UsageError: it is another visitor's, or invalid."""
         if visitor is None or not isinstance(session, str) or not session or len(session) > 100:
             raise UsageError("reload the page")
         if any(session in other.pages for other in [*self._all.values()] if other is not visitor):
@@ -193,7 +189,7 @@ class Visitors:
         self.page(visitor.name, session)
 
     def opened(self, visitor: Visitor, session: str) -> bool:
-        """A page is open, or open again after its connection was lost. False: the visitor was forgotten."""
+        """A connection of a page was opened. False: the visitor was forgotten."""
         with self._lock:
             if visitor.name not in self._all:
                 return False
@@ -203,26 +199,24 @@ class Visitors:
             return True
 
     def lost(self, visitor: Visitor, session: str) -> None:
-        """The connection of a page ended: if it does not come back its work stops, and later it is closed."""
+        """A connection of a page ended: unless it comes back, its jobs are cancelled, and later its data is removed."""
         with self._lock:
             page = visitor.pages.get(session)
             if page is None:
                 return
             page.connections -= 1
-            if page.connections:
-                return
-            page.left = time.monotonic()
-            self._after(self._limits.leave_seconds, self._stop, page)
+            if not page.connections:
+                self._leave(page)
 
     def forget_idle(self) -> None:
-        """Remove those who have done nothing for long."""
+        """Forget visitors without requests for `idle_seconds`."""
         now = time.monotonic()
         for visitor in [*self._all.values()]:
             if now - visitor.seen > self._limits.idle_seconds:
                 self.forget(visitor)
 
     def forget(self, visitor: Visitor) -> None:
-        """Stop what a visitor has begun, and remove all that is theirs."""
+        """Cancel a visitor's jobs, and remove their data and files."""
         for page in [*visitor.pages.values()]:
             self._stops(page)
         with self._lock:
@@ -239,22 +233,63 @@ class Visitors:
 
     def _of_session(self, visitor: Visitor, session: str) -> Page:
         if session not in visitor.pages:
-            left = [page for page in visitor.pages.values() if page.left is not None and page.holds]
-            chosen = max(left, key=lambda page: (not page.expected, page.left or 0), default=None)
-            page = Page(visitor, session, session) if chosen is None else chosen
-            visitor.pages.pop(page.session, None)
-            page.session, page.expected = session, chosen is not None
+            page = _left_last([*visitor.pages.values()])
+            if page is None:
+                page = Page(visitor, session, session)
+            else:
+                visitor.pages.pop(page.session)
+                page.session, page.expected = session, True
             visitor.pages[session] = page
         return visitor.pages[session]
 
+    def _loaded_again(self, page: Page, by: Loaded | None, waits: bool) -> Page | None:
+        """Which page the one of a session is that was loaded; None: it may be another one that is not left yet."""
+        others = [other for other in page.visitor.pages.values() if other is not page]
+        if by is not None and not (page.loaded and page.loaded.name == by.name):
+            loads = {one.loaded.count: one for one in others if one.loaded and one.loaded.name == by.name}
+            if loads and max(loads) >= by.count:  # that page was loaded once more meanwhile
+                return page
+            if loads:
+                page = self._given_to(page, loads[max(loads)])
+                page.loaded = by
+                return page
+        if not page.holds:
+            left = _left_last(others)
+            if left is not None:
+                page = self._given_to(page, left)
+            elif waits and any(other.holds for other in others):
+                return None
+        page.loaded = by or page.loaded
+        return page
+
+    def _given_to(self, new: Page, page: Page) -> Page:
+        """A page from now on is that of a newer session, whatever its own connections do."""
+        pages, session, connections = page.visitor.pages, new.session, new.connections
+        pages.pop(page.session)
+        if new.holds:  # of another window, that was left: it may still come back there
+            new.session = "left-" + secrets.token_hex(8)
+            pages[new.session] = new
+            self._leave(new)
+        page.session, page.connections, pages[session] = session, connections, page
+        if page.connections:
+            page.came_back()
+        elif page.left is None:
+            self._leave(page)
+        page.expected = not page.connections
+        return page
+
+    def _leave(self, page: Page) -> None:
+        page.connections, page.left = 0, time.monotonic()
+        self._after(self._limits.leave_seconds, self._stop, page)
+
     def _after(self, seconds: float, ends: Callable[[Page, float], None], page: Page) -> None:
-        """Call this later, unless the page comes back."""
+        """Call `ends` later, unless the page comes back."""
         page.timer = threading.Timer(max(0.0, seconds), ends, (page, page.left))
         page.timer.daemon = True
         page.timer.start()
 
     def _stop(self, page: Page, left: float) -> None:
-        """Stop the work of a page that did not come back; what it holds is kept for a while."""
+        """Cancel the jobs of a page that did not come back; its data is kept for a while."""
         if page.left != left:
             return
         self._stops(page)
@@ -264,7 +299,7 @@ class Visitors:
                 self._after(rest if page.holds else 0, self._close, page)
 
     def _close(self, page: Page, left: float) -> None:
-        """Forget a page that did not come back; with their last page a visitor is gone."""
+        """Remove a page that did not come back, and with the last page its visitor."""
         with self._lock:
             if page.left != left or page.visitor.pages.pop(page.session, None) is None:
                 return
@@ -276,3 +311,9 @@ class Visitors:
         self._all.pop(visitor.name, None)
         visitor.pages.clear()
         visitor.workspace.remove()
+
+
+def _left_last(pages: list[Page]) -> Page | None:
+    """The one of these that was left last and has something to come back to, if any was."""
+    left = [page for page in pages if page.left is not None and page.holds]
+    return max(left, key=lambda page: (not page.expected, page.left or 0), default=None)

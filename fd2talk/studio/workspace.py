@@ -1,27 +1,25 @@
-"""A visitor's folder: whatever is read or written for them lies inside, and all of it goes when they do."""
+"""A visitor's folder, which holds all files that are read or written for them, and is removed with them."""
 
 from __future__ import annotations
 
 import os
-import re
 import secrets
 import shutil
 from contextlib import suppress
 from pathlib import Path
 
+from fd2talk.file_names import safe_name
 from shared.errors import UsageError
 
-_KEPT = re.compile(r"[^A-Za-z0-9._-]+")
-_LONGEST_NAME = 60
-# Bytes of the disk that visitors leave to others.
+# Free bytes of the disk below which no further file is taken.
 _LEAST_FREE = 1_000_000_000
 
 
 class Workspace:
-    """A folder of one visitor, made when it is first needed.
+    """A folder of one visitor, created when it is first needed.
 
     Args:
-        folder: which does not exist yet, in a folder that does.
+        folder: path that does not exist yet, in an existing folder.
         most: bytes that its files may have together.
     """
 
@@ -42,24 +40,22 @@ class Workspace:
         return self._place(f"file{suffix}")
 
     def of_name(self, name: str) -> Path:
-        """A fresh path inside that keeps a file's own name as far as it is harmless, in a folder of its own.
+        """A fresh path inside with a client's file name (see `safe_name`), in a folder of its own.
 
         Raises:
             UsageError: as `new`.
         """
-        plain = _KEPT.sub("_", os.path.basename(name.replace("\\", "/"))).lstrip(".")
-        stem, suffix = os.path.splitext(plain)
-        return self._place(f"{stem[:_LONGEST_NAME] or 'file'}{suffix[:10]}")
+        return self._place(safe_name(name))
 
     def owns(self, path: str | os.PathLike) -> Path:
-        """The real path of an existing file, when it lies inside.
+        """The real path of an existing file inside the folder.
 
         Raises:
-            UsageError: it does not, links and `..` resolved, or there is no such file.
+            UsageError: with links and `..` resolved it lies outside, or it does not exist.
         """
         try:
             real = Path(path).resolve(strict=True)
-        except (OSError, ValueError, RuntimeError):  # there is none, a null byte, a loop of links
+        except (OSError, ValueError, RuntimeError):  # a missing file, a null byte, a loop of links
             real = Path()
         if not real.is_relative_to(self.folder) or not real.is_file():
             raise UsageError("this file is none of yours, or it was removed: please upload it again")
@@ -67,7 +63,7 @@ class Workspace:
 
     @property
     def size(self) -> int:
-        """Bytes of all files; some may be removed meanwhile."""
+        """Bytes of all files; files that disappear meanwhile are skipped."""
         total = 0
         for folder, _, names in os.walk(self.folder):
             for name in names:
@@ -76,18 +72,18 @@ class Workspace:
         return total
 
     def discard(self, *paths: Path) -> None:
-        """Remove files of one's own, with the folders that `new` made for them."""
+        """Remove files made by `new` or `of_name`, with their folders; other paths are ignored."""
         for path in paths:
             if path.parent.parent == self.folder:
                 shutil.rmtree(path.parent, ignore_errors=True)
 
     def remove(self) -> None:
-        """Remove the folder; nothing can be put there any more."""
+        """Remove the folder; no further files can be made."""
         self._removed = True
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def tidy(self) -> None:
-        """Remove what was written after `remove`, by work that had not stopped yet."""
+        """Remove files that a job wrote after `remove`, before it was cancelled."""
         if self._removed:
             shutil.rmtree(self.folder, ignore_errors=True)
 

@@ -1,4 +1,4 @@
-"""What other nodes hand over, checked before it is used: ComfyUI checks what is connected, not what comes."""
+"""Checks of inputs at run time: ComfyUI checks the types of connections, not the values that other nodes pass."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import torch
 
 from shared.errors import Fd2TalkError, InputError
 
-# Samples a second. At less a short recording would become hours of sound.
+# Sampling rates in Hz. A lower rate would turn a short recording into hours of sound.
 _RATES = (1000, 384_000)
 _CHANNELS = (1, 3, 4)
 _FLAG = re.compile(r"--(?!c2pa)([a-z][a-z0-9]*(?:-[a-z0-9]+)*)")
@@ -20,7 +20,7 @@ _FLAG = re.compile(r"--(?!c2pa)([a-z][a-z0-9]*(?:-[a-z0-9]+)*)")
 
 @contextmanager
 def in_terms_of_widgets() -> Iterator[None]:
-    """Name widgets where a message of ours names options of the command line: `face_box` for `--face-box`."""
+    """Replace options of the command line by widgets in error messages: `face_box` for `--face-box`."""
     try:
         yield
     except Fd2TalkError as error:
@@ -31,10 +31,10 @@ def in_terms_of_widgets() -> Iterator[None]:
 
 
 def check_connected(value: Any, kind: type, name: str) -> None:
-    """Check what is connected to an input.
+    """Check the type of an input.
 
     Raises:
-        InputError: nothing is, or something else.
+        InputError: it is None or of another type.
     """
     if not isinstance(value, kind):
         came = "nothing" if value is None else f"a {type(value).__name__}"

@@ -1,4 +1,4 @@
-"""Pipelines, loaded when a node first needs them and kept for all nodes and workflows."""
+"""Pipelines, loaded when a node first needs them, and shared by all nodes and workflows."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _KEPT = 4
 
 @contextmanager
 def _loading() -> Iterator[None]:
-    """One at a time; and not in the mode in which ComfyUI runs nodes, which would mark the weights for ever."""
+    """One at a time; and outside of ComfyUI's inference mode, in which loaded weights would stay inference tensors."""
     with _lock, torch.inference_mode(False), torch.no_grad():
         yield
 
@@ -43,7 +43,7 @@ def _render(renderer: str, precision: str, device: str) -> RenderPipeline:
 def motion_pipeline(options: MotionModelOptions, device: str = "cpu") -> MotionPipeline:
     """Stage one. Raises as `MotionPipeline.from_pretrained`."""
     loading: dict[str, Any] = options.loading
-    if loading["person"]:  # whose weights are those of one model; a widget always names one
+    if loading["person"]:  # a person's weights determine the model, which the widget always names
         loading = {**loading, "model": None}
     with _loading():
         return _motion(loading["model"], loading["person"], device)

@@ -1,4 +1,4 @@
-"""What the nodes need of ComfyUI: folders, progress, and whether somebody pressed stop. Imported when it is used."""
+"""ComfyUI's functions for nodes: folders, progress, and interruption. ComfyUI's modules are imported on use."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _log = logging.getLogger("fd2talk")
 
 
 def watcher() -> Callable[[int, int], None]:
-    """Return a function (done, all) that moves the node's bar, and raises when the work is to stop."""
+    """Return a function (done, total) that updates the node's progress bar, and raises if the user pressed stop."""
     from comfy.model_management import throw_exception_if_processing_interrupted
     from comfy.utils import ProgressBar
 
@@ -30,7 +30,7 @@ def watcher() -> Callable[[int, int], None]:
 
 
 def new_file(prefix: str, suffix: str, width: int = 0, height: int = 0) -> tuple[Path, dict[str, str]]:
-    """A file in ComfyUI's output folder that does not exist yet, and how the page asks for it.
+    """A new file in ComfyUI's output folder, and its reference for the page.
 
     Args:
         prefix: of its name, as in the nodes of ComfyUI: with folders, %date% and so on.
@@ -56,7 +56,7 @@ def input_files(suffix: str) -> list[str]:
 
 
 def input_path(name: str) -> Path:
-    """Path of one of them. Names such as `motion.npz [output]` lie in other folders."""
+    """Path of an input file; names such as `motion.npz [output]` lie in other folders."""
     import folder_paths
 
     return Path(folder_paths.get_annotated_filepath(name))
@@ -64,7 +64,7 @@ def input_path(name: str) -> Path:
 
 @contextmanager
 def noted() -> Iterator[None]:
-    """Say our notes in one line each in ComfyUI's log, instead of as warnings with a line of code."""
+    """Log warnings of this project in one line each, instead of with a line of code."""
     before = warnings.showwarning
 
     def show(message: Warning | str, category: type[Warning], filename: str, *rest: Any, **more: Any) -> None:

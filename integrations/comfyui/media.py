@@ -1,4 +1,4 @@
-"""ComfyUI's types of data, and ours.
+"""Conversions between ComfyUI's types of data and those of this project.
 
 IMAGE is float [B, H, W, C] in [0, 1]; AUDIO is a dictionary with `waveform`, float [B, C, T], and `sample_rate`.
 """
@@ -93,7 +93,7 @@ def sound(samples: np.ndarray | None) -> dict[str, Any]:
 
 @contextmanager
 def sound_file(audio: dict[str, Any] | None) -> Iterator[Path | None]:
-    """AUDIO as a file, so that a video gets it at its own rate, with its channels; None: none.
+    """Write AUDIO to a temporary file, which keeps its sampling rate and channels; None for None.
 
     Raises:
         InputError: as `check_audio`, or it has more channels than files of sound have.

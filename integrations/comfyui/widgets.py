@@ -11,19 +11,19 @@ from fd2talk.cli_config import defaults_of
 from shared.errors import UsageError
 
 UNSET = -1
-"""Stands in a number's widget for "not given": widgets are never empty."""
+"""Value of a number's widget for "not given", as widgets cannot be empty."""
 
-# Browsers hold whole numbers exactly only up to here.
+# Largest integer that browsers represent exactly.
 _LARGEST = 2**53 - 1
 
 
 class Widgets:
-    """Widgets of some options, and what the command line makes of their values.
+    """Widgets for options of the command line, and the parser of their values.
 
     Args:
         options: decorators of `fd2talk.cli_options`.
         only: names of the options that become widgets; the others keep their defaults. None: all of them.
-        basic: names of those that are shown at once; ComfyUI folds the others away where it can.
+        basic: names of the widgets that are always shown; the others are marked as advanced.
     """
 
     def __init__(
@@ -49,13 +49,13 @@ class Widgets:
         }
 
     def read(self, values: Mapping[str, Any]) -> dict[str, Any]:
-        """Turn values of the widgets into what a command would get.
+        """Parse values of the widgets to the arguments of a command.
 
         Args:
-            values: of these widgets; others are passed over.
+            values: by widget; unknown names are ignored.
 
         Raises:
-            UsageError: a value that the option does not take, in the words of the command line.
+            UsageError: an invalid value; the message is that of the command line.
         """
         given = {}
         for name, default in self._defaults.items():
@@ -72,7 +72,7 @@ class Widgets:
 
 
 def _default(option: click.Option, command: click.Command) -> str | float | bool | None:
-    """Its default, or None: click has objects of its own for "none"."""
+    """The default of an option; None also for click's own sentinels."""
     default = option.get_default(click.Context(command))
     return default if isinstance(default, (str, int, float, bool)) else None
 

@@ -1,4 +1,4 @@
-"""A prepared data set for thousands of hours: few large Parquet files instead of three files for each clip.
+"""A prepared data set for thousands of hours: few large Parquet files instead of three files per clip.
 
 FOLDER holds:
 
@@ -10,7 +10,7 @@ FOLDER holds:
     pairs-KEY/              pairs of frames for the repair networks (`stage2_render.training.repair.pair_shards`)
     portraits.npz           as in the prepared folder
 
-A file of arrays has a row per clip and a binary column per array, uncompressed, without nulls and plainly encoded. So
-every Parquet reader can read it, and an array lies in it as it is in memory, in one piece: the index knows where, and
-some frames of a clip are one read of the bytes that they take (`Shards.read`).
+A file of arrays has a row per clip and a binary column per array, uncompressed, without nulls, in plain encoding. So
+every Parquet reader can read it, and each array is contiguous in it, as in memory. The index has its offset, so that
+reading any frames of a clip is a single read of their bytes (`Shards.read`).
 """

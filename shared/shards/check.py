@@ -1,4 +1,4 @@
-"""Which files a folder of shards has checksums of, and whether every byte of them is as it was written."""
+"""Verifies all files of a folder of shards by their checksums."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from shared.weights import sha256
 
 
 def checksums_of_folder(folder: Path) -> dict[Path, dict[Path, Checksum]]:
-    """Return the checksums of the files of a folder of shards, by what has them: the index, or a JSON file.
+    """Collect the checksums of all files of a folder of shards, by the file that has them: the index, or a JSON file.
 
     Raises:
         InputError: the folder has no index, or the index or a JSON file is damaged.
@@ -36,10 +36,10 @@ def checksums_of_folder(folder: Path) -> dict[Path, dict[Path, Checksum]]:
 
 
 def check_known(folder: Path) -> None:
-    """Compare the ends of the shards that are there with the checksums that a folder has of them.
+    """Check size and footer of all existing shards.
 
     Raises:
-        InputError: one is another file than that which was written.
+        InputError: a shard is damaged or was replaced.
     """
     for files in checksums_of_folder(folder).values():
         for path, expected in files.items():
@@ -48,10 +48,10 @@ def check_known(folder: Path) -> None:
 
 
 def check_file(path: Path, expected: Checksum) -> str | None:
-    """Read all of a file and compare it with its checksum.
+    """Read a whole file and compare it with its checksum.
 
     Returns:
-        What is wrong with it, in one line; None: nothing.
+        The error in one line, or None.
     """
     try:
         if path.suffix == ".parquet":

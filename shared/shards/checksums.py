@@ -1,8 +1,8 @@
-"""Checksums by which damaged or replaced shards are noticed.
+"""Checksums that detect damaged or replaced shards.
 
-A shard ends with a footer: where everything is in it, and the SHA-256 of all bytes before it. The index has the size
-of each shard and the SHA-256 of its footer. So a few kilobytes tell whether a file is the one that the index was made
-of (`check_end`), and reading all of it whether any of its bytes has changed (`check_whole`).
+The footer of a shard has the SHA-256 of all bytes before it, and the index has the size of each shard and the SHA-256
+of its footer. So reading a few kilobytes shows whether a file is the one that the index was made from (`check_end`),
+and reading all of it whether any byte has changed (`check_whole`).
 """
 
 from __future__ import annotations
@@ -14,21 +14,21 @@ from typing import Any, NamedTuple
 
 from shared.errors import InputError
 
-# A Parquet file ends with its footer, the footer's length and the letters.
+# A Parquet file ends with its footer, the length of the footer, and these letters.
 _TAIL, _LETTERS = 8, b"PAR1"
 _BLOCK = 4 << 20
 _AGAIN = "remove it, and `fd2talk shard` writes it again"
 
 
 class Checksum(NamedTuple):
-    """Of a file: its bytes, and the SHA-256, in hexadecimal, of a shard's footer, or of the whole of another file."""
+    """Size in bytes and hexadecimal SHA-256 of a file: of the footer of a shard, of all bytes of other files."""
 
     bytes: int
     sha256: str
 
 
 class HashedFile(io.RawIOBase):
-    """A new file that knows the SHA-256 of what was written to it."""
+    """A new file that computes the SHA-256 of what is written to it."""
 
     def __init__(self, path: Path) -> None:
         """Create the file."""
@@ -58,13 +58,13 @@ class HashedFile(io.RawIOBase):
 
 
 def checksum_of(path: Path) -> Checksum:
-    """Read the checksum of a shard. Raises InputError: it is missing, or does not end as one does."""
+    """Compute the checksum of a shard. Raises InputError: it is missing, or has no valid footer."""
     size, footer = _read_end(path)
     return Checksum(size, hashlib.sha256(footer).hexdigest())
 
 
 def checksum_of_all(path: Path) -> Checksum:
-    """Read the checksum of a file that is no shard, of all its bytes. Raises InputError: it is missing."""
+    """Compute the checksum of a file that is no shard. Raises InputError: it is missing."""
     try:
         return Checksum(path.stat().st_size, _digest(path, path.stat().st_size))
     except OSError as error:
@@ -72,13 +72,13 @@ def checksum_of_all(path: Path) -> Checksum:
 
 
 def footer_start(path: Path) -> int:
-    """Return where the footer of a shard begins."""
+    """Return the offset of the footer of a shard."""
     size, footer = _read_end(path)
     return size - len(footer)
 
 
 def check_end(path: Path, expected: Checksum) -> None:
-    """Check that a shard is the one that the index was made of, by its size and its footer.
+    """Check by size and footer that a shard is the one that the index was made from.
 
     Raises:
         InputError: it is not, or cannot be read.
@@ -101,7 +101,7 @@ def check_whole(path: Path, expected: Checksum, data_sha256: str | None) -> None
     Args:
         path: the file.
         expected: its checksum.
-        data_sha256: what its footer says of the bytes before; None, where it says nothing: its end alone is checked.
+        data_sha256: SHA-256 of the bytes before the footer, from the footer; None: only size and footer are checked.
 
     Raises:
         InputError: some have changed, or cannot be read.
@@ -124,7 +124,7 @@ def check_all(path: Path, expected: Checksum) -> None:
 
 
 def _read_end(path: Path) -> tuple[int, bytes]:
-    """The size of a shard, and its footer with what follows it."""
+    """The size of a shard, and its bytes from the footer to the end."""
     try:
         with open(path, "rb", buffering=0) as file:
             size = file.seek(0, io.SEEK_END)

@@ -1,4 +1,4 @@
-"""Motions and tracks of a prepared folder as arrays of shards, and back."""
+"""Converts motions and tracks of a prepared folder to arrays of shards, and back."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from shared.shards.reader import Shards
 from shared.tracking import Track
 
 CLIPS, TRACKS = "clips", "tracks"
-"""Groups of files."""
+"""Groups of shards."""
 
-# Stands for a motion without confidence.
+# The confidence of a motion that has none.
 _UNKNOWN = -1.0
-# How `Motion` stores sound.
+# Scale of 16-bit sound, as in the files of `Motion`.
 _LOUDEST = 32767
 
 
 def motion_parts(num_expression: int, num_identity: int) -> dict[str, Part]:
-    """Arrays of `motion_arrays`."""
+    """Types of the arrays of `motion_arrays`."""
     return {
         "motion": Part(CLIPS, "<f4", (num_expression + 7,)),  # expression, rotation, translation, confidence
         "identity": Part(CLIPS, "<f4", (num_identity,)),
@@ -34,7 +34,7 @@ def motion_parts(num_expression: int, num_identity: int) -> dict[str, Part]:
 
 
 def track_parts() -> dict[str, Part]:
-    """Arrays of `track_arrays`."""
+    """Types of the arrays of `track_arrays`."""
     return {
         "landmarks": Part(TRACKS, "<f4", (478, 3)),
         "track_confidence": Part(TRACKS, "<f4"),
@@ -43,7 +43,7 @@ def track_parts() -> dict[str, Part]:
 
 
 def motion_arrays(motion: Motion) -> Mapping[str, np.ndarray | None]:
-    """Arrays of a motion, as exact as those of its file."""
+    """Arrays of a motion, in the precision of its file."""
     confidence = np.full(len(motion), _UNKNOWN, np.float32) if motion.confidence is None else motion.confidence
     arrays: dict[str, np.ndarray | None] = {
         "motion": np.concatenate([motion.expression, motion.rotation, motion.translation, confidence[:, None]], 1),
@@ -58,7 +58,7 @@ def motion_arrays(motion: Motion) -> Mapping[str, np.ndarray | None]:
 
 
 def read_sound(shards: Shards, clip: int, start: int = 0, stop: int | None = None) -> np.ndarray:
-    """Samples of the sound of a clip, float32 [n] at 16 kHz; with the default all of them, none if it has no sound."""
+    """Sound of a clip, float32 [n] at 16 kHz, by default all of it; empty if it has none."""
     return shards.read(clip, "audio", start, stop).astype(np.float32) / _LOUDEST
 
 
@@ -84,7 +84,7 @@ def read_motion(shards: Shards, clip: int) -> Motion:
 
 
 def track_arrays(track: Track | None) -> Mapping[str, np.ndarray | None]:
-    """Arrays of a prepared track; None: none of them."""
+    """Arrays of a prepared track; empty for None."""
     if track is None:
         return {}
     crop = np.array([[track.crop.center_x, track.crop.center_y, track.crop.side]])

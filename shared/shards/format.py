@@ -1,4 +1,4 @@
-"""The layout of the files of shards: arrays of clips as columns of Parquet whose bytes can be found without Parquet."""
+"""The layout of shards: arrays of clips as binary columns of Parquet files, whose byte offsets are known."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ INDEX = "index.parquet"
 INDEX_SUM = f"{INDEX}.sha256"
 """Name of the file with the checksum of the index, written after it."""
 PLAN = "plan.json"
-"""Name of the file that says what shards are made of; it is written before all others."""
+"""Name of the file with the settings that shards are made with; written before all others."""
 
 _KEY = b"fd2talk"
 _VERSION = 1
-# Bytes of the clips in one row group, which the writer holds in memory; a page, and so a column of a group, must stay
-# below 2 GB.
+# Bytes of the clips in a row group, which the writer holds in memory; a page, which is a column of a group, must be
+# smaller than 2 GB.
 _GROUP_BYTES = 64 << 20
 _MAX_PAGE = 1 << 30
 _UNKNOWN_LAYOUT = "this version of pyarrow lays out Parquet pages in a way that is not known"
@@ -33,12 +33,12 @@ _UNKNOWN_LAYOUT = "this version of pyarrow lays out Parquet pages in a way that 
 
 @dataclass(frozen=True)
 class Part:
-    """One of the arrays of a clip, [rows, *shape].
+    """The type of an array of a clip, [rows, *shape].
 
     Attributes:
-        group: of the files that it lies in.
-        dtype: as numpy writes it, little-endian.
-        shape: of a row; rows are frames, samples, or one for what does not change.
+        group: of the files that have it.
+        dtype: numpy's code, little-endian.
+        shape: of a row; rows are frames or samples, or a single one for constants.
     """
 
     group: str
@@ -51,10 +51,10 @@ class Part:
         return np.dtype(self.dtype).itemsize * int(np.prod(self.shape, dtype=int))
 
     def to_bytes(self, values: np.ndarray | None) -> bytes:
-        """The bytes of an array; of None, for a clip that has none, no bytes.
+        """The bytes of an array; empty for None, a clip without it.
 
         Raises:
-            InputError: the array has another shape, or numbers that this type does not hold.
+            InputError: the array has another shape, or values that this type cannot represent.
         """
         if values is None:
             return b""
@@ -63,13 +63,17 @@ class Part:
             raise InputError(f"shards: an array {values.dtype} {list(values.shape)} is not {self.dtype} {self.shape}")
         return stored.tobytes()
 
+    def from_bytes(self, rows: Iterable[bytes]) -> np.ndarray:
+        """Join stored arrays to one, [rows, *shape]."""
+        return np.frombuffer(b"".join(rows), self.dtype).reshape(-1, *self.shape)
+
     def to_json(self) -> dict[str, Any]:
-        """For the index."""
+        """As JSON, for the index."""
         return asdict(self)
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Part:
-        """The way back."""
+        """The inverse of `to_json`."""
         return cls(values["group"], values["dtype"], tuple(values["shape"]))
 
 
@@ -90,7 +94,7 @@ def shard_name(group: str, number: int) -> str:
 
 
 def metadata_of(file: Any, path: str | Path) -> dict[str, Any]:
-    """Read what fd2talk wrote into an open file's metadata. Raises InputError: not ours, or of another version."""
+    """Read the metadata of an open file. Raises InputError: it is not of `fd2talk shard`, or of another version."""
     try:
         found = json.loads((file.metadata.metadata or {})[_KEY])
     except (KeyError, ValueError):
@@ -116,8 +120,8 @@ def write_shard(
     Args:
         path: the file.
         parts: the columns.
-        clips: of each its name and its arrays.
-        metadata: what `shard_metadata` shall return besides `sha256`, a dict that may be filled while clips are read.
+        clips: (name, arrays) of each clip.
+        metadata: of `shard_metadata`, besides `sha256`; the dict may be filled while clips are read.
     """
     arrow = pyarrow()
     fields = [arrow.field("name", arrow.string(), nullable=False)]
@@ -145,7 +149,7 @@ def write_shard(
 def _groups(
     parts: Mapping[str, Part], clips: Iterable[tuple[str, Mapping[str, np.ndarray | None]]]
 ) -> Iterator[tuple[list[str], dict[str, list[bytes]]]]:
-    """Names and bytes of each part, of so many clips as make a row group."""
+    """Group clips to row groups: their names, and the bytes of each part."""
     names: list[str] = []
     columns: dict[str, list[bytes]] = {part: [] for part in parts}
     size = 0
@@ -162,12 +166,12 @@ def _groups(
 
 
 def shard_metadata(path: Path) -> dict[str, Any]:
-    """What a file of arrays says about itself. Raises InputError: it is damaged or not ours."""
+    """Read the metadata of a shard. Raises InputError: it is damaged, or not of `fd2talk shard`."""
     return metadata_of(_open(path), path)
 
 
 def shard_ranges(path: Path, parts: Sequence[str]) -> tuple[list[str], dict[str, tuple[np.ndarray, np.ndarray]]]:
-    """Names of a file's clips, and of each part where its bytes begin in the file and how many they are, int64 [n]."""
+    """Names of a shard's clips, and for each part the offsets and sizes of their bytes in the file, int64 [n] each."""
     file, arrow = _open(path), pyarrow()
     names: list[str] = []
     found: dict[str, list[tuple[np.ndarray, np.ndarray]]] = {part: [] for part in parts}
@@ -178,7 +182,7 @@ def shard_ranges(path: Path, parts: Sequence[str]) -> tuple[list[str], dict[str,
         for part in parts:
             sizes = arrow.compute.binary_length(table[part]).to_numpy().astype(np.int64)
             column = file.metadata.row_group(number).column(columns[part])
-            # The page ends with the values, each behind its length of four bytes.
+            # A page ends with the values, each preceded by its length in four bytes.
             end = column.data_page_offset + column.total_compressed_size
             starts = end - (sizes + 4).sum() + np.concatenate([[0], np.cumsum(sizes + 4)[:-1]]) + 4
             found[part].append((starts.astype(np.int64), sizes))
@@ -199,7 +203,7 @@ def _open(path: Path) -> Any:
 
 
 def _check(path: Path, parts: Mapping[str, Part]) -> None:
-    """Compare the bytes at the computed places with what Parquet reads: a writer might lay pages out otherwise."""
+    """Compare the bytes at the computed offsets with what Parquet reads, as writers may lay out pages differently."""
     _, ranges = shard_ranges(path, list(parts))
     file, at = _open(path), 0
     with open(path, "rb") as raw:

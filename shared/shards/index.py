@@ -1,4 +1,4 @@
-"""Writes the index of a folder of shards: where each array of each clip lies."""
+"""Writes the index of a folder of shards: the offset and length of each array of each clip."""
 
 from __future__ import annotations
 
@@ -28,16 +28,16 @@ def write_index(
     metadata: Mapping[str, Any],
     files: Iterable[Path] = (),
 ) -> None:
-    """Write the index, by which the folder becomes complete.
+    """Write the index, which makes the folder complete.
 
     Args:
         folder: of the shards.
         rows: of index.csv.
         shards: name of a clip -> number of its shard, in all groups.
         parts: the arrays.
-        numbers: further numbers of each row.
-        metadata: what `Shards.metadata` shall hold besides.
-        files: further files in the folder whose checksums the index shall have.
+        numbers: further columns of numbers, [clips] each.
+        metadata: further entries of `Shards.metadata`.
+        files: further files of the folder, whose checksums the index gets.
 
     Raises:
         InputError: a shard lacks a clip, or is damaged.
@@ -70,12 +70,12 @@ def write_index(
 def write_columns(
     folder: Path, columns: Mapping[str, Any], parts: Mapping[str, Part], metadata: Mapping[str, Any]
 ) -> None:
-    """Write the columns of an index: those of index.csv, and with @ before their names those of numbers."""
+    """Write the columns of an index: text as in index.csv, and numbers, whose names begin with @."""
     arrow = pyarrow()
     table = arrow.table({name: values for name, values in columns.items()})
     described = {"parts": {name: part.to_json() for name, part in parts.items()}, **metadata}
     table = table.replace_schema_metadata(with_metadata(table.schema, described).metadata)
-    (folder / INDEX_SUM).unlink(missing_ok=True)  # it is that of the index before
+    (folder / INDEX_SUM).unlink(missing_ok=True)  # it belongs to the previous index
     with atomic_output(folder / INDEX, overwrite=True) as temporary:
         settings = {"compression": "zstd", "write_page_checksum": True}
         arrow.parquet.write_table(table, temporary, row_group_size=_GROUP_ROWS, **settings)
@@ -84,10 +84,10 @@ def write_columns(
 
 
 def read_plan(folder: Path) -> dict[str, Any] | None:
-    """What the shards in a folder are made of; None: nothing has been written there.
+    """Read the settings that the shards of a folder are made with; None: there are none.
 
     Raises:
-        InputError: the file that says so is damaged.
+        InputError: the file is damaged.
     """
     path = folder / PLAN
     try:
@@ -100,6 +100,6 @@ def read_plan(folder: Path) -> dict[str, Any] | None:
 
 
 def write_plan(folder: Path, plan: Mapping[str, Any]) -> None:
-    """Say what the shards that will be written are made of."""
+    """Write the settings that the shards are made with."""
     with atomic_output(folder / PLAN, overwrite=True) as temporary:
         temporary.write_text(json.dumps(plan, indent=1) + "\n", encoding="utf-8")

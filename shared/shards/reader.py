@@ -19,23 +19,23 @@ from shared.shards.format import INDEX, PLAN, Part, metadata_of, pyarrow, shard_
 # Files that are kept open; a process may often have no more than 1024.
 _OPEN_FILES = 256
 _OWN = "@"
-"""Columns of the index that are not of index.csv begin with it."""
+"""Prefix of the index's own columns; the others are those of index.csv."""
 
 CHECK_VARIABLE = "FD2TALK_CHECK_SHARDS"
-"""Environment variable: 1 checks all bytes of a shard when it is first opened, and not its end alone."""
+"""Environment variable: 1 checks all bytes of a shard when it is first opened, instead of its size and footer."""
 
 
 class Shards:
     """A folder of shards; see the package for its files.
 
-    Opening it reads the columns of the index that are asked for, when they are asked for. It pickles as its path.
+    Columns of the index are read when they are first used. It pickles as its path.
 
     Attributes:
         folder: the folder.
         index_path: its index.
         parts: name -> type of a clip's arrays.
-        checksums: name of a file -> its checksum; empty if the shards were written without.
-        metadata: what else was written into the index.
+        checksums: name of a file -> its checksum; empty for shards without checksums.
+        metadata: all metadata of the index.
     """
 
     def __init__(self, folder: str | Path) -> None:
@@ -77,19 +77,23 @@ class Shards:
             for name in self._index.schema_arrow.names:
                 self._read([name], group)
 
+    @property
+    def columns(self) -> list[str]:
+        """Names of the text columns, those of index.csv."""
+        return [name for name in self._index.schema_arrow.names if not name.startswith(_OWN)]
+
     def rows(self) -> list[dict[str, str]]:
-        """All rows as `shared.prepared.read_index` returns them; of few hours only, as they are Python objects."""
-        names = [name for name in self._index.schema_arrow.names if not name.startswith(_OWN)]
-        return self._read(names).to_pylist()
+        """All rows as `shared.prepared.read_index` returns them; slow and large for many hours, as Python objects."""
+        return self._read(self.columns).to_pylist()
 
     def numbers(self, name: str) -> np.ndarray:
-        """A column of numbers, [clips]; kept once it was read."""
+        """A column of numbers, [clips]; cached."""
         if name not in self._columns:
             self._columns[name] = self._read([f"{_OWN}{name}"]).column(0).to_numpy()
         return self._columns[name]
 
     def labels(self, name: str) -> tuple[np.ndarray, list[str]]:
-        """A column of text as numbers int32 [clips] and what they stand for, in the order of first appearance."""
+        """A column of text as codes int32 [clips] and their labels, in order of first appearance."""
         column = self._read([name]).column(0).combine_chunks().dictionary_encode()
         if isinstance(column, pyarrow().ChunkedArray):
             column = column.combine_chunks()
@@ -100,13 +104,13 @@ class Shards:
         return self.texts("name")[clip].as_py()
 
     def texts(self, name: str) -> Any:
-        """A column of text as pyarrow has it; kept once it was read."""
+        """A column of text, a pyarrow array; cached."""
         if name not in self._texts:
             self._texts[name] = self._read([name]).column(0)
         return self._texts[name]
 
     def place(self, name: str) -> int:
-        """The row of a clip. Raises InputError: there is none of this name."""
+        """The row of a clip by its name. Raises InputError: there is none."""
         if self._places is None:
             self._places = {name: place for place, name in enumerate(self.texts("name").to_pylist())}
         try:
@@ -115,11 +119,11 @@ class Shards:
             raise InputError(f"{self.folder}: no clip {name}") from None
 
     def lengths(self, part: str) -> np.ndarray:
-        """How many rows this array of each clip has, int64 [clips]."""
+        """Number of rows of an array of each clip, int [clips]."""
         return self.numbers(f"{part}.rows")
 
     def path(self, clip: int, part: str) -> Path:
-        """The file that an array of a clip lies in."""
+        """The file with an array of a clip."""
         return self.folder / shard_name(self.parts[part].group, int(self.numbers("shard")[clip]))
 
     def read(self, clip: int, part: str, start: int = 0, stop: int | None = None) -> np.ndarray:
@@ -129,13 +133,13 @@ class Shards:
             clip: its row in the index.
             part: the array's name.
             start: the first row.
-            stop: the row behind the last one.
+            stop: one behind the last row.
 
         Returns:
             [stop - start, *shape], read-only.
 
         Raises:
-            InputError: the file is missing, damaged, or another one than that of which the index was made.
+            InputError: the file is missing, damaged, or was replaced.
         """
         kind = self.parts[part]
         length = int(self.lengths(part)[clip])
@@ -150,18 +154,18 @@ class Shards:
 
 
 class OpenFiles:
-    """Files that are read at places, of which the least recently used is closed when there are many; thread-safe.
+    """A thread-safe pool of open files for random access; the least recently used are closed.
 
-    A shard is compared with its checksum when it is first opened: its size and its end, which takes less than a
-    millisecond, or all of it where the environment says so (`CHECK_VARIABLE`).
+    When a shard is first opened, its size and footer are compared with its checksum, which takes less than a
+    millisecond, or all of its bytes if `CHECK_VARIABLE` is set.
     """
 
     def __init__(self, checksums: Mapping[str, Checksum] | None = None, most: int = _OPEN_FILES) -> None:
         """Begin with no file open.
 
         Args:
-            checksums: by name of a file; others are not checked.
-            most: how many may be open.
+            checksums: by name of the file; other files are not checked.
+            most: number of open files.
         """
         self._checksums, self._most, self._lock = checksums or {}, most, threading.Lock()
         self._whole = os.environ.get(CHECK_VARIABLE) == "1"
@@ -169,8 +173,8 @@ class OpenFiles:
         self._checked: set[Path] = set()
 
     def read(self, path: Path, at: int, size: int) -> bytes:
-        """Read bytes of a file. Raises InputError: there is no such file, it is damaged, or it ends before."""
-        if path not in self._checked:  # by several threads at once at worst
+        """Read bytes of a file. Raises InputError: it is missing, damaged, or too short."""
+        if path not in self._checked:  # at worst several threads check it at once
             self._check(path)
             self._checked.add(path)
         with self._lock:
@@ -179,7 +183,7 @@ class OpenFiles:
                 file = self._open[path] = _File(path)
             self._open.move_to_end(path)
             while len(self._open) > self._most:
-                self._open.popitem(last=False)  # closed when the last thread that reads from it is done
+                self._open.popitem(last=False)  # closed when the last thread has read from it
         return file.read(at, size)
 
     def _check(self, path: Path) -> None:
@@ -202,7 +206,7 @@ class _File:
 
     def read(self, at: int, size: int) -> bytes:
         try:
-            if hasattr(os, "pread"):  # at once from any thread; Windows has none
+            if hasattr(os, "pread"):  # needs no lock; Windows has none
                 data = os.pread(self._file.fileno(), size, at)
             else:
                 with self._lock:
@@ -216,12 +220,12 @@ class _File:
 
 
 def checksums_in(metadata: Mapping[str, Any]) -> dict[str, Checksum]:
-    """Return the checksums of files that an index or another description of shards has."""
+    """Return the checksums of files from the metadata of an index or a description."""
     return {name: Checksum(*values) for name, values in metadata.get("checksums", {}).items()}
 
 
 def is_sharded(folder: str | Path) -> bool:
-    """Whether a folder is one of shards. Raises InputError: it is one, but unfinished."""
+    """Whether a folder has shards. Raises InputError: they are unfinished."""
     folder = Path(folder)
     if (folder / INDEX).is_file():
         return True
@@ -231,7 +235,7 @@ def is_sharded(folder: str | Path) -> bool:
 
 
 def open_shards(folder: str | Path) -> Shards:
-    """Open a folder, once for as long as its index does not change."""
+    """Open a folder; cached until its index changes."""
     path = Path(folder).resolve()
     return _opened(path, (path / INDEX).stat().st_mtime_ns)
 

@@ -1,7 +1,7 @@
-"""Rows that are found by their number, such as pictures: bytes in shards, and arrays that say where and what is small.
+"""Random access to rows of variable size, such as pictures: their bytes lie in shards, their offsets in arrays.
 
-The arrays are .npy files beside the shards, mapped into memory. A description, which is written last, has the
-checksums of both.
+The arrays (offsets and small facts) are memory-mapped .npy files beside the shards. A JSON description, which is
+written last, has the checksums of both.
 """
 
 from __future__ import annotations
@@ -24,21 +24,21 @@ from shared.shards.reader import OpenFiles
 
 Value = TypeVar("Value")
 
-# zlib-like effort of the encoder, 0 to 6.
+# Effort of the WebP encoder, 0 to 6.
 _METHOD = 4
 
 
 class StoredRows:
-    """The bytes of rows in shards; read by any number of threads."""
+    """The bytes of rows in shards. Thread-safe."""
 
     def __init__(self, files: OpenFiles, folder: Path, group: str, *places: np.ndarray) -> None:
-        """Describe them.
+        """Set the locations of the rows.
 
         Args:
             files: the open files.
             folder: of the shards.
             group: of the shards.
-            places: the number of each row's shard, where its bytes begin there, and how many they are, [rows] each.
+            places: shard number, offset and size in bytes of each row, int [rows] each.
         """
         self._files, self._folder, self._group = files, folder, group
         self._shard, self._at, self._size = places
@@ -56,8 +56,16 @@ class StoredRows:
             raise InputError(f"{path}: damaged: row {row} cannot be decoded") from error
 
 
+def row_numbers(at: Any, count: int) -> np.ndarray:
+    """Resolve an index as numpy does: a slice, a boolean mask [count], or row numbers -> int [n]."""
+    if isinstance(at, slice):
+        return np.arange(*at.indices(count))
+    at = np.asarray(at)
+    return np.flatnonzero(at) if at.dtype == bool and at.ndim == 1 else at
+
+
 def encode(image: np.ndarray, quality: int | None) -> bytes:
-    """WebP of an image uint8 [H, W, 3]; quality 1 to 100, or None: without loss."""
+    """Encode an image uint8 [H, W, 3] as WebP; quality 1 to 100, or None: lossless."""
     file = io.BytesIO()
     settings: dict[str, Any] = {"lossless": True} if quality is None else {"quality": quality}
     Image.fromarray(image).save(file, "WEBP", method=_METHOD, **settings)
@@ -65,13 +73,13 @@ def encode(image: np.ndarray, quality: int | None) -> bytes:
 
 
 def decode(data: bytes) -> np.ndarray:
-    """The way back, uint8 [H, W, 3]."""
+    """Decode an image of `encode`, uint8 [H, W, 3]."""
     with Image.open(io.BytesIO(data)) as image:
         return np.asarray(image.convert("RGB"))
 
 
 def save_arrays(folder: Path, arrays: Mapping[str, np.ndarray]) -> list[Path]:
-    """Write arrays as NAME.npy, replacing what is there; return the files."""
+    """Write arrays as NAME.npy, replacing existing files; return the files."""
     paths = []
     for name, values in arrays.items():
         paths.append(folder / f"{name}.npy")

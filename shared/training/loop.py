@@ -20,8 +20,8 @@ import math
 import os
 import shutil
 import time
-from collections.abc import Callable, Mapping
-from contextlib import closing, nullcontext
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing, contextmanager, nullcontext
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
@@ -127,6 +127,7 @@ def train(
     bf16 = config.precision == "bf16" or config.precision == "auto" and has_fast_bf16(device)
     autocast = partial(torch.autocast, device.type, torch.bfloat16) if bf16 else nullcontext
     output = Path(config.output)
+    is_new = not output.exists()
     if first:
         output.mkdir(parents=True, exist_ok=True)
         _recover_best(output)
@@ -183,7 +184,8 @@ def train(
     hidden = not first or progress is not None
     bar = tqdm(total=config.max_steps, initial=step, unit="step", mininterval=2.0, dynamic_ncols=True, disable=hidden)
     # The bar is closed also where this is stopped: what is said then needs a line of its own.
-    with bar, closing(batches_from(step, task.batch, config, accelerator)) as batches:
+    begun = _removed_unless(output if first and is_new else None, lambda: step > 0)
+    with bar, begun, closing(batches_from(step, task.batch, config, accelerator)) as batches:
         while step < config.max_steps and in_time():
             batch = send_to_device(next(batches), device, non_blocking=True)
             # One seed per step for the task's generator and for dropout: resuming needs nothing but the step.
@@ -232,6 +234,17 @@ def train(
         "best": str(output / "best"),
         "validation": validation,
     }
+
+
+@contextmanager
+def _removed_unless(folder: Path | None, begun: Callable[[], bool]) -> Iterator[None]:
+    """Leave nothing of a training that fails before its first step has been made: its data cannot be read, say."""
+    try:
+        yield
+    except BaseException:
+        if folder is not None and not begun():
+            shutil.rmtree(folder, ignore_errors=True)
+        raise
 
 
 def connect_processes() -> PartialState:

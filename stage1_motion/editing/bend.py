@@ -1,7 +1,7 @@
-"""Bending a motion so that its curves pass through keys: the difference at a key fades into the frames around it.
+"""Bends a motion so that its curves pass through keys: the offset at a key fades into the frames around it.
 
-Along time a difference is interpolated monotonically between keys (Fritsch and Carlson, 1980), and falls to 0 within a
-reach where nothing is near: it neither jumps nor overshoots, and frames out of reach keep their numbers bit by bit.
+Over time the offset is interpolated monotonically between keys (PCHIP; Fritsch and Carlson, 1980), and falls to 0
+within a reach of the outermost ones: it neither jumps nor overshoots, and frames out of reach stay bit-identical.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ from stage1_motion.parts import PARTS
 
 ANGLES = ("yaw", "pitch", "roll")
 REACH = dict.fromkeys(OF_PART, FACE_REACH) | {"closed": EYES_REACH} | dict.fromkeys(ANGLES, HEAD_REACH)
-"""Frames in which the difference at a key fades, by the name of its curve."""
+"""Frames within which the offset at a key fades to 0, by curve."""
 
-# Differences that are none: what is generated passes through a key up to rounding.
+# Offsets that count as 0: generated motion passes through a key up to rounding.
 _NEAR = dict.fromkeys(OF_PART, 0.02) | {"gap": 0.02} | dict.fromkeys(ANGLES, 0.01)
 
 
@@ -51,9 +51,9 @@ def through_keys(
     Args:
         motion: T frames.
         keys: at most one of a curve in a frame.
-        given: bool [T, 4] over `parts.PARTS`, what must not move, but for the keys' own frames. Frames of which all is
-            given keep their numbers, keys or not.
-        rest: from what curves of the face count.
+        given: bool [T, 4] over `parts.PARTS`, what must not move, except in the keys' own frames. Frames with all parts
+            given stay unchanged, with or without keys.
+        rest: the resting face, the zero of the face's curves.
         model: the face model.
 
     Raises:
@@ -86,13 +86,13 @@ def through_keys(
 
 
 def faded(offsets: dict[int, float], given: np.ndarray, reach: int) -> np.ndarray:
-    """Carry offsets of single frames into the frames around them.
+    """Spread offsets of single frames over the frames around them.
 
     Args:
-        offsets: by frame.
-        given: bool [T], other frames whose offset is 0.
-        reach: frames in which an offset falls to 0. Two keys that are no further apart than twice that pass into each
-            other.
+        offsets: frame -> offset.
+        given: bool [T], further frames whose offset is 0.
+        reach: frames within which an offset falls to 0. Between two keys that are at most twice that apart the offset
+            is interpolated.
 
     Returns:
         float32 [T], exactly 0 out of reach.
@@ -107,7 +107,7 @@ def faded(offsets: dict[int, float], given: np.ndarray, reach: int) -> np.ndarra
             room = 2 * reach if nearest in offsets else reach
             if nearest is None or abs(nearest - frame) > room:
                 knots[frame + side * reach] = 0.0
-                knots.setdefault(frame + side * (reach + 1), 0.0)  # it ends level, whatever lies beyond
+                knots.setdefault(frame + side * (reach + 1), 0.0)  # so that the slope is 0 there, whatever lies beyond
     at = np.array(sorted(knots))
     values = np.array([knots[frame] for frame in at.tolist()])
     if len(at) == 1:  # in a motion of one frame

@@ -1,4 +1,4 @@
-"""A clip in the motion space of a model, and what the motion space leaves out of it, to be put back afterwards."""
+"""A clip in the motion space of a model, and the components outside of that space, which are added back afterwards."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ from stage1_motion.motion_space import (
 
 @dataclass
 class Clip:
-    """The person in a clip, with everything from which movement counts there.
+    """The person in a clip, with the references to which its movement is relative.
 
     Args:
         space: the motion space.
         subject: mean expression and pose of the clip, its lip gap, its eyes' usual opening.
         person: how far this person opens the mouth and moves the head, as far as the model's units are the person's.
-        leak: [9], means of the rotation's terms whose leak counts from them; None: nothing has leaked in.
-        eyes: from which blinks and gaze count (`MotionSpace.without_eyes`).
+        leak: [9], means of the rotation's terms, to which the leak is relative; None: no leak, as in generated motion.
+        eyes: references of blinks and gaze (`MotionSpace.without_eyes`).
     """
 
     space: MotionSpace
@@ -41,10 +41,10 @@ class Clip:
 
     @classmethod
     def of(cls, motion: Motion, model: MotionModel) -> Clip:
-        """Measure a clip. Frames without a face do not count.
+        """Measure a clip; frames without a face are ignored.
 
-        What leaks from rotation into expression is a fault of tracking, so that only tracked motion has it: that with
-        a confidence.
+        The leak of rotation into expression is a tracking error, so only tracked motion, which has a confidence, has
+        it.
         """
         space, face = model.space, model.space.model
         identity = np.zeros(face.num_identity, np.float32) if motion.identity is None else motion.identity

@@ -1,4 +1,4 @@
-"""One edit: encode what stays, generate the rest around it, bend the borders, put the kept frames back bit by bit."""
+"""One edit: encode the kept parts, generate the rest, blend at the borders, and restore kept frames bit for bit."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def edited(
 
     clip = Clip.of(motion, model)
     heard, rules = _heard(pipeline, audio, frames, unconditional), model.postprocessing & postprocessing
-    # As in motion for a photo, a mouth that does not stay begins closed, and closes in the silence at the end.
+    # As in motion for a photo, a generated mouth begins closed, and closes in the silence at the end.
     speaks = heard.events.speaks * (ease_weights(heard.events.speaks) if rules.ease else 1)
     events = replace(heard.events, speaks=speaks.astype(np.float32))
     if not unconditional and not heard.events.speaks.any():
@@ -98,7 +98,7 @@ def edited(
     settings = clip.subject, SamplingOptions()
     expression = decoded_expression(model, bent, events, *settings, plain, clip.person)
     ruled = decoded_expression(model, bent, events, *settings, rules, clip.person)
-    # Where nothing is ever said only the mouth rests: brows move on.
+    # Without speech only the mouth rests; brows keep moving.
     untouched = mask | (np.array(PARTS) != "lips") if unconditional else mask
     expression = expression + _on_generated(ruled - expression, untouched, clip, parts)
     rotation, translation = decoded_pose(model, bent, *settings, frames, clip.person)
@@ -136,7 +136,7 @@ def _checked(
     constraint: Constraint | None,
     unconditional: bool,
 ) -> tuple[np.ndarray | None, Motion, np.ndarray]:
-    """The sound, the motion to be kept and the mask [T, 4], T frames each; raises what `MotionPipeline.edit` says."""
+    """The sound, the motion to keep and the mask [T, 4], T frames each. Raises as `MotionPipeline.edit`."""
     if constraint is None:
         constraint = Constraint(motion, np.zeros(len(motion), bool))
     for each in (motion, constraint.motion):
@@ -166,7 +166,7 @@ def _checked(
 
 
 def _own_style(pipeline: MotionPipeline, motion: Motion) -> Style | None:
-    """How the person in the motion speaks; the pipeline's where the motion is too short to tell, or nothing can."""
+    """Speaking style of the motion; the pipeline's if that is too short, or the model has no style encoder."""
     if getattr(pipeline.model, "style_reader", None) is None:
         return pipeline.style
     if motion.identity is None:
@@ -178,7 +178,7 @@ def _own_style(pipeline: MotionPipeline, motion: Motion) -> Style | None:
 
 
 def _heard(pipeline: MotionPipeline, audio: np.ndarray | None, frames: int, unconditional: bool) -> Speech:
-    """The speech; without any, features that nobody looks at, and no events."""
+    """Features and events of the speech; without speech zeros, which `guidance` 0 ignores, and no events."""
     if audio is not None and not unconditional:
         return pipeline.frontend(audio)
     nothing = np.zeros(frames, np.float32)
@@ -187,14 +187,14 @@ def _heard(pipeline: MotionPipeline, audio: np.ndarray | None, frames: int, unco
 
 
 def _filled(options: SamplingOptions, model: MotionModel, unconditional: bool) -> SamplingOptions:
-    """What the caller left open is the model's choice for edits; the scales act afterwards, here."""
+    """Fill options that were not given with the model's defaults for edits."""
     if "constraint" in model.accepts and options.steps is None and options.solver != RENOISE:
         options = replace(options, steps=model.editing.steps)
     return replace(options, guidance=0.0) if unconditional else options
 
 
 def _at(known: Known, fps: float) -> Known:
-    """At another frame rate; between frames both of which are given, a frame is given."""
+    """Resample to another frame rate; a frame is given if both of its neighbours are."""
     if fps == FPS:
         return known
     count = max(1, round(len(known.mask) * fps / FPS))
@@ -228,14 +228,14 @@ def _generated(
 
 
 def _differ(mask: np.ndarray) -> bool:
-    """Whether of some frame only a part of the face is given."""
+    """Whether there is a frame with some, but not all, parts of the face given."""
     return bool((mask[:, :3].any(1) != mask[:, :3].all(1)).any())
 
 
 def _on_generated(change: np.ndarray, mask: np.ndarray, clip: Clip, parts: np.ndarray | None) -> np.ndarray:
-    """What rules change [T, D], as far as lips are generated and no other part that is kept is touched."""
+    """Restrict a change by rules [T, D] to frames with generated lips, and remove its effect on kept parts."""
     change = ramp_to_known(change, 0 * change, mask[:, PARTS.index("lips")], FACE_REACH)
-    if parts is not None:  # in the motion space, where parts can be told apart
+    if parts is not None:  # in the motion space, in which the parts are defined
         std = clip.space.expression_std
         kept = sum((change / std @ part) * given[:, None] for part, given in zip(parts, mask[:, :3].T))
         change = change - kept * std
@@ -243,9 +243,9 @@ def _on_generated(change: np.ndarray, mask: np.ndarray, clip: Clip, parts: np.nd
 
 
 def _with_kept_gap(expression: np.ndarray, given: Motion, mask: np.ndarray, clip: Clip) -> np.ndarray:
-    """Where the lips of a frame are kept and something else is not, their gap is kept to the micrometre.
+    """Restore the exact lip gap in frames with kept lips and other parts generated.
 
-    The parts of a face are told apart by a fit; what that costs the lips would be seen in their closures.
+    Parts are separated by a fit, whose small error would be visible when the lips close.
     """
     identity, opening = clip.subject.identity, clip.space.model.extra["open"]
     gaps = [clip.space.lip_gap(identity, values) for values in (given.expression, expression)]

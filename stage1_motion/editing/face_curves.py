@@ -1,4 +1,4 @@
-"""Curves of a face that an animator draws: how they are read off an expression, and how an expression is given one.
+"""Animation curves of a face: how they are measured on an expression, and how an expression is changed to a value.
 
 `gap` and `closed` are heights on the mesh, which are linear in the expression. `smile` and `brows` are curves of ARKit
 (`shared.arkit`), the weights of its shapes that reproduce the mesh best:
@@ -6,8 +6,7 @@
     smile = mean of mouthSmileLeft and mouthSmileRight
     brows = mean of browInnerUp, browOuterUpLeft and browOuterUpRight - mean of browDownLeft and browDownRight
 
-To give a face such a value, its shapes are added, without what they open or close, as far as it takes until the fit
-finds the value.
+To reach such a value, the shapes are added, without their effect on lip and lid gaps, until the fit finds the value.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ from shared.motion import Motion
 
 CURVES = ("gap", "closed", "smile", "brows")
 ORDER = (*CURVES, "smile", "brows")
-"""In which they are given to a face: smile and brows leave the heights alone, and move each other a little."""
+"""Order in which keys are applied: smile and brows do not change gaps, but affect each other a little."""
 LIMITS = {"gap": (-5.0, 60.0), "closed": (0.0, 1.0), "smile": (0.0, 1.0), "brows": (-1.0, 1.0)}
 """Least and largest value: gap in mm, the others as shares."""
 
@@ -34,14 +33,14 @@ _RAISED = {
     "brows": ("browInnerUp", "browOuterUpLeft", "browOuterUpRight"),
 }
 _LOWERED: dict[str, tuple[str, ...]] = {"smile": (), "brows": ("browDownLeft", "browDownRight")}
-# How far the shapes may be added, and in how many rounds of how many steps the amount is narrowed down.
+# Largest amount of the shapes, and the rounds and steps of the search for the amount.
 _REACH, _ROUNDS, _STEPS = 3.0, 3, 25
 _TOLERANCE = 0.01
 
 
 @dataclass(frozen=True)
 class Rest:
-    """From what the curves of a face count.
+    """The resting face, the zero of the curves.
 
     Args:
         expression: float32 [D], of the resting face with closed lips.
@@ -58,23 +57,23 @@ class Rest:
         """Of the person in a motion."""
         identity = np.zeros(model.num_identity, np.float32) if motion.identity is None else motion.identity
         lids = float(np.median(lid_gap(model.vertices(identity, motion.expression))))
-        # Curves of ARKit are refused for other face models: nothing counts from their rest.
+        # Curves of ARKit are refused for other face models, so their rest is not used.
         known = model.fingerprint == load_arkit_map().face_model
         resting = neutral_expression(motion) if known else np.zeros(model.num_expression)
         return cls(resting.astype(np.float32), lids, identity)
 
 
 def read_curve(name: str, expression: np.ndarray, rest: Rest, model: MorphableModel) -> np.ndarray:
-    """Read a curve [T] off expressions [T, D].
+    """Measure a curve [T] on expressions [T, D].
 
     Args:
         name: of `CURVES`.
         expression: [T, D].
-        rest: from what it counts.
+        rest: the resting face.
         model: the face model.
 
     Raises:
-        InputError: a curve of ARKit, which are known for the bundled face model only.
+        InputError: a curve of ARKit with another face model than the bundled one.
     """
     if name == "gap":
         return lip_gap(model.vertices(rest.identity, expression))
@@ -86,7 +85,7 @@ def read_curve(name: str, expression: np.ndarray, rest: Rest, model: MorphableMo
 
 
 def direction(name: str, rest: Rest, model: MorphableModel) -> np.ndarray:
-    """What is added to an expression to raise a curve by about 1: float32 [D]; of `gap` and `closed` exactly by 1."""
+    """Change of the expression that raises a curve by about 1, float32 [D]; exactly by 1 for `gap` and `closed`."""
     if name == "gap":
         return model.extra["open"]
     if name == "closed":
@@ -98,13 +97,13 @@ def direction(name: str, rest: Rest, model: MorphableModel) -> np.ndarray:
 def amount(
     name: str, value: float, expression: np.ndarray, rest: Rest, model: MorphableModel, near: float = 1e-4
 ) -> float:
-    """How much of `direction` must be added to an expression [D] so that a curve has a value; the least that does.
+    """The smallest amount of `direction` to add to an expression [D] so that a curve has a value.
 
     Args:
         name: of `CURVES`.
-        value: that the curve shall have.
+        value: target of the curve.
         expression: [D].
-        rest: from what it counts.
+        rest: the resting face.
         model: the face model.
         near: differences up to which nothing needs to be added.
 
@@ -120,7 +119,7 @@ def amount(
     steps = towards * np.linspace(0, _REACH, _STEPS)
     for _ in range(_ROUNDS):
         short = towards * (value - _added(name, steps, expression, rest, model))
-        # A curve at its bound is reached where it arrives there.
+        # A value at the bound of the curve is reached with a tolerance only.
         reached = np.flatnonzero(short <= 1e-4)
         if not len(reached):
             break

@@ -1,4 +1,4 @@
-"""Keyframes: what a face or a head must be at single moments, and the files that say so.
+"""Keyframes: values of a face or a head at single moments, and their files.
 
 A table (.csv) has the columns `time` in seconds, `part` and `value`, a row for each key:
 
@@ -43,27 +43,27 @@ AS_IS = "as is"
 OF_PART = {
     "gap": "lips", "smile": "lips", "brows": "upper", "closed": "eyes", "yaw": "head", "pitch": "head", "roll": "head",
 }  # fmt: skip
-"""Of which of `parts.PARTS` a number is."""
+"""The part (`parts.PARTS`) of each number."""
 MOST_DEGREES = 90.0
 _MOST = {"expression": 20.0, "rotation": math.pi / 2, "translation": 3.0}
-"""Largest absolute values. Gaps and lids of these limits come to expressions of 8; the picture ends at +-1."""
+"""Largest absolute values. Gaps and lids within their limits give expressions up to 8; the picture ends at +-1."""
 
 
 @dataclass(frozen=True)
 class Keyframe:
-    """What must be at a moment.
+    """A keyframe.
 
     Args:
         time: seconds.
         part: of `parts.PARTS`, "face" or "all".
-        numbers: gap in mm, smile, brows, closed, yaw, pitch and roll in degrees, as far as they are given.
+        numbers: any of gap in mm, smile, brows, closed, and yaw, pitch and roll in degrees.
         expression: [D], or None.
         rotation: [3], or None.
         translation: [3], or None.
-        place: in which file and line it stands, for messages.
+        place: file and line, for messages.
 
     Raises:
-        InputError: no such part, or values that are not finite, out of range, or of another part.
+        InputError: an unknown part, or values that are not finite, out of range, or of another part.
     """
 
     time: float
@@ -107,10 +107,10 @@ class Keyframe:
             motion: at 25 frames per second.
             frame: its frame.
             model: its face model.
-            rest: from what numbers of the face count; None: from the motion's own rest.
+            rest: the resting face; None: that of the motion.
 
         Raises:
-            InputError: a number that the face cannot reach.
+            InputError: a value that the face cannot reach.
         """
         face, head = self.mask[:3].any(), self.mask[3]
         if face and self.expression is not None:
@@ -142,11 +142,11 @@ def turned(rotation: np.ndarray, angles: dict[str, float]) -> np.ndarray:
 
 
 def part_mask(names: Sequence[str]) -> np.ndarray:
-    """Bool [4] over `parts.PARTS`: the parts that are named, "face" for three of them and "all" for all.
+    """Mask of named parts, bool [4] over `parts.PARTS`; "face" names the first three, "all" all.
 
     Raises:
-        InputError: there is no such part.
-        UsageError: it is no list of names.
+        InputError: an unknown part.
+        UsageError: a string instead of a list of names.
     """
     if isinstance(names, str):
         raise UsageError(f"parts are a list of names, such as [{names!r}], not a text")
@@ -159,14 +159,14 @@ def part_mask(names: Sequence[str]) -> np.ndarray:
 
 
 def as_is_every(seconds: float, frames: int) -> list[Keyframe]:
-    """Keys as is of the whole frame, one every so many seconds, from the first frame of a motion."""
+    """Keys that keep the motion's own frame ("as is"), one every so many seconds from the first frame on."""
     step = max(seconds, 1 / FPS)
     times = (index * step for index in range(math.ceil(frames / FPS / step)))
     return [Keyframe(time, "all") for time in times if round(time * FPS) < frames]
 
 
 def read_keyframes(path: str | Path, model: MorphableModel) -> list[Keyframe]:
-    """Read a file of keyframes, see above.
+    """Read a file of keyframes; the module describes its formats.
 
     Args:
         path: .csv or .npz.

@@ -1,12 +1,12 @@
-"""Ramps: what is generated is bent to what is given, with neither a jump nor a corner at the border.
+"""Ramps bend generated frames to given ones, continuous in value and velocity at the border.
 
-The difference between what a model makes of given frames and their values is carried into the generated frames beside
-them, where it fades. Where frames on both sides of a border are known, so is the speed of the difference:
+The difference between the given values and what a model predicts for them is carried into the adjacent generated
+frames, where it fades. If two neighbouring frames are given, the velocity of the difference is known, too:
 
     x'(a + d) = x(a + d) + o_a w(d / L) + d v_a w(d / M),    w(u) = 1 - 3 u^2 + 2 u^3,    L, M <= frames to the next key
 
 with o_a = given - x at the last given frame a, v_a its change there, and the same from the other side. As w falls from
-1 to 0 and is flat at both ends, values and speeds of x' agree with the given ones on either side of the gap.
+1 to 0 with slope 0 at both ends, values and velocities of x' agree with the given ones on both sides of the gap.
 """
 
 from __future__ import annotations
@@ -14,22 +14,22 @@ from __future__ import annotations
 import numpy as np
 from scipy.sparse import coo_matrix, csr_matrix
 
-# L where movement differs at a border: the head is slower than the face, a gaze or a lid faster.
+# L in frames: the head moves more slowly than the face, gaze and lids faster.
 FACE_REACH, HEAD_REACH, EYES_REACH = 8, 25, 5
 _SPEED_SHARE = 1 / 3
-"""M as a share of L: a head that is turning at a border shall not turn for another second."""
+"""M as a share of L, so that a head that is turning at a border does not go on for another second."""
 
 
 def ramp_matrix(given: np.ndarray, reach: float) -> csr_matrix:
-    """The operator that carries offsets of the given frames into the frames between them.
+    """The linear operator that carries offsets of given frames into the frames between them.
 
     Args:
         given: bool [T].
-        reach: L, frames at 25 per second in which an offset fades.
+        reach: L, frames at 25 per second within which an offset fades.
 
     Returns:
-        float32 [T, T]; times offsets [T, K], which are read at given frames only, it is the ramp: the offsets
-        themselves at given frames.
+        float32 [T, T]. Its product with offsets [T, K], of which only given frames are used, is the ramp; at given
+        frames it equals the offsets.
     """
     frames, at = len(given), np.flatnonzero(given)
     rows: list[np.ndarray] = [at]
@@ -65,14 +65,14 @@ def ramp_to_known(
     reach: float,
     projectors: np.ndarray | None = None,
 ) -> np.ndarray:
-    """Bend what was generated so that it passes through what is given.
+    """Bend generated values so that they pass through the given ones.
 
     Args:
         generated: float32 [T, K].
-        known: float32 [T, K], read where it is given.
-        given: bool [T]; or [T, P], apart for each part.
-        reach: frames in which the difference fades.
-        projectors: [P, K, K], coefficients of a part alone; needed where the parts of a frame differ.
+        known: float32 [T, K], used in given frames.
+        given: bool [T], or [T, P] for each part.
+        reach: frames within which the difference fades.
+        projectors: [P, K, K], onto the coefficients of each part; needed if a frame has some parts given.
 
     Returns:
         float32 [T, K], equal to `known` where all parts are given.

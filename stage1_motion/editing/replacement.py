@@ -1,13 +1,13 @@
-"""x0 replacement: frames, or parts of frames, that are given take the place of what a model predicts of them.
+"""x0 replacement: given frames, or parts of them, replace the model's prediction at each sampling step.
 
 "We selectively replace the predicted denoised vertex-displacement sequences x_0 with ground truth values during the
-denoising process" (3DiFACE, "Motion Editing"). Two things are added. Single parts of a face can be given; and the
-difference fades into the frames beside the given ones (R_p, `ramp`) instead of ending at the border:
+denoising process" (3DiFACE, "Motion Editing"). Two extensions: single parts of a face can be given, and the
+difference fades into the adjacent frames (R_p, `ramp`) instead of ending at the border:
 
     x_0' = x_0 + sum over the parts p of R_p (given - x_0) P_p          (P_p: `parts.projectors`)
 
-Replaced alone, the first steps, which see little, commit the frames between sparse keys to a path of their own, and the
-last steps can no longer leave it: with the bundled FD2Talk and every twelfth frame of tracked clips given, the head's
+Without the ramp, the first steps, which see mostly noise, commit the frames between sparse keys to a path that the last
+steps can no longer leave: with the bundled FD2Talk and every twelfth frame of tracked clips given, the head's
 distance from the truth between these falls from .93 to .40 standard deviations, the expression's from .94 to .77.
 """
 
@@ -28,12 +28,12 @@ from stage1_motion.parts import projectors
 
 @dataclass
 class Part:
-    """Something that can be given apart from the rest.
+    """A part of x_0 that can be given separately.
 
     Args:
-        mask: bool [T], frames of which it is given.
-        share: float32 [K, K], columns of x_0 -> those of this part alone; or [K], by which columns are multiplied.
-        reach: frames in which a difference fades.
+        mask: bool [T], frames in which it is given.
+        share: projector float32 [K, K] of x_0 onto this part, or its diagonal [K].
+        reach: frames within which a difference fades.
     """
 
     mask: np.ndarray
@@ -42,7 +42,7 @@ class Part:
 
 
 def parts_of(known: Known, space: MotionSpace) -> list[Part]:
-    """The parts of [expression, pose]; those that are given in the same frames are one."""
+    """The parts of [expression, pose]; parts given in the same frames are merged."""
     count = known.expression.shape[1]
     is_face = np.arange(count + 6) < count
     single, parts = None, []
@@ -58,11 +58,11 @@ def parts_of(known: Known, space: MotionSpace) -> list[Part]:
 
 
 class Replacement:
-    """Puts what is given into predictions x_0; called at every step of a sampler.
+    """Puts given values into predictions of x_0; called at every step of a sampler.
 
     Args:
-        values: float32 [T, K], of x_0 where something is given.
-        parts: what can be given apart; their shares sum to the identity.
+        values: float32 [T, K], x_0 in given frames.
+        parts: whose shares sum to the identity.
         device: of the predictions.
     """
 
@@ -75,7 +75,7 @@ class Replacement:
             matrix = torch.sparse_coo_tensor(at, torch.from_numpy(ramp.data), ramp.shape, check_invariants=True)
             self._parts.append((matrix.to(device), torch.from_numpy(part.share).to(device)))
         self.complete = np.all([part.mask for part in parts], axis=0)
-        """bool [T]: frames of which nothing is left to be generated."""
+        """bool [T]: frames with all parts given."""
         self._complete = torch.from_numpy(self.complete)[:, None].to(device)
 
     @classmethod
@@ -93,7 +93,7 @@ class Replacement:
         return cls(values.astype(np.float32), parts, device)
 
     def __call__(self, clean: Tensor) -> Tensor:
-        """x_0 [B, F, K] -> x_0; frames beyond those of the constraint stay as predicted."""
+        """Replace in x_0 [B, F, K]; frames beyond the constraint stay as predicted."""
         frames, replaced = len(self._values), []
         for x in clean[:, :frames].float():
             left, result = self._values - x, x

@@ -1,4 +1,4 @@
-"""What a user asks of an edit, in seconds of the original, and the constraint that it comes to."""
+"""Edit requests, in seconds of the original, and the constraints that follow from them."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ class EditRequest:
 
     Args:
         keep: ranges that stay.
-        keyframes: single frames that stay, or are as they say.
-        every: a key as is every so many seconds; None: none.
-        parts: the only ones that are generated ("lips", "upper", "eyes", "head", "face"); none: all.
-        cuts: ranges that are cut out of the sound and the motion.
-        inserts: sound that is inserted. With cuts or inserts, and none of the above, all that lies beside them stays.
-        rest: from what numbers of a face count in keyframes; None: from the rest of the motion.
+        keyframes: values of single frames.
+        every: interval in seconds of keys that keep the motion's own frame; None: none.
+        parts: the only parts that are generated ("lips", "upper", "eyes", "head", "face"); none: all.
+        cuts: ranges to cut out of sound and motion.
+        inserts: sound to insert. With cuts or inserts and none of the above, everything beside the seams stays.
+        rest: resting face for the keyframes' numbers; None: that of the motion.
     """
 
     keep: Sequence[tuple[float, float]] = ()
@@ -45,14 +45,14 @@ class EditRequest:
 
 @dataclass(frozen=True)
 class Plan:
-    """Arguments of `MotionPipeline.edit`, and where frames come from.
+    """Arguments of `MotionPipeline.edit`, and the origin of frames.
 
     Args:
-        motion: the original, rearranged where sound was cut or inserted.
-        speech: float32 [n], or None: there is none.
+        motion: the original, rearranged by cuts and inserts.
+        speech: float32 [n], or None.
         constraint: what stays.
-        origin: int [T'], the frame of the original that each frame was, as far as the motion goes; -1 for others.
-        heard: int [T''], likewise as far as the sound goes: the frame of `speech`, before it was cut or added to.
+        origin: int [T'], index in the original of each frame of the motion; -1 for new frames.
+        heard: int [T''], index in the original sound of each frame of the sound; -1 for inserted ones.
     """
 
     motion: Motion
@@ -67,9 +67,9 @@ def planned(motion: Motion, speech: np.ndarray | None, request: EditRequest, mod
 
     Args:
         motion: the original, at 25 frames per second.
-        speech: float32 [n], what it shall be edited to; None: the motion's own sound. Where sound is cut or inserted,
-            what it is cut out of: its times are the motion's.
-        request: what stays.
+        speech: float32 [n], the speech to edit to; None: the motion's own sound. Cuts and inserts apply to it, in times
+            of the motion.
+        request: the edit.
         model: the face model.
 
     Raises:
@@ -137,7 +137,7 @@ def _frame_of(key: Keyframe, frames: int) -> int:
 
 
 def _mask(request: EditRequest, frames: int, rearranged: bool) -> np.ndarray:
-    """Bool [T, 4], without keys."""
+    """Mask of kept ranges and parts, bool [T, 4], without keys."""
     mask = np.zeros((frames, len(PARTS)), bool)
     if request.parts:
         mask |= ~part_mask(request.parts)
@@ -152,7 +152,7 @@ def _mask(request: EditRequest, frames: int, rearranged: bool) -> np.ndarray:
 
 
 def _moved(mask: np.ndarray, timeline: Timeline) -> np.ndarray:
-    """The mask [T, 4] on a new timeline, whose inserted frames, and those beyond it, are not given."""
+    """The mask [T, 4] on a new timeline; inserted frames, and those beyond the motion, are not given."""
     known = (timeline.origin >= 0) & (timeline.origin < len(mask))
     return known[:, None] & mask[np.where(known, timeline.origin, 0)]
 
@@ -161,7 +161,7 @@ def parse_ranges(text: str, option: str) -> list[tuple[float, float]]:
     """Read "0:1.2,3.5:5" -> seconds from, to; ":1.2" and "3.5:" go to the ends of the motion.
 
     Raises:
-        UsageError: no such text.
+        UsageError: the text is malformed.
     """
     ranges = []
     for piece in text.split(","):
@@ -178,13 +178,12 @@ def parse_ranges(text: str, option: str) -> list[tuple[float, float]]:
 
 
 def changed_frames(before: Motion, after: Motion, origin: np.ndarray | None = None) -> np.ndarray:
-    """Bool [T'] over the frames of `after`: whether anything of it differs from the frame of `before` that it was.
+    """Bool [T'], whether a frame of `after` differs from its original frame in `before`.
 
     Args:
         before: the original.
         after: edited.
-        origin: int [T'], see `Plan`; None: frames are where they were. Frames beyond it, and those that were none of
-            the original's (-1), have changed.
+        origin: int [T'], see `Plan`; None: frames have not moved. Frames beyond it, and new ones (-1), have changed.
     """
     origin = np.arange(len(before)) if origin is None else origin
     origin = np.pad(origin, (0, max(0, len(after) - len(origin))), constant_values=-1)[: len(after)]

@@ -1,4 +1,4 @@
-"""Cutting sound out of a clip and inserting more, in whole frames: everything behind moves along and stays in sync."""
+"""Cuts and inserts of sound, in whole frames; everything behind is shifted and stays in sync."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from shared.motion import Motion
 
 _FRAME = round(SAMPLE_RATE / FPS)  # samples
 _CROSSFADE = 40
-"""Samples to either side of a seam (5 ms in all) over which one piece of sound passes into the next."""
+"""Samples on either side of a seam (5 ms in all) of the cross-fade of sound."""
 _SEAM = 3
-"""Frames to either side of a seam that are generated anew (0.24 s in all)."""
+"""Frames on either side of a seam that are regenerated (0.24 s in all)."""
 
 Piece = tuple[np.ndarray, int, int]
-"""A sound, and from which of its samples to which."""
+"""A sound, the first of its samples, and one behind the last."""
 
 
 @dataclass(frozen=True)
 class Insert:
-    """Sound that is inserted.
+    """Sound to insert.
 
     Args:
-        time: where, in seconds of the original.
-        sound: float32 [n], mono, 16 kHz; silence completes its last frame.
+        time: position in seconds of the original.
+        sound: float32 [n], mono, 16 kHz; the last frame is padded with silence.
     """
 
     time: float
@@ -39,9 +39,9 @@ class Timeline:
     """A clip after cuts and inserts.
 
     Args:
-        origin: int [T'], the frame of the original that each frame was; -1 for inserted ones.
-        seam: bool [T'], frames beside a seam, and inserted ones: they are generated anew.
-        sound: float32 [n'], `frame_count(n')` is T'; None: there is none.
+        origin: int [T'], index in the original of each frame; -1 for inserted ones.
+        seam: bool [T'], frames beside a seam, and inserted ones, which are regenerated.
+        sound: float32 [n'] with `frame_count(n')` = T', or None.
     """
 
     origin: np.ndarray
@@ -57,13 +57,13 @@ class Timeline:
         return replace(motion, **arrays, confidence=confidence, audio=self.sound)
 
     def moved(self, frame: int) -> int | None:
-        """Where a frame of the original is now; None: it was cut."""
+        """The new index of a frame of the original; None: it was cut out."""
         at = np.flatnonzero(self.origin == frame)
         return int(at[0]) if len(at) else None
 
 
 def fitted(sound: np.ndarray, frames: int) -> np.ndarray:
-    """A motion's own sound, as long as its frames: that of a tracked clip may differ by a fraction of a second."""
+    """Trim or pad a motion's sound to its frames; that of a tracked clip may differ by a fraction of a second."""
     if frame_count(len(sound)) == frames:
         return sound
     return _span(sound, 0, frames * _FRAME)
@@ -72,12 +72,12 @@ def fitted(sound: np.ndarray, frames: int) -> np.ndarray:
 def edited_timeline(
     sound: np.ndarray, cuts: Sequence[tuple[float, float]] = (), inserts: Sequence[Insert] = ()
 ) -> Timeline:
-    """Cut sound out and insert more; both at the nearest borders of frames.
+    """Apply cuts and inserts, rounded to whole frames.
 
     Args:
         sound: float32 [n], mono, 16 kHz, of the original.
-        cuts: from where to where, in seconds of the original.
-        inserts: likewise.
+        cuts: (start, stop) in seconds of the original.
+        inserts: sounds to insert.
 
     Raises:
         UsageError: a place outside the sound, ranges that are reversed or overlap, an insert within a cut, nothing is
@@ -116,15 +116,15 @@ def edited_timeline(
     for at in seams:
         if 0 < at < len(joined):
             seam[max(0, at - _SEAM) : at + _SEAM] = True
-    # What is cut off at the end leaves no seam, and the last piece of the sound may end within a frame.
+    # A cut at the end leaves no seam, and the last piece of sound may end within a frame.
     return Timeline(joined, seam, _crossfaded([piece for piece in pieces if piece[2] > piece[1]]))
 
 
 def frame_range(seconds: tuple[float, float], frames: int, option: str) -> tuple[int, int]:
-    """Seconds from, to -> frames from, to (excluded), the nearest ones.
+    """Convert (start, stop) in seconds to frames, stop excluded, rounded to the nearest.
 
     Raises:
-        UsageError: reversed, outside the motion of so many frames, or without a single frame.
+        UsageError: the range is reversed, outside the motion, or has no frame.
     """
     try:
         start, stop = map(float, seconds)
@@ -145,7 +145,7 @@ def frame_range(seconds: tuple[float, float], frames: int, option: str) -> tuple
 
 
 def _crossfaded(pieces: Sequence[Piece]) -> np.ndarray:
-    """The pieces one after the other; at every seam the one before goes on while the next one begins."""
+    """Join the pieces with a cross-fade at every seam."""
     joined = np.concatenate([_span(*piece) for piece in pieces])
     at = 0
     for (before, begin, end), (after, follows, _) in zip(pieces, pieces[1:]):
@@ -158,7 +158,7 @@ def _crossfaded(pieces: Sequence[Piece]) -> np.ndarray:
 
 
 def _span(sound: np.ndarray, start: int, stop: int) -> np.ndarray:
-    """Samples from, to; silence outside."""
+    """Samples from start to stop; silence outside of the sound."""
     inner = sound[max(0, start) : max(0, stop)]
     before = max(0, min(-start, stop - start))
     return np.pad(inner, (before, stop - start - before - len(inner))).astype(np.float32)

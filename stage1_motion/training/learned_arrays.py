@@ -1,8 +1,8 @@
-"""What motion models learn of a clip, computed once for the shards, and how it becomes what `Clip` holds.
+"""The training targets of motion models in shards: an expensive part that is stored, and a cheap one done on reading.
 
-The encodings of `MotionSpace` are slow (eyes are taken out of the mesh), but for their ends: frames are multiplied by
-a few numbers. The first part does not depend on the training people and is stored; the second part is done when
-frames are read, in the same order of operations, so that the results are equal bit for bit.
+`MotionSpace` encodes motion in two steps. The first is slow (eyes are taken out of the mesh) and does not depend on the
+training people: it is computed once, and stored. The second scales frames by statistics of the training people: it is
+done when frames are read, in the same order of operations, so that the results are bit-identical.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from shared.face_model.morphable import MorphableModel
 from shared.motion import Motion
 from shared.shards.clip_arrays import CLIPS
 from shared.shards.format import Part
+from shared.shards.rows import row_numbers
 from stage1_motion.motion_space import (
     MEAN_GAP,
     TYPICAL_HEAD_STD,
@@ -34,7 +35,7 @@ def learned_parts(num_expression: int) -> dict[str, Part]:
 
 
 def unit_space(model: MorphableModel) -> MotionSpace:
-    """The space before it was fitted to people."""
+    """A motion space with unit scales, not fitted to people."""
     return MotionSpace(model, np.ones(model.num_expression, np.float32), np.ones(6, np.float32))
 
 
@@ -66,9 +67,9 @@ def unscaled_of(space: MotionSpace, gap: np.float32) -> Callable[[np.ndarray], n
 
 
 class Rows:
-    """Frames of a clip that lie in shards, [T, D]: read, and edited, when they are asked for.
+    """Frames of a clip in shards, [T, D], which are read and transformed when they are indexed.
 
-    Indexed by frames as an array is. What would need all of them (`np.asarray`) reads all of them.
+    Indexed by frames like an array; `np.asarray` reads all of them.
     """
 
     def __init__(
@@ -78,13 +79,13 @@ class Rows:
         columns: int,
         edit: Callable[[np.ndarray], np.ndarray] | None = None,
     ) -> None:
-        """Describe the frames.
+        """Set how frames are read.
 
         Args:
             read: (start, stop) -> [stop - start, ...].
-            frames: how many there are.
-            columns: of the result.
-            edit: what is done to what was read, row by row.
+            frames: T.
+            columns: D, after the transformation.
+            edit: transformation of the rows that were read.
         """
         self._read, self.shape, self._edit = read, (frames, columns), edit
 
@@ -92,10 +93,8 @@ class Rows:
         return self.shape[0]
 
     def __getitem__(self, at: Any) -> np.ndarray:
-        if isinstance(at, slice):
-            at = np.arange(*at.indices(len(self)))
-        at = np.asarray(at)
-        if at.dtype == bool or at.ndim != 1:
+        at = row_numbers(at, len(self))
+        if at.ndim != 1:
             return np.asarray(self)[at]
         if not len(at):
             return np.zeros((0, self.shape[1]), np.float32)

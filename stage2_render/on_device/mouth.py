@@ -33,6 +33,7 @@ class DeviceMouth(PreparedModule):
     source: Tensor
     down: Tensor
     depth: Tensor
+    lip_within: Tensor
     upper: Tensor
     lower: Tensor
     cavity: Tensor
@@ -47,7 +48,7 @@ class DeviceMouth(PreparedModule):
         super().__init__()
         self._image, self._width, self._gap, self._box = image, mouth.width, mouth.gap, mouth.inside_box
         self._open = float(of_photo((mouth.gap - 0.03) / 0.05))
-        self._slit = 1 - float(of_photo((mouth.gap - 0.015) / 0.03))
+        self._slit = mouth.slit
         self.vertices = np.array(INNER_LIPS)
         self.rims = Rims(self.vertices)
         self.tone = DeviceTone(mouth.tone)
@@ -56,7 +57,8 @@ class DeviceMouth(PreparedModule):
         self.keep(
             jaw=np.array(JAW), lip=np.array(LIP_CENTRE), middle_upper=np.array(MIDDLE_UPPER),
             middle_lower=np.array(MIDDLE_LOWER), source=mouth.source, down=mouth.axes[1], depth=as_planes(mouth.depth),
-            upper=as_planes(mouth.upper), lower=as_planes(mouth.lower), cavity=mouth.cavity[None, :, None, None],
+            lip_within=as_planes(mouth.lip_within), upper=as_planes(mouth.upper), lower=as_planes(mouth.lower),
+            cavity=mouth.cavity[None, :, None, None],
             upper_origin=mouth.upper_origin, upper_linear=upper[:, :2], upper_shift=upper[:, 2],
             lower_motion=mouth.to_texture(mouth.lower, mouth.lower_origin),
             kernel=gaussian(0.008 * mouth.width), light=gaussian(max(0.045 * mouth.width, 0.5)),
@@ -91,9 +93,11 @@ class DeviceMouth(PreparedModule):
 
     def _own(self, places: tuple[Tensor, Tensor], gap: Tensor) -> Tensor:
         """How far the photo's mouth is open at places of the photo, float32 [B, 1, h, w] in 0..1."""
-        depth = sample(self.depth, (places[0] - self._box[0], places[1] - self._box[1]))
+        in_box = (places[0] - self._box[0], places[1] - self._box[1])
+        depth, lip = sample(self.depth, in_box), sample(self.lip_within, in_box)
         parted = smoothstep((gap - self._gap) / 0.03)
-        own = (depth / max(0.015 * self._width, 1.0) + per_frame((2 - 2.5 * parted).float())).clamp(0, 1)
+        inside = (depth - per_frame(parted.float()) * lip) / max(0.015 * self._width, 1.0)
+        own = (inside + per_frame((2 - 2.5 * parted).float())).clamp(0, 1)
         # A slit between closed lips shows nothing of the mouth.
         return own * per_frame((1 - parted * self._slit).float())
 
@@ -106,7 +110,7 @@ class DeviceMouth(PreparedModule):
         """Motion from pixels of the photo to those of the upper teeth's texture, which lips pull down, [B, 2, 3]."""
         fallen = (apply_affine(in_photo, points[:, self.lip]) - self.source[self.lip]).mean(1) @ self.down
         lowered = 0.95 * (fallen / self._width).clamp(0, 0.2) + 0.05 * smoothstep(gap / 0.35)
-        origin = self.upper_origin + self._width * lowered[:, None] * self.down
+        origin = self.upper_origin + self._width * self._slit * lowered[:, None] * self.down
         shift = self.upper_shift - origin @ self.upper_linear.T
         return torch.cat([self.upper_linear.expand(len(shift), 2, 2), shift[..., None]], -1)
 

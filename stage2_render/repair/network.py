@@ -72,12 +72,14 @@ class RepairNetwork(nn.Module):
     def __init__(self, config: RepairConfig) -> None:
         super().__init__()
         self.config = config
+        self.ranges: dict[str, tuple[float, float]] = {}
+        """What enters its convolutions, measured (`int8.observed`); empty: unknown, so that it cannot run in int8."""
         channels = config.channels
         self.photo_encoder = _Encoder(config)
         self.encoder = _Encoder(config)
         self.attention = _Attention(channels[-1], config.heads)
         self.upsamplers = nn.ModuleList(nn.Conv2d(below, here, 1) for here, below in zip(channels[:-1], channels[1:]))
-        self.up_blocks = nn.ModuleList(_Block(2 * size, size) for size in channels[:-1])
+        self.up_blocks = nn.ModuleList(Block(2 * size, size) for size in channels[:-1])
         self.conv_out = nn.Conv2d(channels[0], _OUTPUTS, 3, padding=1)
         nn.init.zeros_(self.conv_out.weight)
         assert self.conv_out.bias is not None
@@ -154,7 +156,7 @@ class _Encoder(nn.Module):
         channels = config.channels
         self.conv_in = nn.Conv2d(_INPUTS, channels[0], 3, padding=1)
         self.blocks = nn.ModuleList(
-            nn.Sequential(*(_Block(size, size) for _ in range(count))) for size, count in zip(channels, config.blocks)
+            nn.Sequential(*(Block(size, size) for _ in range(count))) for size, count in zip(channels, config.blocks)
         )
         self.downsamplers = nn.ModuleList(
             nn.Conv2d(here, below, 3, stride=2, padding=1) for here, below in zip(channels[:-1], channels[1:])
@@ -172,7 +174,7 @@ class _Encoder(nn.Module):
         return levels
 
 
-class _Block(nn.Module):
+class Block(nn.Module):
     """Two 3 x 3 convolutions on a residual branch that adds nothing before training."""
 
     def __init__(self, channels_in: int, channels: int) -> None:
@@ -183,6 +185,7 @@ class _Block(nn.Module):
         self.gain = nn.Parameter(torch.zeros(channels, 1, 1))
 
     def forward(self, x: Tensor) -> Tensor:
+        """Map [B, C, h, w] to [B, C', h, w]."""
         return self.shortcut(x) + self.gain * self.conv_2(F.silu(self.conv_1(F.silu(x))))
 
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from functools import cached_property
 from pathlib import Path
 
 from torch import nn
 
 from shared.checkpoint import load_checkpoint, save_checkpoint
 from shared.errors import InputError
+from stage2_render.repair.int8 import in_int8, works
 from stage2_render.repair.network import RepairConfig, RepairNetwork
 from stage2_render.repair.parts import Part
 
@@ -39,6 +41,16 @@ class RepairNetworks(nn.Module):
 
         return cls(of("mouth"), of("eye")).eval()
 
+    @property
+    def can_int8(self) -> bool:
+        """Whether `in_int8` is possible: the ranges are known, and torch has the operations."""
+        return bool(self.mouth.ranges) and works()
+
+    @cached_property
+    def in_int8(self) -> RepairNetworks:
+        """The same with 8-bit convolutions in the mouth's network; that of the eyes is too small to gain by it."""
+        return RepairNetworks(in_int8(self.mouth), self.eye)
+
 
 def network_file(name: str) -> str:
     """Name of the file of a network, `mouth` or `eye`."""
@@ -52,7 +64,7 @@ FILES = tuple(network_file(name) for name in ("mouth", "eye"))
 def save_network(network: RepairNetwork, name: str, folder: Path) -> None:
     """Write a network, fp16."""
     path = folder / network_file(name)
-    save_checkpoint(path, _KIND, network.state_dict(), config=asdict(network.config), part=name)
+    save_checkpoint(path, _KIND, network.state_dict(), config=asdict(network.config), part=name, ranges=network.ranges)
 
 
 def load_network(folder: Path, name: str) -> RepairNetwork:
@@ -67,8 +79,9 @@ def load_network(folder: Path, name: str) -> RepairNetwork:
         raise InputError(f"{path}: this network repairs another part ({header.get('part')})")
     try:
         network = RepairNetwork(RepairConfig(**header["config"]))
+        network.ranges = {name: (float(low), float(high)) for name, (low, high) in header.get("ranges", {}).items()}
         network.load_state_dict(tensors)
-    except (KeyError, TypeError, ValueError, RuntimeError) as error:
+    except (AttributeError, KeyError, TypeError, ValueError, RuntimeError) as error:
         reason = " ".join(str(error).split())[:80]
         raise InputError(f"{path}: not the weights of a repair network ({reason})") from error
     return network.eval().requires_grad_(False)

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from shared.photo_fit import PhotoFit
-from shared.precision import autocast
+from shared.precision import autocast, resolved
 from shared.prefetch import prefetch_map
 from shared.stages import stage
 from shared.torch_threads import one_thread
@@ -81,7 +81,8 @@ class RepairRenderer:
         device: str | torch.device = "cpu",
         precision: str = "auto",
     ) -> None:
-        self.networks, self.device, self.precision = networks, torch.device(device), precision
+        self.device, self.precision = torch.device(device), resolved(device, precision, int8=networks.can_int8)
+        self.networks = networks.in_int8 if self.precision == "int8" else networks
         self.warp = MeshWarp(photo.image, photo.landmarks, photo.crop)
         self.tone = Tone(face_crop(photo.landmarks).take(photo.image))
         scale = MOUTH.crop(photo.landmarks).scale

@@ -27,6 +27,7 @@ from shared.face_model import load_bundled
 from shared.face_model.mediapipe_mesh import LEFT_EYE, OUTER_LIPS, RIGHT_EYE
 from shared.face_model.morphable import MorphableModel
 from shared.face_model.training.learn import mirror_index
+from shared.files import new_folders
 from shared.motion import Motion
 from shared.prepared import read_index
 from shared.shards.reader import is_sharded
@@ -125,8 +126,10 @@ def build(config: FramesConfig, seed: int = 0) -> None:
     if out.exists():
         raise UsageError(f"{out} exists already; remove it first")
     people = people_with_frames(config)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{out.name}-", dir=out.parent) as temporary:
+    with (
+        new_folders(out.parent),
+        tempfile.TemporaryDirectory(prefix=f".{out.name}-", dir=out.parent) as temporary,
+    ):
         folder = Path(temporary) / "set"
         facts: dict[str, list] = {name: [] for name in ("person", *_NUMBERS)}
         folder.mkdir()

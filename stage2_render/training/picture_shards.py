@@ -1,4 +1,4 @@
-"""The diffusion renderer's frames in shards: WebP pictures, of which a batch reads its own.
+"""The diffusion renderer's training frames in shards: WebP pictures; only those of a batch are read.
 
 SHARDS/pictures-KEY/ holds what `frame_set` describes, KEY for the settings that chose the frames:
 
@@ -8,8 +8,8 @@ SHARDS/pictures-KEY/ holds what `frame_set` describes, KEY for the settings that
     shard.npy, at.npy, size.npy which file a frame's picture lies in, where, and how many bytes it has
     pictures.json               settings, people, mirror, checksums; written last
 
-A picture by itself, not a film: a random frame of an MP4 costs the decoding of all frames since its last key frame,
-and pairs for training are random frames (docs/scale.md has the figures).
+Single pictures instead of videos: a random frame of an MP4 costs the decoding of all frames since the last key frame,
+and training reads random frames (docs/scale.md has the figures).
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ def open_pictures(config: FramesConfig) -> ShardedFrameSet | None:
 
 
 class ShardedFrameSet(FrameSet):
-    """The set, with pictures that are read and decoded when they are asked for; pickles as its path."""
+    """The set; pictures are read and decoded when they are indexed. It pickles as its path."""
 
     def __init__(self, folder: str | Path) -> None:
         """Open a set. Raises InputError: the folder has none."""
@@ -97,10 +97,10 @@ class ShardedFrameSet(FrameSet):
 
 
 class Pictures:
-    """Pictures uint8 [F, 256, 256, 3] that are decoded when they are indexed; by any number of threads."""
+    """Pictures uint8 [F, 256, 256, 3] that are decoded when they are indexed. Thread-safe."""
 
     def __init__(self, folder: Path, files: OpenFiles) -> None:
-        """Open the table of places."""
+        """Open the arrays of offsets."""
         places = (np.load(folder / f"{name}.npy", mmap_mode="r") for name in _PLACES)
         self._rows = StoredRows(files, folder, _GROUP, *places)
         self.shape = (len(self._rows), SIZE, SIZE, 3)
@@ -189,9 +189,7 @@ def finish_pictures(
         names += of_shard
         table = arrow.parquet.read_table(path, columns=list(_FACTS))
         for name in _FACTS:
-            part = parts[name]
-            values = np.frombuffer(b"".join(table[name].to_pylist()), part.dtype).reshape(-1, *part.shape)
-            columns[name].append(values)
+            columns[name].append(parts[name].from_bytes(table[name].to_pylist()))
         starts, sizes = ranges[_GROUP]
         for name, values in zip(_PLACES, (np.full(len(starts), shard, np.int32), starts, sizes)):
             columns[name].append(values)

@@ -30,6 +30,7 @@ from stage2_render.warp.compositing import (
     smoothstep,
     soft_mask,
 )
+from stage2_render.warp.lower_rim import lip_within
 from stage2_render.warp.tone import LUMA, Tone
 
 # Plain skin: cheeks, forehead, beside the nose.
@@ -69,9 +70,13 @@ class MouthLayer:
         middle = (corners.mean(0) - upper) @ axis * axis
         self.upper_origin, self.lower_origin = upper + middle, lower + middle
         self.gap = self._mean_gap(self.source)
+        # How far the photo's lips are closed: a slit between them shows nothing of the mouth.
+        self.slit = 1 - float(smoothstep((self.gap - 0.015) / 0.03))
         outline = opening(self.source[list(INNER_LIPS)])
         self.inside_box = bounds(outline, 0.3 * self.width, self._size)
         self.depth = signed_distance(outline, self.inside_box)
+        within = opening(lip_within(region, self.source, self.width))
+        self.lip_within = np.maximum(self.depth - signed_distance(within, self.inside_box), 0)
         lips, skin = _colours(region, self.source)
         enamel = _own_enamel(region, self.depth, self.inside_box, self.width, skin)
         self.tone = Tone(region)
@@ -160,13 +165,12 @@ class MouthLayer:
         """How far the photo's mouth is open, float32 [h, w] in 0..1, at the places to which the motion takes a box."""
         left, top = self.inside_box[:2]
         in_box = chain(np.array([[1, 0, -left], [0, 1, -top]], np.float64), motion)
-        depth = sample(self.depth, in_box, box, cv2.INTER_LINEAR)
+        depth, lip = (sample(of_photo, in_box, box, cv2.INTER_LINEAR) for of_photo in (self.depth, self.lip_within))
         # As the lips part, their rims must not remain on the teeth.
         parted = smoothstep((self._mean_gap(points) - self.gap) / 0.03)
         rim = max(0.015 * self.width, 1.0)
-        own = np.clip(depth / np.float32(rim) + np.float32(2 - 2.5 * parted), 0, 1)
-        # A slit between closed lips shows nothing of the mouth.
-        return own * np.float32(1 - parted * (1 - smoothstep((self.gap - 0.015) / 0.03)))
+        own = np.clip((depth - np.float32(parted) * lip) / np.float32(rim) + np.float32(2 - 2.5 * parted), 0, 1)
+        return own * np.float32(1 - parted * self.slit)
 
     def _mean_gap(self, points: np.ndarray) -> float:
         """Mean height of the opening over the middle of the lips, in mouth widths."""
@@ -177,13 +181,14 @@ class MouthLayer:
         """Position of the closed lips' line on the skull, in photo pixels.
 
         A wide open mouth uncovers less of the teeth than the tracked points of the upper lip and of the skull (from the
-        nose) imply: the teeth move down with the lip, and become a little more visible the wider it opens.
+        nose) imply: the teeth move down with the lip, and become a little more visible the wider it opens. Where the
+        photo shows the inside, and with it where the teeth are, they stay: else they would hang out below the photo's.
         """
         lip, down = list(LIP_CENTRE), self.axes[1]
         fallen = (apply_affine(invert_affine(head), points[lip]) - self.source[lip]).mean(0) @ down
         fallen = np.clip(fallen / self.width, 0, 0.2)
         lowered = 0.95 * fallen + 0.05 * smoothstep(self._mean_gap(points) / 0.35)
-        return self.upper_origin + self.width * lowered * down
+        return self.upper_origin + self.width * lowered * self.slit * down
 
     def _jaw_motion(self, points: np.ndarray, head: Affine) -> Affine:
         """The head's linear part, and the translation of the jaw."""

@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 
 FOLDER = Path(__file__).parent
+PATIENCE = 120_000
+"""Milliseconds after which what a page should show or do is missed; long, as other programs may keep the processor."""
 
 
 def pytest_collection_modifyitems(items):
@@ -31,7 +33,7 @@ def node():
 
     def node(script, *arguments):
         command = ["node", FOLDER / script, *map(str, arguments)]
-        run = subprocess.run(command, capture_output=True, text=True, timeout=120)
+        run = subprocess.run(command, capture_output=True, text=True, timeout=300)
         assert run.returncode == 0, run.stderr
         return json.loads(run.stdout)
 
@@ -87,7 +89,7 @@ def studio(tmp_path_factory):
             yield address
         finally:
             process.send_signal(signal.SIGTERM)
-            assert process.wait(timeout=60) == 128 + signal.SIGTERM
+            assert process.wait(timeout=120) == 128 + signal.SIGTERM
     assert not [*temporary.glob("fd2talk-studio-*")]
 
 
@@ -100,6 +102,7 @@ def chrome(chromium):
     arguments += ["--no-sandbox"] if hasattr(os, "geteuid") and os.geteuid() == 0 else []
     with api.sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=arguments)
+        api.expect.set_options(timeout=PATIENCE)
         yield browser
         browser.close()
 
@@ -117,6 +120,7 @@ def open_studio(chrome, studio):
             viewport={"width": width, "height": 900}, color_scheme=scheme, accept_downloads=True, **options
         )
         contexts.append(context)
+        context.set_default_timeout(PATIENCE)
         page = context.new_page()
         page.on("console", lambda said: problems.append(said.text) if said.type == "error" else None)
         page.on("pageerror", lambda error: problems.append(str(error)))
@@ -128,6 +132,7 @@ def open_studio(chrome, studio):
         )
         page.goto(studio)
         page.wait_for_selector("#generate")
+        page.wait_for_function("window.studioPage")  # it asks for what it had before it was loaded
         page.wait_for_timeout(500)  # its components load their scripts
         return page
 
@@ -163,7 +168,6 @@ def opened(open_studio, material):
 
     def opened(width=1280, **options):
         page = open_studio(width, **options)
-        page.set_default_timeout(90_000)
         page.get_by_role("tab", name="Edit").click()
         page.locator("#edit-open button").first.click()
         page.locator("#edit-photo input[type=file]").set_input_files(material / "photo.png")

@@ -15,11 +15,12 @@ pytest.importorskip("playwright.sync_api", reason="the extra apps is not install
 
 from flashing import FlashRender, clicks, flashing, serving
 from live_page import chromium_page, offsets, start, wait_for, watch
-from material import DEMO, SPEECH
+from material import DEMO, SPEECH, write_wav
 
 from fd2talk.live.server import BUSY, LiveServer
 from fd2talk.live.tracks import SOUND_RATE
 from shared.errors import InputError
+from shared.media import read_audio
 
 
 def server_of(size=256):
@@ -60,12 +61,13 @@ def test_a_newcomer_s_call_with_a_real_portrait(chromium, pictures, tmp_path):
                 wait_for(page, "/s/.test(document.querySelector('#delay').textContent)")
                 assert text(page, "#shown") == "256 × 256"
                 page.click("#start")
-                assert text(page, "#status") == "The call has ended." and page.is_disabled("#interrupt")
+                wait_for(page, "document.querySelector('#status').textContent === 'The call has ended.'")
+                assert page.is_disabled("#interrupt")
                 assert page.problems == []
             assert np.std(mouths, axis=0).max() > 8  # grey levels: the picture moves
         finally:
             process.terminate()
-            assert process.wait(10) == 143
+            assert process.wait(60) == 143
         assert "Traceback" not in process.stderr.read()
 
 
@@ -83,27 +85,25 @@ def test_lips_and_sound_are_within_40_ms(chromium):
         start(page, address)
         page.wait_for_timeout(2000)  # buffers settle
         watch(page)
-        server.made[0].speak(clicks(12, 0.5, SOUND_RATE))
+        server.made[0].speak(clicks(60, 0.5, SOUND_RATE))
         server.made[0].end_of_speech()
-        page.wait_for_timeout(13_000)
-        late, found = offsets(page)
-    assert len(late) >= 15 and found["frames"] > 250
+        wait_for(page, "found.clicks.length > 20 && found.flashes.length > 20")
+        late, _ = offsets(page)
     assert abs(np.median(late)) <= 40, late
 
 
-def test_speech_stops_for_the_button_and_for_escape(chromium):
+def test_speech_stops_for_the_button_and_for_escape(chromium, tmp_path):
+    long = write_wav(tmp_path / "long.wav", np.resize(read_audio(SPEECH), 120 * 16000))
     server = server_of()
     with serving(server) as address, chromium_page(chromium) as page:
         start(page, address)
-        page.set_input_files("#speech input[type=file]", SPEECH)
-        wait_for(page, "!document.querySelector('#badge').hidden")
-        page.click("#interrupt")
-        wait_for(page, "document.querySelector('#badge').hidden", 1)
-        assert text(page, "#status") == "Stopped." and server.made[0].queued == 0
-        page.set_input_files("#speech input[type=file]", SPEECH)
-        wait_for(page, "!document.querySelector('#badge').hidden")
-        page.keyboard.press("Escape")
-        wait_for(page, "document.querySelector('#badge').hidden", 1)
+        for stop in (lambda: page.click("#interrupt"), lambda: page.keyboard.press("Escape")):
+            page.set_input_files("#speech input[type=file]", long)
+            wait_for(page, "!document.querySelector('#badge').hidden")
+            stop()
+            wait_for(page, "document.querySelector('#badge').hidden", 30)
+            wait_for(page, lambda: not server.call.others)  # what was on its way has come
+            assert text(page, "#status") == "Stopped." and server.made[0].queued == 0
 
 
 def test_microphones_are_heard_on_both_sides(chromium):
@@ -115,13 +115,12 @@ def test_microphones_are_heard_on_both_sides(chromium):
         wait_for(page, "document.querySelector('#listen .microphone').ariaPressed === 'true'")
         page.click("#speech .microphone")
         wait_for(page, "!document.querySelector('#badge').hidden")
-        page.wait_for_timeout(3000)
         heard = server.made[0]._maker._stream.heard
-        assert sum(map(len, heard)) > 16000 and max(np.abs(piece).max() for piece in heard) > 0.01
-        figures = server.made[0].figures
-        assert 0.3 < figures.delay < 0.8 and figures.queued < 0.5
+        wait_for(page, lambda: sum(map(len, heard)) > 32000 and max(np.abs(piece).max() for piece in heard) > 0.01)
+        # As it is but while another program keeps the processor.
+        wait_for(page, lambda: 0.3 < server.made[0].figures.delay < 0.8 and server.made[0].figures.queued < 0.5)
         page.click("#speech .microphone")
-        wait_for(page, "document.querySelector('#badge').hidden", 3)
+        wait_for(page, "document.querySelector('#badge').hidden")
         assert text(page, "#speech .said") == "" and page.problems == []
 
 
@@ -129,10 +128,11 @@ def test_the_other_speaker_s_file_is_listened_to_in_real_time(chromium):
     server = server_of()
     with serving(server) as address, chromium_page(chromium) as page:
         start(page, address)
+        begun, pieces = time.monotonic(), server.made[0]._maker._stream.heard
         page.set_input_files("#listen input[type=file]", SPEECH)
-        page.wait_for_timeout(1500)
-        heard = sum(map(len, server.made[0]._maker._stream.heard))
-        assert 0.5 * 16000 < heard < 2 * 16000
+        wait_for(page, lambda: sum(map(len, pieces)) > 0.8 * 16000)
+        heard = sum(map(len, pieces))  # of 3 seconds
+        assert heard / 16000 < time.monotonic() - begun + 0.5
 
 
 def test_a_file_without_sound_is_named_and_another_size_is_chosen(chromium, tmp_path):
@@ -144,8 +144,8 @@ def test_a_file_without_sound_is_named_and_another_size_is_chosen(chromium, tmp_
         wait_for(page, "document.querySelector('#speech .said').classList.contains('alarm')")
         assert text(page, "#speech .said") == "notes.txt holds no sound that this browser can read."
         page.select_option("#size", "512")
-        wait_for(page, "document.querySelector('#shown').textContent === '512 × 512'", 5)
-        wait_for(page, "document.querySelector('#portrait').videoWidth === 512", 5)
+        wait_for(page, "document.querySelector('#shown').textContent === '512 × 512'")
+        wait_for(page, "document.querySelector('#portrait').videoWidth === 512")
 
 
 WATCH_MICROPHONES = """wait => {
@@ -173,8 +173,8 @@ def test_no_microphone_stays_open(chromium):
         page.click("#speech .microphone")  # waits until it is allowed
         page.click("#start")  # hangs up
         wait_for(page, "microphones.length === 1")
-        page.wait_for_timeout(300)
-        assert page.evaluate("tracks()") == 0 and text(page, "#speech .said") == ""
+        wait_for(page, "tracks() === 0")
+        assert text(page, "#speech .said") == ""
         assert page.get_attribute("#speech .microphone", "aria-pressed") == "false"
         page.click("#start")
         wait_for(page, "!document.querySelector('#speech').disabled")
@@ -182,9 +182,10 @@ def test_no_microphone_stays_open(chromium):
         wait_for(page, "document.querySelector('#speech .microphone').ariaPressed === 'true'")
         wait_for(page, "microphones.length === 4")
         page.wait_for_timeout(300)
-        assert page.evaluate("tracks()") == 1 and len(server.call.others) == 1
+        wait_for(page, "tracks() === 1")
+        wait_for(page, lambda: len(server.call.others) == 1)
         page.click("#speech .microphone")
-        assert page.evaluate("tracks()") == 0
+        wait_for(page, "tracks() === 0")
         server._say = _refusing
         page.click("#speech .microphone")
         wait_for(page, "document.querySelector('#speech .said').classList.contains('alarm')")
@@ -207,10 +208,9 @@ def test_channels_that_cancel_each_other_are_heard(chromium, tmp_path):
         page.set_input_files("#listen input[type=file]", tmp_path / "opposite.wav")
         wait_for(page, "document.querySelector('#listen .said').textContent.includes('2.0 s')")
         page.set_input_files("#speech input[type=file]", tmp_path / "opposite.wav")
-        page.wait_for_timeout(1500)
         stream = server.made[0]._maker._stream
-        assert max(np.abs(piece).max() for piece in stream.heard) > 0.4
-        assert np.abs(stream.sound).max() > 0.4
+        wait_for(page, lambda: any(np.abs(piece).max() > 0.4 for piece in stream.heard))
+        wait_for(page, lambda: np.abs(stream.sound).max() > 0.4)
 
 
 def test_a_size_that_is_not_offered_is_shown_and_stopped_is_cleared(chromium):
@@ -218,16 +218,18 @@ def test_a_size_that_is_not_offered_is_shown_and_stopped_is_cleared(chromium):
         start(page, address)
         wait_for(page, "document.querySelector('#size').value === '640'")
         page.click("#interrupt")
-        assert text(page, "#status") == "Stopped."
+        wait_for(page, "document.querySelector('#status').textContent === 'Stopped.'")
         page.set_input_files("#speech input[type=file]", SPEECH)
         wait_for(page, "!document.querySelector('#badge').hidden")
-        assert text(page, "#status") == "The portrait is here."
+        wait_for(page, "document.querySelector('#status').textContent === 'The portrait is here.'")
         page.select_option("#size", "256")
         wait_for(page, "document.querySelector('#size').value === '256'")
         wait_for(page, "document.querySelectorAll('#size option').length === 3")
 
 
-def test_hanging_up_and_starting_at_once_and_reloading(chromium):
+def test_hanging_up_and_starting_at_once_and_reloading(chromium, monkeypatch):
+    monkeypatch.setattr("fd2talk.live.server._NOTICE", 30.0)
+    monkeypatch.setattr("fd2talk.live.server._LEAVE", 30.0)
     with serving(server_of()) as address, chromium_page(chromium) as page:
         start(page, address)
         page.evaluate("const button = document.querySelector('#start'); button.click(); button.click()")
@@ -239,7 +241,8 @@ def test_hanging_up_and_starting_at_once_and_reloading(chromium):
 
 
 def test_a_second_page_is_told_that_somebody_is_there(chromium):
-    with serving(server_of()) as address, chromium_page(chromium) as page:
+    server = server_of()
+    with serving(server) as address, chromium_page(chromium) as page:
         start(page, address)
         second = page.context.new_page()
         second.goto(address)
@@ -247,7 +250,7 @@ def test_a_second_page_is_told_that_somebody_is_there(chromium):
         wait_for(second, f"document.querySelector('#status').textContent === {json.dumps(BUSY)}")
         assert text(second, "#start") == "Start"
         page.click("#start")
-        time.sleep(1)
+        wait_for(page, lambda: server.call is None)
         second.click("#start")
         wait_for(second, "document.querySelector('#portrait').currentTime > 0.2")
 

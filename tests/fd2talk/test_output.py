@@ -24,6 +24,16 @@ def test_no_frames_and_a_wrong_name_leave_no_file(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+def test_frames_that_fail_leave_no_folder(tmp_path):
+    def frames():
+        yield FRAMES[0]
+        raise UsageError("no more")
+
+    with pytest.raises(UsageError, match="no more"):
+        write_video(tmp_path / "new" / "deep" / "o.mp4", frames())
+    assert not list(tmp_path.iterdir())
+
+
 def test_the_threads_of_opencv_are_restored(tmp_path):
     before = cv2.getNumThreads()
     during = []

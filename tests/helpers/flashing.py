@@ -9,6 +9,7 @@ from types import SimpleNamespace
 
 import numpy as np
 
+from fd2talk.live.maker import AHEAD as AT_MOST_LEFT
 from fd2talk.live.portrait import LivePortrait
 from shared.motion import Motion
 from stage1_motion.streaming.events import AHEAD
@@ -57,9 +58,11 @@ class FlashRender:
 
     Args:
         seconds: that a frame takes, for 512 pixels; smaller ones take less.
+        go: if given, what has not been painted when the first frames are waits for it.
     """
 
     seconds: float = 0.0
+    go: threading.Event | None = None
     sizes: list = field(default_factory=list)
     painted: int = 0
 
@@ -78,6 +81,8 @@ class _Frames:
         return self.width
 
     def __call__(self, motion):
+        if self.of.go is not None and self.of.painted:
+            self.of.go.wait(60)
         time.sleep(self.of.seconds * self.width / 512)
         self.of.painted += len(motion)
         return [np.full((self.width, self.width, 3), 255 * (one > LOUD), np.uint8) for one in motion.expression[:, 0]]
@@ -88,6 +93,26 @@ def flashing(render=None, stream=None, **settings):
     stream = stream or FlashStream()
     motion = SimpleNamespace(stream=lambda photo, **options: stream)
     return LivePortrait(None, motion, render or FlashRender(), **{"size": 64, **settings})
+
+
+def wait_for(what, seconds=60.0):
+    """Wait until something is true, however busy the machine is."""
+    end = time.monotonic() + seconds
+    while not what():
+        assert time.monotonic() < end, "this did not happen"
+        time.sleep(0.002)
+
+
+def made_ahead(portrait):
+    """Wait until all that is made ahead of the caller is there: nothing more happens until a frame is taken."""
+    maker = portrait._maker
+
+    def is_made():
+        with maker.changed:
+            maker.check_open()
+            return len(maker.plan) > AT_MOST_LEFT and all(frame.image is not None for frame in maker.plan.frames)
+
+    wait_for(is_made)
 
 
 def clicks(seconds, every, rate):
@@ -118,10 +143,10 @@ def serving(server, host="127.0.0.1"):
     thread = threading.Thread(target=loop.run_forever, daemon=True)
     thread.start()
     try:
-        port = asyncio.run_coroutine_threadsafe(begin(), loop).result(10)
+        port = asyncio.run_coroutine_threadsafe(begin(), loop).result(60)
         yield f"http://{host}:{port}"
     finally:
-        asyncio.run_coroutine_threadsafe(runner.cleanup(), loop).result(20)
+        asyncio.run_coroutine_threadsafe(runner.cleanup(), loop).result(60)
         loop.call_soon_threadsafe(loop.stop)
         thread.join()
         loop.close()

@@ -31,6 +31,7 @@ def chromium_page(executable, *, width=1000, height=860, scheme="light", switche
         browser = playwright.chromium.launch(executable_path=executable, args=[*SWITCHES, *switches])
         try:
             context = browser.new_context(viewport={"width": width, "height": height}, color_scheme=scheme)
+            context.set_default_timeout(120_000)
             page = context.new_page()
             page.problems = []
             page.on("console", lambda one: one.type == "error" and page.problems.append(one.text))
@@ -47,12 +48,13 @@ def start(page, address):
     wait_for(page, "document.querySelector('#portrait').currentTime > 0.5")
 
 
-def wait_for(page, condition, seconds=20):
-    """Until an expression is true in the page."""
+def wait_for(page, condition, seconds=60):
+    """Until an expression is true in the page, or a function is of ours, however busy the machine is."""
     until = time.monotonic() + seconds
-    while not page.evaluate(condition):  # the page's policy forbids what `wait_for_function` does
+    # The page's policy forbids what `wait_for_function` does.
+    while not (condition() if callable(condition) else page.evaluate(condition)):
         assert time.monotonic() < until, condition
-        time.sleep(0.05)
+        page.wait_for_timeout(50)
 
 
 def watch(page):

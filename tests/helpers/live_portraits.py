@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import ast
+import asyncio
 import re
+import time
 from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
+import pytest
 
 from fd2talk.live.portrait import LivePortrait
 from shared.face_model import load_bundled
@@ -68,6 +71,56 @@ def telling_portrait(sound_rate=16000, size=64):
     motion = SimpleNamespace(stream=lambda *_, **__: stream)
     render = SimpleNamespace(live=lambda *_, max_size, **__: TellingRenderer(max_size))
     return LivePortrait(None, motion, render, size=size, sound_rate=sound_rate), stream
+
+
+def late_frames(portrait):
+    """A list that grows with the frames that are taken late, with another picture, as on a busy machine."""
+    late, take = [], portrait.frame
+
+    def taken(*patience):
+        frame = take(*patience)
+        if frame.late:
+            late.append(frame.index)
+        return frame
+
+    portrait.frame = taken
+    return late
+
+
+async def stood_still(work):
+    """The result of a coroutine, and for how many seconds its event loop was held up at most meanwhile."""
+    longest = 0.0
+
+    async def watch():
+        nonlocal longest
+        while True:
+            before = time.monotonic()
+            await asyncio.sleep(0.01)
+            longest = max(longest, time.monotonic() - before - 0.01)
+
+    watching = asyncio.create_task(watch())
+    try:
+        return await work, longest
+    finally:
+        watching.cancel()
+
+
+def undisturbed(run, tries=4):
+    """What `run` returns with the time of `stood_still`, from a run in which no other program kept the processor.
+
+    Where sound has run dry it stays late, and pictures that do not wait for it are apart from it: it says nothing.
+    """
+    for _ in range(tries):
+        result, longest = run()
+        if longest < 0.05:
+            return result
+    return pytest.skip("the machine is too busy to compare times")
+
+
+def onsets(sound, rate):
+    """Seconds at which sound that goes in steps becomes louder than a half."""
+    loud = sound > 0.5
+    return np.flatnonzero(loud[1:] & ~loud[:-1]) / rate + 1 / rate
 
 
 def drawn_photo(size=192):

@@ -90,7 +90,7 @@ def error_of(answer, status, code):
 
 
 @contextmanager
-def running(folder, limits=None, token=None, engine=STUB, workers=1):
+def running(folder, limits=None, token=None, engine=STUB, workers=1, tokens=None):
     """Serve in a thread of this process; yields (service, address, supervisor).
 
     Videos are made in so many processes; 0: none are made, and there is no supervisor.
@@ -98,6 +98,7 @@ def running(folder, limits=None, token=None, engine=STUB, workers=1):
     import uvicorn
 
     from fd2talk.service.app import application
+    from fd2talk.service.clients import Clients
     from fd2talk.service.limits import Limits
     from fd2talk.service.protocol import protocol
     from fd2talk.service.service import Service
@@ -111,8 +112,8 @@ def running(folder, limits=None, token=None, engine=STUB, workers=1):
             if supervisor:
                 supervisor.start()
             config = uvicorn.Config(
-                application(service, token), http=protocol(limits), lifespan="off", ws="none", log_config=None,
-                access_log=False, timeout_graceful_shutdown=1,
+                application(service, Clients(tokens) if tokens else Clients.of(token)), http=protocol(limits),
+                lifespan="off", ws="none", log_config=None, access_log=False, timeout_graceful_shutdown=1,
             )  # fmt: skip
             server = uvicorn.Server(config)
             thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)

@@ -1,8 +1,11 @@
 """What a visitor does in the studio with a browser, and what they see there."""
 
 import time
+from pathlib import Path
 
 import numpy as np
+
+AXE = Path(__file__).parents[1] / "apps" / "node_modules" / "axe-core" / "axe.min.js"
 
 
 def give(page, photo=None, sound=None):
@@ -26,6 +29,18 @@ def generate(page, videos=1):
     page.get_by_role("button", name="Generate", exact=True).click()
     page.wait_for_selector(f".studio-downloads >> nth={videos - 1}", timeout=120_000)
     page.wait_for_selector("#stage:has-text('Done')", timeout=120_000)
+
+
+def violations(page, part="document"):
+    """What axe finds that not everybody could use in a part (a selector) of a page whose policy was bypassed.
+
+    Nothing, where axe is not installed: `make test-apps`, which CI runs, installs it.
+    """
+    if not AXE.exists():
+        return []
+    page.add_script_tag(path=AXE)
+    found = page.evaluate(f"axe.run({part if part == 'document' else repr(part)})")["violations"]
+    return [(one["id"], [node["html"][:200] for node in one["nodes"]]) for one in found]
 
 
 class Timeline:

@@ -16,6 +16,7 @@ from material import SineStage, portrait
 
 from fd2talk.studio.engine import Engine
 from fd2talk.studio.limits import Limits
+from fd2talk.studio.same_page import Loaded
 from fd2talk.studio.studio import Studio
 from stage2_render.pipeline import RenderPipeline
 
@@ -99,8 +100,8 @@ def running(engine=None, limits=Limits(), token=None):
             os.environ["GRADIO_TEMP_DIR"] = before
 
 
-def wait_for(what, seconds=20.0):
-    """Wait until something is true."""
+def wait_for(what, seconds=60.0):
+    """Wait until something is true, however busy the machine is."""
     end = time.monotonic() + seconds
     while not what():
         assert time.monotonic() < end, "this did not happen"
@@ -113,10 +114,21 @@ def files_in(folder):
 
 
 class Client:
-    """A browser with one page open."""
+    """A browser with one page open.
 
-    def __init__(self, address, session=None, cookies=None):
-        self.http = httpx.Client(base_url=address, timeout=60, cookies=cookies, **PLAIN)
+    Args:
+        address: of the studio.
+        session: gradio's.
+        before: the client whose page is loaded again, in the same window; else it is a new browser.
+        cookies: of another window of the same browser.
+    """
+
+    def __init__(self, address, session=None, before=None, cookies=None):
+        cookies = before.http.cookies if before is not None else cookies
+        self.loaded = Loaded(secrets.token_hex(4), 1)
+        if before is not None:
+            self.loaded = Loaded(before.loaded.name, before.loaded.count + 1)
+        self.http = httpx.Client(base_url=address, timeout=120, cookies=cookies, **PLAIN)
         self.session = session or secrets.token_hex(8)
         opened = self.http.get("/")
         assert opened.status_code == 200, opened.text
@@ -161,6 +173,7 @@ class Client:
         else:
             found = next(one for one in self.events if wanted in one["targets"])
         known = {self.ids[name]: value for name, value in (given or {}).items()}
+        known[self.ids["loaded"]] = f"{self.loaded.name} {self.loaded.count}"
         data = [known.get(number, self.values.get(number)) for number in found["inputs"]]
         body = {"data": data, "fn_index": found["id"], "session_hash": self.session, "trigger_id": wanted[0]}
         return self.http.post("/gradio_api/queue/join", json=body), found["outputs"]

@@ -8,7 +8,7 @@ import pytest
 from media_files import leftovers
 
 from shared.errors import Fd2TalkError, InputError, UsageError
-from shared.files import atomic_output, check_input, check_output
+from shared.files import atomic_output, check_input, check_output, new_folders
 from shared.video_writer import VideoWriter
 
 
@@ -105,3 +105,24 @@ def test_no_name_and_one_that_is_too_long():
     with pytest.raises(UsageError) as caught:
         check_output("x" * 5000)
     assert len(str(caught.value)) < 300 and "too long" in str(caught.value)
+
+
+def test_new_folders_go_again_when_nothing_comes_into_them(tmp_path):
+    (tmp_path / "old" / "empty").mkdir(parents=True)
+    made = (tmp_path / "old" / "a" / "b", tmp_path / "old" / "c", tmp_path / "old" / "empty")
+    with pytest.raises(KeyboardInterrupt), new_folders(*made):
+        assert all(folder.is_dir() for folder in made)
+        (made[1] / "file").touch()
+        raise KeyboardInterrupt
+    assert leftovers(tmp_path) == ["old"] and leftovers(tmp_path / "old") == ["c", "empty"]  # not what was there
+    with new_folders(made[0]):
+        pass
+    assert made[0].is_dir()
+
+
+def test_folders_that_cannot_be_made_leave_none(tmp_path):
+    (tmp_path / "file").touch()
+    for place in (tmp_path / "file", tmp_path / "file" / "a", tmp_path / "new" / ("x" * 300)):
+        with pytest.raises(UsageError, match="cannot write to "), new_folders(tmp_path / "other", place):
+            raise AssertionError("must not get here")
+        assert leftovers(tmp_path) == ["file"]

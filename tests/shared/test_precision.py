@@ -1,9 +1,9 @@
-"""bf16 where the processor has instructions for it, and only there."""
+"""bf16 and int8 where the processor has instructions for them, and only there."""
 
 import pytest
 import torch
 
-from shared.precision import autocast, has_fast_bf16, uses_bf16
+from shared.precision import autocast, has_fast_bf16, has_fast_int8, resolved
 
 
 @pytest.mark.parametrize(
@@ -23,8 +23,20 @@ def test_either_instruction_set_is_enough_where_it_is_fast(monkeypatch, amx, avx
 @pytest.mark.parametrize("fast", [False, True])
 def test_a_precision_that_is_asked_for_is_used(monkeypatch, fast):
     monkeypatch.setattr("shared.precision.has_fast_bf16", lambda device: fast)
-    assert [uses_bf16("cpu", name) for name in ("auto", "float32", "bf16")] == [fast, False, True]
+    expected = ["bf16" if fast else "float32", "float32", "bf16", "int8"]
+    assert [resolved("cpu", name) for name in ("auto", "float32", "bf16", "int8")] == expected
     for name in ("auto", "float32", "bf16"):
         with autocast("cpu", name):
             product = torch.ones(2, 2) @ torch.ones(2, 2)
-        assert product.dtype == (torch.bfloat16 if uses_bf16("cpu", name) else torch.float32)
+        assert product.dtype == (torch.bfloat16 if resolved("cpu", name) == "bf16" else torch.float32)
+
+
+@pytest.mark.parametrize("vnni", [False, True, None])
+def test_int8_is_for_networks_that_can_and_processors_that_are_made_for_it(monkeypatch, vnni):
+    monkeypatch.setattr("shared.precision.has_fast_bf16", lambda device: True)
+    monkeypatch.delattr(torch.cpu, "_is_vnni_supported", raising=False)
+    if vnni is not None:
+        monkeypatch.setattr(torch.cpu, "_is_vnni_supported", lambda: vnni, raising=False)
+    assert has_fast_int8("cpu") == bool(vnni) and not has_fast_int8("cuda:0")
+    assert resolved("cpu", "auto", int8=True) == ("int8" if vnni else "bf16")
+    assert resolved("cpu", "auto") == "bf16" and resolved("cpu", "float32", int8=True) == "float32"

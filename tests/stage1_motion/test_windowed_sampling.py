@@ -160,3 +160,33 @@ def test_eta_adds_noise_that_the_seed_decides():
 
     assert torch.equal(run(1.0), run(1.0))
     assert not torch.allclose(run(1.0), run(0.0), atol=1e-3)
+
+
+@pytest.mark.parametrize("frames", [9, 40])
+def test_speech_beyond_the_end_fills_the_last_window(frames):
+    """The last frame's own or another, in the last window and nowhere before it."""
+    seen = []
+
+    class Listening(torch.nn.Module):
+        config = TINY
+
+        def guided(self, x, timestep, speech, context_mask, guidance_scale):
+            seen.append(speech)
+            return torch.zeros_like(x)
+
+    speech = torch.randn(frames, 7)
+
+    def last_window(beyond):
+        seen.clear()
+        generator = torch.Generator().manual_seed(0)
+        generate_windows(Listening(), speech, steps=1, guidance_scale=1.0, generator=generator, beyond=beyond)
+        assert all(window.shape == (1, TINY.window, 7) for window in seen)
+        begin = max(0, seams(TINY, frames)[-1] - TINY.context) if frames > 20 else 0
+        return seen[-1][0], frames - begin
+
+    window, known = last_window(None)
+    assert 0 < known < TINY.window and torch.equal(window[:known], speech[-known:])
+    assert torch.equal(window[known:], speech[-1:].expand(TINY.window - known, -1))
+    window, known = last_window(torch.arange(7.0))
+    assert torch.equal(window[:known], speech[-known:])
+    assert torch.equal(window[known:], torch.arange(7.0).expand(TINY.window - known, -1))

@@ -24,8 +24,8 @@ from fd2talk.evaluation.metrics.catalogue import CATALOGUE
 from fd2talk.evaluation.report.statistics import interval
 from fd2talk.evaluation.system_names import NETWORK_ALONE
 from fd2talk.terminal import announce
-from shared.errors import Fd2TalkError, UsageError
-from shared.files import atomic_output
+from shared.errors import Fd2TalkError, InputError, UsageError
+from shared.files import atomic_output, new_folders
 from shared.weights import bundled
 
 Measure = Callable[[Variant, Path, Collection[Column]], Mapping[Column, float]]
@@ -123,10 +123,15 @@ def train_part(ablation: Ablation, name: str, seed: int) -> Path:
     same = written.exists() and written.read_text(encoding="utf-8") == text
     if not (same and done.exists()):
         announce(f"{name}, seed {seed}")
-        folder.mkdir(parents=True, exist_ok=True)
-        done.unlink(missing_ok=True)
-        written.write_text(text, encoding="utf-8")
-        if not train_config(str(written), resume=same).get("finished", True):
+        with new_folders(folder):
+            done.unlink(missing_ok=True)
+            written.write_text(text, encoding="utf-8")
+            try:
+                result = train_config(str(written), resume=same)
+            except (InputError, UsageError):  # it has not begun
+                written.unlink()
+                raise
+        if not result.get("finished", True):
             raise Fd2TalkError(f"{folder}: the training stopped before its {config['training']['max_steps']} steps")
         done.touch()
     return folder / "best"

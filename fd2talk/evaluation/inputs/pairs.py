@@ -14,7 +14,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from fd2talk.commands.prepare import MANIFEST, VIDEOS
+from fd2talk.commands.prepare import MANIFEST
+from fd2talk.suffixes import VIDEOS
 from shared.errors import InputError, UsageError
 
 _MOTION = ".npz"

@@ -4,8 +4,8 @@ const video = $('#portrait'), statusLine = $('#status');
 const address = path => `${location.protocol.replace('http', 'ws')}//${location.host}/${path}`;
 const FILE_RATE = 24000; // Hz, of files that are decoded here
 const PIECE = 24000; // samples of a file in one message
-// Milliseconds for which sound and pictures are held back at least, so that lips stay with the sound where packets are
-// late. Chromium's sound leaves about 20 ms behind that.
+// Minimum jitter buffer in ms, so that sound and pictures stay in sync when packets are late. Chromium plays sound about
+// 20 ms after it.
 const BUFFER = { audio: 60, video: 80 };
 const HERE = 'The portrait is here.', STOPPED = 'Stopped.';
 let call = null;
@@ -110,7 +110,7 @@ function allow(allowed) {
   for (const name of ['#interrupt', '#size', '#speech', '#listen']) $(name).disabled = !allowed;
 }
 
-// The menu shows the size as it is, which may be none of those to choose from.
+// The menu shows the current size, which may not be one of its choices.
 function showSize(size) {
   const menu = $('#size');
   $('option.other', menu)?.remove();
@@ -146,8 +146,8 @@ function end(sentence, alarm = false) {
 
 function interrupt() {
   if (!call) return;
-  sources[0].stop();
-  call.send({ type: 'interrupt' });
+  call.send({ type: 'interrupt' }); // at once
+  sources[0].interrupt();
   say(STOPPED);
 }
 
@@ -274,6 +274,12 @@ class Source {
     socket.send(JSON.stringify({ type: 'end' }));
   }
 
+  // Stop what is still on its way to the server, too.
+  interrupt() {
+    if (this.socket?.readyState === WebSocket.OPEN) this.socket.send(JSON.stringify({ type: 'interrupt' }));
+    this.stop();
+  }
+
   stop() {
     release(this.stream, this.context);
     const socket = this.socket;
@@ -289,7 +295,7 @@ function release(stream, context) {
   if (context && context.state !== 'closed') context.close();
 }
 
-// The mean of the channels, or the first one alone where they cancel each other, block by block of a second.
+// Mix to mono: the mean of the channels or, where they cancel each other, the first one, in blocks of a second.
 function mixed(sound) {
   const channels = Array.from({ length: sound.numberOfChannels }, (_, channel) => sound.getChannelData(channel));
   const mono = Float32Array.from(channels[0], (_, i) => channels.reduce((sum, one) => sum + one[i], 0) / channels.length);

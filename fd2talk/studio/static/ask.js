@@ -1,4 +1,4 @@
-// Asks before something is lost: resolves to whether the answer was yes. Escape says no.
+// A confirmation dialog; resolves to true or false. Escape cancels.
 "use strict";
 
 window.askFirst = (question, yes, no) => new Promise((answered) => {

@@ -1,4 +1,4 @@
-// Small things that the page does by itself.
+// Behaviour of the page beside gradio's.
 "use strict";
 
 const still = matchMedia("(prefers-reduced-motion: reduce)");
@@ -13,7 +13,7 @@ document.addEventListener("click", (event) => {
   });
 });
 
-// Whoever wants little movement starts previews by hand.
+// With prefers-reduced-motion previews do not start by themselves.
 document.addEventListener("play", (event) => {
   if (still.matches && event.target.autoplay) {
     event.target.autoplay = false;
@@ -21,8 +21,8 @@ document.addEventListener("play", (event) => {
   }
 }, true);
 
-// What is dropped or chosen is looked at before the component does: sound is also taken from a video, which the
-// component would refuse, and of what is neither the page says so where it was given.
+// Dropped and chosen files are checked before the component sees them: it would refuse videos as a source of sound.
+// Other types of files get a message beside the component.
 const wanted = {
   photo: { types: ["image/"], said: "is no photo: give a picture, such as JPEG or PNG." },
   speech: { types: ["audio/", "video/"], said: "is no recording: give sound, or a video with sound." },
@@ -80,19 +80,19 @@ document.addEventListener("click", (event) => {
   if (examples) say(document.getElementById(examples.id === "portraits" ? "photo" : "speech"), "");
 });
 
-// Browsers start muted videos by themselves only when nothing else is going on.
+// Browsers may ignore autoplay of muted videos while the page is busy.
 document.addEventListener("canplay", (event) => {
   if (event.target.autoplay && event.target.paused && !still.matches) event.target.play().catch(() => {});
 }, true);
 
-// On a phone the result lies below what was pressed.
+// On a phone the result is below the button: scroll to it.
 document.addEventListener("click", (event) => {
   if (event.target.closest("#generate") && innerWidth < 700) {
     document.getElementById("stage")?.scrollIntoView({ behavior: still.matches ? "auto" : "smooth", block: "start" });
   }
 });
 
-// What a button is called must contain what it says.
+// The accessible name of a button must contain its visible text (WCAG 2.5.3).
 new MutationObserver(() => {
   const rename = (button, name) => {
     if (button.getAttribute("aria-label") !== name) button.setAttribute("aria-label", name);
@@ -102,7 +102,7 @@ new MutationObserver(() => {
     const label = text(button.closest(".block")?.querySelector("[data-testid=block-label]")) || "File";
     if (text(button)) rename(button, `${label}: ${text(button)}`);
   }
-  // The dialog of files offers videos, too.
+  // The file dialog shall offer videos, too.
   const sound = document.querySelector("#speech input[type=file]");
   if (sound && sound.accept && !sound.accept.includes("video/")) sound.accept += ", video/*";
   for (const button of document.querySelectorAll("button.playback")) rename(button, `${text(button)}, playback speed`);
@@ -119,7 +119,7 @@ document.addEventListener("click", async (event) => {
   location.reload();
 });
 
-// When the page is loaded again, it opens at the tab at which it was left (app.py).
+// Stores the open tab, at which the page opens after a reload (app.py).
 document.addEventListener("click", (event) => {
   const tab = event.target.closest?.("[role=tab]");
   if (tab) sessionStorage.setItem("fd2talk-studio-tab", tab.textContent.trim());

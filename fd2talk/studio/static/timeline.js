@@ -1,5 +1,5 @@
-// The timeline's behaviour. The edit itself lives in Python: states come down as the component's value, operations go up
-// as events. While somebody drags, and until the answer to an operation has come, the page shows what it expects.
+// Behaviour of the timeline. The edit itself is in Python: states arrive as the component's value, operations are sent as
+// events. During a drag, and until an operation is answered, the page shows the expected state (optimistic update).
 
 const HEAVY_OPERATIONS = ["regenerate", "cut", "insert"];
 
@@ -15,15 +15,15 @@ function mountTimeline(element, trigger, props, watch, upload) {
     lane: 0, chosen: null, range: null, frame: 0, dragged: null, hover: null,
     focused: false, showsBefore: false, waiting: false, working: false,
   };
-  let fits = true; // the whole motion is in view, and stays so when its length or the width change
+  let fits = true; // the whole motion is visible, and stays so when its length or the width changes
   let sequence = 0, inFlight = null, waitingOperations = [];
 
-  // -- operations up, states down -------------------------------------------------------------------------------
+  // -- sending operations, receiving states ---------------------------------------------------------------------
 
-  // One at a time, in order: the server does what comes at once in any order.
+  // One at a time: the server handles concurrent events in any order.
   function send(operation) {
     if (shown.working) return say("New motion is being generated. Wait a moment.", true);
-    // Of the video that is shown now, which may be another when it is sent.
+    // It belongs to the video that is shown now; another one may be shown when it is sent.
     waitingOperations.push({ editor: shown.state.editor, ...operation, sequence: ++sequence });
     sendNext();
   }
@@ -45,14 +45,14 @@ function mountTimeline(element, trigger, props, watch, upload) {
     const isNew = isOther || coming.frames !== shown.state.frames || coming.frames === 0;
     const answered = !inFlight || coming.acknowledged === undefined || coming.acknowledged >= inFlight.sequence;
     const done = answered ? inFlight : null;
-    sequence = Math.max(sequence, coming.acknowledged ?? 0); // a page that was loaded again counts on
+    sequence = Math.max(sequence, coming.acknowledged ?? 0); // a reloaded page continues the count
     if (answered) {
       inFlight = null;
-      shown.working = Boolean(coming.busy?.heavy); // begun before the page was loaded again
+      shown.working = Boolean(coming.busy?.heavy); // begun before a reload
       if (ongoing && !uploading && !recording) say("");
     }
     if (isOther) Object.assign(shown, { chosen: null, range: null, dragged: null, hover: null });
-    // A state from before the last operation must not undo on the page what the operation will have done.
+    // A state from before the last operation must not revert its optimistic update.
     const isStale = Boolean(inFlight) || waitingOperations.length > 0;
     const kept = isStale && !isOther && shown.state.frames === coming.frames
       ? { lanes: shown.state.lanes, locks: shown.state.locks } : {};

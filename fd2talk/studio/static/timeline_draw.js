@@ -1,4 +1,4 @@
-// Drawing of the timeline. Everything comes in as plain values; nothing is kept between two pictures.
+// Draws the timeline: pure functions of the state.
 
 const TimelineDraw = {
   RULER: 24,

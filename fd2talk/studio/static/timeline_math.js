@@ -1,4 +1,4 @@
-// Arithmetic of the timeline, without the page: times and pixels, values and heights, what lies under a pointer.
+// Arithmetic of the timeline without DOM: times and pixels, values and heights, hit testing.
 // A view is {pps: pixels a second, scroll: pixels hidden on the left, width: visible pixels}.
 
 const FPS = 25;

@@ -1,4 +1,4 @@
-// Sound from the microphone: begun, and stopped or thrown away.
+// Records from the microphone; a recording is finished or discarded.
 
 const TimelineRecord = {
   LEAST: 0.2, // seconds; shorter ones hold no syllable

@@ -21,6 +21,8 @@ from shared.face_model.morphable import EYE_CORNERS_MM, MorphableModel
 # Eyes are shut below the first share of their usual opening and open above the second; the open eye is measured within
 # so many frames of a blink (every second frame of the video is used).
 _SHUT, _OPEN, _NEARBY = 0.5, 0.85, 6
+# Frames that are aligned at once.
+_AT_ONCE = 4096
 
 
 def mirror_index(mean: np.ndarray) -> np.ndarray:
@@ -47,14 +49,11 @@ def learn(
         name: name of the model.
     """
     rigid = np.array(mesh.groups()["rigid"])
-    every = np.concatenate([np.concatenate(clips) for clips in people] + [portraits])
-    mean = _symmetric_mean(every, rigid)
+    mean = _symmetric_mean(np.concatenate([*(points for clips in people for points in clips), portraits]), rigid)
     mirror = mirror_index(mean)
 
     def shapes(points: np.ndarray) -> np.ndarray:
-        return canonical(
-            points, *rigid_fit(np.broadcast_to(mean[rigid], (len(points), len(rigid), 3)), points[:, rigid])
-        )
+        return _aligned(points, mean, rigid)
 
     # Expression: departures from the person's mean, each person counted by at most as many frames as the median one.
     offsets, centres = [], []
@@ -142,7 +141,8 @@ def _blink(gap: np.ndarray, values: np.ndarray) -> np.ndarray | None:
     """Difference in values [T, K] between shut eyes and open ones nearby, by the lid gap [T]; None if no blink."""
     usual = np.median(gap)
     shut = gap < _SHUT * usual
-    nearby = np.convolve(shut, np.ones(2 * _NEARBY + 1), "same") > 0
+    # Not "same": that is longer than a short clip.
+    nearby = np.convolve(shut, np.ones(2 * _NEARBY + 1))[_NEARBY : _NEARBY + len(shut)] > 0
     opened = nearby & (gap > _OPEN * usual)
     return values[shut].mean(0) - values[opened].mean(0) if shut.any() and opened.any() else None
 
@@ -170,12 +170,20 @@ def _symmetric_mean(points: np.ndarray, rigid: np.ndarray) -> np.ndarray:
     frontal = np.argmin(np.abs(points[:, 33, 2] - points[:, 263, 2]) / span)
     mean = points[frontal] * [1, -1, 1] * EYE_CORNERS_MM / span[frontal]
     for _ in range(4):
-        target = np.broadcast_to(mean[rigid], (len(points), len(rigid), 3))
-        mean = canonical(points, *rigid_fit(target, points[:, rigid])).mean(0)
-        mean = _conventional(mean)
+        mean = _conventional(_aligned(points, mean, rigid).mean(0))
         mirror = mirror_index(mean)
         mean = (mean + mean[mirror] * [-1, 1, 1]) / 2
     return mean
+
+
+def _aligned(points: np.ndarray, mean: np.ndarray, rigid: np.ndarray) -> np.ndarray:
+    """Points [T, N, 3] in the pose of the mean [N, 3], float32 in mm; what it takes besides does not grow with T."""
+    out = np.empty(points.shape, np.float32)
+    for start in range(0, len(points), _AT_ONCE):
+        part = points[start : start + _AT_ONCE]
+        target = np.broadcast_to(mean[rigid], (len(part), len(rigid), 3))
+        out[start : start + _AT_ONCE] = canonical(part, *rigid_fit(target, part[:, rigid]))
+    return out
 
 
 def _conventional(mean: np.ndarray) -> np.ndarray:
@@ -198,8 +206,11 @@ def _components(offsets: np.ndarray, mirror: np.ndarray, count: int) -> np.ndarr
     weights[mesh.groups()["lips"]] = LIP_WEIGHT
     weights = np.repeat(weights, 3)
     flat = offsets.reshape(len(offsets), -1) * weights
-    flipped = (offsets[:, mirror] * [-1, 1, 1]).reshape(len(offsets), -1) * weights
-    covariance = (flat.T @ flat + flipped.T @ flipped) / (2 * len(flat))
+    covariance = flat.T @ flat
+    del flat  # these arrays are the most that the training has in memory
+    flipped = (offsets[:, mirror] * [-1, 1, 1]).reshape(len(offsets), -1)
+    np.multiply(flipped, weights, out=flipped)
+    covariance = (covariance + flipped.T @ flipped) / (2 * len(flipped))
     values, vectors = np.linalg.eigh(covariance)
     order = np.argsort(values)[::-1][:count]
     basis = (vectors[:, order] * np.sqrt(np.maximum(values[order], 0)) / weights[:, None]).T

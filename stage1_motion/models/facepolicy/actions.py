@@ -1,4 +1,4 @@
-"""Actions of 3DFacePolicy: frame-to-frame differences of positions (eq. 2), and what carries them out (§3.2.1)."""
+"""Actions of 3DFacePolicy: frame-to-frame differences of positions (eq. 2), and the receding horizon (§3.2.1)."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from stage1_motion.motion_space import MotionSpace
 
 @dataclass(frozen=True)
 class Units:
-    """By what positions and actions are divided.
+    """Units of positions and actions, by which they are divided.
 
-    Noise is independent in all coordinates, while a face moves in a few directions of this space. With small units the
-    sum over the vertices drowns the noise: what is to be denoised could be read off, and all is decided in the first
-    step. With these the leading directions are about as large as the noise.
+    The noise is independent in all coordinates, while a face moves in a few directions of this space. With small units
+    the sum over the vertices averages the noise away, so that the first denoising step decides everything. With these
+    units the leading directions are about as large as the noise.
 
     Args:
         millimetres: of a vertex.
@@ -37,7 +37,7 @@ class Units:
 
 
 class ActionSpace:
-    """Between the motion space and positions: coordinates of all vertices in `Units` and, where it moves, the head.
+    """Converts between the motion space and positions: all vertices in `Units` and, if it moves, the head's pose.
 
     Args:
         space: the motion space.
@@ -53,7 +53,7 @@ class ActionSpace:
 
     @property
     def channels(self) -> int:
-        """A."""
+        """A, the number of coordinates of a position."""
         return self.to_vertices.shape[1] + self.head
 
     def positions(self, motion: Tensor) -> Tensor:
@@ -64,15 +64,15 @@ class ActionSpace:
         return torch.cat([vertices, motion[..., self.count :] / self.units.head], dim=-1)
 
     def likely(self, blur: float = 0.0) -> Tensor:
-        """[3 N, D]: positions of vertices -> the likeliest expression.
+        """Linear estimator [3 N, D] of the expression from positions of vertices.
 
-        Some expressions move no vertex by as much as a hundredth of a millimetre. The network cannot see them, and what
-        it predicts adds up to anything. Where blur > 0, positions are taken to be off by so many millimetres, and
-        coefficients to have the unit variance of the motion space, which changes nothing that can be seen: the
-        correction of drift, ours.
+        Some expressions move no vertex by more than a hundredth of a millimetre. The network cannot observe them, so
+        its errors along them add up without limit. With blur > 0 this is the maximum a posteriori estimate under noise
+        of so many millimetres and the unit variance of the motion space, which suppresses such expressions without
+        visible change: our correction of drift.
 
         Args:
-            blur: of all coordinates together, mm; 0: least squares.
+            blur: standard deviation of the noise over all coordinates, mm; 0: least squares.
         """
         unit = self.to_vertices.double()  # [D, 3 N]
         if not blur:
@@ -81,7 +81,7 @@ class ActionSpace:
         return torch.linalg.solve(unit @ unit.T + noise, unit).T.float()
 
     def motion(self, positions: Tensor, fit: Tensor) -> Tensor:
-        """The way back, with `fit` of `likely`: [..., A] -> [..., D + 6]; a head that does not move is 0."""
+        """Inverse of `positions`, with `fit` of `likely`: [..., A] -> [..., D + 6]; without a head its pose is 0."""
         size = len(fit)
         expression = positions[..., :size] @ fit  # [..., 3 N] -> [..., D]
         pose = positions[..., size:] * self.units.head
@@ -99,7 +99,7 @@ def integrated(last: Tensor, actions: Tensor) -> Tensor:
 
 
 def speech_frames(now: int, past: int, future: int, frames: int) -> list[int]:
-    """The frames of speech that are heard at frame `now` of so many: the first and the last stand for those beyond."""
+    """Indices of the speech observed at frame `now`, clamped to the first and last of `frames`."""
     return [min(max(now + offset, 0), frames - 1) for offset in range(1 - past, future + 1)]
 
 
@@ -119,20 +119,19 @@ def roll_out(
     generator: torch.Generator,
     progress: Callable[[int], None] | None = None,
 ) -> Tensor:
-    """Act through a recording with a receding horizon: observe, predict H actions, carry out N_act of them (§3.2.1).
+    """Roll out a policy with a receding horizon: observe, predict H actions, execute N_act of them (§3.2.1).
 
     Args:
         network: the policy.
         space: of its actions.
         speech: features [B, C + T, S].
-        before: motion [B, N_obs, D + 6] of the frames before the first one that is generated.
+        before: motion [B, N_obs, D + 6] of the frames before the first generated one.
         heard: C, frames of speech before that frame.
         steps: of DDIM.
         eta: of DDIM.
         guidance: see `Policy.guided`.
-        blur: against drift, see `ActionSpace.likely`; 0: eq. 2 as it is.
-        leak: against drift of the head, of whose pose speech tells little: share by which it returns to its mean each
-            frame.
+        blur: correction of drift, see `ActionSpace.likely`; 0: eq. 2 as printed.
+        leak: share by which the head's pose returns to its mean each frame, against its drift.
         generator: of the noise, on the CPU.
         progress: called with the number of frames done.
 

@@ -1,4 +1,4 @@
-"""3DFacePolicy as a motion model: the policy, loaded and rolled out over a recording."""
+"""3DFacePolicy as a motion model: loads the policy, and rolls it out over a recording."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ KIND = "3DFacePolicy policy"
 
 @dataclass
 class Sampler:
-    """How weights are sampled by default: stored with them.
+    """Default sampling options, stored with the weights.
 
     Args:
         steps: of DDIM, for every prediction.
         eta: of DDIM.
         guidance: scale of classifier-free guidance on speech.
-        blur: millimetres, of the correction of drift (`ActionSpace.likely`); 0: none.
-        leak: of the same for the head (`roll_out`). Both 0: eq. 2 as it is.
+        blur: of the correction of drift in mm (`ActionSpace.likely`); 0: none.
+        leak: of the correction of the head's drift (`roll_out`). With both 0, eq. 2 as printed.
     """
 
     steps: int = 2
@@ -41,20 +41,20 @@ class Sampler:
 
 
 def resting(space: MotionSpace, frames: int) -> np.ndarray:
-    """[frames, D + 6]: closed lips and the mean pose, from which a chain starts."""
+    """Initial observations [frames, D + 6]: closed lips and the mean pose."""
     rest = np.concatenate([rest_coefficients(space, MEAN_GAP), np.zeros(6)])
     return np.repeat(rest[None], frames, axis=0).astype(np.float32)
 
 
 class FacePolicy(MotionModel):
-    """Speech and the positions before -> actions that move the vertices of a face and the head.
+    """Generates actions, differences of vertices and head pose, from speech and the previous positions.
 
     Args:
         network: the policy.
-        space: the motion space, in which persons' own sizes stay (`MotionSpace.encode_unscaled`).
+        space: the motion space, without normalisation by person (`MotionSpace.encode_unscaled`).
         units: of positions and actions.
-        sampler: the defaults of `SamplingOptions`, and how drift is corrected.
-        device: where the network runs.
+        sampler: the defaults of `SamplingOptions`, and the correction of drift.
+        device: of the network.
     """
 
     accepts = frozenset({"tail"})
@@ -111,7 +111,7 @@ def load(
 
     Raises:
         InputError: the folder does not hold it, or it belongs to another face model.
-        UsageError: a person's weights, which this model does not have.
+        UsageError: `person`, which this model does not support.
     """
     if person is not None:
         raise UsageError("the motion model facepolicy has no weights of single persons")

@@ -20,7 +20,7 @@ from shared.diffusion.sampling import make_schedule
 from shared.errors import InputError
 
 PREDICTIONS = ("sample", "epsilon")
-# Smallest sqrt(bar alpha) by which x_0 is divided out of a predicted noise: the schedule ends in 0.
+# Smallest sqrt(bar alpha) used to compute x_0 from predicted noise, as the schedule ends in 0.
 _LEAST_SIGNAL = 0.1
 _GROUPS = 8  # of each group normalisation
 
@@ -34,11 +34,11 @@ class PolicyConfig:
         speech_features: S per frame.
         horizon: H, actions that are predicted.
         observed: N_obs, frames of vertices.
-        acted: N_act, actions that are carried out before the next prediction.
+        acted: N_act, actions that are executed before the next prediction.
         past: frames of speech up to now.
-        future: frames of speech after now; 0 as printed: what is said while the actions take place is not heard.
+        future: frames of speech after now; 0 as printed, so that the speech of the predicted frames is not observed.
         size: of o_x and of o_s, each.
-        speech_width: of a frame's speech before the frames are joined.
+        speech_width: of the embedding of a frame's speech, before frames are concatenated.
         widths: channels of the UNet's levels; each level after the first has half the frames of the one before.
         kernel: of its convolutions, odd.
         step_width: of the timestep embedding.
@@ -86,7 +86,7 @@ class PolicyConfig:
 
     @property
     def heard(self) -> int:
-        """Frames of speech in an observation."""
+        """Number of frames of speech in an observation."""
         return self.past + self.future
 
     def to_dict(self) -> dict:
@@ -109,7 +109,7 @@ class VertexEncoder(nn.Module):
 
 
 class SpeechEncoder(nn.Module):
-    """Features of the frames around now [B, F, S] -> o_s [B, size]. The paper gives its size alone."""
+    """Features of the frames around now [B, F, S] -> o_s [B, size]. The paper specifies the size only."""
 
     def __init__(self, frames: int, features: int, width: int, size: int):
         super().__init__()
@@ -204,7 +204,7 @@ class Policy(nn.Module):
         width = config.step_width
         self.vertices = VertexEncoder(config.channels, config.size)
         self.speech = SpeechEncoder(config.heard, config.speech_features, config.speech_width, config.size)
-        self.no_speech = nn.Parameter(torch.zeros(config.size))  # o_s where nothing is heard: not in the paper
+        self.no_speech = nn.Parameter(torch.zeros(config.size))  # o_s without speech: not in the paper
         self.drop = nn.Dropout(config.dropout)
         self.step = nn.Sequential(nn.Linear(width, 4 * width), nn.Mish(), nn.Linear(4 * width, width))
         self.unet = ConditionalUNet(config.channels, config.widths, width + 2 * config.size, config.kernel)
@@ -216,8 +216,8 @@ class Policy(nn.Module):
 
         Args:
             positions: of the observed frames, [B, N_obs, A].
-            speech: features of the frames that are heard, [B, F, S].
-            no_speech: bool [B], where o_s is the empty one, for classifier-free guidance (ours).
+            speech: features of the observed frames, [B, F, S].
+            no_speech: bool [B], examples without speech, for classifier-free guidance (ours).
 
         Returns:
             [B, 2 size].
@@ -228,7 +228,7 @@ class Policy(nn.Module):
         return self.drop(torch.cat([self.vertices(positions), heard], dim=1))
 
     def forward(self, noisy: Tensor, condition: Tensor, timestep: Tensor) -> Tensor:
-        """What the UNet predicts (`PolicyConfig.prediction`).
+        """Prediction of the UNet (`PolicyConfig.prediction`).
 
         Args:
             noisy: a_k, [B, H, A].

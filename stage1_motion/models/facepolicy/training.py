@@ -1,4 +1,4 @@
-"""How 3DFacePolicy's policy learns: observations and actions of short crops (§3.2.1), by eq. 4 or sample prediction."""
+"""Training of 3DFacePolicy: observations and actions of short crops (§3.2.1), by eq. 4 or sample prediction."""
 
 from __future__ import annotations
 
@@ -29,17 +29,17 @@ from stage1_motion.validation import validation_figures
 
 @dataclass(frozen=True)
 class LossConfig:
-    """What a policy learns from; all but the loss on actions is ours.
+    """Loss and augmentation; everything but the loss on actions is ours.
 
     Args:
         position_weight: of the squared error of the positions to which the actions add up; "sample" prediction only.
         offset: standard deviation of an offset of the observed frames' expression, as a share of each coefficient's
             own.
         jitter: the same of noise that differs from frame to frame, of the head's pose as well.
-        recovery: frames within which the actions to learn lead back from the offset.
+        recovery: frames within which the target actions lead back from the offset.
         speech_noise: standard deviation of Gaussian noise on the features.
         speech_dropout: share of examples without speech, for guidance.
-        smoothing: standard deviation in frames of the Gaussian that takes the tracker's jitter from the motion.
+        smoothing: standard deviation in frames of the Gaussian that removes the tracker's jitter from the motion.
     """
 
     position_weight: float = 0.0
@@ -86,7 +86,7 @@ class FacePolicyTask:
         network: arguments of `PolicyConfig`.
         units: of positions and actions.
         config: of the loss.
-        sampler: in validation and, stored with the weights, afterwards.
+        sampler: for validation; stored with the weights.
         encoder: `speech_encoder` and `layer` of the features, for ``model.yaml``.
     """
 
@@ -116,7 +116,7 @@ class FacePolicyTask:
         return gaussian_filter1d(motion, width, axis=0, mode="nearest") if width else motion
 
     def to(self, device: torch.device) -> None:
-        """Move what the loss needs."""
+        """Move the constants of the loss."""
         self.action_space = ActionSpace(self.space, self.action_space.units, device)
 
     def batch(self, generator: torch.Generator, batch_size: int) -> dict[str, Tensor]:
@@ -141,16 +141,18 @@ class FacePolicyTask:
         batch["speech"] = batch["speech"] + loss.speech_noise * random(*batch["speech"].shape[1:])
         batch["no_speech"] = torch.rand(batch_size, generator=generator) < loss.speech_dropout
         offset = loss.jitter * random(config.observed, coefficients)  # [B, N_obs, D + 6]; they have unit variance
-        offset[..., :count] += loss.offset * random(1, count)  # of the head speech does not tell where it was
+        offset[..., :count] += loss.offset * random(
+            1, count
+        )  # not of the head, whose position cannot be inferred from speech
         batch["offset"] = offset
         batch["timestep"] = torch.randint(config.train_timesteps, (batch_size,), generator=generator)
         batch["noise"] = random(config.horizon, config.channels)
         return batch
 
     def example(self, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
-        """Observed positions [B, N_obs, A] and the actions that lead on from them [B, H, A].
+        """Observed positions [B, N_obs, A] and the target actions [B, H, A].
 
-        Where the observation is off, so is what is to be learned: within `recovery` frames actions lead back.
+        The target actions correct an offset of the observation within `recovery` frames.
         """
         observed, horizon = self.config.observed, self.config.horizon
         motion, offset = batch["motion"], batch["offset"]

@@ -135,6 +135,7 @@ class FD2Talk(MotionModel):
                     **sampler,
                     generator=random,
                     carry_velocity=is_pose[place],
+                    beyond=_beyond(speech, normalised) if part is not self.expression else None,
                     tail=None if before is None else (torch.from_numpy(before[recent, place]), normalised[recent]),
                     progress=report,
                 )
@@ -149,6 +150,16 @@ class FD2Talk(MotionModel):
             return options.pose_steps or options.steps or own, part.guidance_scale, part.eta
         guidance = part.guidance_scale if options.guidance is None else options.guidance
         return options.steps or own, guidance, part.eta if options.eta is None else options.eta
+
+
+def _beyond(speech: Speech, normalised: torch.Tensor) -> torch.Tensor | None:
+    """Speech [S] after the end of a recording, for the head; None: it stays what it was in the last frame.
+
+    A recording that is cut off in the middle of a word would go on with one sound for up to three seconds, which nobody
+    says and to which the head slides away. The mean of what was said, where normalised features are 0, leaves it alone.
+    """
+    cut_off = not speech.streamed and speech.events.articulates[-1] > 0.5
+    return torch.zeros_like(normalised[-1]) if cut_off else None
 
 
 def load(

@@ -17,6 +17,7 @@ import cv2
 import numpy as np
 
 from shared.errors import InputError, UsageError
+from shared.files import new_folders
 from shared.orphans import end_with_parent
 from shared.prepared import read_index
 from stage2_render.training.growing_array import GrowingArray
@@ -83,18 +84,18 @@ def build(
     jobs = {
         split: list(split_jobs(prepared, Path(clips), Path(portraits), split, limits)) for split in ("train", "val")
     }
-    out.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent))
-    try:
-        # Not forked: threads of numerical libraries do not survive that.
-        context = get_context("spawn")
-        with ProcessPoolExecutor(workers, context, initializer=_start) as pool:
-            for split in ("train", "val"):
-                _write_split(temporary / split, pool, jobs[split], seed)
-        temporary.rename(out)
-    except BaseException:
-        shutil.rmtree(temporary, ignore_errors=True)
-        raise
+    with new_folders(out.parent):
+        temporary = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent))
+        try:
+            # Not forked: threads of numerical libraries do not survive that.
+            context = get_context("spawn")
+            with ProcessPoolExecutor(workers, context, initializer=_start) as pool:
+                for split in ("train", "val"):
+                    _write_split(temporary / split, pool, jobs[split], seed)
+            temporary.rename(out)
+        except BaseException:
+            shutil.rmtree(temporary, ignore_errors=True)
+            raise
 
 
 def split_jobs(prepared: Path, clips: Path, portraits: Path, split: str, limits: Limits) -> Iterator[tuple[Any, ...]]:

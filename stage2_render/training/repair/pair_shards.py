@@ -1,4 +1,4 @@
-"""The repair networks' pairs in shards: of a batch, its own crops are read and decoded.
+"""The repair networks' training pairs in shards; only the crops of a batch are read and decoded.
 
 SHARDS/pairs-KEY/ holds the training pairs that `pair_dataset` describes, KEY for the limits that chose them:
 
@@ -25,7 +25,7 @@ import numpy as np
 from shared.errors import InputError
 from shared.shards.format import Part, pyarrow, shard_metadata, shard_name, shard_ranges, write_shard
 from shared.shards.reader import OpenFiles, checksums_in
-from shared.shards.rows import StoredRows, decode, encode, save_arrays, save_description
+from shared.shards.rows import StoredRows, decode, encode, row_numbers, save_arrays, save_description
 from stage2_render.training.repair.build_pairs import Limits, run_job, split_jobs
 from stage2_render.training.repair.pair_dataset import FILES, Pairs
 from stage2_render.training.repair.pair_rows import Rows
@@ -78,7 +78,7 @@ def open_pairs(shards: str | Path, limits: Limits, otherwise: Path) -> ShardedPa
 
 
 class ShardedPairs(Pairs):
-    """The training pairs, with crops that are read and decoded when they are indexed; pickles as its path."""
+    """The training pairs; crops are read and decoded when they are indexed. It pickles as its path."""
 
     def __init__(self, folder: str | Path) -> None:
         """Open a set. Raises InputError: the folder has none."""
@@ -127,20 +127,17 @@ class ShardedPairs(Pairs):
 
 
 class StoredCrops:
-    """One of `FILES`, uint8 [rows, *shape]: decoded when it is indexed by an array of rows."""
+    """One of `FILES`, uint8 [rows, *shape], whose rows are decoded when they are indexed."""
 
     def __init__(self, rows: StoredRows, shape: tuple[int, ...], decode_row: Callable[[bytes], np.ndarray]) -> None:
-        """Describe it."""
+        """Set the rows, their shape, and their decoder."""
         self._rows, self._decode, self.shape = rows, decode_row, (len(rows), *shape)
 
     def __len__(self) -> int:
         return self.shape[0]
 
     def __getitem__(self, at: Any) -> np.ndarray:
-        if isinstance(at, slice):
-            at = np.arange(*at.indices(len(self)))
-        at = np.asarray(at)
-        rows = (np.flatnonzero(at) if at.dtype == bool else at).tolist()
+        rows = row_numbers(at, len(self)).tolist()
         if not rows:
             return np.zeros((0, *self.shape[1:]), np.uint8)
         return np.stack([self._rows.read(row, self._decode) for row in rows])
@@ -150,11 +147,11 @@ def packed(name: str, values: np.ndarray, quality: int | None) -> bytes:
     """A row of one of `FILES`, uint8 [P, ...], as bytes: maps without loss; images by `quality`, None: without loss."""
     if name.endswith("maps"):
         return zlib.compress(np.ascontiguousarray(values).tobytes())
-    return encode(np.concatenate(list(values), axis=1), quality)  # beside each other: widths are whole WebP blocks
+    return encode(np.concatenate(list(values), axis=1), quality)  # side by side: widths are whole WebP blocks
 
 
 def unpacked(name: str) -> Callable[[bytes], np.ndarray]:
-    """The way back."""
+    """Return the inverse of `packed` for one of `FILES`."""
     parts, shape = FILES[name][0], FILES[name]
     if name.endswith("maps"):
         return lambda data: np.frombuffer(zlib.decompress(data), np.uint8).reshape(shape)
@@ -225,7 +222,7 @@ def finish_pairs(limits: Limits, folder: Path, shards: Sequence[int]) -> None:
         names += of_shard
         table = arrow.parquet.read_table(path, columns=list(_FACTS))
         for name, part in _FACTS.items():
-            values = np.frombuffer(b"".join(table[name].to_pylist()), part.dtype).reshape(-1, *part.shape)
+            values = part.from_bytes(table[name].to_pylist())
             arrays.setdefault(name, []).append(values + references if name == "reference" else values)
         first = ranges[_REFERENCE[0]][1] > 0
         references += int(first.sum())

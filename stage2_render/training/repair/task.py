@@ -16,6 +16,7 @@ from shared.metrics.image import sharpness
 from shared.metrics.rendering import MOUTH_CHANGES, change_of
 from shared.schema import Arguments
 from stage2_render.diffusion.tensors import to_pictures
+from stage2_render.repair.int8 import observed
 from stage2_render.repair.network import RepairConfig, RepairNetwork
 from stage2_render.repair.networks import load_network, save_network
 from stage2_render.repair.parts import window
@@ -131,7 +132,15 @@ class RepairTask:
             For each change of the mouth, or for open and shut eyes, in the box of lips or lids: the gain of PSNR over
             the warp in dB, the ratio of the perceptual distances, and sharpness relative to the real frame's. `score`,
             how much less the mean distance is than the warp's; without a perceptual network the mean gain in dB.
+            The ranges that int8 needs are noted in the network.
         """
+        with observed(_network(model)) as ranges:
+            figures = self._figures(model)
+        _network(model).ranges = ranges
+        return figures
+
+    def _figures(self, model: RepairNetwork | Adversaries) -> dict[str, float]:
+        """Of `validate`."""
         pairs, rows = self.batches.pairs, self.batches.development
         if self.part == "mouth":
             groups = {name: rows[[change_of(pairs.opened[r]) == name for r in rows]] for name in MOUTH_CHANGES}
@@ -179,10 +188,14 @@ class RepairTask:
 
     def save(self, model: RepairNetwork | Adversaries, folder: Path) -> None:
         """Write the network, and pictures.png: rows of reference, warp, repair, real frame and cover."""
-        save_network(model.network if isinstance(model, Adversaries) else model, self.part, folder)
+        save_network(_network(model), self.part, folder)
         if len(self.sheet):
             rows = self.sheet[_spread(np.arange(len(self.sheet)), _SHEET_ROWS)]
             Image.fromarray(np.concatenate(rows)).save(folder / "pictures.png")
+
+
+def _network(model: RepairNetwork | Adversaries) -> RepairNetwork:
+    return model.network if isinstance(model, Adversaries) else model
 
 
 def disagreement(warped: Tensor, target: Tensor) -> Tensor:

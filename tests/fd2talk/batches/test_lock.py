@@ -38,4 +38,5 @@ def test_one_at_a_time_and_a_dead_owner_holds_nothing(tmp_path):
 def test_a_note_on_the_holder_that_cannot_be_written_stops_nothing(tmp_path):
     (tmp_path / "lock.holder").mkdir()
     with only_run(tmp_path / "lock", "OUT"):
-        pass
+        with pytest.raises(UsageError, match="another `fd2talk batch`"), only_run(tmp_path / "lock", "OUT"):
+            pass

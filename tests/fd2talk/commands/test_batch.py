@@ -215,7 +215,7 @@ def test_a_cluster_that_is_not_there_is_all_that_is_said(table, made, here, tmp_
     manifest = table("in/a.png,in/a.wav", "in/none.jpg,in/a.wav")
     with pytest.raises(UsageError, match="no Ray cluster"):
         made(manifest, address="auto")
-    assert capsys.readouterr().err == "" and not (tmp_path / "out" / "report.csv").exists()
+    assert capsys.readouterr().err == "" and not (tmp_path / "out").exists()
     with pytest.raises(Fd2TalkError, match="1 of 1 rows failed"):
         made(table("in/none.jpg,in/a.wav"))
     assert "row 2 fails: cannot read" in capsys.readouterr().err  # also where nothing is left to make

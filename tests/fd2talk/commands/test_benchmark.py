@@ -34,7 +34,7 @@ def test_every_renderer_is_measured(run, tmp_path, renderer, renderer_weights, m
     assert found["processor"] and found["cores"] >= 1 and found["renderer"] == renderer
     (row,) = found["sizes"]
     assert (row["size"], row["frames"]) == (96, 10)
-    assert row["precision"] in (("",) if renderer == "geometry" else ("bf16", "float32"))
+    assert row["precision"] in (("",) if renderer == "geometry" else ("bf16", "float32", "int8"))
     networks = [] if renderer == "geometry" else ["networks"]
     known = ["speech encoder", "motion model and rules", "warp", *networks, "compositing and the rest", "encoding"]
     assert [name for name in row["stages"] if name in known] == [name for name in known if name in row["stages"]]
@@ -54,6 +54,7 @@ def test_table(run, monkeypatch):
     monkeypatch.setattr(benchmark, "measure", measure)
     monkeypatch.setattr(benchmark, "_processor", lambda: "A chip")
     code, out, _ = run("benchmark", "--size", 200, "--size", 800)
+    assert run("benchmark", "--size", "200,800")[1] == out
     lines = out.splitlines()
     assert code == 0 and lines[0].startswith("A chip, ") and "networks in bf16" in lines[0]
     assert lines[2:6] == [

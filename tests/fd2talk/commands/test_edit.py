@@ -69,6 +69,26 @@ def test_parts_and_no_speech(run, tmp_path, moving):
     assert np.abs(np.diff(after.rotation, axis=0)).max() < 1e-6  # --still
 
 
+def test_lists_may_have_commas(run, tmp_path, moving, recording):
+    """As one option or as several, and in a file of settings."""
+    config = tmp_path / "c.yaml"
+    config.write_text("part: lips,upper\n", encoding="utf-8")
+    found = []
+    for given in (("--part", "lips, upper"), ("--part", "lips", "--part", "upper"), ("--config", config)):
+        out = tmp_path / f"{len(found)}.npz"
+        code, _, err = run("edit", moving, "--audio", recording, *given, "-o", out)
+        assert (code, err) == (0, "")
+        found.append(Motion.load(out))
+    before = Motion.load(moving)
+    assert changed(before, found[0]).all() and np.array_equal(found[0].rotation, before.rotation)
+    assert all(np.array_equal(one.expression, found[0].expression) for one in found)
+    more = tmp_path / "1,2.wav"  # of a file's name a comma is part
+    more.write_bytes(recording.read_bytes())
+    inserts = ("--insert", f"1:{more},2.5:{recording}", "--cut", "0.2:0.4,0.6:0.8", "--unconditional")
+    assert run("edit", moving, *inserts, "-o", tmp_path / "inserted.npz")[0] == 0
+    assert len(Motion.load(tmp_path / "inserted.npz")) == 75 - 10 + 2 * 75
+
+
 @pytest.mark.situation(
     "Command line",
     "an edit whose keys lie outside the motion, overlap, or leave nothing to generate",
@@ -101,6 +121,8 @@ def test_errors_are_one_line_and_nothing_is_written(refused, tmp_path, moving, r
     fails("--keyframes", files / "damaged.npz", saying="damaged.npz: not a keyframe file")
     fails("--keyframes", files / "none.csv", saying="none.csv: no such file")
     fails("--part", "nose", saying="nose")
+    fails("--part", "lips,nose", saying="'nose' is not one of")
+    fails("--part", "lips,", saying="'' is not one of")
     fails("--audio", audio, saying="the speech lasts 0.40 s, the motion 3.00 s")
     fails("--cut", "1:9", saying="--cut 1:9 lies outside")
     fails("--insert", "x", saying="--insert x is not TIME:AUDIO")

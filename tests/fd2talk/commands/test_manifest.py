@@ -1,5 +1,6 @@
 import csv
 import shlex
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -195,6 +196,11 @@ def test_no_empty_folders_of_people_stay(tmp_path, run, here):
     code, _, err = run("manifest", f"vfhq={tmp_path}/VFHQ", *places, "--workers", 1)
     assert code == 0 and "left out" in err and "1 x 1 pixels" in err
     assert [path.name for path in (tmp_path / "made").iterdir()] == ["_5rNOD1nsDg+P0"]
+    shutil.rmtree(tmp_path / "VFHQ" / names[0])
+    before = sorted(tmp_path.rglob("*"))
+    places = ("-o", tmp_path / "n.csv", "--clips", tmp_path / "new" / "made")
+    code, _, err = run("manifest", f"vfhq={tmp_path}/VFHQ", *places, "--workers", 1)
+    assert code == 1 and "none of the 1 clip could be made" in err and sorted(tmp_path.rglob("*")) == before
 
 
 def test_folders_that_are_not_utf_8(tmp_path, refused):

@@ -178,4 +178,17 @@ def test_where_every_clip_fails_unexpectedly_there_is_no_index(clips, tmp_path):
     code, printed, err = failing_prepare(tmp_path, tmp_path / "clips", tmp_path / "out", "--workers", 1)
     first, last = err.strip().splitlines()[-2:]
     assert code == 1 and not printed and "two.mp4: unexpected RuntimeError: no such tensor" in first
-    assert "none of the 1 clips" in last and not (tmp_path / "out" / "index.csv").exists()
+    assert "none of the 1 clips" in last and not (tmp_path / "out").exists()
+
+
+def test_where_nothing_can_be_used_nothing_is_left(tmp_path, run, here):
+    (tmp_path / "clips").mkdir()
+    for name in ("a", "b"):
+        (tmp_path / "clips" / f"{name}.mp4").write_bytes(b"no video")
+    (tmp_path / "there" / "tracks").mkdir(parents=True)  # of somebody
+    before = sorted(tmp_path.rglob("*"))
+    for out in ("new/deep", "there"):
+        code, printed, err = run("prepare", tmp_path / "clips", tmp_path / out, "--workers", 1)
+        assert code == 1 and printed == "" and said(err)[-1].endswith("none of the 2 clips in %s could be used" % (
+            tmp_path / "clips"))  # fmt: skip
+        assert sorted(tmp_path.rglob("*")) == before

@@ -16,6 +16,8 @@ from shared.media import read_audio, read_video, video_info
     [
         (["--host", "0.0.0.0"], "give a --token"),
         (["--token", "short"], "can be guessed"),
+        (["--tokens", "none.txt"], "cannot read none.txt"),
+        (["--tokens", "none.txt", "--token", "correct-horse-battery"], "give either"),
         (["--port", "99999"], "--port"),
         (["--device", "cuda:99"], "cuda:99"),
         (["--weights", "none"], "none: there is no such folder of weights"),

@@ -59,6 +59,15 @@ def test_shards_are_written_resumed_and_trained_on(tmp_path, run, monkeypatch):
     assert run("shard", prepared, out, "--size", 1, "--for", own)[0] == 0 and lost.exists()
 
 
+def test_a_failure_at_the_first_file_leaves_nothing(tmp_path, run, monkeypatch):
+    prepared, out = write_prepared(tmp_path / "prepared", people=3), tmp_path / "new" / "shards"
+    monkeypatch.setattr("fd2talk.commands.shard.in_processes", in_this_process)
+    for motion in (prepared / "motions").iterdir():
+        motion.write_bytes(b"damaged")
+    code, _, err = run("shard", prepared, out, "--no-tracks")
+    assert code == 1 and "not all files were written" in err and not (tmp_path / "new").exists()
+
+
 def test_what_cannot_be_packed_is_refused(tmp_path, refused):
     prepared, out = write_prepared(tmp_path / "prepared", people=3), tmp_path / "shards"
     refused("shard", tmp_path / "none", out, folder=tmp_path, saying="fd2talk prepare")

@@ -9,7 +9,7 @@ from synthetic_prepared import write_prepared
 
 from fd2talk.datasets.names import SHARES
 from fd2talk.datasets.splits import split_people
-from shared.face_model.training.task import _read_clips
+from shared.face_model.training.sample import Tracks
 from stage1_motion.dataset import load_clips
 from stage1_motion.style.training import unscaled_people
 from stage2_render.training.repair.build_pairs import Limits, _people
@@ -75,6 +75,7 @@ def test_readers_pass_over_the_third_split(tmp_path):
     }
     assert seen == {"train": {"person_1", "person_2", "person_3"}, "val": {"person_4", "person_5"}}
     assert set(unscaled_people(prepared, "train")[0]) == seen["train"]
-    assert {row["person"] for row, _ in _read_clips(prepared)} == seen["train"] | seen["val"]
+    tracks = [Tracks.of(prepared, split) for split in ("train", "val")]
+    assert [len([of.points(clip) for clip in range(len(of.person))]) for of in tracks] == [3, 2]
     assert {split: set(found) for split, found in _people(prepared, Limits()).items()} == seen
     assert not any(name.startswith("person_0") for name in _training_motions(prepared))

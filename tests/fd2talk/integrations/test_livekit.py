@@ -7,7 +7,16 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from live_portraits import imports_of_the_docs, level_of, steps, telling_portrait
+from live_portraits import (
+    imports_of_the_docs,
+    late_frames,
+    level_of,
+    onsets,
+    steps,
+    stood_still,
+    telling_portrait,
+    undisturbed,
+)
 
 pytest.importorskip("livekit.agents", reason="needs livekit-agents: make test-integrations")
 
@@ -66,7 +75,7 @@ def run(work, sound_rate=RATE, **options):
         finally:
             await face.aclose()
 
-    result = asyncio.run(asyncio.wait_for(main(), 60))
+    result = asyncio.run(asyncio.wait_for(main(), 240))
     assert not [thread.name for thread in threading.enumerate() if thread.name.startswith("live")]
     return result
 
@@ -105,12 +114,30 @@ def level(frame):
     return level_of(np.frombuffer(frame.data, np.uint8))
 
 
-async def until(condition, seconds=8.0):
-    for _ in range(round(seconds / 0.01)):
-        if condition():
-            return
+async def until(condition, seconds=60.0):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "waited in vain"
         await asyncio.sleep(0.01)
-    raise AssertionError("waited in vain")
+
+
+def seconds_of(frames):
+    """Of sound."""
+    return sum(frame.samples_per_channel for frame in frames) / RATE
+
+
+def begins_of(sent):
+    """When the sound of each frame of `sent` is played by a source that takes it in real time, and the sound."""
+    frames = [(moment, frame) for moment, frame in sent if isinstance(frame, rtc.AudioFrame)]
+    begins, free = [], 0.0
+    for moment, frame in frames:
+        begins.append(max(free, moment))
+        free = begins[-1] + seconds_of([frame])
+    return (
+        np.array(begins),
+        sound_of([frame for _, frame in frames]),
+        np.array([f.samples_per_channel for _, f in frames]),
+    )
 
 
 def test_a_segment_is_played_whole_and_its_end_is_reported():
@@ -118,7 +145,7 @@ def test_a_segment_is_played_whole_and_its_end_is_reported():
 
     async def work(face, audio, sent, _, room):
         await say(audio, sound)
-        finished = await asyncio.wait_for(audio.wait_for_playout(), 10)
+        finished = await asyncio.wait_for(audio.wait_for_playout(), 60)
         return sent, finished, [options.source for _, options in room.published], room
 
     sent, finished, sources, room = run(work)
@@ -134,6 +161,7 @@ def test_a_segment_is_played_whole_and_its_end_is_reported():
 def test_sound_and_picture_of_one_frame_leave_the_generator_together():
     async def main():
         portrait, _ = telling_portrait(RATE)
+        late = late_frames(portrait)
         face, got = PortraitVideo(portrait), []
 
         async def take():
@@ -148,9 +176,9 @@ def test_sound_and_picture_of_one_frame_leave_the_generator_together():
         await until(lambda: of(got, AudioSegmentEnd))
         await face.aclose()
         await task
-        return got
+        return got, late
 
-    got = asyncio.run(main())
+    got, late = asyncio.run(main())
     pairs = matching = 0
     for (_, picture), (_, sound) in zip(got, got[1:]):
         if isinstance(sound, rtc.AudioFrame):
@@ -158,53 +186,57 @@ def test_sound_and_picture_of_one_frame_leave_the_generator_together():
             samples = sound_of([sound])[-RATE // 25 :]
             pairs += 1
             matching += abs(level(picture) - np.sqrt(np.square(samples).mean())) < 0.02
-    assert pairs >= 20 and matching >= pairs - 4
+    assert pairs >= 20 and matching >= pairs - 4 - len(late)  # four have sound of two levels
     kinds = [type(frame) for _, frame in got]
     assert kinds.count(AudioSegmentEnd) == 1
     assert kinds.index(AudioSegmentEnd) == max(index for index, kind in enumerate(kinds) if kind is rtc.AudioFrame) + 1
     times = [moment for moment, frame in got if isinstance(frame, rtc.VideoFrame)]
-    assert abs(np.diff(times[3:]).mean() - 0.04) < 0.006
+    assert times[-1] - times[0] > (len(times) - 1) / 25 - 0.5  # never faster; the clock itself: test_paced.py
 
 
 def test_pictures_are_shown_with_their_sound():
-    """At the sources of the tracks: loud sound is captured within 40 ms of its picture."""
+    """At the sources of the tracks: loud sound is played within 60 ms of its picture."""
 
     async def work(face, audio, sent, *_):
         await until(lambda: len(of(sent, rtc.VideoFrame)) > 10)
-        await say(audio, steps(RATE, [0.2, 0.8, 0.3, 0.9], 0.4))
-        await asyncio.wait_for(audio.wait_for_playout(), 10)
+        await say(audio, steps(RATE, 6 * [0.2, 0.8] + [0.2, 0.9], 0.24))
+        await asyncio.wait_for(audio.wait_for_playout(), 60)
         await asyncio.sleep(0.2)
         return sent
 
-    sent = run(work)
-    shown = next(moment for moment, frame in sent if isinstance(frame, rtc.VideoFrame) and level(frame) > 0.5)
-    # When a sample is played: the source takes sound in real time from the first frame on.
-    begun = next(moment for moment, frame in sent if isinstance(frame, rtc.AudioFrame))
-    played = begun + np.flatnonzero(sound_of(of(sent, rtc.AudioFrame)) > 0.5)[0] / RATE
-    assert abs(shown - played) < 0.06, shown - played
-    assert max(level(frame) for frame in of(sent, rtc.VideoFrame)) == pytest.approx(0.9, abs=0.02)
+    sent = undisturbed(lambda: run(lambda *given: stood_still(work(*given))))
+    levels = [(moment, level(frame)) for moment, frame in sent if isinstance(frame, rtc.VideoFrame)]
+    shown = np.array([moment for (_, before), (moment, now) in zip(levels, levels[1:]) if before < 0.5 < now])
+    begins, sound, sizes = begins_of(sent)
+    first = np.cumsum(sizes) - sizes
+    at = np.round(onsets(sound, RATE) * RATE).astype(int)
+    inside = np.searchsorted(first, at, "right") - 1
+    played = begins[inside] + (at - first[inside]) / RATE
+    apart = np.array([np.abs(played - moment).min() for moment in shown])
+    assert len(played) == 7 and len(shown) >= 6 and np.median(apart) < 0.06, apart
+    assert max(now for _, now in levels) == pytest.approx(0.9, abs=0.02)
 
 
 def test_an_interruption_silences_within_100_ms_and_has_no_end():
     async def work(face, audio, sent, *_):
         await say(audio, steps(RATE, [0.5], 4.0))
         await until(lambda: len(of(sent, rtc.AudioFrame)) > 12)
-        at = time.monotonic()
+        count = len(sent)
         audio.clear_buffer()
-        interrupted = await asyncio.wait_for(audio.wait_for_playout(), 5)
-        reported = time.monotonic() - at
+        interrupted = await asyncio.wait_for(audio.wait_for_playout(), 60)
+        reported = len(of(sent[count:], rtc.VideoFrame))
         await asyncio.sleep(0.4)
-        again = time.monotonic()
+        again = len(sent)
         await say(audio, steps(RATE, [0.8], 0.3))
-        finished = await asyncio.wait_for(audio.wait_for_playout(), 10)
-        return sent, at, reported, again, interrupted, finished
+        finished = await asyncio.wait_for(audio.wait_for_playout(), 60)
+        return sent, count, reported, again, interrupted, finished
 
-    sent, at, reported, again, interrupted, finished = run(work)
-    late = [(moment - at, frame) for moment, frame in sent if isinstance(frame, rtc.AudioFrame) and at < moment < again]
-    assert max((when for when, _ in late), default=0) < 0.1 and reported < 0.15
-    assert not late or abs(float_sound(late[-1][1].data, 1)[-1]) < 1e-3  # it has faded out
-    before = sound_of([frame for moment, frame in sent if isinstance(frame, rtc.AudioFrame) and moment < again])
-    assert interrupted.interrupted and interrupted.playback_position == pytest.approx(len(before) / RATE, abs=0.05)
+    sent, count, reported, again, interrupted, finished = run(work)
+    late = of(sent[count:again], rtc.AudioFrame)
+    assert seconds_of(late) < 0.1 and reported <= 4  # pictures until it is told
+    assert not late or abs(float_sound(late[-1].data, 1)[-1]) < 1e-3  # it has faded out
+    before = of(sent[:again], rtc.AudioFrame)
+    assert interrupted.interrupted and interrupted.playback_position == pytest.approx(seconds_of(before), abs=0.15)
     assert not finished.interrupted and 0.3 <= finished.playback_position < 0.42
 
 
@@ -265,12 +297,11 @@ def test_participants_are_listened_to(monkeypatch):
 
 def test_it_ends_at_once_in_mid_speech():
     async def work(face, audio, sent, *_):
-        await say(audio, steps(RATE, [0.5], 5.0))
+        await say(audio, steps(RATE, [0.5], 20.0))
         await until(lambda: of(sent, rtc.AudioFrame))
-        return time.monotonic()
+        return sent
 
-    begun = run(work)
-    assert time.monotonic() - begun < 1.5
+    assert seconds_of(of(run(work), rtc.AudioFrame)) < 10
 
 
 def test_options_are_those_of_the_portrait():
@@ -306,27 +337,26 @@ def test_a_session_speaks_through_it_and_is_interrupted():
         await session.start(Agent(instructions="You are brief."), record=False)
         try:
             said = session.say("a step", audio=recording(steps(RATE, [0.3, 0.6])))
-            await asyncio.wait_for(said.wait_for_playout(), 15)
+            await asyncio.wait_for(said.wait_for_playout(), 60)
             whole = len(of(sent, rtc.AudioFrame))
             said = session.say("a long one", audio=recording(steps(RATE, [0.8], 4.0)))
             await until(lambda: len(of(sent, rtc.AudioFrame)) > whole + 10)
             clear, cleared = face.clear_buffer, []
 
             async def clear_buffer():
-                cleared.append(time.monotonic())
+                cleared.append(len(sent))
                 await clear()
 
             face.clear_buffer = clear_buffer
             said.interrupt()
-            await asyncio.wait_for(said.wait_for_playout(), 5)
+            await asyncio.wait_for(said.wait_for_playout(), 60)
             await asyncio.sleep(0.3)
-            last = max(moment for moment, frame in sent if isinstance(frame, rtc.AudioFrame))
-            return of(sent, rtc.AudioFrame)[:whole], last - cleared[0]
+            return of(sent, rtc.AudioFrame)[:whole], seconds_of(of(sent[cleared[0] :], rtc.AudioFrame))
         finally:
             await session.aclose()
             await face.aclose()
 
-    first, late = asyncio.run(asyncio.wait_for(main(), 60))
+    first, late = asyncio.run(asyncio.wait_for(main(), 240))
     found = sound_of(first)
     sound = steps(RATE, [0.3, 0.6])
     begins = np.flatnonzero(found)[0]

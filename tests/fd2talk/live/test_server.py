@@ -18,7 +18,7 @@ pytest.importorskip("aiortc", reason="the extra live is not installed")
 import aiohttp
 from aiortc import RTCSessionDescription
 from aiortc.mediastreams import MediaStreamError
-from flashing import FlashRender, clicks, flashing, serving
+from flashing import FlashRender, clicks, flashing, serving, wait_for
 
 from fd2talk.live.addresses import peer_connection
 from fd2talk.live.server import BUSY, ELSEWHERE, NOBODY, STOPPED, STRANGER, LiveServer
@@ -40,6 +40,14 @@ def server_of(render=None, **options):
     return server
 
 
+async def until(condition, seconds=60):
+    """Wait until something is true, however busy the machine is."""
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "this did not happen"
+        await asyncio.sleep(0.02)
+
+
 class Visitor:
     """A client as the page is one."""
 
@@ -56,11 +64,9 @@ class Visitor:
         await self.socket.send_json({"type": "offer", "sdp": self.peer.localDescription.sdp})
         answer = await self.message("answer")
         await self.peer.setRemoteDescription(RTCSessionDescription(answer["sdp"], "answer"))
-        until = time.monotonic() + 20
-        while not self.sounds and time.monotonic() < until:
-            await asyncio.sleep(0.02)
+        await until(lambda: self.sounds)
 
-    async def message(self, kind, seconds=5):
+    async def message(self, kind, seconds=30):
         """The next message of that kind."""
         async with asyncio.timeout(seconds) if hasattr(asyncio, "timeout") else _no_limit():
             while True:
@@ -117,47 +123,54 @@ def white(pictures):
 
 
 def test_a_click_is_heard_when_the_flash_is_seen():
+    """Most are, at least: while another program keeps the processor, pictures are late, and arrivals are noted late."""
+
     async def talk(address):
         async with visit(address) as visitor:
             await visitor.connect()
             speech = await visitor.sound()
-            await speech.send_bytes(pcm(clicks(3, 0.4, 48000)))
+            await speech.send_bytes(pcm(clicks(10, 0.4, 48000)))
             await speech.send_str('{"type": "end"}')
             await visitor.message("speaking")
-            await asyncio.sleep(4)
-            return visitor.sounds, visitor.pictures, visitor.messages
+            await until(lambda: len(onsets(white(visitor.pictures))) >= 8 and len(onsets(loud(visitor.sounds))) >= 8)
+            return onsets(loud(visitor.sounds)), onsets(white(visitor.pictures))
 
-    for _ in range(3):  # while another program keeps the processor, the receiver notes late what has arrived
-        with serving(server_of()) as address:
-            sounds, pictures, _ = asyncio.run(talk(address))
-        heard, seen = loud(sounds), white(pictures)
-        flashes = [one for number, one in enumerate(seen) if not number or one[1] - seen[number - 1][1] > 0.2]
-        apart = [min((click - when for click, _ in heard), key=abs) for when, _ in flashes]
-        if len(flashes) >= 5 and np.ptp(apart) < 0.06:
-            break
+    with serving(server_of()) as address:
+        heard, seen = (np.array(found) for found in asyncio.run(talk(address)))
+    # Times of arrival, and those that the packets carry, which begin at zero with the first packet of each kind.
     # aiortc's receiver holds back some packets of sound, always as many; Chromium: tests/apps.
-    assert len(flashes) >= 5 and abs(np.median(apart)) < 0.09 and np.ptp(apart) < 0.06
+    for column, most_apart, most_spread in ((0, 0.2, 0.2), (1, 0.2, 0.01)):
+        apart = np.array([min(heard[:, column] - moment, key=abs) for moment in seen[:, column]])
+        assert abs(np.median(apart)) < most_apart
+        assert np.median(np.abs(apart - np.median(apart))) < most_spread
 
 
-def test_an_interruption_over_the_network_is_heard_within_a_fifth_of_a_second():
+def onsets(found):
+    """The first of each group of (when, pts)."""
+    return [one for number, one in enumerate(found) if not number or one[1] - found[number - 1][1] > 0.2]
+
+
+def test_an_interruption_over_the_network_silences_the_next_frame_but_one():
     async def talk(address):
         async with visit(address) as visitor:
             await visitor.connect()
+            (portrait,) = server.made
+            interrupt, interrupted = portrait.interrupt, []
+            portrait.interrupt = lambda: (interrupt(), interrupted.append(portrait.figures.frames / 25))[0]
             speech = await visitor.sound()
-            tone = 0.8 * np.sin(2 * np.pi * 300 * np.arange(48000 * 8) / 48000)
+            tone = 0.8 * np.sin(2 * np.pi * 300 * np.arange(48000 * 10) / 48000)
             await speech.send_bytes(pcm(tone))
-            while len(loud(visitor.sounds[-50:])) < 30:
-                await asyncio.sleep(0.05)
+            await until(lambda: len(loud(visitor.sounds[-50:])) >= 30)
             await speech.send_str('{"type": "interrupt"}')
-            at = time.monotonic()
             await visitor.message("interrupted")
-            await asyncio.sleep(1)
-            return at, visitor.sounds
+            await until(lambda: visitor.sounds[-1][1] > interrupted[0] + 0.5)
+            return interrupted[0], visitor.sounds
 
     server = server_of()
     with serving(server) as address:
         at, sounds = asyncio.run(talk(address))
-    assert 0 < max(when for when, _ in loud(sounds)) - at < 0.25
+    # By the time that sound carries, which begins with the first packet that arrives: nothing waits on its way.
+    assert -0.5 < max(pts for _, pts in loud(sounds)) - at < 0.08
 
 
 def test_everything_is_released_when_the_visitor_leaves():
@@ -171,10 +184,7 @@ def test_everything_is_released_when_the_visitor_leaves():
     with serving(server) as address:
         for connect in (True, True, False, True):
             asyncio.run(talk(address, connect))
-            until = time.monotonic() + 5
-            while server.call is not None and time.monotonic() < until:
-                time.sleep(0.05)
-            assert server.call is None
+            wait_for(lambda: server.call is None)
             live = [one.name for one in threading.enumerate() if one.name.startswith("live")]
             assert live == []
     assert len(server.made) == 4
@@ -192,12 +202,11 @@ def test_a_second_visitor_gets_one_sentence_and_the_first_goes_on():
             refused = await second.receive_json()
             assert (await second.receive()).type is aiohttp.WSMsgType.CLOSE
             before = len(visitor.sounds)
-            await asyncio.sleep(0.5)
-            return refused, len(visitor.sounds) - before
+            await until(lambda: len(visitor.sounds) > before + 10)
+            return refused
 
     with serving(server_of()) as address:
-        refused, more = asyncio.run(talk(address))
-    assert refused == {"type": "error", "message": BUSY} and more > 10
+        assert asyncio.run(talk(address)) == {"type": "error", "message": BUSY}
 
 
 def test_programs_are_told_what_happens_and_what_is_wrong():
@@ -214,7 +223,7 @@ def test_programs_are_told_what_happens_and_what_is_wrong():
             good = await visitor.sound()
             await good.send_bytes(pcm(np.full(4800, 0.5)))
             await good.send_str('{"type": "end"}')
-            told = [(await good.receive_json(timeout=5)) for _ in range(2)]
+            told = [(await good.receive_json(timeout=30)) for _ in range(2)]
             found = [
                 await errors(visitor, "speech", 16000, lambda one: one.send_bytes(b"abc")),
                 await errors(visitor, "speech", 7000, lambda one: one.send_bytes(b"ab")),
@@ -228,11 +237,12 @@ def test_programs_are_told_what_happens_and_what_is_wrong():
             no_object = await visitor.message("error")
             listening = await visitor.sound("listen", 16000)
             await listening.send_bytes(pcm(np.full(1600, 0.5)))
-            await asyncio.sleep(0.7)
+            heard_by = server.made[0]._maker._stream
+            await until(lambda: sum(map(len, heard_by.heard)) >= 1600)
             held = await visitor.sound()
-            heard = sum(map(len, server.made[0]._maker._stream.heard))
+            heard = sum(map(len, heard_by.heard))
             await visitor.socket.close()
-            left = await held.receive_json(timeout=5)
+            left = await held.receive_json(timeout=30)
         return early, told, found, again, no_object, heard, left
 
     server = server_of()
@@ -310,9 +320,8 @@ def test_the_visitor_is_told_when_the_server_stops_and_nothing_is_left():
     server = server_of()
     running = serving(server)
     address = running.__enter__()
-    begun = time.monotonic()
     left, told, _ = asyncio.run(call(address, lambda: running.__exit__(None, None, None)))
-    assert left["message"] == STOPPED and told == [STOPPED] and time.monotonic() - begun < 12
+    assert left["message"] == STOPPED and told == [STOPPED]
     assert server.call is None
     assert [one.name for one in threading.enumerate() if one.name.startswith("live")] == []
 
@@ -327,7 +336,7 @@ def test_a_portrait_that_is_still_being_made_is_released_when_the_server_stops()
     async def call(address):
         async with aiohttp.ClientSession() as http:
             await http.ws_connect(f"{address}/call")
-            await asyncio.to_thread(making.wait, 5)
+            await asyncio.to_thread(making.wait, 30)
 
     making, made = threading.Event(), []
     with serving(LiveServer(make, b"", host="127.0.0.1")) as address:
@@ -337,7 +346,10 @@ def test_a_portrait_that_is_still_being_made_is_released_when_the_server_stops()
         made[0].interrupt()
 
 
-def test_who_hangs_up_and_calls_again_is_not_somebody_else():
+def test_who_hangs_up_and_calls_again_is_not_somebody_else(monkeypatch):
+    monkeypatch.setattr("fd2talk.live.server._NOTICE", 30.0)
+    monkeypatch.setattr("fd2talk.live.server._LEAVE", 30.0)
+
     async def talk(address):
         async with aiohttp.ClientSession() as http:
             for _ in range(3):
@@ -395,7 +407,7 @@ def test_after_every_end_it_is_told_when_speech_is_over():
     async def told(socket):
         found = []
         while not found or found[-1] != {"type": "speaking", "speaking": False}:
-            found.append(await socket.receive_json(timeout=5))
+            found.append(await socket.receive_json(timeout=30))
         return found
 
     async def talk(address):
@@ -404,14 +416,19 @@ def test_after_every_end_it_is_told_when_speech_is_over():
             socket = await visitor.sound()
             await socket.send_str('{"type": "end"}')
             nothing = await told(socket)
+            (portrait,) = server.made
+            frame, go = portrait.frame, threading.Event()
+            portrait.frame = lambda *patience: (go.wait(60), frame(*patience))[1]  # nothing is heard until then
             await socket.send_bytes(pcm(np.full(48000 * 2, 0.5)))
             await socket.send_str('{"type": "end"}')
             for _ in range(5):
                 await socket.send_str('{"type": "interrupt"}')
-            before = await told(socket)
+            before = [await socket.receive_json(timeout=30)]
+            go.set()
+            before += await told(socket)
             await socket.send_bytes(pcm(np.full(48000 * 3, 0.5)))
             await socket.send_str('{"type": "end"}')
-            assert await socket.receive_json(timeout=5) == {"type": "speaking", "speaking": True}
+            assert await socket.receive_json(timeout=30) == {"type": "speaking", "speaking": True}
             await asyncio.sleep(0.3)
             for _ in range(5):
                 await socket.send_str('{"type": "interrupt"}')
@@ -420,7 +437,8 @@ def test_after_every_end_it_is_told_when_speech_is_over():
                 await socket.receive_json(timeout=1)
             return nothing, before, within
 
-    with serving(server_of()) as address:
+    server = server_of()
+    with serving(server) as address:
         nothing, before, within = asyncio.run(talk(address))
     over, interrupted = {"type": "speaking", "speaking": False}, {"type": "interrupted"}
     assert nothing == [over] and before == [interrupted, over] and within == [interrupted, over]
@@ -431,7 +449,7 @@ def test_large_and_deep_messages_get_a_sentence():
         socket = await visitor.sound(path, 48000)
         await send(socket)
         await socket.send_str('{"type": "sing"}')
-        return (await socket.receive_json(timeout=5))["message"]
+        return (await socket.receive_json(timeout=30))["message"]
 
     async def talk(address):
         async with visit(address) as visitor:
@@ -461,7 +479,7 @@ def test_headers_that_are_no_addresses_are_refused(headers):
     with serving(server_of()) as address:
         host = address.removeprefix("http://")
         name, port = host.split(":")
-        with socket.create_connection((name, int(port)), 5) as raw:
+        with socket.create_connection((name, int(port)), 30) as raw:
             raw.sendall(f"GET / HTTP/1.1\r\n{headers.format(host=host)}\r\n\r\n".encode("latin-1"))
             assert raw.recv(100).split()[1][:1] == b"4"
 
@@ -476,7 +494,8 @@ def test_the_client_of_the_documentation_speaks():
             client = code.replace("http://127.0.0.1:8780", address)
             pieces = [pcm(0.8 * np.sin(np.arange(2400) * 0.1))] * 5
             await asyncio.to_thread(exec, client, {"synthesise": lambda text: pieces})
-            await asyncio.sleep(0.2)
+            await until(lambda: len(loud(visitor.sounds)) >= 24)
+            await asyncio.sleep(0.3)
             return visitor.sounds
 
     with serving(server_of()) as address:
@@ -497,7 +516,7 @@ def test_a_machine_that_is_too_slow_is_told_to_the_page():
     async def talk(address):
         async with visit(address) as visitor:
             await visitor.connect()
-            return await visitor.message("note", 10)
+            return await visitor.message("note", 60)
 
     def slow(notify):
         return flashing(FlashRender(seconds=0.3), size=512, sound_rate=SOUND_RATE, notify=notify)

@@ -163,7 +163,7 @@ def test_some_may_follow_and_the_others_are_answered_all_the_same(tmp_path, gate
                 next(line for line in lines if line.startswith("event: "))
             refused = client.get(url)
             assert "too many" in error_of(refused, 503, "busy") and refused.headers["retry-after"] == "5"
-            wait_for(lambda: client.video(name)["status"] == "in_progress")  # it is made all the same
+            wait_for(lambda: client.video(name)["status"] == "in_progress")
 
         def follows():
             with client.stream("GET", url) as stream:
@@ -420,6 +420,24 @@ def test_a_token_opens_everything_but_the_page(tmp_path):
                 assert stranger.get(path).status_code == 200
             assert client.get("/v1/videos").status_code == 200 and client.get("/metrics").status_code == 200
             assert client.finished(client.queued())["status"] == "completed"
+
+
+def test_clients_with_tokens_of_their_own_see_their_own_alone(tmp_path):
+    tokens = {"anna": TOKEN, "ben": TOKEN[::-1]}
+    with running(tmp_path / "data", tokens=tokens) as (_, address, _):
+        with Client(address, TOKEN) as anna, Client(address, TOKEN[::-1]) as ben, Client(address, TOKEN + "x") as other:
+            error_of(other.get("/v1/videos"), 401, "unauthorized")
+            name, upload = anna.queued(key="k"), anna.upload(quick())
+            assert anna.finished(name)["status"] == "completed"
+            for path in ("", "/content", "/events"):
+                error_of(ben.get(f"/v1/videos/{name}{path}"), 404, "not_found")
+            error_of(ben.delete(f"/v1/videos/{name}"), 404, "not_found")
+            error_of(ben.delete(f"/v1/uploads/{upload}"), 404, "not_found")
+            error_of(ben.post("/v1/videos", json={"photo": upload, "audio": upload}), 404, "not_found")
+            assert ben.get("/v1/videos").json()["data"] == [] and ben.queued(key="k") != name
+            assert [video["id"] for video in anna.get("/v1/videos").json()["data"]] == [name]
+            assert anna.content(name) and anna.delete(f"/v1/videos/{name}").status_code == 200
+            assert anna.delete(f"/v1/uploads/{upload}").status_code == 200
 
 
 def test_the_example_of_the_documentation_runs(served, tmp_path, monkeypatch):

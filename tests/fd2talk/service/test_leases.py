@@ -6,6 +6,7 @@ import time
 
 import pytest
 
+from fd2talk.service import database
 from fd2talk.service.database import Claim, Database
 from fd2talk.service.errors import Refused
 from fd2talk.service.leases import Leases
@@ -19,8 +20,9 @@ class Tables:
         self.videos, self.leases = Videos(self.database), Leases(self.database, keep)
         self.start = self.leases.begin()
 
-    def add(self, key=None, digest="", most=100, **options):
-        return self.videos.add(options, "folder", {"photo": "p.png"}, most=most, key=key, digest=digest)
+    def add(self, key=None, digest="", most=100, client="", **options):
+        files = {"photo": "p.png"}
+        return self.videos.add(options, "folder", files, most=most, key=key, digest=digest, client=client)
 
     def claim(self, lease, process="p"):
         return self.leases.claim(f"{process}-{lease}", self.start)
@@ -39,6 +41,56 @@ def test_videos_are_begun_in_the_order_in_which_they_came(tables):
     assert [tables.videos.find(name).ahead for name in names] == [0, 1, 2, 3, 4]
     assert [tables.claim(f"lease {n}").id for n in range(5)] == names
     assert tables.claim("another") is None
+
+
+def test_clients_take_turns(tables):
+    """Whoever queues many videos waits for whoever queues one, and `ahead` says so."""
+    names = {}
+    for client, number in (("a", 5), ("b", 2), ("c", 1)):
+        for _ in range(number):
+            names[tables.add(client=client)[0].id] = client
+    expected = "abcabaaa"
+    waits = sorted(names, key=lambda name: tables.videos.find(name).ahead)
+    assert [names[name] for name in waits] == [*expected]
+    assert [tables.videos.find(name).ahead for name in waits] == [*range(8)]
+    begun = [tables.claim(str(number)) for number in range(3)]
+    assert [video.id for video in begun] == waits[:3]
+    assert [tables.videos.find(name).ahead for name in waits[3:]] == [3, 4, 5, 6, 7]  # three are under way
+    late = [tables.add(client=client)[0].id for client in "dbb"]
+    assert tables.videos.find(late[0]).ahead == 3 + 2  # a and b have waited for their turns longer
+    rest = [tables.claim(f"rest {number}").id for number in range(8)]
+    assert rest[:3] == [*waits[3:5], late[0]] and set(rest) == {*waits[3:], *late} and tables.claim("more") is None
+
+
+def test_clients_know_nothing_of_each_other(tables):
+    mine, theirs = tables.add("key", "digest", client="a")[0], tables.add("key", "other", client="b")[0]
+    assert mine.id != theirs.id  # their keys are their own
+    assert tables.add("key", "digest", client="a") == (tables.videos.find(mine.id), False)
+    for client, own, foreign in (("a", mine, theirs), ("b", theirs, mine), ("", None, mine)):
+        assert [video.id for video in tables.videos.page(10, client=client)[0]] == ([own.id] if own else [])
+        assert tables.videos.find(foreign.id, client) is None and tables.videos.delete(foreign.id, client) is None
+    with pytest.raises(Refused, match="1 videos are waiting"):
+        tables.add(most=1, client="a")
+    assert tables.add(most=1, client="c")[1] and tables.videos.find(mine.id) is not None
+    assert tables.videos.delete(mine.id, "a").id == mine.id
+
+
+def test_videos_of_the_version_without_clients_are_kept(tmp_path):
+    connection = sqlite3.connect(tmp_path / "t.db")
+    for statement in database._SCHEMA.split(";\n"):
+        if "turns" not in statement and "by_client" not in statement:
+            lines = [line for line in statement.splitlines() if not line.strip().startswith("client TEXT")]
+            connection.execute("\n".join(lines).replace("error_message TEXT,", "error_message TEXT")
+                               .replace("expires REAL NOT NULL,\n)", "expires REAL NOT NULL\n)"))  # fmt: skip
+    connection.execute("PRAGMA user_version = 1")
+    connection.execute("INSERT INTO videos (id, status, created, options, folder, files) VALUES "
+                       "('video_old', 'queued', 1, '{}', 'f', '{}')")  # fmt: skip
+    connection.commit()
+    connection.close()
+    tables = Tables(tmp_path / "t.db")
+    new = tables.add()[0].id
+    assert [tables.videos.find(name, "").ahead for name in ("video_old", new)] == [0, 1]
+    assert [tables.claim(str(number)).id for number in range(2)] == ["video_old", new]
 
 
 def test_what_was_interrupted_comes_first_again(tables):

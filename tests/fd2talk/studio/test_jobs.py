@@ -49,7 +49,7 @@ def test_jobs_take_turns_and_are_told_how_many_come_first(jobs):
     def work(name):
         def work(report):
             order.append(name)
-            go.wait(10)
+            go.wait(120)
 
         return work
 
@@ -65,7 +65,7 @@ def test_jobs_take_turns_and_are_told_how_many_come_first(jobs):
         next(jobs.run("b", "page", work("b")))
     go.set()
     for thread in (first, second, third):
-        thread.join(10)
+        thread.join(60)
     assert order == ["a", "b", "c"]
 
 
@@ -101,7 +101,7 @@ def test_cancel_stops_a_visitors_job(jobs, page):
     time.sleep(0.1)
     assert jobs.busy
     jobs.cancel("a", page)
-    thread.join(10)
+    thread.join(60)
     assert isinstance(got[-1], Cancelled) and not jobs.busy
 
 
@@ -111,10 +111,10 @@ def test_a_waiting_job_can_be_cancelled(jobs):
     second, got = follow(jobs, "b", endless)
     wait_for(lambda: got)
     jobs.cancel("b")
-    second.join(10)
+    second.join(60)
     assert isinstance(got[-1], Cancelled) and jobs.busy
     jobs.cancel("a")
-    first.join(10)
+    first.join(60)
 
 
 def test_nobody_waits_for_no_job(jobs):
@@ -141,7 +141,7 @@ def test_what_gives_way_goes_on_afterwards(jobs):
     thread.start()
     wait_for(lambda: begun == ["background"])
     assert [*jobs.run("a", "page", first)][-1] == Finished("first")
-    thread.join(10)
+    thread.join(60)
     assert begun == ["background", "first", "background"] and got[-1] == Finished("kept")
 
 
@@ -153,8 +153,8 @@ def test_what_gives_way_waits_behind_the_visitors_job_and_survives_its_end(jobs)
     behind.start()
     wait_for(lambda: Waiting(1) in got)
     jobs.cancel_first("a")
-    first.join(10)
-    behind.join(10)
+    first.join(60)
+    behind.join(60)
     assert isinstance(stopped[-1], Cancelled) and got[-1] == Finished(2)
 
 
@@ -173,7 +173,7 @@ def test_a_later_one_of_the_page_takes_the_place_of_what_gives_way(jobs):
     with pytest.raises(Busy, match="frames are rendered of another window; wait for it, or stop it first"):
         next(jobs.run("a", "another", endless, "", gives_way=True))
     assert [*jobs.run("a", "page", lambda report: 3, gives_way=True)][-1] == Finished(3)
-    thread.join(10)
+    thread.join(60)
     assert isinstance(got[-1], Cancelled)
 
 
@@ -182,7 +182,7 @@ def test_stop_reaches_a_job_that_gives_way_where_there_is_no_other(jobs):
     thread.start()
     wait_for(lambda: jobs.busy)
     jobs.cancel_first("a")
-    thread.join(10)
+    thread.join(60)
     assert not jobs.busy
 
 
@@ -192,7 +192,7 @@ def test_close_stops_everything():
     wait_for(lambda: jobs.busy)
     jobs.close()
     for thread, got in threads:
-        thread.join(10)
+        thread.join(60)
         assert isinstance(got[-1], Cancelled)
     with pytest.raises(Cancelled):
         next(jobs.run("a", "page", endless))
@@ -222,7 +222,7 @@ def test_a_job_that_stays_is_followed_by_somebody_else(jobs):
     wait_for(lambda: Progress("going on", 1, 2) in got)
     assert jobs.follow("a", "page", "that") is None and jobs.follow("b", "page", "this") is None
     news = jobs.follow("a", "page", "this")
-    thread.join(10)
+    thread.join(60)
     assert isinstance(got[-1], HandedOver)
     assert [next(news), next(news)] == [Shown("first"), Progress("going on", 1, 2)]
     news.close()  # nobody follows it: it goes on

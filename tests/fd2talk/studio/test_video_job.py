@@ -4,6 +4,7 @@ import gc
 import threading
 import time
 import weakref
+from dataclasses import replace
 
 import pytest
 from studio_client import PNG, Client, SmallEngine, file_of, files_in, links, running, wait_for
@@ -14,13 +15,20 @@ from fd2talk.studio.limits import Limits
 
 
 def page_of(studio, client):
-    return studio.visitors.page(client.http.cookies["fd2talk_visitor"], client.session)
+    """The page of a client, which has loaded it by now."""
+    return studio.visitors.loaded(client.http.cookies["fd2talk_visitor"], client.session, client.loaded)
+
+
+def come(studio, client):
+    """Open a page in a window."""
+    client.come()
+    return page_of(studio, client)
 
 
 def reload(client, address):
-    """The same browser, after F5: another page with the same cookie."""
+    """The same browser, after F5: another page in the same window, with the same cookie."""
     client.leave()
-    again = Client(address, cookies=client.http.cookies)
+    again = Client(address, before=client)
     again.come()
     return again
 
@@ -29,7 +37,7 @@ def reload(client, address):
 def made(wav):
     """A studio in which a visitor has a video: (studio, address, client, what they got)."""
     with running(SmallEngine()) as (studio, address), Client(address) as client:
-        client.come()
+        come(studio, client)
         client.photo(client.upload(PNG, "p.png")[1])
         sound = client.upload(wav, "s.wav")[1]
         client.fire("speech", "change", {"speech": file_of(sound)})
@@ -81,10 +89,19 @@ def test_a_second_tab_is_a_page_of_its_own(made):
         assert "results" not in other.fire("page", "load")
 
 
+def test_a_page_comes_back_though_the_browser_still_holds_the_connection_before(made):
+    studio, address, client, got = made
+    with Client(address, before=client) as again:
+        again.come()
+        assert links(again.fire("page", "load")["results"]) == links(got["results"])
+        client.leave()
+        assert again.generate(page_of(studio, again).sound, seed=8)["stage"] == "Done"
+
+
 def test_a_job_goes_on_while_the_page_is_loaded_again(wav):
     engine = SmallEngine()
     with running(engine) as (studio, address), Client(address) as client:
-        client.come()
+        come(studio, client)
         client.photo(client.upload(PNG, "p.png")[1])
         sound = client.upload(wav, "s.wav")[1]
         engine.stage.gate.clear()
@@ -97,7 +114,7 @@ def test_a_job_goes_on_while_the_page_is_loaded_again(wav):
             time.sleep(1)
             assert studio.jobs.busy and not got
             engine.stage.gate.set()
-            thread.join(20)
+            thread.join(60)
             assert got["stage"] == "Done" and set(links(got["results"])) == {"mp4", "glb", "csv", "npz"}
             page = page_of(studio, again)
             assert len(page.generated) == 1 and not studio.jobs.has(page.visitor.name, page.name, "")
@@ -106,7 +123,7 @@ def test_a_job_goes_on_while_the_page_is_loaded_again(wav):
 def test_a_job_that_ends_between_two_pages_is_shown(wav):
     engine = SmallEngine()
     with running(engine) as (studio, address), Client(address) as client:
-        client.come()
+        come(studio, client)
         client.photo(client.upload(PNG, "p.png")[1])
         sound = client.upload(wav, "s.wav")[1]
         engine.stage.gate.clear()
@@ -121,9 +138,9 @@ def test_a_job_that_ends_between_two_pages_is_shown(wav):
 
 def test_a_job_stops_when_the_page_does_not_come_back_and_what_was_made_is_kept_for_a_while(wav):
     engine = SmallEngine()
-    limits = Limits(leave_seconds=0.3, keep_seconds=3.0)
+    limits = Limits(leave_seconds=0.3, keep_seconds=600.0)
     with running(engine, limits) as (studio, address), Client(address) as client:
-        client.come()
+        come(studio, client)
         client.photo(client.upload(PNG, "p.png")[1])
         sound = client.upload(wav, "s.wav")[1]
         client.generate(sound, seed=3)
@@ -131,13 +148,14 @@ def test_a_job_stops_when_the_page_does_not_come_back_and_what_was_made_is_kept_
         client.join("generate", "click", {"speech": file_of(sound), "max-size": 128, "renderer": "geometry"})
         wait_for(lambda: studio.jobs.busy)
         client.leave()
-        wait_for(lambda: not studio.jobs.busy, 3)
+        wait_for(lambda: not studio.jobs.busy, 20)
         with reload(client, address) as again:
             back = again.fire("page", "load")
             assert "seed 3" in back["results"] and "was stopped, as its page had been closed" in back["failed"]
             assert again.fire("page", "load")["failed"] == ""  # it is said once
             held = weakref.ref(page_of(studio, again).photo)
-        wait_for(lambda: len(studio.visitors) == 0, 6)
+            studio.visitors._limits = replace(limits, keep_seconds=1.0)
+        wait_for(lambda: len(studio.visitors) == 0)
         wait_for(lambda: not files_in(studio.visitors.folder))
         gc.collect()
         assert held() is None
@@ -146,8 +164,8 @@ def test_a_job_stops_when_the_page_does_not_come_back_and_what_was_made_is_kept_
 
 def test_a_bad_line_stops_nothing(wav):
     engine = SmallEngine()
-    with running(engine, Limits(leave_seconds=0.5, keep_seconds=1.0)) as (studio, address), Client(address) as client:
-        client.come()
+    with running(engine) as (studio, address), Client(address) as client:
+        page = come(studio, client)
         client.photo(client.upload(PNG, "p.png")[1])
         sound = client.upload(wav, "s.wav")[1]
         engine.stage.gate.clear()
@@ -156,12 +174,12 @@ def test_a_bad_line_stops_nothing(wav):
         thread.start()
         wait_for(lambda: studio.jobs.busy)
         client.leave()
-        time.sleep(0.2)
+        wait_for(lambda: page.left is not None)
         client.come()  # under the same name
-        time.sleep(1.5)
-        assert studio.jobs.busy
+        wait_for(lambda: page.left is None)
+        assert studio.jobs.busy and page.timer is None  # nothing will stop it
         engine.stage.gate.set()
-        thread.join(20)
+        thread.join(60)
         assert got["stage"] == "Done"
 
 
@@ -206,7 +224,7 @@ def test_new_motion_goes_on_while_the_page_is_loaded_again(made, monkeypatch):
             list(first)
         wait_for(lambda: any("lanes" in state and state["busy"] for state in states))
         go.set()
-        thread.join(20)
+        thread.join(60)
         assert states[-1]["locks"] == [(0, 1)] and states[-1]["busy"] is None and states[-1]["error"] == ""
 
 

@@ -18,7 +18,6 @@ VGG = [(*entry, 3, 1, 1) for entry in VGG]
 CONVOLUTIONS = {"alex": ALEX, "vgg": VGG}
 POOLS = {"alex": {2: 3, 5: 3}, "vgg": {4: 2, 9: 2, 16: 2, 23: 2}}  # index: window; all move by 2
 TAPS = {"alex": (1, 4, 7, 9, 11), "vgg": (3, 8, 15, 22, 29)}  # relu1 .. relu5; relu1_2, 2_2, 3_3, 4_3, 5_3
-CHANNELS = {"alex": (64, 192, 384, 256, 256), "vgg": (64, 128, 256, 512, 512)}
 
 
 @pytest.fixture(scope="module", params=["alex", "vgg"])

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from shared.errors import Fd2TalkError
+from shared.errors import Fd2TalkError, InputError
 from shared.training.config import TrainingConfig
 from shared.training.loop import learning_rate, train
 
@@ -54,6 +54,21 @@ def test_learns_and_keeps_the_best(tmp_path):
     assert task.validate(task.model.eval())["score"] == pytest.approx(result["best_score"], abs=1e-5)
     rows = list(csv.DictReader(open(tmp_path / "log.csv")))
     assert {row["phase"] for row in rows} == {"train", "validation"}
+
+
+def test_a_training_whose_data_cannot_be_read_leaves_nothing(tmp_path):
+    class Unreadable(LineTask):
+        def batch(self, generator, batch_size):
+            raise InputError("clip.npz: damaged")
+
+    (tmp_path / "mine").mkdir()
+    for output in (tmp_path / "new", tmp_path / "mine"):
+        with pytest.raises(InputError, match="damaged"):
+            train(Unreadable(), settings(output))
+    assert not (tmp_path / "new").exists() and (tmp_path / "mine").exists()
+    with pytest.raises(KeyboardInterrupt):
+        train(LineTask(die_at=2), settings(tmp_path / "begun"))
+    assert (tmp_path / "begun" / "log.csv").exists()
 
 
 def test_killed_and_resumed_equals_uninterrupted(tmp_path):

@@ -8,8 +8,6 @@ from portraits import opened, portrait, turned
 
 from stage2_render.repair.parts import LEFT, MOUTH, PARTS, RIGHT, window
 
-TEETH = (2, 97, 326)  # under the nose, fixed to the upper teeth
-
 
 @pytest.mark.parametrize("part", PARTS, ids=lambda part: part.name)
 def test_a_part_is_within_its_crop_and_upright_at_any_size(part):

@@ -20,6 +20,8 @@ SIZE = 250
 class Painter(torch.nn.Module):
     """A network that covers everything with one grey value, whatever it gets."""
 
+    ranges: dict = {}  # which it cannot be rounded to
+
     def __init__(self, value: float) -> None:
         super().__init__()
         self.value = value

@@ -1,5 +1,7 @@
 """The two transformers behind the interface."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -62,3 +64,29 @@ def test_a_second_recording_continues_the_first():
     # Features of another scale than the encoder's would change what follows.
     scaled = run(second, 1, Tail(tail.expression, tail.pose, 10 * tail.speech))
     assert np.abs(scaled.expression - continued.expression).max() > 1e-3
+
+
+def test_speech_that_is_cut_off_does_not_go_on_in_one_sound_for_the_head(monkeypatch):
+    """Beyond the end the head hears the mean of what was said; the lips, and what ends in silence, as before."""
+    beyond = []
+
+    def windows(network, speech, **settings):
+        beyond.append(settings["beyond"])
+        return torch.zeros(len(speech), network.config.coefficients)
+
+    monkeypatch.setattr("stage1_motion.models.fd2talk.model.generate_windows", windows)
+    pipeline = MotionPipeline.from_pretrained()
+    audio = read_audio(bundled("demo/sense_and_sensibility_01_austen_64kb-0880.wav"))[:32000]
+    subject = Subject.of(None, pipeline.face_model)
+
+    def heard(audio, **changes):
+        beyond.clear()
+        speech = replace(pipeline.frontend(audio), **changes)
+        pipeline.model.sample(speech, subject, generator=torch.Generator().manual_seed(0))
+        lips, head = beyond
+        assert lips is None
+        return head
+
+    assert torch.equal(heard(audio), torch.zeros(256))
+    assert heard(np.concatenate([audio, np.zeros(8000, np.float32)])) is None
+    assert heard(audio, streamed=True) is None  # its windows end in mid-speech always
