@@ -6,6 +6,7 @@ import sys
 import threading
 import time
 
+import psutil
 import pytest
 from batch_tables import read_report, write_table
 from material import portrait, short_speech, write_wav
@@ -58,7 +59,10 @@ def test_a_node_is_killed_in_the_middle_and_each_video_is_made_once(table, clust
         while calls(tmp_path / "in", "held") < 2 or len([*out.glob("*.mp4")]) < 6:  # then both nodes hold one
             time.sleep(0.05)
         before.update({path.name: path.stat().st_ino for path in out.glob("*.mp4")})
+        holders = [int(path.name.split(".")[1]) for path in (tmp_path / "in" / "calls").glob("held*")]
         cluster.remove_node(nodes[0], allow_graceful=False)
+        while all(map(psutil.pid_exists, holders)):  # its processes notice that by and by
+            time.sleep(0.05)
         release(tmp_path / "in")
 
     killer = threading.Thread(target=kill)

@@ -10,6 +10,7 @@ from collections import Counter
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 from failing_prepare import failing_prepare
 from material import DEMO
@@ -80,6 +81,8 @@ def test_jobs_of_a_killed_node_are_done_again_and_bad_ones_left_out(cluster, tmp
     killed = cluster.second.node_id
     until(lambda: any(killed in path.name for path in begun.iterdir()))
     cluster.remove_node(cluster.second, allow_graceful=False)
+    lost = {int(path.name.split("-")[-1]) for path in begun.iterdir() if killed in path.name}
+    until(lambda: not any(map(psutil.pid_exists, lost)))  # its processes notice that by and by
     (tmp_path / "released").touch()
     out, err = running.communicate(timeout=600)
     assert running.returncode == 0, err
