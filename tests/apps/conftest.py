@@ -111,9 +111,19 @@ def chrome(chromium):
 def open_studio(chrome, studio):
     """Opens the studio in a window; whatever goes wrong in it, or is asked of another host, fails the test.
 
-    Parts of what may go wrong are in its attribute `expected`.
+    Parts of what may go wrong are in its attribute `expected`. A video that a newer one has replaced while the browser
+    was loading it is no longer there.
     """
-    contexts, problems = [], []
+    contexts, problems, missing_videos = [], [], []
+
+    def said(message):
+        if message.type != "error":
+            return
+        url = message.location.get("url", "")
+        if "404" in message.text and url.startswith(f"{studio}/studio/files/"):
+            missing_videos.append(url)
+        else:
+            problems.append(message.text)
 
     def open_studio(width=1280, scheme="light", **options):
         context = chrome.new_context(
@@ -122,7 +132,7 @@ def open_studio(chrome, studio):
         contexts.append(context)
         context.set_default_timeout(PATIENCE)
         page = context.new_page()
-        page.on("console", lambda said: problems.append(said.text) if said.type == "error" else None)
+        page.on("console", said)
         page.on("pageerror", lambda error: problems.append(str(error)))
         page.on(
             "request",
@@ -137,6 +147,8 @@ def open_studio(chrome, studio):
         return page
 
     yield open_studio
+    shown = "".join(page.content() for context in contexts for page in context.pages) if missing_videos else ""
+    problems += [url for url in missing_videos if url.removeprefix(studio) in shown]
     for context in contexts:
         context.close()
     expected = getattr(open_studio, "expected", ())

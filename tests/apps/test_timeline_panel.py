@@ -43,7 +43,8 @@ def test_an_edit_is_closed_after_a_question(opened, tmp_path, pictures, width, s
     assert asked.count() == 0
     said = "Closed: motion.npz. Generate a video in the first tab, or open a motion file below."
     sync_api.expect(hint).to_have_text(said)
-    assert hint.evaluate("hint => hint === document.activeElement") and not page.locator("#edit-which").is_visible()
+    assert hint.evaluate("hint => hint === document.activeElement")
+    sync_api.expect(page.locator("#edit-which")).not_to_be_visible()
     page.locator("#edit-open-button").click()  # the files are still in the form
     page.wait_for_selector(".tl:not([data-empty])")
     timeline.drawn()
@@ -70,11 +71,12 @@ def test_a_closed_video_of_the_other_tab_can_be_chosen_again(open_studio):
     page.wait_for_function("document.querySelector('.tl').timeline.state.editor === 1")  # the one before is shown
     timeline.drawn()
     assert [frame for frame, _ in timeline.keys("gap")] == [20] and "Closed: " in timeline.status
-    assert page.locator("#edit-which input").nth(0).is_checked()
+    sync_api.expect(page.locator("#edit-which input").nth(0)).to_be_checked()
     page.get_by_role("button", name="Close edit").click()
     page.get_by_role("button", name="Close without downloading").click()
     page.locator(".tl-hint").wait_for()
-    assert page.locator("#edit-which input").count() == 2 and not page.locator("#edit-which input:checked").count()
+    sync_api.expect(page.locator("#edit-which input")).to_have_count(2)
+    sync_api.expect(page.locator("#edit-which input:checked")).to_have_count(0)
     page.locator("#edit-which input").nth(0).check()
     page.wait_for_selector(".tl:not([data-empty])")
     timeline.drawn()

@@ -42,7 +42,7 @@ def test_twenty_visitors_at_once(wav):
         wait_for(lambda: sum(one is not None for one in said) == 9)
         engine.stage.gate.set()
         for thread in threads:
-            thread.join(timeout=180)
+            thread.join(timeout=600)
         done = [number for number in range(20) if said[number]["stage"] == "Done"]
         busy = [number for number in range(20) if "Busy: 10 jobs are waiting" in said[number]["failed"]]
         assert sorted(done + busy) == [*range(20)] and len(done) == 11
