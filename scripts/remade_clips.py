@@ -23,7 +23,7 @@ from stage1_motion.postprocessing import NO_RULES
 
 FIGURES = ("Div^E", "Lip-Sync", "Lip-max", "L2-lip", "L2-face")
 """In millimetres; see `shared.metrics.mesh`."""
-COMPARED = ("Lip-Sync", "Lip-max")
+COMPARED = ("Div^E", "Lip-Sync", "Lip-max")
 """Those whose changes from row to row have columns."""
 
 
@@ -145,7 +145,7 @@ class Table:
         before = [self._rows[0], self._rows[-2]] if len(self._rows) > 1 else []
         changes = [values - other for other in before]
         cells += [with_interval(c[:, FIGURES.index(n)], 3, signed=True) for c in changes for n in COMPARED]
-        print_row([name, *cells, *[""] * (4 - 2 * len(before))])
+        print_row([name, *cells, *[""] * (len(COMPARED) * (2 - len(before)))])
 
 
 def with_interval(values: np.ndarray, digits: int, signed: bool = False) -> str:

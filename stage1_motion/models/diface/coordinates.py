@@ -67,7 +67,8 @@ class Coordinates:
 class FaceCoordinates(Coordinates):
     """The same motion in D (+ 6) numbers: along an orthonormal basis of the directions in which faces move.
 
-    Noise in the other directions of `Coordinates` tells nothing about a motion, but a network must learn to overlook it.
+    Noise in the other directions of `Coordinates` tells nothing about a motion, but a network must learn to overlook
+    it.
     """
 
     @property
@@ -98,7 +99,7 @@ class FaceCoordinates(Coordinates):
 
     @cached_property
     def _factors(self) -> tuple[np.ndarray, np.ndarray]:
-        """[3 V, D] orthonormal, and [D, D]: their product takes the motion space to displacements in units of `scale`."""
+        """[3 V, D] orthonormal, and [D, D]: their product takes the motion space to displacements, in `scale`."""
         count = self.space.model.num_expression
         moved = self.space.displacements(np.eye(count, dtype=np.float32)).reshape(count, -1) / self.scale
         return tuple(np.linalg.qr(moved.T.astype(np.float64)))  # type: ignore[return-value]

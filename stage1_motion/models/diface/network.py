@@ -248,6 +248,9 @@ class Denoiser(nn.Module):
     def guided(self, x: Tensor, timestep: Tensor, speech: Tensor, person: Tensor, scale: float) -> Tensor:
         """Eq. 3: theta(empty) + s [theta(C) - theta(empty)], 1 and 0 need only one of them."""
         batch = len(x)
+        if self.unconditional is not None and scale != 1:
+            without = self.unconditional(x, timestep, person)
+            return without if scale == 0 else without + scale * (self(x, timestep, speech, person) - without)
         if scale in (0, 1):
             return self(x, timestep, speech, person, torch.full((batch,), scale == 0, device=x.device))
         twice = [torch.cat([value, value]) for value in (x, timestep, speech, person)]

@@ -259,6 +259,8 @@ class Config(ClipsConfig):
 
 def build_task(config: Config) -> DifaceTask:
     """Build the task of a config. Raises InputError: a file is missing."""
+    if (config.start is None) != (not config.network.get("unconditional_width")):
+        raise InputError("`start` and `network.unconditional_width` belong together: the one needs the other")
     clips, space = config.load("train")
     clips, development = learned_and_development(all_at_rate(clips, config.fps))
     coordinates = Coordinates(space, config.scale, config.head)
@@ -270,10 +272,8 @@ def build_task(config: Config) -> DifaceTask:
     )
     encoder = {"speech_encoder": config.speech_encoder, **({} if config.layer is None else {"layer": config.layer})}
     settings = {"sampler": config.sampler, "encoder": encoder, **config.loss}
-    if (config.start is None) != (network.unconditional_width == 0):
-        raise InputError("`start` and `network.unconditional_width` belong together: the one needs the other")
     if config.start is not None:
-        from stage1_motion.models.diface.unconditional import UnconditionalTask
+        from stage1_motion.models.diface.unconditional_training import UnconditionalTask
 
         return UnconditionalTask(clips, development, coordinates, network, config.start, **settings)
     return DifaceTask(clips, development, coordinates, network, **settings)

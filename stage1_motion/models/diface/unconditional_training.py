@@ -1,8 +1,8 @@
 """Training of 3DiFACE's weights for the empty condition (eq. 3), beside a denoiser that stays as it is.
 
-A denoiser of few steps tells lips from speech and hardly looks at x_t, without speech no more than with it: noise changes
-both predictions alike, and their mixture of eq. 3 varies as little as either (docs/results.md). Learned alone, from x_t
-only, the empty condition's prediction follows x_t. With s = 1 it has no say.
+A denoiser of few steps tells lips from speech and hardly looks at x_t, without speech no more than with it: noise
+changes both predictions alike, and their mixture of eq. 3 varies as little as either (docs/results.md). Learned alone,
+from x_t only, the empty condition's prediction follows x_t. With s = 1 it has no say.
 """
 
 from __future__ import annotations

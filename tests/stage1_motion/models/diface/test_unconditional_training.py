@@ -2,7 +2,6 @@
 
 from dataclasses import replace
 
-import numpy as np
 import pytest
 import torch
 
@@ -12,7 +11,8 @@ from shared.training.config import TrainingConfig
 from shared.training.loop import train
 from stage1_motion.models.diface.coordinates import Coordinates
 from stage1_motion.models.diface.model import KIND, load
-from stage1_motion.models.diface.unconditional import UnconditionalTask
+from stage1_motion.models.diface.training import Config, build_task
+from stage1_motion.models.diface.unconditional_training import UnconditionalTask
 
 
 @pytest.fixture(scope="module")
@@ -103,12 +103,7 @@ def test_another_denoiser_is_refused(small, start, changes):
         made(small, start, changes)
 
 
-def test_gap_of_the_face_s_coordinates(small, start):
-    face, whole = made(small, start).coordinates, Coordinates(small.space, 20.0, True)
-    motion = np.random.default_rng(0).normal(size=(5, small.space.model.num_expression + 6)).astype(np.float32)
-    encoded = [each.encode(motion[:, :-6], motion[:, -6:]) for each in (face, whole)]
-    assert np.allclose(encoded[0] @ face.gap(), encoded[1] @ whole.gap(), atol=1e-2)
-    assert np.allclose(encoded[1], encoded[0] @ face.basis().T, atol=1e-4)
-    assert np.allclose(face.basis().T @ face.basis(), np.eye(face.count), atol=1e-5)
-    expression, pose = face.decode(encoded[0])
-    assert np.allclose(expression, motion[:, :-6], atol=1e-3) and np.array_equal(pose, motion[:, -6:])
+@pytest.mark.parametrize("values", [{"start": "a"}, {"network": {"unconditional_width": 8}}])
+def test_a_config_needs_both_or_neither(values):
+    with pytest.raises(InputError, match="belong together"):
+        build_task(Config(**values))
