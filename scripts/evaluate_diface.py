@@ -4,7 +4,8 @@ r"""3DiFACE's trends: variety against accuracy, in-betweening, and noise in the 
     python scripts/evaluate_diface.py --part in-betweening --report
     python scripts/evaluate_diface.py --part denoiser --model runs/diface/best
 
-* guidance: the scale s from 1 to .3. `--plot` draws Div^E and Lip-Sync over s, as the paper's figure 3.
+* guidance: the scale s from 1 to .3. `--plot` draws Div^E and Lip-Sync over s, as the paper's figure 3, whose data have
+  no head: what follows from the head's rotation is taken out of Div^E there (a column of its own in all tables).
 * in-betweening: 5 to 50 % of the frames kept, half of them at the start, half at the end; 1 to 3 single frames a second
   kept at random. Kept frames count as the paper's do, with an error of 0; a column has those that were generated.
 * denoiser: x_0 of the real motion told from x_t, with speech (s = 1) and without (s = 0): what is wrong about the lip
@@ -68,7 +69,7 @@ def main(parts, model, prepared, scales, steps, eta, solver, seeds, report, plot
     print(f"{len(clips)} clips of {len({clip.person for clip in clips})} people, {seeds} samples each")
 
     def tabulate(title: str, first: str, settings: list[Setting], apart: bool = False) -> list[np.ndarray]:
-        """Print a table; [C, 6] of each row."""
+        """Print a table; [C, 7] of each row."""
         table, found = Table(title, first, apart), []
         for setting in settings:
             found.append(measured(pipeline, clips, setting, seeds))
@@ -159,14 +160,14 @@ def with_noise(decibels: float, full_scale: bool) -> Callable[[HeldOut], np.ndar
 
 
 def draw(scales: list[float], found: list[np.ndarray], path: Path) -> None:
-    """Div^E and Lip-Sync over the guidance scale, with their intervals."""
+    """Div^E of the face and Lip-Sync over the guidance scale, with their intervals."""
     import matplotlib
 
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt
 
     figure, axis = plt.subplots(figsize=(6, 4), layout="constrained")
-    for axes, name, colour in ((axis, "Div^E", "tab:blue"), (axis.twinx(), "Lip-Sync", "tab:red")):
+    for axes, name, colour in ((axis, "Div^E, still head", "tab:blue"), (axis.twinx(), "Lip-Sync", "tab:red")):
         ends = np.array([interval(list(values[:, FIGURES.index(name)])) for values in found], float)
         axes.errorbar(scales, ends[:, 0], (ends[:, 2] - ends[:, 1]) / 2, color=colour, marker="o", ms=4, capsize=3)
         axes.set_ylabel(f"{name}, mm", color=colour)
