@@ -2,10 +2,15 @@ r"""3DiFACE's trends: variety against accuracy, in-betweening, and noise in the 
 
     python scripts/evaluate_diface.py --plot guidance.png
     python scripts/evaluate_diface.py --part in-betweening --report
+    python scripts/evaluate_diface.py --part denoiser --model runs/diface/best
 
-* guidance: the scale s from 1 to .3. `--plot` draws Div^E and Lip-Sync over s, as the paper's figure 3.
+* guidance: the scale s from 1 to .3. `--plot` draws Div^E and Lip-Sync over s, as the paper's figure 3, whose data have
+  no head: what follows from the head's rotation is taken out of Div^E there (a column of its own in all tables).
 * in-betweening: 5 to 50 % of the frames kept, half of them at the start, half at the end; 1 to 3 single frames a second
   kept at random. Kept frames count as the paper's do, with an error of 0; a column has those that were generated.
+* denoiser: x_0 of the real motion told from x_t, with speech (s = 1) and without (s = 0): what is wrong about the lip
+  gap, over its variance, and how far the prediction follows it (its slope over the real gap; 1 is all the way). Without
+  `--model diface`'s own weights for the empty condition s = 0 hardly follows, and s is no dial of variety.
 * noise: white noise in the sound, so many decibels below the speech's root mean square, and below full scale: the paper
   speaks of a negative gain, which may be either.
 
@@ -25,20 +30,27 @@ import click
 import numpy as np
 import torch
 from held_out_clips import MODEL_HELP, HeldOut, load_model, prepared_option, seed_of
+from markdown_tables import print_head, print_row
 from remade_clips import FIGURES, KeptFeatures, Setting, Table, measured, own_sound, people_clips
 
 from fd2talk.evaluation.report.statistics import interval
+from shared.diffusion.sampling import make_schedule
 from shared.media import FPS
 from stage1_motion.interface import SamplingOptions
+from stage1_motion.motion_space import normalise_speech
+from stage1_motion.pipeline import MotionPipeline
 
 _SCALES = (1.0, 0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3)
 _SHARES, _KEYS = (0.05, 0.1, 0.2, 0.5), (1, 2, 3)
 _DECIBELS = (-36, -24, -12)
 _PARTS = ("guidance", "in-betweening", "noise")
+_LEVELS = (437, 374, 312, 249, 124, 10)  # timesteps at which `denoiser` looks
 
 
 @click.command(help=__doc__)
-@click.option("--part", "parts", multiple=True, type=click.Choice(_PARTS), default=_PARTS, show_default=True)
+@click.option(
+    "--part", "parts", multiple=True, type=click.Choice([*_PARTS, "denoiser"]), default=_PARTS, show_default=True
+)
 @click.option("--model", default="diface", show_default=True, help=MODEL_HELP)
 @prepared_option
 @click.option("--guidance", "scales", multiple=True, type=float, default=_SCALES, show_default=True)
@@ -57,7 +69,7 @@ def main(parts, model, prepared, scales, steps, eta, solver, seeds, report, plot
     print(f"{len(clips)} clips of {len({clip.person for clip in clips})} people, {seeds} samples each")
 
     def tabulate(title: str, first: str, settings: list[Setting], apart: bool = False) -> list[np.ndarray]:
-        """Print a table; [C, 6] of each row."""
+        """Print a table; [C, 7] of each row."""
         table, found = Table(title, first, apart), []
         for setting in settings:
             found.append(measured(pipeline, clips, setting, seeds))
@@ -68,6 +80,11 @@ def main(parts, model, prepared, scales, steps, eta, solver, seeds, report, plot
         found = tabulate("Guidance", "s", [Setting(f"{s:g}", replace(own, guidance=s)) for s in scales])
         if plot:
             draw(list(scales), found, plot)
+    if "denoiser" in parts:
+        print_head(["t", "signal", *(f"{name}, s {s}" for s in (1, 0) for name in ("error", "slope"))], "Denoiser")
+        for t in _LEVELS:
+            found = [told_from_noise(pipeline, clips, t, s) for s in (1, 0)]
+            print_row([t, f"{signal(pipeline, t):.2f}", *(f"{value:.2f}" for pair in found for value in pair)])
     plain = Setting("nothing", own)
     if "in-betweening" in parts:
         ends = [Setting(f"{share:.0%}", own, kept=kept_ends(share)) for share in _SHARES]
@@ -78,6 +95,33 @@ def main(parts, model, prepared, scales, steps, eta, solver, seeds, report, plot
         for full, of in enumerate(("the speech", "full scale")):
             noisy = [Setting(f"{level} dB", own, sound=with_noise(level, bool(full))) for level in _DECIBELS]
             tabulate(f"White noise in the sound, in decibels of {of}", "noise", [plain, *noisy])
+
+
+def signal(pipeline: MotionPipeline, t: int) -> float:
+    """The share of the motion's variance in x_t, bar alpha_t."""
+    return float(make_schedule(pipeline.model.network.config.train_timesteps).alphas_cumprod[t])
+
+
+@torch.no_grad()
+def told_from_noise(pipeline: MotionPipeline, clips: list[HeldOut], t: int, scale: float) -> tuple[float, float]:
+    """Error of the lip gap over its variance, and slope over the real gap, of x_0 predicted from x_t and speech."""
+    model, made, real = pipeline.model, [], []
+    schedule = make_schedule(model.network.config.train_timesteps)
+    row = model.coordinates.gap()[:, 0]
+    for clip in clips:
+        heard = pipeline.frontend(own_sound(clip.motion))
+        speech = normalise_speech(heard.features, heard.events.speaks)
+        motion = model.space.encode_unscaled(clip.motion)[: len(speech)]
+        x0 = torch.from_numpy(model.coordinates.encode(motion[:, :-6], motion[:, -6:]))[None]
+        noise = torch.randn(x0.shape, generator=torch.Generator().manual_seed(seed_of(clip.name, t)))
+        at = torch.tensor([t])
+        heard_speech = torch.from_numpy(speech[None, : len(motion)])
+        clean = model.network.guided(schedule.add_noise(x0, noise, at), at, heard_speech, model.person[None], scale)
+        made.append(clean[0].numpy() @ row)
+        real.append(x0[0].numpy() @ row)
+    predicted, true = np.concatenate(made), np.concatenate(real)
+    slope = float(np.cov(predicted, true)[0, 1] / true.var(ddof=1))
+    return float(np.mean((predicted - true) ** 2) / true.var()), slope
 
 
 def kept_ends(share: float) -> Callable[[HeldOut], np.ndarray]:
@@ -116,14 +160,14 @@ def with_noise(decibels: float, full_scale: bool) -> Callable[[HeldOut], np.ndar
 
 
 def draw(scales: list[float], found: list[np.ndarray], path: Path) -> None:
-    """Div^E and Lip-Sync over the guidance scale, with their intervals."""
+    """Div^E of the face and Lip-Sync over the guidance scale, with their intervals."""
     import matplotlib
 
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt
 
     figure, axis = plt.subplots(figsize=(6, 4), layout="constrained")
-    for axes, name, colour in ((axis, "Div^E", "tab:blue"), (axis.twinx(), "Lip-Sync", "tab:red")):
+    for axes, name, colour in ((axis, "Div^E, still head", "tab:blue"), (axis.twinx(), "Lip-Sync", "tab:red")):
         ends = np.array([interval(list(values[:, FIGURES.index(name)])) for values in found], float)
         axes.errorbar(scales, ends[:, 0], (ends[:, 2] - ends[:, 1]) / 2, color=colour, marker="o", ms=4, capsize=3)
         axes.set_ylabel(f"{name}, mm", color=colour)

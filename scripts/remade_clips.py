@@ -17,13 +17,16 @@ from shared.media import FPS, SAMPLE_RATE
 from shared.metrics.mesh import lip_dtw, lip_vertex_error, sample_diversity, vertex_error
 from shared.motion import Motion
 from shared.splits import is_development
+from stage1_motion.editing.clip import Clip
 from stage1_motion.interface import Constraint, SamplingOptions
 from stage1_motion.pipeline import MotionPipeline
 from stage1_motion.postprocessing import NO_RULES
 
-FIGURES = ("Div^E", "Lip-Sync", "Lip-max", "L2-lip", "L2-face")
-"""In millimetres; see `shared.metrics.mesh`."""
-COMPARED = ("Lip-Sync", "Lip-max")
+FIGURES = ("Div^E", "Lip-Sync", "Lip-max", "L2-lip", "L2-face", "Div^E, still head")
+"""In millimetres; see `shared.metrics.mesh`. Trackers let a part of the head's rotation leak into the expression, and
+edits of tracked motion add it (`Clip.leaked`). The last figure is without it: how differently faces move, whatever
+their heads do."""
+COMPARED = ("Div^E, still head", "Lip-Sync", "Lip-max")
 """Those whose changes from row to row have columns."""
 
 
@@ -78,8 +81,13 @@ def own_sound(motion: Motion) -> np.ndarray:
     return np.pad(motion.audio, (0, max(0, samples - len(motion.audio))))[:samples]
 
 
-def remade(pipeline: MotionPipeline, clip: HeldOut, setting: Setting, seeds: int) -> tuple[np.ndarray, np.ndarray]:
-    """Samples of a clip's expression [S, T, D], and the frames that were generated, bool [T]; without rules."""
+def remade(
+    pipeline: MotionPipeline, clip: HeldOut, setting: Setting, seeds: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Samples of a clip's expression [S, T, D], the part that follows the head, and what was generated, bool [T].
+
+    Without rules.
+    """
     kept = np.zeros(len(clip.motion), bool) if setting.kept is None else setting.kept(clip)
     sound = own_sound(clip.motion) if setting.sound is None else setting.sound(clip)
     made = [
@@ -90,14 +98,17 @@ def remade(pipeline: MotionPipeline, clip: HeldOut, setting: Setting, seeds: int
             seed=seed_of(clip.name, index),
             options=setting.options,
             postprocessing=NO_RULES,
-        ).expression
+        )
         for index in range(seeds)
     ]
-    return np.stack(made), ~kept
+    leaked = Clip.of(clip.motion, pipeline.model).leaked
+    return np.stack([m.expression for m in made]), np.stack([leaked(m.rotation) for m in made]), ~kept
 
 
-def figures(model: MorphableModel, motion: Motion, made: np.ndarray, generated: np.ndarray) -> list[float]:
-    """`FIGURES` of samples [S, T, D] of a motion, and Lip-max of the generated frames, bool [T], alone."""
+def figures(
+    model: MorphableModel, motion: Motion, made: np.ndarray, leaked: np.ndarray, generated: np.ndarray
+) -> list[float]:
+    """`FIGURES` of samples of a motion, and Lip-max of the generated frames alone; arguments are those of `remade`."""
     lips, real = model.groups["lips"], model.vertices(motion.identity, motion.expression)
     samples = [model.vertices(motion.identity, expression) for expression in made]
     means = [
@@ -110,11 +121,15 @@ def figures(model: MorphableModel, motion: Motion, made: np.ndarray, generated: 
         )
     ]
     apart = np.mean([lip_vertex_error(sample[generated], real[generated], lips) for sample in samples])
-    return [sample_diversity(np.stack(samples)) if len(samples) > 1 else np.nan, *map(float, means), float(apart)]
+    varied, still = np.nan, np.nan
+    if len(samples) > 1:
+        varied = sample_diversity(np.stack(samples))
+        still = sample_diversity(np.stack([model.vertices(motion.identity, sample) for sample in made - leaked]))
+    return [varied, *map(float, means), still, float(apart)]
 
 
 def measured(pipeline: MotionPipeline, clips: Sequence[HeldOut], setting: Setting, seeds: int) -> np.ndarray:
-    """[C, 6]: `figures` of every clip."""
+    """[C, 7]: `figures` of every clip."""
     return np.array(
         [
             figures(pipeline.face_model, clip.motion, *remade(pipeline, clip, setting, seeds))
@@ -145,7 +160,7 @@ class Table:
         before = [self._rows[0], self._rows[-2]] if len(self._rows) > 1 else []
         changes = [values - other for other in before]
         cells += [with_interval(c[:, FIGURES.index(n)], 3, signed=True) for c in changes for n in COMPARED]
-        print_row([name, *cells, *[""] * (4 - 2 * len(before))])
+        print_row([name, *cells, *[""] * (len(COMPARED) * (2 - len(before)))])
 
 
 def with_interval(values: np.ndarray, digits: int, signed: bool = False) -> str:

@@ -38,6 +38,7 @@ ABLATIONS = [path for path in FILES if "\ntrainings:" in path.read_text(encoding
 TRAININGS = {path.relative_to(ROOT).as_posix(): path for path in FILES if path not in ABLATIONS}
 OF_ABLATIONS = [(path, name) for path in ABLATIONS for name in yaml.safe_load(path.read_text())["trainings"]]
 BEFORE_THE_HEAD = "train/bundled/stage1_motion/diffposetalk/denoiser.yaml"
+BEFORE = {"diffposetalk": BEFORE_THE_HEAD, "diface": "train/bundled/stage1_motion/diface/denoiser.yaml"}
 SPEECH = 32  # features of the tiny speech encoder
 # Settings that make a network small, by model; a paper's sampling steps would take long as well.
 TINY = {
@@ -162,7 +163,7 @@ def overrides(config, tmp_path, request):
             found.append(f"lip_expert={folder / 'lip_expert.safetensors'}")
         if config.get("start"):
             before = [f"training.output={tmp_path / 'before'}", "training.max_steps=1", "training.batch_size=4"]
-            train_config(TRAININGS[BEFORE_THE_HEAD], [*found, *before])
+            train_config(TRAININGS[BEFORE[model]], [*found, *before])
             found.append(f"start={tmp_path / 'before' / 'best' / 'denoiser.safetensors'}")
     if model in ("speech_encoder", "speech_events"):
         recordings = request.getfixturevalue("recordings")

@@ -13,11 +13,12 @@ from stage1_motion.models.diface.network import Denoiser, DenoiserConfig
 SPEECH = 40
 
 
-def write_diface(folder, seed=0, **changes):
+def write_diface(folder, seed=0, unconditional_width=0, **changes):
     """Write it and return the folder; changes: to the header of the weights."""
     torch.manual_seed(seed)
     model = load_bundled()
-    config = DenoiserConfig(3 * model.num_vertices + 6, SPEECH, people=2, width=8, speech_width=8, kernel=3, levels=1)
+    sizes = {"width": 8, "speech_width": 8, "kernel": 3, "levels": 1, "unconditional_width": unconditional_width}
+    config = DenoiserConfig(3 * model.num_vertices + 6, SPEECH, people=2, **sizes)
     network = Denoiser(config)
     header = {
         "config": config.to_dict(),

@@ -23,23 +23,26 @@ def clip():
     model, random = load_bundled(), np.random.default_rng(0)
     moving = [0.3 * random.normal(size=(30, size)).astype(np.float32) for size in (model.num_expression, 3, 3)]
     identity = random.normal(size=model.num_identity).astype(np.float32)
-    motion = Motion(*moving, model.fingerprint, audio=demo_speech()[:19100], identity=identity)
+    motion = Motion(*moving, model.fingerprint, audio=demo_speech()[:19100], identity=identity,
+                    confidence=np.ones(30, np.float32))  # fmt: skip
     return HeldOut("clip", "person", motion, None, 0)
 
 
 def test_kept_frames_stay_and_others_differ_between_samples(pipeline, clip):
     kept = np.arange(30) % 10 == 3
-    made, generated = remade(pipeline, clip, Setting("keys", kept=lambda c: kept), 2)
+    made, leaked, generated = remade(pipeline, clip, Setting("keys", kept=lambda c: kept), 2)
     assert made.shape == (2, 30, pipeline.face_model.num_expression) and np.array_equal(generated, ~kept)
     assert all(np.array_equal(sample[kept], clip.motion.expression[kept]) for sample in made)
     assert np.abs(made[0] - made[1])[generated].max() > 1e-3
-    nothing, everything = remade(pipeline, clip, Setting("nothing"), 1)
+    assert leaked.shape == made.shape and np.abs(leaked[0] - leaked[1])[kept].max() < 1e-6
+    assert np.abs(leaked[0] - leaked[1])[generated].max() > 1e-4  # heads differ
+    nothing, _, everything = remade(pipeline, clip, Setting("nothing"), 1)
     assert everything.all() and np.abs(nothing[0] - clip.motion.expression)[kept].max() > 1e-3
 
 
 def test_another_sound_is_heard(pipeline, clip):
-    silent, _ = remade(pipeline, clip, Setting("", sound=lambda c: 0 * own_sound(c.motion)), 1)
-    heard, _ = remade(pipeline, clip, Setting(""), 1)
+    silent, *_ = remade(pipeline, clip, Setting("", sound=lambda c: 0 * own_sound(c.motion)), 1)
+    heard, *_ = remade(pipeline, clip, Setting(""), 1)
     assert len(own_sound(clip.motion)) == 30 * 640 and np.abs(silent - heard).max() > 1e-4
 
 
@@ -52,9 +55,12 @@ def test_figures_are_those_of_the_meshes(clip):
     made, generated = np.stack([motion.expression] * 2), np.ones(30, bool)
     made[1, :15] += 2 * step
     generated[10:] = False
-    found = dict(zip([*FIGURES, "apart"], figures(model, motion, made, generated)))
+    leaked = np.zeros_like(made)
+    leaked[1, :15] += step
+    found = dict(zip([*FIGURES, "apart"], figures(model, motion, made, leaked, generated)))
     half = 2 * moves / 2  # of the second sample's frames
     assert found["Div^E"] == pytest.approx(half.mean(), rel=1e-4)
+    assert found["Div^E, still head"] == pytest.approx(half.mean() / 2, rel=1e-4)
     assert found["L2-face"] == pytest.approx(half.mean() / 2, rel=1e-4)
     assert found["L2-lip"] == pytest.approx(half[lips].mean() / 2, rel=1e-4)
     assert found["Lip-max"] == pytest.approx(half[lips].max() / 2, rel=1e-4)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -61,3 +62,44 @@ class Coordinates:
         shares = np.concatenate([face, head])[:, : self.count]
         reaches = (FACE_REACH, FACE_REACH, FACE_REACH, HEAD_REACH)
         return [Part(*of_part) for of_part in zip(mask.T, shares, reaches)]
+
+
+class FaceCoordinates(Coordinates):
+    """The same motion in D (+ 6) numbers: along an orthonormal basis of the directions in which faces move.
+
+    Noise in the other directions of `Coordinates` tells nothing about a motion, but a network must learn to overlook
+    it.
+    """
+
+    @property
+    def count(self) -> int:
+        """D, and 6 where the head moves."""
+        return self.space.model.num_expression + 6 * self.head
+
+    def encode(self, expression: np.ndarray, pose: np.ndarray) -> np.ndarray:
+        """Motion space [T, D], [T, 6] -> float32 [T, D (+ 6)]."""
+        return np.concatenate([expression @ self._factors[1].T, pose], axis=1).astype(np.float32)[:, : self.count]
+
+    def decode(self, coordinates: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
+        """The way back."""
+        face = self.space.model.num_expression
+        expression = np.linalg.solve(self._factors[1], coordinates[:, :face].T).T.astype(np.float32)
+        return expression, coordinates[:, face:].copy() if self.head else None
+
+    def gap(self) -> np.ndarray:
+        """float32 [D (+ 6), 1]: see `Coordinates.gap`."""
+        return self.basis().T @ Coordinates(self.space, self.scale, self.head).gap()
+
+    def basis(self) -> np.ndarray:
+        """float32 [3 V (+ 6), D (+ 6)], orthonormal columns: of these coordinates in those of `Coordinates`."""
+        directions, head = self._factors[0], np.eye(6 * self.head)
+        upper = np.pad(directions, ((0, 0), (0, len(head))))
+        lower = np.pad(head, ((0, 0), (directions.shape[1], 0)))
+        return np.concatenate([upper, lower]).astype(np.float32)
+
+    @cached_property
+    def _factors(self) -> tuple[np.ndarray, np.ndarray]:
+        """[3 V, D] orthonormal, and [D, D]: their product takes the motion space to displacements, in `scale`."""
+        count = self.space.model.num_expression
+        moved = self.space.displacements(np.eye(count, dtype=np.float32)).reshape(count, -1) / self.scale
+        return tuple(np.linalg.qr(moved.T.astype(np.float64)))  # type: ignore[return-value]

@@ -5,7 +5,8 @@
                                                 block: concatenate the audio features A, convolve back to 64
     x_0 = W_out (h + S_i)                       person-specific vector, motion decoder: [N, 64] -> [N, 3 V]
 
-A [N, 64] is a linear layer of the speech encoder's features; 0 is no condition. Nothing in the network knows where a
+A [N, 64] is a linear layer of the speech encoder's features; 0 is no condition, for which there may be weights of their
+own (`Unconditional`). Nothing in the network knows where a
 frame stands or how many there are: what it predicts for a frame depends on the frames within `reach` alone.
 
 The paper leaves open: kernel sizes, strides, activations, whether the two halves are joined (here: the activations of
@@ -16,7 +17,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 import torch
 from torch import Tensor, nn
@@ -40,6 +41,7 @@ class DenoiserConfig:
         dropout: of whole channels, in training.
         train_timesteps: T of eq. 1.
         backbone: "convolution"; "attention" and "faceformer" are those of Table 2 (see `variants`).
+        unconditional_width: of a network of its own for the empty condition; 0: the same network.
     """
 
     coordinates: int
@@ -52,6 +54,7 @@ class DenoiserConfig:
     dropout: float = 0.0
     train_timesteps: int = 500
     backbone: str = "convolution"
+    unconditional_width: int = 0
 
     def __post_init__(self) -> None:
         for name in ("coordinates", "people", "width", "speech_width", "train_timesteps"):
@@ -59,10 +62,14 @@ class DenoiserConfig:
                 raise InputError(f"network: `{name}` must be at least 1, not {getattr(self, name)}")
         if self.kernel % 2 == 0 or self.levels < 0 or self.width % 8:
             raise InputError("network: `kernel` must be odd, `levels` at least 0 and `width` divisible by 8")
+        if self.unconditional_width < 0 or self.unconditional_width % 8:
+            raise InputError("network: `unconditional_width` must be 0 or a multiple of 8")
         if not 0 <= self.dropout < 1:
             raise InputError(f"network: `dropout` must be at least 0 and below 1, not {self.dropout}")
         if self.backbone not in ("convolution", "attention", "faceformer"):
             raise InputError(f"network: there is no backbone {self.backbone!r}")
+        if self.unconditional_width and self.backbone != "convolution":
+            raise InputError("network: `unconditional_width` needs the backbone convolution")
 
     @property
     def stride(self) -> int:
@@ -115,6 +122,17 @@ class ConditionBlock(nn.Module):
         return h + F.gelu(self.conv(torch.cat([h, speech], dim=1)))
 
 
+class DeafBlock(ConditionBlock):
+    """A condition block without a condition: [B, C, N] -> [B, C, N]."""
+
+    def __init__(self, width: int, speech_width: int):
+        super().__init__(width, 0)
+
+    def forward(self, h: Tensor, speech: Tensor) -> Tensor:
+        """See the class."""
+        return h + F.gelu(self.conv(h))
+
+
 class Level(nn.Module):
     """A convolution block and the condition block after it: [B, C, N], [B, A, N / stride] -> [B, C, N / stride]."""
 
@@ -159,6 +177,29 @@ class ConvolutionBackbone(nn.Module):
         return h[..., :frames]
 
 
+class Unconditional(nn.Module):
+    """theta(x_t, t, empty) of eq. 3 with weights of its own: the same architecture without speech.
+
+    Args:
+        config: of the denoiser that it stands beside; its `unconditional_width` is the width.
+    """
+
+    def __init__(self, config: DenoiserConfig):
+        super().__init__()
+        self.width = width = config.unconditional_width
+        self.motion_encoder = nn.Linear(config.coordinates, width)
+        self.time = nn.Linear(width, width)
+        self.backbone = ConvolutionBackbone(replace(config, width=width, dropout=0.0), DeafBlock)
+        self.person = nn.Linear(config.width, width, bias=False)
+        self.motion_decoder = nn.Linear(width, config.coordinates)
+
+    def forward(self, x: Tensor, timestep: Tensor, person: Tensor) -> Tensor:
+        """x_t [B, N, 3 V (+ 6)], t [B], S_i [B, C] -> x_0 [B, N, 3 V (+ 6)]."""
+        h = self.motion_encoder(x) + self.time(sinusoid(timestep, self.width))[:, None]  # [B, N, C]
+        h = self.backbone(h.mT, h.new_zeros(len(h), 1, h.shape[1])).mT
+        return self.motion_decoder(h + self.person(person)[:, None])
+
+
 class Denoiser(nn.Module):
     """theta(x_t, t, C) of eq. 3 and 4."""
 
@@ -173,6 +214,7 @@ class Denoiser(nn.Module):
         self.person = nn.Embedding(config.people, width)
         self.motion_decoder = nn.Linear(width, config.coordinates)
         nn.init.normal_(self.person.weight, std=0.02)
+        self.unconditional = Unconditional(config) if config.unconditional_width else None
 
     def forward(
         self, x: Tensor, timestep: Tensor, speech: Tensor, person: Tensor, drop_speech: Tensor | None = None
@@ -189,6 +231,13 @@ class Denoiser(nn.Module):
         Returns:
             [B, N, 3 V (+ 6)].
         """
+        if self.unconditional is not None and drop_speech is not None and drop_speech.any():
+            kept, made = ~drop_speech, torch.empty_like(x)
+            alone = self.unconditional(x[drop_speech], timestep[drop_speech], person[drop_speech])
+            made[drop_speech] = alone.type_as(made)
+            if kept.any():
+                made[kept] = self(x[kept], timestep[kept], speech[kept], person[kept]).type_as(made)
+            return made
         heard = self.speech(speech)  # A, [B, N, A]
         if drop_speech is not None:
             heard = heard * ~drop_speech[:, None, None]
@@ -197,8 +246,11 @@ class Denoiser(nn.Module):
         return self.motion_decoder(h + person[:, None])
 
     def guided(self, x: Tensor, timestep: Tensor, speech: Tensor, person: Tensor, scale: float) -> Tensor:
-        """Eq. 3: theta(empty) + s [theta(C) - theta(empty)], both in one batched forward; 1 and 0 need only one."""
+        """Eq. 3: theta(empty) + s [theta(C) - theta(empty)], 1 and 0 need only one of them."""
         batch = len(x)
+        if self.unconditional is not None and scale != 1:
+            without = self.unconditional(x, timestep, person)
+            return without if scale == 0 else without + scale * (self(x, timestep, speech, person) - without)
         if scale in (0, 1):
             return self(x, timestep, speech, person, torch.full((batch,), scale == 0, device=x.device))
         twice = [torch.cat([value, value]) for value in (x, timestep, speech, person)]

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from shared.checkpoint import save_checkpoint
 from shared.diffusion.sampling import make_schedule
+from shared.errors import InputError
 from shared.schema import Arguments
 from shared.training.batches import own_rows
 from shared.training.choice import WeightedChoice
@@ -117,8 +118,8 @@ class DifaceTask:
         self.model = Denoiser(config)
         self.schedule = make_schedule(config.train_timesteps)
         self.count = coordinates.space.model.num_expression
-        head = config.coordinates - 3 * coordinates.space.model.num_vertices
-        self.weights = torch.cat([torch.ones(config.coordinates - head), torch.full((head,), head_weight)])
+        head = 6 * coordinates.head
+        self.weights = torch.cat([torch.ones(coordinates.count - head), torch.full((head,), head_weight)])
         self.gap = torch.from_numpy(coordinates.gap())
 
     def to(self, device: torch.device) -> None:
@@ -130,7 +131,7 @@ class DifaceTask:
         return self.crops(self.clips, generator, batch_size)
 
     def crops(self, clips: Sequence[Clip], generator: torch.Generator, batch_size: int) -> dict[str, Tensor]:
-        """A batch of these clips."""
+        """A batch of these clips; people who are not learned from have the number after the last one."""
         choose = self.choose if clips is self.clips else WeightedChoice(sampling_weights(clips))
         items: dict[str, list[Tensor]] = defaultdict(list)
         for row, pick in enumerate(choose(batch_size, generator).tolist()):
@@ -141,7 +142,7 @@ class DifaceTask:
             items["motion"].append(frames_at(self.motion(clip), at, own))
             items["speech"].append(frames_at(clip.speech, at, own))
             items["mask"].append(torch.from_numpy(np.arange(start, start + self.frames) < length)[:, None])
-            items["person"].append(torch.tensor(self._places[clip.person]))
+            items["person"].append(torch.tensor(self._places.get(clip.person, len(self.people))))
         batch = {name: torch.stack(values) for name, values in items.items()}
         motion = batch.pop("motion").numpy()
         flat = motion.reshape(-1, motion.shape[-1])
@@ -156,8 +157,7 @@ class DifaceTask:
     def loss(self, model: Denoiser, batch: dict[str, Tensor]) -> tuple[Tensor, dict[str, Any]]:
         """Eq. 6, and `gap_loss`."""
         noisy = self.schedule.add_noise(batch["x0"], batch["noise"], batch["timestep"])
-        person = model.person(batch["person"])
-        predicted = model(noisy, batch["timestep"], batch["speech"], person, batch["drop_speech"]).float()
+        predicted = self.predict(model, noisy, batch).float()
         terms = (predicted, batch["x0"], batch["mask"], self.weights)
         simple, velocity = simple_loss(*terms), velocity_loss(*terms)
         loss, parts = simple + self.velocity_weight * velocity, {"simple": simple, "velocity": velocity}
@@ -166,6 +166,10 @@ class DifaceTask:
             parts["gap"] = gap_loss(made, true, batch["mask"], self.gap_floor)
             loss = loss + self.gap_weight * parts["gap"]
         return loss, parts
+
+    def predict(self, model: Denoiser, noisy: Tensor, batch: dict[str, Tensor]) -> Tensor:
+        """x_0 [B, N, K] of a batch, from its x_t."""
+        return model(noisy, batch["timestep"], batch["speech"], model.person(batch["person"]), batch["drop_speech"])
 
     def person(self, model: Denoiser) -> Tensor:
         """[C]: the vector of somebody who is not among the training people, their mean."""
@@ -237,11 +241,13 @@ class Config(ClipsConfig):
         network: sizes of `DenoiserConfig`.
         loss: settings of `DifaceTask`.
         sampler: see `Sampler`.
+        start: weights of a denoiser; its part for the empty condition is trained, `network.unconditional_width` wide.
     """
 
     fps: float = 25.0
     scale: float = 20.0
     head: bool = True
+    start: str | None = None
     network: Annotated[dict[str, Any], Arguments(DenoiserConfig, ("coordinates", "speech_features", "people"))] = field(
         default_factory=dict
     )
@@ -253,6 +259,8 @@ class Config(ClipsConfig):
 
 def build_task(config: Config) -> DifaceTask:
     """Build the task of a config. Raises InputError: a file is missing."""
+    if (config.start is None) != (not config.network.get("unconditional_width")):
+        raise InputError("`start` and `network.unconditional_width` belong together: the one needs the other")
     clips, space = config.load("train")
     clips, development = learned_and_development(all_at_rate(clips, config.fps))
     coordinates = Coordinates(space, config.scale, config.head)
@@ -263,4 +271,9 @@ def build_task(config: Config) -> DifaceTask:
         **config.network,
     )
     encoder = {"speech_encoder": config.speech_encoder, **({} if config.layer is None else {"layer": config.layer})}
-    return DifaceTask(clips, development, coordinates, network, sampler=config.sampler, encoder=encoder, **config.loss)
+    settings = {"sampler": config.sampler, "encoder": encoder, **config.loss}
+    if config.start is not None:
+        from stage1_motion.models.diface.unconditional_training import UnconditionalTask
+
+        return UnconditionalTask(clips, development, coordinates, network, config.start, **settings)
+    return DifaceTask(clips, development, coordinates, network, **settings)

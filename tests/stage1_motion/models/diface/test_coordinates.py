@@ -1,9 +1,10 @@
 """Between the motion space and 3DiFACE's coordinates."""
 
 import numpy as np
+import pytest
 
 from shared.face_model import load_bundled
-from stage1_motion.models.diface.coordinates import Coordinates
+from stage1_motion.models.diface.coordinates import Coordinates, FaceCoordinates
 from stage1_motion.motion_space import MotionSpace
 from stage1_motion.parts import vertex_weights
 
@@ -58,3 +59,20 @@ def test_parts_that_can_be_given_apart():
         assert np.allclose(part.share[:-6].reshape(VERTICES, 3), share[:, None]) and not part.share[-6:].any()
     assert not parts[3].share[:-6].any() and (parts[3].share[-6:] == 1).all()
     assert np.allclose(sum(part.share for part in parts), 1, atol=1e-6)
+
+
+@pytest.mark.parametrize("head", [True, False])
+def test_coordinates_along_the_directions_in_which_faces_move(head):
+    """The same motion and lip gap; distances, and so losses and noise, are those of the vertices."""
+    face, whole = (kind(SPACE, 20.0, head) for kind in (FaceCoordinates, Coordinates))
+    short, long = face.encode(EXPRESSION, POSE), whole.encode(EXPRESSION, POSE)
+    assert short.shape == (4, MODEL.num_expression + 6 * head) == (4, face.count) and short.dtype == np.float32
+    basis = face.basis()
+    assert basis.shape == (whole.count, face.count) and np.allclose(basis.T @ basis, np.eye(face.count), atol=1e-5)
+    assert np.allclose(short @ basis.T, long, atol=1e-4) and np.allclose(long @ basis, short, atol=1e-4)
+    apart = [np.linalg.norm(values - values[::-1], axis=1) for values in (short, long)]
+    assert np.allclose(*apart, rtol=1e-3)
+    assert np.allclose(short @ face.gap(), long @ whole.gap(), atol=1e-2)
+    expression, pose = face.decode(short)
+    assert np.allclose(expression, EXPRESSION, atol=1e-3)
+    assert pose is None if not head else np.array_equal(pose, POSE)

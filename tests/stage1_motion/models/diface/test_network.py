@@ -98,16 +98,45 @@ def test_dropped_speech_is_no_speech():
     assert not torch.allclose(network(x, t, 0 * speech, person)[0], dropped[0], atol=1e-4)  # the bias is heard
 
 
+@pytest.mark.parametrize("unconditional_width", [0, 16])
 @pytest.mark.parametrize("scale", [0, 0.5, 1, 2])
 @torch.no_grad()
-def test_equation_3(scale):
-    network, arguments = made(), inputs()
+def test_equation_3(scale, unconditional_width):
+    network, arguments = made(unconditional_width=unconditional_width), inputs()
     yes = torch.tensor([True, True])
     empty, full = network(*arguments, yes), network(*arguments, ~yes)
     assert not torch.allclose(empty, full, atol=1e-3)
     found = network.guided(*arguments, scale)
     for item in range(2):
         assert torch.allclose(found[item], empty[item] + scale * (full[item] - empty[item]), atol=1e-9)
+
+
+@torch.no_grad()
+def test_weights_of_their_own_for_the_empty_condition():
+    """They alone answer where speech is dropped, whatever the speech; where it is heard nothing changes."""
+    network, (x, t, speech, person) = made(unconditional_width=16), inputs()
+    heard = network(x, t, speech, person)
+    for drop in ([True, False], [False, True], [True, True]):
+        found = network(x, t, speech, person, torch.tensor(drop))
+        alone = network.unconditional(x, t, person)
+        for item, dropped in enumerate(drop):
+            assert torch.allclose(found[item], (alone if dropped else heard)[item])
+    assert not torch.allclose(alone, made()(x, t, speech, person, torch.tensor([True, True])), atol=1e-3)
+    before = heard, network.guided(x, t, speech, person, 0), network.guided(x, t, speech, person, 0.5)
+    for parameter in network.unconditional.parameters():
+        parameter *= 1.1
+    after = [network.guided(x, t, speech, person, scale) for scale in (1, 0, 0.5)]
+    assert torch.equal(after[0], before[0])
+    assert not torch.allclose(after[1], before[1], atol=1e-3) and not torch.allclose(after[2], before[2], atol=1e-3)
+    for changed in ((x + 0.5, t, person), (x, t + 20, person), (x, t, person + 0.5)):
+        assert not torch.allclose(network.unconditional(*changed), network.unconditional(x, t, person), atol=1e-4)
+
+
+def test_both_learn_from_one_batch():
+    network, arguments = made(unconditional_width=8), inputs()
+    network(*arguments, torch.tensor([True, False])).square().sum().backward()
+    for name, parameter in network.named_parameters():
+        assert name == "person.weight" or parameter.grad.abs().max() > 0, name
 
 
 def influence(network, frame, frames):
@@ -198,6 +227,7 @@ def test_every_condition_block_hears():
     ("width", 12, "divisible by 8"), ("width", 0, "`width` must be at least 1"), ("kernel", 4, "odd"),
     ("levels", -1, "levels"), ("people", 0, "people"), ("train_timesteps", 0, "train_timesteps"),
     ("backbone", "lstm", "no backbone 'lstm'"), ("dropout", 1.0, "dropout"), ("dropout", -0.1, "dropout"),
+    ("unconditional_width", 12, "a multiple of 8"), ("unconditional_width", -8, "a multiple of 8"),
 ])  # fmt: skip
 def test_impossible_sizes(name, value, message):
     with pytest.raises(InputError, match=message):

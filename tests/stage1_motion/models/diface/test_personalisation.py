@@ -135,6 +135,17 @@ def test_all_weights_learn_and_the_base_s_stay(base, folder, tmp_path):
     assert not np.allclose(own, everybody, atol=1e-3)
 
 
+def test_weights_of_the_empty_condition_learn_too(tmp_path):
+    """And those from before there were any are fine-tuned without them, as everywhere here."""
+    base = load(write_diface(tmp_path, unconditional_width=16, loss={"frames": 8, "speech_dropout": 0.5}), FACE)
+    before = {name: value.clone() for name, value in base.network.unconditional.state_dict().items()}
+    personalise(base, FRONTEND, [talking()], tmp_path / "run", settings=QUICK)
+    person = load(tmp_path, FACE, person=tmp_path / "run" / "best").network
+    after = person.unconditional.state_dict()
+    assert not any(torch.equal(value, after[name]) for name, value in before.items())
+    assert not torch.equal(person.motion_encoder.weight, base.network.motion_encoder.weight)
+
+
 def test_without_held_out_time_the_last_weights_count(base, tmp_path):
     settings = Settings(steps=3, batch_size=4, held_out=False)
     personalise(base, FRONTEND, [talking(30)], tmp_path, settings=settings)
