@@ -26,9 +26,7 @@ def test_the_log_goes_where_standard_error_is_and_only_while_it_serves(tmp_path,
 
     for _ in range(2):
         with helpers_in_path(), pytest.raises(Enough):
-            limits = Limits(free_bytes=0)
-            serve(
-                tmp_path / "data", limits, host="127.0.0.1", port=0, clients=Clients.of(None), engine=STUB, ready=ready
-            )
+            limits, clients = Limits(free_bytes=0), Clients.of(None)
+            serve(tmp_path / "data", limits, host="127.0.0.1", port=0, clients=clients, engine=STUB, ready=ready)
         assert capsys.readouterr().err.count(" ready at http://127.0.0.1:") == 1
         assert [([*log.handlers], log.propagate, log.level) for log in logs] == before
