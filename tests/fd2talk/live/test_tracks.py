@@ -61,7 +61,7 @@ def test_sound_and_pictures_carry_the_time_of_their_frame():
 
 def test_only_pictures_of_the_last_second_count(monkeypatch):
     player = Player(None)
-    player._leaving.extend([1.0, 1.9, 2.0, 2.5])
+    player._sent_at.extend([1.0, 1.9, 2.0, 2.5])
     monkeypatch.setattr("fd2talk.live.tracks.monotonic", lambda: 2.9)
     assert player.fps == 3
 
