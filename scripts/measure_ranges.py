@@ -43,8 +43,9 @@ def main(folder: Path, split: str, count: int, weights: Path, compare: bool) -> 
     in_int8 = RenderPipeline(motions.face_model, networks, precision="int8") if compare else None
     ranges: Ranges = {}
     errors = []
-    for number, (_, photo) in enumerate(fit_photos(folder, files, motions.face_model)):
-        motion = motions(audio, photo=photo, seed=number)
+    number = 0
+    for number, (_, photo) in enumerate(fit_photos(folder, files, motions.face_model), 1):
+        motion = motions(audio, photo=photo, seed=number - 1)
         motion = take_frames(motion, np.linspace(0, len(motion) - 1, FRAMES).astype(int))
         with observed(networks.mouth) as seen:
             frames = list(in_float(photo, motion, full=False, relative=False))
@@ -60,9 +61,11 @@ def main(folder: Path, split: str, count: int, weights: Path, compare: bool) -> 
             of_all = np.array(errors)[..., place]
             print_row([name, f"{of_all.mean():.2f}", f"{of_all.max():.2f}"])
         return
+    if not ranges:
+        raise click.ClickException("no photo could be used, or no mouth moved: nothing was written")
     networks.mouth.ranges = ranges
     save_network(networks.mouth, "mouth", weights)
-    click.echo(f"{weights}: ranges of {len(ranges)} convolutions, of {number + 1} photos")
+    click.echo(f"{weights}: ranges of {len(ranges)} convolutions, of {number} photos")
 
 
 def _error(one: np.ndarray, other: np.ndarray) -> tuple[float, float]:
